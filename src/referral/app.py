@@ -1,0 +1,115 @@
+"""The only place where the parts are wired together."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import CacheControlHeader
+from litestar.di import Provide
+
+from referral.core.keys import Keyring
+from referral.core.tokens import Issuer
+from referral.gateways import Gateway
+from referral.gateways.console import Console
+from referral.gateways.simulated import Simulated
+from referral.http import api, docs, problems, well_known
+from referral.http.requests import LARGEST_BODY, StrictRequest, parts
+from referral.service import kept
+from referral.service.parts import Parts
+from referral.settings import Settings
+from referral.storage import database, migrate
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the one clock
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = system_clock,
+    randbelow: Callable[[int], int] = secrets.randbelow,
+    gateway: Gateway | None = None,
+) -> Litestar:
+    """The ASGI application. It connects to the database when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        await database.connect(settings.database_url)
+        try:
+            if missing := await migrate.pending():
+                raise RuntimeError(
+                    f"the database lacks {', '.join(missing)}: run `referral migrate` first"
+                )
+            app.state.parts = await _assemble(settings, clock, randbelow, gateway)
+            yield
+        finally:
+            await database.disconnect()
+
+    return Litestar(
+        route_handlers=[api.router, docs.router, docs.home, *well_known.HANDLERS],
+        lifespan=[lifespan],
+        dependencies={"parts": Provide(parts, sync_to_thread=False)},
+        exception_handlers=problems.HANDLERS,
+        request_class=StrictRequest,
+        request_max_body_size=LARGEST_BODY,
+        cache_control=CacheControlHeader(no_store=True),
+        cors_config=_cors(settings),
+        openapi_config=docs.config(settings.public_url),
+        logging_config=None,
+    )
+
+
+async def _assemble(
+    settings: Settings,
+    clock: Callable[[], datetime],
+    randbelow: Callable[[int], int],
+    gateway: Gateway | None,
+) -> Parts:
+    keys = Keyring(settings.secrets)
+    return Parts(
+        keys=keys,
+        kept=await kept.load(keys, now=clock(), token_bytes=secrets.token_bytes),
+        issuer=Issuer(
+            url=settings.public_url,
+            audience=settings.audience,
+            access_life=settings.limits.access_life,
+        ),
+        limits=settings.limits,
+        phone_rules=settings.phone_rules,
+        test_phones=settings.test_phones,
+        # Anybody can sign in as any phone in an open demo
+        admins_allowed=not (settings.in_production and settings.sending_is_simulated),
+        gateway=gateway or _gateway(settings),
+        app_name=settings.app_name,
+        invite_url=settings.invite_url,
+        trusted_proxies=settings.trusted_proxies,
+        clock=clock,
+        randbelow=randbelow,
+        token_bytes=secrets.token_bytes,
+    )
+
+
+def _gateway(settings: Settings) -> Gateway:
+    if not settings.sending_is_simulated:
+        return Console()
+    if settings.sms_urls[0].endswith("delay=0"):
+        return Simulated(lambda: 0)
+    # As long as a real gateway takes
+    return Simulated(lambda: 1 + secrets.randbelow(1001) / 1000)
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Retry-After", "Location"],
+    )

@@ -1,0 +1,25 @@
+"""The command line: a file for each group of commands."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from referral import __version__
+from referral.cli.admin import admin
+from referral.cli.doctor import doctor
+from referral.cli.migrate import migrate
+from referral.cli.secret import secret
+from referral.cli.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Sign-in by phone and growth by invitation.
+
+    Settings come from environment variables and a .env file; README.md lists them.
+    """
+
+
+for command in (serve, migrate, secret, admin, doctor):
+    main.add_command(command)

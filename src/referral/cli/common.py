@@ -1,0 +1,47 @@
+"""What the commands share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
+
+import rich_click as click
+
+from referral.app import system_clock
+from referral.settings import Settings, SettingsError, load
+from referral.storage import database
+
+T = TypeVar("T")
+
+
+def settings() -> Settings:
+    """The settings, or a line for each thing that is wrong with them, and the end."""
+    try:
+        return load(today=system_clock().date())
+    except SettingsError as error:
+        fail(*error.problems)
+
+
+def with_database(work: Callable[[Settings], Awaitable[T]]) -> T:
+    """Do `work` while connected to the database that the settings name."""
+    found = settings()
+
+    async def connected() -> T:
+        await database.connect(found.database_url)
+        try:
+            return await work(found)
+        finally:
+            await database.disconnect()
+
+    try:
+        return asyncio.run(connected())
+    except database.UNAVAILABLE as error:
+        fail(f"the database cannot be used: {error}")
+
+
+def fail(*problems: str) -> NoReturn:
+    """Say what is wrong, a line each, and end with status 1."""
+    for problem in problems:
+        click.echo(f"referral: {problem}", err=True)
+    raise SystemExit(1)

@@ -1,0 +1,51 @@
+"""Is everything as it should be?"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import rich_click as click
+
+from referral.cli import common
+from referral.core import kept
+from referral.core.keys import Keyring, Purpose
+from referral.settings import Settings
+from referral.storage import kept as stored
+from referral.storage import migrate
+
+
+@click.command()
+def doctor() -> None:
+    """Check settings, database, migrations and keys, and say what to do."""
+    settings = common.settings()
+    _say("settings", f"good, {settings.environment}")
+    _say("public URL", settings.public_url)
+    _say("sending", settings.sms_urls[0].partition(":")[0])
+    keys = Keyring(settings.secrets)
+    _say("keys", ", ".join(key.kid for key in keys.all(Purpose.ACCESS)) + " (the first makes)")
+    problems = common.with_database(lambda _: _check_database(settings, keys))
+    if problems:
+        common.fail(*problems)
+    click.echo("all is well")
+
+
+async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
+    _say("database", f"answers, {without_password(settings.database_url)}")
+    if missing := await migrate.pending():
+        return [f"migrations: {', '.join(missing)} not applied; run `referral migrate`"]
+    _say("migrations", "all applied")
+    rows = await stored.all_sealed()
+    closed = sum(kept.unwrap(row.sealed, keys=keys) is None for row in rows)
+    if closed:
+        return [f"kept secrets: {closed} of {len(rows)} do not open; list the earlier secret too"]
+    _say("kept secrets", "open" if rows else "none yet; the first start makes one")
+    return []
+
+
+def without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
+
+
+def _say(what: str, how: str) -> None:
+    click.echo(f"{what:<13}{how}")

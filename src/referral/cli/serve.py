@@ -1,0 +1,60 @@
+"""Serving."""
+
+from __future__ import annotations
+
+import logging
+
+import rich_click as click
+import uvicorn
+from litestar import Litestar
+
+from referral.app import create_app
+from referral.cli import common
+from referral.cli.doctor import without_password
+from referral.http.docs import PATH as DOCS_PATH
+from referral.settings import Settings
+
+# Platforms kill 30 s after they ask to stop
+_GRACE_SECONDS = 20
+# One line of a request, and all its headers
+_LARGEST_HEAD = 32 * 1024
+
+
+@click.command()
+@click.option("--access-log/--no-access-log", default=False, help="Log a line for each request.")
+def serve(*, access_log: bool) -> None:
+    """Serve on PORT (8000), with WEB_CONCURRENCY processes (1).
+
+    In development on 127.0.0.1 alone; HOST changes it.
+    """
+    settings = common.settings()
+    _greet(settings)
+    uvicorn.run(
+        "referral.cli.serve:application",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        # The client's address comes from X-Forwarded-For by our own, stricter count
+        proxy_headers=False,
+        server_header=False,
+        access_log=access_log,
+        log_level="warning",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        h11_max_incomplete_event_size=_LARGEST_HEAD,
+    )
+
+
+def application() -> Litestar:
+    """The application of one process."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    return create_app(common.settings())
+
+
+def _greet(settings: Settings) -> None:
+    base = f"http://{settings.host}:{settings.port}"
+    click.echo(
+        f"pages     {base}/\n"
+        f"API docs  {base}{DOCS_PATH}\n"
+        f"database  {without_password(settings.database_url)}"
+    )

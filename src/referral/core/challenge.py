@@ -1,0 +1,102 @@
+"""The challenge: a code sent to a phone, without a table of codes.
+
+The server seals what it has to remember into a token and hands it to the client: the phone, a
+salted, keyed digest of the code, the purpose, an id, the expiry. Only this server opens it, and
+whoever has it learns nothing of the code. What a sealed token cannot do is count: how often a
+challenge was guessed at, and whether it was used, stands in the database under the challenge's
+id, which comes from inside the seal.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+
+import msgspec
+
+from referral.core import seal
+from referral.core.errors import ChallengeExpired, ChallengeInvalid
+from referral.core.keys import Keyring, Purpose
+
+SHORTEST_CODE, LONGEST_CODE = 4, 8
+
+_ID_BYTES = _SALT_BYTES = 16
+
+
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a challenge token carries.
+
+    id, salt: base64url of 16 bytes. digest: base64url of 32. expires_at: Unix seconds.
+    code_length: digits. user_id: whose phone changes, for that purpose. known_device: which of
+    the phone's two budgets it counts against.
+    """
+
+    id: str
+    purpose: Purpose
+    phone: str
+    salt: str
+    digest: str
+    code_length: int
+    expires_at: int
+    user_id: str | None = None
+    known_device: bool = False
+
+
+def new_code(length: int, randbelow: Callable[[int], int]) -> str:
+    """`length` random digits. `randbelow(n)` gives an unpredictable number from 0 to n - 1."""
+    return f"{randbelow(10**length):0{length}}"
+
+
+def issue(
+    *,
+    purpose: Purpose,
+    phone: str,
+    code: str,
+    life: int,
+    now: datetime,
+    keys: Keyring,
+    token_bytes: Callable[[int], bytes],
+    user_id: str | None = None,
+) -> str:
+    """The challenge token for a code. life: seconds; token_bytes(n): n unpredictable bytes."""
+    challenge_id = seal.to_text(token_bytes(_ID_BYTES))
+    salt = seal.to_text(token_bytes(_SALT_BYTES))
+    challenge = Challenge(
+        id=challenge_id,
+        purpose=purpose,
+        phone=phone,
+        salt=salt,
+        digest=_digest(code, challenge_id, salt, keys.first(Purpose.CODE).secret),
+        code_length=len(code),
+        expires_at=int(now.timestamp()) + life,
+        user_id=user_id,
+    )
+    return seal.seal(msgspec.json.encode(challenge), keys.first(purpose))
+
+
+def read(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Challenge:
+    """The challenge inside a token. Raises ChallengeInvalid, ChallengeExpired."""
+    try:
+        payload = seal.unseal(token, keys.all(purpose))
+    except seal.BadToken as error:
+        raise ChallengeInvalid(reason=str(error)) from None
+    challenge = msgspec.json.decode(payload, type=Challenge)
+    if now.timestamp() >= challenge.expires_at:
+        raise ChallengeExpired
+    return challenge
+
+
+def is_code(challenge: Challenge, code: str, *, keys: Keyring) -> bool:
+    """Whether this is the code that was sent. Charge the guess before asking."""
+    return any(
+        hmac.compare_digest(
+            challenge.digest, _digest(code, challenge.id, challenge.salt, key.secret)
+        )
+        for key in keys.all(Purpose.CODE)
+    )
+
+
+def _digest(code: str, challenge_id: str, salt: str, key: bytes) -> str:
+    return seal.to_text(hmac.digest(key, f"{challenge_id}.{salt}.{code}".encode(), sha256))

@@ -1,0 +1,34 @@
+"""Cursors: the last row of a page, as the opaque text that asks for the next."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from referral.core import seal
+from referral.core.errors import InvalidRequest
+
+LARGEST_PAGE = 1000
+DEFAULT_PAGE = 100
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Lists run from the newest to the oldest, by time and then by id."""
+
+    at: datetime
+    id: UUID
+
+
+def write(cursor: Cursor) -> str:
+    return seal.to_text(msgspec.json.encode(cursor))
+
+
+def read(text: str) -> Cursor:
+    """Raises InvalidRequest for any text that `write` did not write."""
+    try:
+        cursor = msgspec.json.decode(seal.from_text(text), type=Cursor)
+        return Cursor(cursor.at.astimezone(UTC), cursor.id)
+    except (seal.BadToken, msgspec.DecodeError, OverflowError):
+        raise InvalidRequest.field("cursor", "Use the next_cursor of an earlier answer.") from None

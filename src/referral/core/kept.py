@@ -1,0 +1,32 @@
+"""Kept secrets: random, stored sealed, so that what hangs on them outlives a rotation."""
+
+from __future__ import annotations
+
+import msgspec
+
+from referral.core import seal
+from referral.core.keys import Keyring, Purpose
+
+SECRET_BYTES = 32
+
+
+def wrap(secret: bytes, *, keys: Keyring) -> str:
+    """The secret, sealed by the first key."""
+    return seal.seal(msgspec.json.encode(secret), keys.first(Purpose.KEPT))
+
+
+def unwrap(sealed: str, *, keys: Keyring) -> bytes | None:
+    """The secret, or None when no listed key sealed it."""
+    try:
+        return msgspec.json.decode(seal.unseal(sealed, keys.all(Purpose.KEPT)), type=bytes)
+    except seal.BadToken:
+        return None
+
+
+def is_current(sealed: str, *, keys: Keyring) -> bool:
+    """Whether the first key sealed it; if not, it is to be wrapped anew."""
+    try:
+        seal.unseal(sealed, [keys.first(Purpose.KEPT)])
+    except seal.BadToken:
+        return False
+    return True

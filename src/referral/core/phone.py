@@ -1,0 +1,91 @@
+"""Phones: what people type in, E.164 out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+import phonenumbers
+from phonenumbers import PhoneNumberType
+
+from referral.core.errors import InvalidPhone, UnsupportedPhone
+
+# The parser also takes letters, NUL and other scripts' digits, and drops extensions without a
+# word, so the text is checked first. Dashes, spaces and direction marks come with numbers that
+# are pasted from contacts.
+_DRESSING = re.compile(
+    r"[\s().\-/\u00ad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060-\u2069\ufeff]"
+)
+_DIGITS = re.compile(r"\+?[0-9]{3,20}")
+_LONGEST_TEXT = 64
+
+# Kinds that a text message reaches. UNKNOWN stays in: new ranges open before the metadata knows.
+_SERVED_KINDS = {
+    PhoneNumberType.MOBILE,
+    PhoneNumberType.FIXED_LINE_OR_MOBILE,
+    PhoneNumberType.VOIP,
+    PhoneNumberType.UNKNOWN,
+}
+# What libphonenumber calls the codes of no country: satellite, premium and toll-free networks.
+_NO_COUNTRY = "001"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Which phones are served. Regions are two-letter codes (ISO 3166-1)."""
+
+    default_region: str | None = None
+    allowed: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedCode:
+    """The code of a test phone, for the reviewers of app stores. Good through `until`, UTC."""
+
+    code: str
+    until: date
+
+
+def read(text: str, rules: Rules) -> str:
+    """The phone in E.164 (`+79991234567`).
+
+    Raises InvalidPhone when it is not a possible number, UnsupportedPhone when its kind or
+    country is not served.
+    """
+    bare = _DRESSING.sub("", text)
+    if len(text) > _LONGEST_TEXT or not _DIGITS.fullmatch(bare):
+        raise InvalidPhone(reason="not digits")
+    if not bare.startswith("+") and rules.default_region is None:
+        raise InvalidPhone(
+            "Write the phone with + and the country's code, such as +7 999 123-45-67.",
+            reason="no country code",
+        )
+    try:
+        number = phonenumbers.parse(bare, rules.default_region)
+    except phonenumbers.NumberParseException as error:
+        raise InvalidPhone(reason=f"parse: {error.error_type}") from None
+    regions = _regions(number)
+    if _NO_COUNTRY in regions:
+        raise UnsupportedPhone(reason="no country")
+    if not phonenumbers.is_possible_number(number):
+        raise InvalidPhone(reason="not possible")
+    if phonenumbers.number_type(number) not in _SERVED_KINDS:
+        raise UnsupportedPhone(reason="kind")
+    if regions & rules.denied or (rules.allowed and not regions <= rules.allowed):
+        raise UnsupportedPhone(reason="country")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def mask(phone: str) -> str:
+    """The phone as a log may show it: `+79*******67`."""
+    return phone[:3] + "*" * (len(phone) - 5) + phone[-2:]
+
+
+def _regions(number: phonenumbers.PhoneNumber) -> set[str]:
+    """The number's region, or all that share its country code where the number does not tell."""
+    region = phonenumbers.region_code_for_number(number)
+    if region is not None:
+        return {region}
+    return set(phonenumbers.region_codes_for_country_code(number.country_code or 0))

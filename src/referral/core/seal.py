@@ -1,0 +1,158 @@
+"""Sealing (JWE, RFC 7516) and signing (JWS, RFC 7515), stricter than the library they rest on.
+
+jwcrypto reads many forms of one token: JSON with extra headers, padded or changed trailing bits,
+junk between the letters, and, for one symmetric key, algorithms that cost a second of work to
+somebody without the key. A token read here has to be, letter for letter, in the one form that is
+written here: compact, canonical base64url, of bounded length, and a header that is byte for byte
+the header we write for one of our keys. So nothing that a stranger wrote is parsed before it is
+authenticated, and no two texts are the same token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwcrypto.common import JWException
+from jwcrypto.jwe import JWE
+from jwcrypto.jwk import JWK
+from jwcrypto.jws import JWS
+
+from referral.core.keys import Key
+
+LONGEST_SEALED = 1024
+LONGEST_SIGNED = 4096
+PADDED_BYTES = 320
+
+# The order of P-256 (SEC 2, section 2.4.2)
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_ES256_SIGNATURE_BYTES = 64  # RFC 7518, section 3.4
+_IV_BYTES, _TAG_BYTES = 12, 16  # A256GCM: RFC 7518, section 5.3
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class BadToken(Exception):  # noqa: N818 - what it says
+    """The text is no token that one of the keys made. Its text is a reason for the log."""
+
+
+def seal(payload: bytes, key: Key) -> str:
+    """A compact JWE (`dir`, `A256GCM`) of a payload of JSON.
+
+    The payload is padded with spaces, which JSON ignores: the token's length tells nothing.
+    """
+    if len(payload) > PADDED_BYTES:
+        raise ValueError(f"a sealed payload has at most {PADDED_BYTES} bytes")
+    token = JWE(
+        plaintext=payload.ljust(PADDED_BYTES),
+        protected=_jwe_header(key.kid),
+        algs=["dir", "A256GCM"],
+    )
+    token.add_recipient(_symmetric(key))
+    return str(token.serialize(compact=True))
+
+
+def unseal(token: str, keys: Sequence[Key]) -> bytes:
+    """The payload, padded. Raises BadToken."""
+    parts = _parts(token, 5, LONGEST_SEALED)
+    key = _by_header(parts[0], keys, _jwe_header)
+    if parts[1] or len(_decode(parts[2])) != _IV_BYTES or len(_decode(parts[4])) != _TAG_BYTES:
+        raise BadToken("not dir and A256GCM")
+    _decode(parts[3])
+    opened = JWE(algs=["dir", "A256GCM"])
+    try:
+        opened.deserialize(token, key=_symmetric(key))
+    except JWException:
+        raise BadToken("does not open") from None
+    return bytes(opened.payload)
+
+
+def sign(payload: bytes, key: Key, *, typ: str) -> str:
+    """A compact JWS (`ES256`) of a payload."""
+    token = JWS(payload)
+    token.allowed_algs = ["ES256"]
+    token.add_signature(_signing(key), protected=_jws_header(key.kid, typ))
+    return str(token.serialize(compact=True))
+
+
+def verify(token: str, keys: Sequence[Key], *, typ: str) -> bytes:
+    """The payload. Raises BadToken."""
+    parts = _parts(token, 3, LONGEST_SIGNED)
+    key = _by_header(parts[0], keys, lambda kid: _jws_header(kid, typ))
+    _decode(parts[1])
+    if len(_decode(parts[2])) != _ES256_SIGNATURE_BYTES:
+        raise BadToken("signature of another length")
+    opened = JWS()
+    opened.allowed_algs = ["ES256"]
+    try:
+        opened.deserialize(token, key=_signing(key))
+    except JWException:
+        raise BadToken("signature") from None
+    return bytes(opened.payload)
+
+
+def public_jwk(key: Key) -> dict[str, Any]:
+    """The public half of a signing key (RFC 7517), with what it is for."""
+    public: dict[str, Any] = json.loads(_signing(key).export_public())
+    return {**public, "alg": "ES256", "use": "sig"}
+
+
+def to_text(raw: bytes) -> str:
+    """Canonical base64url without padding (RFC 7515, section 2)."""
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def from_text(text: str) -> bytes:
+    """What `to_text` wrote. Raises BadToken for any other spelling of it."""
+    return _decode(text)
+
+
+def _parts(token: str, count: int, longest: int) -> list[str]:
+    if len(token) > longest:
+        raise BadToken("too long")
+    parts = token.split(".")
+    if len(parts) != count:
+        raise BadToken("not compact")
+    return parts
+
+
+def _by_header(part: str, keys: Sequence[Key], header: Callable[[str], str]) -> Key:
+    for key in keys:
+        if part == to_text(header(key.kid).encode()):
+            return key
+    raise BadToken("header")
+
+
+def _decode(part: str) -> bytes:
+    if not _BASE64URL.fullmatch(part) or len(part) % 4 == 1:
+        raise BadToken("not base64url")
+    raw = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    if to_text(raw) != part:
+        raise BadToken("not canonical base64url")
+    return raw
+
+
+def _jwe_header(kid: str) -> str:
+    return json.dumps({"alg": "dir", "enc": "A256GCM", "kid": kid}, separators=(",", ":"))
+
+
+def _jws_header(kid: str, typ: str) -> str:
+    return json.dumps({"alg": "ES256", "kid": kid, "typ": typ}, separators=(",", ":"))
+
+
+@lru_cache(maxsize=64)
+def _symmetric(key: Key) -> JWK:
+    return JWK(kty="oct", k=to_text(key.secret))
+
+
+@lru_cache(maxsize=16)
+def _signing(key: Key) -> JWK:
+    scalar = int.from_bytes(key.secret) % (_P256_ORDER - 1) + 1
+    private = ec.derive_private_key(scalar, ec.SECP256R1())
+    jwk: JWK = JWK.from_pyca(private)
+    jwk.update(kid=key.kid)
+    return jwk

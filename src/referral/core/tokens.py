@@ -1,0 +1,176 @@
+"""Access tokens (RFC 9068), refresh tokens and device tokens.
+
+Access tokens are ES256 JWTs that any service can check by the published keys.
+
+A refresh token is 64 random bytes: the session's id, a *family* that all tokens of a session
+share, and a part that changes at every use. The database keeps digests of the family and of the
+live token. The successor of a token is a keyed digest of it, so two tabs, or a client whose
+answer was lost, get the same one, byte for byte, and nothing has to be stored for that. A token
+of the right family that is neither the live one nor its predecessor was used before: somebody
+has a copy.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from referral.core import seal
+from referral.core.errors import InvalidRefreshToken, Unauthorized
+from referral.core.keys import Keyring, Purpose
+
+# How long the predecessor of the live refresh token still answers with the live one
+REFRESH_GRACE = timedelta(seconds=30)
+DEVICE_LIFE = timedelta(days=180)
+
+_ACCESS_TYPE = "at+jwt"  # RFC 9068, section 2.1
+_ID_BYTES, _FAMILY_BYTES, _CHANGING_BYTES = 16, 16, 32
+_REFRESH_BYTES = _ID_BYTES + _FAMILY_BYTES + _CHANGING_BYTES
+
+
+class AccessClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """The claims of an access token (RFC 9068, section 2.2). Times: Unix seconds."""
+
+    iss: str
+    aud: str
+    client_id: str
+    sub: str
+    sid: str
+    iat: int
+    exp: int
+    jti: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """Who makes access tokens, for whom, and their life in seconds."""
+
+    url: str
+    audience: str
+    access_life: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token taken apart."""
+
+    session_id: UUID
+    family: bytes
+    changing: bytes
+
+    @property
+    def text(self) -> str:
+        return seal.to_text(self.session_id.bytes + self.family + self.changing)
+
+
+def issue_access(
+    *,
+    user_id: str,
+    session_id: str,
+    issuer: Issuer,
+    now: datetime,
+    keys: Keyring,
+    token_bytes: Callable[[int], bytes],
+) -> str:
+    """An access token, good from now for the issuer's access life."""
+    issued_at = int(now.timestamp())
+    claims = AccessClaims(
+        iss=issuer.url,
+        aud=issuer.audience,
+        client_id=issuer.audience,
+        sub=user_id,
+        sid=session_id,
+        iat=issued_at,
+        exp=issued_at + issuer.access_life,
+        jti=seal.to_text(token_bytes(_ID_BYTES)),
+    )
+    return seal.sign(msgspec.json.encode(claims), keys.first(Purpose.ACCESS), typ=_ACCESS_TYPE)
+
+
+def read_access(token: str, *, issuer: Issuer, now: datetime, keys: Keyring) -> AccessClaims:
+    """The claims of a good access token, with no leeway. Raises Unauthorized."""
+    try:
+        payload = seal.verify(token, keys.all(Purpose.ACCESS), typ=_ACCESS_TYPE)
+    except seal.BadToken as error:
+        raise Unauthorized(reason=str(error)) from None
+    claims = msgspec.json.decode(payload, type=AccessClaims)
+    if claims.iss != issuer.url or claims.aud != issuer.audience:
+        raise Unauthorized(reason="made for another issuer or audience")
+    if now.timestamp() >= claims.exp:
+        raise Unauthorized(reason="expired")
+    return claims
+
+
+def public_keys(keys: Keyring) -> dict[str, Any]:
+    """The JWK set (RFC 7517) by which other services check access tokens."""
+    return {"keys": [seal.public_jwk(key) for key in keys.all(Purpose.ACCESS)]}
+
+
+def new_refresh(session_id: UUID, *, token_bytes: Callable[[int], bytes]) -> RefreshToken:
+    """The first refresh token of a session. token_bytes(n): n unpredictable bytes."""
+    return RefreshToken(session_id, token_bytes(_FAMILY_BYTES), token_bytes(_CHANGING_BYTES))
+
+
+def read_refresh(text: str) -> RefreshToken:
+    """Raises InvalidRefreshToken when this cannot be one."""
+    try:
+        raw = seal.from_text(text)
+    except seal.BadToken as error:
+        raise InvalidRefreshToken(reason=str(error)) from None
+    if len(raw) != _REFRESH_BYTES:
+        raise InvalidRefreshToken(reason="length")
+    return RefreshToken(
+        UUID(bytes=raw[:_ID_BYTES]),
+        raw[_ID_BYTES : _ID_BYTES + _FAMILY_BYTES],
+        raw[_ID_BYTES + _FAMILY_BYTES :],
+    )
+
+
+def successors(token: RefreshToken, *, kept: Keyring) -> tuple[RefreshToken, ...]:
+    """The token that follows this one: the first is made, any of them may have been."""
+    return tuple(
+        RefreshToken(
+            token.session_id,
+            token.family,
+            hmac.digest(key.secret, token.text.encode(), sha256),
+        )
+        for key in kept.all(Purpose.REFRESH)
+    )
+
+
+def digest(token: RefreshToken) -> bytes:
+    """What the database keeps of a refresh token. 256 random bits need neither salt nor key."""
+    return sha256(token.text.encode()).digest()
+
+
+def family_digest(token: RefreshToken) -> bytes:
+    """What the database keeps of a session's family."""
+    return sha256(token.family).digest()
+
+
+class _Device(msgspec.Struct, frozen=True):
+    phone: str
+    expires_at: int
+
+
+def issue_device(phone: str, *, now: datetime, kept: Keyring) -> str:
+    """A token that marks a device on which this phone has signed in."""
+    device = _Device(phone, int((now + DEVICE_LIFE).timestamp()))
+    return seal.seal(msgspec.json.encode(device), kept.first(Purpose.DEVICE))
+
+
+def is_known_device(token: str, phone: str, *, now: datetime, kept: Keyring) -> bool:
+    """Whether a device token opens, is this phone's and is not too old."""
+    try:
+        payload = seal.unseal(token, kept.all(Purpose.DEVICE))
+    except seal.BadToken:
+        return False
+    device = msgspec.json.decode(payload, type=_Device)
+    return device.phone == phone and now.timestamp() < device.expires_at

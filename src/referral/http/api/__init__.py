@@ -1,0 +1,15 @@
+"""The JSON API under /api/v1: one controller a noun, with its own bodies above it."""
+
+from litestar import Router
+
+from referral.http.api.invitations import InvitationController
+from referral.http.api.login import LoginController
+from referral.http.api.profile import ProfileController
+from referral.http.api.sessions import SessionController
+
+PREFIX = "/api/v1"
+
+router = Router(
+    PREFIX,
+    route_handlers=[LoginController, SessionController, ProfileController, InvitationController],
+)

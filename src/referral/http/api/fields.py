@@ -1,0 +1,49 @@
+"""Fields that several operations take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar.params import Parameter
+from msgspec import Meta
+
+from referral.core.cursor import DEFAULT_PAGE, LARGEST_PAGE
+from referral.core.seal import LONGEST_SEALED
+
+Phone = Annotated[
+    str,
+    Meta(
+        description="However people write it: spaces, dashes and brackets are dropped.",
+        examples=["+7 999 123-45-67"],
+    ),
+]
+ChallengeToken = Annotated[
+    str,
+    Meta(description=f"The `token` of send-code, at most {LONGEST_SEALED} letters."),
+]
+Code = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9]{4,8}$",
+        description="The digits that were sent.",
+        examples=["0391"],
+    ),
+]
+InviteCode = Annotated[
+    str,
+    Meta(
+        description=(
+            "6 characters, in any case; O is read as 0, I and L as 1, U as V, and hyphens are "
+            "dropped."
+        ),
+        examples=["7KQ2MX"],
+    ),
+]
+Limit = Annotated[
+    int,
+    Parameter(ge=1, le=LARGEST_PAGE, default=DEFAULT_PAGE, description="How many at most."),
+]
+PageCursor = Annotated[
+    str | None,
+    Parameter(description="The `next_cursor` of an earlier answer, for what follows it."),
+]

@@ -1,0 +1,162 @@
+"""Signing in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, Response, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CONTENT
+from msgspec import Meta, Struct
+
+from referral.core import errors
+from referral.http.api.fields import ChallengeToken, Code, InviteCode, Phone
+from referral.http.problems import BODY, responses
+from referral.http.requests import StrictRequest, caller
+from referral.service import login, sessions
+from referral.service.challenges import SentCode
+from referral.service.parts import Parts
+from referral.service.profiles import Profile
+
+RefreshTokenText = Annotated[
+    str, Meta(description="The `refresh_token` of the last answer that had one.")
+]
+
+
+class SendCode(Struct, forbid_unknown_fields=True):
+    phone: Phone
+    device_token: Annotated[
+        str | None, Meta(description="The `device_token` of an earlier sign-in on this device.")
+    ] = None
+
+
+class Verify(Struct, forbid_unknown_fields=True):
+    token: ChallengeToken
+    code: Code
+    invite_code: InviteCode | None = None
+
+
+class RefreshBody(Struct, forbid_unknown_fields=True):
+    refresh_token: RefreshTokenText
+
+
+class TokenPair(Struct, frozen=True, kw_only=True):
+    """An access token, and the refresh token to get the next one with."""
+
+    access_token: Annotated[str, Meta(description="A JWT (RFC 9068), ES256.")]
+    token_type: Annotated[str, Meta(examples=["Bearer"])] = "Bearer"  # noqa: S105 - the kind of it
+    expires_in: Annotated[int, Meta(description="seconds", examples=[900])]
+    refresh_token: RefreshTokenText
+
+
+class SignedIn(TokenPair, frozen=True, kw_only=True):
+    """A sign-in that succeeded."""
+
+    device_token: Annotated[
+        str, Meta(description="Marks this device for this phone: keep it for send-code.")
+    ]
+    profile: Profile
+
+
+class LoginController(Controller):
+    path = "/auth"
+    tags = ("Sign-in",)
+
+    @post(
+        "/send-code",
+        status_code=HTTP_200_OK,
+        operation_id="sendCode",
+        summary="Send a code to a phone",
+        description=(
+            "Answers with a challenge token to send back with the code. A phone with an account "
+            "and one without get the same answer. A resend voids no earlier code."
+        ),
+        responses=responses(
+            *BODY, errors.InvalidPhone, errors.UnsupportedPhone, errors.SmsUnavailable
+        ),
+    )
+    async def send_code(self, data: SendCode, request: StrictRequest, parts: Parts) -> SentCode:
+        return await login.send_code(parts, phone=data.phone, caller=caller(request))
+
+    @post(
+        "/verify",
+        status_code=HTTP_200_OK,
+        operation_id="verify",
+        summary="Sign in with a code",
+        description=(
+            "A challenge works once and takes 3 guesses. The first sign-in of a phone makes its "
+            "account and answers 201. With `invite_code`, the sign-in activates it too, and where "
+            "the rules refuse that, nothing happened: send the code again without it."
+        ),
+        responses={
+            HTTP_201_CREATED: ResponseSpec(
+                SignedIn, generate_examples=False, description="The account was made by this call."
+            ),
+            **responses(
+                *BODY,
+                errors.ChallengeInvalid,
+                errors.ChallengeExpired,
+                errors.ChallengeSpent,
+                errors.WrongCode,
+                errors.TooManyAttempts,
+                errors.AccountBlocked,
+                errors.UnknownInviteCode,
+                errors.OwnInviteCode,
+                errors.InviteAlreadyActivated,
+                errors.InviteLoop,
+            ),
+        },
+    )
+    async def verify(
+        self, data: Verify, request: StrictRequest, parts: Parts
+    ) -> Response[SignedIn]:
+        sign_in = await login.verify(
+            parts,
+            token=data.token,
+            code=data.code,
+            invite_code=data.invite_code,
+            caller=caller(request),
+        )
+        tokens = sign_in.tokens
+        return Response(
+            SignedIn(
+                access_token=tokens.access,
+                expires_in=tokens.access_life,
+                refresh_token=tokens.refresh,
+                device_token=sign_in.device_token,
+                profile=sign_in.profile,
+            ),
+            status_code=HTTP_201_CREATED if sign_in.is_new_user else HTTP_200_OK,
+            headers={"Location": "/api/v1/profile"} if sign_in.is_new_user else None,
+        )
+
+    @post(
+        "/refresh",
+        status_code=HTTP_200_OK,
+        operation_id="refresh",
+        summary="Get the next tokens of a session",
+        description=(
+            "A refresh token works once; keep the new one. For 30 seconds the one before the live "
+            "one gets the live one again, so a lost answer can be asked for anew. Any older one "
+            "ends the session: somebody has a copy."
+        ),
+        responses=responses(*BODY, errors.InvalidRefreshToken, errors.AccountBlocked),
+    )
+    async def refresh(self, data: RefreshBody, request: StrictRequest, parts: Parts) -> TokenPair:
+        tokens = await sessions.refresh(parts, data.refresh_token, caller=caller(request))
+        return TokenPair(
+            access_token=tokens.access,
+            expires_in=tokens.access_life,
+            refresh_token=tokens.refresh,
+        )
+
+    @post(
+        "/logout",
+        status_code=HTTP_204_NO_CONTENT,
+        operation_id="logout",
+        summary="End the session of a refresh token",
+        description="Its access tokens end with it. A token that is no longer good is no error.",
+        responses=responses(*BODY),
+    )
+    async def logout(self, data: RefreshBody, request: StrictRequest, parts: Parts) -> None:
+        await sessions.sign_out(parts, data.refresh_token, caller=caller(request))

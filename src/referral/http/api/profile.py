@@ -1,0 +1,228 @@
+"""The user's own profile."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.background_tasks import BackgroundTask
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.status_codes import HTTP_200_OK
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from referral.core import errors
+from referral.core.cursor import DEFAULT_PAGE
+from referral.http import auth, qr
+from referral.http.api.fields import (
+    ChallengeToken,
+    Code,
+    InviteCode,
+    Limit,
+    PageCursor,
+    Phone,
+)
+from referral.http.problems import BODY, SIGNED_IN, responses
+from referral.http.requests import JSON, MERGE_PATCH, StrictRequest, caller
+from referral.service import invitations, profiles
+from referral.service.challenges import SentCode
+from referral.service.invitations import InviteePage
+from referral.service.parts import Parts
+from referral.service.profiles import LONGEST_NAME, Profile
+
+Name = Annotated[
+    str | None, Meta(description=f"At most {LONGEST_NAME} characters.", examples=["Anna"])
+]
+Email = Annotated[str | None, Meta(examples=["anna@example.com"])]
+
+
+class ReplaceProfile(Struct, forbid_unknown_fields=True):
+    name: Name = None
+    email: Email = None
+
+
+class PatchProfile(Struct, forbid_unknown_fields=True):
+    name: Name | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+
+
+class NewPhone(Struct, forbid_unknown_fields=True):
+    phone: Phone
+
+
+class ConfirmPhone(Struct, forbid_unknown_fields=True):
+    token: ChallengeToken
+    code: Code
+
+
+class ActivateInvite(Struct, forbid_unknown_fields=True):
+    invite_code: InviteCode
+
+
+class ProfileController(Controller):
+    path = "/profile"
+    tags = ("Profile",)
+    guards = (auth.signed_in,)
+    security = auth.REQUIRED
+
+    @get(
+        operation_id="getProfile",
+        summary="Read the profile",
+        responses=responses(*SIGNED_IN),
+    )
+    async def get_profile(self, request: StrictRequest, parts: Parts) -> Profile:
+        return await profiles.get(parts, request.user.user.id)
+
+    @put(
+        operation_id="replaceProfile",
+        summary="Replace name and email",
+        description="Both: one that is missing becomes null.",
+        responses=responses(*SIGNED_IN, *BODY),
+    )
+    async def replace_profile(
+        self, data: ReplaceProfile, request: StrictRequest, parts: Parts
+    ) -> Profile:
+        return await profiles.change(parts, request.user, name=data.name, email=data.email)
+
+    @patch(
+        operation_id="patchProfile",
+        summary="Change name or email",
+        description=(
+            "A JSON merge patch (RFC 7396), as `application/json` or "
+            "`application/merge-patch+json`: what is missing stays, null clears."
+        ),
+        responses=responses(*SIGNED_IN, *BODY),
+        opt={"media_types": (JSON, MERGE_PATCH)},
+    )
+    async def patch_profile(
+        self, data: PatchProfile, request: StrictRequest, parts: Parts
+    ) -> Profile:
+        return await profiles.change(parts, request.user, name=data.name, email=data.email)
+
+    @delete(
+        operation_id="deleteProfile",
+        summary="Delete the account",
+        description=(
+            "Needs a sign-in under 15 minutes old. Phone and personal data are gone, the invite "
+            "code is retired for ever; the phone can sign up anew, as a new user."
+        ),
+        responses=responses(*SIGNED_IN, errors.SignInAgain),
+    )
+    async def delete_profile(self, request: StrictRequest, parts: Parts) -> None:
+        await profiles.delete(parts, request.user, caller=caller(request))
+
+    @post(
+        "/phone/send-code",
+        status_code=HTTP_200_OK,
+        operation_id="sendPhoneCode",
+        summary="Send a code to a new phone",
+        description="Needs a sign-in under 15 minutes old.",
+        responses=responses(
+            *SIGNED_IN,
+            *BODY,
+            errors.SignInAgain,
+            errors.InvalidPhone,
+            errors.UnsupportedPhone,
+            errors.SmsUnavailable,
+        ),
+    )
+    async def send_phone_code(
+        self, data: NewPhone, request: StrictRequest, parts: Parts
+    ) -> SentCode:
+        return await profiles.send_phone_code(
+            parts, request.user, phone=data.phone, caller=caller(request)
+        )
+
+    @put(
+        "/phone",
+        operation_id="changePhone",
+        summary="Move the account to the new phone",
+        description=(
+            "Needs a sign-in under 15 minutes old. Ends all other sessions and tells the old phone."
+        ),
+        responses=responses(
+            *SIGNED_IN,
+            *BODY,
+            errors.SignInAgain,
+            errors.ChallengeInvalid,
+            errors.ChallengeExpired,
+            errors.ChallengeSpent,
+            errors.WrongCode,
+            errors.TooManyAttempts,
+            errors.PhoneTaken,
+        ),
+    )
+    async def change_phone(
+        self, data: ConfirmPhone, request: StrictRequest, parts: Parts
+    ) -> Response[Profile]:
+        profile, notice = await profiles.change_phone(
+            parts, request.user, token=data.token, code=data.code, caller=caller(request)
+        )
+        return Response(
+            profile,
+            background=BackgroundTask(parts.gateway.send, notice) if notice else None,
+        )
+
+    @put(
+        "/inviter",
+        operation_id="activateInvite",
+        summary="Activate somebody's invite code",
+        description="Once in a life. The same code again answers as before.",
+        responses=responses(
+            *SIGNED_IN,
+            *BODY,
+            errors.UnknownInviteCode,
+            errors.OwnInviteCode,
+            errors.InviteAlreadyActivated,
+            errors.InviteLoop,
+        ),
+        tags=("Invitations",),
+    )
+    async def activate_invite(
+        self, data: ActivateInvite, request: StrictRequest, parts: Parts
+    ) -> Profile:
+        await invitations.activate(parts, request.user, data.invite_code, caller=caller(request))
+        return await profiles.get(parts, request.user.user.id)
+
+    @get(
+        "/invitees",
+        operation_id="listInvitees",
+        summary="List who activated the user's code",
+        description="Newest first. A page of 100, or of `limit`, at a time.",
+        responses=responses(*SIGNED_IN, errors.InvalidRequest),
+        tags=("Invitations",),
+    )
+    async def list_invitees(
+        self,
+        request: StrictRequest,
+        limit: Limit = DEFAULT_PAGE,
+        cursor: PageCursor = None,
+    ) -> InviteePage:
+        return await invitations.page(request.user, cursor=cursor, limit=limit)
+
+    @get(
+        "/invite.svg",
+        media_type=qr.SVG,
+        operation_id="getInviteSvg",
+        summary="The invite link as a QR code, SVG",
+        responses={
+            HTTP_200_OK: ResponseSpec(str, generate_examples=False, media_type=qr.SVG),
+            **responses(*SIGNED_IN),
+        },
+        tags=("Invitations",),
+    )
+    async def invite_svg(self, request: StrictRequest, parts: Parts) -> bytes:
+        return qr.svg(invitations.invite_link(parts, request.user.user.invite_code))
+
+    @get(
+        "/invite.png",
+        media_type=qr.PNG,
+        operation_id="getInvitePng",
+        summary="The invite link as a QR code, PNG",
+        responses={
+            HTTP_200_OK: ResponseSpec(bytes, generate_examples=False, media_type=qr.PNG),
+            **responses(*SIGNED_IN),
+        },
+        tags=("Invitations",),
+    )
+    async def invite_png(self, request: StrictRequest, parts: Parts) -> bytes:
+        return qr.png(invitations.invite_link(parts, request.user.user.invite_code))

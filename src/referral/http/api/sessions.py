@@ -1,0 +1,66 @@
+"""The user's sessions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, delete, get
+from litestar.params import Parameter
+
+from referral.core import errors
+from referral.core.cursor import DEFAULT_PAGE
+from referral.http import auth
+from referral.http.api.fields import Limit, PageCursor
+from referral.http.problems import SIGNED_IN, responses
+from referral.http.requests import StrictRequest, caller
+from referral.service import sessions
+from referral.service.parts import Parts
+from referral.service.sessions import SessionPage
+
+
+class SessionController(Controller):
+    path = "/sessions"
+    tags = ("Sessions",)
+    guards = (auth.signed_in,)
+    security = auth.REQUIRED
+
+    @get(
+        operation_id="listSessions",
+        summary="List the user's sessions",
+        description="Newest first. `current` marks the one this request belongs to.",
+        responses=responses(*SIGNED_IN, errors.InvalidRequest),
+    )
+    async def list_sessions(
+        self,
+        request: StrictRequest,
+        parts: Parts,
+        limit: Limit = DEFAULT_PAGE,
+        cursor: PageCursor = None,
+    ) -> SessionPage:
+        return await sessions.page(parts, request.user, cursor=cursor, limit=limit)
+
+    @delete(
+        "/{session_id:str}",
+        operation_id="endSession",
+        summary="End a session",
+        description="Its refresh and access tokens stop working at once.",
+        responses=responses(*SIGNED_IN, errors.NotFound),
+    )
+    async def end_session(
+        self,
+        request: StrictRequest,
+        session_id: Annotated[
+            str,
+            Parameter(description="The `id` of a session in the list."),
+        ],
+    ) -> None:
+        await sessions.end(request.user, session_id, caller=caller(request))
+
+    @delete(
+        operation_id="endAllSessions",
+        summary="End all sessions",
+        description="Sign out everywhere, here too.",
+        responses=responses(*SIGNED_IN),
+    )
+    async def end_all_sessions(self, request: StrictRequest) -> None:
+        await sessions.end_all(request.user, caller=caller(request))

@@ -1,0 +1,42 @@
+"""From an access token to who is asking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import SecurityScheme
+
+from referral.core.errors import Unauthorized
+from referral.service import sessions
+
+if TYPE_CHECKING:
+    from litestar.connection import ASGIConnection
+
+BEARER = SecurityScheme(
+    type="http",
+    scheme="bearer",
+    bearer_format="JWT",
+    description="The `access_token` of a sign-in. It lives 15 minutes; refresh it then.",
+)
+REQUIRED: list[dict[str, list[str]]] = [{"bearer": []}]
+
+
+async def signed_in(
+    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+) -> None:
+    """A guard: runs before the body is read, and leaves the user at `request.user`."""
+    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
+        return
+    access_token = _bearer(connection.headers.getall("authorization", []))
+    connection.scope["user"] = await sessions.authenticate(connection.app.state.parts, access_token)
+
+
+def _bearer(headers: list[str]) -> str:
+    """The one bearer token (RFC 6750, section 2.1). Raises Unauthorized."""
+    if len(headers) != 1:
+        raise Unauthorized(reason=f"{len(headers)} Authorization headers")
+    scheme, _, token = headers[0].partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized(reason="not a bearer token")
+    return token.strip()

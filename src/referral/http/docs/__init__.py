@@ -1,0 +1,79 @@
+"""The OpenAPI document and the page that shows it, all from our own origin.
+
+`assets/` holds Swagger UI as it is published; `make docs-assets` fetches the release named there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from litestar import Request, get
+from litestar.datastructures import CacheControlHeader
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.spec import Components, License, Server, Tag
+from litestar.response import Redirect
+from litestar.static_files import create_static_files_router
+
+from referral import __version__
+from referral.http import auth
+
+PATH = "/docs"
+
+_ASSETS = Path(__file__).with_name("assets")
+_DESCRIPTION = """\
+Sign-in by phone and growth by invitation.
+
+1. `POST /api/v1/auth/send-code` sends a code and answers with a challenge token.
+2. `POST /api/v1/auth/verify` takes both and answers with an access and a refresh token.
+3. Everything else takes the access token: press *Authorize* and paste it.
+
+Every error is `application/problem+json` (RFC 9457) with a stable `code`. Times are RFC 3339, in
+UTC. Unknown fields are refused, and bodies over 64 KiB."""
+_TAGS = [
+    Tag("Sign-in", "A code for a phone, tokens for a code."),
+    Tag("Sessions", "Where the user is signed in."),
+    Tag("Profile", "The user's own data."),
+    Tag("Invitations", "Invite codes, and who used them."),
+    Tag("Operation", "For the machines around this one."),
+]
+
+
+class _Page(OpenAPIRenderPlugin):
+    """Swagger UI without inline script and without anybody else's origin."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/")
+        self._html = (_ASSETS / "page.html").read_bytes()
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the page loads the document by itself
+        return self._html
+
+
+def config(public_url: str) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Referral",
+        version=__version__,
+        description=_DESCRIPTION,
+        license=License(name="MIT", identifier="MIT"),
+        servers=[Server(url="/", description="This server"), Server(url=public_url)],
+        tags=_TAGS,
+        components=Components(security_schemes={"bearer": auth.BEARER}),
+        path=PATH,
+        render_plugins=[_Page()],
+        use_handler_docstrings=False,
+    )
+
+
+router = create_static_files_router(
+    path=f"{PATH}/assets",
+    directories=[_ASSETS],
+    cache_control=CacheControlHeader(public=True, max_age=86_400),
+    include_in_schema=False,
+)
+
+
+@get("/", include_in_schema=False, sync_to_thread=False)
+def home() -> Redirect:
+    return Redirect(PATH)

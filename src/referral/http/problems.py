@@ -1,0 +1,252 @@
+"""The one table from a refusal to an answer (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.routes import HTTPRoute
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from referral.core import errors
+from referral.core.errors import Refusal
+from referral.service import outcomes
+from referral.storage import database
+
+MEDIA_TYPE = "application/problem+json"
+_STORAGE_RETRY = 2
+
+
+class BodyTooLarge(Refusal):
+    code = "body_too_large"
+    detail = "A body has at most 64 KiB. Send less."
+
+
+class UnsupportedMediaType(Refusal):
+    code = "unsupported_media_type"
+    detail = "Send the body as JSON, with `Content-Type: application/json`."
+
+
+class MethodNotAllowed(Refusal):
+    code = "method_not_allowed"
+    detail = "This path has other methods: see Allow."
+
+
+class StorageUnavailable(Refusal):
+    code = "storage_unavailable"
+    detail = "The database cannot be reached just now. Nothing was lost: repeat the call."
+
+
+class InternalError(Refusal):
+    code = "internal_error"
+    detail = "Something broke here. It is logged; try again later."
+
+
+class FieldError(Struct, frozen=True):
+    """What is wrong with one field."""
+
+    field: Annotated[str, Meta(examples=["phone"])]
+    message: Annotated[str, Meta(examples=["Required."])]
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """An error (RFC 9457). `code` is stable; `detail` says what to do next."""
+
+    type: Annotated[str, Meta(examples=["urn:referral:problem:wrong_code"])]
+    title: Annotated[str, Meta(examples=["Wrong code"])]
+    status: Annotated[int, Meta(examples=[400])]
+    detail: str
+    code: Annotated[str, Meta(examples=["wrong_code"])]
+    errors: Annotated[list[FieldError] | UnsetType, Meta(description="With `invalid_request`.")] = (
+        UNSET
+    )
+    attempts_left: Annotated[int | UnsetType, Meta(description="With `wrong_code`.")] = UNSET
+
+
+# status, title
+_TABLE: dict[type[Refusal], tuple[int, str]] = {
+    errors.InvalidRequest: (400, "Invalid request"),
+    errors.InvalidPhone: (400, "Invalid phone"),
+    errors.UnsupportedPhone: (400, "Unsupported phone"),
+    errors.ChallengeInvalid: (400, "Invalid challenge"),
+    errors.ChallengeExpired: (400, "Challenge expired"),
+    errors.ChallengeSpent: (400, "Challenge spent"),
+    errors.WrongCode: (400, "Wrong code"),
+    errors.TooManyAttempts: (429, "Too many attempts"),
+    errors.Unauthorized: (401, "Unauthorized"),
+    errors.InvalidRefreshToken: (401, "Invalid refresh token"),
+    errors.Forbidden: (403, "Forbidden"),
+    errors.AccountBlocked: (403, "Account blocked"),
+    errors.SignInAgain: (403, "Sign in again"),
+    errors.NotFound: (404, "Not found"),
+    errors.UnknownInviteCode: (404, "Unknown invite code"),
+    MethodNotAllowed: (405, "Method not allowed"),
+    errors.OwnInviteCode: (409, "Own invite code"),
+    errors.InviteAlreadyActivated: (409, "Invite already activated"),
+    errors.InviteLoop: (409, "Invite loop"),
+    errors.PhoneTaken: (409, "Phone taken"),
+    BodyTooLarge: (413, "Body too large"),
+    UnsupportedMediaType: (415, "Unsupported media type"),
+    InternalError: (500, "Internal error"),
+    errors.SmsUnavailable: (503, "SMS unavailable"),
+    StorageUnavailable: (503, "Storage unavailable"),
+}
+
+# What the framework raises by itself, by status. Its own texts repeat the input.
+_FRAMEWORK: dict[int, type[Refusal]] = {
+    400: errors.InvalidRequest,
+    401: errors.Unauthorized,
+    404: errors.NotFound,
+    405: MethodNotAllowed,
+    413: BodyTooLarge,
+    415: UnsupportedMediaType,
+}
+
+# RFC 6750, section 3
+_WWW_AUTHENTICATE: dict[type[Refusal], str] = {
+    errors.Unauthorized: 'Bearer error="invalid_token"',
+    errors.InvalidRefreshToken: 'Bearer error="invalid_grant"',
+}
+
+
+def answer_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[Problem]:
+    """The answer to a refusal; its exact reason goes to the log."""
+    outcomes.refused(refusal.code, refusal.reason, method=request.method, route=_route(request))
+    return _response(refusal)
+
+
+def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """The answer to what the framework refuses before a handler is reached."""
+    kind = _FRAMEWORK.get(error.status_code)
+    if kind is None:
+        return answer_failure(request, error)
+    refusal = kind(reason=type(error).__name__)
+    if kind is errors.InvalidRequest:
+        extra = error.extra if isinstance(error, ValidationException) else None
+        refusal.members = {"errors": [_field_error(each) for each in extra or ()]}
+    response = answer_refusal(request, refusal)
+    if kind is MethodNotAllowed:
+        response.headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return response
+
+
+def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """The answer while the database is away."""
+    outcomes.failed(error, method=request.method, route=_route(request))
+    return _response(StorageUnavailable(retry_after=_STORAGE_RETRY))
+
+
+def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """The answer to a bug of ours: no word of what it was."""
+    outcomes.failed(error, method=request.method, route=_route(request))
+    return _response(InternalError())
+
+
+# What any operation may answer, one with a body, and one for signed-in users
+ANY = (StorageUnavailable,)
+BODY = (errors.InvalidRequest, BodyTooLarge, UnsupportedMediaType, *ANY)
+SIGNED_IN = (errors.Unauthorized, errors.AccountBlocked, *ANY)
+
+HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]] = {
+    Refusal: answer_refusal,
+    HTTPException: answer_framework,
+    Exception: answer_failure,
+    **dict.fromkeys(database.UNAVAILABLE, answer_unavailable),
+}
+
+
+def responses(*refusals: type[Refusal]) -> dict[int, ResponseSpec]:
+    """What an operation's part of the OpenAPI document says of its errors."""
+    by_status: dict[int, list[type[Refusal]]] = defaultdict(list)
+    for refusal in dict.fromkeys(refusals):
+        by_status[_TABLE[refusal][0]].append(refusal)
+    return {
+        status: ResponseSpec(
+            Problem,
+            generate_examples=False,
+            media_type=MEDIA_TYPE,
+            description=" or ".join(f"`{kind.code}`" for kind in kinds),
+            examples=[Example(id=kind.code, value=_example(kind)) for kind in kinds],
+        )
+        for status, kinds in by_status.items()
+    }
+
+
+def _response(refusal: Refusal) -> Response[Problem]:
+    status, title = _TABLE[type(refusal)]
+    headers = {"Cache-Control": "no-store"}
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(refusal.retry_after)
+    if challenge := _WWW_AUTHENTICATE.get(type(refusal)):
+        headers["WWW-Authenticate"] = challenge
+    return Response(
+        Problem(
+            type=f"urn:referral:problem:{refusal.code}",
+            title=title,
+            status=status,
+            detail=refusal.detail,
+            code=refusal.code,
+            **refusal.members,
+        ),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def _example(kind: type[Refusal]) -> dict[str, Any]:
+    status, title = _TABLE[kind]
+    members: dict[type[Refusal], dict[str, Any]] = {
+        errors.InvalidRequest: {"errors": [{"field": "phone", "message": "Required."}]},
+        errors.WrongCode: {"attempts_left": 2},
+    }
+    return {
+        "type": f"urn:referral:problem:{kind.code}",
+        "title": title,
+        "status": status,
+        "detail": kind.detail,
+        "code": kind.code,
+        **members.get(kind, {}),
+    }
+
+
+def _field_error(error: Any) -> FieldError:
+    """A field's error in our words: the framework's repeat what was sent."""
+    field, message = str(error.get("key", "")), str(error.get("message", ""))
+    field = "" if field == "data" else field
+    if "unknown field" in message:
+        return FieldError(field, "Remove the field that this operation does not know.")
+    if "missing required field" in message or "Missing required" in message or not field:
+        return FieldError(field, "Required." if field else "Send a JSON object.")
+    if "matching regex" in message:
+        return FieldError(field, "Not of the form that the documentation gives.")
+    return FieldError(field, message.partition(" - at")[0] + ".")
+
+
+def _methods(request: Request[Any, Any, Any]) -> set[str]:
+    """The methods of the path, which the framework leaves out of its 405."""
+    path = [part for part in request.scope["path"].split("/") if part]
+    return {
+        method
+        for route in request.app.routes
+        if isinstance(route, HTTPRoute) and _matches(route, path)
+        for method in route.methods
+    }
+
+
+def _matches(route: HTTPRoute, path: list[str]) -> bool:
+    return len(route.path_components) == len(path) and all(
+        not isinstance(expected, str) or expected == part
+        for expected, part in zip(route.path_components, path, strict=True)
+    )
+
+
+def _route(request: Request[Any, Any, Any]) -> str:
+    """The path as the routes spell it: what a caller wrote into it stays out of the log."""
+    template = request.scope.get("path_template")
+    return str(template) if template else "unknown"

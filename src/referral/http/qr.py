@@ -1,0 +1,29 @@
+"""QR codes."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import segno
+
+SVG, PNG = "image/svg+xml", "image/png"
+
+_QUIET_ZONE = 4  # modules, ISO/IEC 18004
+_PIXELS = 10  # a module, in PNG
+
+
+def svg(text: str) -> bytes:
+    return _draw(text, "svg", scale=1)
+
+
+def png(text: str) -> bytes:
+    return _draw(text, "png", scale=_PIXELS)
+
+
+def _draw(text: str, kind: str, *, scale: int) -> bytes:
+    out = BytesIO()
+    # White beneath the modules, so that scanners read it on a dark page too
+    segno.make_qr(text, error="m").save(
+        out, kind=kind, scale=scale, border=_QUIET_ZONE, light="white"
+    )
+    return out.getvalue()

@@ -1,0 +1,81 @@
+"""Reading a request more strictly than the framework does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from litestar import Request
+from litestar.datastructures.state import State
+
+from referral.core.address import canonical, client_address
+from referral.core.errors import InvalidRequest
+from referral.http.problems import UnsupportedMediaType
+from referral.service import outcomes
+from referral.service.parts import Caller, Parts
+from referral.service.sessions import SignedIn
+
+LARGEST_BODY = 64 * 1024
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
+
+
+class StrictRequest(Request[SignedIn, str, State]):
+    """A request whose body is JSON in the strictest sense (RFC 8259), or an error."""
+
+    async def json(self) -> Any:
+        """The body. Raises UnsupportedMediaType, InvalidRequest.
+
+        A route's `opt["media_types"]` names what it takes where that is not application/json alone.
+        """
+        if self.content_type[0].lower() not in self.route_handler.opt.get("media_types", (JSON,)):
+            raise UnsupportedMediaType
+        return parse_json(await self.body())
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON in UTF-8, each key once, no NaN, no lone surrogates, no U+0000.
+
+    Raises InvalidRequest.
+    """
+    try:
+        text = body.decode()
+        parsed = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        # An escaped half of a surrogate pair is JSON, but no text that a database takes
+        if "\\u" in text:
+            json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeError:
+        raise InvalidRequest.field("", "The body is not UTF-8 text.") from None
+    except (ValueError, RecursionError):
+        raise InvalidRequest.field("", "The body is not valid JSON.") from None
+    return parsed
+
+
+def caller(request: StrictRequest) -> Caller:
+    """Who the request comes from, as far as the connection tells."""
+    peer = request.client.host if request.client else "unknown"
+    trusted = parts(request.app.state).trusted_proxies
+    address = client_address(
+        peer, request.headers.getall("x-forwarded-for", []), trusted_proxies=trusted
+    )
+    if address is None:
+        outcomes.fewer_proxies(trusted)
+    return Caller(address=address or canonical(peer), user_agent=request.headers.get("user-agent"))
+
+
+def parts(state: State) -> Parts:
+    """What the use cases are given."""
+    assembled: Parts = state.parts
+    return assembled
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    parsed = dict(pairs)
+    if len(parsed) != len(pairs):
+        raise ValueError("a key twice")
+    return parsed
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)

@@ -1,0 +1,1 @@
+"""What the service does: a file for each noun, a function for each use case."""

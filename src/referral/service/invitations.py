@@ -1,0 +1,137 @@
+"""Who invited whom.
+
+A user activates one invite code in a life, so the links from users to their inviters form a
+forest, and whoever activates is the root of a tree. A loop can only come into being when a root
+activates a code from its own tree. So an activation locks two users besides the inviter: the one
+who activates and the root above the inviter, which must not activate anything itself meanwhile.
+"""
+
+from __future__ import annotations
+
+import hmac
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from referral.core import cursor as cursors
+from referral.core import invite_code as invite_codes
+from referral.core import seal
+from referral.core.errors import (
+    InviteAlreadyActivated,
+    InviteLoop,
+    OwnInviteCode,
+    UnknownInviteCode,
+)
+from referral.core.keys import Purpose
+from referral.service import outcomes
+from referral.service.parts import Caller, Parts
+from referral.service.sessions import SignedIn
+from referral.storage import database, invitations, users
+from referral.storage.models import User
+
+# How long a phone that activated a code and left its account cannot activate another
+PHONE_REMEMBERED = timedelta(days=365)
+
+
+class Invitation(Struct, frozen=True, kw_only=True):
+    """What anybody who has an invite code may know of it."""
+
+    invite_code: Annotated[str, Meta(examples=["7KQ2MX"])]
+    inviter_name: Annotated[str | None, Meta(examples=["Anna"])]
+
+
+class Invitee(Struct, frozen=True, kw_only=True):
+    """Somebody who activated this user's code."""
+
+    phone: Annotated[
+        str | None,
+        Meta(description="E.164; null when they changed it since.", examples=["+79990000002"]),
+    ]
+    activated_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
+
+
+class InviteePage(Struct, frozen=True, kw_only=True):
+    items: list[Invitee]
+    next_cursor: str | None
+
+
+def invite_link(parts: Parts, invite_code: str) -> str:
+    """Where a user sends people."""
+    return parts.invite_url.replace("{code}", invite_code)
+
+
+async def look_up(text: str) -> Invitation:
+    """What a landing page shows. Raises UnknownInviteCode."""
+    inviter = await users.find_by_invite_code(invite_codes.read(text))
+    if inviter is None or inviter.deleted_at is not None:
+        raise UnknownInviteCode(reason="unknown")
+    return Invitation(invite_code=inviter.invite_code, inviter_name=inviter.name)
+
+
+async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Caller) -> None:
+    """Make the owner of an invite code this user's inviter. The same code again is no error.
+
+    Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop.
+    """
+    now = parts.clock()
+    await database.transaction(lambda: activate_within(parts, signed_in.user.id, text, now=now))
+    outcomes.record("invite_activated", caller=caller, user=signed_in.user.id)
+
+
+async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: datetime) -> None:
+    """As `activate`, inside a transaction under way."""
+    inviter = await users.find_by_invite_code(invite_codes.read(text))
+    user = await users.get(user_id)
+    if inviter is not None and user.inviter_id == inviter.id:
+        return
+    if inviter is None or inviter.deleted_at is not None:
+        raise UnknownInviteCode(reason="unknown")
+    if inviter.id == user_id:
+        raise OwnInviteCode
+    if user.inviter_id is not None:
+        raise InviteAlreadyActivated
+    digests = _phone_digests(parts, user.phone or "")
+    if await invitations.activated_before(digests, now=now):
+        raise InviteAlreadyActivated(reason="this phone activated one with an earlier account")
+    root = await invitations.find_root(inviter.id)
+    if root == user_id:
+        raise InviteLoop
+    await invitations.lock(changed=user_id, kept=(root, inviter.id))
+    if not await invitations.link(user_id, inviter.id, root=root, now=now):
+        raise database.Conflict
+
+
+async def page(signed_in: SignedIn, *, cursor: str | None, limit: int) -> InviteePage:
+    """Those who activated this user's code, newest first. Raises InvalidRequest."""
+    after = cursors.read(cursor) if cursor is not None else None
+    rows = await invitations.page(signed_in.user.id, after=after, limit=limit + 1)
+    invitees = [(row, row.activated_at) for row in rows if row.activated_at is not None]
+    return InviteePage(
+        items=[
+            Invitee(phone=row.phone if row.inviter_sees_phone else None, activated_at=at)
+            for row, at in invitees[:limit]
+        ],
+        next_cursor=(
+            cursors.write(cursors.Cursor(invitees[limit - 1][1], invitees[limit - 1][0].id))
+            if len(invitees) > limit
+            else None
+        ),
+    )
+
+
+async def leave_phone(parts: Parts, user: User, *, now: datetime) -> None:
+    """Remember, when a phone leaves its user, that it has had its one activation."""
+    if user.inviter_id is not None and user.inviter_sees_phone and user.phone is not None:
+        await invitations.remember_activation(
+            _phone_digests(parts, user.phone)[0], until=now + PHONE_REMEMBERED
+        )
+
+
+def _phone_digests(parts: Parts, phone: str) -> list[str]:
+    return [
+        seal.to_text(hmac.digest(key.secret, phone.encode(), sha256))
+        for key in parts.kept.all(Purpose.ACTIVATION)
+    ]

@@ -1,0 +1,45 @@
+"""The kept keyring: loaded, and sealed anew after a rotation, when the service starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from referral.core import kept
+from referral.core.keys import Keyring
+from referral.storage import database
+from referral.storage import kept as stored
+
+_ID_BYTES = 16
+
+
+async def load(keys: Keyring, *, now: datetime, token_bytes: Callable[[int], bytes]) -> Keyring:
+    """The keyring of the kept secrets that the listed secrets open; a new one where none does.
+
+    What does not open stays: it opens again as soon as its secret is listed again.
+    """
+
+    async def work() -> list[bytes]:
+        await database.lock_all(stored.LOCK)
+        rows = await stored.all_sealed()
+        opened = [(row, kept.unwrap(row.sealed, keys=keys)) for row in rows]
+        await stored.replace(
+            (row.id, kept.wrap(secret, keys=keys))
+            for row, secret in opened
+            if secret is not None and not kept.is_current(row.sealed, keys=keys)
+        )
+        secrets = [secret for _, secret in opened if secret is not None]
+        if not secrets:
+            if rows:
+                logging.getLogger("referral").error(
+                    "no listed REFERRAL_SECRET opens the kept secrets of this database: known "
+                    "devices and past activations are forgotten until the earlier one is listed"
+                )
+            secrets = [token_bytes(kept.SECRET_BYTES)]
+            secret_id = UUID(bytes=token_bytes(_ID_BYTES), version=4)
+            await stored.add(secret_id, kept.wrap(secrets[0], keys=keys), now=now)
+        return secrets
+
+    return Keyring(await database.transaction(work))

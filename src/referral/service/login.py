@@ -1,0 +1,94 @@
+"""Signing in by phone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from referral.core import challenge as challenges
+from referral.core import invite_code as invite_codes
+from referral.core import tokens
+from referral.core.errors import AccountBlocked
+from referral.core.keys import Purpose
+from referral.service import challenges as sent_codes
+from referral.service import invitations, outcomes, profiles, sessions
+from referral.service.challenges import SentCode
+from referral.service.parts import Caller, Parts
+from referral.service.profiles import Profile
+from referral.service.sessions import Tokens
+from referral.storage import users
+from referral.storage.models import User
+
+_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A sign-in that succeeded."""
+
+    tokens: Tokens
+    device_token: str
+    profile: Profile
+    is_new_user: bool
+
+
+async def send_code(parts: Parts, *, phone: str, caller: Caller) -> SentCode:
+    """Send a code to a phone, in whatever way it is spelt.
+
+    Nothing here looks whether the phone has an account, so nothing tells.
+    Raises InvalidPhone, UnsupportedPhone, SmsUnavailable.
+    """
+    return await sent_codes.send(parts, text=phone, purpose=Purpose.SIGN_IN, caller=caller)
+
+
+async def verify(
+    parts: Parts, *, token: str, code: str, invite_code: str | None, caller: Caller
+) -> SignIn:
+    """Sign in with a code, and activate an invite code in the same transaction.
+
+    Raises ChallengeInvalid, ChallengeExpired, ChallengeSpent, WrongCode, TooManyAttempts,
+    AccountBlocked, and for the invite code what `invitations.activate` raises.
+    """
+    now = parts.clock()
+    challenge = challenges.read(token, purpose=Purpose.SIGN_IN, now=now, keys=parts.keys)
+
+    async def work() -> tuple[User, bool, Tokens]:
+        user, is_new = await _find_or_create(parts, challenge.phone, now)
+        if user.is_blocked:
+            raise AccountBlocked
+        if invite_code is not None:
+            # Before anything else of the user changes: it takes its locks in the order it needs
+            await invitations.activate_within(parts, user.id, invite_code, now=now)
+        await users.set_fields(user.id, last_sign_in_at=now)
+        return user, is_new, await sessions.start(parts, user.id, caller=caller, now=now)
+
+    user, is_new, issued = await sent_codes.redeem(parts, challenge, code, work)
+    outcomes.record("signed_in", caller=caller, user=user.id, new=is_new)
+    return SignIn(
+        tokens=issued,
+        device_token=tokens.issue_device(challenge.phone, now=now, kept=parts.kept),
+        profile=await profiles.get(parts, user.id),
+        is_new_user=is_new,
+    )
+
+
+async def _find_or_create(parts: Parts, phone: str, now: datetime) -> tuple[User, bool]:
+    while True:
+        user = await users.find_by_phone(phone)
+        if user is not None:
+            return user, False
+        user = User(
+            id=UUID(bytes=parts.token_bytes(_ID_BYTES), version=4),
+            phone=phone,
+            invite_code=invite_codes.new(parts.randbelow),
+            created_at=now,
+            last_sign_in_at=now,
+        )
+        # Not added: another call made this phone's user meanwhile, or, once in a thousand
+        # million, somebody has this invite code. Either way the next round settles it.
+        if await users.add(user):
+            may_administer = parts.admins_allowed and phone not in parts.test_phones
+            if may_administer and await users.take_admin_grant(phone):
+                await users.set_fields(user.id, is_admin=True)
+            return user, True

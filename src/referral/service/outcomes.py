@@ -1,0 +1,39 @@
+"""The only writer of what happened. Phones are masked; codes and tokens never come here."""
+
+from __future__ import annotations
+
+import logging
+
+from referral.core import phone as phones
+from referral.service.parts import Caller
+
+_log = logging.getLogger("referral")
+
+
+def record(
+    event: str, *, caller: Caller | None = None, phone: str | None = None, **facts: object
+) -> None:
+    """One event: a verb in the past (`signed_in`) and its facts."""
+    if phone is not None:
+        facts["phone"] = phones.mask(phone)
+    if caller is not None:
+        facts["address"] = caller.address
+    _log.info("%s %s", event, " ".join(f"{name}={value}" for name, value in facts.items()))
+
+
+def refused(code: str, reason: str, *, method: str, route: str) -> None:
+    """A request that the rules refused, with the exact reason that the answer does not tell."""
+    _log.info("refused code=%s reason=%r method=%s route=%s", code, reason, method, route)
+
+
+def failed(error: Exception, *, method: str, route: str) -> None:
+    """A request that broke."""
+    _log.error("failed method=%s route=%s", method, route, exc_info=error)
+
+
+def fewer_proxies(trusted: int) -> None:
+    """A request that came past the proxies, so that its peer counts as its address."""
+    _log.warning(
+        "fewer_proxies: X-Forwarded-For has under %d entries; check REFERRAL_TRUSTED_PROXIES",
+        trusted,
+    )

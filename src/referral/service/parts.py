@@ -1,0 +1,42 @@
+"""What the use cases are given; app.py assembles it once, from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from referral.core.keys import Keyring
+from referral.core.limits import Limits
+from referral.core.phone import FixedCode, Rules
+from referral.core.tokens import Issuer
+from referral.gateways import Gateway
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The rules in force, the keys, and the ways to time, chance and phones."""
+
+    keys: Keyring
+    kept: Keyring
+    issuer: Issuer
+    limits: Limits
+    phone_rules: Rules
+    test_phones: Mapping[str, FixedCode]
+    admins_allowed: bool
+    gateway: Gateway
+    app_name: str
+    invite_url: str
+    """Where invite links lead, with `{code}` in it."""
+    trusted_proxies: int
+    clock: Callable[[], datetime]
+    randbelow: Callable[[int], int]
+    token_bytes: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who a request comes from, as far as the connection tells."""
+
+    address: str
+    user_agent: str | None

@@ -1,0 +1,184 @@
+"""A user's own profile."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from referral.core import challenge as challenges
+from referral.core.errors import ChallengeInvalid, InvalidRequest, PhoneTaken, Unauthorized
+from referral.core.keys import Purpose
+from referral.gateways import Message
+from referral.service import challenges as sent_codes
+from referral.service import invitations, outcomes, sessions
+from referral.service.challenges import SentCode
+from referral.service.parts import Caller, Parts
+from referral.service.sessions import SignedIn
+from referral.storage import database, users
+from referral.storage import invitations as stored_invitations
+from referral.storage import sessions as stored_sessions
+
+LONGEST_NAME = 100
+NEWEST_INVITEES = 100
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """A user, as they see themselves."""
+
+    phone: Annotated[str, Meta(description="E.164", examples=["+79991234567"])]
+    name: Annotated[str | None, Meta(examples=["Anna"])]
+    email: Annotated[str | None, Meta(examples=["anna@example.com"])]
+    invite_code: Annotated[str, Meta(description="To give to others.", examples=["7KQ2MX"])]
+    invite_link: Annotated[str, Meta(examples=["http://127.0.0.1:8000/i/7KQ2MX"])]
+    activated_invite_code: Annotated[
+        str | None,
+        Meta(description="The code of the person who invited this user.", examples=["P0V3RT"]),
+    ]
+    invitees: Annotated[
+        list[str],
+        Meta(
+            description="Phones of those who activated this user's code: the newest 100 at most.",
+            examples=[["+79990000002"]],
+        ),
+    ]
+    invitee_count: Annotated[int, Meta(description="All of them.", examples=[1])]
+    created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
+
+
+async def get(parts: Parts, user_id: UUID) -> Profile:
+    """The profile as it stands. Raises Unauthorized where the account was deleted just now."""
+    user = await users.get_with_inviter(user_id)
+    if user.phone is None:
+        raise Unauthorized(reason="account deleted")
+    return Profile(
+        phone=user.phone,
+        name=user.name,
+        email=user.email,
+        invite_code=user.invite_code,
+        invite_link=invitations.invite_link(parts, user.invite_code),
+        activated_invite_code=user.inviter.invite_code if user.inviter else None,
+        invitees=await stored_invitations.newest_phones(user_id, limit=NEWEST_INVITEES),
+        invitee_count=user.invitee_count,
+        created_at=user.created_at,
+    )
+
+
+async def change(
+    parts: Parts,
+    signed_in: SignedIn,
+    *,
+    name: str | UnsetType | None = UNSET,
+    email: str | UnsetType | None = UNSET,
+) -> Profile:
+    """Set what is given; None clears it. Raises InvalidRequest."""
+    values: dict[str, str | None] = {}
+    if name is not UNSET:
+        values["name"] = None if name is None else _name(name)
+    if email is not UNSET:
+        values["email"] = None if email is None else _email(email)
+    if values:
+        await users.set_fields(signed_in.user.id, **values)
+    return await get(parts, signed_in.user.id)
+
+
+async def delete(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
+    """Delete the account: phone and personal data go, the invite code is retired.
+
+    Raises SignInAgain.
+    """
+    sessions.require_fresh(parts, signed_in)
+    now, user_id = parts.clock(), signed_in.user.id
+
+    async def work() -> None:
+        await stored_invitations.lock(changed=user_id)
+        user = await users.get(user_id)
+        if user.deleted_at is not None:
+            return
+        await invitations.leave_phone(parts, user, now=now)
+        await users.set_fields(
+            user_id, phone=None, name=None, email=None, is_admin=False, deleted_at=now
+        )
+        await stored_sessions.end_all(user_id)
+        if user.inviter_id is not None:
+            await users.change_invitee_count(user.inviter_id, -1)
+
+    await database.transaction(work)
+    outcomes.record("account_deleted", caller=caller, user=user_id)
+
+
+async def send_phone_code(
+    parts: Parts, signed_in: SignedIn, *, phone: str, caller: Caller
+) -> SentCode:
+    """Send a code to the phone this user wants to change to.
+
+    Raises SignInAgain, InvalidPhone, UnsupportedPhone, SmsUnavailable.
+    """
+    sessions.require_fresh(parts, signed_in)
+    return await sent_codes.send(
+        parts,
+        text=phone,
+        purpose=Purpose.CHANGE_PHONE,
+        caller=caller,
+        user_id=str(signed_in.user.id),
+    )
+
+
+async def change_phone(
+    parts: Parts, signed_in: SignedIn, *, token: str, code: str, caller: Caller
+) -> tuple[Profile, Message | None]:
+    """Move the account to the challenge's phone and end all other sessions.
+
+    Answers the profile and a message for the old phone, for the caller to send.
+    Raises SignInAgain, ChallengeInvalid, ChallengeExpired, ChallengeSpent, WrongCode,
+    TooManyAttempts, PhoneTaken.
+    """
+    sessions.require_fresh(parts, signed_in)
+    now, user_id = parts.clock(), signed_in.user.id
+    challenge = challenges.read(token, purpose=Purpose.CHANGE_PHONE, now=now, keys=parts.keys)
+    if challenge.user_id != str(user_id):
+        raise ChallengeInvalid(reason="another user's")
+
+    async def work() -> str | None:
+        await stored_invitations.lock(changed=user_id)
+        user = await users.get(user_id)
+        if user.phone == challenge.phone:
+            return None
+        await invitations.leave_phone(parts, user, now=now)
+        if not await users.move_to_phone(user_id, challenge.phone):
+            raise PhoneTaken
+        await stored_sessions.end_all(user_id, but=signed_in.session_id)
+        return user.phone
+
+    old_phone = await sent_codes.redeem(parts, challenge, code, work)
+    profile = await get(parts, user_id)
+    if old_phone is None:
+        return profile, None
+    outcomes.record("phone_changed", caller=caller, user=user_id)
+    return profile, Message(
+        old_phone, f"Your account at {parts.app_name} now has another phone number."
+    )
+
+
+def _name(text: str) -> str:
+    name = unicodedata.normalize("NFC", text.strip())
+    if not name:
+        raise InvalidRequest.field("name", "Give a name, or null to have none.")
+    if len(name) > LONGEST_NAME:
+        raise InvalidRequest.field("name", f"At most {LONGEST_NAME} characters.")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+        raise InvalidRequest.field("name", "No control characters.")
+    return name
+
+
+def _email(text: str) -> str:
+    try:
+        return validate_email(text.strip(), check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise InvalidRequest.field(
+            "email", "Give an address such as anna@example.com, or null to have none."
+        ) from None

@@ -1,0 +1,227 @@
+"""Sessions: one sign-in each, kept alive by refresh tokens that change at every use."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from referral.core import cursor as cursors
+from referral.core import tokens
+from referral.core.errors import (
+    AccountBlocked,
+    InvalidRefreshToken,
+    NotFound,
+    SignInAgain,
+    Unauthorized,
+)
+from referral.service import outcomes
+from referral.service.parts import Caller, Parts
+from referral.storage import sessions
+from referral.storage.models import Session, User
+
+# How old a sign-in may be for what cannot be undone
+FRESH_SIGN_IN = timedelta(minutes=15)
+
+_ID_BYTES = 16
+_LONGEST_USER_AGENT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a client holds of a session."""
+
+    access: str
+    access_life: int
+    refresh: str
+
+
+class SessionView(Struct, frozen=True, kw_only=True):
+    """A session, as its owner sees it."""
+
+    id: Annotated[str, Meta(examples=["3f1f5ab0-6d1c-4b9e-9a51-2f5f9c3e7c10"])]
+    created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
+    last_used_at: Annotated[datetime, Meta(examples=["2026-01-31T12:30:00Z"])]
+    user_agent: Annotated[str | None, Meta(examples=["Mozilla/5.0"])]
+    current: Annotated[bool, Meta(description="Whether this very request belongs to it.")]
+
+
+class SessionPage(Struct, frozen=True, kw_only=True):
+    items: list[SessionView]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who a request is from: the account and its session, both good at this moment."""
+
+    user: User
+    session_id: UUID
+    signed_in_at: datetime
+
+
+async def start(parts: Parts, user_id: UUID, *, caller: Caller, now: datetime) -> Tokens:
+    """Begin a session. To be called inside the transaction that made it right to."""
+    session_id = UUID(bytes=parts.token_bytes(_ID_BYTES), version=4)
+    refresh_token = tokens.new_refresh(session_id, token_bytes=parts.token_bytes)
+    await sessions.add(
+        Session(
+            id=session_id,
+            user_id=user_id,
+            family_digest=tokens.family_digest(refresh_token),
+            refresh_digest=tokens.digest(refresh_token),
+            user_agent=_printable(caller.user_agent),
+            created_at=now,
+            last_used_at=now,
+        )
+    )
+    return _tokens(parts, user_id, refresh_token, now)
+
+
+async def authenticate(parts: Parts, access_token: str) -> SignedIn:
+    """Who an access token stands for. Raises Unauthorized, AccountBlocked."""
+    now = parts.clock()
+    claims = tokens.read_access(access_token, issuer=parts.issuer, now=now, keys=parts.keys)
+    session = await sessions.find(UUID(claims.sid))
+    if session is None or not _is_alive(parts, session, now):
+        raise Unauthorized(reason="session ended")
+    if session.user.is_blocked:
+        raise AccountBlocked
+    return SignedIn(session.user, session.id, session.created_at)
+
+
+def require_fresh(parts: Parts, signed_in: SignedIn) -> None:
+    """Raises SignInAgain where the session's sign-in is 15 minutes old or older."""
+    if parts.clock() - signed_in.signed_in_at >= FRESH_SIGN_IN:
+        raise SignInAgain
+
+
+async def refresh(parts: Parts, text: str, *, caller: Caller) -> Tokens:
+    """The next tokens of a session.
+
+    The live token's predecessor, for 30 seconds, gets the live one. Any older one shows that
+    somebody has a copy: it ends the session. Raises InvalidRefreshToken, AccountBlocked.
+    """
+    now = parts.clock()
+    token, session = await _find(parts, text, now)
+    if session.user.is_blocked:
+        raise AccountBlocked
+    following = tokens.successors(token, kept=parts.kept)
+    rotated = _is_live(session, token) and await sessions.rotate(
+        session.id,
+        live=session.refresh_digest,
+        successor=tokens.digest(following[0]),
+        now=now,
+    )
+    if rotated:
+        return _tokens(parts, session.user_id, following[0], now)
+    # Another call took this token's turn; what it made tells whether it was just now
+    current = await sessions.find(session.id)
+    if current is None:
+        raise InvalidRefreshToken(reason="session ended")
+    for successor in following:
+        if _is_live(current, successor) and now - current.last_used_at <= tokens.REFRESH_GRACE:
+            return _tokens(parts, session.user_id, successor, now)
+    await sessions.end(session.id, user_id=session.user_id)
+    outcomes.record("refresh_token_reused", caller=caller, user=session.user_id)
+    raise InvalidRefreshToken(reason="used before: the session is ended")
+
+
+async def sign_out(parts: Parts, text: str, *, caller: Caller) -> None:
+    """End the session of a refresh token, live or not. Nothing to end is no error."""
+    try:
+        _, session = await _find(parts, text, parts.clock())
+    except InvalidRefreshToken:
+        return
+    await sessions.end(session.id, user_id=session.user_id)
+    outcomes.record("signed_out", caller=caller, user=session.user_id)
+
+
+async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: int) -> SessionPage:
+    """The user's live sessions, newest first. Raises InvalidRequest."""
+    after = cursors.read(cursor) if cursor is not None else None
+    rows = await sessions.page(signed_in.user.id, after=after, limit=limit + 1)
+    now = parts.clock()
+    return SessionPage(
+        items=[
+            SessionView(
+                id=str(row.id),
+                created_at=row.created_at,
+                last_used_at=row.last_used_at,
+                user_agent=row.user_agent,
+                current=row.id == signed_in.session_id,
+            )
+            for row in rows[:limit]
+            if _is_alive(parts, row, now)
+        ],
+        next_cursor=(
+            cursors.write(cursors.Cursor(rows[limit - 1].created_at, rows[limit - 1].id))
+            if len(rows) > limit
+            else None
+        ),
+    )
+
+
+async def end(signed_in: SignedIn, session_id: str, *, caller: Caller) -> None:
+    """End one of the user's sessions. Raises NotFound."""
+    try:
+        wanted = UUID(session_id)
+    except ValueError:
+        raise NotFound(reason="not an id") from None
+    if not await sessions.end(wanted, user_id=signed_in.user.id):
+        raise NotFound(reason="no such session of this user")
+    outcomes.record("signed_out", caller=caller, user=signed_in.user.id)
+
+
+async def end_all(signed_in: SignedIn, *, caller: Caller) -> None:
+    """End all the user's sessions, this one too."""
+    await sessions.end_all(signed_in.user.id)
+    outcomes.record("signed_out_everywhere", caller=caller, user=signed_in.user.id)
+
+
+async def _find(parts: Parts, text: str, now: datetime) -> tuple[tokens.RefreshToken, Session]:
+    token = tokens.read_refresh(text)
+    session = await sessions.find(token.session_id)
+    if session is None:
+        raise InvalidRefreshToken(reason="no such session")
+    # An id alone is no secret. Only tokens that were really made for the session can end it.
+    if not hmac.compare_digest(session.family_digest, tokens.family_digest(token)):
+        raise InvalidRefreshToken(reason="another family")
+    if not _is_alive(parts, session, now):
+        raise InvalidRefreshToken(reason="session expired")
+    return token, session
+
+
+def _is_live(session: Session, token: tokens.RefreshToken) -> bool:
+    return hmac.compare_digest(session.refresh_digest, tokens.digest(token))
+
+
+def _is_alive(parts: Parts, session: Session, now: datetime) -> bool:
+    limits = parts.limits
+    return now < session.last_used_at + timedelta(
+        days=limits.session_idle_days
+    ) and now < session.created_at + timedelta(days=limits.session_max_days)
+
+
+def _tokens(
+    parts: Parts, user_id: UUID, refresh_token: tokens.RefreshToken, now: datetime
+) -> Tokens:
+    access = tokens.issue_access(
+        user_id=str(user_id),
+        session_id=str(refresh_token.session_id),
+        issuer=parts.issuer,
+        now=now,
+        keys=parts.keys,
+        token_bytes=parts.token_bytes,
+    )
+    return Tokens(access, parts.issuer.access_life, refresh_token.text)
+
+
+def _printable(user_agent: str | None) -> str | None:
+    if user_agent is None:
+        return None
+    return "".join(c if c.isprintable() else " " for c in user_agent)[:_LONGEST_USER_AGENT]

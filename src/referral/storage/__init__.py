@@ -1,0 +1,1 @@
+"""What is kept, and the only place that speaks to the database."""

@@ -1,0 +1,170 @@
+"""The connection to the database, transactions, and which failures mean "not now"."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.connection import get_connection
+from tortoise.exceptions import DBConnectionError, OperationalError
+from tortoise.transactions import in_transaction
+
+T = TypeVar("T")
+
+APP = "referral"
+POOL_SIZE = 10
+STATEMENT_SECONDS = 10
+BUSY_MILLISECONDS = 5000
+
+# What a call may repeat later, and nothing was lost. The drivers' own errors come out
+# untranslated while PostgreSQL goes away or comes back.
+UNAVAILABLE: tuple[type[Exception], ...] = (
+    DBConnectionError,
+    OperationalError,
+    sqlite3.OperationalError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    ConnectionError,
+    TimeoutError,
+)
+
+_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_ATTEMPTS = 5
+_SQLITE = "sqlite://"
+
+_running: set[asyncio.Task[Any]] = set()
+_connected: Connected
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What this process is connected to: Tortoise's connection name and its configuration."""
+
+    name: str
+    config: dict[str, Any]
+
+
+class Conflict(Exception):  # noqa: N818 - no error: the cure is to try again
+    """What a transaction read has changed under it: begin again."""
+
+
+def config(url: str) -> dict[str, Any]:
+    """Tortoise's configuration for a `sqlite://`, `postgres://` or `postgresql://` URL."""
+    if url.startswith(_SQLITE):
+        name, engine = "sqlite", "referral.storage.engines.sqlite"
+        credentials: dict[str, Any] = {
+            "file_path": unquote(url.removeprefix(_SQLITE)),
+            "busy_timeout": BUSY_MILLISECONDS,
+        }
+    else:
+        name, engine = "postgres", "referral.storage.engines.asyncpg"
+        credentials = {
+            "dsn": url,
+            "maxsize": POOL_SIZE,
+            "command_timeout": STATEMENT_SECONDS,
+        }
+    # Tortoise keeps prepared statements under the connection's name for as long as the process
+    # lives, so two kinds of database never share one.
+    return {
+        "connections": {name: {"engine": engine, "credentials": credentials}},
+        "apps": {
+            APP: {
+                "models": ["referral.storage.models"],
+                "migrations": "referral.storage.migrations",
+                "default_connection": name,
+            }
+        },
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+async def connect(url: str) -> None:
+    """Connect this process. Raises one of UNAVAILABLE."""
+    global _connected  # noqa: PLW0603 - Tortoise's own state is as global
+    tortoise = config(url)
+    # The global fallback: a web server's requests run outside the context of its start-up
+    await Tortoise.init(config=tortoise, _enable_global_fallback=True)
+    _connected = Connected(tortoise["apps"][APP]["default_connection"], tortoise)
+    await connection().execute_query_dict("SELECT 1")
+
+
+async def disconnect() -> None:
+    """Close every connection, once the transactions under way have ended."""
+    if _running:
+        await asyncio.wait(_running)
+    await Tortoise.close_connections()
+
+
+def connection() -> BaseDBAsyncClient:
+    """The current transaction's connection, or outside one, the pool."""
+    return get_connection(_connected.name)
+
+
+def apps() -> dict[str, Any]:
+    """Where Tortoise finds the models and their migrations."""
+    found: dict[str, Any] = _connected.config["apps"]
+    return found
+
+
+def is_postgres() -> bool:
+    return _connected.name == "postgres"
+
+
+async def transaction(work: Callable[[], Awaitable[T]]) -> T:
+    """Run `work` in a transaction, again when it conflicts with another.
+
+    It runs as a task of its own, to its end, whatever becomes of the request that asked for it:
+    a transaction that is cancelled while it opens would keep its connection, or SQLite's lock,
+    for ever.
+    """
+    task = asyncio.ensure_future(_attempts(work))
+    _running.add(task)
+    task.add_done_callback(_finished)
+    return await asyncio.shield(task)
+
+
+async def lock_all(number: int) -> None:
+    """Wait until no other transaction holds the lock of this number, then hold it."""
+    # SQLite's immediate transaction is such a lock already
+    if is_postgres():
+        await query("SELECT pg_advisory_xact_lock($1)", number)
+
+
+async def query(sql: str, *values: object) -> list[dict[str, Any]]:
+    """The rows of one statement, with `$1` placeholders for either database."""
+    return await connection().execute_query_dict(sql, list(values))
+
+
+async def _attempts(work: Callable[[], Awaitable[T]]) -> T:
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await _once(work)
+        except (Conflict, *_CONFLICTS):
+            continue
+    try:
+        return await _once(work)
+    except (Conflict, *_CONFLICTS) as error:
+        raise OperationalError(f"{_ATTEMPTS} transactions in conflict") from error
+
+
+async def _once(work: Callable[[], Awaitable[T]]) -> T:
+    async with in_transaction(_connected.name):
+        return await work()
+
+
+def _finished(task: asyncio.Task[Any]) -> None:
+    _running.discard(task)
+    if not task.cancelled():
+        # Read, so that nobody is told of it when the request that would have is gone
+        task.exception()

@@ -1,0 +1,1 @@
+"""Tortoise's two database clients, with what we need of them added. Tortoise loads them by name."""

@@ -1,0 +1,95 @@
+"""Queries about who invited whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from tortoise.expressions import F, Q
+from tortoise.queryset import QuerySet
+
+from referral.core.cursor import Cursor
+from referral.storage import database
+from referral.storage.models import PastActivation, User
+
+# UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
+_ROOT = """
+    WITH RECURSIVE chain (id, inviter_id) AS (
+        SELECT id, inviter_id FROM users WHERE id = $1
+        UNION
+        SELECT users.id, users.inviter_id FROM users JOIN chain ON users.id = chain.inviter_id
+    )
+    SELECT id FROM chain WHERE inviter_id IS NULL
+"""
+_LOCK = "SELECT id FROM users WHERE id = $1 "
+
+
+async def find_root(user_id: UUID) -> UUID:
+    """The user at the top of the tree of inviters in which this one stands."""
+    rows = await database.query(_ROOT, user_id)
+    return UUID(str(rows[0]["id"]))
+
+
+async def lock(*, changed: UUID, kept: Iterable[UUID] = ()) -> None:
+    """Lock users until the transaction ends: one whose links change, others whose must not.
+
+    Always in the order of their ids, so that no two transactions wait for each other. SQLite has
+    one writer at a time and needs none of it.
+    """
+    if not database.is_postgres():
+        return
+    for user_id in sorted({changed, *kept}):
+        # KEY SHARE lets many invitees of one tree activate at the same time
+        strength = "FOR UPDATE" if user_id == changed else "FOR KEY SHARE"
+        await database.query(_LOCK + strength, user_id)
+
+
+async def link(user_id: UUID, inviter_id: UUID, *, root: UUID, now: datetime) -> bool:
+    """Make one user the inviter of another, under their locks.
+
+    False, and nothing done, where what was read before the locks holds no more.
+    """
+    if await find_root(inviter_id) != root or not await User.exists(
+        id=inviter_id, deleted_at__isnull=True
+    ):
+        return False
+    linked = await User.filter(id=user_id, inviter_id__isnull=True, deleted_at__isnull=True).update(
+        inviter_id=inviter_id, activated_at=now, inviter_sees_phone=True
+    )
+    if linked:
+        await User.filter(id=inviter_id).update(invitee_count=F("invitee_count") + 1)
+    return bool(linked)
+
+
+async def newest_phones(user_id: UUID, *, limit: int) -> list[str]:
+    """Phones of the newest invitees, without those who changed theirs since."""
+    rows = (
+        await _invitees(user_id)
+        .filter(inviter_sees_phone=True)
+        .order_by("-activated_at", "-id")
+        .limit(limit)
+        .values("phone")
+    )
+    return [row["phone"] for row in rows]
+
+
+async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[User]:
+    """The user's invitees, newest first."""
+    rows = _invitees(user_id)
+    if after is not None:
+        rows = rows.filter(Q(activated_at__lt=after.at) | Q(activated_at=after.at, id__lt=after.id))
+    return await rows.order_by("-activated_at", "-id").limit(limit)
+
+
+async def remember_activation(phone_digest: str, *, until: datetime) -> None:
+    await PastActivation.filter(phone_digest=phone_digest).delete()
+    await PastActivation.create(phone_digest=phone_digest, expires_at=until)
+
+
+async def activated_before(phone_digests: Iterable[str], *, now: datetime) -> bool:
+    return await PastActivation.exists(phone_digest__in=list(phone_digests), expires_at__gt=now)
+
+
+def _invitees(user_id: UUID) -> QuerySet[User]:
+    return User.filter(inviter_id=user_id, deleted_at__isnull=True)

@@ -1,0 +1,40 @@
+"""Bring the database to the models' shape, by Tortoise's migrations."""
+
+from __future__ import annotations
+
+from tortoise.migrations.executor import MigrationExecutor
+
+from referral.storage import database
+
+# For `tortoise makemigrations`, which reads the models and touches no database
+CONFIG = database.config("sqlite://unused.sqlite3")
+
+# Any number, as long as nobody else in this database uses it
+_LOCK = 7_271_455_120_301
+
+
+async def apply() -> list[str]:
+    """Apply what is not applied yet; answers the names. Any number of these may run at once."""
+
+    async def work() -> list[str]:
+        await database.lock_all(_LOCK)
+        executor = _executor()
+        names: list[str] = []
+        await executor.migrate(
+            direction="forward",
+            progress=lambda event, _app, name: (
+                names.append(name) if event == "apply_done" else None
+            ),
+        )
+        return names
+
+    return await database.transaction(work)
+
+
+async def pending() -> list[str]:
+    """The names of the migrations that this database does not have yet."""
+    return [step.migration.name for step in await _executor().plan()]
+
+
+def _executor() -> MigrationExecutor:
+    return MigrationExecutor(database.connection(), database.apps())

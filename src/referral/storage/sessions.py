@@ -1,0 +1,45 @@
+"""Queries about sessions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from tortoise.expressions import Q
+
+from referral.core.cursor import Cursor
+from referral.storage.models import Session
+
+
+async def add(session: Session) -> None:
+    await session.save(force_create=True)
+
+
+async def find(session_id: UUID) -> Session | None:
+    """The session with its user."""
+    return await Session.get_or_none(id=session_id).select_related("user")
+
+
+async def rotate(session_id: UUID, *, live: bytes, successor: bytes, now: datetime) -> bool:
+    """Put the successor's digest in the live one's place; False where another call did."""
+    rotated = await Session.filter(id=session_id, refresh_digest=live).update(
+        refresh_digest=successor, last_used_at=now
+    )
+    return bool(rotated)
+
+
+async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[Session]:
+    """The user's sessions, newest first."""
+    rows = Session.filter(user_id=user_id)
+    if after is not None:
+        rows = rows.filter(Q(created_at__lt=after.at) | Q(created_at=after.at, id__lt=after.id))
+    return await rows.order_by("-created_at", "-id").limit(limit)
+
+
+async def end(session_id: UUID, *, user_id: UUID) -> bool:
+    return bool(await Session.filter(id=session_id, user_id=user_id).delete())
+
+
+async def end_all(user_id: UUID, *, but: UUID | None = None) -> None:
+    rows = Session.filter(user_id=user_id)
+    await (rows.exclude(id=but) if but else rows).delete()
