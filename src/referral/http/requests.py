@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 from litestar import Request
 from litestar.datastructures.state import State
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from referral.core.address import canonical, client_address
 from referral.core.errors import InvalidRequest
@@ -16,6 +18,8 @@ from referral.service.parts import Caller, Parts
 from referral.service.sessions import SignedIn
 
 LARGEST_BODY = 64 * 1024
+
+GivenParts = NamedDependency[SkipValidation[Parts]]
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396

@@ -11,8 +11,8 @@ from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from msgspec import Meta, Struct, convert
 
 from referral.core import tokens
+from referral.http.requests import GivenParts
 from referral.service import health
-from referral.service.parts import Parts
 
 # Short against the 15 minutes between a rotation's steps: nobody checks by a list too old
 _KEYS_MAX_AGE = 300
@@ -47,7 +47,7 @@ class Health(Struct):
     cache_control=CacheControlHeader(public=True, max_age=_KEYS_MAX_AGE),
     sync_to_thread=False,
 )
-def keys(parts: Parts) -> PublicKeys:
+def keys(parts: GivenParts) -> PublicKeys:
     return convert(tokens.public_keys(parts.keys), PublicKeys)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tortoise.migrations.executor import MigrationExecutor
+from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, SqliteSchemaEditor
 
 from referral.storage import database
 
@@ -19,6 +20,9 @@ async def apply() -> list[str]:
     async def work() -> list[str]:
         await database.lock_all(_LOCK)
         executor = _executor()
+        # The executor looks for this table before it makes it; that would break the transaction
+        editor = AsyncpgSchemaEditor if database.is_postgres() else SqliteSchemaEditor
+        await executor.recorder.ensure_schema(editor(executor.connection, atomic=False))
         names: list[str] = []
         await executor.migrate(
             direction="forward",

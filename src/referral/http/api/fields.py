@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 
-from referral.core.cursor import DEFAULT_PAGE, LARGEST_PAGE
+from referral.core.cursor import LARGEST_PAGE
 from referral.core.seal import LONGEST_SEALED
 
 Phone = Annotated[
@@ -41,9 +41,9 @@ InviteCode = Annotated[
 ]
 Limit = Annotated[
     int,
-    Parameter(ge=1, le=LARGEST_PAGE, default=DEFAULT_PAGE, description="How many at most."),
+    QueryParameter(ge=1, le=LARGEST_PAGE, description="How many at most."),
 ]
 PageCursor = Annotated[
     str | None,
-    Parameter(description="The `next_cursor` of an earlier answer, for what follows it."),
+    QueryParameter(description="The `next_cursor` of an earlier answer, for what follows it."),
 ]

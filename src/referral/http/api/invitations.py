@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Controller, get
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from referral.core import errors
 from referral.http.problems import ANY, responses
@@ -26,6 +26,6 @@ class InvitationController(Controller):
     )
     async def get_invitation(
         self,
-        invite_code: Annotated[str, Parameter(description="As forgivingly read as everywhere.")],
+        invite_code: Annotated[str, PathParameter(description="Read as forgivingly as always.")],
     ) -> Invitation:
         return await invitations.look_up(invite_code)

@@ -6,16 +6,16 @@ from typing import Annotated
 
 from litestar import Controller, Response, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from msgspec import Meta, Struct
 
 from referral.core import errors
 from referral.http.api.fields import ChallengeToken, Code, InviteCode, Phone
 from referral.http.problems import BODY, responses
-from referral.http.requests import StrictRequest, caller
+from referral.http.requests import GivenParts, StrictRequest, caller
 from referral.service import login, sessions
 from referral.service.challenges import SentCode
-from referral.service.parts import Parts
 from referral.service.profiles import Profile
 
 RefreshTokenText = Annotated[
@@ -75,7 +75,9 @@ class LoginController(Controller):
             *BODY, errors.InvalidPhone, errors.UnsupportedPhone, errors.SmsUnavailable
         ),
     )
-    async def send_code(self, data: SendCode, request: StrictRequest, parts: Parts) -> SentCode:
+    async def send_code(
+        self, data: JSONBody[SendCode], request: StrictRequest, parts: GivenParts
+    ) -> SentCode:
         return await login.send_code(parts, phone=data.phone, caller=caller(request))
 
     @post(
@@ -108,7 +110,7 @@ class LoginController(Controller):
         },
     )
     async def verify(
-        self, data: Verify, request: StrictRequest, parts: Parts
+        self, data: JSONBody[Verify], request: StrictRequest, parts: GivenParts
     ) -> Response[SignedIn]:
         sign_in = await login.verify(
             parts,
@@ -142,7 +144,9 @@ class LoginController(Controller):
         ),
         responses=responses(*BODY, errors.InvalidRefreshToken, errors.AccountBlocked),
     )
-    async def refresh(self, data: RefreshBody, request: StrictRequest, parts: Parts) -> TokenPair:
+    async def refresh(
+        self, data: JSONBody[RefreshBody], request: StrictRequest, parts: GivenParts
+    ) -> TokenPair:
         tokens = await sessions.refresh(parts, data.refresh_token, caller=caller(request))
         return TokenPair(
             access_token=tokens.access,
@@ -158,5 +162,7 @@ class LoginController(Controller):
         description="Its access tokens end with it. A token that is no longer good is no error.",
         responses=responses(*BODY),
     )
-    async def logout(self, data: RefreshBody, request: StrictRequest, parts: Parts) -> None:
+    async def logout(
+        self, data: JSONBody[RefreshBody], request: StrictRequest, parts: GivenParts
+    ) -> None:
         await sessions.sign_out(parts, data.refresh_token, caller=caller(request))

@@ -7,6 +7,7 @@ from typing import Annotated
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.background_tasks import BackgroundTask
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -22,11 +23,10 @@ from referral.http.api.fields import (
     Phone,
 )
 from referral.http.problems import BODY, SIGNED_IN, responses
-from referral.http.requests import JSON, MERGE_PATCH, StrictRequest, caller
+from referral.http.requests import JSON, MERGE_PATCH, GivenParts, StrictRequest, caller
 from referral.service import invitations, profiles
 from referral.service.challenges import SentCode
 from referral.service.invitations import InviteePage
-from referral.service.parts import Parts
 from referral.service.profiles import LONGEST_NAME, Profile
 
 Name = Annotated[
@@ -69,7 +69,7 @@ class ProfileController(Controller):
         summary="Read the profile",
         responses=responses(*SIGNED_IN),
     )
-    async def get_profile(self, request: StrictRequest, parts: Parts) -> Profile:
+    async def get_profile(self, request: StrictRequest, parts: GivenParts) -> Profile:
         return await profiles.get(parts, request.user.user.id)
 
     @put(
@@ -79,7 +79,7 @@ class ProfileController(Controller):
         responses=responses(*SIGNED_IN, *BODY),
     )
     async def replace_profile(
-        self, data: ReplaceProfile, request: StrictRequest, parts: Parts
+        self, data: JSONBody[ReplaceProfile], request: StrictRequest, parts: GivenParts
     ) -> Profile:
         return await profiles.change(parts, request.user, name=data.name, email=data.email)
 
@@ -94,7 +94,7 @@ class ProfileController(Controller):
         opt={"media_types": (JSON, MERGE_PATCH)},
     )
     async def patch_profile(
-        self, data: PatchProfile, request: StrictRequest, parts: Parts
+        self, data: JSONBody[PatchProfile], request: StrictRequest, parts: GivenParts
     ) -> Profile:
         return await profiles.change(parts, request.user, name=data.name, email=data.email)
 
@@ -107,7 +107,7 @@ class ProfileController(Controller):
         ),
         responses=responses(*SIGNED_IN, errors.SignInAgain),
     )
-    async def delete_profile(self, request: StrictRequest, parts: Parts) -> None:
+    async def delete_profile(self, request: StrictRequest, parts: GivenParts) -> None:
         await profiles.delete(parts, request.user, caller=caller(request))
 
     @post(
@@ -126,7 +126,7 @@ class ProfileController(Controller):
         ),
     )
     async def send_phone_code(
-        self, data: NewPhone, request: StrictRequest, parts: Parts
+        self, data: JSONBody[NewPhone], request: StrictRequest, parts: GivenParts
     ) -> SentCode:
         return await profiles.send_phone_code(
             parts, request.user, phone=data.phone, caller=caller(request)
@@ -152,7 +152,7 @@ class ProfileController(Controller):
         ),
     )
     async def change_phone(
-        self, data: ConfirmPhone, request: StrictRequest, parts: Parts
+        self, data: JSONBody[ConfirmPhone], request: StrictRequest, parts: GivenParts
     ) -> Response[Profile]:
         profile, notice = await profiles.change_phone(
             parts, request.user, token=data.token, code=data.code, caller=caller(request)
@@ -178,7 +178,7 @@ class ProfileController(Controller):
         tags=("Invitations",),
     )
     async def activate_invite(
-        self, data: ActivateInvite, request: StrictRequest, parts: Parts
+        self, data: JSONBody[ActivateInvite], request: StrictRequest, parts: GivenParts
     ) -> Profile:
         await invitations.activate(parts, request.user, data.invite_code, caller=caller(request))
         return await profiles.get(parts, request.user.user.id)
@@ -210,7 +210,7 @@ class ProfileController(Controller):
         },
         tags=("Invitations",),
     )
-    async def invite_svg(self, request: StrictRequest, parts: Parts) -> bytes:
+    async def invite_svg(self, request: StrictRequest, parts: GivenParts) -> bytes:
         return qr.svg(invitations.invite_link(parts, request.user.user.invite_code))
 
     @get(
@@ -224,5 +224,5 @@ class ProfileController(Controller):
         },
         tags=("Invitations",),
     )
-    async def invite_png(self, request: StrictRequest, parts: Parts) -> bytes:
+    async def invite_png(self, request: StrictRequest, parts: GivenParts) -> bytes:
         return qr.png(invitations.invite_link(parts, request.user.user.invite_code))

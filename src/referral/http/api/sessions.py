@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Controller, delete, get
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from referral.core import errors
 from referral.core.cursor import DEFAULT_PAGE
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor
 from referral.http.problems import SIGNED_IN, responses
-from referral.http.requests import StrictRequest, caller
+from referral.http.requests import GivenParts, StrictRequest, caller
 from referral.service import sessions
-from referral.service.parts import Parts
 from referral.service.sessions import SessionPage
 
 
@@ -33,7 +32,7 @@ class SessionController(Controller):
     async def list_sessions(
         self,
         request: StrictRequest,
-        parts: Parts,
+        parts: GivenParts,
         limit: Limit = DEFAULT_PAGE,
         cursor: PageCursor = None,
     ) -> SessionPage:
@@ -51,7 +50,7 @@ class SessionController(Controller):
         request: StrictRequest,
         session_id: Annotated[
             str,
-            Parameter(description="The `id` of a session in the list."),
+            PathParameter(description="The `id` of a session in the list."),
         ],
     ) -> None:
         await sessions.end(request.user, session_id, caller=caller(request))

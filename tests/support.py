@@ -1,0 +1,201 @@
+"""People who use a running service over HTTP, and the parts of it that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from typing import Any, cast
+
+import httpx
+from litestar import Litestar
+
+from referral.app import create_app
+from referral.gateways import Message
+from referral.settings import Settings, read
+from referral.storage import database, migrate
+
+SECRET = "a secret of the tests with 32 bytes or more 0123456789"
+TODAY = date(2026, 1, 1)
+
+_numbers = count(1)
+
+
+def new_phone() -> str:
+    """A phone that no test has used yet in this process."""
+    return f"+7999{next(_numbers):07}"
+
+
+class Clock:
+    """The real time, moved as far as a test wants."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self._offset  # noqa: TID251 - the clock of the tests
+
+    def move(self, **by: float) -> None:
+        self._offset += timedelta(**by)
+
+
+@dataclass
+class Inbox:
+    """A gateway that keeps what it is given. The answers echo the codes, as in simulation."""
+
+    echoes_code: bool = True
+    messages: list[Message] = field(default_factory=list)
+
+    async def send(self, message: Message) -> None:
+        self.messages.append(message)
+
+
+def settings_for(database_url: str, **variables: str) -> Settings:
+    """Development settings, unless the variables say otherwise."""
+    return read({"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET, **variables}, today=TODAY)
+
+
+@dataclass
+class Person:
+    """Somebody who is signed in. tokens: the answer of verify, and then of refresh."""
+
+    http: httpx.AsyncClient
+    phone: str
+    tokens: dict[str, Any]
+    is_new: bool
+
+    async def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """A request with this person's access token; the path is relative to /api/v1."""
+        headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
+        headers |= arguments.pop("headers", {})
+        return await self.http.request(method, f"/api/v1{path}", headers=headers, **arguments)
+
+    async def profile(self) -> dict[str, Any]:
+        return ok(await self.call("GET", "/profile"))
+
+    async def invite_code(self) -> str:
+        code: str = (await self.profile())["invite_code"]
+        return code
+
+    async def activate(self, invite_code: str) -> httpx.Response:
+        return await self.call("PUT", "/profile/inviter", json={"invite_code": invite_code})
+
+    async def refresh(self, refresh_token: str | None = None) -> httpx.Response:
+        body = {"refresh_token": refresh_token or self.tokens["refresh_token"]}
+        return await self.http.post("/api/v1/auth/refresh", json=body)
+
+
+@dataclass
+class Service:
+    """A running service. http: a client without any token."""
+
+    http: httpx.AsyncClient
+    clock: Clock
+    inbox: Inbox
+    app: Litestar | None = None
+
+    async def send_code(self, phone: str, **more: str) -> dict[str, Any]:
+        return ok(await self.post("/auth/send-code", phone=phone, **more))
+
+    async def verify(self, sent: dict[str, Any], **more: str) -> httpx.Response:
+        body = {"token": sent["token"], "code": sent["code"], **more}
+        return await self.http.post("/api/v1/auth/verify", json=body)
+
+    async def sign_in(self, phone: str | None = None, **more: str) -> Person:
+        """Sign in through the front door, as a new person unless the phone is known."""
+        phone = phone or new_phone()
+        response = await self.verify(await self.send_code(phone), **more)
+        return Person(self.http, phone, ok(response), is_new=response.status_code == 201)
+
+    async def post(self, path: str, **body: Any) -> httpx.Response:
+        return await self.http.post(f"/api/v1{path}", json=body)
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        return await self.http.get(path, headers=headers)
+
+
+@asynccontextmanager
+async def running(database_url: str, **variables: str) -> AsyncIterator[Service]:
+    """The service inside this process, with these settings, on this database as it is."""
+    clock, inbox = Clock(), Inbox()
+    app = create_app(settings_for(database_url, **variables), clock=clock, gateway=inbox)
+    transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
+    async with (
+        _alive(app),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http,
+    ):
+        yield Service(http, clock, inbox, app)
+
+
+@asynccontextmanager
+async def _alive(app: Litestar) -> AsyncIterator[None]:
+    """Start the application, and stop it in the task that started it, as it needs."""
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            started.set()
+            await stop.wait()
+
+    task = asyncio.create_task(live())
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        waiting.cancel()
+        task.result()
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def migrated(database_url: str) -> None:
+    """Bring a new database up to date."""
+    await database.connect(database_url)
+    try:
+        await migrate.apply()
+    finally:
+        await database.disconnect()
+
+
+async def emptied(database_url: str) -> None:
+    """Take every row out of a database."""
+    await database.connect(database_url)
+    try:
+        for table in _TABLES:
+            await database.query(f"DELETE FROM {table}")  # noqa: S608 - our own names
+    finally:
+        await database.disconnect()
+
+
+# Those that point at others first
+_TABLES = (
+    "sessions",
+    "users",
+    "challenge_uses",
+    "past_activations",
+    "admin_grants",
+    "kept_secrets",
+)
+
+
+def ok(response: httpx.Response) -> dict[str, Any]:
+    """The body of an answer that has to be a success."""
+    assert response.is_success, f"{response.status_code}: {response.text}"
+    body: dict[str, Any] = response.json() if response.content else {}
+    return body
+
+
+def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The body of an answer that has to be this problem (RFC 9457)."""
+    assert (response.status_code, response.json().get("code")) == (status, code), response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    body: dict[str, Any] = response.json()
+    assert body["status"] == status
+    assert {"type", "title", "detail"} <= body.keys()
+    return body
