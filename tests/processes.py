@@ -1,0 +1,104 @@
+"""The service as processes of its own, the way people run it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 30
+
+
+@dataclass
+class Server:
+    """A server that answers. log: where its output goes."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    """Only what a fresh shell has, and these variables."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "PYTHONPATH": str(ROOT / "src"),
+        **variables,
+    }
+
+
+def referral(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, in this folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "referral", *arguments],
+        cwd=folder,
+        env=environment(folder, **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(folder: Path, **variables: str) -> Iterator[Server]:
+    """`referral migrate` and `referral serve` in this folder, until the block ends.
+
+    variables: settings, as environment variables. Sending takes no time unless they say so.
+    """
+    variables = {"REFERRAL_SMS_URL": "simulated://?delay=0", **variables}
+    migrated = referral(folder, "migrate", **variables)
+    assert migrated.returncode == 0, migrated.stderr
+    port = free_port()
+    log = folder / f"serve-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "referral", "serve"],
+            cwd=folder,
+            env=environment(folder, PORT=str(port), **variables),
+            stdout=output,
+            stderr=output,
+        )
+    server = Server(f"http://127.0.0.1:{port}", process, log)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+def wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        assert server.process.poll() is None, server.log.read_text()
+        assert time.monotonic() < deadline, server.log.read_text()
+        try:
+            if httpx.get(f"{server.url}/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
