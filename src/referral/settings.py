@@ -109,6 +109,21 @@ def read(environ: Mapping[str, str], *, today: date) -> Settings:
     Raises SettingsError.
     """
     reader = _Reader(environ)
+    settings = _read(reader, environ, today)
+    reader.finish()
+    if settings.secrets:
+        return settings
+    return replace(settings, secrets=(_development_secret(settings.database_url),))
+
+
+def names() -> frozenset[str]:
+    """The variables that are read."""
+    reader = _Reader({})
+    _read(reader, {}, date.min)
+    return frozenset(reader.known)
+
+
+def _read(reader: _Reader, environ: Mapping[str, str], today: date) -> Settings:
     production = reader.read("REFERRAL_ENV", _one_of(DEVELOPMENT, PRODUCTION), DEVELOPMENT) == (
         PRODUCTION
     )
@@ -126,7 +141,7 @@ def read(environ: Mapping[str, str], *, today: date) -> Settings:
         _refuse_in_production(reader, environ, sms_urls=sms_urls, public_url=public_url)
     base_url = public_url or f"http://127.0.0.1:{port}"
     database_url = reader.read("DATABASE_URL", _database_url, DEFAULT_DATABASE_URL)
-    settings = Settings(
+    return Settings(
         environment=PRODUCTION if production else DEVELOPMENT,
         database_url=database_url,
         secrets=reader.read("REFERRAL_SECRET", _secrets(strict=production), ()),
@@ -155,10 +170,6 @@ def read(environ: Mapping[str, str], *, today: date) -> Settings:
         port=port,
         workers=reader.read("WEB_CONCURRENCY", _number(1, 64), 1),
     )
-    reader.finish()
-    if settings.secrets:
-        return settings
-    return replace(settings, secrets=(_development_secret(database_url),))
 
 
 def secret_file(database_url: str) -> Path:
@@ -178,12 +189,12 @@ class _Reader:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._known: set[str] = set()
+        self.known: set[str] = set()
         self.problems: list[str] = []
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
         """The parsed value; the default where the variable is not set, empty or wrong."""
-        self._known.add(name)
+        self.known.add(name)
         text = self._environ.get(name, "").strip()
         if not text:
             return default
@@ -196,10 +207,10 @@ class _Reader:
     def finish(self) -> None:
         """Raises SettingsError with everything that was wrong."""
         unknown = sorted(
-            name for name in self._environ if name.startswith(_PREFIX) and name not in self._known
+            name for name in self._environ if name.startswith(_PREFIX) and name not in self.known
         )
         for name in unknown:
-            near = get_close_matches(name, self._known, n=1)
+            near = get_close_matches(name, self.known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             self.problems.append(f"{name}: there is no such setting{hint}")
         if self.problems:
@@ -325,6 +336,8 @@ def _database_url(text: str) -> str:
 def _secrets(*, strict: bool) -> Callable[[str], tuple[bytes, ...]]:
     def parse(text: str) -> tuple[bytes, ...]:
         secrets = tuple(item.encode() for item in _items(text))
+        if not secrets:
+            raise ValueError("there is none in it")
         for secret in secrets:
             if len(secret) < SHORTEST_SECRET_BYTES:
                 raise ValueError(
@@ -338,7 +351,7 @@ def _secrets(*, strict: bool) -> Callable[[str], tuple[bytes, ...]]:
 
 
 def _sms_urls(text: str) -> tuple[str, ...]:
-    urls = tuple(_items(text))
+    urls = tuple(_items(text)) or (text,)
     for url in urls:
         if _scheme(url) not in {"simulated", "console"}:
             raise ValueError("simulated:// or console://")

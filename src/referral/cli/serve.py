@@ -13,6 +13,7 @@ from referral.cli import common
 from referral.cli.doctor import without_password
 from referral.http.docs import PATH as DOCS_PATH
 from referral.settings import Settings
+from referral.storage import migrate
 
 # Platforms kill 30 s after they ask to stop
 _GRACE_SECONDS = 20
@@ -28,6 +29,9 @@ def serve(*, access_log: bool) -> None:
     In development on 127.0.0.1 alone; HOST changes it.
     """
     settings = common.settings()
+    # Here rather than in each worker, so that it is told once and in one line
+    if missing := common.with_database(lambda _: migrate.pending()):
+        common.fail(f"the database lacks {', '.join(missing)}: run `referral migrate` first")
     _greet(settings)
     uvicorn.run(
         "referral.cli.serve:application",

@@ -46,9 +46,8 @@ def parse_json(body: bytes) -> Any:
     try:
         text = body.decode()
         parsed = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
-        # An escaped half of a surrogate pair is JSON, but no text that a database takes
         if "\\u" in text:
-            json.dumps(parsed, ensure_ascii=False).encode()
+            _refuse_unstorable(parsed)
     except UnicodeError:
         raise InvalidRequest.field("", "The body is not UTF-8 text.") from None
     except (ValueError, RecursionError):
@@ -65,13 +64,23 @@ def caller(request: StrictRequest) -> Caller:
     )
     if address is None:
         outcomes.fewer_proxies(trusted)
-    return Caller(address=address or canonical(peer), user_agent=request.headers.get("user-agent"))
+        address = canonical(peer) or peer
+    return Caller(address=address, user_agent=request.headers.get("user-agent"))
 
 
 def parts(state: State) -> Parts:
     """What the use cases are given."""
     assembled: Parts = state.parts
     return assembled
+
+
+def _refuse_unstorable(parsed: Any) -> None:
+    """Half a surrogate pair, or U+0000: JSON can escape them, and no database takes both."""
+    # Without its escaped backslashes, what looks like an escape is one
+    written = json.dumps(parsed, ensure_ascii=False).replace(r"\\", "")
+    written.encode()
+    if r"\u0000" in written:
+        raise ValueError("U+0000")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Health(Struct):
 @get(
     "/.well-known/jwks.json",
     operation_id="getKeys",
+    response_description="The keys of every listed secret.",
     summary="The public keys that access tokens are signed with",
     description="A JWK set: any service can check an access token by itself with it.",
     tags=("Operation",),
@@ -54,6 +55,7 @@ def keys(parts: GivenParts) -> PublicKeys:
 @get(
     "/health/live",
     operation_id="isLive",
+    response_description="It does.",
     summary="Whether the process answers",
     tags=("Operation",),
     sync_to_thread=False,
@@ -65,6 +67,7 @@ def live() -> Health:
 @get(
     "/health/ready",
     operation_id="isReady",
+    response_description="It does, and it has.",
     summary="Whether the database answers and has every migration",
     responses={
         HTTP_503_SERVICE_UNAVAILABLE: ResponseSpec(

@@ -32,8 +32,9 @@ def failed(error: Exception, *, method: str, route: str) -> None:
 
 
 def fewer_proxies(trusted: int) -> None:
-    """A request that came past the proxies, so that its peer counts as its address."""
+    """A request that came past the trusted proxies: its peer counts as its address."""
     _log.warning(
-        "fewer_proxies: X-Forwarded-For has under %d entries; check REFERRAL_TRUSTED_PROXIES",
+        "fewer_proxies X-Forwarded-For has no address from %d proxies; "
+        "check REFERRAL_TRUSTED_PROXIES",
         trusted,
     )

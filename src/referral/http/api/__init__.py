@@ -2,7 +2,7 @@
 
 from litestar import Router
 
-from referral.http.api.invitations import InvitationController
+from referral.http.api.invitations import InvitationController, OwnInvitationController
 from referral.http.api.login import LoginController
 from referral.http.api.profile import ProfileController
 from referral.http.api.sessions import SessionController
@@ -11,5 +11,11 @@ PREFIX = "/api/v1"
 
 router = Router(
     PREFIX,
-    route_handlers=[LoginController, SessionController, ProfileController, InvitationController],
+    route_handlers=[
+        LoginController,
+        SessionController,
+        ProfileController,
+        OwnInvitationController,
+        InvitationController,
+    ],
 )

@@ -1,16 +1,28 @@
-"""Invite codes, as anybody may look at them."""
+"""Invite codes: the user's own, and those of others."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Controller, get
-from litestar.params import PathParameter
+from litestar import Controller, get, put
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody, PathParameter
+from litestar.status_codes import HTTP_200_OK
+from msgspec import Struct
 
 from referral.core import errors
-from referral.http.problems import ANY, responses
-from referral.service import invitations
-from referral.service.invitations import Invitation
+from referral.core.cursor import DEFAULT_PAGE
+from referral.http import auth, qr
+from referral.http.api.fields import InviteCode, Limit, PageCursor
+from referral.http.problems import ANY, BODY, SIGNED_IN, responses
+from referral.http.requests import GivenParts, StrictRequest, caller
+from referral.service import invitations, profiles
+from referral.service.invitations import Invitation, InviteePage
+from referral.service.profiles import Profile
+
+
+class ActivateInvite(Struct, forbid_unknown_fields=True):
+    invite_code: InviteCode
 
 
 class InvitationController(Controller):
@@ -20,12 +32,89 @@ class InvitationController(Controller):
     @get(
         "/{invite_code:str}",
         operation_id="getInvitation",
+        response_description="Whose code it is.",
         summary="Look up an invite code",
         description="For landing pages, without a sign-in: whose it is, and never a phone.",
-        responses=responses(errors.UnknownInviteCode, *ANY),
+        responses=responses(errors.InvalidRequest, errors.UnknownInviteCode, *ANY),
     )
     async def get_invitation(
         self,
         invite_code: Annotated[str, PathParameter(description="Read as forgivingly as always.")],
     ) -> Invitation:
         return await invitations.look_up(invite_code)
+
+
+class OwnInvitationController(Controller):
+    path = "/profile"
+    tags = ("Invitations",)
+    guards = (auth.signed_in,)
+    security = auth.REQUIRED
+
+    @put(
+        "/inviter",
+        operation_id="activateInvite",
+        response_description="The profile with the activated code.",
+        summary="Activate somebody's invite code",
+        description="Once in a life. The same code again answers as before.",
+        responses=responses(
+            *SIGNED_IN,
+            *BODY,
+            errors.UnknownInviteCode,
+            errors.OwnInviteCode,
+            errors.InviteAlreadyActivated,
+            errors.InviteLoop,
+        ),
+    )
+    async def activate_invite(
+        self, data: JSONBody[ActivateInvite], request: StrictRequest, parts: GivenParts
+    ) -> Profile:
+        await invitations.activate(parts, request.user, data.invite_code, caller=caller(request))
+        return await profiles.get(parts, request.user.user.id)
+
+    @get(
+        "/invitees",
+        operation_id="listInvitees",
+        response_description="A page of invitees.",
+        summary="List who activated the user's code",
+        description="Newest first. A page of 100, or of `limit`, at a time.",
+        responses=responses(*SIGNED_IN, errors.InvalidRequest),
+    )
+    async def list_invitees(
+        self,
+        request: StrictRequest,
+        limit: Limit = DEFAULT_PAGE,
+        cursor: PageCursor = None,
+    ) -> InviteePage:
+        return await invitations.page(request.user, cursor=cursor, limit=limit)
+
+    @get(
+        "/invite.svg",
+        media_type=qr.SVG,
+        operation_id="getInviteSvg",
+        response_description="An SVG image.",
+        summary="The invite link as a QR code, SVG",
+        responses={
+            HTTP_200_OK: ResponseSpec(
+                str, generate_examples=False, media_type=qr.SVG, description="An SVG image."
+            ),
+            **responses(*SIGNED_IN),
+        },
+    )
+    async def invite_svg(self, request: StrictRequest, parts: GivenParts) -> bytes:
+        return qr.svg(invitations.invite_link(parts, request.user.user.invite_code))
+
+    @get(
+        "/invite.png",
+        media_type=qr.PNG,
+        operation_id="getInvitePng",
+        response_description="A PNG image.",
+        summary="The invite link as a QR code, PNG",
+        responses={
+            HTTP_200_OK: ResponseSpec(
+                bytes, generate_examples=False, media_type=qr.PNG, description="A PNG image."
+            ),
+            **responses(*SIGNED_IN),
+        },
+    )
+    async def invite_png(self, request: StrictRequest, parts: GivenParts) -> bytes:
+        return qr.png(invitations.invite_link(parts, request.user.user.invite_code))

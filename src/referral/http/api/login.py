@@ -66,6 +66,7 @@ class LoginController(Controller):
         "/send-code",
         status_code=HTTP_200_OK,
         operation_id="sendCode",
+        response_description="The challenge to send back with the code.",
         summary="Send a code to a phone",
         description=(
             "Answers with a challenge token to send back with the code. A phone with an account "
@@ -84,6 +85,7 @@ class LoginController(Controller):
         "/verify",
         status_code=HTTP_200_OK,
         operation_id="verify",
+        response_description="Signed in, with an account that was there already.",
         summary="Sign in with a code",
         description=(
             "A challenge works once and takes 3 guesses. The first sign-in of a phone makes its "
@@ -136,6 +138,7 @@ class LoginController(Controller):
         "/refresh",
         status_code=HTTP_200_OK,
         operation_id="refresh",
+        response_description="The next tokens.",
         summary="Get the next tokens of a session",
         description=(
             "A refresh token works once; keep the new one. For 30 seconds the one before the live "
@@ -158,6 +161,7 @@ class LoginController(Controller):
         "/logout",
         status_code=HTTP_204_NO_CONTENT,
         operation_id="logout",
+        response_description="The session is ended, or was before.",
         summary="End the session of a refresh token",
         description="Its access tokens end with it. A token that is no longer good is no error.",
         responses=responses(*BODY),

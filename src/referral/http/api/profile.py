@@ -6,27 +6,21 @@ from typing import Annotated
 
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.background_tasks import BackgroundTask
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import errors
-from referral.core.cursor import DEFAULT_PAGE
-from referral.http import auth, qr
+from referral.http import auth
 from referral.http.api.fields import (
     ChallengeToken,
     Code,
-    InviteCode,
-    Limit,
-    PageCursor,
     Phone,
 )
 from referral.http.problems import BODY, SIGNED_IN, responses
 from referral.http.requests import JSON, MERGE_PATCH, GivenParts, StrictRequest, caller
-from referral.service import invitations, profiles
+from referral.service import profiles
 from referral.service.challenges import SentCode
-from referral.service.invitations import InviteePage
 from referral.service.profiles import LONGEST_NAME, Profile
 
 Name = Annotated[
@@ -54,10 +48,6 @@ class ConfirmPhone(Struct, forbid_unknown_fields=True):
     code: Code
 
 
-class ActivateInvite(Struct, forbid_unknown_fields=True):
-    invite_code: InviteCode
-
-
 class ProfileController(Controller):
     path = "/profile"
     tags = ("Profile",)
@@ -66,6 +56,7 @@ class ProfileController(Controller):
 
     @get(
         operation_id="getProfile",
+        response_description="The profile.",
         summary="Read the profile",
         responses=responses(*SIGNED_IN),
     )
@@ -74,6 +65,7 @@ class ProfileController(Controller):
 
     @put(
         operation_id="replaceProfile",
+        response_description="The profile as it is now.",
         summary="Replace name and email",
         description="Both: one that is missing becomes null.",
         responses=responses(*SIGNED_IN, *BODY),
@@ -85,6 +77,7 @@ class ProfileController(Controller):
 
     @patch(
         operation_id="patchProfile",
+        response_description="The profile as it is now.",
         summary="Change name or email",
         description=(
             "A JSON merge patch (RFC 7396), as `application/json` or "
@@ -100,6 +93,7 @@ class ProfileController(Controller):
 
     @delete(
         operation_id="deleteProfile",
+        response_description="The account is deleted.",
         summary="Delete the account",
         description=(
             "Needs a sign-in under 15 minutes old. Phone and personal data are gone, the invite "
@@ -114,6 +108,7 @@ class ProfileController(Controller):
         "/phone/send-code",
         status_code=HTTP_200_OK,
         operation_id="sendPhoneCode",
+        response_description="The challenge to send back with the code.",
         summary="Send a code to a new phone",
         description="Needs a sign-in under 15 minutes old.",
         responses=responses(
@@ -135,6 +130,7 @@ class ProfileController(Controller):
     @put(
         "/phone",
         operation_id="changePhone",
+        response_description="The profile with the new phone.",
         summary="Move the account to the new phone",
         description=(
             "Needs a sign-in under 15 minutes old. Ends all other sessions and tells the old phone."
@@ -161,68 +157,3 @@ class ProfileController(Controller):
             profile,
             background=BackgroundTask(parts.gateway.send, notice) if notice else None,
         )
-
-    @put(
-        "/inviter",
-        operation_id="activateInvite",
-        summary="Activate somebody's invite code",
-        description="Once in a life. The same code again answers as before.",
-        responses=responses(
-            *SIGNED_IN,
-            *BODY,
-            errors.UnknownInviteCode,
-            errors.OwnInviteCode,
-            errors.InviteAlreadyActivated,
-            errors.InviteLoop,
-        ),
-        tags=("Invitations",),
-    )
-    async def activate_invite(
-        self, data: JSONBody[ActivateInvite], request: StrictRequest, parts: GivenParts
-    ) -> Profile:
-        await invitations.activate(parts, request.user, data.invite_code, caller=caller(request))
-        return await profiles.get(parts, request.user.user.id)
-
-    @get(
-        "/invitees",
-        operation_id="listInvitees",
-        summary="List who activated the user's code",
-        description="Newest first. A page of 100, or of `limit`, at a time.",
-        responses=responses(*SIGNED_IN, errors.InvalidRequest),
-        tags=("Invitations",),
-    )
-    async def list_invitees(
-        self,
-        request: StrictRequest,
-        limit: Limit = DEFAULT_PAGE,
-        cursor: PageCursor = None,
-    ) -> InviteePage:
-        return await invitations.page(request.user, cursor=cursor, limit=limit)
-
-    @get(
-        "/invite.svg",
-        media_type=qr.SVG,
-        operation_id="getInviteSvg",
-        summary="The invite link as a QR code, SVG",
-        responses={
-            HTTP_200_OK: ResponseSpec(str, generate_examples=False, media_type=qr.SVG),
-            **responses(*SIGNED_IN),
-        },
-        tags=("Invitations",),
-    )
-    async def invite_svg(self, request: StrictRequest, parts: GivenParts) -> bytes:
-        return qr.svg(invitations.invite_link(parts, request.user.user.invite_code))
-
-    @get(
-        "/invite.png",
-        media_type=qr.PNG,
-        operation_id="getInvitePng",
-        summary="The invite link as a QR code, PNG",
-        responses={
-            HTTP_200_OK: ResponseSpec(bytes, generate_examples=False, media_type=qr.PNG),
-            **responses(*SIGNED_IN),
-        },
-        tags=("Invitations",),
-    )
-    async def invite_png(self, request: StrictRequest, parts: GivenParts) -> bytes:
-        return qr.png(invitations.invite_link(parts, request.user.user.invite_code))

@@ -25,6 +25,7 @@ class SessionController(Controller):
 
     @get(
         operation_id="listSessions",
+        response_description="A page of sessions.",
         summary="List the user's sessions",
         description="Newest first. `current` marks the one this request belongs to.",
         responses=responses(*SIGNED_IN, errors.InvalidRequest),
@@ -41,9 +42,10 @@ class SessionController(Controller):
     @delete(
         "/{session_id:str}",
         operation_id="endSession",
+        response_description="The session is ended.",
         summary="End a session",
         description="Its refresh and access tokens stop working at once.",
-        responses=responses(*SIGNED_IN, errors.NotFound),
+        responses=responses(*SIGNED_IN, errors.InvalidRequest, errors.NotFound),
     )
     async def end_session(
         self,
@@ -57,6 +59,7 @@ class SessionController(Controller):
 
     @delete(
         operation_id="endAllSessions",
+        response_description="Every session is ended.",
         summary="End all sessions",
         description="Sign out everywhere, here too.",
         responses=responses(*SIGNED_IN),

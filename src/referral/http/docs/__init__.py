@@ -8,16 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from litestar import Request, get
+from litestar import MediaType, Request, get
 from litestar.datastructures import CacheControlHeader
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, License, Server, Tag
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from referral import __version__
 from referral.http import auth
+from referral.http.docs.document import finished
 
 PATH = "/docs"
 
@@ -51,6 +52,20 @@ class _Page(OpenAPIRenderPlugin):
         return self._html
 
 
+class _Document(JsonRenderPlugin):
+    """The document as the framework draws it from the routes, finished once."""
+
+    def __init__(self) -> None:
+        # Browsers show this media type; the one registered for OpenAPI they save to disk
+        super().__init__(path="/openapi.json", media_type=MediaType.JSON)
+        self._json: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        if self._json is None:
+            self._json = self.render_json(request, finished(openapi_schema, request.app.routes))
+        return self._json
+
+
 def config(public_url: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Referral",
@@ -61,7 +76,7 @@ def config(public_url: str) -> OpenAPIConfig:
         tags=_TAGS,
         components=Components(security_schemes={"bearer": auth.BEARER}),
         path=PATH,
-        render_plugins=[_Page()],
+        render_plugins=[_Page(), _Document()],
         use_handler_docstrings=False,
     )
 
