@@ -1,0 +1,95 @@
+"""What the documents say is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from processes import ROOT, environment, referral, serving
+from referral.settings import names
+
+README = (ROOT / "README.md").read_text()
+OPERATION = re.compile(r"^\| `([A-Z]+) (/[^`]*)` \| .+ \| `(send .+)` \|$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The OpenAPI document of a running server."""
+    with serving(tmp_path_factory.mktemp("docs")) as server:
+        answer: dict[str, Any] = httpx.get(f"{server.url}/docs/openapi.json").json()
+        return answer
+
+
+def test_readme_lists_every_operation(document: dict[str, Any]) -> None:
+    """Each once, with an example of that very method and path."""
+    rows = OPERATION.findall(README)
+    assert sorted((method, path) for method, path, _ in rows) == sorted(
+        (method.upper(), path) for path, item in document["paths"].items() for method in item
+    )
+    for method, path, example in rows:
+        url = re.search(r"\$BASE(/[^\s\"?]*)", example)
+        assert url is not None, example
+        assert re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), url[1]), example
+        explicit = re.search(r" -X (\w+)", example)
+        implied = "POST" if "--data" in example else "GET"
+        assert (explicit[1] if explicit else implied) == method, example
+
+
+def test_readme_lists_every_setting() -> None:
+    table = README.partition("## Settings")[2].partition("## Architecture")[0]
+    listed = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1])
+    }
+    assert listed == names()
+
+
+def test_readme_lists_every_command(tmp_path: Path) -> None:
+    commands = re.findall(
+        r"^\| `python -m referral ([a-z ]+?)(?: [A-Z]+)?` \|", README, re.MULTILINE
+    )
+    for command in commands:
+        shown = referral(tmp_path, *command.split(), "--help")
+        assert shown.returncode == 0, command
+    shown = referral(tmp_path, "--help").stdout
+    listed = {command.split()[0] for command in commands}
+    assert listed == set(re.findall(r"^│ (\w+) ", shown, re.MULTILINE)) - {"help", "version"}
+
+
+def test_readme_sign_in_works_as_pasted(database_url: str, tmp_path: Path) -> None:
+    """The walk, and then every example of the table that needs nothing to be filled in."""
+    walk = re.search(r"```sh\n(BASE=.*?)```", README, re.DOTALL)
+    assert walk is not None
+    with serving(tmp_path, DATABASE_URL=database_url, REFERRAL_SMS_URL="simulated://") as server:
+        pasted = walk[1].replace("http://127.0.0.1:8000", server.url)
+        reads = [
+            example
+            for method, _, example in OPERATION.findall(README)
+            if method == "GET" and "7KQ2MX" not in example
+        ]
+        shell = subprocess.run(
+            ["bash", "-euc", pasted + "".join(f"\necho\n{example} --fail" for example in reads)],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert shell.returncode == 0, shell.stderr
+    assert '"phone":"+79991234567"' in shell.stdout
+    assert shell.stdout.count("\n") >= len(reads)
+    assert (tmp_path / "invite.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
