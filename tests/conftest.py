@@ -12,14 +12,6 @@ from support import Service, emptied, migrated, running
 DATABASES = ("sqlite", "postgres")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one database in one process: each process has one PostgreSQL at most."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "database_kind" in callspec.params:
-            item.add_marker(pytest.mark.xdist_group(callspec.params["database_kind"]))
-
-
 @pytest.fixture(scope="session", params=DATABASES)
 def database_kind(request: pytest.FixtureRequest) -> str:
     """Every test that uses it, or a fixture above it, runs on both."""

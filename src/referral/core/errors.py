@@ -84,6 +84,10 @@ class Unauthorized(Refusal):
     detail = "Send a valid access token as `Authorization: Bearer ...`; refresh it or sign in."
 
 
+class NotSignedIn(Unauthorized):
+    """No token came at all, which a client is told without a word of an error (RFC 6750)."""
+
+
 class InvalidRefreshToken(Refusal):
     code = "invalid_refresh_token"
     detail = "This refresh token is no longer good. Sign in again."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityScheme
 
-from referral.core.errors import Unauthorized
+from referral.core.errors import NotSignedIn, Unauthorized
 from referral.service import sessions
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ async def signed_in(
 
 
 def _bearer(headers: list[str]) -> str:
-    """The one bearer token (RFC 6750, section 2.1). Raises Unauthorized."""
+    """The one bearer token (RFC 6750, section 2.1). Raises NotSignedIn, Unauthorized."""
+    if not headers:
+        raise NotSignedIn(reason="no Authorization header")
     if len(headers) != 1:
         raise Unauthorized(reason=f"{len(headers)} Authorization headers")
     scheme, _, token = headers[0].partition(" ")

@@ -79,6 +79,7 @@ _TABLE: dict[type[Refusal], tuple[int, str]] = {
     errors.WrongCode: (400, "Wrong code"),
     errors.TooManyAttempts: (429, "Too many attempts"),
     errors.Unauthorized: (401, "Unauthorized"),
+    errors.NotSignedIn: (401, "Unauthorized"),
     errors.InvalidRefreshToken: (401, "Invalid refresh token"),
     errors.Forbidden: (403, "Forbidden"),
     errors.AccountBlocked: (403, "Account blocked"),
@@ -107,10 +108,11 @@ _FRAMEWORK: dict[int, type[Refusal]] = {
     415: UnsupportedMediaType,
 }
 
-# RFC 6750, section 3
+# RFC 6750, section 3.1
 _WWW_AUTHENTICATE: dict[type[Refusal], str] = {
     errors.Unauthorized: 'Bearer error="invalid_token"',
-    errors.InvalidRefreshToken: 'Bearer error="invalid_grant"',
+    errors.NotSignedIn: "Bearer",
+    errors.InvalidRefreshToken: 'Bearer error="invalid_token"',
 }
 
 

