@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets as randomness
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
@@ -38,6 +38,7 @@ _PREFIX = "REFERRAL_"
 _OTHER_NAMES = {"code_life": "CODE_TTL", "access_life": "ACCESS_TTL"}
 _SIMULATED = ("simulated://", "simulated://?delay=0")
 _LARGEST = 10**9
+_MOST_DAYS = 36_500
 _LONGEST_TEST = timedelta(days=90)
 _LEAST_DISTINCT_BYTES = 10
 _LONGEST_TEXT = 500
@@ -108,9 +109,11 @@ def read(environ: Mapping[str, str], *, today: date) -> Settings:
 
     Raises SettingsError.
     """
-    reader = _Reader(environ)
-    settings = _read(reader, environ, today)
-    reader.finish()
+    # A variable that is set to nothing is not set
+    given = {name: text.strip() for name, text in environ.items() if text.strip()}
+    reader = _Reader(given)
+    settings = _read(reader, given, today)
+    reader.finish(environ)
     if settings.secrets:
         return settings
     return replace(settings, secrets=(_development_secret(settings.database_url),))
@@ -193,21 +196,20 @@ class _Reader:
         self.problems: list[str] = []
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        """The parsed value; the default where the variable is not set, empty or wrong."""
+        """The parsed value; the default where the variable is not set or wrong."""
         self.known.add(name)
-        text = self._environ.get(name, "").strip()
-        if not text:
+        if name not in self._environ:
             return default
         try:
-            return parse(text)
+            return parse(self._environ[name])
         except ValueError as error:
             self.problems.append(f"{name}: {error}")
             return default
 
-    def finish(self) -> None:
-        """Raises SettingsError with everything that was wrong."""
+    def finish(self, names: Iterable[str]) -> None:
+        """Raises SettingsError with everything that was wrong, unknown names too."""
         unknown = sorted(
-            name for name in self._environ if name.startswith(_PREFIX) and name not in self.known
+            name for name in names if name.startswith(_PREFIX) and name not in self.known
         )
         for name in unknown:
             near = get_close_matches(name, self.known, n=1)
@@ -254,6 +256,8 @@ def _limits(reader: _Reader, defaults: Limits) -> Limits:
         "code_length": _number(SHORTEST_CODE, LONGEST_CODE),
         "code_life": _number(30, 600),
         "resend_waits": _waits,
+        "session_idle_days": _number(1, _MOST_DAYS),
+        "session_max_days": _number(1, _MOST_DAYS),
     }
     return Limits(
         **{
@@ -320,7 +324,7 @@ def _text(text: str) -> str:
 
 
 def _waits(text: str) -> tuple[int, ...]:
-    return tuple(_number(0, 86_400)(item) for item in text.split(","))
+    return tuple(_number(0, 86_400)(item.strip()) for item in text.split(","))
 
 
 def _database_url(text: str) -> str:
@@ -357,7 +361,7 @@ def _sms_urls(text: str) -> tuple[str, ...]:
             raise ValueError("simulated:// or console://")
     if len(urls) > 1:
         raise ValueError("simulated:// and console:// stand alone")
-    if urls[0].startswith("simulated:") and urls[0] not in _SIMULATED:
+    if _scheme(urls[0]) == "simulated" and urls[0] not in _SIMULATED:
         raise ValueError("simulated:// or simulated://?delay=0")
     return urls
 
@@ -370,7 +374,10 @@ def _region(text: str) -> str:
 
 
 def _regions(text: str) -> frozenset[str]:
-    return frozenset(_region(item) for item in _items(text))
+    regions = frozenset(_region(item) for item in _items(text))
+    if not regions:
+        raise ValueError("two letters each, such as DE,FR")
+    return regions
 
 
 def _test_phones(today: date) -> Callable[[str], dict[str, FixedCode]]:
@@ -395,7 +402,11 @@ def _test_phone(item: str, today: date) -> tuple[str, FixedCode]:
 
 def _web_url(text: str) -> str:
     parts = urlsplit(_text(text))
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # of a port that is none; its text repeats the value
+        whole = False
+    if not whole or re.search(r"\s", text):
         raise ValueError("a URL that starts with https:// or http://")
     return text
 

@@ -29,6 +29,8 @@ def read(text: str) -> Cursor:
     """Raises InvalidRequest for any text that `write` did not write."""
     try:
         cursor = msgspec.json.decode(seal.from_text(text), type=Cursor)
-        return Cursor(cursor.at.astimezone(UTC), cursor.id)
-    except (seal.BadToken, msgspec.DecodeError, OverflowError):
-        raise InvalidRequest.field("cursor", "Use the next_cursor of an earlier answer.") from None
+        if cursor.at.tzinfo == UTC and write(cursor) == text:
+            return cursor
+    except (seal.BadToken, msgspec.DecodeError, RecursionError):
+        pass
+    raise InvalidRequest.field("cursor", "Use the next_cursor of an earlier answer.")

@@ -19,6 +19,7 @@ _DRESSING = re.compile(
 )
 _DIGITS = re.compile(r"\+?[0-9]{3,20}")
 _LONGEST_TEXT = 64
+LONGEST = 16  # + and 15 digits: ITU-T E.164, section 6
 
 # Kinds that a text message reaches. UNKNOWN stays in: new ranges open before the metadata knows.
 _SERVED_KINDS = {
@@ -69,13 +70,15 @@ def read(text: str, rules: Rules) -> str:
     regions = _regions(number)
     if _NO_COUNTRY in regions:
         raise UnsupportedPhone(reason="no country")
-    if not phonenumbers.is_possible_number(number):
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    if reason != phonenumbers.ValidationResult.IS_POSSIBLE or len(e164) > LONGEST:
         raise InvalidPhone(reason="not possible")
     if phonenumbers.number_type(number) not in _SERVED_KINDS:
         raise UnsupportedPhone(reason="kind")
     if regions & rules.denied or (rules.allowed and not regions <= rules.allowed):
         raise UnsupportedPhone(reason="country")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return e164
 
 
 def mask(phone: str) -> str:

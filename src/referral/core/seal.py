@@ -5,7 +5,8 @@ junk between the letters, and, for one symmetric key, algorithms that cost a sec
 somebody without the key. A token read here has to be, letter for letter, in the one form that is
 written here: compact, canonical base64url, of bounded length, and a header that is byte for byte
 the header we write for one of our keys. So nothing that a stranger wrote is parsed before it is
-authenticated, and no two texts are the same token.
+authenticated. (ES256 itself lets anybody turn a signature into a second valid one of the same
+claims, which is why tokens are told apart by what is inside them.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,219 @@
+"""The challenge: what it carries, who opens it, when it ends."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import count
+from typing import Any
+
+import pytest
+from altered import by_one_character
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from referral.core import challenge, seal
+from referral.core.errors import ChallengeExpired, ChallengeInvalid
+from referral.core.keys import Keyring, Purpose
+
+OLD = b"the old secret of these tests, long enough"
+NEW = b"the new secret of these tests, long enough"
+KEYS = Keyring([OLD])
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+PHONE = "+79991234567"
+USER = "6f1e7b0a-0000-4000-8000-000000000001"
+CODES = st.from_regex(r"[0-9]{4,8}", fullmatch=True)
+
+unhurried = settings(deadline=None)
+
+
+def test_what_it_carries() -> None:
+    """The phone, the purpose, an id, a salt, a digest, the expiry; of the code, its length."""
+    payload = _payload(_issue(code="27182818"))
+    digest = hmac.digest(
+        KEYS.first(Purpose.CODE).secret,
+        f"{payload['id']}.{payload['salt']}.27182818".encode(),
+        sha256,
+    )
+    assert payload == {
+        "id": "AQEBAQEBAQEBAQEBAQEBAQ",
+        "purpose": "challenge: sign in",
+        "phone": PHONE,
+        "salt": "AgICAgICAgICAgICAgICAg",
+        "digest": seal.to_text(digest),
+        "code_length": 8,
+        "expires_at": 1767268920,
+        "user_id": None,
+        "known_device": False,
+    }
+
+
+def test_reading_gives_what_was_issued() -> None:
+    token = _issue(purpose=Purpose.CHANGE_PHONE, user_id=USER)
+    read = challenge.read(token, purpose=Purpose.CHANGE_PHONE, now=NOW, keys=KEYS)
+    assert (read.purpose, read.phone, read.user_id) == (Purpose.CHANGE_PHONE, PHONE, USER)
+    assert (read.code_length, read.expires_at) == (4, 1767268920)
+
+
+def test_a_resend_is_another_challenge_for_the_same_code() -> None:
+    """Another id, another salt, another digest, another text."""
+    fresh = _fresh()
+    one, other = (_payload(_issue(token_bytes=fresh)) for _ in range(2))
+    assert all(one[name] != other[name] for name in ("id", "salt", "digest"))
+
+
+@pytest.mark.parametrize("code", ["0391", "039127", "03912718"])
+def test_the_code_stands_nowhere_in_it(code: str) -> None:
+    token = _issue(code=code)
+    assert code not in token
+    assert code.encode() not in seal.unseal(token, KEYS.all(Purpose.SIGN_IN))
+
+
+@given(CODES, CODES)
+def test_its_code_and_no_other_is_right(code: str, guess: str) -> None:
+    read = _read(_issue(code=code))
+    assert challenge.is_code(read, code, keys=KEYS)
+    assert challenge.is_code(read, guess, keys=KEYS) is (guess == code)
+
+
+@pytest.mark.parametrize(
+    "guess", ["", "391", "00391", "0391 ", " 0391", "0391\0", "0391\n", "391.0", "\u0660391"]
+)
+def test_what_only_looks_like_the_code_is_wrong(guess: str) -> None:
+    assert not challenge.is_code(_read(_issue(code="0391")), guess, keys=KEYS)
+
+
+def test_the_digest_cannot_be_guessed_at_without_the_key() -> None:
+    """Even by somebody who opened the seal: all 10,000 codes, hashed without it or with another."""
+    payload = _payload(_issue(code="0391"))
+    keys = [b"", OLD, KEYS.first(Purpose.SIGN_IN).secret, Keyring([NEW]).first(Purpose.CODE).secret]
+    for key in keys:
+        for number in range(10_000):
+            text = f"{payload['id']}.{payload['salt']}.{number:04}"
+            assert seal.to_text(hmac.digest(key, text.encode(), sha256)) != payload["digest"]
+
+
+def test_it_ends_at_its_second() -> None:
+    token = _issue(life=120)
+    end = NOW + timedelta(seconds=120)
+    _read(token, now=end - TICK)
+    for late in (end, end + TICK, end + timedelta(days=1000)):
+        with pytest.raises(ChallengeExpired):
+            _read(token, now=late)
+
+
+@given(st.integers(30, 600), st.integers(0, 999_999))
+def test_it_lives_no_longer_than_it_says(life: int, microseconds: int) -> None:
+    """A part of a second at the start is taken from its life, never added."""
+    start = NOW + timedelta(microseconds=microseconds)
+    token = _issue(life=life, now=start)
+    _read(token, now=NOW + timedelta(seconds=life) - TICK)
+    with pytest.raises(ChallengeExpired):
+        _read(token, now=NOW + timedelta(seconds=life))
+
+
+def test_every_change_of_one_character_is_refused() -> None:
+    for changed in by_one_character(_issue()):
+        with pytest.raises(ChallengeInvalid):
+            _read(changed)
+
+
+@unhurried
+@given(st.text())
+def test_any_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ChallengeInvalid):
+        _read(text)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.SIGN_IN, Purpose.CHANGE_PHONE])
+def test_a_challenge_for_one_purpose_is_refused_for_another(purpose: Purpose) -> None:
+    other = Purpose.SIGN_IN if purpose is Purpose.CHANGE_PHONE else Purpose.CHANGE_PHONE
+    with pytest.raises(ChallengeInvalid) as refusal:
+        challenge.read(_issue(purpose=purpose), purpose=other, now=NOW, keys=KEYS)
+    assert refusal.value.reason == "does not open"
+
+
+def test_a_device_token_is_no_challenge() -> None:
+    payload = json.dumps(_payload(_issue())).encode()
+    _read(seal.seal(payload, KEYS.first(Purpose.SIGN_IN)))
+    with pytest.raises(ChallengeInvalid):
+        _read(seal.seal(payload, KEYS.first(Purpose.DEVICE)))
+
+
+def test_while_the_secret_rotates_what_a_listed_secret_sealed_is_good() -> None:
+    """`old,new`, then `new,old`, then `new`: the seal, and the digest of the code inside it."""
+    of_old, of_new = _issue(keys=Keyring([OLD, NEW])), _issue(keys=Keyring([NEW, OLD]))
+    for keys in (Keyring([OLD, NEW]), Keyring([NEW, OLD])):
+        for token in (of_old, of_new):
+            read = _read(token, keys=keys)
+            assert challenge.is_code(read, "0391", keys=keys)
+            assert not challenge.is_code(read, "0392", keys=keys)
+    assert challenge.is_code(_read(of_new, keys=Keyring([NEW])), "0391", keys=Keyring([NEW]))
+    with pytest.raises(ChallengeInvalid):
+        _read(of_old, keys=Keyring([NEW]))
+
+
+def test_its_length_says_nothing() -> None:
+    """Neither about the phone nor about the purpose, the user or the code."""
+    lengths = {
+        len(_issue(purpose=purpose, phone=phone, user_id=user_id, code=code, life=life))
+        for purpose in (Purpose.SIGN_IN, Purpose.CHANGE_PHONE)
+        for phone in ("+29012345", PHONE, "+123456789012345")
+        for user_id in (None, USER)
+        for code in ("0391", "03912718")
+        for life in (30, 600)
+    }
+    assert len(lengths) == 1
+
+
+class TestNewCode:
+    @given(st.integers(4, 8), st.data())
+    def test_it_is_one_draw_of_all_codes_of_its_length(
+        self, length: int, data: st.DataObject
+    ) -> None:
+        asked: list[int] = []
+
+        def randbelow(below: int) -> int:
+            asked.append(below)
+            return data.draw(st.integers(0, below - 1))
+
+        code = challenge.new_code(length, randbelow)
+        assert asked == [10**length]
+        assert len(code) == length
+        assert code.isascii()
+        assert code.isdigit()
+
+    def test_zeros_in_front_stay(self) -> None:
+        assert challenge.new_code(4, lambda _: 7) == "0007"
+        assert challenge.new_code(8, lambda _: 0) == "00000000"
+
+
+def _fresh() -> Callable[[int], bytes]:
+    numbers = count(1)
+    return lambda length: bytes([next(numbers)]) * length
+
+
+def _issue(**changes: Any) -> str:
+    arguments = {
+        "purpose": Purpose.SIGN_IN,
+        "phone": PHONE,
+        "code": "0391",
+        "life": 120,
+        "now": NOW,
+        "keys": KEYS,
+        "token_bytes": _fresh(),
+    }
+    return challenge.issue(**{**arguments, **changes})
+
+
+def _read(token: str, *, now: datetime = NOW, keys: Keyring = KEYS) -> challenge.Challenge:
+    return challenge.read(token, purpose=Purpose.SIGN_IN, now=now, keys=keys)
+
+
+def _payload(token: str) -> dict[str, Any]:
+    payload: dict[str, Any] = json.loads(seal.unseal(token, KEYS.all(Purpose.SIGN_IN)))
+    return payload

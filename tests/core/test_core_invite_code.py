@@ -1,0 +1,116 @@
+"""Invite codes, written and read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import cycle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from referral.core import invite_code
+from referral.core.errors import UnknownInviteCode
+
+CODES = st.text(invite_code.ALPHABET, min_size=6, max_size=6)
+# What people and keyboards make of a letter that the alphabet has
+MISREAD = {"0": "0Oo", "1": "1IiLl", "V": "VvUu"}
+
+
+def test_the_alphabet_is_crockfords() -> None:
+    """All digits and letters but I, L, O and U, each once."""
+    assert invite_code.ALPHABET == "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    assert invite_code.LENGTH == 6
+
+
+@given(st.lists(st.integers(0, 31), min_size=6, max_size=6))
+def test_a_new_code_reads_as_itself(numbers: list[int]) -> None:
+    left = iter(numbers)
+    code = invite_code.new(lambda _: next(left))
+    assert code == "".join(invite_code.ALPHABET[number] for number in numbers)
+    assert invite_code.read(code) == code
+
+
+def test_every_letter_comes_from_one_draw_out_of_32() -> None:
+    """A uniform source then makes uniform codes, and all 2^30 can come."""
+    asked: list[int] = []
+    numbers = cycle(range(32))
+
+    def randbelow(below: int) -> int:
+        asked.append(below)
+        return next(numbers)
+
+    letters = Counter("".join(invite_code.new(randbelow) for _ in range(32 * 6)))
+    assert asked == [32] * (32 * 6 * 6)
+    assert letters == dict.fromkeys(invite_code.ALPHABET, 36)
+
+
+@given(CODES, st.data())
+def test_it_is_read_however_it_was_typed(code: str, data: st.DataObject) -> None:
+    """Any case, O for 0, I or L for 1, U for V, hyphens anywhere, spaces around it."""
+    typed = "".join(
+        data.draw(st.sampled_from(MISREAD.get(letter, letter + letter.lower())))
+        + data.draw(st.sampled_from(["", "", "-", "--"]))
+        for letter in code
+    )
+    around = st.text(" \t\n", max_size=3)
+    assert invite_code.read(data.draw(around) + typed + data.draw(around)) == code
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("7kq2mx", "7KQ2MX"),
+        ("7KQ-2MX", "7KQ2MX"),
+        (" 7kq-2mx\n", "7KQ2MX"),
+        ("OoIiLl", "001111"),
+        ("uUvV00", "VVVV00"),
+    ],
+)
+def test_spellings(typed: str, code: str) -> None:
+    assert invite_code.read(typed) == code
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "   ",
+        "------",
+        "7KQ2M",
+        "7KQ2MXX",
+        "7KQ2M!",
+        "7KQ2M\0",
+        "\0007KQ2MX",
+        "7KQ2M=",
+        "7KQ2M%",
+        "7KQ2M'",
+        "7KQ_2MX",
+        "\u0131" + "11111",  # upper() makes I of it
+        "\u017f" * 6,  # upper() makes S of it
+        "\xdf" * 3,  # upper() makes SS of it
+        "\ufb01" * 3,  # upper() makes FI of it
+        "\u212a" * 6,  # the Kelvin sign; lower() makes k of it
+        "\uff17\uff2b\uff31\uff12\uff2d\uff38",  # full width
+        "\u0667" * 6,  # Arabic digits
+        "\u0410\u0412\u0421\u0415\u041d\u041a",  # Cyrillic
+        "7KQ\u20102MX",  # a hyphen outside ASCII
+        "7KQ2MX\u200b",
+        "\ud800KQ2MX",
+    ],
+)
+def test_what_no_code_looks_like_is_unknown(typed: str) -> None:
+    with pytest.raises(UnknownInviteCode):
+        invite_code.read(typed)
+
+
+@given(st.text())
+def test_any_text_is_a_code_or_unknown(text: str) -> None:
+    try:
+        code = invite_code.read(text)
+    except UnknownInviteCode:
+        return
+    assert len(code) == 6
+    assert set(code) <= set(invite_code.ALPHABET)
+    assert invite_code.read(code) == code
+    assert text.isascii()

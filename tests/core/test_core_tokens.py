@@ -1,0 +1,260 @@
+"""Access tokens, refresh tokens, device tokens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import pytest
+from altered import by_one_character
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jwcrypto.jwk import JWKSet
+from jwcrypto.jwt import JWT
+
+from referral.core import seal, tokens
+from referral.core.errors import InvalidRefreshToken, Unauthorized
+from referral.core.keys import Keyring, Purpose
+from referral.core.tokens import Issuer, RefreshToken
+
+OLD = b"the old secret of these tests, long enough"
+NEW = b"the new secret of these tests, long enough"
+KEYS = Keyring([OLD])
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+TICK = timedelta(microseconds=1)
+ISSUER = Issuer(url="https://referral.example", audience="https://app.example", access_life=900)
+PHONE = "+79991234567"
+SESSION = UUID("6f1e7b0a-0000-4000-8000-000000000001")
+
+REFRESH = st.builds(
+    RefreshToken,
+    st.uuids(),
+    st.binary(min_size=16, max_size=16),
+    st.binary(min_size=32, max_size=32),
+)
+unhurried = settings(deadline=None)
+
+
+class TestAccess:
+    def test_the_header_is_that_of_rfc_9068(self) -> None:
+        header = json.loads(seal.from_text(_access().split(".")[0]))
+        kid = KEYS.first(Purpose.ACCESS).kid
+        assert header == {"alg": "ES256", "kid": kid, "typ": "at+jwt"}
+
+    def test_the_claims_are_those_of_rfc_9068_and_the_session(self) -> None:
+        """No phone, no name, nothing else."""
+        assert json.loads(seal.from_text(_access().split(".")[1])) == {
+            "iss": "https://referral.example",
+            "aud": "https://app.example",
+            "client_id": "https://app.example",
+            "sub": "a user",
+            "sid": "a session",
+            "iat": 1767268800,
+            "exp": 1767269700,
+            "jti": "Bwc" + "HBwc" * 4 + "HBw",
+        }
+
+    def test_reading_gives_the_claims(self) -> None:
+        claims = _read(_access(), now=NOW)
+        assert (claims.sub, claims.sid, claims.exp) == ("a user", "a session", 1767269700)
+
+    def test_it_is_good_until_its_expiry_and_not_a_moment_longer(self) -> None:
+        token = _access()
+        _read(token, now=NOW + 900 * SECOND - TICK)
+        for late in (900 * SECOND, 900 * SECOND + TICK, 901 * SECOND, timedelta(days=365)):
+            with pytest.raises(Unauthorized) as refusal:
+                _read(token, now=NOW + late)
+            assert refusal.value.reason == "expired"
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"url": "https://other.example"},
+            {"url": "https://referral.example/"},
+            {"url": "http://referral.example"},
+            {"audience": "https://other.example"},
+            {"audience": ""},
+            {"url": ISSUER.audience, "audience": ISSUER.url},
+        ],
+    )
+    def test_a_token_of_another_issuer_or_for_another_audience_is_refused(
+        self, other: dict[str, Any]
+    ) -> None:
+        """Even signed with the same key."""
+        issuer = replace(ISSUER, **other)
+        with pytest.raises(Unauthorized):
+            _read(_access(issuer=issuer), now=NOW)
+
+    def test_every_change_of_one_character_is_refused(self) -> None:
+        for changed in by_one_character(_access()):
+            with pytest.raises(Unauthorized):
+                _read(changed, now=NOW)
+
+    @unhurried
+    @given(st.text())
+    def test_any_other_text_is_refused(self, text: str) -> None:
+        with pytest.raises(Unauthorized):
+            _read(text, now=NOW)
+
+    def test_while_the_secret_rotates_what_a_listed_secret_signed_is_good(self) -> None:
+        """`old,new`, then `new,old`, then `new`."""
+        of_old, of_new = _access(keys=Keyring([OLD, NEW])), _access(keys=Keyring([NEW, OLD]))
+        for secrets in ([OLD, NEW], [NEW, OLD]):
+            for token in (of_old, of_new):
+                _read(token, now=NOW, keys=Keyring(secrets))
+        _read(of_new, now=NOW, keys=Keyring([NEW]))
+        with pytest.raises(Unauthorized):
+            _read(of_old, now=NOW, keys=Keyring([NEW]))
+
+    @pytest.mark.parametrize("secrets", [[OLD], [OLD, NEW], [NEW, OLD]])
+    def test_any_other_service_can_check_it_by_the_published_keys(
+        self, secrets: list[bytes]
+    ) -> None:
+        keys = Keyring(secrets)
+        published = JWKSet.from_json(json.dumps(tokens.public_keys(keys)))
+        # Far ahead: the library looks at the real time
+        token = _access(keys=keys, now=datetime(2100, 1, 1, tzinfo=UTC))
+        claims = {"iss": ISSUER.url, "aud": ISSUER.audience, "exp": None}
+        checked = JWT(jwt=token, key=published, algs=["ES256"], check_claims=claims)
+        assert json.loads(checked.claims)["sub"] == "a user"
+
+    def test_every_listed_key_is_published_and_no_private_part(self) -> None:
+        keys = Keyring([NEW, OLD])
+        published: list[dict[str, Any]] = tokens.public_keys(keys)["keys"]
+        assert [key["kid"] for key in published] == [key.kid for key in keys.all(Purpose.ACCESS)]
+        for key in published:
+            assert key.keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+
+
+class TestRefresh:
+    @given(REFRESH)
+    def test_a_token_comes_back(self, token: RefreshToken) -> None:
+        assert tokens.read_refresh(token.text) == token
+        assert len(token.text) == 86
+
+    def test_a_new_token_draws_48_random_bytes(self) -> None:
+        drawn: list[int] = []
+
+        def token_bytes(count: int) -> bytes:
+            drawn.append(count)
+            return bytes([len(drawn)]) * count
+
+        token = tokens.new_refresh(SESSION, token_bytes=token_bytes)
+        assert drawn == [16, 32]
+        assert token == RefreshToken(SESSION, b"\1" * 16, b"\2" * 32)
+
+    def test_no_change_of_one_character_reads_as_the_same_token(self) -> None:
+        """It is refused, or is another token, of which the database knows no digest."""
+        token = RefreshToken(SESSION, bytes(range(16)), bytes(range(32)))
+        for changed in by_one_character(token.text):
+            try:
+                read = tokens.read_refresh(changed)
+            except InvalidRefreshToken:
+                continue
+            assert read.text == changed
+            assert tokens.digest(read) != tokens.digest(token)
+
+    @given(st.text() | st.binary(min_size=1).filter(lambda raw: len(raw) != 64).map(seal.to_text))
+    def test_any_other_text_is_refused(self, text: str) -> None:
+        with pytest.raises(InvalidRefreshToken):
+            tokens.read_refresh(text)
+
+    @given(REFRESH)
+    def test_the_successor_follows_from_the_token_alone(self, token: RefreshToken) -> None:
+        """Two tabs that refresh at once get the same one, of the same session and family."""
+        (successor,) = tokens.successors(token, kept=KEYS)
+        assert tokens.successors(tokens.read_refresh(token.text), kept=KEYS) == (successor,)
+        assert (successor.session_id, successor.family) == (token.session_id, token.family)
+        assert tokens.family_digest(successor) == tokens.family_digest(token)
+        assert tokens.digest(successor) != tokens.digest(token)
+        assert len(successor.changing) == 32
+
+    @given(REFRESH, REFRESH)
+    def test_two_tokens_have_two_successors(self, one: RefreshToken, other: RefreshToken) -> None:
+        if one != other:
+            assert tokens.successors(one, kept=KEYS) != tokens.successors(other, kept=KEYS)
+
+    @given(REFRESH)
+    def test_a_chain_of_successors_never_comes_back(self, token: RefreshToken) -> None:
+        seen = {token}
+        for _ in range(20):
+            (token,) = tokens.successors(token, kept=KEYS)
+            assert token not in seen
+            seen.add(token)
+
+    @given(REFRESH)
+    def test_every_kept_secret_has_its_own_successor(self, token: RefreshToken) -> None:
+        """The first makes it; what another one made while it was first is still known."""
+        old, new = (tokens.successors(token, kept=Keyring([each]))[0] for each in (OLD, NEW))
+        assert old.changing != new.changing
+        assert tokens.successors(token, kept=Keyring([NEW, OLD])) == (new, old)
+
+    @given(REFRESH)
+    def test_digests_are_sha_256(self, token: RefreshToken) -> None:
+        """Pinned: with another digest every session would end."""
+        assert tokens.digest(token) == sha256(token.text.encode()).digest()
+        assert tokens.family_digest(token) == sha256(token.family).digest()
+
+
+class TestDevice:
+    def test_it_is_known_for_180_days_and_not_a_moment_longer(self) -> None:
+        token = tokens.issue_device(PHONE, now=NOW, kept=KEYS)
+        end = NOW + timedelta(days=180)
+        assert _is_known(token, now=NOW)
+        assert _is_known(token, now=end - TICK)
+        assert not _is_known(token, now=end)
+        assert not _is_known(token, now=end + SECOND)
+
+    @pytest.mark.parametrize("phone", ["+79991234568", "79991234567", "+7999123456", ""])
+    def test_it_is_worth_nothing_for_another_phone(self, phone: str) -> None:
+        token = tokens.issue_device(PHONE, now=NOW, kept=KEYS)
+        assert not tokens.is_known_device(token, phone, now=NOW, kept=KEYS)
+
+    def test_every_change_of_one_character_makes_it_unknown(self) -> None:
+        for changed in by_one_character(tokens.issue_device(PHONE, now=NOW, kept=KEYS)):
+            assert not _is_known(changed, now=NOW)
+
+    @unhurried
+    @given(st.text())
+    def test_any_other_text_is_unknown(self, text: str) -> None:
+        assert not _is_known(text, now=NOW)
+
+    @pytest.mark.parametrize("purpose", [Purpose.SIGN_IN, Purpose.CHANGE_PHONE, Purpose.KEPT])
+    def test_what_was_sealed_for_another_purpose_is_unknown(self, purpose: Purpose) -> None:
+        payload = json.dumps({"phone": PHONE, "expires_at": 2**40}).encode()
+        assert _is_known(seal.seal(payload, KEYS.first(Purpose.DEVICE)), now=NOW)
+        assert not _is_known(seal.seal(payload, KEYS.first(purpose)), now=NOW)
+
+    def test_it_is_known_as_long_as_its_kept_secret_is_listed(self) -> None:
+        token = tokens.issue_device(PHONE, now=NOW, kept=Keyring([OLD, NEW]))
+        assert _is_known(token, now=NOW, kept=Keyring([NEW, OLD]))
+        assert not _is_known(token, now=NOW, kept=Keyring([NEW]))
+
+    def test_its_length_says_nothing_about_the_phone(self) -> None:
+        phones = ("+29012345", PHONE, "+123456789012345")
+        lengths = {len(tokens.issue_device(phone, now=NOW, kept=KEYS)) for phone in phones}
+        assert len(lengths) == 1
+
+
+def _access(*, issuer: Issuer = ISSUER, keys: Keyring = KEYS, now: datetime = NOW) -> str:
+    return tokens.issue_access(
+        user_id="a user",
+        session_id="a session",
+        issuer=issuer,
+        now=now,
+        keys=keys,
+        token_bytes=lambda count: b"\7" * count,
+    )
+
+
+def _read(token: str, *, now: datetime, keys: Keyring = KEYS) -> tokens.AccessClaims:
+    return tokens.read_access(token, issuer=ISSUER, now=now, keys=keys)
+
+
+def _is_known(token: str, *, now: datetime, kept: Keyring = KEYS) -> bool:
+    return tokens.is_known_device(token, PHONE, now=now, kept=kept)

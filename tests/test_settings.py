@@ -1,0 +1,563 @@
+"""The settings: what may be set, what each means, what stops the service."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from dataclasses import fields
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processes import environment
+from referral import settings
+from referral.core.limits import Limits
+from referral.core.phone import FixedCode, Rules
+from referral.settings import Settings, SettingsError
+from support import SECRET, TODAY
+
+OTHER_SECRET = "another secret of the tests with 32 bytes or more 9876543210"
+PRODUCTION = {
+    "REFERRAL_ENV": "production",
+    "REFERRAL_SECRET": SECRET,
+    "REFERRAL_TRUSTED_PROXIES": "1",
+    "REFERRAL_PUBLIC_URL": "https://referral.example",
+    "REFERRAL_SMS_URL": "simulated://",
+}
+
+# Each limit: its variable, its default with a real gateway, the least and the most it may be
+LIMITS: dict[str, tuple[str, Any, int, int]] = {
+    "code_length": ("REFERRAL_CODE_LENGTH", 6, 4, 8),
+    "code_life": ("REFERRAL_CODE_TTL", 120, 30, 600),
+    "guesses_per_challenge": ("REFERRAL_GUESSES_PER_CHALLENGE", 3, 1, 10**9),
+    "failures_per_phone_day": ("REFERRAL_FAILURES_PER_PHONE_DAY", 10, 1, 10**9),
+    "failures_per_phone_month": ("REFERRAL_FAILURES_PER_PHONE_MONTH", 20, 1, 10**9),
+    "failures_per_phone_day_max": ("REFERRAL_FAILURES_PER_PHONE_DAY_MAX", 100, 1, 10**9),
+    "failures_per_address_hour": ("REFERRAL_FAILURES_PER_ADDRESS_HOUR", 60, 1, 10**9),
+    "failures_per_hour": ("REFERRAL_FAILURES_PER_HOUR", 200, 1, 10**9),
+    "sends_per_phone_hour": ("REFERRAL_SENDS_PER_PHONE_HOUR", 5, 1, 10**9),
+    "sends_per_phone_day": ("REFERRAL_SENDS_PER_PHONE_DAY", 10, 1, 10**9),
+    "sends_per_address_hour": ("REFERRAL_SENDS_PER_ADDRESS_HOUR", 30, 1, 10**9),
+    "sends_per_day": ("REFERRAL_SENDS_PER_DAY", 10_000, 1, 10**9),
+    "invite_failures_per_user_hour": ("REFERRAL_INVITE_FAILURES_PER_USER_HOUR", 10, 1, 10**9),
+    "invite_failures_per_address_hour": ("REFERRAL_INVITE_FAILURES_PER_ADDRESS_HOUR", 60, 1, 10**9),
+    "access_life": ("REFERRAL_ACCESS_TTL", 900, 1, 10**9),
+    "session_idle_days": ("REFERRAL_SESSION_IDLE_DAYS", 30, 1, 36_500),
+    "session_max_days": ("REFERRAL_SESSION_MAX_DAYS", 180, 1, 36_500),
+}
+
+VALUES: list[tuple[str, str, str, Any]] = [
+    # variable, text, where it lands, value
+    ("DATABASE_URL", "sqlite:////var/referral.db", "database_url", "sqlite:////var/referral.db"),
+    ("DATABASE_URL", "postgres://u:p@h:5432/d", "database_url", "postgres://u:p@h:5432/d"),
+    ("DATABASE_URL", "postgresql://u:p@h/d", "database_url", "postgresql://u:p@h/d"),
+    ("REFERRAL_SECRET", OTHER_SECRET, "secrets", (OTHER_SECRET.encode(),)),
+    (
+        "REFERRAL_SECRET",
+        f"{SECRET} , {OTHER_SECRET},",
+        "secrets",
+        (SECRET.encode(), OTHER_SECRET.encode()),
+    ),
+    ("REFERRAL_ENV", "development", "environment", "development"),
+    ("REFERRAL_SMS_URL", "simulated://", "sms_urls", ("simulated://",)),
+    ("REFERRAL_SMS_URL", "simulated://?delay=0", "sms_urls", ("simulated://?delay=0",)),
+    ("REFERRAL_SMS_URL", "console://", "sms_urls", ("console://",)),
+    ("REFERRAL_DEFAULT_REGION", "ru", "phone_rules", Rules(default_region="RU")),
+    (
+        "REFERRAL_COUNTRIES_ALLOWED",
+        "ru, KZ",
+        "phone_rules",
+        Rules(allowed=frozenset({"RU", "KZ"})),
+    ),
+    ("REFERRAL_COUNTRIES_DENIED", "US", "phone_rules", Rules(denied=frozenset({"US"}))),
+    (
+        "REFERRAL_TEST_PHONES",
+        "+79990000001=12345678@2026-01-31, +79990000002=00000000@2026-04-01",
+        "test_phones",
+        {
+            "+79990000001": FixedCode(code="12345678", until=date(2026, 1, 31)),
+            "+79990000002": FixedCode(code="00000000", until=date(2026, 4, 1)),
+        },
+    ),
+    ("REFERRAL_COST_GUARD", "block", "cost_guard", "block"),
+    ("REFERRAL_COST_GUARD", "warn", "cost_guard", "warn"),
+    ("REFERRAL_COST_GUARD", "off", "cost_guard", "off"),
+    ("REFERRAL_PUBLIC_URL", "https://r.example/", "public_url", "https://r.example"),
+    ("REFERRAL_PUBLIC_URL", "http://127.0.0.1:9000", "public_url", "http://127.0.0.1:9000"),
+    (
+        "REFERRAL_INVITE_URL",
+        "https://r.example/?c={code}",
+        "invite_url",
+        "https://r.example/?c={code}",
+    ),
+    ("REFERRAL_AUDIENCE", "https://app.example", "audience", "https://app.example"),
+    (
+        "REFERRAL_CORS_ORIGINS",
+        "https://a.example, http://localhost:3000",
+        "cors_origins",
+        ("https://a.example", "http://localhost:3000"),
+    ),
+    ("REFERRAL_APP_NAME", "Приглашения", "app_name", "Приглашения"),
+    ("REFERRAL_TERMS_URL", "https://r.example/terms", "terms_url", "https://r.example/terms"),
+    ("REFERRAL_PRIVACY_URL", "https://r.example/p?a=1", "privacy_url", "https://r.example/p?a=1"),
+    ("REFERRAL_WEBHOOK_URL", "https://r.example/hook", "webhook_url", "https://r.example/hook"),
+    (
+        "REFERRAL_WEBHOOK_SECRET",
+        "whsec_YQ==, whsec_Yg==",
+        "webhook_secrets",
+        ("whsec_YQ==", "whsec_Yg=="),
+    ),
+    ("REFERRAL_METRICS_TOKEN", "a token", "metrics_token", "a token"),
+    ("REFERRAL_TRUSTED_PROXIES", "2", "trusted_proxies", 2),
+    ("PORT", "9000", "port", 9000),
+    ("HOST", "::", "host", "::"),
+    ("WEB_CONCURRENCY", "4", "workers", 4),
+]
+
+
+def read(**variables: str) -> Settings:
+    return settings.read({"REFERRAL_SECRET": SECRET, **variables}, today=TODAY)
+
+
+def problems(variables: dict[str, str]) -> list[str]:
+    """What stops the service: a line each, and nothing else."""
+    with pytest.raises(SettingsError) as error:
+        settings.read(variables, today=TODAY)
+    found = error.value.problems
+    assert str(error.value).splitlines() == found
+    return found
+
+
+class TestDefaults:
+    def test_of_development(self) -> None:
+        """Ready to use with no variable set, and open to this machine alone."""
+        assert read() == Settings(
+            environment="development",
+            database_url="sqlite://referral.sqlite3",
+            secrets=(SECRET.encode(),),
+            sms_urls=("simulated://",),
+            limits=Limits.free(),
+            phone_rules=Rules(default_region=None, allowed=frozenset(), denied=frozenset()),
+            test_phones={},
+            public_url="http://127.0.0.1:8000",
+            audience="http://127.0.0.1:8000",
+            invite_url="http://127.0.0.1:8000/i/{code}",
+            app_name="Referral",
+            terms_url=None,
+            privacy_url=None,
+            cors_origins=(),
+            cost_guard="off",
+            webhook_url=None,
+            webhook_secrets=(),
+            metrics_token=None,
+            trusted_proxies=0,
+            host="127.0.0.1",
+            port=8000,
+            workers=1,
+        )
+
+    def test_production_listens_to_everybody(self) -> None:
+        made = settings.read(PRODUCTION, today=TODAY)
+        assert (made.in_production, made.host, made.port) == (True, "0.0.0.0", 8000)  # noqa: S104 - the fact
+        assert not read().in_production
+
+    def test_every_limit_is_in_the_table(self) -> None:
+        assert {field.name for field in fields(Limits)} == {*LIMITS, "resend_waits"}
+
+    @pytest.mark.parametrize("limit", LIMITS)
+    def test_of_a_limit(self, limit: str) -> None:
+        made = read(REFERRAL_SMS_URL="console://").limits
+        assert getattr(made, limit) == LIMITS[limit][1]
+
+    def test_of_the_waits(self) -> None:
+        assert read(REFERRAL_SMS_URL="console://").limits.resend_waits == (30, 60, 120)
+
+    @pytest.mark.parametrize("url", ["simulated://", "simulated://?delay=0"])
+    def test_the_simulated_gateway_in_production_shortens_the_code_alone(self, url: str) -> None:
+        made = settings.read({**PRODUCTION, "REFERRAL_SMS_URL": url}, today=TODAY)
+        assert made.limits == Limits(code_length=4)
+        assert made.sending_is_simulated
+
+    @pytest.mark.parametrize("url", ["", "simulated://", "simulated://?delay=0"])
+    def test_in_development_it_also_lets_nobody_wait(self, url: str) -> None:
+        assert read(REFERRAL_SMS_URL=url).limits == Limits(
+            code_length=4,
+            resend_waits=(3,),
+            sends_per_phone_hour=1000,
+            sends_per_phone_day=1000,
+            sends_per_address_hour=1000,
+        )
+
+    def test_the_cost_guard_blocks_where_messages_cost(self) -> None:
+        assert read(REFERRAL_SMS_URL="console://").cost_guard == "block"
+
+    def test_what_follows_from_the_public_url(self) -> None:
+        made = read(REFERRAL_PUBLIC_URL="https://r.example")
+        assert made.audience == "https://r.example"
+        assert made.invite_url == "https://r.example/i/{code}"
+
+    def test_what_follows_from_the_port(self) -> None:
+        assert read(PORT="9000").public_url == "http://127.0.0.1:9000"
+
+    @pytest.mark.parametrize("variable", sorted(settings.names() - {"REFERRAL_SECRET"}))
+    def test_an_empty_variable_is_none(self, variable: str) -> None:
+        """As .env files and platforms leave them."""
+        assert read(**{variable: ""}) == read(**{variable: "  "}) == read()
+
+
+class TestValues:
+    def test_every_variable_is_tested(self) -> None:
+        """No variable is read that is not in a table above, and the other way round."""
+        tested = {variable for variable, *_ in [*VALUES, *LIMITS.values()]}
+        assert settings.names() == tested | {"REFERRAL_RESEND_WAITS"}
+
+    @pytest.mark.parametrize(("variable", "text", "place", "value"), VALUES)
+    def test_a_value_lands(self, variable: str, text: str, place: str, value: Any) -> None:
+        assert getattr(read(**{variable: f" {text} "}), place) == value
+
+    @pytest.mark.parametrize("limit", LIMITS)
+    def test_a_limit_lands_in_its_place_alone(self, limit: str) -> None:
+        variable, _, least, most = LIMITS[limit]
+        for value in (least, most):
+            made = read(**{variable: str(value)})
+            assert made.limits == _changed(Limits.free(), limit, value)
+            # Days have to fit into a calendar
+            TODAY + timedelta(days=max(made.limits.session_idle_days, made.limits.session_max_days))
+
+    @pytest.mark.parametrize("limit", LIMITS)
+    def test_a_limit_out_of_its_range_stops(self, limit: str) -> None:
+        variable, _, least, most = LIMITS[limit]
+        above = 10**9 if limit.startswith("session_") else most + 1
+        for value in (least - 1, above, -1):
+            (line,) = problems({"REFERRAL_SECRET": SECRET, variable: str(value)})
+            assert line.startswith(f"{variable}: a whole number from {least} to ")
+
+    @pytest.mark.parametrize(
+        ("text", "waits"),
+        [
+            ("0", (0,)),
+            ("0,0,0", (0, 0, 0)),
+            ("30, 60, 120", (30, 60, 120)),
+            ("86400", (86_400,)),
+            (",".join(["5"] * 50), (5,) * 50),
+        ],
+    )
+    def test_waits(self, text: str, waits: tuple[int, ...]) -> None:
+        assert read(REFERRAL_RESEND_WAITS=text).limits.resend_waits == waits
+
+    @pytest.mark.parametrize("days", [-1000, 0, 1, 90])
+    def test_a_test_phone_lives_at_most_90_days(self, days: int) -> None:
+        until = TODAY + timedelta(days=days)
+        made = read(REFERRAL_TEST_PHONES=f"+79990000001=12345678@{until}")
+        assert made.test_phones["+79990000001"].until == until
+
+    @pytest.mark.parametrize(
+        ("variables", "url"),
+        [
+            ({"RENDER_EXTERNAL_URL": "https://r.onrender.com"}, "https://r.onrender.com"),
+            ({"RENDER_EXTERNAL_URL": "https://r.onrender.com/"}, "https://r.onrender.com"),
+            ({"RAILWAY_PUBLIC_DOMAIN": "r.up.railway.app"}, "https://r.up.railway.app"),
+            ({"KOYEB_PUBLIC_DOMAIN": "r.koyeb.app"}, "https://r.koyeb.app"),
+            ({"HEROKU_APP_DEFAULT_DOMAIN_NAME": "r.herokuapp.com"}, "https://r.herokuapp.com"),
+            (
+                {
+                    "RENDER_EXTERNAL_URL": "https://r.onrender.com",
+                    "REFERRAL_PUBLIC_URL": "https://a.b",
+                },
+                "https://a.b",
+            ),
+        ],
+    )
+    def test_the_public_url_is_taken_from_the_platform(
+        self, variables: dict[str, str], url: str
+    ) -> None:
+        """Unless the service's own setting says otherwise; in production too."""
+        production = {name: PRODUCTION[name] for name in PRODUCTION if "PUBLIC_URL" not in name}
+        for made in (read(**variables), settings.read({**production, **variables}, today=TODAY)):
+            assert (made.public_url, made.audience) == (url, url)
+
+
+BAD: list[tuple[str, str]] = [
+    *((variable, text) for variable, *_ in LIMITS.values() for text in ("x", "1.5", "1_0", "+5")),
+    ("REFERRAL_GUESSES_PER_CHALLENGE", "\u0665"),
+    ("REFERRAL_SENDS_PER_DAY", "9" * 5000),
+    ("REFERRAL_ENV", "prod"),
+    ("REFERRAL_ENV", "Production"),
+    ("REFERRAL_SECRET", "x" * 31),
+    ("REFERRAL_SECRET", f"{SECRET},short"),
+    ("REFERRAL_SECRET", ","),
+    ("REFERRAL_SECRET", "\udcff" * 40),
+    ("REFERRAL_SMS_URL", "simulated"),
+    ("REFERRAL_SMS_URL", "simulated://?delay=1"),
+    ("REFERRAL_SMS_URL", "SIMULATED://?delay=1"),
+    ("REFERRAL_SMS_URL", "simulated://,console://"),
+    ("REFERRAL_SMS_URL", "simulated://,simulated://"),
+    ("REFERRAL_SMS_URL", ","),
+    ("REFERRAL_SMS_URL", "nothing://x"),
+    ("REFERRAL_DEFAULT_REGION", "RUS"),
+    ("REFERRAL_DEFAULT_REGION", "XX"),
+    ("REFERRAL_DEFAULT_REGION", "001"),
+    ("REFERRAL_COUNTRIES_ALLOWED", "RU,Germany"),
+    ("REFERRAL_COUNTRIES_ALLOWED", ","),
+    ("REFERRAL_COUNTRIES_DENIED", "+7"),
+    ("REFERRAL_RESEND_WAITS", "30;60"),
+    ("REFERRAL_RESEND_WAITS", "-1"),
+    ("REFERRAL_RESEND_WAITS", ","),
+    ("REFERRAL_TEST_PHONES", "+79990000001"),
+    ("REFERRAL_TEST_PHONES", "+79990000001=1234@2026-01-31"),
+    ("REFERRAL_TEST_PHONES", "+79990000001=123456789@2026-01-31"),
+    ("REFERRAL_TEST_PHONES", "+79990000001=\u0661\u0662345678@2026-01-31"),
+    ("REFERRAL_TEST_PHONES", "+79990000001=12345678"),
+    ("REFERRAL_TEST_PHONES", "+79990000001=12345678@2026-02-30"),
+    ("REFERRAL_TEST_PHONES", "+79990000001=12345678@2026-04-02"),
+    ("REFERRAL_TEST_PHONES", "+79990000001=12345678@2026-01-31,+7999=12345678@2026-01-31"),
+    ("REFERRAL_TEST_PHONES", "+18005550199=12345678@2026-01-31"),
+    ("REFERRAL_COST_GUARD", "on"),
+    ("REFERRAL_PUBLIC_URL", "r.example"),
+    ("REFERRAL_PUBLIC_URL", "ftp://r.example"),
+    ("REFERRAL_PUBLIC_URL", "https://"),
+    ("REFERRAL_PUBLIC_URL", "https://r.example/path"),
+    ("REFERRAL_PUBLIC_URL", "https://r.example/?a=1"),
+    ("REFERRAL_PUBLIC_URL", "https://user@r.example"),
+    ("REFERRAL_PUBLIC_URL", "https://r.example:port"),
+    ("REFERRAL_PUBLIC_URL", "https://r.example:99999"),
+    ("REFERRAL_PUBLIC_URL", "https://[::1"),
+    ("REFERRAL_PUBLIC_URL", "https://r.example\nx"),
+    ("REFERRAL_PUBLIC_URL", "https://r .example"),
+    ("REFERRAL_INVITE_URL", "https://r.example/i"),
+    ("REFERRAL_INVITE_URL", "/i/{code}"),
+    ("REFERRAL_INVITE_URL", "javascript:{code}"),
+    ("REFERRAL_CORS_ORIGINS", "*"),
+    ("REFERRAL_CORS_ORIGINS", "https://a.example,null"),
+    ("REFERRAL_APP_NAME", "x" * 501),
+    ("REFERRAL_APP_NAME", "a\nb"),
+    ("REFERRAL_TERMS_URL", "javascript:alert(1)"),
+    ("REFERRAL_PRIVACY_URL", "/privacy"),
+    ("REFERRAL_WEBHOOK_URL", "file:///etc/passwd"),
+    ("REFERRAL_WEBHOOK_SECRET", "whsec_YQ==,YQ=="),
+    ("REFERRAL_TRUSTED_PROXIES", "-1"),
+    ("REFERRAL_TRUSTED_PROXIES", "yes"),
+    ("DATABASE_URL", "mysql://h/d"),
+    ("DATABASE_URL", "referral.sqlite3"),
+    ("DATABASE_URL", "sqlite://"),
+    ("DATABASE_URL", "sqlite://:memory:"),
+    ("PORT", "0"),
+    ("PORT", "65536"),
+    ("PORT", "http"),
+    ("WEB_CONCURRENCY", "0"),
+]
+
+
+class TestWrong:
+    @pytest.mark.parametrize(("variable", "text"), BAD)
+    def test_a_value_that_cannot_be_right_stops(self, variable: str, text: str) -> None:
+        """In development too: one line that names the variable and does not repeat the value."""
+        (line,) = problems({"REFERRAL_SECRET": SECRET, variable: text})
+        assert line.startswith(f"{variable}: ")
+        assert len(line) < 200
+
+    @given(st.sampled_from(sorted(settings.names() - {"REFERRAL_SECRET"})), st.text(max_size=50))
+    def test_any_text_is_a_value_or_one_line(self, variable: str, text: str) -> None:
+        try:
+            settings.read({"REFERRAL_SECRET": SECRET, variable: text}, today=TODAY)
+        except SettingsError as error:
+            found = error.problems
+        else:
+            found = []
+        if variable != "REFERRAL_ENV":
+            assert [line.partition(": ")[0] for line in found] in ([], [variable])
+
+    def test_a_bad_secret_is_not_repeated(self) -> None:
+        (line,) = problems({"REFERRAL_SECRET": "hunter2"})
+        assert "hunter2" not in line
+
+    @pytest.mark.parametrize(
+        ("variable", "hint"),
+        [
+            ("REFERRAL_RESEND_WAIT", "; did you mean REFERRAL_RESEND_WAITS?"),
+            ("REFERRAL_SECRETS", "; did you mean REFERRAL_SECRET?"),
+            ("REFERRAL_CODE_LIFE", "; did you mean REFERRAL_CODE_"),
+            ("REFERRAL_PORT", "; did you mean REFERRAL_"),
+            ("REFERRAL_", ""),
+            ("REFERRAL_XXXXXXXXXXXXXXXXXXXXXXXX", ""),
+        ],
+    )
+    def test_an_unknown_name_stops(self, variable: str, hint: str) -> None:
+        """Whatever its value, even an empty one."""
+        for text in ("1", ""):
+            (line,) = problems({"REFERRAL_SECRET": SECRET, variable: text})
+            assert line.startswith(f"{variable}: there is no such setting{hint}")
+
+    def test_other_names_are_nobodys_business(self) -> None:
+        assert read(REFERRALS="1", referral_env="x", PATH="/bin", XREFERRAL_ENV="x") == read()
+
+    def test_everything_that_is_wrong_is_told_at_once(self) -> None:
+        found = problems(
+            {
+                "REFERRAL_ENV": "production",
+                "REFERRAL_CODE_LENGTH": "3",
+                "REFERRAL_COST_GUARD": "on",
+                "REFERRAL_CODE_LENGHT": "4",
+                "PORT": "http",
+            }
+        )
+        assert [line.partition(": ")[0] for line in found] == [
+            "PORT",
+            "REFERRAL_SECRET",
+            "REFERRAL_TRUSTED_PROXIES",
+            "REFERRAL_PUBLIC_URL",
+            "REFERRAL_SMS_URL",
+            "REFERRAL_CODE_LENGTH",
+            "REFERRAL_COST_GUARD",
+            "REFERRAL_CODE_LENGHT",
+        ]
+
+
+class TestProduction:
+    def test_it_starts_with_what_it_asks_for(self) -> None:
+        assert settings.read(PRODUCTION, today=TODAY).in_production
+
+    @pytest.mark.parametrize(
+        ("variable", "text"),
+        [
+            *((name, text) for name in list(PRODUCTION)[1:] for text in ("", " ", "\t\n")),
+            ("REFERRAL_SECRET", ","),
+            ("REFERRAL_SECRET", " , ,"),
+            ("REFERRAL_SECRET", "x" * 31),
+            ("REFERRAL_SECRET", "x" * 64),
+            ("REFERRAL_SECRET", "password" * 8),
+            ("REFERRAL_SECRET", f"{SECRET},{'changeme' * 4}"),
+            ("REFERRAL_PUBLIC_URL", "http://referral.example"),
+            ("REFERRAL_PUBLIC_URL", "http://127.0.0.1:8000"),
+            ("REFERRAL_SMS_URL", "console://"),
+        ],
+    )
+    def test_what_it_refuses(
+        self, variable: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One line that names the variable; and no secret is made up."""
+        monkeypatch.chdir(tmp_path)
+        (line,) = problems({**PRODUCTION, variable: text})
+        assert line.startswith(f"{variable}: ")
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("variable", list(PRODUCTION)[1:])
+    def test_what_it_refuses_to_miss(self, variable: str) -> None:
+        (line,) = problems({name: PRODUCTION[name] for name in PRODUCTION if name != variable})
+        assert line.startswith(f"{variable}: ")
+
+    def test_no_proxy_is_an_answer_too(self) -> None:
+        made = settings.read({**PRODUCTION, "REFERRAL_TRUSTED_PROXIES": "0"}, today=TODAY)
+        assert made.trusted_proxies == 0
+
+
+class TestEnvironmentFile:
+    def test_the_environment_is_above_the_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / ".env").write_text(
+            f"REFERRAL_SECRET='{SECRET}'\nREFERRAL_CODE_TTL=60 # seconds\nPORT=9000\nREFERRAL_ENV\n"
+        )
+        monkeypatch.setenv("PORT", "9001")
+        made = settings.load(today=TODAY)
+        assert made.secrets == (SECRET.encode(),)
+        assert (made.limits.code_life, made.port) == (60, 9001)
+
+    def test_an_unknown_name_in_the_file_stops(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / ".env").write_text("REFERRAL_CODE_LENGHT=8\n")
+        with pytest.raises(SettingsError, match="did you mean REFERRAL_CODE_LENGTH"):
+            settings.load(today=TODAY)
+
+
+class TestDevelopmentSecret:
+    def test_it_is_made_once_beside_the_database_and_is_the_owners_alone(
+        self, tmp_path: Path
+    ) -> None:
+        variables = {"DATABASE_URL": f"sqlite://{tmp_path}/referral.sqlite3"}
+        first = settings.read(variables, today=TODAY)
+        (file,) = tmp_path.iterdir()
+        assert file == tmp_path / "referral.sqlite3.secret"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert first.secrets == (file.read_bytes(),)
+        assert len(first.secrets[0]) >= 32
+        assert settings.read(variables, today=TODAY) == first
+        assert list(tmp_path.iterdir()) == [file]
+
+    def test_two_databases_have_two(self, tmp_path: Path) -> None:
+        one, other = (
+            settings.read({"DATABASE_URL": f"sqlite://{tmp_path}/{name}"}, today=TODAY).secrets
+            for name in ("one", "other")
+        )
+        assert one != other
+
+    def test_without_a_sqlite_file_it_is_in_the_working_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        settings.read({"DATABASE_URL": "postgres://h/d"}, today=TODAY)
+        assert [file.name for file in tmp_path.iterdir()] == ["referral.secret"]
+
+    def test_a_good_secret_in_the_settings_makes_no_file(self, tmp_path: Path) -> None:
+        read(DATABASE_URL=f"sqlite://{tmp_path}/referral.sqlite3")
+        assert not list(tmp_path.iterdir())
+
+    def test_a_wrong_setting_makes_no_file(self, tmp_path: Path) -> None:
+        problems({"DATABASE_URL": f"sqlite://{tmp_path}/db", "PORT": "http"})
+        assert not list(tmp_path.iterdir())
+
+    def test_a_file_without_a_secret_stops(self, tmp_path: Path) -> None:
+        (tmp_path / "db.secret").write_text("short")
+        (line,) = problems({"DATABASE_URL": f"sqlite://{tmp_path}/db"})
+        assert "db.secret holds no secret" in line
+
+    def test_a_folder_that_is_not_there_stops(self, tmp_path: Path) -> None:
+        (line,) = problems({"DATABASE_URL": f"sqlite://{tmp_path}/no/db"})
+        assert line.startswith("cannot keep a secret in ")
+
+    def test_several_processes_at_once_have_one(self, tmp_path: Path) -> None:
+        """Each of four starts on forty new databases, all as nearly at once as can be."""
+        script = (
+            "import sys, datetime\n"
+            "from referral.settings import read\n"
+            "print('ready', flush=True)\n"
+            "sys.stdin.readline()\n"
+            "for number in range(40):\n"
+            "    variables = {'DATABASE_URL': f'sqlite://{number}.sqlite3'}\n"
+            "    print(read(variables, today=datetime.date(2026, 1, 1)).secrets[0].decode())\n"
+        )
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", script],
+                cwd=tmp_path,
+                env=environment(tmp_path),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(4)
+        ]
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        first, *others = [process.communicate(timeout=60)[0].split() for process in started]
+        assert len(set(first)) == 40
+        assert others == [first] * 3
+        assert len(list(tmp_path.iterdir())) == 40
+
+
+def _changed(limits: Limits, name: str, value: int) -> Limits:
+    values = {field.name: getattr(limits, field.name) for field in fields(Limits)}
+    return Limits(**{**values, name: value})
