@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
+import asyncpg
 import httpx
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +45,17 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT / "src"),
         **variables,
     }
+
+
+async def new_postgres_database(server_url: str) -> str:
+    """The URL of a new and empty database on a server, given the URL of another one there."""
+    name = f"fresh_{uuid4().hex}"
+    connection = await asyncpg.connect(server_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    return server_url.replace("/postgres?", f"/{name}?")
 
 
 def referral(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -82,13 +95,18 @@ def serving(folder: Path, **variables: str) -> Iterator[Server]:
         wait_until_ready(server)
         yield server
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, as platforms do, and see that it does."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
 
 
 def wait_until_ready(server: Server) -> None:

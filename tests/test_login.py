@@ -3,8 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-from support import Service, new_phone, ok, refused
+from referral.core import challenge as challenges
+from referral.core.keys import Keyring, Purpose
+from referral.storage import database
+from support import SECRET, TODAY, Inbox, Service, new_phone, ok, refused, running
+
+
+def decoded(part: str) -> bytes:
+    return urlsafe_b64decode(part + "==")
+
+
+async def dumped() -> str:
+    """Every value of every table, bytes as hex and as base64url."""
+    if database.is_postgres():
+        names = "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
+    else:
+        names = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    values: list[str] = []
+    for table in await database.query(names):
+        for row in await database.query(f'SELECT * FROM "{table["name"]}"'):  # noqa: S608 - its own names
+            for value in row.values():
+                if isinstance(value, bytes | memoryview):
+                    values += [bytes(value).hex(), urlsafe_b64encode(value).decode()]
+                else:
+                    values.append(str(value))
+    return "\n".join(values)
 
 
 async def test_first_sign_in_makes_the_account(service: Service) -> None:
@@ -56,3 +82,256 @@ async def test_a_code_expires(service: Service) -> None:
     sent = await service.send_code(new_phone())
     service.clock.move(seconds=121)
     refused(await service.verify(sent), 400, "challenge_expired")
+
+
+async def test_a_challenge_is_a_sealed_token_of_one_length(service: Service) -> None:
+    """Its length tells nothing of the phone, and its text neither the phone nor the code."""
+    sent = [await service.send_code(phone) for phone in ("+79991234567", "+4915112345678")]
+    assert len({len(each["token"]) for each in sent}) == 1
+    for each in sent:
+        parts = each["token"].split(".")
+        header = json.loads(decoded(parts[0]))
+        assert (header.pop("alg"), header.pop("enc")) == ("dir", "A256GCM")
+        assert header.keys() == {"kid"}
+        assert (len(parts), parts[1]) == (5, "")
+
+
+async def test_a_known_phone_and_an_unknown_one_get_the_same_answer(service: Service) -> None:
+    known = (await service.sign_in()).phone
+    service.clock.move(seconds=3)
+    answers = [await service.send_code(phone) for phone in (known, new_phone())]
+    told = [
+        {name: answer[name] for name in answer if name not in {"token", "phone", "code"}}
+        for answer in answers
+    ]
+    assert told[0] == told[1]
+    assert answers[0].keys() == answers[1].keys()
+    assert len(answers[0]["token"]) == len(answers[1]["token"])
+
+
+async def test_answers_with_tokens_are_not_stored(service: Service) -> None:
+    sent = await service.post("/auth/send-code", phone=new_phone())
+    for response in (sent, await service.verify(ok(sent))):
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["content-type"] == "application/json"
+
+
+async def test_a_sign_in_answers_with_tokens_and_profile(service: Service) -> None:
+    person = await service.sign_in()
+    assert person.tokens.keys() == {
+        "access_token",
+        "token_type",
+        "expires_in",
+        "refresh_token",
+        "device_token",
+        "profile",
+    }
+    assert (person.tokens["token_type"], person.tokens["expires_in"]) == ("Bearer", 900)
+    assert person.tokens["profile"] == await person.profile()
+
+
+async def test_a_resend_voids_nothing(service: Service) -> None:
+    phone = new_phone()
+    first = await service.send_code(phone)
+    service.clock.move(seconds=3)
+    second = await service.send_code(phone)
+    ok(await service.verify(first))
+    ok(await service.verify(second))
+
+
+async def test_a_code_is_good_until_its_last_second(service: Service) -> None:
+    sent = await service.send_code(new_phone())
+    service.clock.move(seconds=115)
+    ok(await service.verify(sent))
+
+
+async def test_a_code_of_another_challenge_is_wrong(service: Service) -> None:
+    phone = new_phone()
+    first = await service.send_code(phone)
+    service.clock.move(seconds=3)
+    second = await service.send_code(phone)
+    while second["code"] == first["code"]:
+        service.clock.move(seconds=3)
+        second = await service.send_code(phone)
+    refused(await service.verify({**first, "code": second["code"]}), 400, "wrong_code")
+
+
+async def test_altered_and_foreign_challenges_are_refused(service: Service) -> None:
+    """Every other spelling too, so that no challenge has two names; the true one stays good."""
+    sent = await service.send_code(new_phone())
+    token = sent["token"]
+    header, _, iv, text, tag = token.split(".")
+    general = {"protected": header, "iv": iv, "ciphertext": text, "tag": tag}
+    person = await service.sign_in()
+    for altered in (
+        "",
+        "x",
+        token + "=",
+        token + "\n",
+        " " + token,
+        token[:-4],
+        f"{header}..{iv}.{text}.{tag[::-1]}",
+        f"{header}..{iv}.{text[::-1]}.{tag}",
+        f"{header}.AA.{iv}.{text}.{tag}",
+        f"{urlsafe_b64encode(b'{}').decode()}..{iv}.{text}.{tag}",
+        json.dumps(general),
+        "A" * 5000,
+        "\u0660" * 10,
+        person.tokens["device_token"],
+        person.tokens["access_token"],
+        person.tokens["refresh_token"],
+    ):
+        refused(await service.verify({**sent, "token": altered}), 400, "challenge_invalid")
+    ok(await service.verify(sent))
+
+
+async def test_what_cannot_be_a_code_takes_no_guess(service: Service) -> None:
+    sent = await service.send_code(new_phone())
+    for code in (
+        "123",
+        "123456789",
+        "12a4",
+        "\u0661\u0662\u0663\u0664",
+        " 1234",
+        "1234\n",
+        "+123",
+        "",
+    ):
+        body = refused(await service.verify({**sent, "code": code}), 400, "invalid_request")
+        assert [error["field"] for error in body["errors"]] == ["code"]
+    ok(await service.verify(sent))
+
+
+async def test_a_code_of_another_length_is_a_wrong_one(service: Service) -> None:
+    sent = await service.send_code(new_phone())
+    for code in (sent["code"] + "0", "0" + sent["code"]):
+        refused(await service.verify({**sent, "code": code}), 400, "wrong_code")
+
+
+async def test_parallel_guesses_get_three_answers(service: Service) -> None:
+    """However many ask at once; the right code is then refused too."""
+    sent = await service.send_code(new_phone())
+    wrong = [f"{(int(sent['code']) + step) % 10_000:04}" for step in range(1, 31)]
+    responses = await asyncio.gather(*(service.verify({**sent, "code": code}) for code in wrong))
+    codes = sorted(response.json()["code"] for response in responses)
+    assert codes == ["too_many_attempts"] * 27 + ["wrong_code"] * 3
+    refused(await service.verify(sent), 429, "too_many_attempts")
+
+
+# With an invite code
+
+
+async def test_a_sign_up_activates_an_invite_code(service: Service) -> None:
+    inviter = await service.sign_in()
+    code = await inviter.invite_code()
+    invitee = await service.sign_in(invite_code=code.lower())
+    assert invitee.is_new
+    assert invitee.tokens["profile"]["activated_invite_code"] == code
+    profile = await inviter.profile()
+    assert (profile["invitees"], profile["invitee_count"]) == ([invitee.phone], 1)
+
+
+async def test_a_later_sign_in_activates_too_and_may_repeat_it(service: Service) -> None:
+    inviter, person = await service.sign_in(), await service.sign_in()
+    code = await inviter.invite_code()
+    for _ in range(2):
+        again = await service.sign_in_again(person, invite_code=code)
+        assert not again.is_new
+        assert again.tokens["profile"]["activated_invite_code"] == code
+    assert (await inviter.profile())["invitee_count"] == 1
+
+
+async def test_a_wrong_code_is_told_before_the_invite_code(service: Service) -> None:
+    sent = await service.send_code(new_phone())
+    wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
+    refused(await service.verify(wrong, invite_code="nonsense"), 400, "wrong_code")
+
+
+async def test_a_refused_invite_code_makes_no_user_and_takes_no_guess(service: Service) -> None:
+    """The challenge stays good, and the pages go on without the invite code."""
+    person = await service.sign_in()
+    sent = await service.send_code(new_phone())
+    for text in ("000000", "nonsense", "", "7KQ2M\u0660"):
+        response = await service.verify(sent, invite_code=text)
+        refused(response, 404, "unknown_invite_code")
+    rows = await database.query("SELECT phone FROM users")
+    assert [row["phone"] for row in rows] == [person.phone]
+    assert (await service.verify(sent)).status_code == 201
+
+
+async def test_the_rules_of_invitation_hold_at_sign_in(service: Service) -> None:
+    """Each refusal leaves the same challenge good."""
+    top = await service.sign_in()
+    middle = await service.sign_in(invite_code=await top.invite_code())
+    low = await service.sign_in(invite_code=await middle.invite_code())
+    for person, code, problem in (
+        (top, await top.invite_code(), "own_invite_code"),
+        (top, await low.invite_code(), "invite_loop"),
+        (low, await top.invite_code(), "invite_already_activated"),
+    ):
+        service.clock.move(seconds=3)
+        sent = await service.send_code(person.phone)
+        for _ in range(4):
+            refused(await service.verify(sent, invite_code=code), 409, problem)
+        assert (await service.verify(sent)).status_code == 200
+
+
+# What is kept, and what is sent
+
+
+async def test_no_code_and_no_token_is_in_the_database(database_url: str) -> None:
+    """Neither their texts, nor what a code's digest is made from, nor the digest."""
+    async with running(database_url, REFERRAL_CODE_LENGTH="8") as service:
+        guessed = await service.send_code(new_phone())
+        wrong = f"{(int(guessed['code']) + 1) % 10**8:08}"
+        refused(await service.verify({**guessed, "code": wrong}), 400, "wrong_code")
+        sent = await service.send_code(new_phone())
+        tokens = ok(await service.verify(sent))
+        rotated = ok(await service.post("/auth/refresh", refresh_token=tokens["refresh_token"]))
+        secrets: list[str] = [guessed["code"], wrong, sent["code"], SECRET]
+        for each in (guessed, sent):
+            opened = challenges.read(
+                each["token"],
+                purpose=Purpose.SIGN_IN,
+                now=service.clock(),
+                keys=Keyring([SECRET.encode()]),
+            )
+            secrets += [opened.salt, opened.digest, decoded(opened.digest).hex(), each["token"]]
+        for each in (tokens, rotated):
+            changing = decoded(each["refresh_token"])[16:]
+            secrets += [each["refresh_token"], changing[:16].hex(), changing[16:].hex()]
+            secrets += [each["access_token"], each["access_token"].split(".")[2]]
+        secrets.append(tokens["device_token"])
+        dump = await dumped()
+    assert sent["phone"] in dump
+    assert [secret for secret in secrets if secret in dump] == []
+
+
+async def test_a_real_gateway_gets_the_code_and_the_answer_has_none(database_url: str) -> None:
+    async with running(database_url, inbox=Inbox(echoes_code=False)) as service:
+        sent = await service.send_code("+7 999 123 45 67")
+        assert sent.keys() == {"token", "phone", "code_length", "expires_in", "resend_in"}
+        (message,) = service.inbox.messages
+        assert message.phone == "+79991234567"
+        digits = "".join(filter(str.isdigit, message.text))
+        assert len(digits) == sent["code_length"]
+        assert (await service.verify({**sent, "code": digits})).status_code == 201
+
+
+async def test_a_test_phone_has_its_fixed_code_and_gets_no_message(database_url: str) -> None:
+    """Until its last day, in UTC; then it is a phone like any other."""
+    fixed = f"+79990000001=12345678@{TODAY}"
+    async with running(database_url, REFERRAL_TEST_PHONES=fixed) as service:
+        service.clock.move(days=(TODAY - service.clock().date()).days)
+        sent = await service.send_code("8 (999) 000-00-01".replace("8", "+7", 1))
+        assert "code" not in sent
+        assert (sent["phone"], sent["code_length"]) == ("+79990000001", 8)
+        assert service.inbox.messages == []
+        refused(await service.verify({**sent, "code": "12345679"}), 400, "wrong_code")
+        assert (await service.verify({**sent, "code": "12345678"})).status_code == 201
+        ok(await service.verify(await service.send_code(new_phone())))
+        service.clock.move(days=1)
+        later = await service.send_code("+79990000001")
+        assert [message.phone for message in service.inbox.messages][1:] == ["+79990000001"]
+        assert later["code_length"] == 4
+        assert (await service.verify(later)).status_code == 200

@@ -1,0 +1,76 @@
+"""Clients that hang up while their request is worked on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from random import Random
+
+import httpx
+
+from referral.storage import database
+from support import Person, Service, ok
+
+PEOPLE = 75
+AT_ONCE = 20
+
+
+async def test_requests_cancelled_at_any_moment_leave_nothing_held(service: Service) -> None:
+    """300 sign-ins, refreshes, activations and deletions; no lock, no connection stays behind."""
+    random = Random(3)  # noqa: S311 - the same moments each time
+    inviter = await service.sign_in()
+    code = await inviter.invite_code()
+    people = [await service.sign_in() for _ in range(PEOPLE)]
+    sent = [await service.send_code(person.phone) for person in people]
+    calls: list[Callable[[], Coroutine[None, None, httpx.Response]]] = []
+    for person, challenge in zip(people, sent, strict=True):
+        calls += [
+            partial(service.verify, challenge),
+            person.refresh,
+            partial(person.activate, code),
+            partial(person.call, "DELETE", "/profile"),
+        ]
+    random.shuffle(calls)
+    cancelled = 0
+    for start in range(0, len(calls), AT_ONCE):
+        batch = [asyncio.create_task(call()) for call in calls[start : start + AT_ONCE]]
+        for task in batch:
+            asyncio.get_running_loop().call_later(random.uniform(0, 0.1), task.cancel)
+        async with asyncio.timeout(30):
+            await asyncio.wait(batch)
+        cancelled += sum(task.cancelled() for task in batch)
+        answered = [task.result() for task in batch if not task.cancelled()]
+        assert [answer.text for answer in answered if answer.status_code >= 500] == []
+    assert cancelled > len(calls) / 10
+
+    async with asyncio.timeout(30):
+        await all_given_back()
+        newcomers = await asyncio.gather(
+            *(service.sign_in() for _ in range(database.POOL_SIZE + 5))
+        )
+        for response in await asyncio.gather(*(person.activate(code) for person in newcomers)):
+            ok(response)
+    invited = await all_invitees([*people, *newcomers], code)
+    assert (await inviter.profile())["invitee_count"] == invited
+
+
+async def all_given_back() -> None:
+    """Wait until every connection is back in the pool, SQLite's lock is free."""
+    client = vars(database.connection())
+    while True:
+        if database.is_postgres():
+            busy = client["_pool"].get_size() - client["_pool"].get_idle_size()
+        else:
+            busy = client["_lock"].locked()
+        if not busy:
+            return
+        await asyncio.sleep(0.01)
+
+
+async def all_invitees(people: list[Person], code: str) -> int:
+    """How many accounts that are still there say that they activated the code."""
+    answers = await asyncio.gather(*(person.call("GET", "/profile") for person in people))
+    return sum(
+        answer.is_success and answer.json()["activated_invite_code"] == code for answer in answers
+    )

@@ -1,0 +1,300 @@
+"""The commands, each as a process of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from processes import free_port, new_postgres_database, referral, serving
+from referral.storage import users
+from support import SECRET, Inbox, new_phone, ok, running
+
+PASSWORD = "a-password-of-the-tests"
+OPEN_DEMO = {
+    "REFERRAL_ENV": "production",
+    "REFERRAL_SECRET": SECRET,
+    "REFERRAL_SMS_URL": "simulated://?delay=0",
+    "REFERRAL_PUBLIC_URL": "https://referral.example.com",
+    "REFERRAL_TRUSTED_PROXIES": "0",
+}
+TEST_PHONE = "+79990000001"
+
+
+@pytest.fixture
+async def fresh_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A database without any table."""
+    if database_kind == "sqlite":
+        return f"sqlite://{tmp_path}/fresh.sqlite3"
+    return await new_postgres_database(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port on which somebody else listens."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def refusal(finished: subprocess.CompletedProcess[str]) -> str:
+    """What a command that had to fail said: one line."""
+    assert finished.returncode not in {0, None}
+    assert "Traceback" not in finished.stderr, finished.stderr
+    lines = finished.stderr.strip().splitlines()
+    assert len(lines) == 1, finished.stderr
+    assert lines[0].startswith("referral: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("group", "commands"),
+    [
+        ((), ("serve", "migrate", "secret", "admin", "doctor")),
+        (("secret",), ("new",)),
+        (("admin",), ("grant", "revoke")),
+    ],
+    ids=["referral", "secret", "admin"],
+)
+def test_help_lists_the_commands(
+    tmp_path: Path, group: tuple[str, ...], commands: tuple[str, ...]
+) -> None:
+    helped = referral(tmp_path, *group, "--help")
+    assert helped.returncode == 0
+    _, _, listed = helped.stdout.partition("Commands")
+    rows = (line for line in listed.splitlines() if line.startswith("│ ") and line[2] != " ")
+    assert {row.split()[1] for row in rows} == set(commands)
+
+
+def test_a_command_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    refused = referral(tmp_path, "grant")
+    assert refused.returncode == 2
+    assert "No such command" in refused.stderr
+
+
+def test_a_new_secret_is_good_for_production_and_new_each_time(tmp_path: Path) -> None:
+    printed = [referral(tmp_path, "secret", "new").stdout for _ in range(2)]
+    assert printed[0] != printed[1]
+    for secret in printed:
+        assert secret.endswith("\n")
+        assert len(secret.strip()) >= 32
+        checked = referral(
+            tmp_path, "migrate", **{**OPEN_DEMO, "REFERRAL_SECRET": secret.rstrip("\n")}
+        )
+        assert checked.returncode == 0, checked.stderr
+
+
+def test_migrate_makes_the_database_and_says_so_once(fresh_url: str, tmp_path: Path) -> None:
+    first = referral(tmp_path, "migrate", DATABASE_URL=fresh_url)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("applied 0001_initial\n")
+    second = referral(tmp_path, "migrate", DATABASE_URL=fresh_url)
+    assert (second.returncode, second.stdout) == (0, "the database is up to date\n")
+
+
+async def test_a_grant_before_the_first_sign_in_makes_an_admin_of_that_phone_alone(
+    database_url: str, tmp_path: Path
+) -> None:
+    phone, other = new_phone(), new_phone()
+    granted = referral(tmp_path, "admin", "grant", f" {phone[:2]} {phone[2:]}", **on(database_url))
+    assert granted.stdout == f"{phone} will be one at the first sign-in\n"
+    async with running(database_url) as service:
+        for each in (phone, other):
+            await service.sign_in(each)
+        assert await is_admin(phone)
+        assert not await is_admin(other)
+
+
+async def test_a_grant_after_the_sign_in_works_at_once_and_can_be_revoked(
+    database_url: str, tmp_path: Path
+) -> None:
+    phone = new_phone()
+    async with running(database_url) as service:
+        await service.sign_in(phone)
+        granted = referral(tmp_path, "admin", "grant", phone, **on(database_url))
+        assert granted.stdout == f"{phone} is an administrator\n"
+        assert await is_admin(phone)
+        revoked = referral(tmp_path, "admin", "revoke", phone, **on(database_url))
+        assert revoked.stdout == f"{phone} is no administrator\n"
+        assert not await is_admin(phone)
+    again = referral(tmp_path, "admin", "revoke", phone, **on(database_url))
+    assert again.stdout == f"{phone} is no administrator, and was none\n"
+
+
+async def test_a_grant_revoked_before_the_first_sign_in_is_gone(
+    database_url: str, tmp_path: Path
+) -> None:
+    phone = new_phone()
+    for command in ("grant", "revoke"):
+        done = referral(tmp_path, "admin", command, phone, **on(database_url))
+        assert done.returncode == 0, done.stderr
+    async with running(database_url) as service:
+        await service.sign_in(phone)
+        assert not await is_admin(phone)
+
+
+@pytest.mark.parametrize("command", ["grant", "revoke"])
+def test_a_text_that_is_no_phone_cannot_administer(tmp_path: Path, command: str) -> None:
+    settings = on(f"sqlite://{tmp_path}/referral.sqlite3")
+    assert referral(tmp_path, "migrate", **settings).returncode == 0
+    assert "not a possible phone number" in refusal(
+        referral(tmp_path, "admin", command, "anna", **settings)
+    )
+
+
+def test_a_grant_needs_the_tables(tmp_path: Path) -> None:
+    """Before `referral migrate` it says what to do, in one line."""
+    settings = on(f"sqlite://{tmp_path}/referral.sqlite3")
+    assert "referral migrate" in refusal(
+        referral(tmp_path, "admin", "grant", new_phone(), **settings)
+    )
+
+
+@pytest.mark.parametrize("signed_up", [False, True], ids=["before sign-up", "after sign-up"])
+async def test_a_test_phone_never_becomes_an_admin(
+    database_url: str, tmp_path: Path, *, signed_up: bool
+) -> None:
+    """Its code is known to reviewers, so the command says no, and nothing else grants it."""
+    tests = {"REFERRAL_TEST_PHONES": f"{TEST_PHONE}=12345678@2026-01-31"}
+    async with running(database_url, inbox=Inbox(), **tests) as service:
+        service.clock.move(
+            seconds=(datetime(2026, 1, 15, tzinfo=UTC) - service.clock()).total_seconds()
+        )
+        sent = {**await service.send_code(TEST_PHONE), "code": "12345678"}
+        if signed_up:
+            ok(await service.verify(sent))
+        granted = referral(tmp_path, "admin", "grant", TEST_PHONE, **on(database_url), **tests)
+        if not signed_up:
+            ok(await service.verify(sent))
+        assert not await is_admin(TEST_PHONE)
+    assert "test phone" in refusal(granted)
+
+
+@pytest.mark.parametrize("signed_up", [False, True], ids=["before sign-up", "after sign-up"])
+async def test_nobody_becomes_an_admin_of_an_open_demo(
+    database_url: str, tmp_path: Path, *, signed_up: bool
+) -> None:
+    """Anybody signs in as any phone there, so the command says no, and nothing else grants it."""
+    phone = new_phone()
+    async with running(database_url, inbox=Inbox(), **OPEN_DEMO) as service:
+        if signed_up:
+            await service.sign_in(phone)
+        settings = {**OPEN_DEMO, "DATABASE_URL": database_url}
+        granted = referral(tmp_path, "admin", "grant", phone, **settings)
+        if not signed_up:
+            await service.sign_in(phone)
+        assert not await is_admin(phone)
+    assert "simulated" in refusal(granted)
+
+
+def test_doctor_finds_all_well_and_then_the_kept_secrets_that_no_listed_secret_opens(
+    fresh_url: str, tmp_path: Path
+) -> None:
+    settings = on(fresh_url)
+    with serving(tmp_path, **settings):
+        pass
+    well = referral(tmp_path, "doctor", **settings)
+    assert (well.returncode, well.stderr) == (0, "")
+    assert well.stdout.endswith("all is well\n")
+    another = "another secret of the tests with 32 bytes or more 0123456789"
+    lost = referral(tmp_path, "doctor", **{**settings, "REFERRAL_SECRET": another})
+    assert "kept secrets: 1 of 1 do not open" in refusal(lost)
+    assert "all is well" not in lost.stdout
+    listed = referral(tmp_path, "doctor", **{**settings, "REFERRAL_SECRET": f"{another},{SECRET}"})
+    assert listed.stdout.endswith("all is well\n")
+    for shown in (well, lost, listed):
+        assert SECRET not in shown.stdout + shown.stderr
+        assert another not in shown.stdout + shown.stderr
+
+
+def test_doctor_names_the_migrations_that_are_missing(fresh_url: str, tmp_path: Path) -> None:
+    line = refusal(referral(tmp_path, "doctor", **on(fresh_url)))
+    assert "0001_initial" in line
+    assert "referral migrate" in line
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgres://anna:{PASSWORD}@127.0.0.1:1/db",
+        f"postgres://anna@127.0.0.1:1/db?password={PASSWORD}",
+        f"postgres://anna:{PASSWORD}@127.0.0.1:port/db",
+        f"postgres://anna:/{PASSWORD}@127.0.0.1:1/db",
+    ],
+    ids=["in its place", "in the query", "no port", "unquoted slash"],
+)
+def test_a_database_that_is_away_is_told_in_one_line_without_the_password(
+    tmp_path: Path, command: str, url: str
+) -> None:
+    finished = referral(
+        tmp_path, command, DATABASE_URL=url, REFERRAL_SECRET=SECRET, PORT=str(free_port())
+    )
+    assert PASSWORD not in finished.stdout + finished.stderr
+    assert "database" in refusal(finished).lower()
+
+
+@pytest.mark.xdist_group("postgres")
+async def test_a_database_that_answers_is_told_without_its_password(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    """Wherever the URL has it; this server lets anybody in."""
+    url = await new_postgres_database(postgres_url)
+    in_place = url.replace("postgres:@", f"postgres:{PASSWORD}@")
+    assert in_place != url
+    for each in (in_place, f"{url}&password={PASSWORD}"):
+        assert referral(tmp_path, "migrate", DATABASE_URL=each).returncode == 0
+        checked = referral(tmp_path, "doctor", **on(each))
+        assert checked.stdout.endswith("all is well\n")
+        assert PASSWORD not in checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serve_refuses_a_database_without_its_tables(tmp_path: Path, workers: str) -> None:
+    settings = on(f"sqlite://{tmp_path}/referral.sqlite3")
+    finished = referral(
+        tmp_path, "serve", PORT=str(free_port()), WEB_CONCURRENCY=workers, **settings
+    )
+    assert "referral migrate" in refusal(finished)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serve_says_that_its_port_is_taken(tmp_path: Path, taken_port: int, workers: str) -> None:
+    settings = on(f"sqlite://{tmp_path}/referral.sqlite3")
+    assert referral(tmp_path, "migrate", **settings).returncode == 0
+    finished = referral(
+        tmp_path, "serve", PORT=str(taken_port), WEB_CONCURRENCY=workers, **settings
+    )
+    assert finished.returncode not in {0, None}
+    assert "Traceback" not in finished.stderr
+    assert "address already in use" in finished.stderr.lower()
+
+
+def test_serve_prints_where_everything_is(tmp_path: Path) -> None:
+    """The printed addresses of pages and API docs answer."""
+    database_url = f"sqlite://{tmp_path}/referral.sqlite3"
+    with serving(tmp_path, **on(database_url)) as server:
+        for address in (f"{server.url}/", f"{server.url}/docs"):
+            assert httpx.get(address, follow_redirects=True).status_code == 200
+    log = server.log.read_text()
+    assert f"pages     {server.url}/\n" in log
+    assert f"API docs  {server.url}/docs\n" in log
+    assert f"database  {database_url}\n" in log
+
+
+def on(database_url: str) -> dict[str, str]:
+    """The settings that the commands share with the service of the tests."""
+    return {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
+
+
+async def is_admin(phone: str) -> bool:
+    """As the database has it. Only while a service runs in this process."""
+    user = await users.find_by_phone(phone)
+    assert user is not None
+    return user.is_admin

@@ -1,0 +1,161 @@
+"""What the systems that this service takes the place of could do, as their own clients would.
+
+Each has another order of steps and other wishes of the answers; all walk the same API.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+
+from support import Service, new_phone, ok, refused
+
+# (a): a code by request, a profile with invitations
+
+
+async def test_a_the_user_is_made_at_the_right_code_and_not_before(service: Service) -> None:
+    phone = new_phone()
+    sent = await service.send_code(phone)
+    wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
+    refused(await service.verify(wrong), 400, "wrong_code")
+    first = await service.verify(sent)
+    assert first.status_code == 201
+    profile = first.json()["profile"]
+    assert profile["phone"] == phone
+    assert profile["invite_link"].endswith(profile["invite_code"])
+    service.clock.move(seconds=3)
+    assert (await service.verify(await service.send_code(phone))).status_code == 200
+
+
+async def test_a_the_code_has_four_digits(service: Service) -> None:
+    sent = await service.send_code(new_phone())
+    assert (len(sent["code"]), sent["code"].isdecimal()) == (4, True)
+
+
+async def test_a_activation_checks_that_the_code_exists_and_is_the_first(
+    service: Service,
+) -> None:
+    inviter, other, person = [await service.sign_in() for _ in range(3)]
+    refused(await person.activate("000000"), 404, "unknown_invite_code")
+    assert (await person.profile())["activated_invite_code"] is None
+    code = await inviter.invite_code()
+    assert ok(await person.activate(code))["activated_invite_code"] == code
+    refused(await person.activate(await other.invite_code()), 409, "invite_already_activated")
+    assert (await person.profile())["activated_invite_code"] == code
+
+
+async def test_a_the_profile_lists_who_activated_the_code(service: Service) -> None:
+    inviter = await service.sign_in()
+    code = await inviter.invite_code()
+    phones = []
+    for _ in range(3):
+        person = await service.sign_in()
+        ok(await person.activate(code))
+        phones.append(person.phone)
+    assert sorted((await inviter.profile())["invitees"]) == sorted(phones)
+
+
+# (c): two minutes, two tokens, clear errors
+
+
+async def test_c_the_code_lives_two_minutes(service: Service) -> None:
+    sent = await service.send_code(new_phone())
+    assert sent["expires_in"] == 120
+    service.clock.move(seconds=121)
+    refused(await service.verify(sent), 400, "challenge_expired")
+
+
+async def test_c_access_and_refresh_tokens(service: Service) -> None:
+    """The access token runs out and the refresh token gets the next, without a code."""
+    person = await service.sign_in()
+    service.clock.move(seconds=person.tokens["expires_in"] + 1)
+    refused(await person.call("GET", "/profile"), 401, "unauthorized")
+    person.tokens = ok(await person.refresh())
+    assert (await person.profile())["phone"] == person.phone
+    assert (
+        await service.post("/auth/logout", refresh_token=person.tokens["refresh_token"])
+    ).status_code == 204
+    refused(await person.refresh(), 401, "invalid_refresh_token")
+
+
+async def test_c_an_inviter_already_and_no_such_code_are_told_apart(service: Service) -> None:
+    """By a stable code for programs and by words for people."""
+    inviter, other, person = [await service.sign_in() for _ in range(3)]
+    unknown = refused(await person.activate("ZZZZZZ"), 404, "unknown_invite_code")
+    ok(await person.activate(await inviter.invite_code()))
+    again = await person.activate(await other.invite_code())
+    already = refused(again, 409, "invite_already_activated")
+    assert "no such invite code" in unknown["detail"]
+    assert "already" in already["detail"]
+
+
+async def test_c_the_profile_has_invitees(service: Service) -> None:
+    inviter = await service.sign_in()
+    invitee = await service.sign_in(invite_code=await inviter.invite_code())
+    profile = await inviter.profile()
+    assert (profile["invitees"], profile["invitee_count"]) == ([invitee.phone], 1)
+
+
+# (d): the invite code comes with the sign-in
+
+
+async def test_d_verify_with_an_invite_code(service: Service) -> None:
+    inviter = await service.sign_in()
+    code = await inviter.invite_code()
+    response = await service.verify(await service.send_code(new_phone()), invite_code=code)
+    assert response.status_code == 201
+    assert response.json()["profile"]["activated_invite_code"] == code
+
+
+async def test_d_verify_without_an_invite_code(service: Service) -> None:
+    """Missing or null, the user has no inviter, and may activate one later."""
+    inviter = await service.sign_in()
+    for without in ({}, {"invite_code": None}):
+        sent = await service.send_code(new_phone())
+        body = {"token": sent["token"], "code": sent["code"], **without}
+        response = await service.post("/auth/verify", **body)
+        assert response.status_code == 201
+        assert response.json()["profile"]["activated_invite_code"] is None
+    person = await service.sign_in()
+    ok(await person.activate(await inviter.invite_code()))
+
+
+async def test_d_a_wrong_invite_code_lets_the_same_sign_in_go_on_without(
+    service: Service,
+) -> None:
+    sent = await service.send_code(new_phone())
+    refused(await service.verify(sent, invite_code="ZZZZZZ"), 404, "unknown_invite_code")
+    assert (await service.verify(sent)).status_code == 201
+
+
+# (e): no table of codes: a sealed challenge, then a signed token
+
+
+async def test_e_the_challenge_is_a_jwe_and_the_access_token_a_jwt(service: Service) -> None:
+    sent = await service.send_code(new_phone())
+    tokens = ok(await service.verify(sent))
+    parts = sent["token"].split("."), tokens["access_token"].split(".")
+    sealed, signed = (json.loads(urlsafe_b64decode(part[0] + "==")) for part in parts)
+    assert (len(parts[0]), sealed["alg"], sealed["enc"]) == (5, "dir", "A256GCM")
+    assert (len(parts[1]), signed["alg"], signed["typ"]) == (3, "ES256", "at+jwt")
+    assert tokens["token_type"] == "Bearer"
+
+
+async def test_e_the_profile_is_read_replaced_changed_and_deleted(service: Service) -> None:
+    person = await service.sign_in()
+    assert (await person.profile())["name"] is None
+    given = {"name": "Anna", "email": "anna@example.com"}
+    replaced = ok(await person.call("PUT", "/profile", json=given))
+    changed = ok(await person.call("PATCH", "/profile", json={"name": "Ann"}))
+    assert changed == {**replaced, "name": "Ann"} == await person.profile()
+    assert changed["email"] == "anna@example.com"
+    assert (await person.call("DELETE", "/profile")).status_code == 204
+    refused(await person.call("GET", "/profile"), 401, "unauthorized")
+
+
+async def test_e_the_activation_endpoint(service: Service) -> None:
+    inviter, person = await service.sign_in(), await service.sign_in()
+    code = await inviter.invite_code()
+    refused(await person.activate(await person.invite_code()), 409, "own_invite_code")
+    assert ok(await person.activate(code))["activated_invite_code"] == code
+    refused(await inviter.activate(await person.invite_code()), 409, "invite_loop")

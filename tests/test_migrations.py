@@ -1,0 +1,193 @@
+"""The way from an empty database, or half a one, to the models' shape."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import asyncpg
+import pytest
+from tortoise import Tortoise
+from tortoise.migrations.autodetector import MigrationAutodetector
+
+from processes import environment, new_postgres_database, referral
+from referral.storage import database, migrate
+from support import migrated
+
+# What a database says of its tables. Names of constraints and indexes are left out: nothing in
+# the code asks for them.
+_CATALOGUE = {
+    "sqlite": (
+        """
+        SELECT m.name AS t, c.name, c.type, c."notnull", c.dflt_value, c.pk
+        FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'
+        """,
+        """
+        SELECT m.name AS t, i."unique", i.origin, i.partial, group_concat(c.name) AS columns
+        FROM sqlite_master m, pragma_index_list(m.name) i, pragma_index_info(i.name) c
+        WHERE m.type = 'table' GROUP BY m.name, i.name, i."unique", i.origin, i.partial
+        """,
+        """
+        SELECT m.name AS t, f."table", f."from", f."to", f.on_update, f.on_delete
+        FROM sqlite_master m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table'
+        """,
+    ),
+    "postgres": (
+        """
+        SELECT table_name AS t, column_name, data_type, character_maximum_length, is_nullable,
+            column_default
+        FROM information_schema.columns WHERE table_schema = 'public'
+        """,
+        """
+        SELECT tablename AS t, replace(indexdef, indexname, '') AS definition
+        FROM pg_indexes WHERE schemaname = 'public'
+        """,
+        """
+        SELECT conrelid::regclass::text AS t, contype::text, pg_get_constraintdef(oid) AS definition
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+        """,
+    ),
+}
+
+
+class Databases:
+    """Makes empty databases of one kind."""
+
+    def __init__(self, kind: str, folder: Path, server_url: str) -> None:
+        self.kind = kind
+        self._folder = folder
+        self._server_url = server_url
+        self._made = 0
+
+    async def new(self) -> str:
+        self._made += 1
+        if self.kind == "sqlite":
+            return f"sqlite://{self._folder}/fresh-{self._made}.sqlite3"
+        return await new_postgres_database(self._server_url)
+
+    async def touched(self, url: str) -> bool:
+        """Whether somebody has the database open, or had."""
+        if self.kind == "sqlite":
+            return (self._folder / Path(url).name).exists()
+        connection = await asyncpg.connect(self._server_url)
+        try:
+            name = url.partition("@/")[2].partition("?")[0]
+            rows = await connection.fetch("SELECT 1 FROM pg_stat_activity WHERE datname = $1", name)
+        finally:
+            await connection.close()
+        return bool(rows)
+
+
+@pytest.fixture
+def databases(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Databases:
+    server = request.getfixturevalue("postgres_url") if database_kind == "postgres" else ""
+    return Databases(database_kind, tmp_path, server)
+
+
+async def test_no_migration_is_missing_for_what_the_models_say(migrated_url: str) -> None:
+    async with connected(migrated_url):
+        assert Tortoise.apps is not None
+        writers = await MigrationAutodetector(Tortoise.apps, database.apps()).changes()
+    assert [operation for writer in writers for operation in writer.operations] == []
+
+
+async def test_migrations_make_the_tables_that_the_models_describe(databases: Databases) -> None:
+    """Columns, indexes and constraints, as the database itself tells them."""
+    by_migrations, by_models = await databases.new(), await databases.new()
+    await migrated(by_migrations)
+    async with connected(by_models):
+        await Tortoise.generate_schemas(safe=False)
+    ours = await catalogue(by_migrations, databases.kind)
+    assert ours == await catalogue(by_models, databases.kind)
+    assert {"users", "sessions", "challenge_uses", "kept_secrets"} <= {
+        row["t"] for rows in ours for row in rows
+    }
+
+
+async def test_migrate_twice_at_once_applies_everything_once(
+    databases: Databases, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        url = await databases.new()
+        outputs = [finish(each) for each in [begin(tmp_path, url), begin(tmp_path, url)]]
+        applied = [
+            line for output in outputs for line in output.splitlines() if line.startswith("applied")
+        ]
+        assert applied
+        assert len(applied) == len(set(applied))
+        await assert_complete(url)
+
+
+async def test_migrate_completes_what_a_killed_one_began(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """Killed at random moments after it opened the database."""
+    random = Random(7)  # noqa: S311 - the same moments each time
+    for _ in range(3):
+        url = await databases.new()
+        killed = begin(tmp_path, url)
+        deadline = time.monotonic() + 30
+        while killed.poll() is None and not await databases.touched(url):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(random.uniform(0, 0.08))
+        killed.kill()
+        killed.communicate()
+        finished = referral(tmp_path, "migrate", DATABASE_URL=url)
+        assert finished.returncode == 0, finished.stderr
+        await assert_complete(url)
+
+
+def begin(folder: Path, url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "referral", "migrate"],
+        cwd=folder,
+        env=environment(folder, DATABASE_URL=url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return output
+
+
+async def assert_complete(url: str) -> None:
+    """Nothing is pending, and every table can be read."""
+    async with connected(url):
+        assert await migrate.pending() == []
+        assert Tortoise.apps is not None
+        for model in Tortoise.apps[database.APP].values():
+            assert await model.all().count() == 0
+
+
+async def catalogue(url: str, kind: str) -> list[list[dict[str, Any]]]:
+    """Without the table in which the migrations themselves are kept."""
+    async with connected(url):
+        answers = [await database.query(statement) for statement in _CATALOGUE[kind]]
+    return [
+        sorted((row for row in rows if not _is_internal(row["t"])), key=str) for rows in answers
+    ]
+
+
+def _is_internal(table: str) -> bool:
+    return "migrations" in table or table.startswith("sqlite_")
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[None]:
+    await database.connect(url)
+    try:
+        yield
+    finally:
+        await database.disconnect()

@@ -1,0 +1,315 @@
+"""The OpenAPI document: whole, valid, and what the service really does."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
+
+import httpx
+import jsonschema_rs
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+from schemathesis.specs.openapi.definitions import OPENAPI_31
+
+from processes import Server, new_postgres_database, serving
+from referral.app import create_app
+from support import Clock, Inbox, Person, Service, new_phone, ok, refused, settings_for
+
+EXAMPLES = 10
+PROBLEM = "application/problem+json"
+# They end the session that asks
+LEAVING = ("deleteProfile", "endAllSessions")
+# Public by purpose; everything else needs a token
+PUBLIC = {
+    "sendCode",
+    "verify",
+    "refresh",
+    "logout",
+    "getInvitation",
+    "getKeys",
+    "isLive",
+    "isReady",
+}
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+async def document() -> dict[str, Any]:
+    """The document, asked for over HTTP. It needs no database."""
+    app = create_app(settings_for("sqlite://unused.sqlite3"))
+    transport = httpx.ASGITransport(cast("Any", app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        return ok(await http.get("/docs/openapi.json"))
+
+
+@pytest.fixture(scope="module")
+async def server(
+    database_kind: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Server]:
+    """A server of its own process, on a database of its own."""
+    folder = tmp_path_factory.mktemp("openapi")
+    if database_kind == "sqlite":
+        url = f"sqlite://{folder}/referral.sqlite3"
+    else:
+        url = await new_postgres_database(request.getfixturevalue("postgres_url"))
+    with serving(folder, DATABASE_URL=url) as started:
+        yield started
+
+
+@pytest.fixture
+async def people(server: Server) -> AsyncIterator[Service]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        yield Service(http, Clock(), Inbox())
+
+
+def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    errors = jsonschema_rs.Draft202012Validator(OPENAPI_31).iter_errors(document)
+    assert [str(error) for error in errors] == []
+
+
+def test_every_operation_is_described(document: dict[str, Any]) -> None:
+    """An id of its own, a summary, a tag that the document explains, a success."""
+    found = [operation for _, _, operation in operations(document)]
+    ids = [operation["operationId"] for operation in found]
+    assert len(set(ids)) == len(ids) > 20
+    tags = {tag["name"] for tag in document["tags"]}
+    for operation in found:
+        assert operation["summary"]
+        assert set(operation["tags"]) <= tags
+        assert operation["tags"]
+        assert any(status.startswith("2") for status in operation["responses"])
+
+
+def test_every_operation_of_the_api_documents_its_errors_as_problems(
+    document: dict[str, Any],
+) -> None:
+    for path, _, operation in operations(document):
+        if not path.startswith("/api/"):
+            continue
+        errors = {
+            status: answer for status, answer in operation["responses"].items() if status >= "400"
+        }
+        expected = {"503"}
+        if "requestBody" in operation:
+            expected |= {"400", "413", "415"}
+        if "security" in operation:
+            expected |= {"401", "403"}
+        assert expected <= errors.keys(), operation["operationId"]
+        for answer in errors.values():
+            assert list(answer["content"]) == [PROBLEM], operation["operationId"]
+            assert answer["content"][PROBLEM]["examples"], operation["operationId"]
+
+
+def test_examples_of_errors_and_bodies_are_what_their_schemas_say(
+    document: dict[str, Any],
+) -> None:
+    """Every body has a whole example: of its own, or one for each field that it needs."""
+    for _, _, operation in operations(document):
+        for answer in operation["responses"].values():
+            for example in answer.get("content", {}).get(PROBLEM, {}).get("examples", {}).values():
+                schema = answer["content"][PROBLEM]["schema"]
+                validate(document, schema, example["value"], operation["operationId"])
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            for example in body_examples(document, content):
+                validate(document, content["schema"], example, operation["operationId"])
+
+
+def test_bodies_say_that_unknown_fields_are_refused(document: dict[str, Any]) -> None:
+    for _, _, operation in operations(document):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            schema = resolved(document, content["schema"])
+            assert schema.get("additionalProperties") is False, operation["operationId"]
+
+
+def test_the_merge_patch_is_documented_with_both_media_types(document: dict[str, Any]) -> None:
+    body = document["paths"]["/api/v1/profile"]["patch"]["requestBody"]
+    assert set(body["content"]) == {"application/json", "application/merge-patch+json"}
+
+
+async def test_exactly_the_operations_that_say_so_need_a_token(service: Service) -> None:
+    document = ok(await service.get("/docs/openapi.json"))
+    scheme = document["components"]["securitySchemes"]["bearer"]
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    for path, method, operation in operations(document):
+        secured = operation.get("security") == [{"bearer": []}]
+        assert secured is (operation["operationId"] not in PUBLIC), operation["operationId"]
+        response = await service.http.request(method, re.sub(r"\{.*?\}", "AAAAAA", path))
+        if secured:
+            refused(response, 401, "unauthorized")
+        else:
+            assert response.status_code != 401, operation["operationId"]
+
+
+async def test_the_page_and_all_it_loads_come_from_our_own_origin(service: Service) -> None:
+    page = await service.get("/docs")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "//" not in page.text
+    loaded = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
+    assert len(loaded) == 4
+    for path in loaded:
+        assert (await service.get(path)).status_code == 200
+    script = (await service.get("/docs/assets/page.js")).text
+    assert "//" not in script
+    assert 'url: "/docs/openapi.json"' in script
+
+
+async def test_successes_are_what_the_document_says(server: Server, people: Service) -> None:
+    """Every operation, with what makes it succeed."""
+    schema = load(server)
+    inviter, person, moving = [await people.sign_in() for _ in range(3)]
+    first, again = [await people.send_code(new_phone()) for _ in range(2)]
+    moved = ok(await moving.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
+    sessions = ok(await moving.call("GET", "/sessions"))["items"]
+    code = await inviter.invite_code()
+    done = set()
+
+    def succeed(
+        operation_id: str,
+        status: int,
+        *,
+        by: Person | None = None,
+        body: dict[str, Any] | None = None,
+        path: dict[str, str] | None = None,
+    ) -> None:
+        operation = schema.find_operation_by_id(operation_id)
+        given_body = {} if body is None else {"body": body, "media_type": "application/json"}
+        case = operation.Case(path_parameters=path or {}, **given_body)
+        response = case.call(headers=bearer(by))
+        assert response.status_code == status, f"{operation_id}: {response.text}"
+        case.validate_response(response, checks=CHECKS)
+        done.add(operation_id)
+
+    succeed("sendCode", 200, body={"phone": new_phone()})
+    succeed("verify", 201, body={**picked(first), "invite_code": code})
+    again = await people.send_code(first["phone"])
+    succeed("verify", 200, body=picked(again))
+    succeed("getProfile", 200, by=person)
+    succeed("replaceProfile", 200, by=person, body={"name": "Anna", "email": None})
+    succeed("patchProfile", 200, by=person, body={"email": "anna@example.com"})
+    succeed("activateInvite", 200, by=person, body={"invite_code": code})
+    succeed("listInvitees", 200, by=inviter)
+    succeed("getInvitation", 200, path={"invite_code": code})
+    succeed("getInviteSvg", 200, by=person)
+    succeed("getInvitePng", 200, by=person)
+    succeed("listSessions", 200, by=person)
+    succeed("sendPhoneCode", 200, by=person, body={"phone": new_phone()})
+    succeed("changePhone", 200, by=moving, body=picked(moved))
+    succeed("endSession", 204, by=moving, path={"session_id": sessions[0]["id"]})
+    succeed("refresh", 200, body={"refresh_token": person.tokens["refresh_token"]})
+    succeed("logout", 204, body={"refresh_token": "unknown"})
+    succeed("endAllSessions", 204, by=person)
+    succeed("deleteProfile", 204, by=inviter)
+    for operation_id in ("getKeys", "isLive", "isReady"):
+        succeed(operation_id, 200)
+    assert done == {operation["operationId"] for _, _, operation in operations(schema.raw_schema)}
+
+
+@pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: f"{mode.value} data")
+@pytest.mark.parametrize("signed_in", [False, True], ids=["stranger", "signed in"])
+async def test_no_request_gets_an_answer_outside_the_document(
+    server: Server, people: Service, mode: GenerationMode, *, signed_in: bool
+) -> None:
+    """Requests that fit the document and requests that do not: none breaks the server."""
+    person = await people.sign_in() if signed_in else None
+    await asyncio.to_thread(fuzz, load(server), mode, person)
+    if person is not None:
+        assert (await person.profile())["phone"] == person.phone
+
+
+def fuzz(schema: Any, mode: GenerationMode, person: Person | None) -> None:
+    """Many requests for each operation, the same ones every time."""
+    problems, unfit = [], []
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if person is not None and operation.definition.raw["operationId"] in LEAVING:
+            continue
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def conforms(case: Case[Any]) -> None:
+            response = case.call(headers=bearer(person))
+            case.validate_response(response, checks=CHECKS)
+
+        try:
+            conforms()
+        except Unsatisfiable:
+            unfit.append(operation)
+        except Exception as error:  # noqa: BLE001 - every operation is tried, all are told
+            problems.append(f"{operation.label}: {error!r}")
+    assert problems == []
+    # Where any text fits, and no body is asked for, nothing can be made that does not fit
+    assert not any(mode is GenerationMode.POSITIVE or operation.body for operation in unfit)
+
+
+def load(server: Server) -> Any:
+    return schemathesis.openapi.from_url(f"{server.url}/docs/openapi.json")
+
+
+def bearer(person: Person | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {person.tokens['access_token']}"} if person else {}
+
+
+def picked(sent: dict[str, Any]) -> dict[str, str]:
+    """What of a sent code goes back."""
+    return {"token": sent["token"], "code": sent["code"]}
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method and operation."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method.upper(), operation
+
+
+def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    name = schema["$ref"].removeprefix("#/components/schemas/")
+    found: dict[str, Any] = document["components"]["schemas"][name]
+    return found
+
+
+def body_examples(document: dict[str, Any], content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The examples of a body, or the one made of its fields'."""
+    if "examples" in content:
+        return [example["value"] for example in content["examples"].values()]
+    if "example" in content:
+        return [content["example"]]
+    schema = resolved(document, content["schema"])
+    assert all(
+        schema["properties"][field].get("examples") for field in schema.get("required", ())
+    ), schema["title"]
+    return [
+        {
+            name: field["examples"][0]
+            for name, field in schema["properties"].items()
+            if field.get("examples")
+        }
+    ]
+
+
+def validate(
+    document: dict[str, Any], schema: dict[str, Any], value: object, operation_id: str
+) -> None:
+    whole = {**schema, "components": document["components"]}
+    errors = jsonschema_rs.Draft202012Validator(whole).iter_errors(value)
+    assert [str(error) for error in errors] == [], operation_id
