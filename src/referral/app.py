@@ -52,10 +52,11 @@ def create_app(
             await database.disconnect()
 
     return Litestar(
-        route_handlers=[api.router, docs.router, docs.home, *well_known.HANDLERS],
+        route_handlers=[api.router, docs.asset, docs.home, *well_known.HANDLERS],
         lifespan=[lifespan],
         dependencies={"parts": Provide(parts, sync_to_thread=False)},
         exception_handlers=problems.HANDLERS,
+        before_request=problems.answer_options,
         request_class=StrictRequest,
         request_max_body_size=LARGEST_BODY,
         cache_control=CacheControlHeader(no_store=True),
@@ -83,8 +84,7 @@ async def _assemble(
         limits=settings.limits,
         phone_rules=settings.phone_rules,
         test_phones=settings.test_phones,
-        # Anybody can sign in as any phone in an open demo
-        admins_allowed=not (settings.in_production and settings.sending_is_simulated),
+        admins_allowed=not settings.is_open_demo,
         gateway=gateway or _gateway(settings),
         app_name=settings.app_name,
         invite_url=settings.invite_url,

@@ -91,6 +91,11 @@ class Settings:
         return self.environment == PRODUCTION
 
     @property
+    def is_open_demo(self) -> bool:
+        """Whether strangers can sign in as any phone."""
+        return self.in_production and self.sending_is_simulated
+
+    @property
     def sending_is_simulated(self) -> bool:
         return _scheme(self.sms_urls[0]) == "simulated"
 
@@ -334,6 +339,14 @@ def _database_url(text: str) -> str:
         return text
     if not text.startswith(("postgres://", "postgresql://")):
         raise ValueError("a URL that starts with sqlite://, postgres:// or postgresql://")
+    try:
+        whole = urlsplit(text).port != 0
+    except ValueError:  # whose text repeats a piece of the value
+        whole = False
+    if not whole:
+        raise ValueError(
+            "the port is none; in a password, write / as %2F, : as %3A, @ as %40, [ as %5B"
+        )
     return text
 
 

@@ -21,7 +21,12 @@ def grant(phone: str) -> None:
     """Make PHONE an administrator, now or at its first sign-in."""
 
     async def work(settings: Settings) -> tuple[str, bool]:
-        return await admins.grant(phone, rules=settings.phone_rules)
+        return await admins.grant(
+            phone,
+            rules=settings.phone_rules,
+            test_phones=settings.test_phones,
+            open_demo=settings.is_open_demo,
+        )
 
     try:
         number, has_account = common.with_database(work)

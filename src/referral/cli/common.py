@@ -10,7 +10,7 @@ import rich_click as click
 
 from referral.app import system_clock
 from referral.settings import Settings, SettingsError, load
-from referral.storage import database
+from referral.storage import database, migrate
 
 T = TypeVar("T")
 
@@ -23,13 +23,18 @@ def settings() -> Settings:
         fail(*error.problems)
 
 
-def with_database(work: Callable[[Settings], Awaitable[T]]) -> T:
-    """Do `work` while connected to the database that the settings name."""
+def with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = True) -> T:
+    """Do `work` while connected to the database that the settings name.
+
+    migrated: whether it needs every migration.
+    """
     found = settings()
 
     async def connected() -> T:
         await database.connect(found.database_url)
         try:
+            if migrated and (missing := await migrate.pending()):
+                fail(f"the database lacks {', '.join(missing)}: run `referral migrate` first")
             return await work(found)
         finally:
             await database.disconnect()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
 
 import rich_click as click
 
@@ -23,7 +23,7 @@ def doctor() -> None:
     _say("sending", settings.sms_urls[0].partition(":")[0])
     keys = Keyring(settings.secrets)
     _say("keys", ", ".join(key.kid for key in keys.all(Purpose.ACCESS)) + " (the first makes)")
-    problems = common.with_database(lambda _: _check_database(settings, keys))
+    problems = common.with_database(lambda _: _check_database(settings, keys), migrated=False)
     if problems:
         common.fail(*problems)
     click.echo("all is well")
@@ -43,8 +43,8 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
 
 
 def without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
+    """A database URL as it may be shown. Both places for a password are masked."""
+    return re.sub(r"(://[^:/@]*:)[^@]*(?=@)|([?&]password=)[^&]*", r"\1\2***", url)
 
 
 def _say(what: str, how: str) -> None:

@@ -16,7 +16,7 @@ def migrate() -> None:
     async def work(_: Settings) -> list[str]:
         return await migrations.apply()
 
-    applied = common.with_database(work)
+    applied = common.with_database(work, migrated=False)
     for name in applied:
         click.echo(f"applied {name}")
     if not applied:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 import rich_click as click
 import uvicorn
@@ -13,7 +14,6 @@ from referral.cli import common
 from referral.cli.doctor import without_password
 from referral.http.docs import PATH as DOCS_PATH
 from referral.settings import Settings
-from referral.storage import migrate
 
 # Platforms kill 30 s after they ask to stop
 _GRACE_SECONDS = 20
@@ -29,9 +29,9 @@ def serve(*, access_log: bool) -> None:
     In development on 127.0.0.1 alone; HOST changes it.
     """
     settings = common.settings()
-    # Here rather than in each worker, so that it is told once and in one line
-    if missing := common.with_database(lambda _: migrate.pending()):
-        common.fail(f"the database lacks {', '.join(missing)}: run `referral migrate` first")
+    # Here rather than in each worker, so that what is wrong is told once and in one line
+    common.with_database(_nothing)
+    _refuse_taken_port(settings)
     _greet(settings)
     uvicorn.run(
         "referral.cli.serve:application",
@@ -53,6 +53,21 @@ def application() -> Litestar:
     """The application of one process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     return create_app(common.settings())
+
+
+async def _nothing(_: Settings) -> None:
+    """To see that the database answers."""
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    try:
+        with socket.create_server((settings.host, settings.port)):
+            pass
+    except OSError as error:
+        common.fail(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
+            "set PORT to another"
+        )
 
 
 def _greet(settings: Settings) -> None:

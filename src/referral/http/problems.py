@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.routes import HTTPRoute
+from litestar.status_codes import HTTP_204_NO_CONTENT
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import errors
@@ -137,6 +139,17 @@ def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> R
     return response
 
 
+async def answer_options(request: Request[Any, Any, Any]) -> Response[None] | None:
+    """The methods of a path. The framework's own answer knows those of one handler alone."""
+    if request.method != "OPTIONS":
+        return None
+    return Response(
+        None,
+        status_code=HTTP_204_NO_CONTENT,
+        headers={"Allow": ", ".join(sorted(_methods(request)))},
+    )
+
+
 def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The answer while the database is away."""
     outcomes.failed(error, method=request.method, route=_route(request))
@@ -223,8 +236,12 @@ def _field_error(error: Any) -> FieldError:
     field = "" if field == "data" else field
     if "unknown field" in message:
         return FieldError(field, "Remove the field that this operation does not know.")
-    if "missing required field" in message or "Missing required" in message or not field:
-        return FieldError(field, "Required." if field else "Send a JSON object.")
+    if missing := re.match(r"Object missing required field `(\w+)`", message):
+        return FieldError(missing[1], "Required.")
+    if not field:
+        return FieldError(field, "Send a JSON object.")
+    if "Expected `int`, got `str`" in message:
+        return FieldError(field, "Must be a whole number.")
     if "matching regex" in message:
         return FieldError(field, "Not of the form that the documentation gives.")
     return FieldError(field, message.partition(" - at")[0] + ".")

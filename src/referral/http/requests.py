@@ -38,6 +38,10 @@ class StrictRequest(Request[SignedIn, str, State]):
         return parse_json(await self.body())
 
 
+class _NulError(ValueError):
+    """A U+0000 in a text."""
+
+
 def parse_json(body: bytes) -> Any:
     """JSON in UTF-8, each key once, no NaN, no lone surrogates, no U+0000.
 
@@ -48,6 +52,8 @@ def parse_json(body: bytes) -> Any:
         parsed = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
         if "\\u" in text:
             _refuse_unstorable(parsed)
+    except _NulError:
+        raise InvalidRequest.field("", "The body has U+0000 in it. Take it out.") from None
     except UnicodeError:
         raise InvalidRequest.field("", "The body is not UTF-8 text.") from None
     except (ValueError, RecursionError):
@@ -80,7 +86,7 @@ def _refuse_unstorable(parsed: Any) -> None:
     written = json.dumps(parsed, ensure_ascii=False).replace(r"\\", "")
     written.encode()
     if r"\u0000" in written:
-        raise ValueError("U+0000")
+        raise _NulError
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

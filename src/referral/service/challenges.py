@@ -87,9 +87,15 @@ async def redeem(
     """Take one guess at the challenge; where it is right, do `work` and spend the challenge.
 
     Both happen in one transaction, or neither: what refuses or breaks `work` leaves the challenge
-    good and gives the guess back.
+    good and gives the guess back, also to a client that did not wait for the answer.
     Raises WrongCode, ChallengeSpent, TooManyAttempts, and what `work` raises.
     """
+    return await database.to_its_end(_redeem(parts, challenge, code, work))
+
+
+async def _redeem(
+    parts: Parts, challenge: Challenge, code: str, work: Callable[[], Awaitable[T]]
+) -> T:
     await _charge(parts, challenge, code)
 
     async def spend_and_work() -> T:

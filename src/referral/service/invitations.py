@@ -23,6 +23,7 @@ from referral.core.errors import (
     InviteAlreadyActivated,
     InviteLoop,
     OwnInviteCode,
+    Unauthorized,
     UnknownInviteCode,
 )
 from referral.core.keys import Purpose
@@ -77,14 +78,22 @@ async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Call
     Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop.
     """
     now = parts.clock()
-    await database.transaction(lambda: activate_within(parts, signed_in.user.id, text, now=now))
+
+    async def work() -> None:
+        if not await users.is_there(signed_in.user.id):
+            raise Unauthorized(reason="account deleted")
+        await activate_within(parts, signed_in.user.id, text, now=now)
+
+    await database.transaction(work)
     outcomes.record("invite_activated", caller=caller, user=signed_in.user.id)
 
 
 async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: datetime) -> None:
-    """As `activate`, inside a transaction under way."""
+    """As `activate`, inside a transaction under way. Raises Conflict for a deleted user."""
     inviter = await users.find_by_invite_code(invite_codes.read(text))
     user = await users.get(user_id)
+    if user.deleted_at is not None:
+        raise database.Conflict
     if inviter is not None and user.inviter_id == inviter.id:
         return
     if inviter is None or inviter.deleted_at is not None:
@@ -124,10 +133,11 @@ async def page(signed_in: SignedIn, *, cursor: str | None, limit: int) -> Invite
 
 async def leave_phone(parts: Parts, user: User, *, now: datetime) -> None:
     """Remember, when a phone leaves its user, that it has had its one activation."""
-    if user.inviter_id is not None and user.inviter_sees_phone and user.phone is not None:
-        await invitations.remember_activation(
-            _phone_digests(parts, user.phone)[0], until=now + PHONE_REMEMBERED
-        )
+    if user.inviter_id is None or user.phone is None:
+        return
+    digests = _phone_digests(parts, user.phone)
+    if user.inviter_sees_phone or await invitations.activated_before(digests, now=now):
+        await invitations.remember_activation(digests[0], until=now + PHONE_REMEMBERED)
 
 
 def _phone_digests(parts: Parts, phone: str) -> list[str]:

@@ -17,7 +17,7 @@ from referral.service.challenges import SentCode
 from referral.service.parts import Caller, Parts
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
-from referral.storage import users
+from referral.storage import database, users
 from referral.storage.models import User
 
 _ID_BYTES = 16
@@ -60,7 +60,8 @@ async def verify(
         if invite_code is not None:
             # Before anything else of the user changes: it takes its locks in the order it needs
             await invitations.activate_within(parts, user.id, invite_code, now=now)
-        await users.set_fields(user.id, last_sign_in_at=now)
+        if not await users.set_fields(user.id, last_sign_in_at=now):
+            raise database.Conflict
         return user, is_new, await sessions.start(parts, user.id, caller=caller, now=now)
 
     user, is_new, issued = await sent_codes.redeem(parts, challenge, code, work)

@@ -81,8 +81,8 @@ async def change(
         values["name"] = None if name is None else _name(name)
     if email is not UNSET:
         values["email"] = None if email is None else _email(email)
-    if values:
-        await users.set_fields(signed_in.user.id, **values)
+    if values and not await users.set_fields(signed_in.user.id, **values):
+        raise Unauthorized(reason="account deleted")
     return await get(parts, signed_in.user.id)
 
 
@@ -146,6 +146,8 @@ async def change_phone(
     async def work() -> str | None:
         await stored_invitations.lock(changed=user_id)
         user = await users.get(user_id)
+        if user.deleted_at is not None:
+            raise Unauthorized(reason="account deleted")
         if user.phone == challenge.phone:
             return None
         await invitations.leave_phone(parts, user, now=now)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -36,6 +37,7 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     asyncpg.CannotConnectNowError,
     ConnectionError,
     TimeoutError,
+    socket.gaierror,
 )
 
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -124,11 +126,15 @@ def is_postgres() -> bool:
 async def transaction(work: Callable[[], Awaitable[T]]) -> T:
     """Run `work` in a transaction, again when it conflicts with another.
 
-    It runs as a task of its own, to its end, whatever becomes of the request that asked for it:
-    a transaction that is cancelled while it opens would keep its connection, or SQLite's lock,
-    for ever.
+    A transaction that is cancelled while it opens would keep its connection, or SQLite's lock,
+    for ever: so it runs to its end.
     """
-    task = asyncio.ensure_future(_attempts(work))
+    return await to_its_end(_attempts(work))
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Do `work` in a task of its own, whatever becomes of the request that asked for it."""
+    task = asyncio.create_task(work)
     _running.add(task)
     task.add_done_callback(_finished)
     return await asyncio.shield(task)

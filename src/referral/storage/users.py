@@ -14,6 +14,10 @@ async def get(user_id: UUID) -> User:
     return await User.get(id=user_id)
 
 
+async def is_there(user_id: UUID) -> bool:
+    return await User.exists(id=user_id, deleted_at__isnull=True)
+
+
 async def find_by_phone(phone: str) -> User | None:
     return await User.get_or_none(phone=phone)
 
@@ -29,8 +33,9 @@ async def add(user: User) -> bool:
     return await User.exists(id=user.id)
 
 
-async def set_fields(user_id: UUID, **values: object) -> None:
-    await User.filter(id=user_id).update(**values)
+async def set_fields(user_id: UUID, **values: object) -> bool:
+    """Set columns of a user; False, and nothing done, where it is deleted by now."""
+    return bool(await User.filter(id=user_id, deleted_at__isnull=True).update(**values))
 
 
 async def change_invitee_count(user_id: UUID, by: int) -> None:

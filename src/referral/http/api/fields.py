@@ -19,12 +19,16 @@ Phone = Annotated[
 ]
 ChallengeToken = Annotated[
     str,
-    Meta(description=f"The `token` of send-code, at most {LONGEST_SEALED} letters."),
+    Meta(
+        description=f"The `token` of send-code, at most {LONGEST_SEALED} letters.",
+        examples=["eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiRU52ZnllU3cifQ..."],
+    ),
 ]
 Code = Annotated[
     str,
     Meta(
-        pattern="^[0-9]{4,8}$",
+        # Python's $ alone lets a newline follow
+        pattern=r"^[0-9]{4,8}(?!\n)$",
         description="The digits that were sent.",
         examples=["0391"],
     ),

@@ -19,7 +19,11 @@ from referral.service.challenges import SentCode
 from referral.service.profiles import Profile
 
 RefreshTokenText = Annotated[
-    str, Meta(description="The `refresh_token` of the last answer that had one.")
+    str,
+    Meta(
+        description="The `refresh_token` of the last answer that had one.",
+        examples=["XIcjNGZMSqaEFrEqEavVEpBKO7NV8mJh1FwIpF-NsPykiG2U0xsPtuXGpAfdMYCleRwuQ23..."],
+    ),
 ]
 
 

@@ -13,16 +13,22 @@ from litestar.datastructures import CacheControlHeader
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, License, Server, Tag
-from litestar.response import Redirect
-from litestar.static_files import create_static_files_router
+from litestar.params import FromPath
+from litestar.response import File, Redirect
 
 from referral import __version__
+from referral.core.errors import NotFound
 from referral.http import auth
 from referral.http.docs.document import finished
 
 PATH = "/docs"
 
 _ASSETS = Path(__file__).with_name("assets")
+_MEDIA_TYPES = {
+    "page.js": "text/javascript; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css; charset=utf-8",
+}
 _DESCRIPTION = """\
 Sign-in by phone and growth by invitation.
 
@@ -81,12 +87,17 @@ def config(public_url: str) -> OpenAPIConfig:
     )
 
 
-router = create_static_files_router(
-    path=f"{PATH}/assets",
-    directories=[_ASSETS],
+@get(
+    f"{PATH}/assets/{{name:str}}",
     cache_control=CacheControlHeader(public=True, max_age=86_400),
     include_in_schema=False,
+    sync_to_thread=False,
 )
+def asset(name: FromPath[str]) -> File:
+    """What the page loads. Raises NotFound for any other file."""
+    if name not in _MEDIA_TYPES:
+        raise NotFound(reason="no asset")
+    return File(_ASSETS / name, media_type=_MEDIA_TYPES[name], content_disposition_type="inline")
 
 
 @get("/", include_in_schema=False, sync_to_thread=False)

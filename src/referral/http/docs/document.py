@@ -30,6 +30,8 @@ def finished(document: dict[str, Any], routes: Iterable[BaseRoute]) -> dict[str,
             _add_media_types(operation, handlers[operation["operationId"]])
             for status, answer in operation["responses"].items():
                 _finish_answer(status, answer)
+    for schema in _bodies(document):
+        schema["additionalProperties"] = False
     return {
         **document,
         "paths": {
@@ -61,6 +63,15 @@ def _handlers(routes: Iterable[BaseRoute]) -> Iterator[HTTPRouteHandler]:
             ),
         )
     )
+
+
+def _bodies(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schemas of what requests carry: they refuse fields that they do not know."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "requestBody" in operation:
+                reference = operation["requestBody"]["content"][JSON]["schema"]["$ref"]
+                yield document["components"]["schemas"][reference.rpartition("/")[2]]
 
 
 def _add_media_types(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
