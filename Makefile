@@ -40,7 +40,7 @@ lint: $(VENV)/.test ## Check style, types and which layer imports which
 
 .PHONY: test
 test: lint postman/node_modules/.done ## Check everything and run every test
-	$(BIN)/pytest
+	$(BIN)/pytest --cov
 
 # Newman runs the Postman collection; npm comes with the Python packages
 postman/node_modules/.done: postman/package.json postman/package-lock.json | $(VENV)/.test
