@@ -20,6 +20,7 @@ $(VENV)/.run: requirements.txt
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) requirements.txt
+	@echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/referral.pth"
 	@touch $@
 
 $(VENV)/.test: requirements-dev.txt $(VENV)/.run
@@ -28,15 +29,15 @@ $(VENV)/.test: requirements-dev.txt $(VENV)/.run
 
 .PHONY: run
 run: $(VENV)/.run ## Serve on http://127.0.0.1:8000 (PORT changes it)
-	@PYTHONPATH=src $(BIN)/python -m referral migrate
-	@PYTHONPATH=src exec $(BIN)/python -m referral serve
+	@$(BIN)/python -m referral migrate
+	@exec $(BIN)/python -m referral serve
 
 .PHONY: lint
 lint: $(VENV)/.test ## Check style, types and which layer imports which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	PYTHONPATH=src $(BIN)/lint-imports
+	$(BIN)/lint-imports
 
 .PHONY: test
 test: lint postman/node_modules/.done ## Check everything and run every test
@@ -55,7 +56,7 @@ format: $(VENV)/.test ## Bring the code into form
 
 .PHONY: migration
 migration: $(VENV)/.test ## Write a migration for what changed in the models: NAME=what_changed
-	PYTHONPATH=src $(BIN)/tortoise -c referral.storage.migrate.CONFIG makemigrations -n $(NAME)
+	$(BIN)/tortoise -c referral.storage.migrate.CONFIG makemigrations -n $(NAME)
 
 .PHONY: lock
 lock: ## Take the newest releases into requirements*.txt

@@ -214,9 +214,35 @@ def test_doctor_finds_all_well_and_then_the_kept_secrets_that_no_listed_secret_o
 
 
 def test_doctor_names_the_migrations_that_are_missing(fresh_url: str, tmp_path: Path) -> None:
+    """Or, on SQLite, the whole database, which it does not make."""
     line = refusal(referral(tmp_path, "doctor", **on(fresh_url)))
-    assert "0001_initial" in line
+    assert "0001_initial" in line or "no database yet" in line
     assert "referral migrate" in line
+    if fresh_url.startswith("sqlite://"):
+        assert not Path(fresh_url.removeprefix("sqlite://")).exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("sqlite://notes.txt", "no SQLite database"),
+        ("sqlite://no/such/folder/db", "cannot be opened"),
+        ("postgres://app:wrong@127.0.0.1:1/app", "is it running there?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["migrate", "serve", "doctor"])
+def test_a_database_that_cannot_be_used_is_told_in_a_line(
+    command: str, url: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no database, but a text of some length\n" * 100)
+    line = refusal(referral(tmp_path, command, DATABASE_URL=url, REFERRAL_SECRET=SECRET))
+    assert told in line or (command == "doctor" and "no database yet" in line)
+
+
+def test_a_database_that_is_not_there_is_told_in_a_line(postgres_url: str, tmp_path: Path) -> None:
+    url = postgres_url.replace("/postgres?", "/nowhere?")
+    line = refusal(referral(tmp_path, "migrate", DATABASE_URL=url, REFERRAL_SECRET=SECRET))
+    assert "createdb" in line
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])

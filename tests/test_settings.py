@@ -382,7 +382,7 @@ class TestWrong:
             ("REFERRAL_RESEND_WAIT", "; did you mean REFERRAL_RESEND_WAITS?"),
             ("REFERRAL_SECRETS", "; did you mean REFERRAL_SECRET?"),
             ("REFERRAL_CODE_LIFE", "; did you mean REFERRAL_CODE_"),
-            ("REFERRAL_PORT", "; did you mean REFERRAL_"),
+            ("REFERRAL_PORT", "; did you mean PORT?"),
             ("REFERRAL_", ""),
             ("REFERRAL_XXXXXXXXXXXXXXXXXXXXXXXX", ""),
         ],
@@ -521,7 +521,7 @@ class TestDevelopmentSecret:
 
     def test_a_folder_that_is_not_there_stops(self, tmp_path: Path) -> None:
         (line,) = problems({"DATABASE_URL": f"sqlite://{tmp_path}/no/db"})
-        assert line.startswith("cannot keep a secret in ")
+        assert line == f"DATABASE_URL: there is no folder {tmp_path}/no"
 
     def test_several_processes_at_once_have_one(self, tmp_path: Path) -> None:
         """Each of four starts on forty new databases, all as nearly at once as can be."""

@@ -91,6 +91,13 @@ class Settings:
         return self.environment == PRODUCTION
 
     @property
+    def sqlite_path(self) -> Path | None:
+        """The database's file, where it is one."""
+        if not self.database_url.startswith("sqlite://"):
+            return None
+        return Path(sqlite_file(self.database_url))
+
+    @property
     def is_open_demo(self) -> bool:
         """Whether strangers can sign in as any phone."""
         return self.in_production and self.sending_is_simulated
@@ -217,8 +224,9 @@ class _Reader:
             name for name in names if name.startswith(_PREFIX) and name not in self.known
         )
         for name in unknown:
-            near = get_close_matches(name, self.known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            ends = {known.removeprefix(_PREFIX): known for known in self.known}
+            near = get_close_matches(name.removeprefix(_PREFIX), ends, n=1)
+            hint = f"; did you mean {ends[near[0]]}?" if near else ""
             self.problems.append(f"{name}: there is no such setting{hint}")
         if self.problems:
             raise SettingsError(self.problems)
@@ -243,8 +251,8 @@ def _refuse_in_production(
         reader.problems.append("REFERRAL_SMS_URL: console:// is for development alone")
     if not environ.get("REFERRAL_SMS_URL"):
         reader.problems.append(
-            "REFERRAL_SMS_URL: set a gateway, or simulated:// by name for an open demo, in which "
-            "anybody can sign in as any phone"
+            "REFERRAL_SMS_URL: set simulated:// by name for an open demo, in which anybody can "
+            "sign in as any phone; this release has no real gateway yet"
         )
 
 
@@ -288,6 +296,8 @@ def _development_secret(database_url: str) -> bytes:
         with suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()
+    except FileNotFoundError:
+        raise SettingsError([f"DATABASE_URL: there is no folder {path.parent}"]) from None
     except OSError as error:
         raise SettingsError([f"cannot keep a secret in {path}: {error.strerror}"]) from None
     secret = path.read_bytes()
@@ -371,7 +381,7 @@ def _sms_urls(text: str) -> tuple[str, ...]:
     urls = tuple(_items(text)) or (text,)
     for url in urls:
         if _scheme(url) not in {"simulated", "console"}:
-            raise ValueError("simulated:// or console://")
+            raise ValueError("this release has simulated:// and console:// alone")
     if len(urls) > 1:
         raise ValueError("simulated:// and console:// stand alone")
     if _scheme(urls[0]) == "simulated" and urls[0] not in _SIMULATED:

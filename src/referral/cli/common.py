@@ -41,6 +41,8 @@ def with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = 
 
     try:
         return asyncio.run(connected())
+    except database.Unusable as error:
+        fail(f"the database cannot be used: {error}")
     except database.UNAVAILABLE as error:
         fail(f"the database cannot be used: {error}")
 

@@ -23,6 +23,8 @@ def doctor() -> None:
     _say("sending", settings.sms_urls[0].partition(":")[0])
     keys = Keyring(settings.secrets)
     _say("keys", ", ".join(key.kid for key in keys.all(Purpose.ACCESS)) + " (the first makes)")
+    if settings.sqlite_path is not None and not settings.sqlite_path.exists():
+        common.fail("there is no database yet: run `referral migrate`")
     problems = common.with_database(lambda _: _check_database(settings, keys), migrated=False)
     if problems:
         common.fail(*problems)
@@ -36,9 +38,10 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
     _say("migrations", "all applied")
     rows = await stored.all_sealed()
     closed = sum(kept.unwrap(row.sealed, keys=keys) is None for row in rows)
-    if closed:
-        return [f"kept secrets: {closed} of {len(rows)} do not open; list the earlier secret too"]
-    _say("kept secrets", "open" if rows else "none yet; the first start makes one")
+    told = f"{closed} of {len(rows)} do not open; list the earlier secret too"
+    if rows and closed == len(rows):
+        return [f"kept secrets: {told}"]
+    _say("kept secrets", told if closed else "open" if rows else "none yet; a start makes one")
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 
 import rich_click as click
@@ -52,6 +53,8 @@ def serve(*, access_log: bool) -> None:
 def application() -> Litestar:
     """The application of one process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # It says at INFO that it starts and stops
+    logging.getLogger("tortoise").setLevel(logging.WARNING)
     return create_app(common.settings())
 
 
@@ -64,14 +67,16 @@ def _refuse_taken_port(settings: Settings) -> None:
         with socket.create_server((settings.host, settings.port)):
             pass
     except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
         common.fail(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
-            "set PORT to another"
+            f"cannot listen on {settings.host} port {settings.port}: {why}; set PORT or HOST"
         )
 
 
 def _greet(settings: Settings) -> None:
-    base = f"http://{settings.host}:{settings.port}"
+    base = (
+        settings.public_url if settings.in_production else f"http://{settings.host}:{settings.port}"
+    )
     click.echo(
         f"pages     {base}/\n"
         f"API docs  {base}{DOCS_PATH}\n"

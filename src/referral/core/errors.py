@@ -73,6 +73,11 @@ class WrongCode(Refusal):
     code = "wrong_code"
     detail = "The code is wrong. Compare it with the message, or ask for a new one."
 
+    @classmethod
+    def with_attempts_left(cls, attempts: int) -> WrongCode:
+        last = "The code is wrong, and this was the last guess. Ask for a new code."
+        return cls(None if attempts else last, attempts_left=attempts)
+
 
 class TooManyAttempts(Refusal):
     code = "too_many_attempts"

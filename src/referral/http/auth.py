@@ -17,7 +17,7 @@ BEARER = SecurityScheme(
     type="http",
     scheme="bearer",
     bearer_format="JWT",
-    description="The `access_token` of a sign-in. It lives 15 minutes; refresh it then.",
+    description="The `access_token` of a sign-in. It lives `expires_in` seconds; refresh it then.",
 )
 REQUIRED: list[dict[str, list[str]]] = [{"bearer": []}]
 

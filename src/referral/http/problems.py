@@ -132,7 +132,8 @@ def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> R
     refusal = kind(reason=type(error).__name__)
     if kind is errors.InvalidRequest:
         extra = error.extra if isinstance(error, ValidationException) else None
-        refusal.members = {"errors": [_field_error(each) for each in extra or ()]}
+        known = _known_fields(request)
+        refusal.members = {"errors": [_field_error(each, known) for each in extra or ()]}
     response = answer_refusal(request, refusal)
     if kind is MethodNotAllowed:
         response.headers["Allow"] = ", ".join(sorted(_methods(request)))
@@ -161,6 +162,8 @@ def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Respons
     outcomes.failed(error, method=request.method, route=_route(request))
     return _response(InternalError())
 
+
+_WORDS = {"str": "a string", "int": "a whole number"}
 
 # What any operation may answer, one with a body, and one for signed-in users
 ANY = (StorageUnavailable,)
@@ -230,21 +233,26 @@ def _example(kind: type[Refusal]) -> dict[str, Any]:
     }
 
 
-def _field_error(error: Any) -> FieldError:
+def _field_error(error: Any, known: tuple[str, ...]) -> FieldError:
     """A field's error in our words: the framework's repeat what was sent."""
     field, message = str(error.get("key", "")), str(error.get("message", ""))
     field = "" if field == "data" else field
     if "unknown field" in message:
-        return FieldError(field, "Remove the field that this operation does not know.")
+        return FieldError(field, f"This operation knows no other fields than {', '.join(known)}.")
     if missing := re.match(r"Object missing required field `(\w+)`", message):
         return FieldError(missing[1], "Required.")
     if not field:
         return FieldError(field, "Send a JSON object.")
-    if "Expected `int`, got `str`" in message:
-        return FieldError(field, "Must be a whole number.")
-    if "matching regex" in message:
-        return FieldError(field, "Not of the form that the documentation gives.")
-    return FieldError(field, message.partition(" - at")[0] + ".")
+    if "matching regex" in message:  # which codes alone have
+        return FieldError(field, "Must be 4 to 8 digits.")
+    if wanted := re.match(r"Expected `(\w+)(?: \| null)?`, got", message):
+        return FieldError(field, f"Must be {_WORDS.get(wanted[1], wanted[1])}.")
+    return FieldError(field, message.partition(" - at")[0].replace("Expected", "Must be") + ".")
+
+
+def _known_fields(request: Request[Any, Any, Any]) -> tuple[str, ...]:
+    body = request.route_handler.parsed_data_field
+    return getattr(body.annotation, "__struct_fields__", ()) if body else ()
 
 
 def _methods(request: Request[Any, Any, Any]) -> set[str]:

@@ -124,4 +124,4 @@ async def _charge(parts: Parts, challenge: Challenge, code: str) -> None:
             raise ChallengeSpent
         raise TooManyAttempts(retry_after=parts.limits.resend_in(1))
     if not challenges.is_code(challenge, code, keys=parts.keys):
-        raise WrongCode(attempts_left=most - taken)
+        raise WrongCode.with_attempts_left(most - taken)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
 from referral.core import cursor as cursors
+from referral.core import session as session_rules
 from referral.core import tokens
 from referral.core.errors import (
     AccountBlocked,
@@ -23,9 +24,6 @@ from referral.service import outcomes
 from referral.service.parts import Caller, Parts
 from referral.storage import sessions
 from referral.storage.models import Session, User
-
-# How old a sign-in may be for what cannot be undone
-FRESH_SIGN_IN = timedelta(minutes=15)
 
 _ID_BYTES = 16
 _LONGEST_USER_AGENT = 255
@@ -96,7 +94,7 @@ async def authenticate(parts: Parts, access_token: str) -> SignedIn:
 
 def require_fresh(parts: Parts, signed_in: SignedIn) -> None:
     """Raises SignInAgain where the session's sign-in is 15 minutes old or older."""
-    if parts.clock() - signed_in.signed_in_at >= FRESH_SIGN_IN:
+    if not session_rules.is_fresh(signed_in_at=signed_in.signed_in_at, now=parts.clock()):
         raise SignInAgain
 
 
@@ -201,10 +199,12 @@ def _is_live(session: Session, token: tokens.RefreshToken) -> bool:
 
 
 def _is_alive(parts: Parts, session: Session, now: datetime) -> bool:
-    limits = parts.limits
-    return now < session.last_used_at + timedelta(
-        days=limits.session_idle_days
-    ) and now < session.created_at + timedelta(days=limits.session_max_days)
+    return session_rules.is_alive(
+        signed_in_at=session.created_at,
+        last_used_at=session.last_used_at,
+        limits=parts.limits,
+        now=now,
+    )
 
 
 def _tokens(

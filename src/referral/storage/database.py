@@ -6,6 +6,7 @@ import asyncio
 import socket
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -56,6 +57,10 @@ class Connected:
     config: dict[str, Any]
 
 
+class Unusable(Exception):  # noqa: N818 - of the database, and what its text says
+    """The database cannot be connected to. The text says why and what to do."""
+
+
 class Conflict(Exception):  # noqa: N818 - no error: the cure is to try again
     """What a transaction read has changed under it: begin again."""
 
@@ -92,13 +97,20 @@ def config(url: str) -> dict[str, Any]:
 
 
 async def connect(url: str) -> None:
-    """Connect this process. Raises one of UNAVAILABLE."""
+    """Connect this process. Raises Unusable."""
     global _connected  # noqa: PLW0603 - Tortoise's own state is as global
+    if url.startswith(_SQLITE):
+        _probe(unquote(url.removeprefix(_SQLITE)))
     tortoise = config(url)
     # The global fallback: a web server's requests run outside the context of its start-up
     await Tortoise.init(config=tortoise, _enable_global_fallback=True)
     _connected = Connected(tortoise["apps"][APP]["default_connection"], tortoise)
-    await connection().execute_query_dict("SELECT 1")
+    try:
+        await connection().execute_query_dict("SELECT 1 FROM (SELECT 1) AS one")
+    except (*UNAVAILABLE, asyncpg.PostgresError, sqlite3.Error, OSError, ValueError) as error:
+        # What connected half would keep the process from ending
+        await Tortoise.close_connections()
+        raise Unusable(_explained(error)) from error
 
 
 async def disconnect() -> None:
@@ -150,6 +162,31 @@ async def lock_all(number: int) -> None:
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:
     """The rows of one statement, with `$1` placeholders for either database."""
     return await connection().execute_query_dict(sql, list(values))
+
+
+def _probe(path: str) -> None:
+    """Open the file once, here: the driver's thread would outlive its failure."""
+    try:
+        with closing(sqlite3.connect(path)) as file:
+            file.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        raise Unusable(_explained(error)) from error
+
+
+def _explained(error: Exception) -> str:
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return "it refuses the user or the password in DATABASE_URL"
+        case DBConnectionError():
+            return "there is none of the name in DATABASE_URL: make it, as with `createdb NAME`"
+        case sqlite3.OperationalError() | OperationalError():
+            return "the file in DATABASE_URL cannot be opened: is its folder there, and writable?"
+        case sqlite3.DatabaseError():
+            return "the file in DATABASE_URL is no SQLite database"
+        case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError():
+            return f"nothing answers at DATABASE_URL ({type(error).__name__}): is it running there?"
+        case _:
+            return "DATABASE_URL cannot be read: check how it is written"
 
 
 async def _attempts(work: Callable[[], Awaitable[T]]) -> T:

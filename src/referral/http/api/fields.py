@@ -10,6 +10,8 @@ from msgspec import Meta
 from referral.core.cursor import LARGEST_PAGE
 from referral.core.seal import LONGEST_SEALED
 
+TOKEN_EXAMPLE = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiRU52ZnllU3cifQ..."  # noqa: S105 - the start of one
+
 Phone = Annotated[
     str,
     Meta(
@@ -21,7 +23,7 @@ ChallengeToken = Annotated[
     str,
     Meta(
         description=f"The `token` of send-code, at most {LONGEST_SEALED} letters.",
-        examples=["eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiRU52ZnllU3cifQ..."],
+        examples=[TOKEN_EXAMPLE],
     ),
 ]
 Code = Annotated[

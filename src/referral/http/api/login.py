@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CON
 from msgspec import Meta, Struct
 
 from referral.core import errors
-from referral.http.api.fields import ChallengeToken, Code, InviteCode, Phone
+from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, InviteCode, Phone
 from referral.http.problems import BODY, responses
 from referral.http.requests import GivenParts, StrictRequest, caller
 from referral.service import login, sessions
@@ -89,12 +89,15 @@ class LoginController(Controller):
         "/verify",
         status_code=HTTP_200_OK,
         operation_id="verify",
+        # Without an invite code, so that the documents page's first try works
+        opt={"body_example": {"token": TOKEN_EXAMPLE, "code": "0391"}},
         response_description="Signed in, with an account that was there already.",
         summary="Sign in with a code",
         description=(
-            "A challenge works once and takes 3 guesses. The first sign-in of a phone makes its "
-            "account and answers 201. With `invite_code`, the sign-in activates it too, and where "
-            "the rules refuse that, nothing happened: send the code again without it."
+            "A challenge works once and takes 3 guesses, unless set otherwise. The first sign-in "
+            "of a phone makes its account and answers 201. With `invite_code`, the sign-in "
+            "activates it too, and where the rules refuse that, nothing happened: send the code "
+            "again without it."
         ),
         responses={
             HTTP_201_CREATED: ResponseSpec(
@@ -122,7 +125,7 @@ class LoginController(Controller):
             parts,
             token=data.token,
             code=data.code,
-            invite_code=data.invite_code,
+            invite_code=data.invite_code or None,
             caller=caller(request),
         )
         tokens = sign_in.tokens

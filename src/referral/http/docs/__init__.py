@@ -78,13 +78,18 @@ def config(public_url: str) -> OpenAPIConfig:
         version=__version__,
         description=_DESCRIPTION,
         license=License(name="MIT", identifier="MIT"),
-        servers=[Server(url="/", description="This server"), Server(url=public_url)],
+        servers=[Server(url="/", description="This server"), *_published(public_url)],
         tags=_TAGS,
         components=Components(security_schemes={"bearer": auth.BEARER}),
         path=PATH,
         render_plugins=[_Page(), _Document()],
         use_handler_docstrings=False,
     )
+
+
+def _published(public_url: str) -> list[Server]:
+    """The public address, where it is more than this machine's own."""
+    return [Server(url=public_url)] if public_url.startswith("https://") else []
 
 
 @get(

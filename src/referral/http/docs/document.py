@@ -27,7 +27,7 @@ def finished(document: dict[str, Any], routes: Iterable[BaseRoute]) -> dict[str,
     order = {operation_id: place for place, operation_id in enumerate(handlers)}
     for path in document["paths"].values():
         for operation in path.values():
-            _add_media_types(operation, handlers[operation["operationId"]])
+            _finish_body(operation, handlers[operation["operationId"]])
             for status, answer in operation["responses"].items():
                 _finish_answer(status, answer)
     for schema in _bodies(document):
@@ -74,11 +74,12 @@ def _bodies(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield document["components"]["schemas"][reference.rpartition("/")[2]]
 
 
-def _add_media_types(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
-    if "requestBody" in operation:
-        content = operation["requestBody"]["content"]
-        for media_type in handler.opt.get("media_types", ()):
-            content[media_type] = content[JSON]
+def _finish_body(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
+    content = operation.get("requestBody", {}).get("content", {})
+    if "body_example" in handler.opt:
+        content[JSON]["example"] = handler.opt["body_example"]
+    for media_type in handler.opt.get("media_types", ()):
+        content[media_type] = content[JSON]
 
 
 def _finish_answer(status: str, answer: dict[str, Any]) -> None:
