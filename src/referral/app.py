@@ -18,6 +18,7 @@ from referral.gateways import Gateway
 from referral.gateways.console import Console
 from referral.gateways.simulated import Simulated
 from referral.http import api, docs, problems, well_known
+from referral.http.methods import HeadLitestar, answer_options
 from referral.http.requests import LARGEST_BODY, StrictRequest, parts
 from referral.service import kept
 from referral.service.parts import Parts
@@ -51,12 +52,12 @@ def create_app(
         finally:
             await database.disconnect()
 
-    return Litestar(
+    return HeadLitestar(
         route_handlers=[api.router, docs.asset, docs.home, *well_known.HANDLERS],
         lifespan=[lifespan],
         dependencies={"parts": Provide(parts, sync_to_thread=False)},
         exception_handlers=problems.HANDLERS,
-        before_request=problems.answer_options,
+        before_request=answer_options,
         request_class=StrictRequest,
         request_max_body_size=LARGEST_BODY,
         cache_control=CacheControlHeader(no_store=True),

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import phonenumbers
 from dotenv import dotenv_values
@@ -27,6 +27,7 @@ from referral.core.errors import Refusal
 from referral.core.keys import SHORTEST_SECRET_BYTES
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
+from referral.storage.database import sqlite_file
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ _PREFIX = "REFERRAL_"
 _OTHER_NAMES = {"code_life": "CODE_TTL", "access_life": "ACCESS_TTL"}
 _SIMULATED = ("simulated://", "simulated://?delay=0")
 _LARGEST = 10**9
+_ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?")
 _MOST_DAYS = 36_500
 _LONGEST_TEST = timedelta(days=90)
 _LEAST_DISTINCT_BYTES = 10
@@ -93,9 +95,8 @@ class Settings:
     @property
     def sqlite_path(self) -> Path | None:
         """The database's file, where it is one."""
-        if not self.database_url.startswith("sqlite://"):
-            return None
-        return Path(sqlite_file(self.database_url))
+        file = sqlite_file(self.database_url)
+        return Path(file) if file is not None else None
 
     @property
     def is_open_demo(self) -> bool:
@@ -112,7 +113,11 @@ def load(*, today: date) -> Settings:
 
     Raises SettingsError.
     """
-    from_file = {name: text for name, text in dotenv_values(".env").items() if text is not None}
+    try:
+        lines = dotenv_values(".env", interpolate=False)
+    except UnicodeDecodeError:
+        raise SettingsError([".env: not UTF-8 text"]) from None
+    from_file = {name: text for name, text in lines.items() if text is not None}
     return read({**from_file, **os.environ}, today=today)
 
 
@@ -123,6 +128,8 @@ def read(environ: Mapping[str, str], *, today: date) -> Settings:
     """
     # A variable that is set to nothing is not set
     given = {name: text.strip() for name, text in environ.items() if text.strip()}
+    if platform_url := _platform_url(given):
+        given.setdefault("REFERRAL_PUBLIC_URL", platform_url)
     reader = _Reader(given)
     settings = _read(reader, given, today)
     reader.finish(environ)
@@ -146,7 +153,7 @@ def _read(reader: _Reader, environ: Mapping[str, str], today: date) -> Settings:
     sms_urls = reader.read("REFERRAL_SMS_URL", _sms_urls, default_sms_urls)
     simulated = _scheme(sms_urls[0]) == "simulated"
     port = reader.read("PORT", _number(1, 65535), 8000)
-    public_url = reader.read("REFERRAL_PUBLIC_URL", _public_url, _platform_url(environ))
+    public_url = reader.read("REFERRAL_PUBLIC_URL", _public_url, "")
     rules = Rules(
         default_region=reader.read("REFERRAL_DEFAULT_REGION", _region, None),
         allowed=reader.read("REFERRAL_COUNTRIES_ALLOWED", _regions, frozenset()),
@@ -189,14 +196,7 @@ def _read(reader: _Reader, environ: Mapping[str, str], today: date) -> Settings:
 
 def secret_file(database_url: str) -> Path:
     """Where development keeps its secret: beside the SQLite file, else in the working folder."""
-    if database_url.startswith("sqlite://"):
-        return Path(sqlite_file(database_url) + SECRET_SUFFIX)
-    return Path("referral" + SECRET_SUFFIX)
-
-
-def sqlite_file(database_url: str) -> str:
-    """The path in a `sqlite://PATH` URL: relative, or absolute with a third slash."""
-    return unquote(database_url.removeprefix("sqlite://"))
+    return Path((sqlite_file(database_url) or "referral") + SECRET_SUFFIX)
 
 
 class _Reader:
@@ -345,12 +345,14 @@ def _waits(text: str) -> tuple[int, ...]:
 def _database_url(text: str) -> str:
     if text.startswith("sqlite://"):
         if not sqlite_file(text) or ":memory:" in text:
-            raise ValueError("name a file, as in sqlite://referral.sqlite3 or sqlite:////var/db")
+            raise ValueError("name a file, as in sqlite://referral.sqlite3 or sqlite:///var/db")
         return text
     if not text.startswith(("postgres://", "postgresql://")):
         raise ValueError("a URL that starts with sqlite://, postgres:// or postgresql://")
     try:
-        whole = urlsplit(text).port != 0
+        parts = urlsplit(text)
+        # Several hosts have a port each, which asyncpg reads
+        whole = "," in parts.netloc or parts.port != 0
     except ValueError:  # whose text repeats a piece of the value
         whole = False
     if not whole:
@@ -362,7 +364,7 @@ def _database_url(text: str) -> str:
 
 def _secrets(*, strict: bool) -> Callable[[str], tuple[bytes, ...]]:
     def parse(text: str) -> tuple[bytes, ...]:
-        secrets = tuple(item.encode() for item in _items(text))
+        secrets = tuple(dict.fromkeys(item.encode() for item in _items(text)))
         if not secrets:
             raise ValueError("there is none in it")
         for secret in secrets:
@@ -436,9 +438,11 @@ def _web_url(text: str) -> str:
 
 def _public_url(text: str) -> str:
     parts = urlsplit(_web_url(text))
-    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+    if not _ORIGIN.fullmatch(text.lower()):
         raise ValueError("scheme and host alone, such as https://referral.example.com")
-    return f"{parts.scheme}://{parts.netloc}"
+    # As browsers write an origin (RFC 6454, section 6.1)
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(f':{default}')}"
 
 
 def _invite_url(text: str) -> str:

@@ -31,7 +31,11 @@ def with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = 
     found = settings()
 
     async def connected() -> T:
-        await database.connect(found.database_url)
+        await database.connect(
+            found.database_url,
+            # A migration, or the wait for somebody else's, takes its time
+            statement_seconds=database.STATEMENT_SECONDS if migrated else None,
+        )
         try:
             if migrated and (missing := await migrate.pending()):
                 fail(f"the database lacks {', '.join(missing)}: run `referral migrate` first")
@@ -44,7 +48,7 @@ def with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = 
     except database.Unusable as error:
         fail(f"the database cannot be used: {error}")
     except database.UNAVAILABLE as error:
-        fail(f"the database cannot be used: {error}")
+        fail(f"the database cannot be used: {str(error) or type(error).__name__}")
 
 
 def fail(*problems: str) -> NoReturn:

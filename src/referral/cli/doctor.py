@@ -47,7 +47,7 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
 
 def without_password(url: str) -> str:
     """A database URL as it may be shown. Both places for a password are masked."""
-    return re.sub(r"(://[^:/@]*:)[^@]*(?=@)|([?&]password=)[^&]*", r"\1\2***", url)
+    return re.sub(r"(?i)(://[^:/@]*:)[^@]*(?=@)|(password=)[^&]*", r"\1\2***", url)
 
 
 def _say(what: str, how: str) -> None:

@@ -18,8 +18,6 @@ from referral.settings import Settings
 
 # Platforms kill 30 s after they ask to stop
 _GRACE_SECONDS = 20
-# One line of a request, and all its headers
-_LARGEST_HEAD = 32 * 1024
 
 
 @click.command()
@@ -46,7 +44,6 @@ def serve(*, access_log: bool) -> None:
         access_log=access_log,
         log_level="warning",
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        h11_max_incomplete_event_size=_LARGEST_HEAD,
     )
 
 
@@ -64,7 +61,10 @@ async def _nothing(_: Settings) -> None:
 
 def _refuse_taken_port(settings: Settings) -> None:
     try:
-        with socket.create_server((settings.host, settings.port)):
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.create_server(address[:2], family=family):
             pass
     except OSError as error:
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
@@ -74,9 +74,8 @@ def _refuse_taken_port(settings: Settings) -> None:
 
 
 def _greet(settings: Settings) -> None:
-    base = (
-        settings.public_url if settings.in_production else f"http://{settings.host}:{settings.port}"
-    )
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    base = settings.public_url if settings.in_production else f"http://{host}:{settings.port}"
     click.echo(
         f"pages     {base}/\n"
         f"API docs  {base}{DOCS_PATH}\n"

@@ -17,7 +17,7 @@ from hashlib import sha256
 import msgspec
 
 from referral.core import seal
-from referral.core.errors import ChallengeExpired, ChallengeInvalid
+from referral.core.errors import ChallengeExpired, ChallengeInvalid, InvalidRequest
 from referral.core.keys import Keyring, Purpose
 
 SHORTEST_CODE, LONGEST_CODE = 4, 8
@@ -47,6 +47,13 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
 def new_code(length: int, randbelow: Callable[[int], int]) -> str:
     """`length` random digits. `randbelow(n)` gives an unpredictable number from 0 to n - 1."""
     return f"{randbelow(10**length):0{length}}"
+
+
+def read_code(text: str) -> str:
+    """The code that somebody typed. Raises InvalidRequest for what can be none."""
+    if not (text.isascii() and text.isdigit() and SHORTEST_CODE <= len(text) <= LONGEST_CODE):
+        raise InvalidRequest.field("code", f"Must be {SHORTEST_CODE} to {LONGEST_CODE} digits.")
+    return text
 
 
 def issue(

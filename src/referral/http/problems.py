@@ -11,12 +11,11 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.routes import HTTPRoute
-from litestar.status_codes import HTTP_204_NO_CONTENT
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import errors
 from referral.core.errors import Refusal
+from referral.http import methods
 from referral.service import outcomes
 from referral.storage import database
 
@@ -136,19 +135,8 @@ def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> R
         refusal.members = {"errors": [_field_error(each, known) for each in extra or ()]}
     response = answer_refusal(request, refusal)
     if kind is MethodNotAllowed:
-        response.headers["Allow"] = ", ".join(sorted(_methods(request)))
+        response.headers["Allow"] = methods.allowed(request)
     return response
-
-
-async def answer_options(request: Request[Any, Any, Any]) -> Response[None] | None:
-    """The methods of a path. The framework's own answer knows those of one handler alone."""
-    if request.method != "OPTIONS":
-        return None
-    return Response(
-        None,
-        status_code=HTTP_204_NO_CONTENT,
-        headers={"Allow": ", ".join(sorted(_methods(request)))},
-    )
 
 
 def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -244,7 +232,7 @@ def _field_error(error: Any, known: tuple[str, ...]) -> FieldError:
     if not field:
         return FieldError(field, "Send a JSON object.")
     if "matching regex" in message:  # which codes alone have
-        return FieldError(field, "Must be 4 to 8 digits.")
+        return FieldError(field, "Must be digits.")
     if wanted := re.match(r"Expected `(\w+)(?: \| null)?`, got", message):
         return FieldError(field, f"Must be {_WORDS.get(wanted[1], wanted[1])}.")
     return FieldError(field, message.partition(" - at")[0].replace("Expected", "Must be") + ".")
@@ -253,24 +241,6 @@ def _field_error(error: Any, known: tuple[str, ...]) -> FieldError:
 def _known_fields(request: Request[Any, Any, Any]) -> tuple[str, ...]:
     body = request.route_handler.parsed_data_field
     return getattr(body.annotation, "__struct_fields__", ()) if body else ()
-
-
-def _methods(request: Request[Any, Any, Any]) -> set[str]:
-    """The methods of the path, which the framework leaves out of its 405."""
-    path = [part for part in request.scope["path"].split("/") if part]
-    return {
-        method
-        for route in request.app.routes
-        if isinstance(route, HTTPRoute) and _matches(route, path)
-        for method in route.methods
-    }
-
-
-def _matches(route: HTTPRoute, path: list[str]) -> bool:
-    return len(route.path_components) == len(path) and all(
-        not isinstance(expected, str) or expected == part
-        for expected, part in zip(route.path_components, path, strict=True)
-    )
 
 
 def _route(request: Request[Any, Any, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from litestar import Request
 from litestar.datastructures.state import State
 from litestar.di import NamedDependency
+from litestar.exceptions import InternalServerException
 from litestar.params import SkipValidation
 
 from referral.core.address import canonical, client_address
@@ -27,6 +28,13 @@ MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 
 class StrictRequest(Request[SignedIn, str, State]):
     """A request whose body is JSON in the strictest sense (RFC 8259), or an error."""
+
+    async def body(self) -> bytes:
+        """The body. Raises InvalidRequest where the client went away before its end."""
+        try:
+            return await super().body()
+        except InternalServerException:
+            raise InvalidRequest.field("", "The body ended too early.") from None
 
     async def json(self) -> Any:
         """The body. Raises UnsupportedMediaType, InvalidRequest.

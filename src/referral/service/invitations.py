@@ -75,25 +75,20 @@ async def look_up(text: str) -> Invitation:
 async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Caller) -> None:
     """Make the owner of an invite code this user's inviter. The same code again is no error.
 
-    Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop.
+    Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop, and Unauthorized
+    where the account was deleted just now.
     """
     now = parts.clock()
-
-    async def work() -> None:
-        if not await users.is_there(signed_in.user.id):
-            raise Unauthorized(reason="account deleted")
-        await activate_within(parts, signed_in.user.id, text, now=now)
-
-    await database.transaction(work)
+    await database.transaction(lambda: activate_within(parts, signed_in.user.id, text, now=now))
     outcomes.record("invite_activated", caller=caller, user=signed_in.user.id)
 
 
 async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: datetime) -> None:
-    """As `activate`, inside a transaction under way. Raises Conflict for a deleted user."""
+    """As `activate`, inside a transaction under way."""
     inviter = await users.find_by_invite_code(invite_codes.read(text))
     user = await users.get(user_id)
     if user.deleted_at is not None:
-        raise database.Conflict
+        raise Unauthorized(reason="account deleted")
     if inviter is not None and user.inviter_id == inviter.id:
         return
     if inviter is None or inviter.deleted_at is not None:
@@ -109,7 +104,7 @@ async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: dateti
     if root == user_id:
         raise InviteLoop
     await invitations.lock(changed=user_id, kept=(root, inviter.id))
-    if not await invitations.link(user_id, inviter.id, root=root, now=now):
+    if not await invitations.link(user, inviter.id, root=root, now=now):
         raise database.Conflict
 
 

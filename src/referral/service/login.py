@@ -9,11 +9,10 @@ from uuid import UUID
 from referral.core import challenge as challenges
 from referral.core import invite_code as invite_codes
 from referral.core import tokens
-from referral.core.errors import AccountBlocked
+from referral.core.errors import AccountBlocked, Unauthorized
 from referral.core.keys import Purpose
-from referral.service import challenges as sent_codes
-from referral.service import invitations, outcomes, profiles, sessions
-from referral.service.challenges import SentCode
+from referral.service import codes, invitations, outcomes, profiles, sessions
+from referral.service.codes import SentCode
 from referral.service.parts import Caller, Parts
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
@@ -27,6 +26,7 @@ _ID_BYTES = 16
 class SignIn:
     """A sign-in that succeeded."""
 
+    user_id: UUID
     tokens: Tokens
     device_token: str
     profile: Profile
@@ -39,7 +39,7 @@ async def send_code(parts: Parts, *, phone: str, caller: Caller) -> SentCode:
     Nothing here looks whether the phone has an account, so nothing tells.
     Raises InvalidPhone, UnsupportedPhone, SmsUnavailable.
     """
-    return await sent_codes.send(parts, text=phone, purpose=Purpose.SIGN_IN, caller=caller)
+    return await codes.send(parts, text=phone, purpose=Purpose.SIGN_IN, caller=caller)
 
 
 async def verify(
@@ -53,25 +53,29 @@ async def verify(
     now = parts.clock()
     challenge = challenges.read(token, purpose=Purpose.SIGN_IN, now=now, keys=parts.keys)
 
-    async def work() -> tuple[User, bool, Tokens]:
+    async def work() -> SignIn:
         user, is_new = await _find_or_create(parts, challenge.phone, now)
         if user.is_blocked:
             raise AccountBlocked
         if invite_code is not None:
             # Before anything else of the user changes: it takes its locks in the order it needs
-            await invitations.activate_within(parts, user.id, invite_code, now=now)
-        if not await users.set_fields(user.id, last_sign_in_at=now):
+            try:
+                await invitations.activate_within(parts, user.id, invite_code, now=now)
+            except Unauthorized:  # deleted this moment: begin again, as a new user
+                raise database.Conflict from None
+        if not await users.mark_signed_in(user.id, phone=challenge.phone, now=now):
             raise database.Conflict
-        return user, is_new, await sessions.start(parts, user.id, caller=caller, now=now)
+        return SignIn(
+            user_id=user.id,
+            tokens=await sessions.start(parts, user.id, caller=caller, now=now),
+            device_token=tokens.issue_device(challenge.phone, now=now, kept=parts.kept),
+            profile=await profiles.get(parts, user.id),
+            is_new_user=is_new,
+        )
 
-    user, is_new, issued = await sent_codes.redeem(parts, challenge, code, work)
-    outcomes.record("signed_in", caller=caller, user=user.id, new=is_new)
-    return SignIn(
-        tokens=issued,
-        device_token=tokens.issue_device(challenge.phone, now=now, kept=parts.kept),
-        profile=await profiles.get(parts, user.id),
-        is_new_user=is_new,
-    )
+    sign_in = await codes.redeem(parts, challenge, code, work)
+    outcomes.record("signed_in", caller=caller, user=sign_in.user_id, new=sign_in.is_new_user)
+    return sign_in
 
 
 async def _find_or_create(parts: Parts, phone: str, now: datetime) -> tuple[User, bool]:

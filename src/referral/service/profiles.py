@@ -14,9 +14,8 @@ from referral.core import challenge as challenges
 from referral.core.errors import ChallengeInvalid, InvalidRequest, PhoneTaken, Unauthorized
 from referral.core.keys import Purpose
 from referral.gateways import Message
-from referral.service import challenges as sent_codes
-from referral.service import invitations, outcomes, sessions
-from referral.service.challenges import SentCode
+from referral.service import codes, invitations, outcomes, sessions
+from referral.service.codes import SentCode
 from referral.service.parts import Caller, Parts
 from referral.service.sessions import SignedIn
 from referral.storage import database, users
@@ -96,9 +95,8 @@ async def delete(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
 
     async def work() -> None:
         await stored_invitations.lock(changed=user_id)
+        await _require_session(signed_in)
         user = await users.get(user_id)
-        if user.deleted_at is not None:
-            return
         await invitations.leave_phone(parts, user, now=now)
         await users.set_fields(
             user_id, phone=None, name=None, email=None, is_admin=False, deleted_at=now
@@ -119,7 +117,7 @@ async def send_phone_code(
     Raises SignInAgain, InvalidPhone, UnsupportedPhone, SmsUnavailable.
     """
     sessions.require_fresh(parts, signed_in)
-    return await sent_codes.send(
+    return await codes.send(
         parts,
         text=phone,
         purpose=Purpose.CHANGE_PHONE,
@@ -145,9 +143,8 @@ async def change_phone(
 
     async def work() -> str | None:
         await stored_invitations.lock(changed=user_id)
+        await _require_session(signed_in)
         user = await users.get(user_id)
-        if user.deleted_at is not None:
-            raise Unauthorized(reason="account deleted")
         if user.phone == challenge.phone:
             return None
         await invitations.leave_phone(parts, user, now=now)
@@ -156,7 +153,7 @@ async def change_phone(
         await stored_sessions.end_all(user_id, but=signed_in.session_id)
         return user.phone
 
-    old_phone = await sent_codes.redeem(parts, challenge, code, work)
+    old_phone = await codes.redeem(parts, challenge, code, work)
     profile = await get(parts, user_id)
     if old_phone is None:
         return profile, None
@@ -164,6 +161,12 @@ async def change_phone(
     return profile, Message(
         old_phone, f"Your account at {parts.app_name} now has another phone number."
     )
+
+
+async def _require_session(signed_in: SignedIn) -> None:
+    """Once more under the lock: a session that was ended meanwhile moves no account."""
+    if await stored_sessions.find(signed_in.session_id) is None:
+        raise Unauthorized(reason="session ended")
 
 
 def _name(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import closing
@@ -23,6 +22,7 @@ T = TypeVar("T")
 APP = "referral"
 POOL_SIZE = 10
 STATEMENT_SECONDS = 10
+CONNECT_SECONDS = 5
 BUSY_MILLISECONDS = 5000
 
 # What a call may repeat later, and nothing was lost. The drivers' own errors come out
@@ -36,9 +36,7 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
-    ConnectionError,
-    TimeoutError,
-    socket.gaierror,
+    OSError,
 )
 
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -65,12 +63,18 @@ class Conflict(Exception):  # noqa: N818 - no error: the cure is to try again
     """What a transaction read has changed under it: begin again."""
 
 
-def config(url: str) -> dict[str, Any]:
+def sqlite_file(url: str) -> str | None:
+    """The path in a `sqlite://PATH` URL: relative, or absolute with a third slash."""
+    return unquote(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+
+def config(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> dict[str, Any]:
     """Tortoise's configuration for a `sqlite://`, `postgres://` or `postgresql://` URL."""
-    if url.startswith(_SQLITE):
+    file = sqlite_file(url)
+    if file is not None:
         name, engine = "sqlite", "referral.storage.engines.sqlite"
         credentials: dict[str, Any] = {
-            "file_path": unquote(url.removeprefix(_SQLITE)),
+            "file_path": file,
             "busy_timeout": BUSY_MILLISECONDS,
         }
     else:
@@ -78,7 +82,8 @@ def config(url: str) -> dict[str, Any]:
         credentials = {
             "dsn": url,
             "maxsize": POOL_SIZE,
-            "command_timeout": STATEMENT_SECONDS,
+            "command_timeout": statement_seconds,
+            "timeout": CONNECT_SECONDS,
         }
     # Tortoise keeps prepared statements under the connection's name for as long as the process
     # lives, so two kinds of database never share one.
@@ -96,12 +101,12 @@ def config(url: str) -> dict[str, Any]:
     }
 
 
-async def connect(url: str) -> None:
-    """Connect this process. Raises Unusable."""
+async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> None:
+    """Connect this process. statement_seconds: how long one may take. Raises Unusable."""
     global _connected  # noqa: PLW0603 - Tortoise's own state is as global
-    if url.startswith(_SQLITE):
-        _probe(unquote(url.removeprefix(_SQLITE)))
-    tortoise = config(url)
+    if (file := sqlite_file(url)) is not None:
+        _probe(file)
+    tortoise = config(url, statement_seconds=statement_seconds)
     # The global fallback: a web server's requests run outside the context of its start-up
     await Tortoise.init(config=tortoise, _enable_global_fallback=True)
     _connected = Connected(tortoise["apps"][APP]["default_connection"], tortoise)

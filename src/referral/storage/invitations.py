@@ -45,7 +45,7 @@ async def lock(*, changed: UUID, kept: Iterable[UUID] = ()) -> None:
         await database.query(_LOCK + strength, user_id)
 
 
-async def link(user_id: UUID, inviter_id: UUID, *, root: UUID, now: datetime) -> bool:
+async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> bool:
     """Make one user the inviter of another, under their locks.
 
     False, and nothing done, where what was read before the locks holds no more.
@@ -54,9 +54,9 @@ async def link(user_id: UUID, inviter_id: UUID, *, root: UUID, now: datetime) ->
         id=inviter_id, deleted_at__isnull=True
     ):
         return False
-    linked = await User.filter(id=user_id, inviter_id__isnull=True, deleted_at__isnull=True).update(
-        inviter_id=inviter_id, activated_at=now, inviter_sees_phone=True
-    )
+    linked = await User.filter(
+        id=user.id, phone=user.phone, inviter_id__isnull=True, deleted_at__isnull=True
+    ).update(inviter_id=inviter_id, activated_at=now, inviter_sees_phone=True)
     if linked:
         await User.filter(id=inviter_id).update(invitee_count=F("invitee_count") + 1)
     return bool(linked)

@@ -37,6 +37,8 @@ async def apply() -> list[str]:
 
 async def pending() -> list[str]:
     """The names of the migrations that this database does not have yet."""
+    # Tortoise takes a database that does not answer for one without migrations
+    await database.query("SELECT 1")
     return [step.migration.name for step in await _executor().plan()]
 
 

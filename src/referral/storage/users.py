@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
@@ -12,10 +13,6 @@ from referral.storage.models import AdminGrant, User
 
 async def get(user_id: UUID) -> User:
     return await User.get(id=user_id)
-
-
-async def is_there(user_id: UUID) -> bool:
-    return await User.exists(id=user_id, deleted_at__isnull=True)
 
 
 async def find_by_phone(phone: str) -> User | None:
@@ -36,6 +33,12 @@ async def add(user: User) -> bool:
 async def set_fields(user_id: UUID, **values: object) -> bool:
     """Set columns of a user; False, and nothing done, where it is deleted by now."""
     return bool(await User.filter(id=user_id, deleted_at__isnull=True).update(**values))
+
+
+async def mark_signed_in(user_id: UUID, *, phone: str, now: datetime) -> bool:
+    """False, and nothing done, where the user is deleted or has another phone by now."""
+    rows = User.filter(id=user_id, phone=phone, deleted_at__isnull=True)
+    return bool(await rows.update(last_sign_in_at=now))
 
 
 async def change_invitee_count(user_id: UUID, by: int) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 from litestar.params import QueryParameter
 from msgspec import Meta
 
+from referral.core.challenge import LONGEST_CODE, SHORTEST_CODE
 from referral.core.cursor import LARGEST_PAGE
 from referral.core.seal import LONGEST_SEALED
 
@@ -29,8 +30,9 @@ ChallengeToken = Annotated[
 Code = Annotated[
     str,
     Meta(
-        # Python's $ alone lets a newline follow
-        pattern=r"^[0-9]{4,8}(?!\n)$",
+        pattern="^[0-9]+$",
+        min_length=SHORTEST_CODE,
+        max_length=LONGEST_CODE,
         description="The digits that were sent.",
         examples=["0391"],
     ),

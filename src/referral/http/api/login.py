@@ -15,7 +15,7 @@ from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, Invite
 from referral.http.problems import BODY, responses
 from referral.http.requests import GivenParts, StrictRequest, caller
 from referral.service import login, sessions
-from referral.service.challenges import SentCode
+from referral.service.codes import SentCode
 from referral.service.profiles import Profile
 
 RefreshTokenText = Annotated[
@@ -125,7 +125,7 @@ class LoginController(Controller):
             parts,
             token=data.token,
             code=data.code,
-            invite_code=data.invite_code or None,
+            invite_code=data.invite_code,
             caller=caller(request),
         )
         tokens = sign_in.tokens

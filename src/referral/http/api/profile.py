@@ -20,7 +20,7 @@ from referral.http.api.fields import (
 from referral.http.problems import BODY, SIGNED_IN, responses
 from referral.http.requests import JSON, MERGE_PATCH, GivenParts, StrictRequest, caller
 from referral.service import profiles
-from referral.service.challenges import SentCode
+from referral.service.codes import SentCode
 from referral.service.profiles import LONGEST_NAME, Profile
 
 Name = Annotated[

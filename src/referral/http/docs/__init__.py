@@ -25,9 +25,9 @@ PATH = "/docs"
 
 _ASSETS = Path(__file__).with_name("assets")
 _MEDIA_TYPES = {
-    "page.js": "text/javascript; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "swagger-ui.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
 }
 _DESCRIPTION = """\
 Sign-in by phone and growth by invitation.
@@ -102,7 +102,12 @@ def asset(name: FromPath[str]) -> File:
     """What the page loads. Raises NotFound for any other file."""
     if name not in _MEDIA_TYPES:
         raise NotFound(reason="no asset")
-    return File(_ASSETS / name, media_type=_MEDIA_TYPES[name], content_disposition_type="inline")
+    return File(
+        _ASSETS / name,
+        filename=name,
+        media_type=_MEDIA_TYPES[name],
+        content_disposition_type="inline",
+    )
 
 
 @get("/", include_in_schema=False, sync_to_thread=False)

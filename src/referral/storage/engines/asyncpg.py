@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
-from tortoise.backends.asyncpg.client import AsyncpgDBClient
+from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.backends.base.client import (
+    TransactionalDBClient,
+    TransactionContext,
+    TransactionContextPooled,
+)
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
@@ -15,8 +20,23 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
         return ""
 
 
+class Opening(TransactionContextPooled):
+    async def __aenter__(self) -> TransactionalDBClient:
+        try:
+            return await super().__aenter__()
+        except Exception:
+            # Tortoise keeps the connection of a transaction that did not begin, for ever
+            connection = self.client._connection  # noqa: SLF001 - nothing public has it
+            if connection is not None:
+                connection.terminate()
+            raise
+
+
 class Client(AsyncpgDBClient):
     connection_class = Connection
+
+    def _in_transaction(self) -> TransactionContext:
+        return Opening(TransactionWrapper(self), self._pool_init_lock)
 
     def __init__(self, dsn: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

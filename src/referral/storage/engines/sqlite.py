@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from tortoise.backends.base.client import TransactionContext
+from tortoise.backends.base.client import TransactionalDBClient, TransactionContext
 from tortoise.backends.sqlite.client import (
     SqliteClient,
     SqliteTransactionContext,
@@ -46,9 +46,19 @@ class Transaction(_Statements, SqliteTransactionWrapper):
             await self.execute_query(statement)
 
 
+class Opening(SqliteTransactionContext):
+    async def __aenter__(self) -> TransactionalDBClient:
+        try:
+            return await super().__aenter__()
+        except Exception:
+            # Tortoise keeps the lock of a transaction that did not begin, for ever
+            self._trxlock.release()
+            raise
+
+
 class Client(_Statements, SqliteClient):
     def _in_transaction(self) -> TransactionContext:
-        return SqliteTransactionContext(Transaction(self), self._lock)
+        return Opening(Transaction(self), self._lock)
 
 
 client_class = Client

@@ -88,8 +88,9 @@ async def redeem(
 
     Both happen in one transaction, or neither: what refuses or breaks `work` leaves the challenge
     good and gives the guess back, also to a client that did not wait for the answer.
-    Raises WrongCode, ChallengeSpent, TooManyAttempts, and what `work` raises.
+    Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, and what `work` raises.
     """
+    code = challenges.read_code(code)
     return await database.to_its_end(_redeem(parts, challenge, code, work))
 
 
