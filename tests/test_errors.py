@@ -348,3 +348,14 @@ async def test_a_long_user_agent_signs_in(service: Service) -> None:
     listed = ok(await service.get("/api/v1/sessions", authorization=f"Bearer {token}"))
     kept = listed["items"][0]["user_agent"]
     assert kept == "Zoë " + "x" * 251
+
+
+async def test_head_is_get_without_the_body(service: Service) -> None:
+    """RFC 9110, section 9.3.2: as uptime monitors ask."""
+    for path in ("/health/live", "/health/ready", "/docs", "/.well-known/jwks.json"):
+        head, get = await service.http.head(path), await service.http.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == get.headers["content-length"]
+    refused_head = await service.http.head("/api/v1/auth/send-code")
+    assert refused_head.status_code == 405
+    assert (await service.http.options("/health/live")).headers["allow"] == "GET, HEAD, OPTIONS"

@@ -22,7 +22,8 @@ class HeadLitestar(Litestar):
                 message["body"] = b""
             await send(message)
 
-        await super().__call__({**scope, "method": "GET"}, receive, cast("Any", send_without_body))
+        as_get = cast("Any", {**scope, "method": "GET"})
+        await super().__call__(as_get, receive, cast("Any", send_without_body))
 
 
 async def answer_options(request: Request[Any, Any, Any]) -> Response[None] | None:

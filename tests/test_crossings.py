@@ -1,0 +1,170 @@
+"""Two things at the same moment, one of them held up in the middle.
+
+On PostgreSQL, by a lock that another connection holds. On SQLite there is one writer at a time, so
+only the wait for the turn itself can go wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from referral.storage import database
+from support import Person, Service, new_phone, ok, refused, running
+
+_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+on_postgres = pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
+
+@asynccontextmanager
+async def somebody_else(url: str) -> AsyncIterator[Any]:
+    """Another connection to the same PostgreSQL."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def until_somebody_waits(connection: Any) -> None:
+    """Until a statement of the service waits for a lock."""
+    async with asyncio.timeout(10):
+        while not await connection.fetchval(_WAITING):  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.01)
+
+
+async def move(connection: Any, person: Person, phone: str) -> None:
+    """What a change of phone writes."""
+    await connection.execute(
+        "UPDATE users SET phone = $1, inviter_sees_phone = false WHERE phone = $2",
+        phone,
+        person.phone,
+    )
+
+
+@on_postgres
+async def test_the_old_phone_does_not_sign_in_to_the_account_that_is_leaving_it(
+    database_url: str, service: Service
+) -> None:
+    owner = await service.sign_in()
+    service.clock.move(seconds=3)
+    sent = await service.send_code(owner.phone)
+    async with somebody_else(database_url) as other:
+        moving = other.transaction()
+        await moving.start()
+        await move(other, owner, new_phone())
+        signing_in = asyncio.create_task(service.verify(sent))
+        await until_somebody_waits(other)
+        await moving.commit()
+        response = await signing_in
+    assert response.status_code == 201
+    assert response.json()["profile"]["invite_code"] != await owner.invite_code()
+
+
+@on_postgres
+async def test_an_activation_does_not_cross_a_change_to_a_phone_that_activated_before(
+    database_url: str, service: Service
+) -> None:
+    inviter = await service.sign_in()
+    code = await inviter.invite_code()
+    earlier = await service.sign_in(invite_code=code)
+    ok(await earlier.call("DELETE", "/profile"))
+    mover = await service.sign_in()
+    async with somebody_else(database_url) as other:
+        moving = other.transaction()
+        await moving.start()
+        await move(other, mover, earlier.phone)
+        activating = asyncio.create_task(mover.activate(code))
+        await until_somebody_waits(other)
+        await moving.commit()
+        refused(await activating, 409, "invite_already_activated")
+    assert (await inviter.profile())["invitees"] == []
+
+
+@on_postgres
+@pytest.mark.parametrize("what", ["change of phone", "deletion"])
+async def test_a_session_ended_meanwhile_does_nothing_that_cannot_be_undone(
+    database_url: str, service: Service, what: str
+) -> None:
+    owner = await service.sign_in()
+    service.clock.move(seconds=3)
+    thief = await service.sign_in(owner.phone)
+    sent = ok(await thief.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
+    async with somebody_else(database_url) as other:
+        holding = other.transaction()
+        await holding.start()
+        await other.execute("SELECT 1 FROM users WHERE phone = $1 FOR UPDATE", owner.phone)
+        if what == "deletion":
+            stealing = asyncio.create_task(thief.call("DELETE", "/profile"))
+        else:
+            body = {"token": sent["token"], "code": sent["code"]}
+            stealing = asyncio.create_task(thief.call("PUT", "/profile/phone", json=body))
+        await until_somebody_waits(other)
+        ok(await owner.call("DELETE", "/sessions"))
+        await holding.rollback()
+        refused(await stealing, 401, "unauthorized")
+    service.clock.move(seconds=3)
+    assert not (await service.sign_in(owner.phone)).is_new
+
+
+@on_sqlite
+async def test_a_transaction_that_cannot_begin_gives_the_lock_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody holds the file longer than we wait: 503, and all is well when they let go."""
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 200)
+    async with running(database_url) as service:
+        person = await service.sign_in()
+        other = sqlite3.connect(database_url.removeprefix("sqlite://"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        response = await person.activate("7KQ2MX")
+        refused(response, 503, "storage_unavailable")
+        assert int(response.headers["retry-after"]) > 0
+        other.execute("ROLLBACK")
+        other.close()
+        async with asyncio.timeout(10):
+            refused(await person.activate("7KQ2MX"), 404, "unknown_invite_code")
+
+
+@on_postgres
+async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every connection of the pool stalls while transactions open on it."""
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(database, "POOL_SIZE", 2)
+    async with somebody_else(database_url) as other, running(database_url) as service:
+        person = await service.sign_in()
+        await asyncio.gather(*(person.profile() for _ in range(4)))
+        pids = [
+            row["pid"]
+            for row in await other.fetch(
+                "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                " AND datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        ]
+        assert pids
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            outcomes = await asyncio.gather(
+                *(database.transaction(lambda: database.query("SELECT 1")) for _ in pids),
+                return_exceptions=True,
+            )
+            assert all(isinstance(outcome, database.UNAVAILABLE) for outcome in outcomes)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        async with asyncio.timeout(10):
+            assert (await person.profile())["phone"] == person.phone
+            ok(await person.refresh())
