@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -11,6 +12,8 @@ import httpx
 import pytest
 
 from processes import Server, new_postgres_database, serving
+from referral.core import seal
+from referral.core.keys import Keyring, Purpose
 from support import Clock, Inbox, Person, Service, new_phone, ok, refused
 
 RACES = 30
@@ -164,3 +167,21 @@ async def assert_counts_are_exact(people: list[Person]) -> None:
         ]
         assert sorted(profile["invitees"]) == sorted(invitees)
         assert profile["invitee_count"] == len(invitees)
+
+
+async def test_a_challenge_of_a_running_server_opens_with_the_derived_key_alone(
+    tmp_path: Path,
+) -> None:
+    """Nothing of it is in the database, which has the count of its guesses at most."""
+    secret = "a secret of this test with 32 bytes or more 0123456789"
+    with serving(tmp_path, REFERRAL_SECRET=secret) as server:
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            sent = await Service(http, Clock(), Inbox()).send_code("+79991234567")
+    (key,) = Keyring([secret.encode()]).all(Purpose.SIGN_IN)
+    carried = json.loads(seal.unseal(sent["token"], [key]))
+    assert carried["phone"] == "+79991234567"
+    assert carried["purpose"] == Purpose.SIGN_IN
+    assert sent["code"] not in {carried["salt"], carried["digest"], carried["id"]}
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("referral.sqlite3*"))
+    for trace in (carried["digest"], carried["salt"], carried["id"], "+79991234567"):
+        assert trace.encode() not in stored
