@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+")
 
@@ -22,6 +22,24 @@ def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: 
     if len(entries) < trusted_proxies:
         return None
     return canonical(entries[-trusted_proxies])
+
+
+def networks(address: str) -> list[tuple[str, int]]:
+    """What an address counts as, each with how many times a limit it has.
+
+    IPv6 is its /64, which one customer has at least, and at four times the limit its /56, which
+    many have.
+    """
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return [(address, 1)]
+    if not isinstance(parsed, IPv6Address):
+        return [(str(parsed), 1)]
+    return [
+        (str(ip_network((int(parsed), bits), strict=False)), times)
+        for bits, times in ((64, 1), (56, 4))
+    ]
 
 
 def canonical(text: str) -> str | None:

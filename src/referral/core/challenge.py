@@ -30,7 +30,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
 
     id, salt: base64url of 16 bytes. digest: base64url of 32. expires_at: Unix seconds.
     code_length: digits. user_id: whose phone changes, for that purpose. known_device: which of
-    the phone's two budgets it counts against.
+    the phone's two budgets it counts against. address: from where it was asked for.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
     user_id: str | None = None
     known_device: bool = False
+    address: str = ""
 
 
 def new_code(length: int, randbelow: Callable[[int], int]) -> str:
@@ -56,7 +57,7 @@ def read_code(text: str) -> str:
     return text
 
 
-def issue(
+def issue(  # noqa: PLR0913 - what a challenge carries
     *,
     purpose: Purpose,
     phone: str,
@@ -66,6 +67,8 @@ def issue(
     keys: Keyring,
     token_bytes: Callable[[int], bytes],
     user_id: str | None = None,
+    known_device: bool = False,
+    address: str = "",
 ) -> str:
     """The challenge token for a code. life: seconds; token_bytes(n): n unpredictable bytes."""
     challenge_id = seal.to_text(token_bytes(_ID_BYTES))
@@ -79,6 +82,8 @@ def issue(
         code_length=len(code),
         expires_at=int(now.timestamp()) + life,
         user_id=user_id,
+        known_device=known_device,
+        address=address,
     )
     return seal.seal(msgspec.json.encode(challenge), keys.first(purpose))
 

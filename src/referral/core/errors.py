@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from referral.core.buckets import Charge
 
 
 class Refusal(Exception):  # noqa: N818 - refusing is what the rules do; nothing broke
@@ -79,9 +81,26 @@ class WrongCode(Refusal):
         return cls(None if attempts else last, attempts_left=attempts)
 
 
-class TooManyAttempts(Refusal):
+class Limited(Refusal):
+    """A limit is used up. limit: its name, size and window in seconds, for the headers."""
+
+    limit: tuple[str, int, int]
+
+    @classmethod
+    def by(cls, charge: Charge, *, retry_after: int) -> Self:
+        refusal = cls(reason=charge.name, retry_after=retry_after)
+        refusal.limit = (charge.name, charge.bucket.size, charge.bucket.window)
+        return refusal
+
+
+class TooManyAttempts(Limited):
     code = "too_many_attempts"
     detail = "Too many wrong codes. Ask for a new one after the time in Retry-After."
+
+
+class TooManyRequests(Limited):
+    code = "too_many_requests"
+    detail = "Too many requests of this kind. Repeat it after the time in Retry-After."
 
 
 class Unauthorized(Refusal):

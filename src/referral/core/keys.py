@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     KEPT = "kept secret"
     DEVICE = "device token"
     REFRESH = "successor of a refresh token"
+    COUNTER = "key of a counter"
     ACTIVATION = "digest of a phone that activated"
 
 

@@ -67,16 +67,15 @@ class Session(Model):
         indexes = (Index(fields=("user_id", "created_at", "id"), name="sessions_by_user"),)
 
 
-class ChallengeUse(Model):
-    """How often a challenge was guessed at, and whether it is spent. Never its code."""
+class Counter(Model):
+    """How much of one limit somebody has used, see core/buckets.py. Never a code."""
 
-    id = fields.CharField(max_length=22, primary_key=True)
-    guesses = fields.IntField()
-    is_spent = fields.BooleanField(default=False)
-    expires_at = fields.DatetimeField(db_index=True)
+    key = fields.CharField(max_length=22, primary_key=True)
+    """A keyed digest of the limit and of whom it is about."""
+    moment = fields.BigIntField(db_index=True)
 
     class Meta:
-        table = "challenge_uses"
+        table = "counters"
 
 
 class PastActivation(Model):

@@ -18,14 +18,12 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
         ops.CreateModel(
-            name='ChallengeUse',
+            name='Counter',
             fields=[
-                ('id', fields.CharField(primary_key=True, unique=True, db_index=True, max_length=22)),
-                ('guesses', fields.IntField()),
-                ('is_spent', fields.BooleanField(default=False)),
-                ('expires_at', fields.DatetimeField(db_index=True, auto_now=False, auto_now_add=False)),
+                ('key', fields.CharField(primary_key=True, unique=True, db_index=True, max_length=22)),
+                ('moment', fields.BigIntField(db_index=True)),
             ],
-            options={'table': 'challenge_uses', 'app': 'referral', 'pk_attr': 'id', 'table_description': 'How often a challenge was guessed at, and whether it is spent. Never its code.'},
+            options={'table': 'counters', 'app': 'referral', 'pk_attr': 'key', 'table_description': 'How much of one limit somebody has used, see core/buckets.py. Never a code.'},
             bases=['Model'],
         ),
         ops.CreateModel(

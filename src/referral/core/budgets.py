@@ -1,0 +1,240 @@
+"""Who has used how much of which limit, and what follows.
+
+Whoever guesses codes is slowed by making codes longer, not by locking the phone: a lock would let
+anybody lock anybody out. A device on which a phone signed in before has budgets of its own, with
+the same numbers, which strangers cannot touch; limits by address pass it by.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from referral.core import buckets, seal
+from referral.core.address import networks
+from referral.core.buckets import DAY, HOUR, MONTH, SECOND, Bucket, Charge
+from referral.core.challenge import LONGEST_CODE
+from referral.core.limits import Limits
+
+MORE_DIGITS = 2
+MOST_STEPS = 2
+OF_ADDRESS = "address-failures-hour"
+
+_KEY_BYTES = 16
+# A challenge's guesses do not refill while it lives, 600 seconds at most
+_GUESS_SPACING = HOUR
+_CLOCKS_DIFFER = 60 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom counters are about: a phone, a device that it knows or not, an address.
+
+    key: derives the counters' keys, so that their table tells nobody who was counted.
+    """
+
+    phone: str
+    address: str
+    known_device: bool
+    key: bytes
+
+    def counter(self, name: str, about: str) -> str:
+        """The key of a counter: a keyed digest of the limit and of whom it is about."""
+        text = f"{name}|{about}".encode()
+        return seal.to_text(hmac.digest(self.key, text, sha256)[:_KEY_BYTES])
+
+    def of_phone(self, name: str) -> str:
+        return self.counter(name, f"{self.phone}|{'known' if self.known_device else 'stranger'}")
+
+
+def guess(limits: Limits, subject: Subject, *, challenge_id: str, code_length: int) -> list[Charge]:
+    """What a guess takes before it is compared: of the challenge, the phone and the address.
+
+    The two budgets after which codes get longer refuse a code that is too short by then, and only
+    count for one that is long enough.
+    """
+    return [
+        challenge(limits, subject, challenge_id),
+        *(
+            Charge(
+                name=name,
+                key=subject.of_phone(name),
+                token=bucket.token,
+                room=_room(bucket, code_length, limits.code_length),
+                cap=2 * bucket.room,
+                bucket=bucket,
+            )
+            for name, bucket in _lengthening(limits)
+        ),
+        buckets.charge(
+            "phone-failures-day-max",
+            subject.of_phone("phone-failures-day-max"),
+            Bucket(limits.failures_per_phone_day_max, DAY),
+        ),
+        *_of_address(OF_ADDRESS, limits.failures_per_address_hour, subject),
+    ]
+
+
+def challenge(limits: Limits, subject: Subject, challenge_id: str) -> Charge:
+    """A guess at one challenge. Every one of them can be had, also where clocks differ."""
+    size = limits.guesses_per_challenge
+    name = "challenge-guesses"
+    exact = buckets.charge(
+        name, subject.counter(name, challenge_id), Bucket(size, size * _GUESS_SPACING)
+    )
+    room = exact.bucket.room + _CLOCKS_DIFFER
+    return replace(exact, room=room, cap=room)
+
+
+def guesses_left(charge: Charge, moment: int, *, now: int) -> int:
+    """How many guesses a challenge has left, whose counter stands at this moment."""
+    return charge.bucket.size - buckets.taken(charge.bucket, moment - _CLOCKS_DIFFER, now)
+
+
+def send(limits: Limits, subject: Subject, moments: Mapping[str, int], *, now: int) -> list[Charge]:
+    """What a send takes, of the phone and of the address.
+
+    moments: the counters of `send_keys` as they stand; the wait grows with the sends of the hour.
+    """
+    steps = _wait_steps(limits, subject)
+    wait = limits.resend_in(1 + buckets.taken(steps.bucket, moments.get(steps.key, 0), now))
+    return [
+        *(
+            [buckets.charge("phone-resend-wait", wait_key(subject), Bucket(1, wait))]
+            if wait
+            else ()
+        ),
+        steps,
+        buckets.charge(
+            "phone-sends-hour",
+            subject.of_phone("phone-sends-hour"),
+            Bucket(limits.sends_per_phone_hour, HOUR),
+        ),
+        buckets.charge(
+            "phone-sends-day",
+            subject.of_phone("phone-sends-day"),
+            Bucket(limits.sends_per_phone_day, DAY),
+        ),
+        *address_sends(limits, subject),
+    ]
+
+
+def address_sends(limits: Limits, subject: Subject) -> list[Charge]:
+    """What a send takes of the address, and a verified challenge gives back."""
+    return _of_address("address-sends-hour", limits.sends_per_address_hour, subject)
+
+
+def phone_sends(limits: Limits, subject: Subject) -> list[Charge]:
+    """What a send takes of the phone, but for the wait itself."""
+    of_address = address_sends(limits, subject)
+    wait = wait_key(subject)
+    every = send(limits, subject, {}, now=0)
+    return [each for each in every if each not in of_address and each.key != wait]
+
+
+def send_keys(limits: Limits, subject: Subject) -> list[str]:
+    """The counters on which a send, its wait and its code's length depend."""
+    return [
+        wait_key(subject),
+        *(each.key for each in send(limits, subject, {}, now=0)),
+        *(subject.of_phone(name) for name, _ in _lengthening(limits)),
+    ]
+
+
+def resend_in(charges: Iterable[Charge], moments: Mapping[str, int], *, now: int) -> int:
+    """Seconds until the phone may get the next code, after these charges of a send were taken."""
+    of_phone = [each for each in charges if each.name.startswith("phone")]
+    full = [each for each in of_phone if each.is_full(moments[each.key], now)]
+    return max((each.retry_after(moments[each.key], now) for each in full), default=0)
+
+
+def code_length(
+    limits: Limits, subject: Subject, moments: Mapping[str, int], *, alarm: bool, now: int
+) -> int:
+    """Digits that a code for this phone needs now. alarm: too many failures over all."""
+    more = max(
+        min(
+            buckets.taken(bucket, moments.get(subject.of_phone(name), 0), now) // bucket.size,
+            MOST_STEPS,
+        )
+        for name, bucket in _lengthening(limits)
+    )
+    if alarm and not subject.known_device:
+        more += 1
+    return min(limits.code_length + more * MORE_DIGITS, LONGEST_CODE)
+
+
+def unknown_invite_code(limits: Limits, subject: Subject, user_id: str | None) -> list[Charge]:
+    """What trying an invite code takes; one that exists gives it back."""
+    name = "user-invite-failures-hour"
+    of_user = (
+        [
+            buckets.charge(
+                name,
+                subject.counter(name, user_id),
+                Bucket(limits.invite_failures_per_user_hour, HOUR),
+            )
+        ]
+        if user_id
+        else []
+    )
+    address = _of_address(
+        "address-invite-failures-hour", limits.invite_failures_per_address_hour, subject
+    )
+    return [*of_user, *address]
+
+
+def first_full(charges: Iterable[Charge], moments: Mapping[str, int], *, now: int) -> Charge | None:
+    """The first charge that is refused, in the order of what a caller should be told."""
+    return next((each for each in charges if each.is_full(moments.get(each.key, 0), now)), None)
+
+
+def retry_after(charges: Iterable[Charge], moments: Mapping[str, int], *, now: int) -> int:
+    """Seconds until none of them is refused, at least 1."""
+    full = [each for each in charges if each.is_full(moments.get(each.key, 0), now)]
+    return max((each.retry_after(moments[each.key], now) for each in full), default=1)
+
+
+def _lengthening(limits: Limits) -> list[tuple[str, Bucket]]:
+    return [
+        ("phone-failures-day", Bucket(limits.failures_per_phone_day, DAY)),
+        ("phone-failures-month", Bucket(limits.failures_per_phone_month, MONTH)),
+    ]
+
+
+def _room(bucket: Bucket, length: int, shortest: int) -> int | None:
+    """How far a budget may be used by guesses at a code of this length."""
+    more = (length - shortest) // MORE_DIGITS
+    if length >= LONGEST_CODE or more >= MOST_STEPS:
+        return None
+    return bucket.room * (max(more, 0) + 1)
+
+
+def _wait_steps(limits: Limits, subject: Subject) -> Charge:
+    """Counts the sends of an hour, as far as waits grow with them."""
+    bucket = Bucket(len(limits.resend_waits), HOUR)
+    name = "phone-resend-steps"
+    return Charge(
+        name=name,
+        key=subject.of_phone(name),
+        token=bucket.token,
+        room=None,
+        cap=bucket.room,
+        bucket=bucket,
+    )
+
+
+def wait_key(subject: Subject) -> str:
+    """The counter of the wait between sends."""
+    return subject.of_phone("phone-resend-wait")
+
+
+def _of_address(name: str, size: int, subject: Subject) -> list[Charge]:
+    if subject.known_device:
+        return []
+    return [
+        buckets.charge(name, subject.counter(name, network), Bucket(size * times, HOUR))
+        for network, times in networks(subject.address)
+    ]
