@@ -12,16 +12,18 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import CacheControlHeader
 from litestar.di import Provide
 
-from referral.core.keys import Keyring
+from referral.core.keys import Keyring, Purpose
 from referral.core.tokens import Issuer
 from referral.gateways import Gateway
 from referral.gateways.console import Console
 from referral.gateways.simulated import Simulated
 from referral.http import api, docs, problems, well_known
+from referral.http.headers import on_every_answer
 from referral.http.methods import HeadLitestar, answer_options
 from referral.http.requests import LARGEST_BODY, StrictRequest, parts
-from referral.service import kept
+from referral.service import housekeeping, kept
 from referral.service.parts import Parts
+from referral.service.totals import Totals
 from referral.settings import Settings
 from referral.storage import database, migrate
 
@@ -48,7 +50,8 @@ def create_app(
                     f"the database lacks {', '.join(missing)}: run `referral migrate` first"
                 )
             app.state.parts = await _assemble(settings, clock, randbelow, gateway)
-            yield
+            async with housekeeping.running(app.state.parts):
+                yield
         finally:
             await database.disconnect()
 
@@ -58,6 +61,7 @@ def create_app(
         dependencies={"parts": Provide(parts, sync_to_thread=False)},
         exception_handlers=problems.HANDLERS,
         before_request=answer_options,
+        before_send=[on_every_answer(https=settings.in_production)],
         request_class=StrictRequest,
         request_max_body_size=LARGEST_BODY,
         cache_control=CacheControlHeader(no_store=True),
@@ -74,9 +78,11 @@ async def _assemble(
     gateway: Gateway | None,
 ) -> Parts:
     keys = Keyring(settings.secrets)
+    kept_keys = await kept.load(keys, now=clock(), token_bytes=secrets.token_bytes)
     return Parts(
         keys=keys,
-        kept=await kept.load(keys, now=clock(), token_bytes=secrets.token_bytes),
+        kept=kept_keys,
+        totals=Totals(settings.limits, kept_keys.first(Purpose.COUNTER).secret),
         issuer=Issuer(
             url=settings.public_url,
             audience=settings.audience,
@@ -112,5 +118,5 @@ def _cors(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type"],
-        expose_headers=["Retry-After", "Location"],
+        expose_headers=["Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
     )

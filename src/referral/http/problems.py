@@ -79,6 +79,7 @@ _TABLE: dict[type[Refusal], tuple[int, str]] = {
     errors.ChallengeSpent: (400, "Challenge spent"),
     errors.WrongCode: (400, "Wrong code"),
     errors.TooManyAttempts: (429, "Too many attempts"),
+    errors.TooManyRequests: (429, "Too many requests"),
     errors.Unauthorized: (401, "Unauthorized"),
     errors.NotSignedIn: (401, "Unauthorized"),
     errors.InvalidRefreshToken: (401, "Invalid refresh token"),
@@ -188,6 +189,8 @@ def _response(refusal: Refusal) -> Response[Problem]:
     headers = {"Cache-Control": "no-store"}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
+    if isinstance(refusal, errors.Limited):
+        headers |= _rate_limit(refusal)
     if challenge := _WWW_AUTHENTICATE.get(type(refusal)):
         headers["WWW-Authenticate"] = challenge
     return Response(
@@ -203,6 +206,15 @@ def _response(refusal: Refusal) -> Response[Problem]:
         media_type=MEDIA_TYPE,
         headers=headers,
     )
+
+
+def _rate_limit(refusal: errors.Limited) -> dict[str, str]:
+    """As draft-ietf-httpapi-ratelimit-headers-10 has them: the limit, and what is left of it."""
+    name, size, window = refusal.limit
+    return {
+        "RateLimit-Policy": f'"{name}";q={size};w={window}',
+        "RateLimit": f'"{name}";r=0;t={refusal.retry_after}',
+    }
 
 
 def _example(kind: type[Refusal]) -> dict[str, Any]:

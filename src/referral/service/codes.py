@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Annotated, NoReturn, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from referral.core import buckets, budgets, phone, tokens
 from referral.core import challenge as challenges
-from referral.core import phone
+from referral.core.buckets import HOUR, SECOND, Charge
+from referral.core.budgets import Subject
 from referral.core.challenge import Challenge
-from referral.core.errors import ChallengeSpent, TooManyAttempts, WrongCode
+from referral.core.errors import (
+    ChallengeSpent,
+    SmsUnavailable,
+    TooManyAttempts,
+    TooManyRequests,
+    WrongCode,
+)
 from referral.core.keys import Purpose
 from referral.gateways import Message
 from referral.service import outcomes
 from referral.service.parts import Caller, Parts
-from referral.storage import challenges as uses
-from referral.storage import database
+from referral.service.totals import FAILURES, SENDS
+from referral.storage import counters, database
 
 T = TypeVar("T")
+
+# How far beyond its guesses' room a challenge's counter stands once it is found too short, and
+# once it is used: further, so that a right guess under way still gets through, exactly once. It
+# falls back within the room an hour later, when the challenge is long too old; clocks that differ
+# move it by seconds.
+_TOO_SHORT = HOUR * SECOND
+_SPENT = 3 * HOUR * SECOND
+_CROWD_TRIES, _CROWD_SECONDS = 8, 0.15
 
 
 class SentCode(Struct, frozen=True, kw_only=True):
@@ -45,20 +62,49 @@ class SentCode(Struct, frozen=True, kw_only=True):
 
 
 async def send(
-    parts: Parts, *, text: str, purpose: Purpose, caller: Caller, user_id: str | None = None
+    parts: Parts,
+    *,
+    text: str,
+    purpose: Purpose,
+    caller: Caller,
+    device_token: str | None = None,
+    user_id: str | None = None,
 ) -> SentCode:
     """Send a new code to the phone that `text` spells.
 
-    Raises InvalidPhone, UnsupportedPhone, SmsUnavailable.
+    Raises InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
     """
     to = phone.read(text, parts.phone_rules)
-    test = parts.test_phones.get(to)
-    if test is not None and parts.clock().date() <= test.until:
-        code, echoed = test.code, False
-    else:
-        code = challenges.new_code(parts.limits.code_length, parts.randbelow)
-        echoed = parts.gateway.echoes_code
-        await parts.gateway.send(Message(to, f"{code} is your code for {parts.app_name}."))
+    at = parts.clock()
+    now = buckets.microseconds(at)
+    subject = Subject(
+        phone=to,
+        address=caller.address,
+        known_device=device_token is not None
+        and tokens.is_known_device(device_token, to, now=at, kept=parts.kept),
+        key=_counter_key(parts),
+    )
+    moments = await counters.read(budgets.send_keys(parts.limits, subject))
+    charges = budgets.send(parts.limits, subject, moments, now=now)
+    if wait := parts.totals.wait_for_sends(at, known_device=subject.known_device):
+        total = parts.totals.charges[SENDS]
+        outcomes.limited(total.name, total.key, caller=caller, now=now)
+        raise TooManyRequests.by(total, retry_after=wait)
+    if budgets.first_full(charges, moments, now=now) is not None:
+        _refuse_send(charges, moments, caller, now)
+    charged = await counters.charge(charges, now=now)
+    if charged is None:
+        # Another call took the last one since the look
+        _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
+    length = budgets.code_length(
+        parts.limits, subject, moments, alarm=parts.totals.is_alarmed(at), now=now
+    )
+    try:
+        code, is_fixed = await _make_and_send(parts, to, length)
+    except SmsUnavailable:
+        await counters.give_back(charges, now=now)
+        raise
+    parts.totals.add(SENDS)
     # Made after the message went out, so that a slow gateway takes nothing from the code's life
     token = challenges.issue(
         purpose=purpose,
@@ -69,6 +115,8 @@ async def send(
         keys=parts.keys,
         token_bytes=parts.token_bytes,
         user_id=user_id,
+        known_device=subject.known_device,
+        address=caller.address,
     )
     outcomes.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
     return SentCode(
@@ -76,53 +124,147 @@ async def send(
         phone=to,
         code_length=len(code),
         expires_in=parts.limits.code_life,
-        resend_in=parts.limits.resend_in(1),
-        code=code if echoed else UNSET,
+        resend_in=budgets.resend_in(charges, charged, now=now),
+        code=code if parts.gateway.echoes_code and not is_fixed else UNSET,
     )
 
 
 async def redeem(
-    parts: Parts, challenge: Challenge, code: str, work: Callable[[], Awaitable[T]]
+    parts: Parts,
+    challenge: Challenge,
+    code: str,
+    work: Callable[[], Awaitable[T]],
+    *,
+    caller: Caller,
 ) -> T:
     """Take one guess at the challenge; where it is right, do `work` and spend the challenge.
 
     Both happen in one transaction, or neither: what refuses or breaks `work` leaves the challenge
     good and gives the guess back, also to a client that did not wait for the answer.
-    Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, and what `work` raises.
+    Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
+    `work` raises.
     """
     code = challenges.read_code(code)
-    return await database.to_its_end(_redeem(parts, challenge, code, work))
+    subject = Subject(
+        phone=challenge.phone,
+        address=caller.address,
+        known_device=challenge.known_device,
+        key=_counter_key(parts),
+    )
+    return await database.to_its_end(_redeem(parts, challenge, code, work, subject, caller))
 
 
 async def _redeem(
-    parts: Parts, challenge: Challenge, code: str, work: Callable[[], Awaitable[T]]
+    parts: Parts,
+    challenge: Challenge,
+    code: str,
+    work: Callable[[], Awaitable[T]],
+    subject: Subject,
+    caller: Caller,
 ) -> T:
-    await _charge(parts, challenge, code)
+    now = buckets.microseconds(parts.clock())
+    charges = budgets.guess(
+        parts.limits, subject, challenge_id=challenge.id, code_length=challenge.code_length
+    )
+    # Charged and committed before the comparison: whoever asks many times at once gets no more
+    # answers than whoever asks one after another
+    guesses, *others = charges
+    moments = await counters.charge(charges, now=now)
+    for _ in range(_CROWD_TRIES):
+        if moments is not None or await _full_of(charges, now) not in {budgets.OF_ADDRESS, None}:
+            break
+        # A crowd behind one address: those being compared right now give back in an instant
+        await asyncio.sleep(_CROWD_SECONDS)
+        moments = await counters.charge(charges, now=now)
+    if moments is None:
+        await _refuse_guess(parts, subject, charges, caller, now)
+    if not challenges.is_code(challenge, code, keys=parts.keys):
+        parts.totals.add(FAILURES)
+        left = budgets.guesses_left(guesses, moments[guesses.key], now=now)
+        raise WrongCode.with_attempts_left(left)
+
+    asked_from = replace(subject, address=challenge.address)
 
     async def spend_and_work() -> T:
-        if not await uses.spend(challenge.id):
+        spent = now + guesses.bucket.room + _SPENT
+        if not await counters.raise_to(
+            guesses.key, spent, below=now + guesses.bucket.room + 2 * _TOO_SHORT
+        ):
             raise ChallengeSpent
         return await work()
 
     try:
-        return await database.transaction(spend_and_work)
+        done = await database.transaction(spend_and_work)
     except ChallengeSpent:
+        # By another call, with the same right code
+        await counters.give_back(others, now=now)
         raise
     except Exception:
-        await uses.give_back_guess(challenge.id)
+        await counters.give_back(charges, now=now)
         raise
+    # Not inside: the transaction would hold what many share, a phone's and an address's counters
+    await counters.give_back([*others, *budgets.address_sends(parts.limits, asked_from)], now=now)
+    return done
 
 
-async def _charge(parts: Parts, challenge: Challenge, code: str) -> None:
-    # Charged and committed before the comparison: whoever asks many times at once gets no more
-    # answers than whoever asks one after another
-    most = parts.limits.guesses_per_challenge
-    taken = await uses.charge_guess(
-        challenge.id, most=most, expires_at=datetime.fromtimestamp(challenge.expires_at, UTC)
-    )
-    if taken is None:
-        if await uses.is_spent(challenge.id):
-            raise ChallengeSpent
-        raise TooManyAttempts(retry_after=parts.limits.resend_in(1))
-    if not challenges.is_code(challenge, code, keys=parts.keys):
-        raise WrongCode.with_attempts_left(most - taken)
+async def _make_and_send(parts: Parts, to: str, length: int) -> tuple[str, bool]:
+    """The code that was sent, and whether it is a test phone's, to which nothing is sent."""
+    test = parts.test_phones.get(to)
+    if test is not None and parts.clock().date() <= test.until:
+        return test.code, True
+    code = challenges.new_code(length, parts.randbelow)
+    await parts.gateway.send(Message(to, f"{code} is your code for {parts.app_name}."))
+    return code, False
+
+
+def _refuse_send(
+    charges: list[Charge], moments: Mapping[str, int], caller: Caller, now: int
+) -> NoReturn:
+    full = budgets.first_full(charges, moments, now=now) or charges[0]
+    outcomes.limited(full.name, full.key, caller=caller, now=now)
+    raise TooManyRequests.by(full, retry_after=budgets.retry_after(charges, moments, now=now))
+
+
+async def _full_of(charges: list[Charge], now: int) -> str | None:
+    """The name of the first limit that refuses, None where none does any more."""
+    moments = await counters.read(each.key for each in charges)
+    full = budgets.first_full(charges, moments, now=now)
+    return full.name if full is not None else None
+
+
+async def _refuse_guess(
+    parts: Parts, subject: Subject, charges: list[Charge], caller: Caller, now: int
+) -> NoReturn:
+    """Say why a guess was not taken. Writes nothing, but for a code that has become too short."""
+    sends = budgets.send_keys(parts.limits, subject)
+    moments = await counters.read([*(each.key for each in charges), *sends])
+    guesses = charges[0]
+    used = moments.get(guesses.key, 0) - now - guesses.bucket.room
+    if used > 2 * _TOO_SHORT:
+        raise ChallengeSpent
+    full = budgets.first_full(charges, moments, now=now) or guesses
+    outcomes.limited(full.name, full.key, caller=caller, now=now)
+    if full.name == budgets.OF_ADDRESS:
+        raise TooManyRequests.by(full, retry_after=budgets.retry_after([full], moments, now=now))
+    if full.name == "phone-failures-day-max":
+        raise TooManyAttempts.by(full, retry_after=budgets.retry_after([full], moments, now=now))
+    if full is not guesses:
+        moments = await _make_way(parts, subject, guesses, now)
+    next_send = budgets.send(parts.limits, subject, moments, now=now)
+    raise TooManyAttempts.by(full, retry_after=budgets.retry_after(next_send, moments, now=now))
+
+
+async def _make_way(parts: Parts, subject: Subject, guesses: Charge, now: int) -> dict[str, int]:
+    """Let the owner of a code that has become too short ask for a longer one, once a challenge."""
+    if await counters.raise_to(
+        guesses.key,
+        now + guesses.bucket.room + _TOO_SHORT,
+        below=now + guesses.bucket.room + _TOO_SHORT // 2,
+    ):
+        await counters.clear(budgets.wait_key(subject))
+        await counters.give_back(budgets.phone_sends(parts.limits, subject), now=now)
+    return await counters.read(budgets.send_keys(parts.limits, subject))
+
+
+def _counter_key(parts: Parts) -> bytes:
+    return parts.kept.first(Purpose.COUNTER).secret

@@ -27,7 +27,7 @@ from referral.core.errors import (
     UnknownInviteCode,
 )
 from referral.core.keys import Purpose
-from referral.service import outcomes
+from referral.service import invite_limits, outcomes
 from referral.service.parts import Caller, Parts
 from referral.service.sessions import SignedIn
 from referral.storage import database, invitations, users
@@ -64,22 +64,24 @@ def invite_link(parts: Parts, invite_code: str) -> str:
     return parts.invite_url.replace("{code}", invite_code)
 
 
-async def look_up(text: str) -> Invitation:
-    """What a landing page shows. Raises UnknownInviteCode."""
-    inviter = await users.find_by_invite_code(invite_codes.read(text))
-    if inviter is None or inviter.deleted_at is not None:
-        raise UnknownInviteCode(reason="unknown")
+async def look_up(parts: Parts, text: str, *, caller: Caller) -> Invitation:
+    """What a landing page shows. Raises UnknownInviteCode, TooManyRequests."""
+    async with invite_limits.counted(parts, caller):
+        inviter = await users.find_by_invite_code(invite_codes.read(text))
+        if inviter is None or inviter.deleted_at is not None:
+            raise UnknownInviteCode(reason="unknown")
     return Invitation(invite_code=inviter.invite_code, inviter_name=inviter.name)
 
 
 async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Caller) -> None:
     """Make the owner of an invite code this user's inviter. The same code again is no error.
 
-    Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop, and Unauthorized
-    where the account was deleted just now.
+    Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop, TooManyRequests,
+    and Unauthorized where the account was deleted just now.
     """
     now = parts.clock()
-    await database.transaction(lambda: activate_within(parts, signed_in.user.id, text, now=now))
+    async with invite_limits.counted(parts, caller, user_id=str(signed_in.user.id)):
+        await database.transaction(lambda: activate_within(parts, signed_in.user.id, text, now=now))
     outcomes.record("invite_activated", caller=caller, user=signed_in.user.id)
 
 

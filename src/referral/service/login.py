@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +12,7 @@ from referral.core import invite_code as invite_codes
 from referral.core import tokens
 from referral.core.errors import AccountBlocked, Unauthorized
 from referral.core.keys import Purpose
-from referral.service import codes, invitations, outcomes, profiles, sessions
+from referral.service import codes, invitations, invite_limits, outcomes, profiles, sessions
 from referral.service.codes import SentCode
 from referral.service.parts import Caller, Parts
 from referral.service.profiles import Profile
@@ -33,13 +34,17 @@ class SignIn:
     is_new_user: bool
 
 
-async def send_code(parts: Parts, *, phone: str, caller: Caller) -> SentCode:
+async def send_code(
+    parts: Parts, *, phone: str, device_token: str | None, caller: Caller
+) -> SentCode:
     """Send a code to a phone, in whatever way it is spelt.
 
     Nothing here looks whether the phone has an account, so nothing tells.
-    Raises InvalidPhone, UnsupportedPhone, SmsUnavailable.
+    Raises InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
     """
-    return await codes.send(parts, text=phone, purpose=Purpose.SIGN_IN, caller=caller)
+    return await codes.send(
+        parts, text=phone, purpose=Purpose.SIGN_IN, device_token=device_token, caller=caller
+    )
 
 
 async def verify(
@@ -73,9 +78,20 @@ async def verify(
             is_new_user=is_new,
         )
 
-    sign_in = await codes.redeem(parts, challenge, code, work)
+    # Counted around the transaction, which is rolled back where the invite code is unknown
+    async with await _counted(parts, challenge.phone, invite_code, caller):
+        sign_in = await codes.redeem(parts, challenge, code, work, caller=caller)
     outcomes.record("signed_in", caller=caller, user=sign_in.user_id, new=sign_in.is_new_user)
     return sign_in
+
+
+async def _counted(
+    parts: Parts, phone: str, invite_code: str | None, caller: Caller
+) -> AbstractAsyncContextManager[None]:
+    if invite_code is None:
+        return nullcontext()
+    user = await users.find_by_phone(phone)
+    return invite_limits.counted(parts, caller, user_id=str(user.id) if user else None)
 
 
 async def _find_or_create(parts: Parts, phone: str, now: datetime) -> tuple[User, bool]:

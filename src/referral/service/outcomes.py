@@ -7,7 +7,11 @@ import logging
 from referral.core import phone as phones
 from referral.service.parts import Caller
 
+_HOUR = 3_600_000_000
+_MOST_REMEMBERED = 10_000
+
 _log = logging.getLogger("referral")
+_limited_in: dict[str, int] = {}
 
 
 def record(
@@ -19,6 +23,19 @@ def record(
     if caller is not None:
         facts["address"] = caller.address
     _log.info("%s %s", event, " ".join(f"{name}={value}" for name, value in facts.items()))
+
+
+def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
+    """A limit that refuses somebody: told once an hour for each limit and key.
+
+    now: microseconds. key: the counter's.
+    """
+    hour = now // _HOUR
+    if _limited_in.get(key) != hour:
+        if len(_limited_in) >= _MOST_REMEMBERED:
+            _limited_in.clear()
+        _limited_in[key] = hour
+        record("limited", caller=caller, limit=limit)
 
 
 def refused(code: str, reason: str, *, method: str, route: str) -> None:

@@ -11,6 +11,7 @@ from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
 from referral.core.tokens import Issuer
 from referral.gateways import Gateway
+from referral.service.totals import Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Parts:
     invite_url: str
     """Where invite links lead, with `{code}` in it."""
     trusted_proxies: int
+    totals: Totals
     clock: Callable[[], datetime]
     randbelow: Callable[[int], int]
     token_bytes: Callable[[int], bytes]

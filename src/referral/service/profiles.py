@@ -153,7 +153,7 @@ async def change_phone(
         await stored_sessions.end_all(user_id, but=signed_in.session_id)
         return user.phone
 
-    old_phone = await codes.redeem(parts, challenge, code, work)
+    old_phone = await codes.redeem(parts, challenge, code, work, caller=caller)
     profile = await get(parts, user_id)
     if old_phone is None:
         return profile, None

@@ -35,13 +35,17 @@ class InvitationController(Controller):
         response_description="Whose code it is.",
         summary="Look up an invite code",
         description="For landing pages, without a sign-in: whose it is, and never a phone.",
-        responses=responses(errors.InvalidRequest, errors.UnknownInviteCode, *ANY),
+        responses=responses(
+            errors.InvalidRequest, errors.UnknownInviteCode, errors.TooManyRequests, *ANY
+        ),
     )
     async def get_invitation(
         self,
         invite_code: Annotated[str, PathParameter(description="Read as forgivingly as always.")],
+        request: StrictRequest,
+        parts: GivenParts,
     ) -> Invitation:
-        return await invitations.look_up(invite_code)
+        return await invitations.look_up(parts, invite_code, caller=caller(request))
 
 
 class OwnInvitationController(Controller):
@@ -63,6 +67,7 @@ class OwnInvitationController(Controller):
             errors.OwnInviteCode,
             errors.InviteAlreadyActivated,
             errors.InviteLoop,
+            errors.TooManyRequests,
         ),
     )
     async def activate_invite(

@@ -77,13 +77,19 @@ class LoginController(Controller):
             "and one without get the same answer. A resend voids no earlier code."
         ),
         responses=responses(
-            *BODY, errors.InvalidPhone, errors.UnsupportedPhone, errors.SmsUnavailable
+            *BODY,
+            errors.InvalidPhone,
+            errors.UnsupportedPhone,
+            errors.TooManyRequests,
+            errors.SmsUnavailable,
         ),
     )
     async def send_code(
         self, data: JSONBody[SendCode], request: StrictRequest, parts: GivenParts
     ) -> SentCode:
-        return await login.send_code(parts, phone=data.phone, caller=caller(request))
+        return await login.send_code(
+            parts, phone=data.phone, device_token=data.device_token, caller=caller(request)
+        )
 
     @post(
         "/verify",
@@ -110,6 +116,7 @@ class LoginController(Controller):
                 errors.ChallengeSpent,
                 errors.WrongCode,
                 errors.TooManyAttempts,
+                errors.TooManyRequests,
                 errors.AccountBlocked,
                 errors.UnknownInviteCode,
                 errors.OwnInviteCode,

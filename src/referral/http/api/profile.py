@@ -117,6 +117,7 @@ class ProfileController(Controller):
             errors.SignInAgain,
             errors.InvalidPhone,
             errors.UnsupportedPhone,
+            errors.TooManyRequests,
             errors.SmsUnavailable,
         ),
     )
@@ -144,6 +145,7 @@ class ProfileController(Controller):
             errors.ChallengeSpent,
             errors.WrongCode,
             errors.TooManyAttempts,
+            errors.TooManyRequests,
             errors.PhoneTaken,
         ),
     )

@@ -1,0 +1,83 @@
+"""Totals over everybody, counted aside.
+
+A row that every request updates would make them wait for each other. So each process counts by
+itself, and every two seconds adds what it counted to the database and reads where all stand.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from datetime import datetime
+from math import ceil
+
+from referral.core import buckets
+from referral.core.buckets import DAY, HOUR, SECOND, Bucket, Charge
+from referral.core.budgets import Subject
+from referral.core.limits import Limits
+from referral.storage import counters
+
+FAILURES, SENDS = "failures-hour", "sends-day"
+
+# The part of a day's sends that is for known devices alone
+_KNOWN_PART = 5
+
+
+class Totals:
+    """Failures of the last hour and sends of the last day, a few seconds old."""
+
+    def __init__(self, limits: Limits, key: bytes) -> None:
+        """key: derives the counters' keys."""
+        everybody = Subject(phone="", address="", known_device=False, key=key)
+        self.charges = {
+            name: self._charge(name, everybody, bucket)
+            for name, bucket in (
+                (FAILURES, Bucket(limits.failures_per_hour, HOUR)),
+                (SENDS, Bucket(limits.sends_per_day, DAY)),
+            )
+        }
+        self._moments: dict[str, int] = {}
+        self._unsaved: Tally[str] = Tally()
+
+    def add(self, name: str) -> None:
+        self._unsaved[name] += 1
+
+    def is_alarmed(self, now: datetime) -> bool:
+        """Whether so many guesses failed that everybody's codes get longer."""
+        bucket = self.charges[FAILURES].bucket
+        return self._taken(FAILURES, now) >= bucket.size
+
+    def wait_for_sends(self, now: datetime, *, known_device: bool) -> int:
+        """Seconds until the day has a send left; for strangers, beside its last fifth."""
+        bucket = self.charges[SENDS].bucket
+        reserved = 0 if known_device else bucket.size // _KNOWN_PART
+        over = self._taken(SENDS, now) - (bucket.size - reserved) + 1
+        return ceil(over * bucket.token / SECOND) if over > 0 else 0
+
+    async def save(self, now: datetime) -> None:
+        """Add what this process counted, and read where all stand."""
+        counted, self._unsaved = self._unsaved, Tally()
+        at = buckets.microseconds(now)
+        try:
+            for name, number in counted.items():
+                charge = self.charges[name]
+                await counters.charge([charge.times(number)], now=at)
+            self._moments = await counters.read(charge.key for charge in self.charges.values())
+        except BaseException:
+            self._unsaved.update(counted)
+            raise
+
+    def _taken(self, name: str, now: datetime) -> int:
+        charge = self.charges[name]
+        moment = self._moments.get(charge.key, 0)
+        return self._unsaved[name] + buckets.taken(charge.bucket, moment, buckets.microseconds(now))
+
+    @staticmethod
+    def _charge(name: str, everybody: Subject, bucket: Bucket) -> Charge:
+        return Charge(
+            name=name,
+            key=everybody.counter(name, "everybody"),
+            token=bucket.token,
+            room=None,
+            cap=bucket.room,
+            bucket=bucket,
+        )
