@@ -75,9 +75,14 @@ def referral(folder: Path, *arguments: str, **variables: str) -> subprocess.Comp
 def serving(folder: Path, **variables: str) -> Iterator[Server]:
     """`referral migrate` and `referral serve` in this folder, until the block ends.
 
-    variables: settings, as environment variables. Sending takes no time unless they say so.
+    variables: settings, as environment variables. Sending takes no time, and nobody waits between
+    sends, unless they say so.
     """
-    variables = {"REFERRAL_SMS_URL": "simulated://?delay=0", **variables}
+    variables = {
+        "REFERRAL_SMS_URL": "simulated://?delay=0",
+        "REFERRAL_RESEND_WAITS": "0",
+        **variables,
+    }
     migrated = referral(folder, "migrate", **variables)
     assert migrated.returncode == 0, migrated.stderr
     port = free_port()

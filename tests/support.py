@@ -54,8 +54,9 @@ class Inbox:
 
 
 def settings_for(database_url: str, **variables: str) -> Settings:
-    """Development settings, unless the variables say otherwise."""
-    return read({"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET, **variables}, today=TODAY)
+    """Development settings and no wait between sends, unless the variables say otherwise."""
+    given = {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET, "REFERRAL_RESEND_WAITS": "0"}
+    return read({**given, **variables}, today=TODAY)
 
 
 @dataclass
@@ -185,7 +186,7 @@ async def emptied(database_url: str) -> None:
 _TABLES = (
     "sessions",
     "users",
-    "challenge_uses",
+    "counters",
     "past_activations",
     "admin_grants",
     "kept_secrets",

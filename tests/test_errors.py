@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support import Service, new_phone, ok, refused
+from support import Service, new_phone, ok, refused, running
 
 CANARY = "QXCANARYXQ"
 JSON = "application/json"
@@ -359,3 +359,24 @@ async def test_head_is_get_without_the_body(service: Service) -> None:
     refused_head = await service.http.head("/api/v1/auth/send-code")
     assert refused_head.status_code == 405
     assert (await service.http.options("/health/live")).headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+async def test_every_answer_says_nosniff_and_in_production_https_alone(database_url: str) -> None:
+    production = {
+        "REFERRAL_ENV": "production",
+        "REFERRAL_SMS_URL": "simulated://",
+        "REFERRAL_PUBLIC_URL": "https://referral.example.com",
+        "REFERRAL_TRUSTED_PROXIES": "0",
+    }
+    paths = ("/health/live", "/docs", "/docs/openapi.json", "/nothing", "/api/v1/profile")
+    async with running(database_url) as service:
+        for path in paths:
+            headers = (await service.http.get(path)).headers
+            assert headers["x-content-type-options"] == "nosniff"
+            assert "strict-transport-security" not in headers
+            assert "server" not in headers
+    async with running(database_url, inbox=None, **production) as service:
+        for path in paths:
+            headers = (await service.http.get(path)).headers
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["strict-transport-security"] == "max-age=31536000"

@@ -59,6 +59,7 @@ def test_the_words_of_the_purposes_stay() -> None:
         "KEPT": "kept secret",
         "DEVICE": "device token",
         "REFRESH": "successor of a refresh token",
+        "COUNTER": "key of a counter",
         "ACTIVATION": "digest of a phone that activated",
     }
 

@@ -1,0 +1,296 @@
+"""Who is charged what, and how long codes get."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from referral.core import buckets, budgets
+from referral.core.address import networks
+from referral.core.buckets import HOUR, SECOND, Bucket, Charge
+from referral.core.budgets import Subject
+from referral.core.limits import Limits
+
+NOW = 1_767_225_600 * SECOND
+KEY = bytes(range(32))
+MOST = 2**63 - 1
+
+# The same in every test but where it matters
+STRANGER = Subject(phone="+79991234567", address="203.0.113.7", known_device=False, key=KEY)
+OWNER = Subject(phone="+79991234567", address="203.0.113.7", known_device=True, key=KEY)
+
+SUBJECTS = st.builds(
+    Subject,
+    phone=st.from_regex(r"\+7999[0-9]{7}", fullmatch=True),
+    address=st.ip_addresses().map(str),
+    known_device=st.booleans(),
+    key=st.binary(min_size=32, max_size=32),
+)
+HUGE = st.integers(1, 10**9)
+LIMITS = st.builds(
+    Limits,
+    code_length=st.integers(4, 8),
+    guesses_per_challenge=HUGE,
+    failures_per_phone_day=HUGE,
+    failures_per_phone_month=HUGE,
+    failures_per_phone_day_max=HUGE,
+    failures_per_address_hour=HUGE,
+    sends_per_phone_hour=HUGE,
+    sends_per_phone_day=HUGE,
+    sends_per_address_hour=HUGE,
+    sends_per_day=HUGE,
+    resend_waits=st.lists(st.integers(0, 86_400), min_size=1, max_size=5).map(tuple),
+)
+
+
+def guess(limits: Limits, subject: Subject, code_length: int = 4) -> dict[str, Charge]:
+    """The charges of a guess by their names; the wider network's comes last."""
+    charges = budgets.guess(limits, subject, challenge_id="a", code_length=code_length)
+    return {each.name: each for each in charges}
+
+
+def failed(limits: Limits, subject: Subject, times: int) -> dict[str, int]:
+    """The counters of somebody's budgets after so many failures just now."""
+    lengthening = {
+        "phone-failures-day": limits.failures_per_phone_day,
+        "phone-failures-month": limits.failures_per_phone_month,
+    }
+    charges = guess(limits, subject, 8)
+    return {
+        charges[name].key: NOW + min(times * charges[name].token, charges[name].cap)
+        for name in lengthening
+    }
+
+
+def length(limits: Limits, failures: int, *, alarm: bool = False, of: Subject = STRANGER) -> int:
+    moments = failed(limits, of, failures)
+    return budgets.code_length(limits, of, moments, alarm=alarm, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("failures", "digits"), [(0, 4), (9, 4), (10, 6), (19, 6), (20, 8), (100, 8), (10**6, 8)]
+)
+def test_codes_get_longer_with_failures(failures: int, digits: int) -> None:
+    """10 in a day make two digits more, twice as many four."""
+    assert length(Limits(code_length=4, failures_per_phone_month=10**6), failures) == digits
+
+
+@pytest.mark.parametrize(("failures", "digits"), [(19, 4), (20, 6), (39, 6), (40, 8)])
+def test_codes_get_longer_with_the_failures_of_a_month(failures: int, digits: int) -> None:
+    assert length(Limits(code_length=4, failures_per_phone_day=10**6), failures) == digits
+
+
+def test_an_alarm_makes_codes_longer_but_not_those_of_known_devices() -> None:
+    limits = Limits(code_length=4)
+    assert (length(limits, 0, alarm=True), length(limits, 10, alarm=True)) == (6, 8)
+    assert length(limits, 0, alarm=True, of=OWNER) == 4
+
+
+@given(
+    limits=LIMITS,
+    subject=SUBJECTS,
+    failures=st.lists(st.integers(0, 10**10), min_size=2).map(sorted),
+    alarm=st.booleans(),
+)
+def test_more_failures_never_make_a_code_shorter(
+    limits: Limits, subject: Subject, failures: list[int], *, alarm: bool
+) -> None:
+    """Nor longer than 8 digits, nor shorter than it is set."""
+    lengths = [length(limits, each, alarm=alarm, of=subject) for each in failures]
+    assert all(shorter <= longer for shorter, longer in pairwise(lengths))
+    assert all(limits.code_length <= each <= 8 for each in lengths)
+
+
+@given(limits=LIMITS, subject=SUBJECTS, failures=st.integers(0, 10**10))
+def test_a_guess_is_refused_by_a_phones_budgets_exactly_where_its_code_is_too_short(
+    limits: Limits, subject: Subject, failures: int
+) -> None:
+    """As long as a code for this phone is by now: let through. Shorter: refused."""
+    moments = failed(limits, subject, failures)
+    needed = budgets.code_length(limits, subject, moments, alarm=False, now=NOW)
+    for digits in range(limits.code_length, 9):
+        charges = guess(limits, subject, digits)
+        full = any(
+            charges[name].is_full(moments[charges[name].key], NOW)
+            for name in ("phone-failures-day", "phone-failures-month")
+        )
+        assert full == (digits < needed)
+
+
+@given(limits=LIMITS, subject=SUBJECTS, digits=st.integers(4, 8))
+def test_nothing_overflows_63_bits(limits: Limits, subject: Subject, digits: int) -> None:
+    """However large the limits: a moment as far ahead as it gets, and one token more."""
+    every = [
+        *budgets.guess(limits, subject, challenge_id="a", code_length=digits),
+        *budgets.send(limits, subject, {}, now=NOW),
+        *budgets.unknown_invite_code(limits, subject, "user"),
+    ]
+    for each in every:
+        assert 1 <= each.token <= each.cap
+        assert each.room is None or each.token <= each.room
+        # What a spent challenge adds, and the longest that a clock may differ
+        assert NOW + 2 * each.cap + each.token + 24 * HOUR * SECOND <= MOST
+
+
+def test_the_guesses_of_a_challenge_do_not_come_back_while_it_lives() -> None:
+    """The longest life is 600 s; after three guesses none is back by then."""
+    each = budgets.challenge(Limits(), STRANGER, "a")
+    assert each.bucket.size == 3
+    assert each.is_full(NOW + each.bucket.room, NOW + 600 * SECOND)
+
+
+@given(waits=st.lists(st.just(0), min_size=1, max_size=3).map(tuple), subject=SUBJECTS)
+def test_a_wait_of_nothing_is_no_charge(waits: tuple[int, ...], subject: Subject) -> None:
+    names = [each.name for each in budgets.send(Limits(resend_waits=waits), subject, {}, now=NOW)]
+    assert "phone-resend-wait" not in names
+    assert "phone-sends-hour" in names
+
+
+def test_the_waits_between_sends_grow_and_then_stay() -> None:
+    limits, moments, now, waits = Limits(sends_per_phone_hour=10), dict[str, int](), NOW, []
+    for _ in range(5):
+        charges = budgets.send(limits, STRANGER, moments, now=now)
+        assert budgets.first_full(charges, moments, now=now) is None
+        for each in charges:
+            ahead = max(moments.get(each.key, 0) - now, 0) + each.token
+            moments[each.key] = now + min(ahead, each.cap)
+        waits.append(budgets.resend_in(charges, moments, now=now))
+        now += waits[-1] * SECOND
+        early = budgets.send(limits, STRANGER, moments, now=now - 1)
+        refusal = budgets.first_full(early, moments, now=now - 1)
+        assert refusal is not None
+        assert refusal.name == "phone-resend-wait"
+    assert waits == [30, 60, 120, 120, 120]
+
+
+@given(subject=SUBJECTS, sent=st.integers(0, 5))
+def test_the_first_wait_after_a_refused_one_works(subject: Subject, sent: int) -> None:
+    """After the seconds that a refusal names, the send is let through."""
+    limits, moments = Limits(), dict[str, int]()
+    for _ in range(sent):
+        for each in budgets.send(limits, subject, moments, now=NOW):
+            moments[each.key] = max(moments.get(each.key, 0), NOW) + each.token
+    charges = budgets.send(limits, subject, moments, now=NOW)
+    if budgets.first_full(charges, moments, now=NOW) is None:
+        assert sent == 0
+        return
+    later = NOW + budgets.retry_after(charges, moments, now=NOW) * SECOND
+    again = budgets.send(limits, subject, moments, now=later)
+    assert budgets.first_full(again, moments, now=later) is None
+
+
+def phone_keys(subject: Subject) -> set[str]:
+    """Every counter of a phone's own, but for the challenge's."""
+    charges = [
+        *budgets.guess(Limits(), subject, challenge_id="a", code_length=4)[1:],
+        *budgets.send(Limits(), subject, {}, now=NOW),
+    ]
+    return {each.key for each in charges if each.name.startswith("phone-")}
+
+
+@given(
+    phone=st.from_regex(r"\+7999[0-9]{7}", fullmatch=True),
+    address=st.ip_addresses().map(str),
+    key=st.binary(min_size=32, max_size=32),
+)
+def test_strangers_and_known_devices_share_no_counter(phone: str, address: str, key: bytes) -> None:
+    known = Subject(phone=phone, address=address, known_device=True, key=key)
+    stranger = Subject(phone=phone, address=address, known_device=False, key=key)
+    assert len(phone_keys(known)) == len(phone_keys(stranger)) > 0
+    assert phone_keys(known).isdisjoint(phone_keys(stranger))
+
+
+def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
+    charges = [
+        *budgets.guess(Limits(), STRANGER, challenge_id="a", code_length=4),
+        *budgets.send(Limits(), STRANGER, {}, now=NOW),
+        *budgets.unknown_invite_code(Limits(), STRANGER, "user"),
+    ]
+    keys = {each.key for each in charges}
+    assert len(keys) == len(charges)
+    others = [
+        Subject(phone="+79991234568", address="203.0.113.8", known_device=False, key=KEY),
+        Subject(phone="+79991234567", address="203.0.113.7", known_device=False, key=KEY[::-1]),
+    ]
+    for other in others:
+        more = [
+            *budgets.guess(Limits(), other, challenge_id="b", code_length=4),
+            *budgets.send(Limits(), other, {}, now=NOW),
+            *budgets.unknown_invite_code(Limits(), other, "other user"),
+        ]
+        assert keys.isdisjoint(each.key for each in more)
+
+
+@given(subject=SUBJECTS)
+def test_a_counters_key_tells_nobody_who_was_counted(subject: Subject) -> None:
+    for key in phone_keys(subject):
+        assert len(key) == 22
+        assert subject.phone.removeprefix("+") not in key
+    other_key = Subject(
+        phone=subject.phone,
+        address=subject.address,
+        known_device=subject.known_device,
+        key=bytes(32) if subject.key != bytes(32) else KEY,
+    )
+    assert phone_keys(subject).isdisjoint(phone_keys(other_key))
+
+
+@given(address=st.ip_addresses().map(str))
+def test_a_known_device_is_charged_nothing_by_address(address: str) -> None:
+    known = Subject(phone="+79991234567", address=address, known_device=True, key=KEY)
+    stranger = Subject(phone="+79991234567", address=address, known_device=False, key=KEY)
+
+    def by_address(subject: Subject) -> int:
+        charges = [
+            *budgets.guess(Limits(), subject, challenge_id="a", code_length=4),
+            *budgets.send(Limits(), subject, {}, now=NOW),
+        ]
+        return sum(each.name.startswith("address-") for each in charges)
+
+    assert by_address(known) == 0
+    assert by_address(stranger) == 2 * len(networks(address))
+
+
+def test_ipv6_counts_as_its_64_and_four_times_the_limit_as_its_56() -> None:
+    one = Subject(phone="+79991234567", address="2001:db8:0:1::1", known_device=False, key=KEY)
+    charges = budgets.address_sends(Limits(), one)
+    assert [each.bucket for each in charges] == [Bucket(30, HOUR), Bucket(120, HOUR)]
+    neighbours = {
+        "2001:db8:0:1:ffff::9": [True, True],
+        "2001:db8:0:2::1": [False, True],
+        "2001:db8:0:100::1": [False, False],
+    }
+    for address, shared in neighbours.items():
+        other = Subject(phone="+79991234567", address=address, known_device=False, key=KEY)
+        more = budgets.address_sends(Limits(), other)
+        assert [a.key == b.key for a, b in zip(charges, more, strict=True)] == shared
+
+
+@given(st.ip_addresses())
+def test_an_address_lies_in_its_networks(address: IPv4Address | IPv6Address) -> None:
+    found = networks(str(address))
+    if isinstance(address, IPv4Address):
+        assert [(ip_address(network), times) for network, times in found] == [(address, 1)]
+    else:
+        nets = [IPv6Network(network) for network, _ in found]
+        assert [net.prefixlen for net in nets] == [64, 56]
+        assert all(address in net for net in nets)
+        assert [times for _, times in found] == [1, 4]
+
+
+def test_what_is_no_address_counts_as_itself() -> None:
+    assert networks("unknown") == [("unknown", 1)]
+
+
+def test_a_charge_of_a_full_bucket_is_the_one_that_is_told() -> None:
+    charges = budgets.send(Limits(), STRANGER, {}, now=NOW)
+    assert budgets.first_full(charges, {}, now=NOW) is None
+    assert budgets.retry_after(charges, {}, now=NOW) == 1
+    last = charges[-1]
+    moments = {last.key: NOW + buckets.Bucket(30, HOUR).room}
+    assert budgets.first_full(charges, moments, now=NOW) == last
+    assert budgets.retry_after(charges, moments, now=NOW) == HOUR // 30
