@@ -113,7 +113,7 @@ async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS
     _connected = Connected(tortoise["apps"][APP]["default_connection"], tortoise)
     try:
         await connection().execute_query_dict("SELECT 1 FROM (SELECT 1) AS one")
-    except (*UNAVAILABLE, asyncpg.PostgresError, sqlite3.Error, OSError, ValueError) as error:
+    except (*UNAVAILABLE, asyncpg.PostgresError, sqlite3.Error, ValueError) as error:
         # What connected half would keep the process from ending
         await Tortoise.close_connections()
         raise Unusable(_explained(error)) from error

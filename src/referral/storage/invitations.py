@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from tortoise.expressions import F, Q
+from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
 from referral.core.cursor import Cursor
-from referral.storage import database
+from referral.storage import database, users
 from referral.storage.models import PastActivation, User
 
 # UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
@@ -58,7 +58,7 @@ async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> bo
         id=user.id, phone=user.phone, inviter_id__isnull=True, deleted_at__isnull=True
     ).update(inviter_id=inviter_id, activated_at=now, inviter_sees_phone=True)
     if linked:
-        await User.filter(id=inviter_id).update(invitee_count=F("invitee_count") + 1)
+        await users.change_invitee_count(inviter_id, 1)
     return bool(linked)
 
 
