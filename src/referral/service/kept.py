@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from uuid import UUID
 
-from referral.core import kept
+from referral.core import ids, kept
 from referral.core.keys import Keyring
 from referral.storage import database
 from referral.storage import kept as stored
-
-_ID_BYTES = 16
 
 
 async def load(keys: Keyring, *, now: datetime, token_bytes: Callable[[int], bytes]) -> Keyring:
@@ -38,8 +35,7 @@ async def load(keys: Keyring, *, now: datetime, token_bytes: Callable[[int], byt
                     "devices and past activations are forgotten until the earlier one is listed"
                 )
             secrets = [token_bytes(kept.SECRET_BYTES)]
-            secret_id = UUID(bytes=token_bytes(_ID_BYTES), version=4)
-            await stored.add(secret_id, kept.wrap(secrets[0], keys=keys), now=now)
+            await stored.add(ids.new(token_bytes), kept.wrap(secrets[0], keys=keys), now=now)
         return secrets
 
     return Keyring(await database.transaction(work))

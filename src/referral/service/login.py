@@ -8,8 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from referral.core import challenge as challenges
+from referral.core import ids, tokens
 from referral.core import invite_code as invite_codes
-from referral.core import tokens
 from referral.core.errors import AccountBlocked, Unauthorized
 from referral.core.keys import Purpose
 from referral.service import codes, invitations, invite_limits, outcomes, profiles, sessions
@@ -19,8 +19,6 @@ from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
 from referral.storage import database, users
 from referral.storage.models import User
-
-_ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ async def _find_or_create(parts: Parts, phone: str, now: datetime) -> tuple[User
         if user is not None:
             return user, False
         user = User(
-            id=UUID(bytes=parts.token_bytes(_ID_BYTES), version=4),
+            id=ids.new(parts.token_bytes),
             phone=phone,
             invite_code=invite_codes.new(parts.randbelow),
             created_at=now,

@@ -11,8 +11,8 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from referral.core import cursor as cursors
+from referral.core import ids, tokens
 from referral.core import session as session_rules
-from referral.core import tokens
 from referral.core.errors import (
     AccountBlocked,
     InvalidRefreshToken,
@@ -25,7 +25,6 @@ from referral.service.parts import Caller, Parts
 from referral.storage import sessions
 from referral.storage.models import Session, User
 
-_ID_BYTES = 16
 _LONGEST_USER_AGENT = 255
 
 
@@ -64,7 +63,7 @@ class SignedIn:
 
 async def start(parts: Parts, user_id: UUID, *, caller: Caller, now: datetime) -> Tokens:
     """Begin a session. To be called inside the transaction that made it right to."""
-    session_id = UUID(bytes=parts.token_bytes(_ID_BYTES), version=4)
+    session_id = ids.new(parts.token_bytes)
     refresh_token = tokens.new_refresh(session_id, token_bytes=parts.token_bytes)
     await sessions.add(
         Session(
