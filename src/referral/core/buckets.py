@@ -74,6 +74,11 @@ def charge(name: str, key: str, bucket: Bucket) -> Charge:
     )
 
 
+def tally(name: str, key: str, bucket: Bucket) -> Charge:
+    """A charge that only counts, as far as the bucket is deep."""
+    return replace(charge(name, key, bucket), room=None)
+
+
 def taken(bucket: Bucket, moment: int, now: int) -> int:
     """How many tokens are missing from a bucket."""
     return ceil(max(moment - now, 0) / bucket.token)

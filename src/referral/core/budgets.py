@@ -20,7 +20,7 @@ from referral.core.limits import Limits
 
 MORE_DIGITS = 2
 MOST_STEPS = 2
-OF_ADDRESS = "address-failures-hour"
+OF_ADDRESS, OF_DAY = "address-failures-hour", "phone-failures-day-max"
 
 _KEY_BYTES = 16
 # A challenge's guesses do not refill while it lives, 600 seconds at most
@@ -69,9 +69,7 @@ def guess(limits: Limits, subject: Subject, *, challenge_id: str, code_length: i
             for name, bucket in _lengthening(limits)
         ),
         buckets.charge(
-            "phone-failures-day-max",
-            subject.of_phone("phone-failures-day-max"),
-            Bucket(limits.failures_per_phone_day_max, DAY),
+            OF_DAY, subject.of_phone(OF_DAY), Bucket(limits.failures_per_phone_day_max, DAY)
         ),
         *_of_address(OF_ADDRESS, limits.failures_per_address_hour, subject),
     ]
@@ -106,17 +104,7 @@ def send(limits: Limits, subject: Subject, moments: Mapping[str, int], *, now: i
             if wait
             else ()
         ),
-        steps,
-        buckets.charge(
-            "phone-sends-hour",
-            subject.of_phone("phone-sends-hour"),
-            Bucket(limits.sends_per_phone_hour, HOUR),
-        ),
-        buckets.charge(
-            "phone-sends-day",
-            subject.of_phone("phone-sends-day"),
-            Bucket(limits.sends_per_phone_day, DAY),
-        ),
+        *phone_sends(limits, subject),
         *address_sends(limits, subject),
     ]
 
@@ -128,26 +116,31 @@ def address_sends(limits: Limits, subject: Subject) -> list[Charge]:
 
 def phone_sends(limits: Limits, subject: Subject) -> list[Charge]:
     """What a send takes of the phone, but for the wait itself."""
-    of_address = address_sends(limits, subject)
-    wait = wait_key(subject)
-    every = send(limits, subject, {}, now=0)
-    return [each for each in every if each not in of_address and each.key != wait]
+    return [
+        _wait_steps(limits, subject),
+        *(
+            buckets.charge(name, subject.of_phone(name), bucket)
+            for name, bucket in (
+                ("phone-sends-hour", Bucket(limits.sends_per_phone_hour, HOUR)),
+                ("phone-sends-day", Bucket(limits.sends_per_phone_day, DAY)),
+            )
+        ),
+    ]
 
 
 def send_keys(limits: Limits, subject: Subject) -> list[str]:
     """The counters on which a send, its wait and its code's length depend."""
     return [
         wait_key(subject),
-        *(each.key for each in send(limits, subject, {}, now=0)),
+        *(each.key for each in phone_sends(limits, subject)),
+        *(each.key for each in address_sends(limits, subject)),
         *(subject.of_phone(name) for name, _ in _lengthening(limits)),
     ]
 
 
 def resend_in(charges: Iterable[Charge], moments: Mapping[str, int], *, now: int) -> int:
     """Seconds until the phone may get the next code, after these charges of a send were taken."""
-    of_phone = [each for each in charges if each.name.startswith("phone")]
-    full = [each for each in of_phone if each.is_full(moments[each.key], now)]
-    return max((each.retry_after(moments[each.key], now) for each in full), default=0)
+    return _wait((each for each in charges if each.name.startswith("phone")), moments, now)
 
 
 def code_length(
@@ -167,7 +160,7 @@ def code_length(
 
 
 def unknown_invite_code(limits: Limits, subject: Subject, user_id: str | None) -> list[Charge]:
-    """What trying an invite code takes; one that exists gives it back."""
+    """What an invite code that does not exist takes, of the user who tried it and the address."""
     name = "user-invite-failures-hour"
     of_user = (
         [
@@ -193,8 +186,13 @@ def first_full(charges: Iterable[Charge], moments: Mapping[str, int], *, now: in
 
 def retry_after(charges: Iterable[Charge], moments: Mapping[str, int], *, now: int) -> int:
     """Seconds until none of them is refused, at least 1."""
+    return max(_wait(charges, moments, now), 1)
+
+
+def _wait(charges: Iterable[Charge], moments: Mapping[str, int], now: int) -> int:
+    """Seconds until none of them is refused, 0 where none is."""
     full = [each for each in charges if each.is_full(moments.get(each.key, 0), now)]
-    return max((each.retry_after(moments[each.key], now) for each in full), default=1)
+    return max((each.retry_after(moments[each.key], now) for each in full), default=0)
 
 
 def _lengthening(limits: Limits) -> list[tuple[str, Bucket]]:
@@ -214,16 +212,8 @@ def _room(bucket: Bucket, length: int, shortest: int) -> int | None:
 
 def _wait_steps(limits: Limits, subject: Subject) -> Charge:
     """Counts the sends of an hour, as far as waits grow with them."""
-    bucket = Bucket(len(limits.resend_waits), HOUR)
     name = "phone-resend-steps"
-    return Charge(
-        name=name,
-        key=subject.of_phone(name),
-        token=bucket.token,
-        room=None,
-        cap=bucket.room,
-        bucket=bucket,
-    )
+    return buckets.tally(name, subject.of_phone(name), Bucket(len(limits.resend_waits), HOUR))
 
 
 def wait_key(subject: Subject) -> str:

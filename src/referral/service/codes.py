@@ -82,7 +82,7 @@ async def send(
         address=caller.address,
         known_device=device_token is not None
         and tokens.is_known_device(device_token, to, now=at, kept=parts.kept),
-        key=_counter_key(parts),
+        key=parts.counter_key,
     )
     moments = await counters.read(budgets.send_keys(parts.limits, subject))
     charges = budgets.send(parts.limits, subject, moments, now=now)
@@ -149,7 +149,7 @@ async def redeem(
         phone=challenge.phone,
         address=caller.address,
         known_device=challenge.known_device,
-        key=_counter_key(parts),
+        key=parts.counter_key,
     )
     return await database.to_its_end(_redeem(parts, challenge, code, work, subject, caller))
 
@@ -246,7 +246,7 @@ async def _refuse_guess(
     outcomes.limited(full.name, full.key, caller=caller, now=now)
     if full.name == budgets.OF_ADDRESS:
         raise TooManyRequests.by(full, retry_after=budgets.retry_after([full], moments, now=now))
-    if full.name == "phone-failures-day-max":
+    if full.name == budgets.OF_DAY:
         raise TooManyAttempts.by(full, retry_after=budgets.retry_after([full], moments, now=now))
     if full is not guesses:
         moments = await _make_way(parts, subject, guesses, now)
@@ -264,7 +264,3 @@ async def _make_way(parts: Parts, subject: Subject, guesses: Charge, now: int) -
         await counters.clear(budgets.wait_key(subject))
         await counters.give_back(budgets.phone_sends(parts.limits, subject), now=now)
     return await counters.read(budgets.send_keys(parts.limits, subject))
-
-
-def _counter_key(parts: Parts) -> bytes:
-    return parts.kept.first(Purpose.COUNTER).secret

@@ -13,7 +13,6 @@ from referral.core import buckets, budgets
 from referral.core.buckets import Charge
 from referral.core.budgets import Subject
 from referral.core.errors import TooManyRequests, UnknownInviteCode
-from referral.core.keys import Purpose
 from referral.service import outcomes
 from referral.service.parts import Caller, Parts
 from referral.storage import counters
@@ -24,8 +23,7 @@ async def counted(
     parts: Parts, caller: Caller, *, user_id: str | None = None
 ) -> AsyncIterator[None]:
     """Try one invite code inside. Raises TooManyRequests where no try is left."""
-    key = parts.kept.first(Purpose.COUNTER).secret
-    subject = Subject(phone="", address=caller.address, known_device=False, key=key)
+    subject = Subject(phone="", address=caller.address, known_device=False, key=parts.counter_key)
     charges = budgets.unknown_invite_code(parts.limits, subject, user_id)
     now = buckets.microseconds(parts.clock())
     moments = await counters.read(each.key for each in charges)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from referral.core.keys import Keyring
+from referral.core.keys import Keyring, Purpose
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
 from referral.core.tokens import Issuer
@@ -34,6 +34,11 @@ class Parts:
     clock: Callable[[], datetime]
     randbelow: Callable[[int], int]
     token_bytes: Callable[[int], bytes]
+
+    @property
+    def counter_key(self) -> bytes:
+        """Derives the keys of counters."""
+        return self.kept.first(Purpose.COUNTER).secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

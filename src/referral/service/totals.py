@@ -11,7 +11,7 @@ from datetime import datetime
 from math import ceil
 
 from referral.core import buckets
-from referral.core.buckets import DAY, HOUR, SECOND, Bucket, Charge
+from referral.core.buckets import DAY, HOUR, SECOND, Bucket
 from referral.core.budgets import Subject
 from referral.core.limits import Limits
 from referral.storage import counters
@@ -29,7 +29,7 @@ class Totals:
         """key: derives the counters' keys."""
         everybody = Subject(phone="", address="", known_device=False, key=key)
         self.charges = {
-            name: self._charge(name, everybody, bucket)
+            name: buckets.tally(name, everybody.counter(name, "everybody"), bucket)
             for name, bucket in (
                 (FAILURES, Bucket(limits.failures_per_hour, HOUR)),
                 (SENDS, Bucket(limits.sends_per_day, DAY)),
@@ -70,14 +70,3 @@ class Totals:
         charge = self.charges[name]
         moment = self._moments.get(charge.key, 0)
         return self._unsaved[name] + buckets.taken(charge.bucket, moment, buckets.microseconds(now))
-
-    @staticmethod
-    def _charge(name: str, everybody: Subject, bucket: Bucket) -> Charge:
-        return Charge(
-            name=name,
-            key=everybody.counter(name, "everybody"),
-            token=bucket.token,
-            room=None,
-            cap=bucket.room,
-            bucket=bucket,
-        )
