@@ -86,15 +86,19 @@ def serving(folder: Path, **variables: str) -> Iterator[Server]:
     migrated = referral(folder, "migrate", **variables)
     assert migrated.returncode == 0, migrated.stderr
     port = free_port()
-    log = folder / f"serve-{port}.log"
+    command = [sys.executable, "-m", "referral", "serve"]
+    env = environment(folder, PORT=str(port), **variables)
+    with started(command, port=port, cwd=folder, env=env, log=folder / f"serve-{port}.log") as one:
+        yield one
+
+
+@contextmanager
+def started(
+    command: list[str], *, port: int, cwd: Path, env: dict[str, str], log: Path
+) -> Iterator[Server]:
+    """A server that this command starts on the port, once it answers, until the block ends."""
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "referral", "serve"],
-            cwd=folder,
-            env=environment(folder, PORT=str(port), **variables),
-            stdout=output,
-            stderr=output,
-        )
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=output, stderr=output)
     server = Server(f"http://127.0.0.1:{port}", process, log)
     try:
         wait_until_ready(server)

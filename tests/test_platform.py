@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from processes import ROOT, Server, free_port, referral, stop, wait_until_ready
+from processes import ROOT, Server, free_port, referral, started
 from support import SECRET, Clock, Inbox, Service, ok
 
 INSTALL_SECONDS = 600
@@ -159,21 +159,10 @@ def release(venv: Path, folder: Path, variables: Mapping[str, str]) -> None:
 def web(venv: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[Server]:
     """The Procfile's `web`, on the port that the platform chooses."""
     port = free_port()
+    env = platform(venv, folder, {**variables, "PORT": str(port)})
     log = folder / "web.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            honcho("web"),
-            cwd=ROOT,
-            env=platform(venv, folder, {**variables, "PORT": str(port)}),
-            stdout=output,
-            stderr=output,
-        )
-    server = Server(f"http://127.0.0.1:{port}", process, log)
-    try:
-        wait_until_ready(server)
+    with started(honcho("web"), port=port, cwd=ROOT, env=env, log=log) as server:
         yield server
-    finally:
-        stop(process)
 
 
 def honcho(name: str) -> list[str]:
