@@ -43,6 +43,10 @@ lint: $(VENV)/.test ## Check style, types and which layer imports which
 test: lint postman/node_modules/.done ## Check everything and run every test
 	$(BIN)/pytest --cov
 
+.PHONY: test-faults
+test-faults: $(VENV)/.test ## Attack and break a running service at full size
+	$(BIN)/pytest -m long
+
 # Newman runs the Postman collection; npm comes with the Python packages
 postman/node_modules/.done: postman/package.json postman/package-lock.json | $(VENV)/.test
 	$(BIN)/$(NPM) \
@@ -62,8 +66,8 @@ migration: $(VENV)/.test ## Write a migration for what changed in the models: NA
 lock: ## Take the newest releases into requirements*.txt
 	$(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip install --quiet --upgrade uv
-	$(LOCK) pyproject.toml -o requirements.txt
-	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml --extra sms -o requirements.txt
+	$(LOCK) pyproject.toml --extra sms --group dev -c requirements.txt -o requirements-dev.txt
 
 LOCK := .cache/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'

@@ -1,7 +1,12 @@
-"""PostgreSQL: connected by the URL as it is, without a reset query at every release."""
+"""PostgreSQL: connected by the URL as it is, without a reset query at every release.
+
+Nothing waits for ever: not for a connection while all are in use, not for one to be given back
+whose server does not answer.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -12,12 +17,25 @@ from tortoise.backends.base.client import (
     TransactionContextPooled,
 )
 
+ACQUIRE_SECONDS = 5
+RELEASE_SECONDS = 2
+
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     def get_reset_query(self) -> str:
         # The pool would send it after every statement: half of a short query's time. Nothing
         # here sets session state: locks are taken for a transaction, settings never.
         return ""
+
+
+class Pool(asyncpg.Pool):  # type: ignore[misc]
+    async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's own
+        # asyncpg's own time-out makes a task for each statement
+        async with asyncio.timeout(timeout or ACQUIRE_SECONDS):
+            return await super()._acquire(None)
+
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        await super().release(connection, timeout=timeout or RELEASE_SECONDS)
 
 
 class Opening(TransactionContextPooled):
@@ -47,7 +65,9 @@ class Client(AsyncpgDBClient):
         # than Tortoise, which takes it apart
         for part in ("host", "port", "user", "database", "password"):
             del kwargs[part]
-        return await asyncpg.create_pool(self._dsn, **kwargs)
+        kwargs.setdefault("max_queries", 50_000)
+        kwargs.setdefault("max_inactive_connection_lifetime", 300.0)
+        return await Pool(self._dsn, record_class=asyncpg.Record, **kwargs)
 
 
 client_class = Client
