@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 
@@ -11,7 +10,7 @@ import uvicorn
 from litestar import Litestar
 
 from referral.app import create_app
-from referral.cli import common
+from referral.cli import common, logs
 from referral.cli.doctor import without_password
 from referral.http.docs import PATH as DOCS_PATH
 from referral.settings import Settings
@@ -28,6 +27,7 @@ def serve(*, access_log: bool) -> None:
     In development on 127.0.0.1 alone; HOST changes it.
     """
     settings = common.settings()
+    logs.configure(json=settings.in_production)
     # Here rather than in each worker, so that what is wrong is told once and in one line
     common.with_database(_nothing)
     _refuse_taken_port(settings)
@@ -42,17 +42,17 @@ def serve(*, access_log: bool) -> None:
         proxy_headers=False,
         server_header=False,
         access_log=access_log,
-        log_level="warning",
+        # The lines of uvicorn go where ours go
+        log_config=None,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
 
 
 def application() -> Litestar:
     """The application of one process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # It says at INFO that it starts and stops
-    logging.getLogger("tortoise").setLevel(logging.WARNING)
-    return create_app(common.settings())
+    settings = common.settings()
+    logs.configure(json=settings.in_production)
+    return create_app(settings)
 
 
 async def _nothing(_: Settings) -> None:

@@ -142,7 +142,7 @@ def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> R
 
 def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The answer while the database is away."""
-    outcomes.failed(error, method=request.method, route=_route(request))
+    outcomes.unavailable(error, method=request.method, route=_route(request))
     return _response(StorageUnavailable(retry_after=_STORAGE_RETRY))
 
 

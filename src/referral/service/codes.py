@@ -23,7 +23,7 @@ from referral.core.errors import (
 )
 from referral.core.keys import Purpose
 from referral.gateways import Message
-from referral.service import outcomes
+from referral.service import messages, outcomes
 from referral.service.parts import Caller, Parts
 from referral.service.totals import FAILURES, SENDS
 from referral.storage import counters, database
@@ -213,7 +213,7 @@ async def _make_and_send(parts: Parts, to: str, length: int) -> tuple[str, bool]
     if test is not None and parts.clock().date() <= test.until:
         return test.code, True
     code = challenges.new_code(length, parts.randbelow)
-    await parts.gateway.send(Message(to, f"{code} is your code for {parts.app_name}."))
+    await messages.send(parts, Message(to, f"{code} is your code for {parts.app_name}."))
     return code, False
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from referral.core import buckets
+from referral.service import outcomes
 from referral.service.parts import Parts
 from referral.storage import counters, database
 
 _TOTALS_SECONDS = 2
 _FORGET_EVERY = 30
 _FORGET_AT_ONCE = 5000
-
-_log = logging.getLogger("referral")
 
 
 @asynccontextmanager
@@ -50,6 +48,6 @@ async def _keep_house(parts: Parts) -> None:
             if rounds % _FORGET_EVERY == 0:
                 await database.to_its_end(forget_counters(parts))
         except Exception as error:  # noqa: BLE001 - one failed round must not be the last
-            _log.warning("housekeeping_failed error=%s", type(error).__name__)
+            outcomes.housekeeping_failed(error)
         rounds += 1
         await asyncio.sleep(_TOTALS_SECONDS)

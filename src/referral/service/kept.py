@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import datetime
 
 from referral.core import ids, kept
 from referral.core.keys import Keyring
+from referral.service import outcomes
 from referral.storage import database
 from referral.storage import kept as stored
 
@@ -30,10 +30,7 @@ async def load(keys: Keyring, *, now: datetime, token_bytes: Callable[[int], byt
         secrets = [secret for _, secret in opened if secret is not None]
         if not secrets:
             if rows:
-                logging.getLogger("referral").error(
-                    "no listed REFERRAL_SECRET opens the kept secrets of this database: known "
-                    "devices and past activations are forgotten until the earlier one is listed"
-                )
+                outcomes.kept_secrets_closed()
             secrets = [token_bytes(kept.SECRET_BYTES)]
             await stored.add(ids.new(token_bytes), kept.wrap(secrets[0], keys=keys), now=now)
         return secrets

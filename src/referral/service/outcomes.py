@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
+
+import structlog
 
 from referral.core import phone as phones
 from referral.service.parts import Caller
@@ -10,19 +13,25 @@ from referral.service.parts import Caller
 _HOUR = 3_600_000_000
 _MOST_REMEMBERED = 10_000
 
-_log = logging.getLogger("referral")
+# An event stays a name and its facts until the process's own handler writes it down
+_log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+    logging.getLogger("referral"),
+    processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    wrapper_class=structlog.stdlib.BoundLogger,
+    context_class=dict,
+)
 _limited_in: dict[str, int] = {}
 
 
 def record(
-    event: str, *, caller: Caller | None = None, phone: str | None = None, **facts: object
+    event: str, *, caller: Caller | None = None, phone: str | None = None, **facts: Any
 ) -> None:
     """One event: a verb in the past (`signed_in`) and its facts."""
     if phone is not None:
         facts["phone"] = phones.mask(phone)
     if caller is not None:
         facts["address"] = caller.address
-    _log.info("%s %s", event, " ".join(f"{name}={value}" for name, value in facts.items()))
+    _log.info(event, **{name: _plain(value) for name, value in facts.items()})
 
 
 def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
@@ -40,18 +49,48 @@ def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
 
 def refused(code: str, reason: str, *, method: str, route: str) -> None:
     """A request that the rules refused, with the exact reason that the answer does not tell."""
-    _log.info("refused code=%s reason=%r method=%s route=%s", code, reason, method, route)
+    _log.info("refused", code=code, reason=reason, method=method, route=route)
+
+
+def unavailable(error: Exception, *, method: str, route: str) -> None:
+    """A request that the database could not serve just now."""
+    # A database's further lines repeat values
+    why = str(error).partition("\n")[0]
+    _log.warning(
+        "storage_unavailable", error=type(error).__name__, reason=why, method=method, route=route
+    )
 
 
 def failed(error: Exception, *, method: str, route: str) -> None:
     """A request that broke."""
-    _log.error("failed method=%s route=%s", method, route, exc_info=error)
+    _log.error("failed", method=method, route=route, exc_info=error)
+
+
+def housekeeping_failed(error: Exception) -> None:
+    """A round of housekeeping that broke; the next one comes."""
+    _log.warning("housekeeping_failed", error=type(error).__name__)
 
 
 def fewer_proxies(trusted: int) -> None:
     """A request that came past the trusted proxies: its peer counts as its address."""
     _log.warning(
-        "fewer_proxies X-Forwarded-For has no address from %d proxies; "
-        "check REFERRAL_TRUSTED_PROXIES",
-        trusted,
+        "fewer_proxies",
+        trusted=trusted,
+        hint="X-Forwarded-For has no address from so many proxies: check REFERRAL_TRUSTED_PROXIES",
     )
+
+
+def kept_secrets_closed() -> None:
+    """No listed secret opens the kept ones."""
+    _log.error(
+        "kept_secrets_closed",
+        hint=(
+            "no listed REFERRAL_SECRET opens the kept secrets of this database: known devices and "
+            "past activations are forgotten until the earlier one is listed"
+        ),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    return value if isinstance(value, bool | int | float | None) else str(value)

@@ -19,7 +19,7 @@ from referral.http.api.fields import (
 )
 from referral.http.problems import BODY, SIGNED_IN, responses
 from referral.http.requests import JSON, MERGE_PATCH, GivenParts, StrictRequest, caller
-from referral.service import profiles
+from referral.service import messages, profiles
 from referral.service.codes import SentCode
 from referral.service.profiles import LONGEST_NAME, Profile
 
@@ -157,5 +157,5 @@ class ProfileController(Controller):
         )
         return Response(
             profile,
-            background=BackgroundTask(parts.gateway.send, notice) if notice else None,
+            background=BackgroundTask(messages.notify, parts, notice) if notice else None,
         )
