@@ -7,8 +7,10 @@ import re
 import rich_click as click
 
 from referral.cli import common
-from referral.core import kept
+from referral.core import guessing, kept
+from referral.core.buckets import DAY
 from referral.core.keys import Keyring, Purpose
+from referral.core.limits import Limits
 from referral.settings import Settings
 from referral.storage import kept as stored
 from referral.storage import migrate
@@ -23,6 +25,7 @@ def doctor() -> None:
     _say("sending", settings.sms_urls[0].partition(":")[0])
     keys = Keyring(settings.secrets)
     _say("keys", ", ".join(key.kid for key in keys.all(Purpose.ACCESS)) + " (the first makes)")
+    _guessing(settings.limits)
     if settings.sqlite_path is not None and not settings.sqlite_path.exists():
         common.fail("there is no database yet: run `referral migrate`")
     problems = common.with_database(lambda _: _check_database(settings, keys), migrated=False)
@@ -43,6 +46,19 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
         return [f"kept secrets: {told}"]
     _say("kept secrets", told if closed else "open" if rows else "none yet; a start makes one")
     return []
+
+
+def _guessing(limits: Limits) -> None:
+    """What guessing codes gives at most, under the limits in force."""
+
+    def of(phones: int, days: int, *, scale: int = 1) -> str:
+        number = scale * guessing.takeovers(limits, phones=phones, seconds=days * DAY)
+        return f"{number:.2g}" if number < 100 else f"{number:,.0f}"  # noqa: PLR2004 - two digits do
+
+    one = f"{of(1, 1, scale=100)} % in a day, {of(1, 365, scale=100)} % in a year"
+    _say("guessing", f"one phone: a chance of at most {one}")
+    many = f"{of(10_000, 1)} taken over in a day, {of(10_000, 365)} in a year"
+    _say("", f"10,000 phones: at most {many}")
 
 
 def without_password(url: str) -> str:

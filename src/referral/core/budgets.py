@@ -66,7 +66,7 @@ def guess(limits: Limits, subject: Subject, *, challenge_id: str, code_length: i
                 cap=2 * bucket.room,
                 bucket=bucket,
             )
-            for name, bucket in _lengthening(limits)
+            for name, bucket in lengthening(limits)
         ),
         buckets.charge(
             OF_DAY, subject.of_phone(OF_DAY), Bucket(limits.failures_per_phone_day_max, DAY)
@@ -134,7 +134,7 @@ def send_keys(limits: Limits, subject: Subject) -> list[str]:
         wait_key(subject),
         *(each.key for each in phone_sends(limits, subject)),
         *(each.key for each in address_sends(limits, subject)),
-        *(subject.of_phone(name) for name, _ in _lengthening(limits)),
+        *(subject.of_phone(name) for name, _ in lengthening(limits)),
     ]
 
 
@@ -152,11 +152,19 @@ def code_length(
             buckets.taken(bucket, moments.get(subject.of_phone(name), 0), now) // bucket.size,
             MOST_STEPS,
         )
-        for name, bucket in _lengthening(limits)
+        for name, bucket in lengthening(limits)
     )
     if alarm and not subject.known_device:
         more += 1
     return min(limits.code_length + more * MORE_DIGITS, LONGEST_CODE)
+
+
+def lengthening(limits: Limits) -> list[tuple[str, Bucket]]:
+    """The budgets of a phone's failures after which its codes get longer."""
+    return [
+        ("phone-failures-day", Bucket(limits.failures_per_phone_day, DAY)),
+        ("phone-failures-month", Bucket(limits.failures_per_phone_month, MONTH)),
+    ]
 
 
 def unknown_invite_code(limits: Limits, subject: Subject, user_id: str | None) -> list[Charge]:
@@ -193,13 +201,6 @@ def _wait(charges: Iterable[Charge], moments: Mapping[str, int], now: int) -> in
     """Seconds until none of them is refused, 0 where none is."""
     full = [each for each in charges if each.is_full(moments.get(each.key, 0), now)]
     return max((each.retry_after(moments[each.key], now) for each in full), default=0)
-
-
-def _lengthening(limits: Limits) -> list[tuple[str, Bucket]]:
-    return [
-        ("phone-failures-day", Bucket(limits.failures_per_phone_day, DAY)),
-        ("phone-failures-month", Bucket(limits.failures_per_phone_month, MONTH)),
-    ]
 
 
 def _room(bucket: Bucket, length: int, shortest: int) -> int | None:

@@ -47,6 +47,11 @@ class Limits:
             sends_per_address_hour=1000,
         )
 
+    @property
+    def sends_reserved(self) -> int:
+        """Those of a day's sends over all that are for known devices alone."""
+        return self.sends_per_day // 5
+
     def resend_in(self, sends_in_hour: int) -> int:
         """Seconds to wait after the n-th send of the last hour; never longer than a code lives."""
         nth = min(sends_in_hour, len(self.resend_waits)) - 1

@@ -18,9 +18,6 @@ from referral.storage import counters
 
 FAILURES, SENDS = "failures-hour", "sends-day"
 
-# The part of a day's sends that is for known devices alone
-_KNOWN_PART = 5
-
 
 class Totals:
     """Failures of the last hour and sends of the last day, a few seconds old."""
@@ -28,6 +25,7 @@ class Totals:
     def __init__(self, limits: Limits, key: bytes) -> None:
         """key: derives the counters' keys."""
         everybody = Subject(phone="", address="", known_device=False, key=key)
+        self._limits = limits
         self.charges = {
             name: buckets.tally(name, everybody.counter(name, "everybody"), bucket)
             for name, bucket in (
@@ -49,7 +47,7 @@ class Totals:
     def wait_for_sends(self, now: datetime, *, known_device: bool) -> int:
         """Seconds until the day has a send left; for strangers, beside its last fifth."""
         bucket = self.charges[SENDS].bucket
-        reserved = 0 if known_device else bucket.size // _KNOWN_PART
+        reserved = 0 if known_device else self._limits.sends_reserved
         over = self._taken(SENDS, now) - (bucket.size - reserved) + 1
         return ceil(over * bucket.token / SECOND) if over > 0 else 0
 

@@ -1,0 +1,106 @@
+"""The bound on what guessing gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from referral.core import buckets, budgets
+from referral.core.buckets import DAY, SECOND, Charge
+from referral.core.budgets import Subject
+from referral.core.guessing import takeovers
+from referral.core.limits import Limits
+
+FOUR_DIGITS = Limits(code_length=4)
+PHONE = Subject(phone="+79991234567", address="192.0.2.1", known_device=False, key=b"k" * 32)
+
+
+@pytest.mark.parametrize(
+    ("limits", "phones", "days", "expected"),
+    [
+        (Limits(), 1, 1, 20 / 10**6 + 40 / 10**8),
+        (FOUR_DIGITS, 1, 1, 20 / 10**4 + 10 / 10**6 + 30 / 10**8),
+    ],
+)
+def test_one_phone_in_its_worst_day(
+    limits: Limits, phones: int, days: int, expected: float
+) -> None:
+    """Three guesses at each of twice ten sends: 60, of which the first 20 at the shortest codes."""
+    assert takeovers(limits, phones=phones, seconds=days * DAY) == pytest.approx(expected)
+
+
+def test_everybody_has_longer_codes_after_the_alarm() -> None:
+    """A spray over many phones in a day: 200 guesses at once and 200 an hour at short codes."""
+    sprayed = takeovers(Limits(code_length=4), phones=10_000, seconds=DAY)
+    assert 0.5 <= sprayed <= 0.56
+    without_alarm = replace(FOUR_DIGITS, failures_per_hour=10**9)
+    assert takeovers(without_alarm, phones=10_000, seconds=DAY) > 8 * sprayed
+
+
+@given(
+    digits=st.sampled_from([4, 6, 8]),
+    phones=st.integers(1, 10**6),
+    days=st.integers(1, 400),
+)
+def test_more_digits_fewer_phones_and_less_time_never_give_more(
+    digits: int, phones: int, days: int
+) -> None:
+    limits = Limits(code_length=digits)
+    bound = takeovers(limits, phones=phones, seconds=days * DAY) * (1 - 1e-9)
+    assert bound <= takeovers(limits, phones=phones + 1, seconds=days * DAY)
+    assert bound <= takeovers(limits, phones=phones, seconds=(days + 1) * DAY)
+    if digits > 4:
+        shorter = replace(limits, code_length=digits - 2)
+        assert bound <= takeovers(shorter, phones=phones, seconds=days * DAY)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("limits", [Limits(), FOUR_DIGITS], ids=["6 digits", "4 digits"])
+def test_an_attacker_who_plays_by_the_counters_stays_below_the_bound(
+    limits: Limits, seed: int
+) -> None:
+    """Sends and guesses at random moments of 40 days, with the counters as the service has them."""
+    random = Random(seed)  # noqa: S311 - the same attack each time
+    days = 40
+    moments: dict[str, int] = {}
+    chance = 0.0
+    now = 1_700_000_000 * SECOND
+    end = now + days * DAY * SECOND
+    number = 0
+    while now < end:
+        number += 1
+        charges = budgets.send(limits, PHONE, moments, now=now)
+        if charged(charges, moments, now):
+            length = budgets.code_length(limits, PHONE, moments, alarm=False, now=now)
+            for _ in range(limits.guesses_per_challenge):
+                guess = budgets.guess(limits, PHONE, challenge_id=str(number), code_length=length)
+                # Any number of addresses
+                of_phone = [each for each in guess if not each.name.startswith("address")]
+                if charged(of_phone, moments, now):
+                    chance += 1 / 10**length
+        now += random.randint(1, random.choice([60, 3600, 6 * 3600])) * SECOND
+        for network in budgets.address_sends(limits, PHONE):
+            moments.pop(network.key, None)
+    assert 0 < chance <= takeovers(limits, phones=1, seconds=days * DAY)
+
+
+def charged(charges: list[Charge], moments: dict[str, int], now: int) -> bool:
+    """Charge all, or none where one is full, as the database does."""
+    if budgets.first_full(charges, moments, now=now) is not None:
+        return False
+    for each in charges:
+        ahead = max(moments.get(each.key, 0) - now, 0) + each.token
+        moments[each.key] = now + min(ahead, each.cap)
+    return True
+
+
+def test_a_bucket_of_n_gives_twice_n_in_its_worst_window() -> None:
+    bucket = buckets.Bucket(10, DAY)
+    charge = buckets.charge("n", "k", bucket)
+    moments: dict[str, int] = {}
+    given_out = sum(charged([charge], moments, second * 60 * SECOND) for second in range(DAY // 60))
+    assert given_out in {19, 20}
