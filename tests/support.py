@@ -190,6 +190,10 @@ _TABLES = (
     "past_activations",
     "admin_grants",
     "kept_secrets",
+    "api_keys",
+    "audit_entries",
+    "send_tallies",
+    "leases",
 )
 
 

@@ -44,7 +44,10 @@ class User(Model):
 
     class Meta:
         table = "users"
-        indexes = (Index(fields=("inviter_id", "activated_at", "id"), name="users_by_inviter"),)
+        indexes = (
+            Index(fields=("inviter_id", "activated_at", "id"), name="users_by_inviter"),
+            Index(fields=("created_at", "id"), name="users_by_age"),
+        )
 
 
 class Session(Model):
@@ -106,3 +109,60 @@ class KeptSecret(Model):
 
     class Meta:
         table = "kept_secrets"
+
+
+class ApiKey(Model):
+    """A bearer token for administration by programs."""
+
+    name = fields.CharField(max_length=100, primary_key=True)
+    digest = fields.CharField(max_length=43, unique=True)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "api_keys"
+
+
+class AuditEntry(Model):
+    """Who did what, when, from where. User ids, never phones: it outlives the users."""
+
+    id = fields.UUIDField(primary_key=True)
+    at = fields.DatetimeField()
+    action = fields.CharField(max_length=50)
+    actor = fields.CharField(max_length=150)
+    """`user:ID`, `key:NAME` or `command`."""
+    user_id = fields.UUIDField(null=True)
+    """Whom it was done to, where that is somebody."""
+    address = fields.CharField(max_length=45, null=True)
+    """Cleared after a while: an address is personal."""
+
+    class Meta:
+        table = "audit_entries"
+        indexes = (
+            Index(fields=("at", "id"), name="audit_entries_by_age"),
+            Index(fields=("user_id", "at", "id"), name="audit_entries_by_user"),
+        )
+
+
+class SendTally(Model):
+    """What was sent, and how many signed in with it, by hour and country or address."""
+
+    key = fields.CharField(max_length=32, primary_key=True)
+    """Of a region (`RU`) or a keyed digest of an address, and the hour."""
+    hour = fields.IntField(db_index=True)
+    """Hours since the epoch."""
+    sends = fields.IntField()
+    sign_ins = fields.IntField()
+
+    class Meta:
+        table = "send_tallies"
+
+
+class Lease(Model):
+    """Which process does something that one at a time should do, and until when it has said so."""
+
+    name = fields.CharField(max_length=50, primary_key=True)
+    holder = fields.UUIDField()
+    expires_at = fields.DatetimeField()
+
+    class Meta:
+        table = "leases"
