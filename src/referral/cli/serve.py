@@ -20,8 +20,7 @@ _GRACE_SECONDS = 20
 
 
 @click.command()
-@click.option("--access-log/--no-access-log", default=False, help="Log a line for each request.")
-def serve(*, access_log: bool) -> None:
+def serve() -> None:
     """Serve on PORT (8000), with WEB_CONCURRENCY processes (1).
 
     In development on 127.0.0.1 alone; HOST changes it.
@@ -41,7 +40,8 @@ def serve(*, access_log: bool) -> None:
         # The client's address comes from X-Forwarded-For by our own, stricter count
         proxy_headers=False,
         server_header=False,
-        access_log=access_log,
+        # Its lines would hold whatever somebody wrote into a path
+        access_log=False,
         # The lines of uvicorn go where ours go
         log_config=None,
         timeout_graceful_shutdown=_GRACE_SECONDS,
