@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, NoReturn, TypeVar
 
@@ -37,6 +38,7 @@ T = TypeVar("T")
 _TOO_SHORT = HOUR * SECOND
 _SPENT = 3 * HOUR * SECOND
 _CROWD_TRIES, _CROWD_SECONDS = 8, 0.15
+_GIVE_BACK_SECONDS = 2
 
 
 class SentCode(Struct, frozen=True, kw_only=True):
@@ -197,14 +199,21 @@ async def _redeem(
         done = await database.transaction(spend_and_work)
     except ChallengeSpent:
         # By another call, with the same right code
-        await counters.give_back(others, now=now)
+        await _give_back_if_possible(others, now)
         raise
     except Exception:
-        await counters.give_back(charges, now=now)
+        await _give_back_if_possible(charges, now)
         raise
     # Not inside: the transaction would hold what many share, a phone's and an address's counters
     await counters.give_back([*others, *budgets.address_sends(parts.limits, asked_from)], now=now)
     return done
+
+
+async def _give_back_if_possible(charges: list[Charge], now: int) -> None:
+    """Quickly or not at all: what broke may be the database, and somebody waits for the answer."""
+    with suppress(*database.UNAVAILABLE):
+        async with asyncio.timeout(_GIVE_BACK_SECONDS):
+            await counters.give_back(charges, now=now)
 
 
 async def _make_and_send(parts: Parts, to: str, length: int) -> tuple[str, bool]:

@@ -33,6 +33,8 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     sqlite3.OperationalError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # A connection that the server cut while it was idle, taken before its end arrived
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
@@ -82,6 +84,8 @@ def config(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> di
         name, engine = "postgres", "referral.storage.engines.asyncpg"
         credentials = {
             "dsn": url,
+            # While the server is away, asyncpg would log each try to keep a connection open
+            "minsize": 0,
             "maxsize": POOL_SIZE,
             "command_timeout": statement_seconds,
             "timeout": CONNECT_SECONDS,

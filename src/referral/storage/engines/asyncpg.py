@@ -19,6 +19,7 @@ from tortoise.backends.base.client import (
 
 ACQUIRE_SECONDS = 5
 RELEASE_SECONDS = 2
+ROLLBACK_SECONDS = 2
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
@@ -38,6 +39,13 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         await super().release(connection, timeout=timeout or RELEASE_SECONDS)
 
 
+class Transaction(TransactionWrapper):
+    async def rollback(self) -> None:
+        # Of a statement that got no answer, most often: this one would not either
+        async with asyncio.timeout(ROLLBACK_SECONDS):
+            await super().rollback()
+
+
 class Opening(TransactionContextPooled):
     async def __aenter__(self) -> TransactionalDBClient:
         try:
@@ -54,7 +62,7 @@ class Client(AsyncpgDBClient):
     connection_class = Connection
 
     def _in_transaction(self) -> TransactionContext:
-        return Opening(TransactionWrapper(self), self._pool_init_lock)
+        return Opening(Transaction(self), self._pool_init_lock)
 
     def __init__(self, dsn: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
