@@ -52,7 +52,7 @@ def create_app(
                 raise RuntimeError(
                     f"the database lacks {', '.join(missing)}: run `referral migrate` first"
                 )
-            app.state.parts = await _assemble(settings, clock, randbelow, gateway)
+            app.state.parts = await assemble(settings, clock, randbelow, gateway)
             async with housekeeping.running(app.state.parts):
                 yield
         finally:
@@ -84,12 +84,13 @@ async def _connect(url: str) -> None:
     return await database.connect(url)
 
 
-async def _assemble(
+async def assemble(
     settings: Settings,
-    clock: Callable[[], datetime],
-    randbelow: Callable[[int], int],
-    gateway: Gateway | None,
+    clock: Callable[[], datetime] = system_clock,
+    randbelow: Callable[[int], int] = secrets.randbelow,
+    gateway: Gateway | None = None,
 ) -> Parts:
+    """What the use cases are given. To be called while connected to the database."""
     keys = Keyring(settings.secrets)
     kept_keys = await kept.load(keys, now=clock(), token_bytes=secrets.token_bytes)
     return Parts(

@@ -10,6 +10,7 @@ from referral.cli.doctor import doctor
 from referral.cli.migrate import migrate
 from referral.cli.secret import secret
 from referral.cli.serve import serve
+from referral.cli.worker import worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +22,5 @@ def main() -> None:
     """
 
 
-for command in (serve, migrate, secret, admin, doctor):
+for command in (serve, worker, migrate, secret, admin, doctor):
     main.add_command(command)

@@ -1,25 +1,34 @@
-"""What every web process does beside its requests."""
+"""What runs beside the requests: in every web process, or alone as `referral worker`.
+
+Each process adds up what it counted itself. What is to be cleared away, one process at a time
+clears, the one that holds the lease; should it die, the lease runs out and another takes it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
 
-from referral.core import buckets
+from referral.core import buckets, ids, retention
 from referral.service import outcomes
 from referral.service.parts import Parts
-from referral.storage import counters, database
+from referral.storage import audit, counters, database, invitations, leases, sessions
 
-_TOTALS_SECONDS = 2
-_FORGET_EVERY = 30
-_FORGET_AT_ONCE = 5000
+LEASE = "housekeeping"
+_ROUND_SECONDS = 2
+_SWEEP_EVERY = 30  # rounds
+_CLEAR_EVERY = 60  # sweeps
+_LEASE_LIFE = timedelta(seconds=150)
+_AT_ONCE = 5000
 
 
 @asynccontextmanager
 async def running(parts: Parts) -> AsyncIterator[None]:
     """Keep house until the block ends."""
-    task = asyncio.create_task(_keep_house(parts))
+    task = asyncio.create_task(_Housekeeper(parts).keep_house())
     try:
         yield
     finally:
@@ -30,24 +39,72 @@ async def running(parts: Parts) -> AsyncIterator[None]:
 
 async def forget_counters(parts: Parts) -> int:
     """Delete the counters that say nothing any more; answers how many."""
-    forgotten = 0
-    while True:
-        now = buckets.microseconds(parts.clock())
-        some = await counters.forget(before=now, most=_FORGET_AT_ONCE)
-        forgotten += some
-        if some < _FORGET_AT_ONCE:
-            return forgotten
+    return await _in_batches(
+        lambda: counters.forget(before=buckets.microseconds(parts.clock()), most=_AT_ONCE)
+    )
 
 
-async def _keep_house(parts: Parts) -> None:
-    rounds = 0
-    while True:
-        # Not cancelled in the middle of a statement: the task ends between two rounds
+async def clear_away(parts: Parts) -> dict[str, int]:
+    """Clear away what is too old, for which whole tables are read; answers how many of what."""
+    now = parts.clock()
+    horizon = retention.horizon(parts.limits, now=now)
+    return {
+        "sessions": await _in_batches(
+            lambda: sessions.forget(
+                signed_in_before=horizon.signed_in, used_before=horizon.last_used, most=_AT_ONCE
+            )
+        ),
+        "phone_digests": await _in_batches(
+            lambda: invitations.forget_activations(before=now, most=_AT_ONCE)
+        ),
+        "audit_addresses": await _in_batches(
+            lambda: audit.forget_addresses(before=horizon.audit_address, most=_AT_ONCE)
+        ),
+    }
+
+
+class _Housekeeper:
+    """One process's part in it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._id = ids.new(parts.token_bytes)
+        self._rounds = 0
+        self._sweeps = 0
+
+    async def keep_house(self) -> None:
         try:
-            await database.to_its_end(parts.totals.save(parts.clock()))
-            if rounds % _FORGET_EVERY == 0:
-                await database.to_its_end(forget_counters(parts))
-        except Exception as error:  # noqa: BLE001 - one failed round must not be the last
-            outcomes.housekeeping_failed(error)
-        rounds += 1
-        await asyncio.sleep(_TOTALS_SECONDS)
+            while True:
+                # Not cancelled in the middle of a statement: the task ends between two rounds
+                try:
+                    await database.to_its_end(self._round())
+                except Exception as error:  # noqa: BLE001 - one failed round must not be the last
+                    outcomes.housekeeping_failed(error)
+                self._rounds += 1
+                await asyncio.sleep(_ROUND_SECONDS)
+        finally:
+            with suppress(*database.UNAVAILABLE):
+                await leases.give_back(LEASE, self._id)
+
+    async def _round(self) -> None:
+        now = self._parts.clock()
+        await self._parts.totals.save(now)
+        if self._rounds % _SWEEP_EVERY:
+            return
+        if not await leases.take(LEASE, self._id, now=now, until=now + _LEASE_LIFE):
+            self._sweeps = 0
+            return
+        await forget_counters(self._parts)
+        if self._sweeps % _CLEAR_EVERY == 0:
+            cleared: dict[str, Any] = await clear_away(self._parts)
+            if any(cleared.values()):
+                outcomes.record("cleared_away", **cleared)
+        self._sweeps += 1
+
+
+async def _in_batches(forget: Callable[[], Awaitable[int]]) -> int:
+    """So many at a time that no statement takes long."""
+    forgotten = 0
+    while (some := await forget()) == _AT_ONCE:
+        forgotten += some
+    return forgotten + some

@@ -22,6 +22,12 @@ _ROOT = """
     )
     SELECT id FROM chain WHERE inviter_id IS NULL
 """
+_FORGET = """
+    DELETE FROM past_activations WHERE phone_digest IN (
+        SELECT phone_digest FROM past_activations WHERE expires_at < $1 LIMIT $2
+    )
+    RETURNING phone_digest
+"""
 _LOCK = "SELECT id FROM users WHERE id = $1 "
 
 
@@ -89,6 +95,11 @@ async def remember_activation(phone_digest: str, *, until: datetime) -> None:
 
 async def activated_before(phone_digests: Iterable[str], *, now: datetime) -> bool:
     return await PastActivation.exists(phone_digest__in=list(phone_digests), expires_at__gt=now)
+
+
+async def forget_activations(*, before: datetime, most: int) -> int:
+    """Delete what is remembered of phones for long enough; answers how many, `most` at a time."""
+    return len(await database.query(_FORGET, before, most))
 
 
 def _invitees(user_id: UUID) -> QuerySet[User]:

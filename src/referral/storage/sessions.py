@@ -8,7 +8,15 @@ from uuid import UUID
 from tortoise.expressions import Q
 
 from referral.core.cursor import Cursor
+from referral.storage import database
 from referral.storage.models import Session
+
+_FORGET = """
+    DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions WHERE created_at < $1 OR last_used_at < $2 LIMIT $3
+    )
+    RETURNING id
+"""
 
 
 async def add(session: Session) -> None:
@@ -43,3 +51,8 @@ async def end(session_id: UUID, *, user_id: UUID) -> bool:
 async def end_all(user_id: UUID, *, but: UUID | None = None) -> None:
     rows = Session.filter(user_id=user_id)
     await (rows.exclude(id=but) if but else rows).delete()
+
+
+async def forget(*, signed_in_before: datetime, used_before: datetime, most: int) -> int:
+    """Delete sessions that are over by their age; answers how many, `most` at a time."""
+    return len(await database.query(_FORGET, signed_in_before, used_before, most))

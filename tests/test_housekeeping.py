@@ -1,0 +1,176 @@
+"""What is over is cleared away, by one process at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from processes import environment, serving
+from referral.service import housekeeping
+from referral.storage import database, leases
+from support import SECRET, Service, new_phone, ok, refused, running
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+COMMAND = [sys.executable, "-m", "referral", "worker"]
+
+
+async def test_sessions_that_are_over_by_age_are_deleted(service: Service) -> None:
+    """Idle for 30 days; or 180 days old, however often used. The others stay."""
+    idle, used = await service.sign_in(), await service.sign_in()
+    for _ in range(8):
+        service.clock.move(days=25)
+        answer = await used.refresh()
+        if answer.is_success:
+            used.tokens = ok(answer)
+    young = await service.sign_in()
+    refused(await used.refresh(), 401, "invalid_refresh_token")
+    refused(await idle.refresh(), 401, "invalid_refresh_token")
+    assert await rows("sessions") == 3
+    await housekeeping.clear_away(parts_of(service))
+    assert await rows("sessions") == 1
+    ok(await young.refresh())
+
+
+async def test_a_phone_that_activated_is_forgotten_after_365_days(service: Service) -> None:
+    inviter = await service.sign_in()
+    leaver = await service.sign_in(invite_code=await inviter.invite_code())
+    ok(await leaver.call("DELETE", "/profile"))
+    service.clock.move(days=364)
+    await housekeeping.clear_away(parts_of(service))
+    assert await rows("past_activations") == 1
+    service.clock.move(days=2)
+    await housekeeping.clear_away(parts_of(service))
+    assert await rows("past_activations") == 0
+
+
+async def test_addresses_in_the_audit_trail_go_after_90_days(service: Service) -> None:
+    now = service.clock()
+    for age in (89, 91, 400):
+        await database.query(
+            "INSERT INTO audit_entries (id, at, action, actor, address)"
+            " VALUES ($1, $2, $3, $4, $5)",
+            uuid4(),
+            now - timedelta(days=age),
+            "signed_in",
+            "user:1",
+            "192.0.2.1",
+        )
+    await housekeeping.clear_away(parts_of(service))
+    assert await rows("audit_entries WHERE actor = 'user:1'") == 3
+    assert await rows("audit_entries WHERE address = '192.0.2.1'") == 1
+
+
+async def test_a_lease_has_one_holder_until_it_runs_out(service: Service) -> None:  # noqa: ARG001 - its database
+    one, other = uuid4(), uuid4()
+    until = NOW + timedelta(seconds=60)
+    assert await leases.take("test", one, now=NOW, until=until)
+    assert not await leases.take("test", other, now=NOW, until=until)
+    late = NOW + timedelta(seconds=30)
+    assert await leases.take("test", one, now=late, until=late + timedelta(seconds=60))
+    assert not await leases.take("test", other, now=until, until=until)
+    after = late + timedelta(seconds=60)
+    assert await leases.take("test", other, now=after, until=after + timedelta(seconds=60))
+    await leases.give_back("test", one)
+    assert not await leases.take("test", one, now=after, until=after)
+    await leases.give_back("test", other)
+    assert await leases.take("test", one, now=after, until=after)
+
+
+async def test_of_many_takers_at_once_one_gets_the_lease(service: Service) -> None:  # noqa: ARG001 - its database
+    until = NOW + timedelta(seconds=60)
+    for _ in range(10):
+        name = f"test {uuid4()}"
+        taken = await asyncio.gather(
+            *(leases.take(name, uuid4(), now=NOW, until=until) for _ in range(20))
+        )
+        assert sum(taken) == 1
+
+
+async def test_a_worker_and_the_web_processes_share_one_lease(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Whoever holds it and is asked to end gives it back."""
+    settings = {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
+    with serving(tmp_path, WEB_CONCURRENCY="2", **settings):
+        async with reading(database_url):
+            (holder,) = await until_held()
+            with working(tmp_path, settings) as worker:
+                await asyncio.sleep(1)
+                assert await until_held() == [holder]
+                assert worker.poll() is None
+    async with reading(database_url):
+        assert await holders() == []
+
+
+async def test_a_worker_clears_away_alone_and_ends_when_asked(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with running(database_url) as service:
+        await service.send_code(new_phone())
+        assert await rows("counters") > 0
+        await database.query("UPDATE counters SET moment = 1")
+    with working(tmp_path, {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}):
+        async with reading(database_url), asyncio.timeout(20):
+            while await rows("counters"):  # noqa: ASYNC110 - in another process
+                await asyncio.sleep(0.1)
+
+
+@contextmanager
+def working(folder: Path, settings: dict[str, str]) -> Any:
+    """`referral worker`, which then has to end by itself, quickly and well."""
+    process = subprocess.Popen(
+        COMMAND, cwd=folder, env=environment(folder, **settings), stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"keeping house\n"
+        yield process
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+@asynccontextmanager
+async def reading(database_url: str) -> AsyncIterator[None]:
+    """While others use the database too."""
+    await database.connect(database_url)
+    try:
+        yield
+    finally:
+        await database.disconnect()
+
+
+async def until_held() -> list[str]:
+    async with asyncio.timeout(20):
+        while not (found := await holders()):  # noqa: ASYNC110 - by another process
+            await asyncio.sleep(0.1)
+    return found
+
+
+async def holders() -> list[str]:
+    found = await database.query("SELECT holder FROM leases WHERE name = $1", housekeeping.LEASE)
+    return [str(row["holder"]) for row in found]
+
+
+async def rows(table: str) -> int:
+    (row,) = await database.query(f"SELECT count(*) AS number FROM {table}")  # noqa: S608 - our own
+    number: int = row["number"]
+    return number
+
+
+def parts_of(service: Service) -> Any:
+    assert service.app is not None
+    return service.app.state.parts
