@@ -205,7 +205,10 @@ async def _redeem(
         await _give_back_if_possible(charges, now)
         raise
     # Not inside: the transaction would hold what many share, a phone's and an address's counters
-    await counters.give_back([*others, *budgets.address_sends(parts.limits, asked_from)], now=now)
+    shared = [*others, *budgets.address_sends(parts.limits, asked_from)]
+    # An error would make the caller repeat what is done and cannot be repeated
+    with suppress(*database.UNAVAILABLE):
+        await counters.give_back(shared, now=now)
     return done
 
 

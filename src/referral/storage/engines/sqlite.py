@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 from uuid import UUID
 
 from tortoise.backends.base.client import TransactionalDBClient, TransactionContext
@@ -16,7 +18,12 @@ from tortoise.backends.sqlite.client import (
     SqliteTransactionContext,
     SqliteTransactionWrapper,
 )
+from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
+
+T = TypeVar("T")
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.08  # seconds
 
 
 class _Statements:
@@ -48,17 +55,71 @@ class Transaction(_Statements, SqliteTransactionWrapper):
 
 class Opening(SqliteTransactionContext):
     async def __aenter__(self) -> TransactionalDBClient:
+        client: Client = self.connection._parent  # noqa: SLF001 - nothing public has it
+        return await client.patiently(self._open)
+
+    async def _open(self) -> TransactionalDBClient:
         try:
             return await super().__aenter__()
         except Exception:
             # Tortoise keeps the lock of a transaction that did not begin, for ever
+            get_connections().reset(self.token)
             self._trxlock.release()
             raise
 
 
 class Client(_Statements, SqliteClient):
+    """Waits for the file's lock outside the one connection: others use it meanwhile.
+
+    SQLite's own wait would hold up whoever only reads, and each writer after the other.
+    """
+
+    def __init__(self, file_path: str, *, busy_timeout: int, **kwargs: Any) -> None:
+        super().__init__(file_path, busy_timeout=busy_timeout, **kwargs)
+        self._patience = busy_timeout / 1000
+
+    async def _post_connect(self) -> None:
+        await super()._post_connect()
+        # Not by a query of ours, which would wait for this connection
+        opened: Any = self._connection
+        cursor = await opened.execute("PRAGMA busy_timeout=0")
+        await cursor.close()
+
+    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the file is free, for as long as we wait for it."""
+        deadline, wait = monotonic() + self._patience, _FIRST_WAIT
+        while True:
+            try:
+                return await attempt()
+            except OperationalError as error:
+                if not _is_busy(error) or monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    async def execute_insert(self, query: str, values: list[Any]) -> int:
+        insert = super().execute_insert
+        return await self.patiently(lambda: insert(query, values))
+
+    async def execute_query(
+        self, query: str, values: list[Any] | None = None
+    ) -> tuple[int, Sequence[dict[str, Any]]]:
+        execute = super().execute_query
+        return await self.patiently(lambda: execute(query, values))
+
+    async def execute_query_dict(
+        self, query: str, values: list[Any] | None = None
+    ) -> list[dict[str, Any]]:
+        execute = super().execute_query_dict
+        return await self.patiently(lambda: execute(query, values))
+
     def _in_transaction(self) -> TransactionContext:
         return Opening(Transaction(self), self._lock)
+
+
+def _is_busy(error: OperationalError) -> bool:
+    code = getattr(error.args[0], "sqlite_errorcode", 0) if error.args else 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 client_class = Client
