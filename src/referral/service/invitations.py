@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, cast
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -113,18 +113,16 @@ async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: dateti
 async def page(signed_in: SignedIn, *, cursor: str | None, limit: int) -> InviteePage:
     """Those who activated this user's code, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
-    rows = await invitations.page(signed_in.user.id, after=after, limit=limit + 1)
-    invitees = [(row, row.activated_at) for row in rows if row.activated_at is not None]
+    found = await invitations.page(signed_in.user.id, after=after, limit=limit + 1)
+    rows, next_cursor = cursors.page(found, limit, place=_place)
     return InviteePage(
         items=[
-            Invitee(phone=row.phone if row.inviter_sees_phone else None, activated_at=at)
-            for row, at in invitees[:limit]
+            Invitee(
+                phone=row.phone if row.inviter_sees_phone else None, activated_at=_place(row).at
+            )
+            for row in rows
         ],
-        next_cursor=(
-            cursors.write(cursors.Cursor(invitees[limit - 1][1], invitees[limit - 1][0].id))
-            if len(invitees) > limit
-            else None
-        ),
+        next_cursor=next_cursor,
     )
 
 
@@ -135,6 +133,11 @@ async def leave_phone(parts: Parts, user: User, *, now: datetime) -> None:
     digests = _phone_digests(parts, user.phone)
     if user.inviter_sees_phone or await invitations.activated_before(digests, now=now):
         await invitations.remember_activation(digests[0], until=now + PHONE_REMEMBERED)
+
+
+def _place(invitee: User) -> cursors.Cursor:
+    """Where an invitee stands in the list: all in it have activated."""
+    return cursors.Cursor(cast("datetime", invitee.activated_at), invitee.id)
 
 
 def _phone_digests(parts: Parts, phone: str) -> list[str]:

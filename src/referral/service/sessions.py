@@ -141,7 +141,10 @@ async def sign_out(parts: Parts, text: str, *, caller: Caller) -> None:
 async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: int) -> SessionPage:
     """The user's live sessions, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
-    rows = await sessions.page(signed_in.user.id, after=after, limit=limit + 1)
+    found = await sessions.page(signed_in.user.id, after=after, limit=limit + 1)
+    rows, next_cursor = cursors.page(
+        found, limit, place=lambda row: cursors.Cursor(row.created_at, row.id)
+    )
     now = parts.clock()
     return SessionPage(
         items=[
@@ -152,14 +155,10 @@ async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: 
                 user_agent=row.user_agent,
                 current=row.id == signed_in.session_id,
             )
-            for row in rows[:limit]
+            for row in rows
             if _is_alive(parts, row, now)
         ],
-        next_cursor=(
-            cursors.write(cursors.Cursor(rows[limit - 1].created_at, rows[limit - 1].id))
-            if len(rows) > limit
-            else None
-        ),
+        next_cursor=next_cursor,
     )
 
 

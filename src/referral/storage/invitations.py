@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
 from referral.core.cursor import Cursor
-from referral.storage import database, users
+from referral.storage import database, pages, users
 from referral.storage.models import PastActivation, User
 
 # UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
@@ -76,10 +75,7 @@ async def newest_phones(user_id: UUID, *, limit: int) -> list[str]:
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[User]:
     """The user's invitees, newest first."""
-    rows = _invitees(user_id)
-    if after is not None:
-        rows = rows.filter(Q(activated_at__lt=after.at) | Q(activated_at=after.at, id__lt=after.id))
-    return await rows.order_by("-activated_at", "-id").limit(limit)
+    return await pages.newest(_invitees(user_id), by="activated_at", after=after, limit=limit)
 
 
 async def remember_activation(phone_digest: str, *, until: datetime) -> None:
