@@ -49,7 +49,9 @@ def create_app(
                 raise RuntimeError(
                     f"the database lacks {', '.join(missing)}: run `referral migrate` first"
                 )
-            app.state.parts = await _assemble(settings, clock, randbelow, gateway)
+            app.state.parts = await assemble(
+                settings, clock=clock, randbelow=randbelow, gateway=gateway
+            )
             async with housekeeping.running(app.state.parts):
                 yield
         finally:
@@ -71,12 +73,14 @@ def create_app(
     )
 
 
-async def _assemble(
+async def assemble(
     settings: Settings,
-    clock: Callable[[], datetime],
-    randbelow: Callable[[int], int],
-    gateway: Gateway | None,
+    *,
+    clock: Callable[[], datetime] = system_clock,
+    randbelow: Callable[[int], int] = secrets.randbelow,
+    gateway: Gateway | None = None,
 ) -> Parts:
+    """What the use cases are given. Needs the database connected."""
     keys = Keyring(settings.secrets)
     kept_keys = await kept.load(keys, now=clock(), token_bytes=secrets.token_bytes)
     return Parts(
