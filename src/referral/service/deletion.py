@@ -33,7 +33,7 @@ async def delete(
             await still()
         user = await users.find(user_id)
         if user is None:
-            raise NotFound(reason="no such user")
+            raise NotFound("There is no user of this id.", reason="no such user")
         await admins.require_another(parts, user, by=by)
         await invitations.leave_phone(parts, user, now=now)
         await users.set_fields(

@@ -126,7 +126,7 @@ async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
     async def work() -> None:
         user = await users.find(user_id)
         if user is None:
-            raise NotFound(reason="no such user")
+            raise NotFound("There is no user of this id.", reason="no such user")
         if user.inviter_id is None:
             raise NotFound("This user has activated no invite code.")
         # Taking a link away makes no loop. Those that activate below this user meanwhile meet its

@@ -156,7 +156,7 @@ async def invitees(user_id: UUID, *, cursor: str | None, limit: int) -> InviteeV
 async def _find(user_id: UUID) -> User:
     user = await users.find(user_id)
     if user is None:
-        raise NotFound(reason="no such user")
+        raise NotFound("There is no user of this id.", reason="no such user")
     return user
 
 
