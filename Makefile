@@ -47,6 +47,10 @@ test: lint postman/node_modules/.done ## Check everything and run every test
 test-faults: $(VENV)/.test ## Attack and break a running service at full size
 	$(BIN)/pytest -m long
 
+.PHONY: bench-pages
+bench-pages: $(VENV)/.test ## Time lists and statistics over a million users, on both databases
+	PYTHONPATH=src:tests $(BIN)/python bench/pages.py
+
 # Newman runs the Postman collection; npm comes with the Python packages
 postman/node_modules/.done: postman/package.json postman/package-lock.json | $(VENV)/.test
 	$(BIN)/$(NPM) \

@@ -58,12 +58,15 @@ async def new_postgres_database(server_url: str) -> str:
     return server_url.replace("/postgres?", f"/{name}?")
 
 
-def referral(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end, in this folder."""
+def referral(
+    folder: Path, *arguments: str, typed: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, in this folder. typed: into its stdin."""
     return subprocess.run(
         [sys.executable, "-m", "referral", *arguments],
         cwd=folder,
         env=environment(folder, **variables),
+        input=typed,
         capture_output=True,
         text=True,
         timeout=60,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from litestar import Litestar
 
 from referral.app import create_app
 from referral.gateways import Message
+from referral.service import admins, api_keys
 from referral.settings import Settings, read
 from referral.storage import database, migrate
 
@@ -74,6 +77,12 @@ class Person:
         headers |= arguments.pop("headers", {})
         return await self.http.request(method, f"/api/v1{path}", headers=headers, **arguments)
 
+    def id(self) -> str:
+        """The user's, as the access token has it."""
+        payload = self.tokens["access_token"].split(".")[1]
+        claims: dict[str, str] = json.loads(urlsafe_b64decode(payload + "=="))
+        return claims["sub"]
+
     async def profile(self) -> dict[str, Any]:
         return ok(await self.call("GET", "/profile"))
 
@@ -110,6 +119,19 @@ class Service:
         phone = phone or new_phone()
         response = await self.verify(await self.send_code(phone), **more)
         return Person(self.http, phone, ok(response), is_new=response.status_code == 201)
+
+    async def sign_in_admin(self) -> Person:
+        """As `sign_in`, a new person whom the command made an administrator before."""
+        assert self.app is not None
+        phone = new_phone()
+        await admins.grant(self.app.state.parts, phone)
+        return await self.sign_in(phone)
+
+    async def api_key(self) -> Person:
+        """A program with an API key, as the command makes it: nobody, with a phone of none."""
+        assert self.app is not None
+        key = await api_keys.make(self.app.state.parts, f"tests {next(_numbers)}")
+        return Person(self.http, "", {"access_token": key}, is_new=False)
 
     async def sign_in_again(self, person: Person, **more: str) -> Person:
         """Another session of the same phone, once the wait between two codes is over."""

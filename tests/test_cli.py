@@ -56,11 +56,13 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ((), ("serve", "migrate", "secret", "admin", "doctor")),
+        ((), ("serve", "migrate", "secret", "admin", "key", "users", "doctor")),
         (("secret",), ("new",)),
         (("admin",), ("grant", "revoke")),
+        (("key",), ("new", "list", "revoke")),
+        (("users",), ("list", "show", "block", "unblock", "delete")),
     ],
-    ids=["referral", "secret", "admin"],
+    ids=["referral", "secret", "admin", "key", "users"],
 )
 def test_help_lists_the_commands(
     tmp_path: Path, group: tuple[str, ...], commands: tuple[str, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,17 @@ def test_readme_lists_every_command(tmp_path: Path) -> None:
 def test_readme_sign_in_works_as_pasted(database_url: str, tmp_path: Path) -> None:
     """The walk, and then every example of the table that needs nothing to be filled in."""
     walk = re.search(r"```sh\n(BASE=.*?)```", README, re.DOTALL)
+    administration = re.search(r"```sh\n(KEY=.*?)```", README, re.DOTALL)
     assert walk is not None
+    assert administration is not None
     with serving(tmp_path, DATABASE_URL=database_url, REFERRAL_SMS_URL="simulated://") as server:
         pasted = walk[1].replace("http://127.0.0.1:8000", server.url)
+        pasted += administration[1].replace(".venv/bin/python", sys.executable)
         reads = [example for method, _, example in OPERATION.findall(README) if method == "GET"]
         shell = subprocess.run(
             ["bash", "-euc", pasted + "".join(f"\necho\n{example} --fail" for example in reads)],
             cwd=tmp_path,
-            env=environment(tmp_path),
+            env=environment(tmp_path, DATABASE_URL=database_url),
             capture_output=True,
             text=True,
             timeout=60,

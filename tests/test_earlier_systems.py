@@ -55,6 +55,16 @@ async def test_a_the_profile_lists_who_activated_the_code(service: Service) -> N
     assert sorted((await inviter.profile())["invitees"]) == sorted(phones)
 
 
+async def test_a_whoever_administers_lists_all_users(service: Service) -> None:
+    admin = await service.sign_in_admin()
+    people = [admin, *[await service.sign_in() for _ in range(3)]]
+    users = ok(await admin.call("GET", "/users"))["items"]
+    assert {user["phone"]: user["invite_code"] for user in users} == {
+        person.phone: await person.invite_code() for person in people
+    }
+    refused(await people[1].call("GET", "/users"), 403, "forbidden")
+
+
 # (c): two minutes, two tokens, clear errors
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support import Service, new_phone, ok, refused, running
+from support import Person, Service, new_phone, ok, refused, running
 
 CANARY = "QXCANARYXQ"
 JSON = "application/json"
@@ -26,6 +26,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/profile/phone/send-code"): {"phone": "+79991234567"},
     ("PUT", "/api/v1/profile/phone"): {"token": "x", "code": "1234"},
     ("PUT", "/api/v1/profile/inviter"): {"invite_code": "000000"},
+    ("PATCH", "/api/v1/users/{user_id}"): {"is_blocked": False, "is_admin": False},
 }
 EVERY_BODY = pytest.mark.parametrize(("method", "path"), BODIES)
 
@@ -68,21 +69,31 @@ def broken_bodies(good: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     for constant in ("NaN", "Infinity", "-Infinity", "nan"):
         yield "no number of JSON", f'{{"{first}": {constant}}}'.encode()
         yield "no number, unknown field", f'{{"x": {constant}, '.encode() + rest
-    for field in good:
+    for field, right in good.items():
         start = json.dumps({name: value for name, value in good.items() if name != field})[:-1]
         start += ", " if len(good) > 1 else ""
         wrong = ["5", "1e400", "-1", "9" * 60_000, "1" * 30, "1.5", "true", "[]", "{}"]
         wrong += [f'["{CANARY}"]', f'{{"{CANARY}": 1}}']
         if field in required(good):
             wrong.append("null")
+        if isinstance(right, bool):
+            wrong.remove("true")
         for value in wrong:
             yield f"{field} of another type", f'{start}"{field}": {value}}}'.encode()
 
 
 def required(good: dict[str, Any]) -> set[str]:
     """The fields that may not be missing: an invite code may, where a challenge token is."""
-    optional = {"device_token", "name", "email"} | ({"invite_code"} if "token" in good else set())
+    optional = {"device_token", "name", "email", "is_blocked", "is_admin"}
+    optional |= {"invite_code"} if "token" in good else set()
     return good.keys() - optional
+
+
+async def asker(service: Service, path: str) -> tuple[Person, str]:
+    """Who may use an operation, and its path with the id of a user who exists."""
+    person = await service.sign_in()
+    short = path.removeprefix("/api/v1").replace("{user_id}", person.id())
+    return (await service.api_key() if "{user_id}" in path else person), short
 
 
 def no_echo(response: httpx.Response) -> None:
@@ -108,11 +119,9 @@ async def test_every_operation_with_a_body_is_tried(service: Service) -> None:
 @EVERY_BODY
 async def test_broken_bodies(service: Service, method: str, path: str) -> None:
     """400 with `errors`, whatever it is; the answer is short and repeats nothing."""
-    person = await service.sign_in()
+    person, short = await asker(service, path)
     for why, body in broken_bodies(BODIES[method, path]):
-        response = await person.call(
-            method, path.removeprefix("/api/v1"), content=body, headers={"content-type": JSON}
-        )
+        response = await person.call(method, short, content=body, headers={"content-type": JSON})
         assert response.status_code == 400, (why, body[:80], response.text)
         problem = refused(response, 400, "invalid_request")
         assert problem["errors"], why
@@ -125,10 +134,10 @@ async def test_broken_bodies(service: Service, method: str, path: str) -> None:
 async def test_required_fields(service: Service, method: str, path: str) -> None:
     """Each field that may not be missing is named when it is."""
     good = BODIES[method, path]
-    person = await service.sign_in()
+    person, short = await asker(service, path)
     for field in required(good):
         body = {name: value for name, value in good.items() if name != field}
-        response = await person.call(method, path.removeprefix("/api/v1"), json=body)
+        response = await person.call(method, short, json=body)
         errors = refused(response, 400, "invalid_request")["errors"]
         assert {"field": field, "message": "Required."} in errors
 
@@ -136,7 +145,7 @@ async def test_required_fields(service: Service, method: str, path: str) -> None
 @EVERY_BODY
 async def test_bodies_that_are_not_json(service: Service, method: str, path: str) -> None:
     """415 for every other media type, and for none."""
-    person = await service.sign_in()
+    person, short = await asker(service, path)
     body = json.dumps(BODIES[method, path]).encode()
     types = [
         "text/plain",
@@ -152,25 +161,25 @@ async def test_bodies_that_are_not_json(service: Service, method: str, path: str
         CANARY,
         f"{CANARY}/{CANARY}; charset={CANARY}",
     ]
-    if method != "PATCH":
+    if (method, path) != ("PATCH", "/api/v1/profile"):
         types.append("application/merge-patch+json")
     for media_type in types:
         response = await person.call(
             method,
-            path.removeprefix("/api/v1"),
+            short,
             content=body,
             headers={"content-type": media_type},
         )
         refused(response, 415, "unsupported_media_type")
         no_echo(response)
-    response = await person.call(method, path.removeprefix("/api/v1"), content=body)
+    response = await person.call(method, short, content=body)
     refused(response, 415, "unsupported_media_type")
 
 
 @EVERY_BODY
 async def test_media_types_of_json(service: Service, method: str, path: str) -> None:
     """In any case, with or without parameters: JSON is UTF-8 whatever they say (RFC 8259)."""
-    person = await service.sign_in()
+    person, short = await asker(service, path)
     body = json.dumps(BODIES[method, path]).encode()
     answers = set()
     for media_type in (
@@ -184,7 +193,7 @@ async def test_media_types_of_json(service: Service, method: str, path: str) -> 
         service.clock.move(seconds=3)
         response = await person.call(
             method,
-            path.removeprefix("/api/v1"),
+            short,
             content=body,
             headers={"content-type": media_type},
         )
@@ -196,8 +205,7 @@ async def test_media_types_of_json(service: Service, method: str, path: str) -> 
 @EVERY_BODY
 async def test_bodies_over_64_kib(service: Service, method: str, path: str) -> None:
     """One byte over, announced or not; at the limit it is still read."""
-    person = await service.sign_in()
-    short = path.removeprefix("/api/v1")
+    person, short = await asker(service, path)
     good = json.dumps(BODIES[method, path]).encode()
     headers = {"content-type": JSON}
     whole = await person.call(method, short, content=good.ljust(LARGEST), headers=headers)
@@ -300,12 +308,16 @@ async def test_head_has_no_body(service: Service) -> None:
 
 
 async def test_queries_are_not_repeated(service: Service) -> None:
-    person = await service.sign_in()
+    person = await service.sign_in_admin()
     for query in (f"limit={CANARY}", f"cursor={CANARY}", f"limit=0&{CANARY}={CANARY}"):
-        for path in ("/profile/invitees", "/sessions"):
+        for path in ("/profile/invitees", "/sessions", "/users", "/audit"):
             response = await person.call("GET", f"{path}?{query}")
             refused(response, 400, "invalid_request")
             no_echo(response)
+    for path in (f"/audit?user={CANARY}", f"/stats?from={CANARY}", f"/users?search={CANARY}%00"):
+        response = await person.call("GET", path)
+        refused(response, 400, "invalid_request")
+        no_echo(response)
 
 
 async def test_hostile_headers(service: Service) -> None:

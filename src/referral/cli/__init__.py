@@ -7,9 +7,11 @@ import rich_click as click
 from referral import __version__
 from referral.cli.admin import admin
 from referral.cli.doctor import doctor
+from referral.cli.key import key
 from referral.cli.migrate import migrate
 from referral.cli.secret import secret
 from referral.cli.serve import serve
+from referral.cli.users import users
 from referral.cli.worker import worker
 
 
@@ -22,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (serve, worker, migrate, secret, admin, doctor):
+for command in (serve, worker, migrate, secret, admin, key, users, doctor):
     main.add_command(command)

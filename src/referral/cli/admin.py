@@ -5,9 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from referral.cli import common
-from referral.core.errors import Refusal
 from referral.service import admins
-from referral.settings import Settings
 
 
 @click.group()
@@ -19,19 +17,7 @@ def admin() -> None:
 @click.argument("phone")
 def grant(phone: str) -> None:
     """Make PHONE an administrator, now or at its first sign-in."""
-
-    async def work(settings: Settings) -> tuple[str, bool]:
-        return await admins.grant(
-            phone,
-            rules=settings.phone_rules,
-            test_phones=settings.test_phones,
-            open_demo=settings.is_open_demo,
-        )
-
-    try:
-        number, has_account = common.with_database(work)
-    except Refusal as refusal:
-        common.fail(refusal.detail)
+    number, has_account = common.with_parts(lambda parts: admins.grant(parts, phone))
     when = "is an administrator" if has_account else "will be one at the first sign-in"
     click.echo(f"{number} {when}")
 
@@ -40,12 +26,5 @@ def grant(phone: str) -> None:
 @click.argument("phone")
 def revoke(phone: str) -> None:
     """Make PHONE an ordinary user again."""
-
-    async def work(settings: Settings) -> tuple[str, bool]:
-        return await admins.revoke(phone, rules=settings.phone_rules)
-
-    try:
-        number, revoked = common.with_database(work)
-    except Refusal as refusal:
-        common.fail(refusal.detail)
+    number, revoked = common.with_parts(lambda parts: admins.revoke(parts, phone))
     click.echo(f"{number} is no administrator" + ("" if revoked else ", and was none"))

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import NoReturn, TypeVar
 
 import rich_click as click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from referral.app import system_clock
+from referral.app import assemble, system_clock
+from referral.core.errors import Refusal
+from referral.service.parts import Parts
 from referral.settings import Settings, SettingsError, load
 from referral.storage import database, migrate
 
 T = TypeVar("T")
+
+_WIDE = 300
 
 
 def settings() -> Settings:
@@ -49,6 +58,37 @@ def with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = 
         fail(f"the database cannot be used: {error}")
     except database.UNAVAILABLE as error:
         fail(f"the database cannot be used: {str(error) or type(error).__name__}")
+
+
+def with_parts(work: Callable[[Parts], Awaitable[T]]) -> T:
+    """Do `work` as the service would; where the rules refuse it, say why and end."""
+
+    async def assembled(found: Settings) -> T:
+        return await work(await assemble(found))
+
+    try:
+        return with_database(assembled)
+    except Refusal as refusal:
+        wrong = refusal.members.get("errors", [])
+        fail(*([f"{error['field']}: {error['message']}" for error in wrong] or [refusal.detail]))
+
+
+def show(table: Table) -> None:
+    """Print a table: as wide as the terminal, and whole where it goes into a file."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDE)
+    table.box = box.SIMPLE
+    console.print(table)
+
+
+def text(value: str) -> Text:
+    """What people wrote, as it is: no markup, and nothing that moves a terminal's cursor."""
+    return Text("".join(c if c.isprintable() else " " for c in value))
+
+
+def moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def fail(*problems: str) -> NoReturn:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 
 from referral.core import seal
 from referral.core.errors import InvalidRequest
+
+Row = TypeVar("Row")
 
 LARGEST_PAGE = 1000
 DEFAULT_PAGE = 100
@@ -19,6 +23,18 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
     at: datetime
     id: UUID
+
+
+def page(
+    rows: Sequence[Row], limit: int, *, place: Callable[[Row], Cursor]
+) -> tuple[Sequence[Row], str | None]:
+    """The rows of a page and the text that asks for the next; None where this is the last.
+
+    rows: one more than the limit, where there are more. place: where a row stands in the list.
+    """
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], write(place(rows[limit - 1]))
 
 
 def write(cursor: Cursor) -> str:

@@ -81,6 +81,12 @@ def read(text: str, rules: Rules) -> str:
     return e164
 
 
+def digits(text: str) -> str | None:
+    """A part of a phone as E.164 spells it, with + its beginning; None where it can be none."""
+    bare = _DRESSING.sub("", text)
+    return bare if re.fullmatch(r"\+?[0-9]{1,15}", bare) else None
+
+
 def mask(phone: str) -> str:
     """The phone as a log may show it: `+79*******67`."""
     return phone[:3] + "*" * (len(phone) - 5) + phone[-2:]

@@ -1,4 +1,4 @@
-"""From an access token to who is asking."""
+"""From a bearer token to who is asking."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityScheme
 
 from referral.core.errors import NotSignedIn, Unauthorized
-from referral.service import sessions
+from referral.http.requests import caller
+from referral.service import admins, sessions
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -19,7 +20,13 @@ BEARER = SecurityScheme(
     bearer_format="JWT",
     description="The `access_token` of a sign-in. It lives `expires_in` seconds; refresh it then.",
 )
+API_KEY = SecurityScheme(
+    type="http",
+    scheme="bearer",
+    description="An API key (`rk_...`), for administration alone: `referral key new`.",
+)
 REQUIRED: list[dict[str, list[str]]] = [{"bearer": []}]
+ADMINISTRATOR: list[dict[str, list[str]]] = [*REQUIRED, {"api_key": []}]
 
 
 async def signed_in(
@@ -30,6 +37,18 @@ async def signed_in(
         return
     access_token = _bearer(connection.headers.getall("authorization", []))
     connection.scope["user"] = await sessions.authenticate(connection.app.state.parts, access_token)
+
+
+async def administrator(
+    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+) -> None:
+    """As `signed_in`, for administrators and API keys; leaves at `request.user` who acts."""
+    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
+        return
+    token = _bearer(connection.headers.getall("authorization", []))
+    connection.scope["user"] = await admins.authenticate(
+        connection.app.state.parts, token, caller=caller(connection)
+    )
 
 
 def _bearer(headers: list[str]) -> str:

@@ -154,10 +154,12 @@ def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 _WORDS = {"str": "a string", "int": "a whole number"}
 
-# What any operation may answer, one with a body, and one for signed-in users
+# What any operation may answer, one with a body, one for signed-in users, and one for those who
+# administer
 ANY = (StorageUnavailable,)
 BODY = (errors.InvalidRequest, BodyTooLarge, UnsupportedMediaType, *ANY)
 SIGNED_IN = (errors.Unauthorized, errors.AccountBlocked, *ANY)
+ADMINISTRATOR = (*SIGNED_IN, errors.Forbidden)
 
 HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]] = {
     Refusal: answer_refusal,

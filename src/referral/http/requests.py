@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from litestar import Request
+from litestar.connection import ASGIConnection
 from litestar.datastructures.state import State
 from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
@@ -15,7 +16,7 @@ from referral.core.address import canonical, client_address
 from referral.core.errors import InvalidRequest
 from referral.http.problems import UnsupportedMediaType
 from referral.service import outcomes
-from referral.service.parts import Caller, Parts
+from referral.service.parts import Actor, Caller, Parts
 from referral.service.sessions import SignedIn
 
 LARGEST_BODY = 64 * 1024
@@ -26,8 +27,14 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 
 
-class StrictRequest(Request[SignedIn, str, State]):
-    """A request whose body is JSON in the strictest sense (RFC 8259), or an error."""
+Who = TypeVar("Who")
+
+
+class _Strict(Request[Who, str, State]):
+    """A request whose body is JSON in the strictest sense (RFC 8259), or an error.
+
+    Who: what the guard of its controller leaves at `user`.
+    """
 
     async def body(self) -> bytes:
         """The body. Raises InvalidRequest where the client went away before its end."""
@@ -44,6 +51,14 @@ class StrictRequest(Request[SignedIn, str, State]):
         if self.content_type[0].lower() not in self.route_handler.opt.get("media_types", (JSON,)):
             raise UnsupportedMediaType
         return parse_json(await self.body())
+
+
+class StrictRequest(_Strict[SignedIn]):
+    """A request of a signed-in user, where a guard asked for one."""
+
+
+class AdminRequest(_Strict[Actor]):
+    """A request of an administrator or of an API key."""
 
 
 class _NulError(ValueError):
@@ -69,7 +84,7 @@ def parse_json(body: bytes) -> Any:
     return parsed
 
 
-def caller(request: StrictRequest) -> Caller:
+def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     """Who the request comes from, as far as the connection tells."""
     peer = request.client.host if request.client else "unknown"
     trusted = parts(request.app.state).trusted_proxies

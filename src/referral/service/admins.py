@@ -2,39 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
+from referral.core import api_key
 from referral.core import phone as phones
-from referral.core.errors import Forbidden
-from referral.core.phone import Rules
-from referral.service import outcomes
-from referral.storage import users
+from referral.core.errors import Forbidden, Unauthorized
+from referral.service import outcomes, sessions
+from referral.service.parts import COMMAND, Actor, Caller, Parts
+from referral.storage import api_keys, database, users
+from referral.storage.models import User
 
 
-async def grant(
-    text: str, *, rules: Rules, test_phones: Collection[str], open_demo: bool
-) -> tuple[str, bool]:
+async def authenticate(parts: Parts, token: str, *, caller: Caller) -> Actor:
+    """Who administers with this bearer token: an administrator's, or an API key.
+
+    Raises Unauthorized, AccountBlocked, Forbidden.
+    """
+    if api_key.is_one(token):
+        name = await api_keys.find_name(api_key.digest(token))
+        if name is None:
+            raise Unauthorized("This API key is not known here. Use another.", reason="no such key")
+        return Actor.key(name, caller)
+    signed_in = await sessions.authenticate(parts, token)
+    if not may_administer(parts, signed_in.user):
+        raise Forbidden(
+            "This operation is for administrators and API keys alone. "
+            "Whoever runs the service can make one: `referral admin grant`, `referral key new`."
+        )
+    return Actor.user(signed_in.user.id, caller)
+
+
+def may_administer(parts: Parts, user: User) -> bool:
+    """Whether a user is an administrator under the settings in force."""
+    return user.is_admin and parts.admins_allowed and user.phone not in parts.test_phones
+
+
+def require_eligible(parts: Parts, phone: str | None) -> None:
+    """Raises Forbidden where the user of this phone can be no administrator."""
+    if not parts.admins_allowed:
+        raise Forbidden(
+            "In production with the simulated gateway anybody can sign in as any phone, so nobody "
+            "is an administrator. Set a real gateway first."
+        )
+    if phone in parts.test_phones:
+        raise Forbidden("A test phone has a fixed code. Use another phone.")
+
+
+async def require_another(parts: Parts, user: User, *, by: Actor) -> None:
+    """Let no user who is the last administrator be taken away over HTTP: raises Forbidden.
+
+    To be called under `users.lock_admins`.
+    """
+    if by == COMMAND or user.is_blocked or not may_administer(parts, user):
+        return
+    if not await users.has_admin(besides=user.id, not_of=parts.test_phones):
+        raise Forbidden(
+            "This is the last administrator. Make another one first, or do it on the machine, "
+            "with `referral admin revoke` or `referral users`."
+        )
+
+
+async def grant(parts: Parts, text: str) -> tuple[str, bool]:
     """Make a phone's user an administrator, now or at the first sign-in.
 
     Answers the phone and whether it has an account already. Raises InvalidPhone,
     UnsupportedPhone, Forbidden.
     """
-    if open_demo:
-        raise Forbidden(
-            "In production with the simulated gateway anybody can sign in as any phone, so nobody "
-            "is an administrator. Set a real gateway first."
-        )
-    phone = phones.read(text, rules)
-    if phone in test_phones:
-        raise Forbidden("A test phone has a fixed code. Use another phone.")
-    has_account = await users.grant_admin(phone)
-    outcomes.record("admin_granted", phone=phone, has_account=has_account)
+    phone = phones.read(text, parts.phone_rules)
+    require_eligible(parts, phone)
+
+    async def work() -> bool:
+        user = await users.find_by_phone(phone)
+        if user is None:
+            await users.add_admin_grant(phone)
+        elif not user.is_admin:
+            await _set_admin(parts, user, "admin_granted", is_admin=True)
+        return user is not None
+
+    has_account = await database.transaction(work)
+    if not has_account:
+        outcomes.record("admin_grant_waits", phone=phone)
     return phone, has_account
 
 
-async def revoke(text: str, *, rules: Rules) -> tuple[str, bool]:
-    """Take it back. Answers the phone and whether there was anything to take."""
-    phone = phones.read(text, rules)
-    revoked = await users.revoke_admin(phone)
-    outcomes.record("admin_revoked", phone=phone, revoked=revoked)
+async def take_grant(parts: Parts, user: User) -> None:
+    """Make a new user an administrator where a grant waited. Inside a transaction under way."""
+    if user.phone is None or not parts.admins_allowed or user.phone in parts.test_phones:
+        return
+    if await users.take_admin_grant(user.phone):
+        await _set_admin(parts, user, "admin_granted", is_admin=True)
+
+
+async def revoke(parts: Parts, text: str) -> tuple[str, bool]:
+    """Take it back, a waiting grant too. Answers the phone and whether there was anything."""
+    phone = phones.read(text, parts.phone_rules)
+
+    async def work() -> bool:
+        await users.lock_admins()
+        waited = await users.take_admin_grant(phone)
+        user = await users.find_by_phone(phone)
+        if user is None or not user.is_admin:
+            return waited
+        await _set_admin(parts, user, "admin_revoked", is_admin=False)
+        return True
+
+    revoked = await database.transaction(work)
     return phone, revoked
+
+
+async def _set_admin(parts: Parts, user: User, action: str, *, is_admin: bool) -> None:
+    if not await users.set_fields(user.id, is_admin=is_admin):
+        raise database.Conflict
+    await outcomes.trail(parts, action, by=COMMAND, user=user.id)

@@ -22,13 +22,14 @@ from referral.core import seal
 from referral.core.errors import (
     InviteAlreadyActivated,
     InviteLoop,
+    NotFound,
     OwnInviteCode,
     Unauthorized,
     UnknownInviteCode,
 )
 from referral.core.keys import Purpose
 from referral.service import invite_limits, outcomes
-from referral.service.parts import Caller, Parts
+from referral.service.parts import Actor, Caller, Parts
 from referral.service.sessions import SignedIn
 from referral.storage import database, invitations, users
 from referral.storage.models import User
@@ -79,20 +80,25 @@ async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Call
     Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop, TooManyRequests,
     and Unauthorized where the account was deleted just now.
     """
-    now = parts.clock()
-    async with invite_limits.counted(parts, caller, user_id=str(signed_in.user.id)):
-        await database.transaction(lambda: activate_within(parts, signed_in.user.id, text, now=now))
-    outcomes.record("invite_activated", caller=caller, user=signed_in.user.id)
+    now, user_id = parts.clock(), signed_in.user.id
+
+    async def work() -> None:
+        if await activate_within(parts, user_id, text, now=now):
+            by = Actor.user(user_id, caller)
+            await outcomes.trail(parts, "invite_activated", by=by, user=user_id)
+
+    async with invite_limits.counted(parts, caller, user_id=str(user_id)):
+        await database.transaction(work)
 
 
-async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: datetime) -> None:
-    """As `activate`, inside a transaction under way."""
+async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: datetime) -> bool:
+    """As `activate`, inside a transaction under way; False where it was activated before."""
     inviter = await users.find_by_invite_code(invite_codes.read(text))
     user = await users.get(user_id)
     if user.deleted_at is not None:
         raise Unauthorized(reason="account deleted")
     if inviter is not None and user.inviter_id == inviter.id:
-        return
+        return False
     if inviter is None or inviter.deleted_at is not None:
         raise UnknownInviteCode(reason="unknown")
     if inviter.id == user_id:
@@ -108,23 +114,46 @@ async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: dateti
     await invitations.lock(changed=user_id, kept=(root, inviter.id))
     if not await invitations.link(user, inviter.id, root=root, now=now):
         raise database.Conflict
+    return True
+
+
+async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
+    """Undo a user's activation, as if it had never been: they may activate again.
+
+    Raises NotFound.
+    """
+
+    async def work() -> None:
+        user = await users.find(user_id)
+        if user is None:
+            raise NotFound("There is no user of this id.", reason="no such user")
+        if user.inviter_id is None:
+            raise NotFound("This user has activated no invite code.")
+        # Taking a link away makes no loop. Those that activate below this user meanwhile meet its
+        # own next activation at the locks of both.
+        await invitations.lock(changed=user_id, kept=(user.inviter_id,))
+        if not await invitations.unlink(user):
+            raise database.Conflict
+        await invitations.forget_activations(_phone_digests(parts, user.phone or ""))
+        await outcomes.trail(parts, "invite_voided", by=by, user=user_id)
+
+    await database.transaction(work)
 
 
 async def page(signed_in: SignedIn, *, cursor: str | None, limit: int) -> InviteePage:
     """Those who activated this user's code, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
-    rows = await invitations.page(signed_in.user.id, after=after, limit=limit + 1)
-    invitees = [(row, row.activated_at) for row in rows if row.activated_at is not None]
+    found = await invitations.page(signed_in.user.id, after=after, limit=limit + 1)
+    rows, next_cursor = cursors.page(found, limit, place=invitations.place)
     return InviteePage(
         items=[
-            Invitee(phone=row.phone if row.inviter_sees_phone else None, activated_at=at)
-            for row, at in invitees[:limit]
+            Invitee(
+                phone=row.phone if row.inviter_sees_phone else None,
+                activated_at=invitations.place(row).at,
+            )
+            for row in rows
         ],
-        next_cursor=(
-            cursors.write(cursors.Cursor(invitees[limit - 1][1], invitees[limit - 1][0].id))
-            if len(invitees) > limit
-            else None
-        ),
+        next_cursor=next_cursor,
     )
 
 

@@ -12,9 +12,9 @@ from referral.core import ids, tokens
 from referral.core import invite_code as invite_codes
 from referral.core.errors import AccountBlocked, Unauthorized
 from referral.core.keys import Purpose
-from referral.service import codes, invitations, invite_limits, outcomes, profiles, sessions
+from referral.service import admins, codes, invitations, invite_limits, outcomes, profiles, sessions
 from referral.service.codes import SentCode
-from referral.service.parts import Caller, Parts
+from referral.service.parts import Actor, Caller, Parts
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
 from referral.storage import database, users
@@ -25,7 +25,6 @@ from referral.storage.models import User
 class SignIn:
     """A sign-in that succeeded."""
 
-    user_id: UUID
     tokens: Tokens
     device_token: str
     profile: Profile
@@ -60,16 +59,19 @@ async def verify(
         user, is_new = await _find_or_create(parts, challenge.phone, now)
         if user.is_blocked:
             raise AccountBlocked
+        activated = False
         if invite_code is not None:
             # Before anything else of the user changes: it takes its locks in the order it needs
             try:
-                await invitations.activate_within(parts, user.id, invite_code, now=now)
+                activated = await invitations.activate_within(parts, user.id, invite_code, now=now)
             except Unauthorized:  # deleted this moment: begin again, as a new user
                 raise database.Conflict from None
         if not await users.mark_signed_in(user.id, phone=challenge.phone, now=now):
             raise database.Conflict
+        await _tell(parts, user.id, is_new=is_new, activated=activated, caller=caller)
+        if is_new:
+            await admins.take_grant(parts, user)
         return SignIn(
-            user_id=user.id,
             tokens=await sessions.start(parts, user.id, caller=caller, now=now),
             device_token=tokens.issue_device(challenge.phone, now=now, kept=parts.kept),
             profile=await profiles.get(parts, user.id),
@@ -78,9 +80,15 @@ async def verify(
 
     # Counted around the transaction, which is rolled back where the invite code is unknown
     async with await _counted(parts, challenge.phone, invite_code, caller):
-        sign_in = await codes.redeem(parts, challenge, code, work, caller=caller)
-    outcomes.record("signed_in", caller=caller, user=sign_in.user_id, new=sign_in.is_new_user)
-    return sign_in
+        return await codes.redeem(parts, challenge, code, work, caller=caller)
+
+
+async def _tell(
+    parts: Parts, user_id: UUID, *, is_new: bool, activated: bool, caller: Caller
+) -> None:
+    actions = {"user_created": is_new, "signed_in": True, "invite_activated": activated}
+    done = [action for action, is_so in actions.items() if is_so]
+    await outcomes.trail(parts, *done, by=Actor.user(user_id, caller), user=user_id)
 
 
 async def _counted(
@@ -107,7 +115,4 @@ async def _find_or_create(parts: Parts, phone: str, now: datetime) -> tuple[User
         # Not added: another call made this phone's user meanwhile, or, once in a thousand
         # million, somebody has this invite code. Either way the next round settles it.
         if await users.add(user):
-            may_administer = parts.admins_allowed and phone not in parts.test_phones
-            if may_administer and await users.take_admin_grant(phone):
-                await users.set_fields(user.id, is_admin=True)
             return user, True

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import structlog
 
+from referral.core import ids
 from referral.core import phone as phones
-from referral.service.parts import Caller
+from referral.service.parts import Actor, Caller, Parts
+from referral.storage import audit, database
+from referral.storage.models import AuditEntry
 
 _HOUR = 3_600_000_000
 _MOST_REMEMBERED = 10_000
+_INSTANT = timedelta(microseconds=1)
 
 # An event stays a name and its facts until the process's own handler writes it down
 _log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
@@ -32,6 +39,33 @@ def record(
     if caller is not None:
         facts["address"] = caller.address
     _log.info(event, **{name: _plain(value) for name, value in facts.items()})
+
+
+async def trail(
+    parts: Parts, *actions: str, by: Actor, user: UUID | None = None, **facts: Any
+) -> None:
+    """What somebody did, in its order, for the audit trail and the log: verbs in the past.
+
+    To be called inside the transaction that does it: the trail has what was done, all of it and
+    nothing else, and the log is told of it afterwards. user: whom it was done to. facts: for the
+    log alone.
+    """
+    now = parts.clock()
+    await audit.add(
+        AuditEntry(
+            id=ids.new(parts.token_bytes),
+            # They are read in the order of their times
+            at=now + place * _INSTANT,
+            action=action,
+            actor=by.name,
+            user_id=user,
+            address=by.address,
+        )
+        for place, action in enumerate(actions)
+    )
+    for action in actions:
+        told = partial(record, action, by=by.name, address=by.address, user=user, **facts)
+        database.after_commit(told)
 
 
 def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:

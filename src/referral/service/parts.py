@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from referral.core.keys import Keyring, Purpose
 from referral.core.limits import Limits
@@ -47,3 +48,23 @@ class Caller:
 
     address: str
     user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, as the audit trail names them: `user:ID`, `key:NAME` or `command`."""
+
+    name: str
+    address: str | None = None
+
+    @classmethod
+    def user(cls, user_id: UUID, caller: Caller) -> Actor:
+        return cls(f"user:{user_id}", caller.address)
+
+    @classmethod
+    def key(cls, name: str, caller: Caller) -> Actor:
+        return cls(f"key:{name}", caller.address)
+
+
+# Whoever may run commands on the machine may do anything
+COMMAND = Actor("command")

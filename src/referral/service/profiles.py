@@ -14,13 +14,13 @@ from referral.core import challenge as challenges
 from referral.core.errors import ChallengeInvalid, InvalidRequest, PhoneTaken, Unauthorized
 from referral.core.keys import Purpose
 from referral.gateways import Message
-from referral.service import codes, invitations, outcomes, sessions
+from referral.service import codes, deletion, invitations, outcomes, sessions
 from referral.service.codes import SentCode
-from referral.service.parts import Caller, Parts
+from referral.service.parts import Actor, Caller, Parts
 from referral.service.sessions import SignedIn
-from referral.storage import database, users
 from referral.storage import invitations as stored_invitations
 from referral.storage import sessions as stored_sessions
+from referral.storage import users
 
 LONGEST_NAME = 100
 NEWEST_INVITEES = 100
@@ -86,27 +86,15 @@ async def change(
 
 
 async def delete(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
-    """Delete the account: phone and personal data go, the invite code is retired.
-
-    Raises SignInAgain.
-    """
+    """Delete the account, see deletion.py. Raises SignInAgain, Forbidden."""
     sessions.require_fresh(parts, signed_in)
-    now, user_id = parts.clock(), signed_in.user.id
-
-    async def work() -> None:
-        await stored_invitations.lock(changed=user_id)
-        await _require_session(signed_in)
-        user = await users.get(user_id)
-        await invitations.leave_phone(parts, user, now=now)
-        await users.set_fields(
-            user_id, phone=None, name=None, email=None, is_admin=False, deleted_at=now
-        )
-        await stored_sessions.end_all(user_id)
-        if user.inviter_id is not None:
-            await users.change_invitee_count(user.inviter_id, -1)
-
-    await database.transaction(work)
-    outcomes.record("account_deleted", caller=caller, user=user_id)
+    user_id = signed_in.user.id
+    await deletion.delete(
+        parts,
+        user_id,
+        by=Actor.user(user_id, caller),
+        still=lambda: _require_session(signed_in),
+    )
 
 
 async def send_phone_code(
@@ -151,13 +139,14 @@ async def change_phone(
         if not await users.move_to_phone(user_id, challenge.phone):
             raise PhoneTaken
         await stored_sessions.end_all(user_id, but=signed_in.session_id)
+        by = Actor.user(user_id, caller)
+        await outcomes.trail(parts, "phone_changed", by=by, user=user_id)
         return user.phone
 
     old_phone = await codes.redeem(parts, challenge, code, work, caller=caller)
     profile = await get(parts, user_id)
     if old_phone is None:
         return profile, None
-    outcomes.record("phone_changed", caller=caller, user=user_id)
     return profile, Message(
         old_phone, f"Your account at {parts.app_name} now has another phone number."
     )

@@ -21,8 +21,8 @@ from referral.core.errors import (
     Unauthorized,
 )
 from referral.service import outcomes
-from referral.service.parts import Caller, Parts
-from referral.storage import sessions
+from referral.service.parts import Actor, Caller, Parts
+from referral.storage import database, sessions
 from referral.storage.models import Session, User
 
 _LONGEST_USER_AGENT = 255
@@ -123,8 +123,13 @@ async def refresh(parts: Parts, text: str, *, caller: Caller) -> Tokens:
     for successor in following:
         if _is_live(current, successor) and now - current.last_used_at <= tokens.REFRESH_GRACE:
             return _tokens(parts, session.user_id, successor, now)
-    await sessions.end(session.id, user_id=session.user_id)
-    outcomes.record("refresh_token_reused", caller=caller, user=session.user_id)
+
+    async def end_it() -> None:
+        if await sessions.end(session.id, user_id=session.user_id):
+            by = Actor.user(session.user_id, caller)
+            await outcomes.trail(parts, "refresh_token_reused", by=by, user=session.user_id)
+
+    await database.transaction(end_it)
     raise InvalidRefreshToken(reason="used before: the session is ended")
 
 
@@ -141,7 +146,10 @@ async def sign_out(parts: Parts, text: str, *, caller: Caller) -> None:
 async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: int) -> SessionPage:
     """The user's live sessions, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
-    rows = await sessions.page(signed_in.user.id, after=after, limit=limit + 1)
+    found = await sessions.page(signed_in.user.id, after=after, limit=limit + 1)
+    rows, next_cursor = cursors.page(
+        found, limit, place=lambda row: cursors.Cursor(row.created_at, row.id)
+    )
     now = parts.clock()
     return SessionPage(
         items=[
@@ -152,32 +160,30 @@ async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: 
                 user_agent=row.user_agent,
                 current=row.id == signed_in.session_id,
             )
-            for row in rows[:limit]
+            for row in rows
             if _is_alive(parts, row, now)
         ],
-        next_cursor=(
-            cursors.write(cursors.Cursor(rows[limit - 1].created_at, rows[limit - 1].id))
-            if len(rows) > limit
-            else None
-        ),
+        next_cursor=next_cursor,
     )
 
 
 async def end(signed_in: SignedIn, session_id: str, *, caller: Caller) -> None:
     """End one of the user's sessions. Raises NotFound."""
-    try:
-        wanted = UUID(session_id)
-    except ValueError:
-        raise NotFound(reason="not an id") from None
-    if not await sessions.end(wanted, user_id=signed_in.user.id):
+    if not await sessions.end(ids.read(session_id), user_id=signed_in.user.id):
         raise NotFound(reason="no such session of this user")
     outcomes.record("signed_out", caller=caller, user=signed_in.user.id)
 
 
-async def end_all(signed_in: SignedIn, *, caller: Caller) -> None:
+async def end_all(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
     """End all the user's sessions, this one too."""
-    await sessions.end_all(signed_in.user.id)
-    outcomes.record("signed_out_everywhere", caller=caller, user=signed_in.user.id)
+    user_id = signed_in.user.id
+
+    async def work() -> None:
+        await sessions.end_all(user_id)
+        by = Actor.user(user_id, caller)
+        await outcomes.trail(parts, "signed_out_everywhere", by=by, user=user_id)
+
+    await database.transaction(work)
 
 
 async def _find(parts: Parts, text: str, now: datetime) -> tuple[tokens.RefreshToken, Session]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
-from referral.storage import database
+from referral.core.cursor import Cursor
+from referral.storage import database, pages
+from referral.storage.models import AuditEntry
 
 _FORGET_ADDRESSES = """
     UPDATE audit_entries SET address = NULL WHERE id IN (
@@ -12,6 +16,16 @@ _FORGET_ADDRESSES = """
     )
     RETURNING id
 """
+
+
+async def add(entries: Iterable[AuditEntry]) -> None:
+    await AuditEntry.bulk_create(entries)
+
+
+async def page(user_id: UUID | None, *, after: Cursor | None, limit: int) -> list[AuditEntry]:
+    """The newest entries, of one user or of all."""
+    rows = AuditEntry.all() if user_id is None else AuditEntry.filter(user_id=user_id)
+    return await pages.newest(rows, by="at", after=after, limit=limit)
 
 
 async def forget_addresses(*, before: datetime, most: int) -> int:

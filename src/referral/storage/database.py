@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import closing
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -47,6 +48,7 @@ _ATTEMPTS = 5
 _SQLITE = "sqlite://"
 
 _running: set[asyncio.Task[Any]] = set()
+_afterwards: ContextVar[list[Callable[[], None]] | None] = ContextVar("afterwards", default=None)
 _connected: Connected
 
 
@@ -162,11 +164,27 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     return await asyncio.shield(task)
 
 
+def after_commit(tell: Callable[[], None]) -> None:
+    """Do this once the transaction under way is committed; where there is none, now."""
+    waiting = _afterwards.get()
+    if waiting is None:
+        tell()
+    else:
+        waiting.append(tell)
+
+
 async def lock_all(number: int) -> None:
     """Wait until no other transaction holds the lock of this number, then hold it."""
     # SQLite's immediate transaction is such a lock already
     if is_postgres():
         await query("SELECT pg_advisory_xact_lock($1)", number)
+
+
+def utc_day(column: str) -> str:
+    """SQL for the day, in UTC, of a moment in a column: `2026-01-31`."""
+    if is_postgres():
+        return f"CAST(CAST({column} AT TIME ZONE 'UTC' AS DATE) AS TEXT)"
+    return f"date({column})"
 
 
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:
@@ -212,8 +230,16 @@ async def _attempts(work: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _once(work: Callable[[], Awaitable[T]]) -> T:
-    async with in_transaction(_connected.name):
-        return await work()
+    waiting: list[Callable[[], None]] = []
+    before = _afterwards.set(waiting)
+    try:
+        async with in_transaction(_connected.name):
+            done = await work()
+    finally:
+        _afterwards.reset(before)
+    for tell in waiting:
+        tell()
+    return done
 
 
 def _finished(task: asyncio.Task[Any]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
-from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
 from referral.core.cursor import Cursor
-from referral.storage import database, users
+from referral.storage import database, pages, users
 from referral.storage.models import PastActivation, User
 
 # UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
@@ -68,6 +68,16 @@ async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> bo
     return bool(linked)
 
 
+async def unlink(user: User) -> bool:
+    """Take a user's inviter away, under their locks; False where it is another one by now."""
+    unlinked = await User.filter(
+        id=user.id, phone=user.phone, inviter_id=user.inviter_id, deleted_at__isnull=True
+    ).update(inviter_id=None, activated_at=None, inviter_sees_phone=True)
+    if unlinked and user.inviter_id is not None:
+        await users.change_invitee_count(user.inviter_id, -1)
+    return bool(unlinked)
+
+
 async def newest_phones(user_id: UUID, *, limit: int) -> list[str]:
     """Phones of the newest invitees, without those who changed theirs since."""
     rows = (
@@ -82,15 +92,21 @@ async def newest_phones(user_id: UUID, *, limit: int) -> list[str]:
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[User]:
     """The user's invitees, newest first."""
-    rows = _invitees(user_id)
-    if after is not None:
-        rows = rows.filter(Q(activated_at__lt=after.at) | Q(activated_at=after.at, id__lt=after.id))
-    return await rows.order_by("-activated_at", "-id").limit(limit)
+    return await pages.newest(_invitees(user_id), by="activated_at", after=after, limit=limit)
+
+
+def place(invitee: User) -> Cursor:
+    """Where an invitee stands in the list."""
+    return Cursor(cast("datetime", invitee.activated_at), invitee.id)
 
 
 async def remember_activation(phone_digest: str, *, until: datetime) -> None:
     await PastActivation.filter(phone_digest=phone_digest).delete()
     await PastActivation.create(phone_digest=phone_digest, expires_at=until)
+
+
+async def forget_activations(phone_digests: Iterable[str]) -> None:
+    await PastActivation.filter(phone_digest__in=list(phone_digests)).delete()
 
 
 async def activated_before(phone_digests: Iterable[str], *, now: datetime) -> bool:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from tortoise.expressions import Q
-
 from referral.core.cursor import Cursor
-from referral.storage import database
+from referral.storage import database, pages
 from referral.storage.models import Session
 
 _FORGET = """
@@ -39,9 +37,7 @@ async def rotate(session_id: UUID, *, live: bytes, successor: bytes, now: dateti
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[Session]:
     """The user's sessions, newest first."""
     rows = Session.filter(user_id=user_id)
-    if after is not None:
-        rows = rows.filter(Q(created_at__lt=after.at) | Q(created_at=after.at, id__lt=after.id))
-    return await rows.order_by("-created_at", "-id").limit(limit)
+    return await pages.newest(rows, by="created_at", after=after, limit=limit)
 
 
 async def end(session_id: UUID, *, user_id: UUID) -> bool:

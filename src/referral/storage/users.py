@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
-from tortoise.expressions import F
+from tortoise.expressions import F, Q
 
+from referral.core import search as searches
+from referral.core.cursor import Cursor
+from referral.core.search import Search
+from referral.storage import database, pages
 from referral.storage.models import AdminGrant, User
+from referral.storage.pages import Where
+
+# Any number, as long as nobody else in this database uses it
+_ADMINS_LOCK = 7_271_455_120_303
+
+# Within brackets they are letters like all others
+_GLOB_SIGNS = "*?["
 
 
 async def get(user_id: UUID) -> User:
     return await User.get(id=user_id)
+
+
+async def find(user_id: UUID) -> User | None:
+    """A user who is not deleted, with the inviter."""
+    return await User.get_or_none(id=user_id, deleted_at__isnull=True).select_related("inviter")
+
+
+async def page(search: Search | None, *, after: Cursor | None, limit: int) -> list[User]:
+    """Users who are not deleted, with their inviters, newest first."""
+    rows = User.filter(deleted_at__isnull=True).select_related("inviter")
+    if search is not None and search.phone is not None and await find_by_phone(search.phone):
+        # A phone that somebody has is all that is meant, and an index finds it
+        rows = rows.filter(phone=search.phone)
+    elif search is not None:
+        rows = rows.filter(_fits(search))
+    return await pages.newest(rows, by="created_at", after=after, limit=limit)
 
 
 async def find_by_phone(phone: str) -> User | None:
@@ -36,8 +64,8 @@ async def set_fields(user_id: UUID, **values: object) -> bool:
 
 
 async def mark_signed_in(user_id: UUID, *, phone: str, now: datetime) -> bool:
-    """False, and nothing done, where the user is deleted or has another phone by now."""
-    rows = User.filter(id=user_id, phone=phone, deleted_at__isnull=True)
+    """False, and nothing done, where the user is deleted, blocked or has another phone by now."""
+    rows = User.filter(id=user_id, phone=phone, deleted_at__isnull=True, is_blocked=False)
     return bool(await rows.update(last_sign_in_at=now))
 
 
@@ -45,18 +73,23 @@ async def change_invitee_count(user_id: UUID, by: int) -> None:
     await User.filter(id=user_id).update(invitee_count=F("invitee_count") + by)
 
 
-async def grant_admin(phone: str) -> bool:
-    """Make this phone's user an administrator; False where that waits for the first sign-in."""
-    if await User.filter(phone=phone).update(is_admin=True):
-        return True
+async def lock_admins() -> None:
+    """Let nobody else take an administrator away until the transaction ends.
+
+    To be taken before any user is locked.
+    """
+    await database.lock_all(_ADMINS_LOCK)
+
+
+async def has_admin(*, besides: UUID, not_of: Collection[str]) -> bool:
+    """Whether there is an administrator who is not blocked, not this user and of other phones."""
+    rows = User.filter(is_admin=True, is_blocked=False, deleted_at__isnull=True)
+    return await rows.exclude(id=besides).exclude(phone__in=list(not_of)).exists()
+
+
+async def add_admin_grant(phone: str) -> None:
+    """Let this phone's first sign-in make an administrator."""
     await AdminGrant.bulk_create([AdminGrant(phone=phone)], ignore_conflicts=True)
-    return False
-
-
-async def revoke_admin(phone: str) -> bool:
-    """Take it back, waiting grants too; False where there was nothing to take."""
-    revoked = await User.filter(phone=phone, is_admin=True).update(is_admin=False)
-    return bool(revoked + await AdminGrant.filter(phone=phone).delete())
 
 
 async def take_admin_grant(phone: str) -> bool:
@@ -75,3 +108,29 @@ async def move_to_phone(user_id: UUID, phone: str) -> bool:
     except IntegrityError:
         return False
     return True
+
+
+def _fits(search: Search) -> Q:
+    fits = _contains("name", search.text) | _contains("email", search.text)
+    if search.digits is not None:
+        part = "startswith" if search.digits.startswith("+") else "contains"
+        fits |= Q(**{f"phone__{part}": search.digits})
+    if search.invite_code is not None:
+        fits |= Q(invite_code=search.invite_code)
+    return fits
+
+
+def _contains(column: str, text: str) -> Q:
+    """Whether a column has this text in it, in any case."""
+    places = searches.spellings(text)
+    if database.is_postgres():
+        # A regular expression; whatever is no letter stands for itself behind a backslash
+        pattern = "".join(
+            f"[{place}]" if len(place) > 1 else place if place.isalnum() else f"\\{place}"
+            for place in places
+        )
+        return Q(**{f"{column}__posix_regex": pattern})
+    pattern = "".join(
+        f"[{place}]" if len(place) > 1 or place in _GLOB_SIGNS else place for place in places
+    )
+    return Where(lambda table: table[column].glob(f"*{pattern}*"))

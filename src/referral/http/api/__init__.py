@@ -2,10 +2,13 @@
 
 from litestar import Router
 
+from referral.http.api.audit import AuditController
 from referral.http.api.invitations import InvitationController, OwnInvitationController
 from referral.http.api.login import LoginController
 from referral.http.api.profile import ProfileController
 from referral.http.api.sessions import SessionController
+from referral.http.api.stats import StatsController
+from referral.http.api.users import UserController
 
 PREFIX = "/api/v1"
 
@@ -17,5 +20,8 @@ router = Router(
         ProfileController,
         OwnInvitationController,
         InvitationController,
+        UserController,
+        StatsController,
+        AuditController,
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar.params import QueryParameter
+from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
 from referral.core.challenge import LONGEST_CODE, SHORTEST_CODE
@@ -55,3 +55,4 @@ PageCursor = Annotated[
     str | None,
     QueryParameter(description="The `next_cursor` of an earlier answer, for what follows it."),
 ]
+UserId = Annotated[str, PathParameter(description="The `id` of a user.")]

@@ -97,9 +97,10 @@ class ProfileController(Controller):
         summary="Delete the account",
         description=(
             "Needs a sign-in under 15 minutes old. Phone and personal data are gone, the invite "
-            "code is retired for ever; the phone can sign up anew, as a new user."
+            "code is retired for ever; the phone can sign up anew, as a new user. The last "
+            "administrator makes another one first."
         ),
-        responses=responses(*SIGNED_IN, errors.SignInAgain),
+        responses=responses(*SIGNED_IN, errors.SignInAgain, errors.Forbidden),
     )
     async def delete_profile(self, request: StrictRequest, parts: GivenParts) -> None:
         await profiles.delete(parts, request.user, caller=caller(request))

@@ -64,5 +64,5 @@ class SessionController(Controller):
         description="Sign out everywhere, here too.",
         responses=responses(*SIGNED_IN),
     )
-    async def end_all_sessions(self, request: StrictRequest) -> None:
-        await sessions.end_all(request.user, caller=caller(request))
+    async def end_all_sessions(self, request: StrictRequest, parts: GivenParts) -> None:
+        await sessions.end_all(parts, request.user, caller=caller(request))

@@ -43,6 +43,7 @@ _TAGS = [
     Tag("Sessions", "Where the user is signed in."),
     Tag("Profile", "The user's own data."),
     Tag("Invitations", "Invite codes, and who used them."),
+    Tag("Administration", "For administrators and API keys."),
     Tag("Operation", "For the machines around this one."),
 ]
 
@@ -80,7 +81,7 @@ def config(public_url: str) -> OpenAPIConfig:
         license=License(name="MIT", identifier="MIT"),
         servers=[Server(url="/", description="This server"), *_published(public_url)],
         tags=_TAGS,
-        components=Components(security_schemes={"bearer": auth.BEARER}),
+        components=Components(security_schemes={"bearer": auth.BEARER, "api_key": auth.API_KEY}),
         path=PATH,
         render_plugins=[_Page(), _Document()],
         use_handler_docstrings=False,

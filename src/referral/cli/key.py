@@ -1,0 +1,44 @@
+"""API keys."""
+
+from __future__ import annotations
+
+import rich_click as click
+from rich.table import Table
+
+from referral.cli import common
+from referral.service import api_keys
+from referral.service.parts import Parts
+from referral.storage.models import ApiKey
+
+
+@click.group()
+def key() -> None:
+    """Make API keys, which programs administer with."""
+
+
+@key.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Make a key called NAME and print it, this once."""
+    click.echo(common.with_parts(lambda parts: api_keys.make(parts, name)))
+
+
+@key.command(name="list")
+def list_keys() -> None:
+    """List the names of the keys."""
+
+    async def work(_: Parts) -> list[ApiKey]:
+        return await api_keys.all_keys()
+
+    table = Table("name", "made")
+    for each in common.with_parts(work):
+        table.add_row(common.text(each.name), common.moment(each.created_at))
+    common.show(table)
+
+
+@key.command()
+@click.argument("name")
+def revoke(name: str) -> None:
+    """End the key called NAME, at once."""
+    common.with_parts(lambda parts: api_keys.revoke(parts, name))
+    click.echo(f"{name} is no key any more")

@@ -1,0 +1,122 @@
+"""Users."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+import rich_click as click
+from rich.table import Table
+
+from referral.cli import common
+from referral.core.cursor import LARGEST_PAGE
+from referral.service import users as service
+from referral.service.parts import COMMAND, Parts
+from referral.service.users import UserPage, UserView
+
+
+@click.group()
+def users() -> None:
+    """Look after users."""
+
+
+@users.command(name="list")
+@click.option("--search", help="A phone, a part of a name or email, an invite code.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, LARGEST_PAGE),
+    help="How many at most.",
+)
+def list_users(search: str | None, limit: int) -> None:
+    """List users, newest first."""
+
+    async def work(parts: Parts) -> UserPage:
+        return await service.page(parts, search=search, cursor=None, limit=limit)
+
+    page = common.with_parts(work)
+    table = Table("id", "phone", "name", "code", "invitees", "signed up", "")
+    for each in page.items:
+        table.add_row(
+            each.id,
+            each.phone,
+            common.text(each.name or ""),
+            each.invite_code,
+            str(each.invitee_count),
+            common.moment(each.created_at),
+            _marks(each),
+        )
+    common.show(table)
+    if page.next_cursor:
+        click.echo("There are more: --search narrows, --limit widens.")
+
+
+@users.command()
+@click.argument("user")
+def show(user: str) -> None:
+    """Show one USER, by id or phone."""
+    table = Table(show_header=False)
+    found = common.with_parts(lambda parts: service.find(parts, user))
+    for field in msgspec.structs.fields(found):
+        table.add_row(field.name, common.text(_told(getattr(found, field.name))))
+    common.show(table)
+
+
+@users.command()
+@click.argument("user")
+def block(user: str) -> None:
+    """Keep a USER, by id or phone, out. Ends all their sessions at once."""
+    click.echo(f"{_set_blocked(user, is_blocked=True)} is blocked")
+
+
+@users.command()
+@click.argument("user")
+def unblock(user: str) -> None:
+    """Let a USER, by id or phone, in again."""
+    click.echo(f"{_set_blocked(user, is_blocked=False)} is not blocked")
+
+
+@users.command()
+@click.argument("user")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(user: str, *, yes: bool) -> None:
+    """Delete a USER, by id or phone, as they could themselves. Nothing brings it back."""
+    found = common.with_parts(lambda parts: service.find(parts, user))
+    if not yes:
+        name = f" ({found.name})" if found.name else ""
+        click.confirm(f"Delete {found.phone}{name} for ever?", abort=True)
+
+    async def work(parts: Parts) -> None:
+        await service.delete(parts, UUID(found.id), by=COMMAND)
+
+    common.with_parts(work)
+    click.echo(f"{found.phone} is deleted")
+
+
+def _set_blocked(user: str, *, is_blocked: bool) -> str:
+    """The user's phone."""
+
+    async def work(parts: Parts) -> UserView:
+        found = await service.find(parts, user)
+        return await service.change(parts, UUID(found.id), is_blocked=is_blocked, by=COMMAND)
+
+    return common.with_parts(work).phone
+
+
+def _marks(user: UserView) -> str:
+    marks = {"admin": user.is_admin, "blocked": user.is_blocked}
+    return ", ".join(mark for mark, is_so in marks.items() if is_so)
+
+
+def _told(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return common.moment(value)
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)

@@ -1,0 +1,58 @@
+"""Spans of days, in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+
+from referral.core.errors import InvalidRequest
+
+DEFAULT_DAYS = 30
+MOST_DAYS = 366
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """From one day to another, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def start(self) -> datetime:
+        return datetime.combine(self.first, time.min, UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The last moment that belongs to them."""
+        return datetime.combine(self.last, time.max, UTC)
+
+    def __iter__(self) -> Iterator[date]:
+        for number in range(self.first.toordinal(), self.last.toordinal() + 1):
+            yield date.fromordinal(number)
+
+
+def read(first: str | None, last: str | None, *, today: date) -> Days:
+    """Days as `2026-01-31`; what is missing makes them the last 30. Raises InvalidRequest."""
+    until = _date("to", last) if last is not None else today
+    if first is not None:
+        since = _date("from", first)
+    else:
+        since = date.fromordinal(max(1, until.toordinal() - DEFAULT_DAYS + 1))
+    if since > until:
+        raise InvalidRequest.field("from", "Give a day that is not after `to`.")
+    if (until - since).days >= MOST_DAYS:
+        raise InvalidRequest.field("from", f"Give at most {MOST_DAYS} days at once.")
+    return Days(since, until)
+
+
+def _date(field: str, text: str) -> date:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        found = None
+    # It knows more forms of ISO 8601 than one
+    if found is None or found.isoformat() != text:
+        raise InvalidRequest.field(field, "Write a day as 2026-01-31.")
+    return found

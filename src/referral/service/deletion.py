@@ -1,0 +1,47 @@
+"""Deleting an account, by its owner or by who administers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from referral.core.errors import NotFound
+from referral.service import admins, invitations, outcomes
+from referral.service.parts import Actor, Parts
+from referral.storage import database, sessions, users
+from referral.storage import invitations as stored_invitations
+
+
+async def delete(
+    parts: Parts,
+    user_id: UUID,
+    *,
+    by: Actor,
+    still: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Phone and personal data go, the invite code is retired.
+
+    still: raises, under the locks, where it may not be done any more.
+    Raises NotFound, and Forbidden for the last administrator.
+    """
+    now = parts.clock()
+
+    async def work() -> None:
+        await users.lock_admins()
+        await stored_invitations.lock(changed=user_id)
+        if still is not None:
+            await still()
+        user = await users.find(user_id)
+        if user is None:
+            raise NotFound("There is no user of this id.", reason="no such user")
+        await admins.require_another(parts, user, by=by)
+        await invitations.leave_phone(parts, user, now=now)
+        await users.set_fields(
+            user_id, phone=None, name=None, email=None, is_admin=False, deleted_at=now
+        )
+        await sessions.end_all(user_id)
+        if user.inviter_id is not None:
+            await users.change_invitee_count(user.inviter_id, -1)
+        await outcomes.trail(parts, "account_deleted", by=by, user=user_id)
+
+    await database.transaction(work)

@@ -1,0 +1,176 @@
+"""Users, as those who administer see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, cast
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from referral.core import cursor as cursors
+from referral.core import phone as phones
+from referral.core import search as searches
+from referral.core.errors import InvalidRequest, NotFound
+from referral.service import admins, deletion, outcomes
+from referral.service.parts import Actor, Parts
+from referral.storage import database, invitations, sessions, users
+from referral.storage.models import User
+
+
+class UserView(Struct, frozen=True, kw_only=True):
+    """A user who is not deleted."""
+
+    id: Annotated[str, Meta(examples=["9b2d3c1e-4f5a-4e6b-8c7d-0a1b2c3d4e5f"])]
+    phone: Annotated[str, Meta(description="E.164", examples=["+79991234567"])]
+    name: Annotated[str | None, Meta(examples=["Anna"])]
+    email: Annotated[str | None, Meta(examples=["anna@example.com"])]
+    invite_code: Annotated[str, Meta(examples=["7KQ2MX"])]
+    activated_invite_code: Annotated[str | None, Meta(examples=["P0V3RT"])]
+    invitee_count: Annotated[int, Meta(examples=[1])]
+    is_admin: Annotated[bool, Meta(description="Whether they may use these operations.")]
+    is_blocked: bool
+    created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
+    last_sign_in_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
+
+
+class UserPage(Struct, frozen=True, kw_only=True):
+    items: list[UserView]
+    next_cursor: str | None
+
+
+class InviteeView(Struct, frozen=True, kw_only=True):
+    """Somebody who activated a user's code."""
+
+    id: Annotated[str, Meta(examples=["9b2d3c1e-4f5a-4e6b-8c7d-0a1b2c3d4e5f"])]
+    phone: Annotated[
+        str, Meta(description="E.164: the phone they have now.", examples=["+79990000002"])
+    ]
+    name: Annotated[str | None, Meta(examples=["Boris"])]
+    activated_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
+
+
+class InviteeViewPage(Struct, frozen=True, kw_only=True):
+    items: list[InviteeView]
+    next_cursor: str | None
+
+
+async def page(parts: Parts, *, search: str | None, cursor: str | None, limit: int) -> UserPage:
+    """Users, newest first, all or those that a search fits. Raises InvalidRequest."""
+    after = cursors.read(cursor) if cursor is not None else None
+    wanted = searches.read(search, parts.phone_rules) if search is not None else None
+    found = await users.page(wanted, after=after, limit=limit + 1)
+    rows, next_cursor = cursors.page(
+        found, limit, place=lambda row: cursors.Cursor(row.created_at, row.id)
+    )
+    return UserPage(items=[_view(parts, row) for row in rows], next_cursor=next_cursor)
+
+
+async def get(parts: Parts, user_id: UUID) -> UserView:
+    """Raises NotFound."""
+    return _view(parts, await _find(user_id))
+
+
+async def find(parts: Parts, text: str) -> UserView:
+    """The user of an id or a phone, however it is spelt. Raises NotFound, InvalidPhone,
+    UnsupportedPhone.
+    """
+    try:
+        return await get(parts, UUID(text))
+    except ValueError:
+        pass
+    user = await users.find_by_phone(phones.read(text, parts.phone_rules))
+    if user is None:
+        raise NotFound("There is no user with this phone.")
+    return await get(parts, user.id)
+
+
+async def change(
+    parts: Parts,
+    user_id: UUID,
+    *,
+    is_blocked: bool | UnsetType = UNSET,
+    is_admin: bool | UnsetType = UNSET,
+    by: Actor,
+) -> UserView:
+    """Set what is given. Blocking ends all sessions at once.
+
+    Raises NotFound, InvalidRequest, and Forbidden for who can be no administrator and for the
+    last one.
+    """
+    if is_blocked is UNSET and is_admin is UNSET:
+        raise InvalidRequest.field("", "Give `is_blocked`, `is_admin` or both.")
+
+    async def work() -> None:
+        await users.lock_admins()
+        user = await _find(user_id)
+        if is_admin is True:
+            admins.require_eligible(parts, user.phone)
+        if is_admin is False or is_blocked is True:
+            await admins.require_another(parts, user, by=by)
+        values: dict[str, bool] = {}
+        done = []
+        if is_blocked is not UNSET and is_blocked != user.is_blocked:
+            values["is_blocked"] = is_blocked
+            done.append("user_blocked" if is_blocked else "user_unblocked")
+        if is_admin is not UNSET and is_admin != user.is_admin:
+            values["is_admin"] = is_admin
+            done.append("admin_granted" if is_admin else "admin_revoked")
+        if not values:
+            return
+        if not await users.set_fields(user_id, **values):
+            raise NotFound(reason="deleted just now")
+        if values.get("is_blocked"):
+            await sessions.end_all(user_id)
+        await outcomes.trail(parts, *done, by=by, user=user_id)
+
+    await database.transaction(work)
+    return await get(parts, user_id)
+
+
+async def delete(parts: Parts, user_id: UUID, *, by: Actor) -> None:
+    """As the user's own deletion. Raises NotFound, and Forbidden for the last administrator."""
+    await deletion.delete(parts, user_id, by=by)
+
+
+async def invitees(user_id: UUID, *, cursor: str | None, limit: int) -> InviteeViewPage:
+    """Those who activated a user's code, newest first. Raises NotFound, InvalidRequest."""
+    after = cursors.read(cursor) if cursor is not None else None
+    await _find(user_id)
+    found = await invitations.page(user_id, after=after, limit=limit + 1)
+    rows, next_cursor = cursors.page(found, limit, place=invitations.place)
+    return InviteeViewPage(
+        items=[
+            InviteeView(
+                id=str(row.id),
+                phone=cast("str", row.phone),
+                name=row.name,
+                activated_at=invitations.place(row).at,
+            )
+            for row in rows
+        ],
+        next_cursor=next_cursor,
+    )
+
+
+async def _find(user_id: UUID) -> User:
+    user = await users.find(user_id)
+    if user is None:
+        raise NotFound("There is no user of this id.", reason="no such user")
+    return user
+
+
+def _view(parts: Parts, user: User) -> UserView:
+    return UserView(
+        id=str(user.id),
+        phone=cast("str", user.phone),  # of nobody but the deleted is there none
+        name=user.name,
+        email=user.email,
+        invite_code=user.invite_code,
+        activated_invite_code=user.inviter.invite_code if user.inviter else None,
+        invitee_count=user.invitee_count,
+        is_admin=admins.may_administer(parts, user),
+        is_blocked=user.is_blocked,
+        created_at=user.created_at,
+        last_sign_in_at=user.last_sign_in_at,
+    )

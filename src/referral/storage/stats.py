@@ -1,0 +1,70 @@
+"""Queries that count. Deleted users are in none of the numbers but their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from referral.core.days import Days
+from referral.storage import database
+
+_TOTALS = """
+    SELECT count(*) FILTER (WHERE deleted_at IS NULL) AS users,
+           count(*) FILTER (WHERE deleted_at IS NULL AND is_blocked) AS blocked,
+           count(*) FILTER (WHERE deleted_at IS NULL AND inviter_id IS NOT NULL) AS activations,
+           count(deleted_at) AS deleted
+    FROM users
+"""
+_BY_DAY = """
+    SELECT {day} AS day, count(*) AS number, CAST(sum(invitee_count) AS BIGINT) AS invitees
+    FROM users WHERE deleted_at IS NULL AND {column} BETWEEN $1 AND $2
+    GROUP BY 1
+"""
+_TOP_INVITERS = """
+    SELECT inviters.id, inviters.phone, inviters.name, inviters.invite_code,
+           count(*) AS activations
+    FROM users JOIN users AS inviters ON inviters.id = users.inviter_id
+    WHERE users.deleted_at IS NULL AND users.activated_at BETWEEN $1 AND $2
+    AND inviters.deleted_at IS NULL
+    GROUP BY inviters.id
+    ORDER BY activations DESC, inviters.id
+    LIMIT $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """Of one day: how many users, and how many activated their codes, whenever that was."""
+
+    number: int
+    invitees: int
+
+
+async def totals() -> dict[str, int]:
+    """`users`, `blocked`, `activations` and `deleted`."""
+    return dict((await database.query(_TOTALS))[0])
+
+
+async def sign_ups(days: Days) -> dict[str, DayCount]:
+    """By day, `2026-01-31`; a day without any is missing."""
+    return await _by_day("created_at", days)
+
+
+async def activations(days: Days) -> dict[str, DayCount]:
+    """As `sign_ups`."""
+    return await _by_day("activated_at", days)
+
+
+async def top_inviters(days: Days, *, limit: int) -> list[dict[str, Any]]:
+    """Whose codes were activated most often: `id`, `phone`, `name`, `invite_code`,
+    `activations`.
+    """
+    rows = await database.query(_TOP_INVITERS, days.start, days.end, limit)
+    return [{**row, "id": UUID(str(row["id"]))} for row in rows]
+
+
+async def _by_day(column: str, days: Days) -> dict[str, DayCount]:
+    sql = _BY_DAY.format(day=database.utc_day(column), column=column)
+    rows = await database.query(sql, days.start, days.end)
+    return {row["day"]: DayCount(row["number"], row["invitees"]) for row in rows}

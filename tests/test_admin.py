@@ -1,0 +1,599 @@
+"""Administration: who may, users, activations, API keys."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from referral.core.errors import NotFound
+from referral.service import admins, api_keys
+from referral.service.parts import Parts
+from referral.storage import database, users
+from support import Inbox, Person, Service, new_phone, ok, refused, running
+
+JANUARY = datetime(2026, 1, 15, tzinfo=UTC)
+NOBODY = UUID(int=0)
+OPERATIONS = (
+    ("GET", "/users"),
+    ("GET", f"/users/{NOBODY}"),
+    ("PATCH", f"/users/{NOBODY}"),
+    ("DELETE", f"/users/{NOBODY}"),
+    ("GET", f"/users/{NOBODY}/invitees"),
+    ("DELETE", f"/users/{NOBODY}/inviter"),
+    ("GET", "/stats"),
+    ("GET", "/audit"),
+)
+OPEN_DEMO = {
+    "REFERRAL_ENV": "production",
+    "REFERRAL_SMS_URL": "simulated://",
+    "REFERRAL_PUBLIC_URL": "https://referral.example.com",
+    "REFERRAL_TRUSTED_PROXIES": "0",
+}
+TEST_PHONE = "+79990000001"
+TEST_PHONES = {"REFERRAL_TEST_PHONES": f"{TEST_PHONE}=12345678@2026-01-31"}
+
+
+def parts(service: Service) -> Parts:
+    assert service.app is not None
+    found: Parts = service.app.state.parts
+    return found
+
+
+def set_clock(service: Service, to: datetime) -> None:
+    service.clock.move(seconds=(to - service.clock()).total_seconds())
+
+
+async def patch(admin: Person, person: Person, **fields: Any) -> httpx.Response:
+    return await admin.call("PATCH", f"/users/{person.id()}", json=fields)
+
+
+async def view(admin: Person, person: Person) -> dict[str, Any]:
+    return ok(await admin.call("GET", f"/users/{person.id()}"))
+
+
+async def listed(admin: Person, **query: Any) -> list[str]:
+    """The phones of a list of users."""
+    answer = ok(await admin.call("GET", "/users", params=query))
+    return [user["phone"] for user in answer["items"]]
+
+
+# Who may
+
+
+async def test_nobody_else_administers(service: Service) -> None:
+    """Neither strangers nor users, before the body or the id is looked at."""
+    person = await service.sign_in()
+    for method, path in OPERATIONS:
+        stranger = await service.http.request(method, f"/api/v1{path}", content=b"{")
+        refused(stranger, 401, "unauthorized")
+        assert stranger.headers["www-authenticate"] == "Bearer"
+        refused(await person.call(method, path, content=b"{"), 403, "forbidden")
+
+
+@pytest.mark.parametrize("who", ["administrator", "API key"])
+async def test_administrators_and_api_keys_do(service: Service, who: str) -> None:
+    admin = await (service.sign_in_admin() if who == "administrator" else service.api_key())
+    for method, path in OPERATIONS:
+        response = await admin.call(method, path, json={"is_blocked": True})
+        assert response.status_code == (404 if str(NOBODY) in path else 200), (method, path)
+
+
+async def test_what_an_administrator_may_ends_at_once(service: Service) -> None:
+    """With the rights, with the session, with a block, with the account."""
+    other = await service.sign_in_admin()
+    for ending in ("revoke", "sign out", "block", "delete"):
+        admin = await service.sign_in_admin()
+        assert (await admin.call("GET", "/users")).status_code == 200
+        if ending == "revoke":
+            ok(await patch(other, admin, is_admin=False))
+            refused(await admin.call("GET", "/users"), 403, "forbidden")
+            continue
+        if ending == "sign out":
+            ok(await admin.call("DELETE", "/sessions"))
+        elif ending == "block":
+            ok(await patch(other, admin, is_blocked=True))
+        else:
+            ok(await other.call("DELETE", f"/users/{admin.id()}"))
+        refused(await admin.call("GET", "/users"), 401, "unauthorized")
+
+
+async def test_an_api_key_is_for_administration_alone(service: Service) -> None:
+    key = await service.api_key()
+    for method, path in (
+        ("GET", "/profile"),
+        ("PUT", "/profile"),
+        ("DELETE", "/profile"),
+        ("PUT", "/profile/inviter"),
+        ("GET", "/profile/invitees"),
+        ("GET", "/profile/invite.svg"),
+        ("GET", "/sessions"),
+        ("DELETE", "/sessions"),
+    ):
+        refused(await key.call(method, path, json={}), 401, "unauthorized")
+    refused(await key.refresh(key.tokens["access_token"]), 401, "invalid_refresh_token")
+
+
+async def test_keys_that_are_none(service: Service) -> None:
+    key = (await service.api_key()).tokens["access_token"]
+    for wrong in (key[:-1], key + "A", key.upper(), key.removeprefix("rk_"), "rk_", key + "="):
+        response = await service.get("/api/v1/users", authorization=f"Bearer {wrong}")
+        refused(response, 401, "unauthorized")
+        assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+
+async def test_a_revoked_key_ends_at_once_and_its_name_is_free(service: Service) -> None:
+    first = await api_keys.make(parts(service), "ops")
+    await api_keys.revoke(parts(service), "ops")
+    refused(
+        await service.get("/api/v1/users", authorization=f"Bearer {first}"), 401, "unauthorized"
+    )
+    second = await api_keys.make(parts(service), "ops")
+    assert (await service.get("/api/v1/users", authorization=f"Bearer {second}")).is_success
+    with pytest.raises(NotFound):
+        await api_keys.revoke(parts(service), "other")
+
+
+async def test_no_key_is_in_the_database(service: Service) -> None:
+    key = (await service.api_key()).tokens["access_token"]
+    for table in ("api_keys", "audit_entries"):
+        rows = await database.query(f"SELECT * FROM {table}")  # noqa: S608 - our own names
+        assert rows
+        assert key not in str(rows)
+        assert key.removeprefix("rk_") not in str(rows)
+
+
+async def test_nobody_of_an_open_demo_administers_but_keys(database_url: str) -> None:
+    """Anybody signs in as any phone there: not even who was made an administrator before."""
+    async with running(database_url) as service:
+        admin = await service.sign_in_admin()
+        person = await service.sign_in()
+    async with running(database_url, inbox=None, **OPEN_DEMO) as demo:
+        again = await demo.sign_in(admin.phone)
+        refused(await again.call("GET", "/users"), 403, "forbidden")
+        key = await demo.api_key()
+        assert not any(user["is_admin"] for user in ok(await key.call("GET", "/users"))["items"])
+        granted = refused(await patch(key, person, is_admin=True), 403, "forbidden")
+        assert "simulated" in granted["detail"]
+        # Nobody here is the last one
+        assert (await again.call("DELETE", "/profile")).status_code == 204
+
+
+async def test_a_test_phone_never_administers(database_url: str) -> None:
+    """Neither made one over HTTP nor made one before it was a test phone."""
+    async with running(database_url) as service:
+        set_clock(service, JANUARY)
+        await admins.grant(parts(service), TEST_PHONE)
+        assert (await (await service.sign_in(TEST_PHONE)).call("GET", "/users")).is_success
+    async with running(database_url, inbox=Inbox(), **TEST_PHONES) as service:
+        set_clock(service, JANUARY + timedelta(days=1))
+        sent = {**await service.send_code(TEST_PHONE), "code": "12345678"}
+        tester = Person(service.http, TEST_PHONE, ok(await service.verify(sent)), is_new=False)
+        refused(await tester.call("GET", "/users"), 403, "forbidden")
+        admin = await service.sign_in_admin()
+        assert not (await view(admin, tester))["is_admin"]
+        refused(await patch(admin, tester, is_admin=True), 403, "forbidden")
+        # Nor does it count as the one who stays
+        refused(await patch(admin, admin, is_admin=False), 403, "forbidden")
+
+
+# Users
+
+
+async def test_a_user_as_those_who_administer_see_it(service: Service) -> None:
+    admin = await service.sign_in_admin()
+    inviter = await service.sign_in()
+    person = await service.sign_in(invite_code=await inviter.invite_code())
+    ok(await person.call("PUT", "/profile", json={"name": "Zoë", "email": "zoe@example.com"}))
+    user = await view(admin, person)
+    profile = await person.profile()
+    assert user == {
+        "id": person.id(),
+        **{
+            name: profile[name]
+            for name in ("phone", "name", "email", "invite_code", "activated_invite_code")
+        },
+        "invitee_count": 0,
+        "is_admin": False,
+        "is_blocked": False,
+        "created_at": profile["created_at"],
+        "last_sign_in_at": user["last_sign_in_at"],
+    }
+    assert user["last_sign_in_at"] >= user["created_at"]
+    assert user["created_at"].endswith("Z")
+    assert (await view(admin, inviter))["invitee_count"] == 1
+    assert (await view(admin, admin))["is_admin"]
+    service.clock.move(minutes=5)
+    await service.sign_in(person.phone)
+    assert (await view(admin, person))["last_sign_in_at"] > user["last_sign_in_at"]
+
+
+async def test_users_come_newest_first_each_once_while_others_sign_up(service: Service) -> None:
+    admin = await service.sign_in_admin()
+    people = [admin, *[await service.sign_in() for _ in range(6)]]
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = ok(await admin.call("GET", "/users", params=query))
+        assert len(page["items"]) <= 2
+        seen += [user["phone"] for user in page["items"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+        await service.sign_in()
+    assert seen == [person.phone for person in reversed(people)]
+
+
+async def test_users_of_one_moment_come_once_each(service: Service) -> None:
+    """As an import makes them."""
+    admin = await service.sign_in_admin()
+    people = [await service.sign_in() for _ in range(5)]
+    await database.query("UPDATE users SET created_at = $1", datetime(2026, 1, 1, tzinfo=UTC))
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    for _ in range(6):
+        page = ok(await admin.call("GET", "/users", params={"limit": 1, **cursor}))
+        seen += [user["phone"] for user in page["items"]]
+        cursor = {"cursor": page["next_cursor"]}
+    assert page["next_cursor"] is None
+    assert sorted(seen) == sorted(person.phone for person in [admin, *people])
+
+
+@pytest.mark.parametrize("path", ["/users", "/audit", "/users/{id}/invitees"])
+async def test_limits_and_cursors_that_cannot_be(service: Service, path: str) -> None:
+    admin = await service.sign_in_admin()
+    path = path.format(id=admin.id())
+    for query in ("limit=0", "limit=1001", "limit=x", "limit=-1", "cursor=x", "cursor=", "limit="):
+        field = query.partition("=")[0]
+        errors = refused(await admin.call("GET", f"{path}?{query}"), 400, "invalid_request")
+        assert [error["field"] for error in errors["errors"]] == [field], query
+    assert (await admin.call("GET", f"{path}?limit=1000")).is_success
+
+
+async def test_deleted_users_are_not_there(service: Service) -> None:
+    admin, gone = await service.sign_in_admin(), await service.sign_in()
+    gone_id = gone.id()
+    ok(await gone.call("DELETE", "/profile"))
+    assert await listed(admin) == [admin.phone]
+    for user_id in (gone_id, uuid4(), "x", "%00", "0" * 3000):
+        for method, path in OPERATIONS:
+            if str(NOBODY) not in path:
+                continue
+            url = path.replace(str(NOBODY), str(user_id))
+            response = await admin.call(method, url, json={"is_blocked": True})
+            refused(response, 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("+7 (912) 345-67-89", ["anna"]),
+        ("+79123456789", ["anna"]),
+        ("9123456789", ["anna"]),
+        ("912 345", ["anna"]),
+        ("+7912", ["anna"]),
+        ("7123456789", []),
+        ("+912", []),
+        ("ЁЛКИНА", ["anna"]),
+        ("ёлкин", ["anna"]),
+        ("Анна Ё", ["anna"]),
+        ("анна_", []),
+        ("анна%", []),
+        ("%", ["percent"]),
+        ("_", ["percent"]),
+        ("100%_*?[a-z]^\\(.|", ["percent"]),
+        ("*", ["percent"]),
+        ("?", ["percent"]),
+        ("[a", ["percent"]),
+        ("a-z]", ["percent"]),
+        ("]", ["percent"]),
+        ("^", ["percent"]),
+        ("\\", ["percent"]),
+        (".", ["percent", "anna"]),
+        ("B-C", []),
+        ("ANNA@", ["anna"]),
+        ("example.COM", ["anna"]),
+        ("@exämple.COM", []),
+        ("anna exampl", []),
+        ("café", ["cafe"]),
+        ("CAFE\u0301", ["cafe"]),
+        ("straße", ["cafe"]),
+        ("STRASSE", []),
+        ("   ёлкина ", ["anna"]),
+        ("'; DROP TABLE users; --", []),
+        ("zzz", []),
+    ],
+)
+async def test_search(service: Service, search: str, found: list[str]) -> None:
+    """The same on both databases: any alphabet in any case, and signs stand for themselves."""
+    admin = await service.sign_in_admin()
+    people = {
+        "anna": ("+79123456789", {"name": "Анна Ёлкина", "email": "anna@example.com"}),
+        "percent": (new_phone(), {"name": "100%_*?[a-z]^\\(.|"}),
+        "cafe": (new_phone(), {"name": "Café Straße"}),
+    }
+    for phone, fields in people.values():
+        person = await service.sign_in(phone)
+        ok(await person.call("PUT", "/profile", json=fields))
+    expected = [people[name][0] for name in found]
+    assert sorted(await listed(admin, search=search)) == sorted(expected)
+
+
+async def test_search_by_invite_code(service: Service) -> None:
+    """As forgivingly as everywhere."""
+    admin, person = await service.sign_in_admin(), await service.sign_in()
+    await users.set_fields(UUID(person.id()), invite_code="0V1KQM")
+    for text in ("0V1KQM", "ouikqm", " Ou-Lkqm "):
+        assert await listed(admin, search=text) == [person.phone]
+    assert await listed(admin, search="0V1KQ") == []
+
+
+async def test_search_by_a_phone_as_the_region_writes_it(database_url: str) -> None:
+    async with running(database_url, REFERRAL_DEFAULT_REGION="RU") as service:
+        admin, person = await service.sign_in_admin(), await service.sign_in("+79123456789")
+        assert await listed(admin, search="8 (912) 345-67-89") == [person.phone]
+
+
+async def test_nothing_searched_for_is_everything(service: Service) -> None:
+    admin = await service.sign_in_admin()
+    for text in ("", "  "):
+        assert await listed(admin, search=text) == [admin.phone]
+
+
+async def test_searches_that_cannot_be(service: Service) -> None:
+    admin = await service.sign_in_admin()
+    for text in ("x" * 255, "a\0b", "a\nb"):
+        response = await admin.call("GET", "/users", params={"search": text})
+        errors = refused(response, 400, "invalid_request")["errors"]
+        assert [error["field"] for error in errors] == ["search"]
+
+
+async def test_a_search_comes_in_pages(service: Service) -> None:
+    admin = await service.sign_in_admin()
+    people = [await service.sign_in() for _ in range(3)]
+    for person in people:
+        ok(await person.call("PUT", "/profile", json={"name": "Иван"}))
+        await service.sign_in()
+    seen: list[str] = []
+    query: dict[str, Any] = {"search": "ИВАН", "limit": 2}
+    for _ in range(2):
+        page = ok(await admin.call("GET", "/users", params=query))
+        seen += [user["phone"] for user in page["items"]]
+        query["cursor"] = page["next_cursor"]
+    assert query["cursor"] is None
+    assert seen == [person.phone for person in reversed(people)]
+
+
+async def test_invitees_of_a_user(service: Service) -> None:
+    """With the phones they have now, also one that the inviter may not see."""
+    admin, inviter = await service.sign_in_admin(), await service.sign_in()
+    code = await inviter.invite_code()
+    people = [await service.sign_in(invite_code=code) for _ in range(3)]
+    moved = new_phone()
+    sent = ok(await people[0].call("POST", "/profile/phone/send-code", json={"phone": moved}))
+    body = {"token": sent["token"], "code": sent["code"]}
+    ok(await people[0].call("PUT", "/profile/phone", json=body))
+    ok(await people[1].call("PATCH", "/profile", json={"name": "Boris"}))
+    path = f"/users/{inviter.id()}/invitees"
+    first = ok(await admin.call("GET", f"{path}?limit=2"))
+    rest = ok(await admin.call("GET", f"{path}?cursor={first['next_cursor']}"))
+    assert rest["next_cursor"] is None
+    shown = [
+        (item["id"], item["phone"], item["name"]) for item in [*first["items"], *rest["items"]]
+    ]
+    assert shown == [
+        (people[2].id(), people[2].phone, None),
+        (people[1].id(), people[1].phone, "Boris"),
+        (people[0].id(), moved, None),
+    ]
+    assert all(item["activated_at"].endswith("Z") for item in first["items"])
+
+
+# Blocking
+
+
+async def test_blocking_ends_every_session_at_once_and_for_good(service: Service) -> None:
+    admin, person = await service.sign_in_admin(), await service.sign_in()
+    phone_two = await service.sign_in_again(person)
+    assert ok(await patch(admin, person, is_blocked=True))["is_blocked"]
+    for session in (person, phone_two):
+        refused(await session.call("GET", "/profile"), 401, "unauthorized")
+        refused(await session.refresh(), 401, "invalid_refresh_token")
+    service.clock.move(seconds=3)
+    refused(await service.verify(await service.send_code(person.phone)), 403, "account_blocked")
+    assert not ok(await patch(admin, person, is_blocked=False))["is_blocked"]
+    refused(await person.refresh(), 401, "invalid_refresh_token")
+    assert not (await service.sign_in_again(person)).is_new
+
+
+async def test_a_change_needs_a_field_and_takes_no_null(service: Service) -> None:
+    admin, person = await service.sign_in_admin(), await service.sign_in()
+    refused(await patch(admin, person), 400, "invalid_request")
+    errors = refused(await patch(admin, person, is_admin=None), 400, "invalid_request")["errors"]
+    assert [error["field"] for error in errors] == ["is_admin"]
+    refused(await patch(admin, person, is_admin=True, phone="x"), 400, "invalid_request")
+    assert not (await view(admin, person))["is_admin"]
+
+
+async def test_no_sign_in_crosses_a_block(service: Service) -> None:
+    """However they race, no session of a blocked user is left."""
+    admin = await service.sign_in_admin()
+    for _ in range(10):
+        person = await service.sign_in()
+        service.clock.move(seconds=3)
+        sent = await service.send_code(person.phone)
+        signing_in, blocking = await asyncio.gather(
+            service.verify(sent), patch(admin, person, is_blocked=True)
+        )
+        ok(blocking)
+        ok(await patch(admin, person, is_blocked=False))
+        if signing_in.is_success:
+            late = Person(service.http, person.phone, signing_in.json(), is_new=False)
+            refused(await late.call("GET", "/profile"), 401, "unauthorized")
+        else:
+            refused(signing_in, 403, "account_blocked")
+
+
+# The last administrator
+
+
+async def test_the_last_administrator_cannot_be_removed_over_http(service: Service) -> None:
+    admin, key = await service.sign_in_admin(), await service.api_key()
+    gone, blocked = await service.sign_in_admin(), await service.sign_in_admin()
+    ok(await patch(admin, blocked, is_blocked=True))
+    ok(await admin.call("DELETE", f"/users/{gone.id()}"))
+    for by in (admin, key):
+        for fields in ({"is_admin": False}, {"is_blocked": True}):
+            problem = refused(await patch(by, admin, **fields), 403, "forbidden")
+            assert "last administrator" in problem["detail"]
+        refused(await by.call("DELETE", f"/users/{admin.id()}"), 403, "forbidden")
+    refused(await admin.call("DELETE", "/profile"), 403, "forbidden")
+    assert (await view(admin, admin))["is_admin"]
+    other = await service.sign_in()
+    ok(await patch(admin, other, is_admin=True))
+    assert ok(await patch(admin, admin, is_admin=False))["is_admin"] is False
+    refused(await other.call("DELETE", "/profile"), 403, "forbidden")
+
+
+async def test_a_blocked_administrator_may_be_demoted_and_deleted(service: Service) -> None:
+    admin, blocked = await service.sign_in_admin(), await service.sign_in_admin()
+    ok(await patch(admin, blocked, is_blocked=True))
+    ok(await patch(admin, blocked, is_admin=False))
+    ok(await admin.call("DELETE", f"/users/{blocked.id()}"))
+
+
+@pytest.mark.parametrize("how", ["demote", "block", "delete", "leave"])
+async def test_administrators_who_remove_each_other_at_once_leave_one(
+    service: Service, how: str
+) -> None:
+    key = await service.api_key()
+    for _ in range(3):
+        pair = [await service.sign_in_admin() for _ in range(2)]
+
+        async def remove(target: Person) -> httpx.Response:
+            match how:
+                case "demote":
+                    return await patch(key, target, is_admin=False)
+                case "block":
+                    return await patch(key, target, is_blocked=True)
+                case "delete":
+                    return await key.call("DELETE", f"/users/{target.id()}")
+                case _:
+                    return await target.call("DELETE", "/profile")
+
+        answers = await asyncio.gather(*(remove(target) for target in pair))
+        assert sorted(answer.is_success for answer in answers) == [False, True]
+        left = ok(await key.call("GET", "/users"))["items"]
+        assert [user["is_admin"] and not user["is_blocked"] for user in left].count(True) == 1
+        # For the next round: on the machine all may go
+        for target in pair:
+            await admins.revoke(parts(service), target.phone)
+
+
+# Deleting
+
+
+async def test_deleting_a_user_is_as_their_own_deletion(service: Service) -> None:
+    admin, inviter = await service.sign_in_admin(), await service.sign_in()
+    code = await inviter.invite_code()
+    person = await service.sign_in(invite_code=code)
+    own_code = await person.invite_code()
+    invitee = await service.sign_in(invite_code=own_code)
+    assert (await admin.call("DELETE", f"/users/{person.id()}")).status_code == 204
+    refused(await person.call("GET", "/profile"), 401, "unauthorized")
+    assert (await inviter.profile())["invitee_count"] == 0
+    assert (await invitee.profile())["activated_invite_code"] == own_code
+    refused(await service.get(f"/api/v1/invitations/{own_code}"), 404, "unknown_invite_code")
+    anew = await service.sign_in_again(person)
+    assert anew.is_new
+    refused(await anew.activate(code), 409, "invite_already_activated")
+    refused(await admin.call("DELETE", f"/users/{person.id()}"), 404, "not_found")
+
+
+# Voiding an activation
+
+
+async def test_a_voided_activation_is_as_if_it_had_never_been(service: Service) -> None:
+    admin, inviter, other = [
+        await service.sign_in_admin(),
+        *[await service.sign_in() for _ in range(2)],
+    ]
+    code = await inviter.invite_code()
+    person = await service.sign_in(invite_code=code)
+    assert (await admin.call("DELETE", f"/users/{person.id()}/inviter")).status_code == 204
+    assert (await person.profile())["activated_invite_code"] is None
+    profile = await inviter.profile()
+    assert (profile["invitees"], profile["invitee_count"]) == ([], 0)
+    refused(await admin.call("DELETE", f"/users/{person.id()}/inviter"), 404, "not_found")
+    ok(await person.activate(await other.invite_code()))
+    assert (await other.profile())["invitees"] == [person.phone]
+
+
+async def test_the_memory_of_a_phone_does_not_stop_who_was_voided(service: Service) -> None:
+    """It left the account once and came back, so a digest of it is kept."""
+    admin, inviter = await service.sign_in_admin(), await service.sign_in()
+    code = await inviter.invite_code()
+    person = await service.sign_in(invite_code=code)
+    for phone in (new_phone(), person.phone):
+        service.clock.move(seconds=3)
+        sent = ok(await person.call("POST", "/profile/phone/send-code", json={"phone": phone}))
+        body = {"token": sent["token"], "code": sent["code"]}
+        ok(await person.call("PUT", "/profile/phone", json=body))
+    ok(await admin.call("DELETE", f"/users/{person.id()}/inviter"))
+    ok(await person.activate(code))
+    assert (await inviter.profile())["invitees"] == [person.phone]
+
+
+async def test_who_was_voided_may_join_what_they_invited_but_never_in_a_loop(
+    service: Service,
+) -> None:
+    admin = await service.sign_in_admin()
+    top = await service.sign_in()
+    middle = await service.sign_in(invite_code=await top.invite_code())
+    low = await service.sign_in(invite_code=await middle.invite_code())
+    ok(await admin.call("DELETE", f"/users/{middle.id()}/inviter"))
+    refused(await middle.activate(await low.invite_code()), 409, "invite_loop")
+    ok(await top.activate(await low.invite_code()))
+    refused(await middle.activate(await top.invite_code()), 409, "invite_loop")
+
+
+async def test_voids_and_activations_race_without_a_loop_or_a_wrong_count(
+    service: Service,
+) -> None:
+    admin = await service.sign_in_admin()
+    people = [await service.sign_in() for _ in range(5)]
+    codes = [await person.invite_code() for person in people]
+    calls = []
+    for turn in range(4):
+        for place, person in enumerate(people):
+            calls.append(person.activate(codes[(place + 1 + turn) % len(people)]))
+            calls.append(admin.call("DELETE", f"/users/{person.id()}/inviter"))
+    for start in range(0, len(calls), 10):
+        answers = await asyncio.gather(*calls[start : start + 10])
+        assert {answer.status_code for answer in answers} <= {200, 204, 404, 409}
+    by_code: dict[str, str | None] = {}
+    counts = {}
+    for person in people:
+        user = await view(admin, person)
+        by_code[user["invite_code"]] = user["activated_invite_code"]
+        counts[user["invite_code"]] = user["invitee_count"]
+    inviters = list(by_code.values())
+    assert counts == {code: inviters.count(code) for code in codes}
+    for code in codes:
+        chain = [code]
+        while (above := by_code[chain[-1]]) is not None:
+            assert above not in chain
+            chain.append(above)
+
+
+async def test_parallel_voids_count_once(service: Service) -> None:
+    admin, inviter = await service.sign_in_admin(), await service.sign_in()
+    person = await service.sign_in(invite_code=await inviter.invite_code())
+    answers = await asyncio.gather(
+        *(admin.call("DELETE", f"/users/{person.id()}/inviter") for _ in range(5))
+    )
+    assert sorted(answer.status_code for answer in answers) == [204, 404, 404, 404, 404]
+    assert (await inviter.profile())["invitee_count"] == 0

@@ -1,0 +1,201 @@
+"""The audit trail: who did what, when, from where."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from referral.core import tokens
+from referral.service import admins, api_keys
+from referral.service.parts import Parts
+from referral.storage import database
+from support import Person, Service, new_phone, ok, refused
+
+ADDRESS = "127.0.0.1"
+
+
+def parts(service: Service) -> Parts:
+    assert service.app is not None
+    found: Parts = service.app.state.parts
+    return found
+
+
+async def trail(by: Person, **query: Any) -> list[dict[str, Any]]:
+    """Newest first."""
+    items: list[dict[str, Any]] = ok(await by.call("GET", "/audit", params=query))["items"]
+    return items
+
+
+async def actions(by: Person, person: Person) -> list[tuple[str, str]]:
+    """What was done to somebody and by whom, newest first."""
+    return [(entry["action"], entry["actor"]) for entry in await trail(by, user=person.id())]
+
+
+async def test_what_users_do_themselves(service: Service) -> None:
+    key, inviter = await service.api_key(), await service.sign_in()
+    code = await inviter.invite_code()
+    person = await service.sign_in(invite_code=code)
+    myself = f"user:{person.id()}"
+    at_sign_up = [("invite_activated", myself), ("signed_in", myself), ("user_created", myself)]
+    assert await actions(key, person) == at_sign_up
+    sent = ok(await person.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
+    body = {"token": sent["token"], "code": sent["code"]}
+    person.phone = ok(await person.call("PUT", "/profile/phone", json=body))["phone"]
+    ok(await person.call("DELETE", "/sessions"))
+    again = await service.sign_in_again(person)
+    old = again.tokens["refresh_token"]
+    for _ in range(2):
+        again.tokens = ok(await again.refresh())
+    refused(await again.refresh(old), 401, "invalid_refresh_token")
+    last = await service.sign_in_again(person)
+    ok(await last.call("DELETE", "/profile"))
+    since = [
+        "account_deleted",
+        "signed_in",
+        "refresh_token_reused",
+        "signed_in",
+        "signed_out_everywhere",
+        "phone_changed",
+    ]
+    assert await actions(key, person) == [*((each, myself) for each in since), *at_sign_up]
+
+
+async def test_an_activation_is_told_once(service: Service) -> None:
+    """Later than the sign-in; and the same code again activates nothing."""
+    key, inviter, person = await service.api_key(), await service.sign_in(), await service.sign_in()
+    for _ in range(3):
+        ok(await person.activate(await inviter.invite_code()))
+    told = [action for action, _ in await actions(key, person)]
+    assert told == ["invite_activated", "signed_in", "user_created"]
+
+
+async def test_what_administrators_do_to_users(service: Service) -> None:
+    admin, person = await service.sign_in_admin(), await service.sign_in()
+    inviter = await service.sign_in()
+    ok(await person.activate(await inviter.invite_code()))
+    path = f"/users/{person.id()}"
+    for body in (
+        {"is_admin": True},
+        {"is_admin": True},
+        {"is_blocked": True, "is_admin": False},
+        {"is_blocked": False},
+    ):
+        ok(await admin.call("PATCH", path, json=body))
+    ok(await admin.call("DELETE", f"{path}/inviter"))
+    ok(await admin.call("DELETE", path))
+    by = f"user:{admin.id()}"
+    assert (await actions(admin, person))[:-3] == [
+        ("account_deleted", by),
+        ("invite_voided", by),
+        ("user_unblocked", by),
+        ("admin_revoked", by),
+        ("user_blocked", by),
+        ("admin_granted", by),
+    ]
+
+
+async def test_an_entry_says_who_what_when_and_from_where(service: Service) -> None:
+    admin, key = await service.sign_in_admin(), await service.api_key()
+    person = await service.sign_in()
+    before = service.clock()
+    ok(await key.call("PATCH", f"/users/{person.id()}", json={"is_blocked": True}))
+    entry, *_ = await trail(admin)
+    assert entry == {
+        "id": entry["id"],
+        "at": entry["at"],
+        "action": "user_blocked",
+        "actor": entry["actor"],
+        "user_id": person.id(),
+        "address": ADDRESS,
+    }
+    assert entry["actor"].startswith("key:tests ")
+    assert before <= datetime.fromisoformat(entry["at"]) <= service.clock()
+
+
+async def test_what_commands_do(service: Service) -> None:
+    """They come from no address."""
+    early, late = await service.sign_in(), new_phone()
+    for phone in (early.phone, late):
+        await admins.grant(parts(service), phone)
+        granted = await (service.sign_in(late) if phone == late else service.sign_in_again(early))
+        assert ("admin_granted", "command") in await actions(granted, granted)
+        await admins.revoke(parts(service), phone)
+    await api_keys.make(parts(service), "ops")
+    await api_keys.revoke(parts(service), "ops")
+    key = await service.api_key()
+    done = [entry for entry in await trail(key) if entry["actor"] == "command"]
+    assert [entry["action"] for entry in done] == [
+        "api_key_made",
+        "api_key_revoked",
+        "api_key_made",
+        "admin_revoked",
+        "admin_granted",
+        "admin_revoked",
+        "admin_granted",
+    ]
+    assert {entry["address"] for entry in done} == {None}
+
+
+async def test_what_was_refused_is_not_in_it(service: Service) -> None:
+    admin, person = await service.sign_in_admin(), await service.sign_in()
+    before = await trail(admin)
+    refused(await person.activate(await person.invite_code()), 409, "own_invite_code")
+    demoted = await admin.call("PATCH", f"/users/{admin.id()}", json={"is_admin": False})
+    refused(demoted, 403, "forbidden")
+    refused(await admin.call("DELETE", f"/users/{person.id()}/inviter"), 404, "not_found")
+    sent = await service.send_code(new_phone())
+    refused(await service.verify(sent, invite_code="ZZZZZZ"), 404, "unknown_invite_code")
+    assert await trail(admin) == before
+
+
+async def test_the_log_is_told_what_was_committed_and_nothing_else(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sign-up that could not be finished made nobody."""
+    caplog.set_level(logging.INFO, "referral")
+    sent = await service.send_code(new_phone())
+    with pytest.MonkeyPatch.context() as patching:
+        patching.setattr(tokens, "issue_device", None)
+        assert (await service.verify(sent)).status_code == 500
+    assert "user_created" not in caplog.text
+    ok(await service.verify(sent))
+    assert caplog.text.count("user_created") == 1
+
+
+async def test_no_phone_is_in_it(service: Service) -> None:
+    person = await service.sign_in()
+    ok(await person.call("DELETE", "/profile"))
+    rows = await database.query("SELECT * FROM audit_entries")
+    assert rows
+    assert person.phone.removeprefix("+") not in str(rows)
+
+
+async def test_it_comes_in_pages_each_entry_once(service: Service) -> None:
+    key = await service.api_key()
+    people = [await service.sign_in() for _ in range(3)]
+    whole = await trail(key)
+    assert len(whole) == 1 + 2 * len(people)
+    seen: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        page = ok(await key.call("GET", "/audit", params=query))
+        seen += page["items"]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+        await service.sign_in()
+    assert seen == whole
+
+
+async def test_of_one_user_and_of_nobody(service: Service) -> None:
+    key, person = await service.api_key(), await service.sign_in()
+    await service.sign_in()
+    assert {entry["user_id"] for entry in await trail(key, user=person.id())} == {person.id()}
+    assert await trail(key, user=str(uuid4())) == []
+    response = await key.call("GET", "/audit", params={"user": person.phone})
+    errors = refused(response, 400, "invalid_request")["errors"]
+    assert [error["field"] for error in errors] == ["user"]

@@ -1,0 +1,127 @@
+"""`referral key` and `referral users`, each as a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from processes import referral
+from support import SECRET, Person, Service, ok, refused
+
+
+@pytest.fixture
+def on(database_url: str) -> dict[str, str]:
+    """The settings that the commands share with the service of the tests."""
+    return {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
+
+
+def done(finished: subprocess.CompletedProcess[str]) -> str:
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def refusal(finished: subprocess.CompletedProcess[str]) -> str:
+    """What a command that had to fail said: one line."""
+    assert finished.returncode == 1
+    (line,) = finished.stderr.strip().splitlines()
+    assert line.startswith("referral: ")
+    return line
+
+
+async def users_with(service: Service, key: str) -> httpx.Response:
+    return await service.get("/api/v1/users", authorization=f"Bearer {key}")
+
+
+async def test_a_key_is_printed_once_works_and_ends(
+    service: Service, on: dict[str, str], tmp_path: Path
+) -> None:
+    printed = done(referral(tmp_path, "key", "new", "billing [v2]", **on))
+    key = printed.strip()
+    assert key.startswith("rk_")
+    assert printed == f"{key}\n"
+    assert (await users_with(service, key)).is_success
+    listed = done(referral(tmp_path, "key", "list", **on))
+    assert "billing [v2]" in listed
+    assert key not in listed
+    done(referral(tmp_path, "key", "revoke", "billing [v2]", **on))
+    refused(await users_with(service, key), 401, "unauthorized")
+    assert "billing" not in done(referral(tmp_path, "key", "list", **on))
+
+
+def test_names_of_keys_that_cannot_be(on: dict[str, str], tmp_path: Path) -> None:
+    done(referral(tmp_path, "key", "new", "ops", **on))
+    assert "Take another name" in refusal(referral(tmp_path, "key", "new", "ops", **on))
+    for name in ("", " ", "x" * 101, "a\nb"):
+        assert "name: " in refusal(referral(tmp_path, "key", "new", name, **on))
+    assert "referral key list" in refusal(referral(tmp_path, "key", "revoke", "nobody", **on))
+
+
+async def test_users_are_listed_searched_and_shown(
+    service: Service, on: dict[str, str], tmp_path: Path
+) -> None:
+    anna, boris = await named(service, "Анна [bold]"), await named(service, "Boris\u202e")
+    everybody = done(referral(tmp_path, "users", "list", **on))
+    assert everybody.index(boris.phone) < everybody.index(anna.phone)
+    assert anna.id() in everybody
+    assert "Анна [bold]" in everybody
+    assert "\u202e" not in everybody
+    found = done(referral(tmp_path, "users", "list", "--search", "анна", **on))
+    assert anna.phone in found
+    assert boris.phone not in found
+    newest = done(referral(tmp_path, "users", "list", "--limit", "1", **on))
+    assert anna.phone not in newest
+    assert "There are more" in newest
+    for by in (anna.id(), f"{anna.phone[:2]} {anna.phone[2:]}"):
+        shown = done(referral(tmp_path, "users", "show", by, **on))
+        for told in (anna.id(), anna.phone, await anna.invite_code(), "Анна [bold]"):
+            assert told in shown
+
+
+async def test_a_user_is_blocked_unblocked_and_deleted(
+    service: Service, on: dict[str, str], tmp_path: Path
+) -> None:
+    person = await service.sign_in()
+    done(referral(tmp_path, "users", "block", person.phone, **on))
+    refused(await person.call("GET", "/profile"), 401, "unauthorized")
+    done(referral(tmp_path, "users", "unblock", person.id(), **on))
+    person = await service.sign_in_again(person)
+    done(referral(tmp_path, "users", "delete", person.phone, "--yes", **on))
+    refused(await person.call("GET", "/profile"), 401, "unauthorized")
+    assert "no user" in refusal(referral(tmp_path, "users", "show", person.phone, **on))
+    assert (await service.sign_in_again(person)).is_new
+
+
+@pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("n\n", False), ("", False)])
+async def test_a_deletion_asks_first(
+    service: Service, on: dict[str, str], tmp_path: Path, answer: str, *, goes: bool
+) -> None:
+    person = await service.sign_in()
+    finished = referral(tmp_path, "users", "delete", person.phone, typed=answer, **on)
+    assert person.phone in finished.stdout
+    assert (finished.returncode == 0) is goes
+    assert (await person.call("GET", "/profile")).is_success is not goes
+
+
+async def test_commands_may_remove_the_last_administrator(
+    service: Service, on: dict[str, str], tmp_path: Path
+) -> None:
+    admin = await service.sign_in_admin()
+    done(referral(tmp_path, "users", "delete", admin.id(), "--yes", **on))
+    assert (await service.sign_in_again(admin)).is_new
+
+
+@pytest.mark.parametrize("command", ["show", "block", "unblock", "delete"])
+def test_users_that_are_nobody(on: dict[str, str], tmp_path: Path, command: str) -> None:
+    for user in ("+79991234567", "00000000-0000-0000-0000-000000000000", "anna"):
+        refusal(referral(tmp_path, "users", command, user, **on))
+
+
+async def named(service: Service, name: str) -> Person:
+    person = await service.sign_in()
+    fields: dict[str, Any] = {"name": name}
+    ok(await person.call("PATCH", "/profile", json=fields))
+    return person
