@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from referral import i18n
 from referral.core.keys import Keyring, Purpose
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
@@ -27,6 +28,8 @@ class Parts:
     admins_allowed: bool
     gateway: Gateway
     app_name: str
+    domain: str
+    """The host of the public URL, to which browsers bind codes."""
     invite_url: str
     """Where invite links lead, with `{code}` in it."""
     trusted_proxies: int
@@ -47,3 +50,5 @@ class Caller:
 
     address: str
     user_agent: str | None
+    language: str = i18n.DEFAULT
+    """One of i18n.LANGUAGES."""

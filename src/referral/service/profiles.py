@@ -14,7 +14,7 @@ from referral.core import challenge as challenges
 from referral.core.errors import ChallengeInvalid, InvalidRequest, PhoneTaken, Unauthorized
 from referral.core.keys import Purpose
 from referral.gateways import Message
-from referral.service import codes, invitations, outcomes, sessions
+from referral.service import codes, invitations, messages, outcomes, sessions
 from referral.service.codes import SentCode
 from referral.service.parts import Caller, Parts
 from referral.service.sessions import SignedIn
@@ -158,9 +158,7 @@ async def change_phone(
     if old_phone is None:
         return profile, None
     outcomes.record("phone_changed", caller=caller, user=user_id)
-    return profile, Message(
-        old_phone, f"Your account at {parts.app_name} now has another phone number."
-    )
+    return profile, messages.account_moved(parts, old_phone, caller=caller)
 
 
 async def _require_session(signed_in: SignedIn) -> None:
