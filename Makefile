@@ -66,6 +66,16 @@ format: $(VENV)/.test ## Bring the code into form
 migration: $(VENV)/.test ## Write a migration for what changed in the models: NAME=what_changed
 	$(BIN)/tortoise -c referral.storage.migrate.CONFIG makemigrations -n $(NAME)
 
+LOCALES := src/referral/locales
+
+.PHONY: messages
+messages: $(VENV)/.test ## Take new texts into the catalogues, and compile them
+	@mkdir -p .cache
+	$(BIN)/pybabel --quiet extract --no-location --sort-output --output .cache/referral.pot src
+	$(BIN)/pybabel --quiet update --domain referral --input-file .cache/referral.pot \
+		--output-dir $(LOCALES) --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	$(BIN)/pybabel --quiet compile --domain referral --directory $(LOCALES)
+
 .PHONY: lock
 lock: ## Take the newest releases into requirements*.txt
 	$(PYTHON) -m venv .cache/lock

@@ -16,7 +16,7 @@ import httpx
 from litestar import Litestar
 
 from referral.app import create_app
-from referral.gateways import Message
+from referral.gateways import Gateway, Message
 from referral.service import admins, api_keys
 from referral.settings import Settings, read
 from referral.storage import database, migrate
@@ -50,6 +50,7 @@ class Inbox:
     """A gateway that keeps what it is given. The answers echo the codes, as in simulation."""
 
     echoes_code: bool = True
+    name: str = "inbox"
     messages: list[Message] = field(default_factory=list)
 
     async def send(self, message: Message) -> None:
@@ -150,8 +151,24 @@ async def running(
     database_url: str, *, inbox: Inbox | None = None, **variables: str
 ) -> AsyncIterator[Service]:
     """The service inside this process, with these settings, on this database as it is."""
-    clock, inbox = Clock(), inbox or Inbox()
-    app = create_app(settings_for(database_url, **variables), clock=clock, gateway=inbox)
+    inbox = inbox or Inbox()
+    async with _running(settings_for(database_url, **variables), inbox, inbox) as service:
+        yield service
+
+
+@asynccontextmanager
+async def sending(database_url: str, **variables: str) -> AsyncIterator[Service]:
+    """As `running`, with the gateway that the settings name: the inbox gets nothing."""
+    async with _running(settings_for(database_url, **variables), Inbox(), None) as service:
+        yield service
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings, inbox: Inbox, gateway: Gateway | None
+) -> AsyncIterator[Service]:
+    clock = Clock()
+    app = create_app(settings, clock=clock, gateway=gateway)
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with (
         _alive(app),

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from processes import free_port, new_postgres_database, referral, serving
+from processes import ROOT, free_port, new_postgres_database, referral, serving
 from referral.storage import users
 from support import SECRET, Inbox, new_phone, ok, running
 
@@ -213,6 +213,29 @@ def test_doctor_finds_all_well_and_then_the_kept_secrets_that_no_listed_secret_o
     for shown in (well, lost, listed):
         assert SECRET not in shown.stdout + shown.stderr
         assert another not in shown.stdout + shown.stderr
+
+
+def test_doctor_tells_how_messages_go_and_no_secret_of_it(tmp_path: Path) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    twilio = "twilio://AC0123456789abcdef0123456789abcdef:fedcba9876543210@+15005550007"
+    url = f"hook+https://user:password@team.example/token?secret={secret}, {twilio}"
+    settings = {**on(f"sqlite://{tmp_path}/db.sqlite3"), "REFERRAL_SMS_URL": url}
+    assert referral(tmp_path, "migrate", **settings).returncode == 0
+    shown = referral(tmp_path, "doctor", **settings)
+    assert "hook+https to team.example, then twilio\n" in shown.stdout
+    for part in (secret, "password", "/token", "AC0123", "fedcba", "5005550007"):
+        assert part not in shown.stdout + shown.stderr
+
+
+def test_without_its_library_an_sms_service_stops_in_one_line(tmp_path: Path) -> None:
+    """Which says how to install it."""
+    (tmp_path / "apprise.py").write_text("raise ModuleNotFoundError")
+    url = "twilio://AC0123456789abcdef0123456789abcdef:fedcba9876543210@+15005550007"
+    settings = {**on(f"sqlite://{tmp_path}/db.sqlite3"), "REFERRAL_SMS_URL": url}
+    paths = f"{tmp_path}:{ROOT / 'src'}"
+    line = refusal(referral(tmp_path, "serve", **settings, PYTHONPATH=paths))
+    assert "twilio:// needs the extra `sms`: run `pip install '.[sms]'`" in line
+    assert "AC0123" not in line
 
 
 def test_doctor_names_the_migrations_that_are_missing(fresh_url: str, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from referral.core.phone import FixedCode, Rules
 from referral.settings import Settings, SettingsError
 from support import SECRET, TODAY
 
+TWILIO = "twilio://AC0123456789abcdef0123456789abcdef:0123456789abcdef@+15005550007"
+HOOK = "hook+https://team.example/sms?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "another secret of the tests with 32 bytes or more 9876543210"
 PRODUCTION = {
     "REFERRAL_ENV": "production",
@@ -67,6 +69,15 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("REFERRAL_SMS_URL", "simulated://", "sms_urls", ("simulated://",)),
     ("REFERRAL_SMS_URL", "simulated://?delay=0", "sms_urls", ("simulated://?delay=0",)),
     ("REFERRAL_SMS_URL", "console://", "sms_urls", ("console://",)),
+    ("REFERRAL_SMS_URL", TWILIO, "sms_urls", (TWILIO,)),
+    ("REFERRAL_SMS_URL", TWILIO.replace("twilio", "TWILIO"), "sms_urls", (TWILIO,)),
+    ("REFERRAL_SMS_URL", f"{HOOK} ,{TWILIO},", "sms_urls", (HOOK, TWILIO)),
+    (
+        "REFERRAL_SMS_URL",
+        HOOK.replace("https", "http"),
+        "sms_urls",
+        (HOOK.replace("https", "http"),),
+    ),
     ("REFERRAL_DEFAULT_REGION", "ru", "phone_rules", Rules(default_region="RU")),
     (
         "REFERRAL_COUNTRIES_ALLOWED",
@@ -299,6 +310,25 @@ BAD: list[tuple[str, str]] = [
     ("REFERRAL_SMS_URL", "simulated://,simulated://"),
     ("REFERRAL_SMS_URL", ","),
     ("REFERRAL_SMS_URL", "nothing://x"),
+    ("REFERRAL_SMS_URL", f"simulated://,{TWILIO}"),
+    ("REFERRAL_SMS_URL", f"{HOOK},console://"),
+    ("REFERRAL_SMS_URL", "console://stderr"),
+    ("REFERRAL_SMS_URL", "twilio://"),
+    ("REFERRAL_SMS_URL", "twilio://sid:token"),
+    ("REFERRAL_SMS_URL", "mailto://user:password@example.com"),
+    ("REFERRAL_SMS_URL", "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"),
+    ("REFERRAL_SMS_URL", "json://localhost"),
+    ("REFERRAL_SMS_URL", "whatsapp://token@15005550007"),
+    ("REFERRAL_SMS_URL", "https://team.example/sms"),
+    ("REFERRAL_SMS_URL", "hook+https://team.example/sms"),
+    ("REFERRAL_SMS_URL", "hook+https://team.example/sms?secret="),
+    ("REFERRAL_SMS_URL", "hook+https://team.example/sms?secret=whsec_c2hvcnQ="),
+    ("REFERRAL_SMS_URL", HOOK.replace("whsec_", "")),
+    ("REFERRAL_SMS_URL", HOOK + "!"),
+    ("REFERRAL_SMS_URL", HOOK.replace("team.example", "team.example:0")),
+    ("REFERRAL_SMS_URL", HOOK.replace("team.example", "[::1")),
+    ("REFERRAL_SMS_URL", HOOK.replace("team.example", "")),
+    ("REFERRAL_SMS_URL", HOOK.replace("hook+https", "hook+ftp")),
     ("REFERRAL_DEFAULT_REGION", "RUS"),
     ("REFERRAL_DEFAULT_REGION", "XX"),
     ("REFERRAL_DEFAULT_REGION", "001"),
@@ -336,6 +366,7 @@ BAD: list[tuple[str, str]] = [
     ("REFERRAL_CORS_ORIGINS", "https://a.example,null"),
     ("REFERRAL_APP_NAME", "x" * 501),
     ("REFERRAL_APP_NAME", "a\nb"),
+    ("REFERRAL_APP_NAME", "a\u2028b"),
     ("REFERRAL_TERMS_URL", "javascript:alert(1)"),
     ("REFERRAL_PRIVACY_URL", "/privacy"),
     ("REFERRAL_WEBHOOK_URL", "file:///etc/passwd"),
@@ -435,6 +466,9 @@ class TestProduction:
             ("REFERRAL_PUBLIC_URL", "http://referral.example"),
             ("REFERRAL_PUBLIC_URL", "http://127.0.0.1:8000"),
             ("REFERRAL_SMS_URL", "console://"),
+            ("REFERRAL_SMS_URL", f"{TWILIO},simulated://"),
+            ("REFERRAL_SMS_URL", f"{TWILIO},console://"),
+            ("REFERRAL_SMS_URL", HOOK.replace("https", "http")),
         ],
     )
     def test_what_it_refuses(
@@ -450,6 +484,15 @@ class TestProduction:
     def test_what_it_refuses_to_miss(self, variable: str) -> None:
         (line,) = problems({name: PRODUCTION[name] for name in PRODUCTION if name != variable})
         assert line.startswith(f"{variable}: ")
+
+    @pytest.mark.parametrize(
+        "url", [TWILIO, HOOK, HOOK.replace("https://team.example", "http://127.0.0.1:9000")]
+    )
+    def test_a_real_gateway_has_the_limits_of_one(self, url: str) -> None:
+        made = settings.read({**PRODUCTION, "REFERRAL_SMS_URL": url}, today=TODAY)
+        assert made.limits == Limits()
+        assert made.limits.code_length == 6
+        assert not made.is_open_demo
 
     def test_no_proxy_is_an_answer_too(self) -> None:
         made = settings.read({**PRODUCTION, "REFERRAL_TRUSTED_PROXIES": "0"}, today=TODAY)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from referral.core.errors import Refusal
 from referral.core.keys import SHORTEST_SECRET_BYTES
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
+from referral.gateways import urls
 from referral.storage.database import sqlite_file
 
 T = TypeVar("T")
@@ -37,7 +39,6 @@ SECRET_SUFFIX = ".secret"  # noqa: S105 - the end of a file name
 
 _PREFIX = "REFERRAL_"
 _OTHER_NAMES = {"code_life": "CODE_TTL", "access_life": "ACCESS_TTL"}
-_SIMULATED = ("simulated://", "simulated://?delay=0")
 _LARGEST = 10**9
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?")
 _MOST_DAYS = 36_500
@@ -105,7 +106,7 @@ class Settings:
 
     @property
     def sending_is_simulated(self) -> bool:
-        return _scheme(self.sms_urls[0]) == "simulated"
+        return urls.is_simulated(self.sms_urls)
 
 
 def load(*, today: date) -> Settings:
@@ -149,9 +150,10 @@ def _read(reader: _Reader, environ: Mapping[str, str], today: date) -> Settings:
     production = reader.read("REFERRAL_ENV", _one_of(DEVELOPMENT, PRODUCTION), DEVELOPMENT) == (
         PRODUCTION
     )
-    default_sms_urls: tuple[str, ...] = ("simulated://",)
-    sms_urls = reader.read("REFERRAL_SMS_URL", _sms_urls, default_sms_urls)
-    simulated = _scheme(sms_urls[0]) == "simulated"
+    sms_urls = reader.read(
+        "REFERRAL_SMS_URL", partial(urls.read, production=production), urls.DEFAULT
+    )
+    simulated = urls.is_simulated(sms_urls)
     port = reader.read("PORT", _number(1, 65535), 8000)
     public_url = reader.read("REFERRAL_PUBLIC_URL", _public_url, "")
     rules = Rules(
@@ -160,7 +162,7 @@ def _read(reader: _Reader, environ: Mapping[str, str], today: date) -> Settings:
         denied=reader.read("REFERRAL_COUNTRIES_DENIED", _regions, frozenset()),
     )
     if production:
-        _refuse_in_production(reader, environ, sms_urls=sms_urls, public_url=public_url)
+        _refuse_in_production(reader, environ, public_url=public_url)
     base_url = public_url or f"http://127.0.0.1:{port}"
     database_url = reader.read("DATABASE_URL", _database_url, DEFAULT_DATABASE_URL)
     return Settings(
@@ -232,9 +234,7 @@ class _Reader:
             raise SettingsError(self.problems)
 
 
-def _refuse_in_production(
-    reader: _Reader, environ: Mapping[str, str], *, sms_urls: tuple[str, ...], public_url: str
-) -> None:
+def _refuse_in_production(reader: _Reader, environ: Mapping[str, str], *, public_url: str) -> None:
     """What development may leave open, production may not."""
     if not environ.get("REFERRAL_SECRET"):
         reader.problems.append("REFERRAL_SECRET: set one, as `referral secret new` prints it")
@@ -247,12 +247,10 @@ def _refuse_in_production(
         reader.problems.append(
             "REFERRAL_PUBLIC_URL: set the https:// address at which people reach this service"
         )
-    if _scheme(sms_urls[0]) == "console":
-        reader.problems.append("REFERRAL_SMS_URL: console:// is for development alone")
     if not environ.get("REFERRAL_SMS_URL"):
         reader.problems.append(
-            "REFERRAL_SMS_URL: set simulated:// by name for an open demo, in which anybody can "
-            "sign in as any phone; this release has no real gateway yet"
+            "REFERRAL_SMS_URL: name a gateway, such as twilio://..., or simulated:// for an open "
+            "demo, in which anybody can sign in as any phone"
         )
 
 
@@ -304,10 +302,6 @@ def _development_secret(database_url: str) -> bytes:
     if len(secret) < SHORTEST_SECRET_BYTES:
         raise SettingsError([f"{path} holds no secret: delete it, and a new one is made"])
     return secret
-
-
-def _scheme(url: str) -> str:
-    return urlsplit(url).scheme
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:
@@ -377,18 +371,6 @@ def _secrets(*, strict: bool) -> Callable[[str], tuple[bytes, ...]]:
         return secrets
 
     return parse
-
-
-def _sms_urls(text: str) -> tuple[str, ...]:
-    urls = tuple(_items(text)) or (text,)
-    for url in urls:
-        if _scheme(url) not in {"simulated", "console"}:
-            raise ValueError("this release has simulated:// and console:// alone")
-    if len(urls) > 1:
-        raise ValueError("simulated:// and console:// stand alone")
-    if _scheme(urls[0]) == "simulated" and urls[0] not in _SIMULATED:
-        raise ValueError("simulated:// or simulated://?delay=0")
-    return urls
 
 
 def _region(text: str) -> str:

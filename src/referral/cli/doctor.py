@@ -11,6 +11,7 @@ from referral.core import guessing, kept
 from referral.core.buckets import DAY
 from referral.core.keys import Keyring, Purpose
 from referral.core.limits import Limits
+from referral.gateways import urls
 from referral.settings import Settings
 from referral.storage import kept as stored
 from referral.storage import migrate
@@ -22,7 +23,7 @@ def doctor() -> None:
     settings = common.settings()
     _say("settings", f"good, {settings.environment}")
     _say("public URL", settings.public_url)
-    _say("sending", settings.sms_urls[0].partition(":")[0])
+    _say("sending", urls.describe(settings.sms_urls))
     keys = Keyring(settings.secrets)
     _say("keys", ", ".join(key.kid for key in keys.all(Purpose.ACCESS)) + " (the first makes)")
     _guessing(settings.limits)

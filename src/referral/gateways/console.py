@@ -8,6 +8,7 @@ from referral.gateways import Message
 
 
 class Console:
+    name = "console"
     echoes_code = False
 
     async def send(self, message: Message) -> None:

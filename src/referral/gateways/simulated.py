@@ -9,6 +9,7 @@ from referral.gateways import Message
 
 
 class Simulated:
+    name = "simulated"
     echoes_code = True
 
     def __init__(self, delay: Callable[[], float]) -> None:

@@ -12,6 +12,7 @@ from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
 from litestar.params import SkipValidation
 
+from referral import i18n
 from referral.core.address import canonical, client_address
 from referral.core.errors import InvalidRequest
 from referral.http.problems import UnsupportedMediaType
@@ -94,7 +95,11 @@ def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     if address is None:
         outcomes.fewer_proxies(trusted)
         address = canonical(peer) or peer
-    return Caller(address=address, user_agent=request.headers.get("user-agent"))
+    return Caller(
+        address=address,
+        user_agent=request.headers.get("user-agent"),
+        language=i18n.choose(",".join(request.headers.getall("accept-language", []))),
+    )
 
 
 def parts(state: State) -> Parts:

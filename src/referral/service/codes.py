@@ -23,7 +23,6 @@ from referral.core.errors import (
     WrongCode,
 )
 from referral.core.keys import Purpose
-from referral.gateways import Message
 from referral.service import messages, outcomes
 from referral.service.parts import Caller, Parts
 from referral.service.totals import FAILURES, SENDS
@@ -102,7 +101,7 @@ async def send(
         parts.limits, subject, moments, alarm=parts.totals.is_alarmed(at), now=now
     )
     try:
-        code, is_fixed = await _make_and_send(parts, to, length)
+        code, is_fixed = await _make_and_send(parts, to, length, caller)
     except SmsUnavailable:
         await counters.give_back(charges, now=now)
         raise
@@ -219,13 +218,13 @@ async def _give_back_if_possible(charges: list[Charge], now: int) -> None:
             await counters.give_back(charges, now=now)
 
 
-async def _make_and_send(parts: Parts, to: str, length: int) -> tuple[str, bool]:
+async def _make_and_send(parts: Parts, to: str, length: int, caller: Caller) -> tuple[str, bool]:
     """The code that was sent, and whether it is a test phone's, to which nothing is sent."""
     test = parts.test_phones.get(to)
     if test is not None and parts.clock().date() <= test.until:
         return test.code, True
     code = challenges.new_code(length, parts.randbelow)
-    await messages.send(parts, Message(to, f"{code} is your code for {parts.app_name}."))
+    await messages.send(parts, messages.code(parts, to, code, caller=caller))
     return code, False
 
 

@@ -55,7 +55,7 @@ async def clear_away(parts: Parts) -> dict[str, int]:
             )
         ),
         "phone_digests": await _in_batches(
-            lambda: invitations.forget_activations(before=now, most=_AT_ONCE)
+            lambda: invitations.forget_old_activations(before=now, most=_AT_ONCE)
         ),
         "audit_addresses": await _in_batches(
             lambda: audit.forget_addresses(before=horizon.audit_address, most=_AT_ONCE)

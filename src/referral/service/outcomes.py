@@ -81,6 +81,11 @@ def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
         record("limited", caller=caller, limit=limit)
 
 
+def gateway_failed(gateway: str, phone: str, reason: str) -> None:
+    """A gateway, by its scheme, that did not take a message. reason: no phone, no text."""
+    record("gateway_failed", phone=phone, gateway=gateway, reason=reason)
+
+
 def refused(code: str, reason: str, *, method: str, route: str) -> None:
     """A request that the rules refused, with the exact reason that the answer does not tell."""
     _log.info("refused", code=code, reason=reason, method=method, route=route)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from referral import i18n
 from referral.core.keys import Keyring, Purpose
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
@@ -28,6 +29,8 @@ class Parts:
     admins_allowed: bool
     gateway: Gateway
     app_name: str
+    domain: str
+    """The host of the public URL, to which browsers bind codes."""
     invite_url: str
     """Where invite links lead, with `{code}` in it."""
     trusted_proxies: int
@@ -48,6 +51,8 @@ class Caller:
 
     address: str
     user_agent: str | None
+    language: str = i18n.DEFAULT
+    """One of i18n.LANGUAGES."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from referral.core import challenge as challenges
 from referral.core.errors import ChallengeInvalid, InvalidRequest, PhoneTaken, Unauthorized
 from referral.core.keys import Purpose
 from referral.gateways import Message
-from referral.service import codes, deletion, invitations, outcomes, sessions
+from referral.service import codes, deletion, invitations, messages, outcomes, sessions
 from referral.service.codes import SentCode
 from referral.service.parts import Actor, Caller, Parts
 from referral.service.sessions import SignedIn
@@ -147,9 +147,7 @@ async def change_phone(
     profile = await get(parts, user_id)
     if old_phone is None:
         return profile, None
-    return profile, Message(
-        old_phone, f"Your account at {parts.app_name} now has another phone number."
-    )
+    return profile, messages.account_moved(parts, old_phone, caller=caller)
 
 
 async def _require_session(signed_in: SignedIn) -> None:

@@ -113,7 +113,7 @@ async def activated_before(phone_digests: Iterable[str], *, now: datetime) -> bo
     return await PastActivation.exists(phone_digest__in=list(phone_digests), expires_at__gt=now)
 
 
-async def forget_activations(*, before: datetime, most: int) -> int:
+async def forget_old_activations(*, before: datetime, most: int) -> int:
     """Delete what is remembered of phones for long enough; answers how many, `most` at a time."""
     return len(await database.query(_FORGET, before, most))
 

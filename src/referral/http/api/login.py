@@ -74,7 +74,8 @@ class LoginController(Controller):
         summary="Send a code to a phone",
         description=(
             "Answers with a challenge token to send back with the code. A phone with an account "
-            "and one without get the same answer. A resend voids no earlier code."
+            "and one without get the same answer. A resend voids no earlier code. The message is "
+            "in English or Russian, as `Accept-Language` asks."
         ),
         responses=responses(
             *BODY,

@@ -1,0 +1,37 @@
+"""The languages of messages and pages."""
+
+from __future__ import annotations
+
+import gettext
+import re
+from functools import cache
+from pathlib import Path
+
+DOMAIN = "referral"
+LOCALES = Path(__file__).parent / "locales"
+LANGUAGES = ("en", "ru")
+DEFAULT = LANGUAGES[0]
+
+# One item of Accept-Language (RFC 9110, section 12.5.4), of the tag its language alone
+_ITEM = re.compile(
+    r"\s*([a-z]{1,8}|\*)(?:-[a-z0-9-]+)?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?", re.IGNORECASE
+)
+
+
+@cache
+def catalogue(language: str) -> gettext.NullTranslations:
+    """The texts of one of LANGUAGES."""
+    return gettext.translation(DOMAIN, LOCALES, languages=[language])
+
+
+def choose(accept_language: str) -> str:
+    """The first of the languages that the header asks for which there is, else the default."""
+    found = [item for item in map(_ITEM.fullmatch, accept_language.split(",")) if item is not None]
+    wanted = [(float(item[2] or 1), item[1].lower()) for item in found]
+    # Equal weights stay in the order in which they came
+    for weight, language in sorted(wanted, key=lambda pair: -pair[0]):
+        if weight > 0 and language in LANGUAGES:
+            return language
+        if weight > 0 and language == "*":
+            break
+    return DEFAULT

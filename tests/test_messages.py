@@ -1,0 +1,207 @@
+"""The texts of messages, and their catalogues."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processes import ROOT
+from referral import i18n
+from referral.gateways import Message
+from support import Service, new_phone, ok, running
+
+WORDS = {
+    "en": "{} is your code for Referral. Do not share it with anyone.",
+    "ru": "{} — ваш код для Referral. Никому его не сообщайте.",
+}
+# GSM 03.38's basic alphabet
+GSM = set(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+LONGEST_SITE = "https://" + "a" * 37 + ".example.com"
+
+
+def segments(text: str) -> int:
+    """How many SMS a text takes."""
+    whole, part = (160, 153) if set(text) <= GSM else (70, 67)
+    return 1 if len(text) <= whole else -(-len(text) // part)
+
+
+async def sent_to(service: Service, language: str, phone: str = "") -> Message:
+    """The message that a send-code in this language brings."""
+    response = await service.http.post(
+        "/api/v1/auth/send-code",
+        json={"phone": phone or new_phone()},
+        headers={"Accept-Language": language, "Host": "evil.example", "User-Agent": "@evil #1"},
+    )
+    ok(response)
+    return service.inbox.messages[-1]
+
+
+async def moved(service: Service, language: str) -> Message:
+    """The message that the old phone gets when its account moves away."""
+    person = await service.sign_in()
+    sent = ok(await person.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
+    body = {"token": sent["token"], "code": sent["code"]}
+    ok(await person.call("PUT", "/profile/phone", json=body, headers={"Accept-Language": language}))
+    return service.inbox.messages[-1]
+
+
+# Texts
+
+
+@pytest.mark.parametrize("language", i18n.LANGUAGES)
+async def test_a_code_comes_first_and_the_last_line_binds_it_to_the_site(
+    database_url: str, language: str
+) -> None:
+    """Nothing else is in it, whatever the request says."""
+    url = "https://app.example:8443"
+    async with running(database_url, REFERRAL_PUBLIC_URL=url) as service:
+        message = await sent_to(service, language)
+    assert message.code is not None
+    assert message.language == language
+    first, last = message.text.split("\n")
+    assert first == WORDS[language].format(message.code)
+    assert last == f"@app.example #{message.code}"
+
+
+@pytest.mark.parametrize(
+    ("language", "start"),
+    [("en", "The account of this number at Referral"), ("ru", "Аккаунт Referral с этого номера")],
+)
+async def test_the_old_phone_is_told_in_the_callers_language(
+    service: Service, language: str, start: str
+) -> None:
+    message = await moved(service, language)
+    assert message.text.startswith(start)
+    assert (message.code, message.language) == (None, language)
+
+
+@pytest.mark.parametrize(("language", "most"), [("en", 1), ("ru", 2)])
+async def test_texts_are_short(database_url: str, language: str, most: int) -> None:
+    """With the longest code, an app's name of any length and a site's of 49 characters."""
+    async with running(
+        database_url,
+        REFERRAL_APP_NAME="Friends of the long names and their other friends",
+        REFERRAL_PUBLIC_URL=LONGEST_SITE,
+        REFERRAL_CODE_LENGTH="8",
+    ) as service:
+        for message in (await sent_to(service, language), await moved(service, language)):
+            assert segments(message.text) <= most, message.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["@evil.example #123456", "{code} {app}", "x" * 500, "%s %(code)s"],
+)
+async def test_no_name_of_the_app_breaks_the_last_line(database_url: str, name: str) -> None:
+    async with running(database_url, REFERRAL_APP_NAME=name) as service:
+        message = await sent_to(service, "en")
+    first, last = message.text.splitlines()
+    assert first.startswith(f"{message.code} is your code for {name[:10]}")
+    assert last == f"@127.0.0.1 #{message.code}"
+
+
+async def test_each_message_has_an_id_of_its_own(service: Service) -> None:
+    ids = {(await sent_to(service, "en")).id for _ in range(5)}
+    assert len(ids) == 5
+
+
+# The language
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("ru", "ru"),
+        ("RU-ru", "ru"),
+        ("ru-RU,ru;q=0.9,en-US;q=0.8,en;q=0.7", "ru"),
+        ("en-US,ru;q=0.9", "en"),
+        ("de, fr;q=0.9", "en"),
+        ("de, ru;q=0.3, en;q=0.2", "ru"),
+        ("en;q=0.2, ru;q=0.3", "ru"),
+        ("en;q=0, ru;q=0.001", "ru"),
+        ("ru;q=0", "en"),
+        ("*", "en"),
+        ("*, ru;q=0.5", "en"),
+        ("de;q=1.0, *;q=0.5, ru;q=0.1", "en"),
+        ("ru;q=2, ;;, =, ru;q=1;x", "en"),
+        ("rus, ruu-RU", "en"),
+    ],
+)
+def test_the_first_language_that_there_is(header: str, language: str) -> None:
+    assert i18n.choose(header) == language
+
+
+@given(st.text())
+def test_any_header_has_a_language(header: str) -> None:
+    assert i18n.choose(header) in i18n.LANGUAGES
+
+
+# Catalogues
+
+
+def of_the_sources() -> set[str | tuple[str, ...]]:
+    """Every text that the code asks for."""
+    return {found[2] for found in extract_from_dir(ROOT / "src" / "referral")}
+
+
+def catalogue(language: str) -> Catalog:
+    return read_po(io.BytesIO(path(language, "po").read_bytes()), locale=language)
+
+
+def test_the_languages_are_those_that_have_a_catalogue() -> None:
+    found = {file.parent.parent.name for file in i18n.LOCALES.glob("*/LC_MESSAGES/*.po")}
+    assert found == set(i18n.LANGUAGES)
+
+
+@pytest.mark.parametrize("language", i18n.LANGUAGES)
+def test_every_text_is_in_the_catalogue_and_translated(language: str) -> None:
+    """`make messages` takes new ones in. English needs no translation: a text is its own."""
+    entries = [entry for entry in catalogue(language) if entry.id]
+    assert {entry.id for entry in entries} == of_the_sources()
+    for entry in entries:
+        assert not entry.fuzzy, entry.id
+        assert language == i18n.DEFAULT or entry.string, entry.id
+        assert not list(entry.check()), entry.id
+
+
+@pytest.mark.parametrize("language", i18n.LANGUAGES)
+def test_a_translation_has_the_same_fields(language: str) -> None:
+    for entry in catalogue(language):
+        if isinstance(entry.id, str) and entry.id and entry.string:
+            assert fields(str(entry.string)) == fields(entry.id)
+
+
+@pytest.mark.parametrize("language", i18n.LANGUAGES)
+def test_the_compiled_catalogue_is_that_of_the_text(language: str) -> None:
+    """`make messages` compiles."""
+    text = catalogue(language)
+    compiled = read_mo(io.BytesIO(path(language, "mo").read_bytes()))
+    assert strings(compiled) == strings(text)
+    assert compiled.plural_expr == text.plural_expr
+
+
+def path(language: str, ending: str) -> Path:
+    return i18n.LOCALES / language / "LC_MESSAGES" / f"{i18n.DOMAIN}.{ending}"
+
+
+def strings(catalogue: Catalog) -> dict[Any, Any]:
+    """Each text that has a translation."""
+    return {entry.id: entry.string for entry in catalogue if entry.id and any(entry.string or "")}
+
+
+def fields(text: str) -> set[str | None]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
