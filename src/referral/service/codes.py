@@ -23,7 +23,7 @@ from referral.core.errors import (
 )
 from referral.core.keys import Purpose
 from referral.gateways import Message
-from referral.service import messages, outcomes
+from referral.service import cost_guard, messages, outcomes
 from referral.service.parts import Caller, Parts
 from referral.service.totals import FAILURES, SENDS
 from referral.storage import counters, database
@@ -90,6 +90,7 @@ async def send(
         total = parts.totals.charges[SENDS]
         outcomes.limited(total.name, total.key, caller=caller, now=now)
         raise TooManyRequests.by(total, retry_after=wait)
+    cost_guard.check(parts, subject, caller=caller, at=at)
     if budgets.first_full(charges, moments, now=now) is not None:
         _refuse_send(charges, moments, caller, now)
     charged = await counters.charge(charges, now=now)
@@ -99,9 +100,11 @@ async def send(
     length = budgets.code_length(
         parts.limits, subject, moments, alarm=parts.totals.is_alarmed(at), now=now
     )
+    cost_guard.sent(parts, subject, at)
     try:
         code, is_fixed = await _make_and_send(parts, to, length)
     except SmsUnavailable:
+        cost_guard.not_sent(parts, subject, at)
         await counters.give_back(charges, now=now)
         raise
     parts.totals.add(SENDS)
@@ -202,6 +205,7 @@ async def _redeem(
     except Exception:
         await counters.give_back(charges, now=now)
         raise
+    cost_guard.signed_in(parts, asked_from)
     # Not inside: the transaction would hold what many share, a phone's and an address's counters
     await counters.give_back([*others, *budgets.address_sends(parts.limits, asked_from)], now=now)
     return done

@@ -1,0 +1,198 @@
+"""Whether messages are being pumped: asked for so that somebody earns by them, and never used.
+
+The sign is that sends stop being followed by sign-ins. So each send costs its country and its
+address 1, and each completed sign-in pays back `credit`, a little more than the sends that it
+normally takes: 1 / (0.8 * the normal ratio of sign-ins to sends). What is owed never falls below
+0, so good times cannot be saved up. That is Page's cumulative sum (E. S. Page, "Continuous
+inspection schemes", Biometrika 41, 1954), the quickest test there is for a ratio that falls: below
+four fifths of the normal it grows without end, above it stays near 0, and its chance to reach a
+height by luck falls exponentially with the height. With 3 of 4 sends completed it reaches 20 once
+in more than a hundred million sends.
+
+What may be owed is the *allowance*: the floor under which nobody is ever refused, first users and
+new countries included, and what an attacker gets for nothing. It grows with the sign-ins of a
+normal hour, because codes under way are owed too. It refills over 12 hours, and no more than an
+hour's refill can be owed beyond it: so a country that was pumped lets a message through an hour or
+so after the last one, and each one that is completed pays for the next. No attack can close it for
+longer than it goes on.
+
+Where a whole is pumped, its parts are judged more sternly, by their *share*: what they owe of the
+last day without any refill. A country that owes half of its allowance refuses addresses from
+which three messages of the day were left unused; people come from other addresses. And where four
+countries' worth is owed all over the world, each has its share alone: two messages where nobody
+signs in normally. Countries whose sign-ins are completed owe nothing, and feel nothing.
+
+What is normal is the median of the days before the last, so one that was pumped changes nothing;
+a country with few sends begins at 0.6. Sign-ins that an attacker completes with phones of their
+own pay for one message or two each, which is why a phone pays once a day (service/cost_guard.py).
+Somebody who can read every message that they pump is beyond this: what is left is the cap on all
+sends of a day.
+
+Times are hours since the epoch, with their fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, inf
+from statistics import median
+from typing import NamedTuple
+
+OF_COUNTRY, OF_ADDRESS = "cost-guard-country", "cost-guard-address"
+WINDOW_HOURS = 24
+LEARNED_DAYS = 14
+REFILL_HOURS = 12
+
+_TOLERATED = 0.8
+_PRIOR_RATIO, _PRIOR_SENDS = 0.6, 50
+_LOWEST_RATIO, _HIGHEST_RATIO = 0.3, 0.95
+_DAY_SENDS, _DAYS = 20, 3
+
+_COUNTRY, _COUNTRY_SHARE, _NEW_SHARE = 50, 10, 2
+_ADDRESS, _ADDRESS_SHARE = 12, 3
+_WORLD = 4 * _COUNTRY
+
+
+class Tally(NamedTuple):
+    """What was sent, and how many sign-ins were completed."""
+
+    sends: int = 0
+    sign_ins: int = 0
+
+    def plus(self, sends: int, sign_ins: int) -> Tally:
+        return Tally(self.sends + sends, self.sign_ins + sign_ins)
+
+
+# By hours since the epoch
+Hours = Mapping[int, Tally]
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """What is usual in a country: sign-ins for each send, and sign-ins in a day."""
+
+    ratio: float = _PRIOR_RATIO
+    sign_ins: float = 0
+
+    @property
+    def credit(self) -> float:
+        return 1 / (_TOLERATED * self.ratio)
+
+    @property
+    def sign_ins_of_hour(self) -> float:
+        return self.sign_ins / 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A country or an address, and what it may owe.
+
+    limit: the name, for people. share: of a day, where the whole that it belongs to is pumped.
+    """
+
+    limit: str
+    key: str
+    hours: Hours
+    credit: float
+    allowance: float
+    share: float
+
+    @property
+    def _refill(self) -> float:
+        """Of an hour."""
+        return self.allowance / REFILL_HOURS
+
+    def owed(self, now: float) -> float:
+        """Messages without a sign-in, beyond what is normal, as far as they are not forgiven."""
+        return self._owed(now, refill=self._refill, most=self.allowance + self._refill)
+
+    def owed_of_day(self, now: float) -> float:
+        """The same, with nothing forgiven."""
+        return self._owed(now, refill=0, most=inf)
+
+    def wait(self, now: float, level: float) -> float:
+        """Hours until one more message owes no more than this, if nothing happens until then."""
+        return max((self.owed(now) - level + 1) / self._refill, 0)
+
+    def wait_for_share(self, now: float) -> float:
+        """Hours until one more message stays within the share of a day."""
+        if self.owed_of_day(now) <= self.share - 1:
+            return 0
+        hours = (int(now) + after for after in range(1, WINDOW_HOURS + 1))
+        return next(hour for hour in hours if self.owed_of_day(hour) <= self.share - 1) - now
+
+    def _owed(self, now: float, *, refill: float, most: float) -> float:
+        owed = 0.0
+        for hour in range(int(now) - WINDOW_HOURS + 1, int(now) + 1):
+            sends, sign_ins = self.hours.get(hour, (0, 0))
+            owed = min(max(owed + sends - self.credit * sign_ins, 0), most)
+            owed = max(owed - refill * min(now - hour, 1), 0)
+        return owed
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Why a message is not sent. seconds: after which it is, if nothing happens until then."""
+
+    place: Place
+    seconds: int
+
+
+def country(key: str, hours: Hours, normal: Normal) -> Place:
+    return Place(
+        limit=OF_COUNTRY,
+        key=key,
+        hours=hours,
+        credit=normal.credit,
+        allowance=_COUNTRY + normal.sign_ins_of_hour,
+        share=min(_NEW_SHARE + normal.sign_ins, _COUNTRY_SHARE + normal.sign_ins_of_hour),
+    )
+
+
+def address(key: str, hours: Hours, times: int) -> Place:
+    """times: how many times as much as another it may owe, see `address.networks`."""
+    return Place(
+        limit=OF_ADDRESS,
+        key=key,
+        hours=hours,
+        credit=Normal().credit,
+        allowance=_ADDRESS * times,
+        share=_ADDRESS_SHARE * times,
+    )
+
+
+def learn(days: Sequence[Tally]) -> Normal:
+    """What was normal, given each of the `LEARNED_DAYS` before the last that had a send."""
+    sends, sign_ins = (sum(each) for each in zip(*days, strict=True)) if days else (0, 0)
+    ratios = [day.sign_ins / day.sends for day in days if day.sends >= _DAY_SENDS]
+    if len(ratios) >= _DAYS:
+        ratio = median(ratios)
+    else:
+        ratio = (sign_ins + _PRIOR_RATIO * _PRIOR_SENDS) / (sends + _PRIOR_SENDS)
+    return Normal(min(max(ratio, _LOWEST_RATIO), _HIGHEST_RATIO), sign_ins / LEARNED_DAYS)
+
+
+def is_everywhere(countries: Iterable[tuple[Hours, Normal]], now: float) -> bool:
+    """Whether four countries' worth is owed by all countries together."""
+    owed, allowed = 0.0, float(_WORLD)
+    for hours, normal in countries:
+        place = country("", hours, normal)
+        owed += min(place.owed_of_day(now), place.allowance)
+        allowed += normal.sign_ins_of_hour
+    return owed >= allowed
+
+
+def judge(
+    country: Place, addresses: Sequence[Place], *, everywhere: bool, now: float
+) -> Block | None:
+    """Whether a message to this country, asked for from these addresses, is refused."""
+    waits = [
+        *((each, each.wait(now, each.allowance)) for each in addresses),
+        (country, country.wait(now, country.allowance)),
+        (country, country.wait_for_share(now) if everywhere else 0),
+    ]
+    if suspicious := country.wait(now, country.allowance / 2):
+        waits += [(each, min(suspicious, each.wait_for_share(now))) for each in addresses]
+    place, hours = max(waits, key=lambda each: each[1])
+    return Block(place, max(ceil(hours * 3600), 1)) if hours else None
