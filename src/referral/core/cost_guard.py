@@ -1,32 +1,35 @@
 """Whether messages are being pumped: asked for so that somebody earns by them, and never used.
 
-The sign is that sends stop being followed by sign-ins. So each send costs its country and its
-address 1, and each completed sign-in pays back `credit`, a little more than the sends that it
-normally takes: 1 / (0.8 * the normal ratio of sign-ins to sends). What is owed never falls below
-0, so good times cannot be saved up. That is Page's cumulative sum (E. S. Page, "Continuous
-inspection schemes", Biometrika 41, 1954), the quickest test there is for a ratio that falls: below
-four fifths of the normal it grows without end, above it stays near 0, and its chance to reach a
-height by luck falls exponentially with the height. With 3 of 4 sends completed it reaches 20 once
-in more than a hundred million sends.
+The sign is that sends stop being followed by sign-ins. So each send costs its country, its range of
+numbers and its address 1, and each completed sign-in pays back `credit`, a little more than the
+sends that it normally takes: 1 / (0.8 * the normal ratio of sign-ins to sends). What is owed never
+falls below 0, so good times cannot be saved up for longer than an hour. That is Page's cumulative
+sum (E. S. Page, "Continuous inspection schemes", Biometrika 41, 1954), the quickest test there is
+for a ratio that falls: below four fifths of the normal it grows without end, above it stays near 0,
+and its chance to reach a height by luck falls exponentially with the height.
 
 What may be owed is the *allowance*: the floor under which nobody is ever refused, first users and
 new countries included, and what an attacker gets for nothing. It grows with the sign-ins of a
 normal hour, because codes under way are owed too. It refills over 12 hours, and no more than an
 hour's refill can be owed beyond it: so a country that was pumped lets a message through an hour or
 so after the last one, and each one that is completed pays for the next. No attack can close it for
-longer than it goes on.
+longer than it goes on, and an hour.
 
 Where a whole is pumped, its parts are judged more sternly, by their *share*: what they owe of the
-last day without any refill. A country that owes half of its allowance refuses addresses from
-which three messages of the day were left unused; people come from other addresses. And where four
-countries' worth is owed all over the world, each has its share alone: two messages where nobody
-signs in normally. Countries whose sign-ins are completed owe nothing, and feel nothing.
+last day without any refill. A country that owes half of its allowance refuses addresses and ranges
+for which three messages of the day were left unused: people come from other addresses and have
+other numbers, so most attacks end there. Where four countries' worth is owed all over the world,
+each has its share alone: two messages where nobody signs in normally. Countries whose sign-ins are
+completed owe nothing, and feel nothing.
+
+To close a country is to refuse its people, which may be what somebody wants. It stays open to
+known devices (service/cost_guard.py) and to addresses from which people signed in during the day,
+as those of operators and offices are: each such sign-in vouches for one message.
 
 What is normal is the median of the days before the last, so one that was pumped changes nothing;
 a country with few sends begins at 0.6. Sign-ins that an attacker completes with phones of their
-own pay for one message or two each, which is why a phone pays once a day (service/cost_guard.py).
-Somebody who can read every message that they pump is beyond this: what is left is the cap on all
-sends of a day.
+own pay for two or three messages each, which is why a phone pays once a day. Somebody who can read
+every message that they pump is beyond this: what is left is the cap on all sends of a day.
 
 Times are hours since the epoch, with their fractions.
 """
@@ -39,7 +42,9 @@ from math import ceil, inf
 from statistics import median
 from typing import NamedTuple
 
-OF_COUNTRY, OF_ADDRESS = "cost-guard-country", "cost-guard-address"
+OF_COUNTRY, OF_RANGE, OF_ADDRESS = (
+    f"cost-guard-{place}" for place in ("country", "range", "address")
+)
 WINDOW_HOURS = 24
 LEARNED_DAYS = 14
 REFILL_HOURS = 12
@@ -50,7 +55,7 @@ _LOWEST_RATIO, _HIGHEST_RATIO = 0.3, 0.95
 _DAY_SENDS, _DAYS = 20, 3
 
 _COUNTRY, _COUNTRY_SHARE, _NEW_SHARE = 50, 10, 2
-_ADDRESS, _ADDRESS_SHARE = 12, 3
+_PART, _PART_SHARE = 12, 3
 _WORLD = 4 * _COUNTRY
 
 
@@ -86,7 +91,7 @@ class Normal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A country or an address, and what it may owe.
+    """A country, a range of numbers or an address, and what it may owe.
 
     limit: the name, for people. share: of a day, where the whole that it belongs to is pumped.
     """
@@ -122,13 +127,22 @@ class Place:
         hours = (int(now) + after for after in range(1, WINDOW_HOURS + 1))
         return next(hour for hour in hours if self.owed_of_day(hour) <= self.share - 1) - now
 
+    def vouches(self, now: float) -> bool:
+        """Whether people signed in from this address, and that pays for one message more."""
+        sign_ins = sum(tally.sign_ins for _, tally in self._day(now))
+        return self.owed_of_day(now) <= min(self.share, sign_ins) - 1
+
     def _owed(self, now: float, *, refill: float, most: float) -> float:
-        owed = 0.0
-        for hour in range(int(now) - WINDOW_HOURS + 1, int(now) + 1):
-            sends, sign_ins = self.hours.get(hour, (0, 0))
-            owed = min(max(owed + sends - self.credit * sign_ins, 0), most)
-            owed = max(owed - refill * min(now - hour, 1), 0)
-        return owed
+        owed, before = 0.0, 0
+        for hour, tally in self._day(now):
+            owed = max(owed - refill * (hour - before), 0)
+            owed = min(max(owed + tally.sends - self.credit * tally.sign_ins, 0), most)
+            before = hour
+        return max(owed - refill * (now - before), 0)
+
+    def _day(self, now: float) -> list[tuple[int, Tally]]:
+        first = int(now) - WINDOW_HOURS + 1
+        return sorted(each for each in self.hours.items() if first <= each[0] <= now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +164,15 @@ def country(key: str, hours: Hours, normal: Normal) -> Place:
     )
 
 
-def address(key: str, hours: Hours, times: int) -> Place:
-    """times: how many times as much as another it may owe, see `address.networks`."""
+def part(limit: str, key: str, hours: Hours, times: int = 1) -> Place:
+    """A range or an address. times: how much more it may owe, see `address.networks`."""
     return Place(
-        limit=OF_ADDRESS,
+        limit=limit,
         key=key,
         hours=hours,
         credit=Normal().credit,
-        allowance=_ADDRESS * times,
-        share=_ADDRESS_SHARE * times,
+        allowance=_PART * times,
+        share=_PART_SHARE * times,
     )
 
 
@@ -183,16 +197,13 @@ def is_everywhere(countries: Iterable[tuple[Hours, Normal]], now: float) -> bool
     return owed >= allowed
 
 
-def judge(
-    country: Place, addresses: Sequence[Place], *, everywhere: bool, now: float
-) -> Block | None:
-    """Whether a message to this country, asked for from these addresses, is refused."""
-    waits = [
-        *((each, each.wait(now, each.allowance)) for each in addresses),
-        (country, country.wait(now, country.allowance)),
-        (country, country.wait_for_share(now) if everywhere else 0),
-    ]
+def judge(country: Place, parts: Sequence[Place], *, everywhere: bool, now: float) -> Block | None:
+    """Whether a message to this country, of this range and from these addresses, is refused."""
+    waits = [(each, each.wait(now, each.allowance)) for each in parts]
     if suspicious := country.wait(now, country.allowance / 2):
-        waits += [(each, min(suspicious, each.wait_for_share(now))) for each in addresses]
+        waits += [(each, min(suspicious, each.wait_for_share(now))) for each in parts]
+    if not any(each.limit == OF_ADDRESS and each.vouches(now) for each in parts):
+        waits.append((country, country.wait(now, country.allowance)))
+        waits.append((country, country.wait_for_share(now) if everywhere else 0))
     place, hours = max(waits, key=lambda each: each[1])
     return Block(place, max(ceil(hours * 3600), 1)) if hours else None

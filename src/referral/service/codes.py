@@ -90,21 +90,21 @@ async def send(
         total = parts.totals.charges[SENDS]
         outcomes.limited(total.name, total.key, caller=caller, now=now)
         raise TooManyRequests.by(total, retry_after=wait)
-    cost_guard.check(parts, subject, caller=caller, at=at)
     if budgets.first_full(charges, moments, now=now) is not None:
         _refuse_send(charges, moments, caller, now)
+    cost_guard.take(parts, subject, caller=caller, at=at)
     charged = await counters.charge(charges, now=now)
     if charged is None:
+        cost_guard.give_back(parts, subject, at)
         # Another call took the last one since the look
         _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
     length = budgets.code_length(
         parts.limits, subject, moments, alarm=parts.totals.is_alarmed(at), now=now
     )
-    cost_guard.sent(parts, subject, at)
     try:
         code, is_fixed = await _make_and_send(parts, to, length)
     except SmsUnavailable:
-        cost_guard.not_sent(parts, subject, at)
+        cost_guard.give_back(parts, subject, at)
         await counters.give_back(charges, now=now)
         raise
     parts.totals.add(SENDS)

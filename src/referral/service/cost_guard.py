@@ -20,38 +20,35 @@ from referral.service.parts import Caller, Parts
 BLOCK, OFF = "block", "off"
 
 
-def check(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) -> None:
-    """Whether a message may be sent. Raises TooManyRequests; with `warn`, only records it."""
+def take(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) -> None:
+    """Count a message that is about to be sent. Raises TooManyRequests; `warn` only records it.
+
+    Nothing is awaited between the look and the count, so that many at once get no more than many
+    one after another.
+    """
     if not _is_guarded(parts, subject):
         return
-    block = parts.send_tallies.judge(subject, at)
-    if block is None:
-        return
-    place, refuses = block.place, parts.cost_guard == BLOCK
-    outcomes.sign_in_blocked(
-        place.limit,
-        place.key,
-        country=country(subject.phone),
-        phone=subject.phone,
-        caller=caller,
-        now=buckets.microseconds(at),
-        refused=refuses,
-    )
-    if refuses:
-        bucket = Bucket(int(place.allowance), REFILL_HOURS * HOUR)
-        raise TooManyRequests.by(
-            buckets.charge(place.limit, place.key, bucket), retry_after=block.seconds
+    if block := parts.send_tallies.judge(subject, at):
+        place, refuses = block.place, parts.cost_guard == BLOCK
+        outcomes.sign_in_blocked(
+            place.limit,
+            place.key,
+            country=country(subject.phone),
+            phone=subject.phone,
+            caller=caller,
+            now=buckets.microseconds(at),
+            refused=refuses,
         )
+        if refuses:
+            bucket = Bucket(int(place.allowance), REFILL_HOURS * HOUR)
+            raise TooManyRequests.by(
+                buckets.charge(place.limit, place.key, bucket), retry_after=block.seconds
+            )
+    parts.send_tallies.sent(subject, at)
 
 
-def sent(parts: Parts, subject: Subject, at: datetime) -> None:
-    """A message goes out. Counted before it has: many may be under way at once."""
-    if _is_guarded(parts, subject):
-        parts.send_tallies.sent(subject, at)
-
-
-def not_sent(parts: Parts, subject: Subject, at: datetime) -> None:
-    """The message that was counted at this moment did not go out."""
+def give_back(parts: Parts, subject: Subject, at: datetime) -> None:
+    """The message that was counted at this moment was not sent."""
     if _is_guarded(parts, subject):
         parts.send_tallies.not_sent(subject, at)
 

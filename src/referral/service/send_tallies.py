@@ -1,9 +1,9 @@
-"""Sends and completed sign-ins of each country and address, counted aside.
+"""Sends and completed sign-ins of each country, range of numbers and address, counted aside.
 
 A send looks at memory alone. Every two seconds each process adds what it counted to the database,
 and is told where the rows stand to which it added: those of an attack are among them, whichever
-processes it meets. Once a minute it reads the countries, what is normal in them, and the addresses
-that most was sent for in vain.
+processes it meets. Once a minute it reads the countries, what is normal in them, and the ranges and
+addresses that most was sent for.
 """
 
 from __future__ import annotations
@@ -12,17 +12,27 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from referral.core import cost_guard
 from referral.core.address import networks
 from referral.core.budgets import Subject
-from referral.core.cost_guard import LEARNED_DAYS, WINDOW_HOURS, Block, Normal, Tally
+from referral.core.cost_guard import (
+    LEARNED_DAYS,
+    OF_ADDRESS,
+    OF_RANGE,
+    WINDOW_HOURS,
+    Block,
+    Normal,
+    Tally,
+)
 from referral.core.phone import country as country_of
 from referral.storage import send_tallies
 from referral.storage.send_tallies import Row
 
-_MOST_ADDRESSES = 20_000
-_READ_ADDRESSES, _READ_UNUSED = 5000, 2
+_MOST_PARTS = 30_000
+_READ_PARTS, _READ_SENDS = 5000, 2
+_RANGE_DIGITS = 4
 _MOST_PHONES = 50_000
 _FORGET_AT_ONCE = 5000
 
@@ -34,7 +44,7 @@ class SendTallies:
 
     def __init__(self) -> None:
         self._countries: Places = {}
-        self._addresses: Places = {}  # the one that was touched last is the last
+        self._parts: Places = {}  # the one that was touched last is the last
         self._unsaved: dict[tuple[str, int], Tally] = {}
         self._normal: dict[str, Normal] = {}
         self._paid: dict[str, datetime] = {}
@@ -64,8 +74,8 @@ class SendTallies:
         return cost_guard.judge(
             cost_guard.country(region, self._countries.get(region, {}), self._normal_in(region)),
             [
-                cost_guard.address(key, self._addresses.get(key, {}), times)
-                for key, times in _addresses(subject)
+                cost_guard.part(limit, key, self._parts.get(key, {}), times)
+                for limit, key, times in _parts(subject)
             ],
             everywhere=self._everywhere,
             now=_hours(at),
@@ -96,19 +106,17 @@ class SendTallies:
             ):
                 days[region].append(day)
             self._normal = {region: cost_guard.learn(found) for region, found in days.items()}
-            for places in (self._countries, self._addresses):
+            for places in (self._countries, self._parts):
                 _forget(places, since)
             self._take(await send_tallies.countries(since=since))
-            self._take(
-                await send_tallies.addresses(since=since, least=_READ_UNUSED, most=_READ_ADDRESSES)
-            )
+            self._take(await send_tallies.parts(since=since, least=_READ_SENDS, most=_READ_PARTS))
 
     def _normal_in(self, region: str) -> Normal:
         return self._normal.get(region) or Normal()
 
     def _add(self, subject: Subject, at: datetime, *, sends: int = 0, sign_ins: int = 0) -> None:
         hour = int(_hours(at))
-        for place in (country_of(subject.phone), *(key for key, _ in _addresses(subject))):
+        for place in (country_of(subject.phone), *(key for _, key, _ in _parts(subject))):
             hours = self._touched(place)
             hours[hour] = hours.get(hour, Tally()).plus(sends, sign_ins)
             self._unsaved[place, hour] = self._of(place, hour).plus(sends, sign_ins)
@@ -124,8 +132,8 @@ class SendTallies:
     def _touched(self, place: str) -> dict[int, Tally]:
         if len(place) == len("RU"):
             return self._countries.setdefault(place, {})
-        hours = self._addresses[place] = self._addresses.pop(place, {})
-        _drop_first(self._addresses, _MOST_ADDRESSES)
+        hours = self._parts[place] = self._parts.pop(place, {})
+        _drop_first(self._parts, _MOST_PARTS)
         return hours
 
 
@@ -135,18 +143,22 @@ async def forget(at: datetime) -> int:
     forgotten = 0
     while True:
         some = await send_tallies.forget(
-            before=since - 24 * LEARNED_DAYS, addresses_before=since, most=_FORGET_AT_ONCE
+            before=since - 24 * LEARNED_DAYS, parts_before=since, most=_FORGET_AT_ONCE
         )
         forgotten += some
         if some < _FORGET_AT_ONCE:
             return forgotten
 
 
-def _addresses(subject: Subject) -> list[tuple[str, int]]:
-    """The keys of the networks an address belongs to, and how many times the limit each has."""
+def _parts(subject: Subject) -> list[tuple[str, str, int]]:
+    """The phone's range and the address's networks: limits, keys, how much more each may owe."""
+    numbers = subject.phone[:-_RANGE_DIGITS]
     return [
-        (subject.counter(cost_guard.OF_ADDRESS, network), times)
-        for network, times in networks(subject.address)
+        (OF_RANGE, subject.counter(OF_RANGE, numbers), 1),
+        *(
+            (OF_ADDRESS, subject.counter(OF_ADDRESS, network), times)
+            for network, times in networks(subject.address)
+        ),
     ]
 
 
@@ -162,6 +174,6 @@ def _forget(places: Places, since: int) -> None:
             del places[place]
 
 
-def _drop_first(kept: dict[str, object] | Places | dict[str, datetime], most: int) -> None:
+def _drop_first(kept: dict[str, Any], most: int) -> None:
     while len(kept) > most:
         del kept[next(iter(kept))]

@@ -1,7 +1,7 @@
-"""What was sent and what was completed, by the hour and place: a country or an address.
+"""What was sent and what was completed, by the hour and place.
 
-A row's key is `PLACE:HOUR`, the place a region's two letters or the 22 characters of an address's
-keyed digest, which the length of the key tells apart.
+A row's key is `PLACE:HOUR`. The place is a country's two letters or its *part's* keyed digest of 22
+characters, a range's of numbers or an address's: the length of the key tells them apart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from referral.storage import database
 # Both databases take 32,767 values in a statement
 _AT_ONCE = 1000
 
-_OF_COUNTRY, _OF_ADDRESS = "length(key) < 20", "length(key) > 20"
+_OF_COUNTRY, _OF_PART = "length(key) < 20", "length(key) > 20"
 _ROW = "(CAST(${} AS TEXT), CAST(${} AS INT), CAST(${} AS INT), CAST(${} AS INT))"
 _ADD = """
     WITH counted (key, hour, sends, sign_ins) AS (VALUES {rows})
@@ -35,17 +35,17 @@ _DAYS = f"""
     FROM send_tallies WHERE hour >= $1 AND hour < $2 AND {_OF_COUNTRY}
     GROUP BY substr(key, 1, 2), hour / 24
 """  # noqa: S608 - our own words
-_ADDRESSES = f"""
+_PARTS = f"""
     SELECT key, hour, sends, sign_ins FROM send_tallies
-    WHERE hour >= $1 AND {_OF_ADDRESS} AND substr(key, 1, 22) IN (
-        SELECT substr(key, 1, 22) FROM send_tallies WHERE hour >= $1 AND {_OF_ADDRESS}
-        GROUP BY substr(key, 1, 22) HAVING sum(sends) - sum(sign_ins) >= $2
-        ORDER BY sum(sends) - sum(sign_ins) DESC LIMIT $3
+    WHERE hour >= $1 AND {_OF_PART} AND substr(key, 1, 22) IN (
+        SELECT substr(key, 1, 22) FROM send_tallies WHERE hour >= $1 AND {_OF_PART}
+        GROUP BY substr(key, 1, 22) HAVING sum(sends) >= $2
+        ORDER BY sum(sends) DESC LIMIT $3
     )
 """  # noqa: S608 - our own words
 _FORGET = f"""
     DELETE FROM send_tallies WHERE key IN (
-        SELECT key FROM send_tallies WHERE hour < $1 OR (hour < $2 AND {_OF_ADDRESS}) LIMIT $3
+        SELECT key FROM send_tallies WHERE hour < $1 OR (hour < $2 AND {_OF_PART}) LIMIT $3
     )
     RETURNING key
 """  # noqa: S608 - our own words
@@ -86,14 +86,14 @@ async def days(*, since: int, before: int) -> list[tuple[str, Tally]]:
     return [(row["place"], Tally(int(row["sends"]), int(row["sign_ins"]))) for row in rows]
 
 
-async def addresses(*, since: int, least: int, most: int) -> list[Row]:
-    """The hours of the addresses with at least so many sends unused: the worst, so many."""
-    return _rows(await database.query(_ADDRESSES, since, least, most))
+async def parts(*, since: int, least: int, most: int) -> list[Row]:
+    """The hours of the ranges and addresses with at least so many sends: the first, so many."""
+    return _rows(await database.query(_PARTS, since, least, most))
 
 
-async def forget(*, before: int, addresses_before: int, most: int) -> int:
+async def forget(*, before: int, parts_before: int, most: int) -> int:
     """Delete what lies before these hours; answers how many rows, `most` at a time."""
-    return len(await database.query(_FORGET, before, addresses_before, most))
+    return len(await database.query(_FORGET, before, parts_before, most))
 
 
 def _rows(found: list[dict[str, Any]]) -> list[Row]:
