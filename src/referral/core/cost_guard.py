@@ -36,6 +36,7 @@ Times are hours since the epoch, with their fractions.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
@@ -124,8 +125,10 @@ class Place:
         """Hours until one more message stays within the share of a day."""
         if self.owed_of_day(now) <= self.share - 1:
             return 0
-        hours = (int(now) + after for after in range(1, WINDOW_HOURS + 1))
-        return next(hour for hour in hours if self.owed_of_day(hour) <= self.share - 1) - now
+        later = range(int(now) + 1, int(now) + WINDOW_HOURS + 1)
+        # What is owed never grows while hours leave the day
+        first = bisect_left(later, True, key=lambda hour: self.owed_of_day(hour) <= self.share - 1)
+        return later[first] - now
 
     def vouches(self, now: float) -> bool:
         """Whether people signed in from this address, and that pays for one message more."""

@@ -1,9 +1,9 @@
 """Sends and completed sign-ins of each country, range of numbers and address, counted aside.
 
 A send looks at memory alone. Every two seconds each process adds what it counted to the database,
-and is told where the rows stand to which it added: those of an attack are among them, whichever
-processes it meets. Once a minute it reads the countries, what is normal in them, and the ranges and
-addresses that most was sent for.
+and is told where the countries stand, and the ranges and addresses to which it added: those of an
+attack are among them. Once a minute it reads the whole day of the countries, what is normal in
+them, and the ranges and addresses for which most was sent.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class SendTallies:
         )
 
     async def save(self, at: datetime) -> None:
-        """Add what this process counted."""
+        """Add what this process counted, and read where the countries stand."""
         async with self._one_at_a_time:
             counted, self._unsaved = self._unsaved, {}
             try:
@@ -92,6 +92,7 @@ class SendTallies:
                     self._unsaved[place, hour] = tally.plus(*self._of(place, hour))
                 raise
             self._take(rows)
+            self._take(await send_tallies.countries(since=int(_hours(at)) - 1))
         countries = ((hours, self._normal_in(region)) for region, hours in self._countries.items())
         self._everywhere = cost_guard.is_everywhere(countries, _hours(at))
 
