@@ -57,6 +57,10 @@ postman/node_modules/.done: postman/package.json postman/package-lock.json | $(V
 		--prefix postman ci --ignore-scripts --loglevel=error --no-audit --no-fund
 	@touch $@
 
+.PHONY: cost-guard
+cost-guard: $(VENV)/.test ## Simulate pumped messages: the table of docs/cost-guard.md
+	@$(BIN)/python tests/pumping.py
+
 .PHONY: format
 format: $(VENV)/.test ## Bring the code into form
 	$(BIN)/ruff check --fix

@@ -28,6 +28,7 @@ from referral.http.methods import HeadLitestar, answer_options
 from referral.http.requests import LARGEST_BODY, StrictRequest, parts
 from referral.service import housekeeping, kept, messages, outcomes
 from referral.service.parts import Parts
+from referral.service.send_tallies import SendTallies
 from referral.service.totals import Totals
 from referral.settings import Settings
 from referral.storage import database, migrate
@@ -106,6 +107,8 @@ async def assemble(
         keys=keys,
         kept=kept_keys,
         totals=Totals(settings.limits, kept_keys.first(Purpose.COUNTER).secret),
+        cost_guard=settings.cost_guard,
+        send_tallies=SendTallies(),
         issuer=Issuer(
             url=settings.public_url,
             audience=settings.audience,

@@ -87,6 +87,15 @@ def digits(text: str) -> str | None:
     return bare if re.fullmatch(r"\+?[0-9]{1,15}", bare) else None
 
 
+def country(phone: str) -> str:
+    """The two-letter region of a phone in E.164; the largest where several share its numbers."""
+    number = phonenumbers.parse(phone)
+    region: str = phonenumbers.region_code_for_number(
+        number
+    ) or phonenumbers.region_code_for_country_code(number.country_code or 0)
+    return region
+
+
 def mask(phone: str) -> str:
     """The phone as a log may show it: `+79*******67`."""
     return phone[:3] + "*" * (len(phone) - 5) + phone[-2:]

@@ -23,7 +23,7 @@ from referral.core.errors import (
     WrongCode,
 )
 from referral.core.keys import Purpose
-from referral.service import messages, outcomes
+from referral.service import cost_guard, messages, outcomes
 from referral.service.parts import Caller, Parts
 from referral.service.totals import FAILURES, SENDS
 from referral.storage import counters, database
@@ -93,8 +93,10 @@ async def send(
         raise TooManyRequests.by(total, retry_after=wait)
     if budgets.first_full(charges, moments, now=now) is not None:
         _refuse_send(charges, moments, caller, now)
+    cost_guard.take(parts, subject, caller=caller, at=at)
     charged = await counters.charge(charges, now=now)
     if charged is None:
+        cost_guard.give_back(parts, subject, at)
         # Another call took the last one since the look
         _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
     length = budgets.code_length(
@@ -103,6 +105,7 @@ async def send(
     try:
         code, is_fixed = await _make_and_send(parts, to, length, caller)
     except SmsUnavailable:
+        cost_guard.give_back(parts, subject, at)
         await counters.give_back(charges, now=now)
         raise
     parts.totals.add(SENDS)
@@ -203,6 +206,7 @@ async def _redeem(
     except Exception:
         await _give_back_if_possible(charges, now)
         raise
+    cost_guard.signed_in(parts, asked_from)
     # Not inside: the transaction would hold what many share, a phone's and an address's counters
     shared = [*others, *budgets.address_sends(parts.limits, asked_from)]
     # An error would make the caller repeat what is done and cannot be repeated

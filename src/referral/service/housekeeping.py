@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from referral.core import buckets, ids, retention
-from referral.service import outcomes
+from referral.service import cost_guard, outcomes, send_tallies
 from referral.service.parts import Parts
 from referral.storage import audit, counters, database, invitations, leases, sessions
 
@@ -87,14 +87,27 @@ class _Housekeeper:
                 await leases.give_back(LEASE, self._id)
 
     async def _round(self) -> None:
-        now = self._parts.clock()
-        await self._parts.totals.save(now)
-        if self._rounds % _SWEEP_EVERY:
+        minute = self._rounds % _SWEEP_EVERY == 0
+        await self._add_up(read_all=minute)
+        if minute:
+            await self._sweep()
+
+    async def _add_up(self, *, read_all: bool) -> None:
+        parts, now = self._parts, self._parts.clock()
+        await parts.totals.save(now)
+        if parts.cost_guard == cost_guard.OFF:
             return
+        if read_all:
+            await parts.send_tallies.read(now)
+        await parts.send_tallies.save(now)
+
+    async def _sweep(self) -> None:
+        now = self._parts.clock()
         if not await leases.take(LEASE, self._id, now=now, until=now + _LEASE_LIFE):
             self._sweeps = 0
             return
         await forget_counters(self._parts)
+        await send_tallies.forget(now)
         if self._sweeps % _CLEAR_EVERY == 0:
             cleared: dict[str, Any] = await clear_away(self._parts)
             if any(cleared.values()):

@@ -73,17 +73,39 @@ def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
 
     now: microseconds. key: the counter's.
     """
-    hour = now // _HOUR
-    if _limited_in.get(key) != hour:
-        if len(_limited_in) >= _MOST_REMEMBERED:
-            _limited_in.clear()
-        _limited_in[key] = hour
+    if _is_first_in_hour(key, now):
         record("limited", caller=caller, limit=limit)
 
 
 def gateway_failed(gateway: str, phone: str, reason: str) -> None:
     """A gateway, by its scheme, that did not take a message. reason: no phone, no text."""
     record("gateway_failed", phone=phone, gateway=gateway, reason=reason)
+
+
+def sign_in_blocked(
+    reason: str,
+    key: str,
+    *,
+    country: str,
+    phone: str,
+    caller: Caller,
+    now: int,
+    refused: bool,
+) -> None:
+    """A message that the cost guard holds for pumped: told once an hour for each limit and key.
+
+    reason: the limit's name. key: the country's or the address's. now: microseconds.
+    refused: False where the guard only warns.
+    """
+    if _is_first_in_hour(key, now):
+        record(
+            "sign_in_blocked",
+            caller=caller,
+            phone=phone,
+            reason=reason,
+            country=country,
+            refused=refused,
+        )
 
 
 def refused(code: str, reason: str, *, method: str, route: str) -> None:
@@ -128,6 +150,16 @@ def kept_secrets_closed() -> None:
             "past activations are forgotten until the earlier one is listed"
         ),
     )
+
+
+def _is_first_in_hour(key: str, now: int) -> bool:
+    hour = now // _HOUR
+    if _limited_in.get(key) == hour:
+        return False
+    if len(_limited_in) >= _MOST_REMEMBERED:
+        _limited_in.clear()
+    _limited_in[key] = hour
+    return True
 
 
 def _plain(value: Any) -> Any:

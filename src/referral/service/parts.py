@@ -13,6 +13,7 @@ from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
 from referral.core.tokens import Issuer
 from referral.gateways import Gateway
+from referral.service.send_tallies import SendTallies
 from referral.service.totals import Totals
 
 
@@ -35,6 +36,9 @@ class Parts:
     """Where invite links lead, with `{code}` in it."""
     trusted_proxies: int
     totals: Totals
+    cost_guard: str
+    """`block`, `warn` or `off`."""
+    send_tallies: SendTallies
     clock: Callable[[], datetime]
     randbelow: Callable[[int], int]
     token_bytes: Callable[[int], bytes]

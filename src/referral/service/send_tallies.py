@@ -1,0 +1,180 @@
+"""Sends and completed sign-ins of each country, range of numbers and address, counted aside.
+
+A send looks at memory alone. Every two seconds each process adds what it counted to the database,
+and is told where the countries stand, and the ranges and addresses to which it added: those of an
+attack are among them. Once a minute it reads the whole day of the countries, what is normal in
+them, and the ranges and addresses for which most was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from referral.core import cost_guard
+from referral.core.address import networks
+from referral.core.budgets import Subject
+from referral.core.cost_guard import (
+    LEARNED_DAYS,
+    OF_ADDRESS,
+    OF_RANGE,
+    WINDOW_HOURS,
+    Block,
+    Normal,
+    Tally,
+)
+from referral.core.phone import country as country_of
+from referral.storage import send_tallies
+from referral.storage.send_tallies import Row
+
+_MOST_PARTS = 30_000
+_READ_PARTS, _READ_SENDS = 5000, 2
+_RANGE_DIGITS = 4
+_MOST_PHONES = 50_000
+_FORGET_AT_ONCE = 5000
+
+Places = dict[str, dict[int, Tally]]
+
+
+class SendTallies:
+    """What this process knows of the last day, a few seconds old."""
+
+    def __init__(self) -> None:
+        self._countries: Places = {}
+        self._parts: Places = {}  # the one that was touched last is the last
+        self._unsaved: dict[tuple[str, int], Tally] = {}
+        self._normal: dict[str, Normal] = {}
+        self._paid: dict[str, datetime] = {}
+        self._everywhere = False
+        self._one_at_a_time = asyncio.Lock()
+
+    def sent(self, subject: Subject, at: datetime) -> None:
+        self._add(subject, at, sends=1)
+
+    def not_sent(self, subject: Subject, at: datetime) -> None:
+        """Take back what `sent` counted at this moment."""
+        self._add(subject, at, sends=-1)
+
+    def signed_in(self, subject: Subject, at: datetime) -> None:
+        """A phone pays once a day: it costs nothing to complete sign-ins of one's own."""
+        phone = subject.counter("cost-guard-phone", subject.phone)
+        paid = self._paid.pop(phone, None)
+        recent = paid is not None and (at - paid).total_seconds() < WINDOW_HOURS * 3600
+        self._paid[phone] = paid if paid is not None and recent else at
+        _drop_first(self._paid, _MOST_PHONES)
+        if not recent:
+            self._add(subject, at, sign_ins=1)
+
+    def judge(self, subject: Subject, at: datetime) -> Block | None:
+        """Whether a message is refused to this phone from this address."""
+        region = country_of(subject.phone)
+        return cost_guard.judge(
+            cost_guard.country(region, self._countries.get(region, {}), self._normal_in(region)),
+            [
+                cost_guard.part(limit, key, self._parts.get(key, {}), times)
+                for limit, key, times in _parts(subject)
+            ],
+            everywhere=self._everywhere,
+            now=_hours(at),
+        )
+
+    async def save(self, at: datetime) -> None:
+        """Add what this process counted, and read where the countries stand."""
+        async with self._one_at_a_time:
+            counted, self._unsaved = self._unsaved, {}
+            try:
+                rows = await send_tallies.add(counted) if counted else []
+            except BaseException:
+                for (place, hour), tally in counted.items():
+                    self._unsaved[place, hour] = tally.plus(*self._of(place, hour))
+                raise
+            self._take(rows)
+            self._take(await send_tallies.countries(since=int(_hours(at)) - 1))
+        countries = ((hours, self._normal_in(region)) for region, hours in self._countries.items())
+        self._everywhere = cost_guard.is_everywhere(countries, _hours(at))
+
+    async def read(self, at: datetime) -> None:
+        """Read where everything stands, and what is normal."""
+        hour = int(_hours(at))
+        since = hour - WINDOW_HOURS + 1
+        async with self._one_at_a_time:
+            days: dict[str, list[Tally]] = defaultdict(list)
+            for region, day in await send_tallies.days(
+                since=since - 24 * LEARNED_DAYS, before=since
+            ):
+                days[region].append(day)
+            self._normal = {region: cost_guard.learn(found) for region, found in days.items()}
+            for places in (self._countries, self._parts):
+                _forget(places, since)
+            self._take(await send_tallies.countries(since=since))
+            self._take(await send_tallies.parts(since=since, least=_READ_SENDS, most=_READ_PARTS))
+
+    def _normal_in(self, region: str) -> Normal:
+        return self._normal.get(region) or Normal()
+
+    def _add(self, subject: Subject, at: datetime, *, sends: int = 0, sign_ins: int = 0) -> None:
+        hour = int(_hours(at))
+        for place in (country_of(subject.phone), *(key for _, key, _ in _parts(subject))):
+            hours = self._touched(place)
+            hours[hour] = hours.get(hour, Tally()).plus(sends, sign_ins)
+            self._unsaved[place, hour] = self._of(place, hour).plus(sends, sign_ins)
+
+    def _of(self, place: str, hour: int) -> Tally:
+        """What this process counted since it last added it."""
+        return self._unsaved.get((place, hour), Tally())
+
+    def _take(self, rows: Iterable[Row]) -> None:
+        for place, hour, tally in rows:
+            self._touched(place)[hour] = tally.plus(*self._of(place, hour))
+
+    def _touched(self, place: str) -> dict[int, Tally]:
+        if len(place) == len("RU"):
+            return self._countries.setdefault(place, {})
+        hours = self._parts[place] = self._parts.pop(place, {})
+        _drop_first(self._parts, _MOST_PARTS)
+        return hours
+
+
+async def forget(at: datetime) -> int:
+    """Delete what is too old to say anything; answers how many rows."""
+    since = int(_hours(at)) - WINDOW_HOURS + 1
+    forgotten = 0
+    while True:
+        some = await send_tallies.forget(
+            before=since - 24 * LEARNED_DAYS, parts_before=since, most=_FORGET_AT_ONCE
+        )
+        forgotten += some
+        if some < _FORGET_AT_ONCE:
+            return forgotten
+
+
+def _parts(subject: Subject) -> list[tuple[str, str, int]]:
+    """The phone's range and the address's networks: limits, keys, how much more each may owe."""
+    numbers = subject.phone[:-_RANGE_DIGITS]
+    return [
+        (OF_RANGE, subject.counter(OF_RANGE, numbers), 1),
+        *(
+            (OF_ADDRESS, subject.counter(OF_ADDRESS, network), times)
+            for network, times in networks(subject.address)
+        ),
+    ]
+
+
+def _hours(at: datetime) -> float:
+    return at.timestamp() / 3600
+
+
+def _forget(places: Places, since: int) -> None:
+    for place, hours in list(places.items()):
+        for hour in [hour for hour in hours if hour < since]:
+            del hours[hour]
+        if not hours:
+            del places[place]
+
+
+def _drop_first(kept: dict[str, Any], most: int) -> None:
+    while len(kept) > most:
+        del kept[next(iter(kept))]

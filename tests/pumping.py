@@ -1,0 +1,303 @@
+"""Messages pumped beside honest traffic, under the real rules: what it costs, and whom it hurts.
+
+`make cost-guard` prints the table of docs/cost-guard.md. Nothing here is left to chance: the same
+numbers come out each time.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from math import pi, sin
+from pathlib import Path
+from random import Random
+
+from referral.core import cost_guard
+from referral.core.cost_guard import LEARNED_DAYS, OF_ADDRESS, OF_RANGE, Normal, Tally
+
+DOCUMENT = Path(__file__).parent.parent / "docs/cost-guard.md"
+
+HOUR, DAY = 3600, 86_400
+START = 500_000 * HOUR
+# Of the limits without the guard: for an address in an hour, and for strangers in a day
+ADDRESS_HOUR, STRANGERS_DAY = 30, 8000
+# Sign-ins begun in a day, and the share of messages that is answered by a sign-in
+HONEST = {
+    "RU": (1200, 0.78),
+    "KZ": (300, 0.72),
+    "DE": (150, 0.85),
+    "UZ": (40, 0.70),
+    "GE": (8, 0.75),
+}
+DAYS = 2
+TRIES = 3
+SHARED_ADDRESSES = 20
+RANGES = 2000
+
+# A range of numbers and an address
+Parts = tuple[str, str]
+
+ELSEWHERE = tuple(f"{letter}{other}" for letter in "QX" for other in "ABCDEFGHIJKLMNOPQRST")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack:
+    """Messages asked for, at a steady pace, over a day that begins at noon of the first."""
+
+    name: str
+    countries: tuple[str, ...]
+    addresses: int
+    every: float = 5
+    """Seconds between two."""
+    ranges: int = 3
+    """Of 10,000 numbers each: those of the operator that shares its fees, or a country's all."""
+    completed: float = 0
+    """The share that the attacker signs in with, each with a phone of its own."""
+    hours: float = 24
+
+    @property
+    def messages(self) -> int:
+        return int(self.hours * HOUR / self.every) if self.countries else 0
+
+
+HEADINGS = (
+    "Attack",
+    "Asked for",
+    "Sent without the guard",
+    "Sent before it refuses",
+    "Sent in all",
+    "Honest refused where attacked",
+    "Elsewhere",
+    "Last after the attack",
+)
+
+ATTACKS = [
+    Attack(name="none", countries=(), addresses=1),
+    Attack(name="one address", countries=("QA",), addresses=1),
+    Attack(name="2,000 addresses, a new country", countries=("QA",), addresses=2000),
+    Attack(name="the same, any of its numbers", countries=("QA",), addresses=2000, ranges=RANGES),
+    Attack(
+        name="the same, a fifth completed",
+        countries=("QA",),
+        addresses=2000,
+        ranges=RANGES,
+        completed=0.2,
+    ),
+    Attack(name="2,000 addresses, the largest country", countries=("RU",), addresses=2000),
+    Attack(name="the same, any of its numbers", countries=("RU",), addresses=2000, ranges=RANGES),
+    Attack(
+        name="the same, a fifth completed",
+        countries=("RU",),
+        addresses=2000,
+        ranges=RANGES,
+        completed=0.2,
+    ),
+    Attack(name="the same, for an hour", countries=("RU",), addresses=2000, ranges=RANGES, hours=1),
+    Attack(name="2,000 addresses, a small country", countries=("UZ",), addresses=2000),
+    Attack(name="the same, any of its numbers", countries=("UZ",), addresses=2000, ranges=RANGES),
+    Attack(name="the same, 20 addresses", countries=("UZ",), addresses=20, ranges=RANGES),
+    Attack(
+        name="slow, 10 an hour: a small country",
+        countries=("UZ",),
+        addresses=2000,
+        ranges=RANGES,
+        every=360,
+    ),
+    Attack(
+        name="slow, 10 an hour: the largest",
+        countries=("RU",),
+        addresses=2000,
+        ranges=RANGES,
+        every=360,
+    ),
+    Attack(name="40 new countries", countries=ELSEWHERE, addresses=2000),
+    Attack(
+        name="45 countries, any numbers",
+        countries=(*HONEST, *ELSEWHERE),
+        addresses=2000,
+        ranges=RANGES,
+    ),
+]
+
+
+@dataclass
+class Outcome:
+    """What came of an attack. refused, begun: honest sign-ins, by country."""
+
+    asked: int = 0
+    unguarded: int = 0
+    before_refusal: int = 0
+    sent: int = 0
+    begun: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    last_refused: float = 0
+
+
+class World:
+    """The service, as far as the guard sees it."""
+
+    def __init__(self, normal: dict[str, Normal]) -> None:
+        self._normal = normal
+        self._countries: dict[str, dict[int, Tally]] = defaultdict(dict)
+        self._parts: dict[str, dict[int, Tally]] = defaultdict(dict)
+        self._everywhere, self._looked = False, 0.0
+
+    def send(self, country: str, parts: Parts, at: float) -> bool:
+        """Whether the guard lets a message out."""
+        now = at / HOUR
+        if at - self._looked >= 60:
+            self._looked = at
+            self._everywhere = cost_guard.is_everywhere(
+                ((hours, self._normal_in(each)) for each, hours in self._countries.items()), now
+            )
+        block = cost_guard.judge(
+            cost_guard.country(country, self._countries[country], self._normal_in(country)),
+            [
+                cost_guard.part(limit, key, self._parts[key])
+                for limit, key in zip((OF_RANGE, OF_ADDRESS), parts, strict=True)
+            ],
+            everywhere=self._everywhere,
+            now=now,
+        )
+        if block is None:
+            self._add(country, parts, int(now), sends=1)
+        return block is None
+
+    def sign_in(self, country: str, parts: Parts, at: float) -> None:
+        self._add(country, parts, int(at / HOUR), sign_ins=1)
+
+    def _add(
+        self, country: str, parts: Parts, hour: int, *, sends: int = 0, sign_ins: int = 0
+    ) -> None:
+        for hours in (self._countries[country], *(self._parts[part] for part in parts)):
+            hours[hour] = hours.get(hour, Tally()).plus(sends, sign_ins)
+
+    def _normal_in(self, country: str) -> Normal:
+        return self._normal.get(country) or Normal()
+
+
+def simulate(attack: Attack, *, seed: int = 1) -> Outcome:
+    """Two days of honest sign-ins, after 14 that were learned from, and the attack among them."""
+    return _Simulation(attack, Random(seed)).run()  # noqa: S311 - the same numbers each time
+
+
+class _Simulation:
+    def __init__(self, attack: Attack, random: Random) -> None:
+        self._attack, self._random, self._outcome = attack, random, Outcome()
+        self._world = World({country: _learned(country, random) for country in HONEST})
+        self._usual = _UsualLimits()
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[float], None]]] = []
+
+    def run(self) -> Outcome:
+        for country in HONEST:
+            for at in _arrivals(country, DAYS, self._random):
+                self._at(at, partial(self._arrive, country))
+        for number in range(self._attack.messages):
+            self._at(START + DAY / 2 + number * self._attack.every, self._pump)
+        while self._events:
+            at, _, event = heapq.heappop(self._events)
+            event(at)
+        self._outcome.before_refusal = self._outcome.before_refusal or self._outcome.sent
+        return self._outcome
+
+    def _at(self, at: float, event: Callable[[float], None]) -> None:
+        heapq.heappush(self._events, (at, next(self._order), event))
+
+    def _arrive(self, country: str, at: float) -> None:
+        self._outcome.begun[country] += 1
+        self._begin(country, _honest(country, self._random), TRIES, at)
+
+    def _begin(self, country: str, parts: Parts, tries: int, at: float) -> None:
+        """Ask for a code; who gets none that works asks again or gives up."""
+        if not self._world.send(country, parts, at):
+            self._outcome.refused[country] += 1
+            self._outcome.last_refused = at
+        elif self._random.random() < HONEST[country][1]:
+            self._at(at + self._random.uniform(8, 90), partial(self._world.sign_in, country, parts))
+        elif tries > 1 and self._random.random() < 0.5:
+            self._at(at + 60, partial(self._begin, country, parts, tries - 1))
+
+    def _pump(self, at: float) -> None:
+        country = self._random.choice(self._attack.countries)
+        address = f"attacker {self._random.randrange(self._attack.addresses)}"
+        parts = (f"{country} {self._random.randrange(self._attack.ranges)}", address)
+        self._outcome.asked += 1
+        self._outcome.unguarded += self._usual.takes(address, at)
+        if self._world.send(country, parts, at):
+            self._outcome.sent += 1
+            if self._random.random() < self._attack.completed:
+                self._at(at + 20, partial(self._world.sign_in, country, parts))
+        elif not self._outcome.before_refusal:
+            self._outcome.before_refusal = self._outcome.sent
+
+
+@dataclass
+class _UsualLimits:
+    """What the attacker gets without the guard."""
+
+    sent: int = 0
+    by_address: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def takes(self, address: str, at: float) -> bool:
+        place = (address, int(at // HOUR))
+        if self.sent >= STRANGERS_DAY or self.by_address[place] >= ADDRESS_HOUR:
+            return False
+        self.sent += 1
+        self.by_address[place] += 1
+        return True
+
+
+def _learned(country: str, random: Random) -> Normal:
+    a_day, ratio = HONEST[country]
+    days = []
+    for _ in range(LEARNED_DAYS):
+        sends = round(random.gauss(a_day, a_day**0.5) * 1.15)
+        days.append(Tally(sends, sum(random.random() < ratio for _ in range(sends))))
+    return cost_guard.learn(days)
+
+
+def _arrivals(country: str, days: int, random: Random) -> Iterator[float]:
+    """Moments in the rhythm of a day: nine times as many at its height as at its lowest."""
+    most = HONEST[country][0] / DAY * 1.8
+    at = float(START)
+    while (at := at + random.expovariate(most)) < START + days * DAY:
+        if random.random() * 1.8 < 1 - 0.8 * sin(2 * pi * at / DAY):
+            yield at
+
+
+def _honest(country: str, random: Random) -> Parts:
+    """Half are behind a few addresses of their country's operators, half at home."""
+    home = random.random() < 0.5
+    address = random.random() if home else random.randrange(SHARED_ADDRESSES)
+    return f"{country} {random.randrange(RANGES)}", f"{country} address {address}"
+
+
+def table() -> str:
+    """A row for each attack, in Markdown."""
+    rows = [
+        f"| {' | '.join(HEADINGS)} |",
+        f"|{'---|' * len(HEADINGS)}",
+    ]
+    for attack in ATTACKS:
+        outcome = simulate(attack)
+        attacked = set(attack.countries) & set(HONEST)
+        refused = sum(outcome.refused[country] for country in attacked)
+        begun = sum(outcome.begun[country] for country in attacked)
+        late = outcome.last_refused - (START + DAY / 2 + attack.hours * HOUR)
+        rows.append(
+            f"| {attack.name} | {outcome.asked:,} | {outcome.unguarded:,} "
+            f"| {outcome.before_refusal:,} | {outcome.sent:,} "
+            f"| {f'{refused:,} of {begun:,}' if begun else '-'} "
+            f"| {outcome.refused.total() - refused:,} of {outcome.begun.total() - begun:,} "
+            f"| {f'{late / 60:,.0f} min' if refused and late > 0 else '-'} |"
+        )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())  # noqa: T201 - what the command is for

@@ -1,0 +1,457 @@
+"""The cost guard: pumped messages are refused, and whom that must not touch.
+
+core/cost_guard.py has the rules, and tests/pumping.py what they cost; here is what the service
+makes of them. Nothing is answered with a sign-in unless a test says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from processes import Server, new_postgres_database, serving
+from referral.core.budgets import Subject
+from referral.core.errors import SmsUnavailable
+from referral.gateways import Message
+from referral.service import send_tallies
+from referral.service.parts import Parts
+from referral.service.send_tallies import SendTallies
+from referral.storage import database
+from support import TODAY, Inbox, Service, new_phone, ok, refused, running, settings_for
+
+# What an address, and a country in which nobody signs in, may owe; half of it is suspicious
+ADDRESS, COUNTRY = 12, 50
+
+_numbers = count(1)
+_hours = count(1)
+
+
+def new_address() -> str:
+    number = next(_numbers)
+    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+def phone_of_new_range() -> str:
+    """A Russian phone in a range of which no test has used a number yet in this process."""
+    return f"+79{next(_numbers):05}0001"
+
+
+@asynccontextmanager
+async def guarded(
+    database_url: str, inbox: Inbox | None = None, /, **variables: str
+) -> AsyncIterator[Service]:
+    """The service behind one proxy at the full hour: what is owed refills meanwhile."""
+    variables = {"REFERRAL_TRUSTED_PROXIES": "1", "REFERRAL_COST_GUARD": "block", **variables}
+    async with running(database_url, inbox=inbox, **variables) as service:
+        service.clock.move(
+            seconds=3600 * (24 * next(_hours) + 1) - service.clock().timestamp() % 3600
+        )
+        yield service
+
+
+async def send(
+    service: Service, phone: str | None = None, address: str | None = None, **more: str
+) -> httpx.Response:
+    """Ask for a code: for a phone of a new range and from a new address, unless they are given."""
+    return await service.http.post(
+        "/api/v1/auth/send-code",
+        json={"phone": phone or phone_of_new_range(), **more},
+        headers={"X-Forwarded-For": address or new_address()},
+    )
+
+
+async def enter(service: Service, sent: dict[str, Any], address: str | None = None) -> str:
+    """The right code; answers the device token."""
+    response = await service.http.post(
+        "/api/v1/auth/verify",
+        json={"token": sent["token"], "code": sent["code"]},
+        headers={"X-Forwarded-For": address or new_address()},
+    )
+    token: str = ok(response)["device_token"]
+    return token
+
+
+async def pump(service: Service, messages: int, address: str | None = None) -> None:
+    for _ in range(messages):
+        ok(await send(service, address=address))
+
+
+def blocked(response: httpx.Response, place: str = "country") -> int:
+    """The seconds that a refused caller is told to wait."""
+    refused(response, 429, "too_many_requests")
+    seconds = int(response.headers["retry-after"])
+    assert response.headers["ratelimit"] == f'"cost-guard-{place}";r=0;t={seconds}'
+    size = COUNTRY if place == "country" else ADDRESS
+    assert response.headers["ratelimit-policy"] == f'"cost-guard-{place}";q={size};w=43200'
+    return seconds
+
+
+def parts_of(service: Service) -> Parts:
+    assert service.app is not None
+    parts: Parts = service.app.state.parts
+    return parts
+
+
+async def save(service: Service) -> None:
+    """What every process does each two seconds."""
+    await parts_of(service).send_tallies.save(service.clock())
+
+
+async def rows() -> dict[str, tuple[int, int]]:
+    """Sends and sign-ins of each key."""
+    found = await database.query("SELECT key, sends, sign_ins FROM send_tallies")
+    return {row["key"]: (row["sends"], row["sign_ins"]) for row in found}
+
+
+# Whom it refuses
+
+
+async def test_an_address_that_pumps_is_refused_and_others_are_not(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        address = new_address()
+        await pump(service, ADDRESS, address)
+        wait = blocked(await send(service, address=address), "address")
+        assert wait <= 2 * 3600
+        ok(await send(service))
+        service.clock.move(seconds=wait)
+        ok(await send(service, address=address))
+
+
+async def test_a_range_of_numbers_that_is_pumped_is_refused(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        for number in range(ADDRESS):
+            ok(await send(service, f"+7988123{number:04}"))
+        blocked(await send(service, "+79881239999"), "range")
+        ok(await send(service, "+79881249999"))
+
+
+async def test_a_country_that_is_pumped_is_closed_and_others_are_open(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        await pump(service, COUNTRY)
+        blocked(await send(service))
+        ok(await send(service, "+4915112345678"))
+        ok(await send(service, "+77011234567"))  # Kazakhstan, which shares Russia's code
+
+
+async def test_known_devices_pass_a_closed_country_and_count_nowhere(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        phone = phone_of_new_range()
+        device = await enter(service, ok(await send(service, phone)))
+        await pump(service, COUNTRY + 1)
+        blocked(await send(service, phone))
+        await save(service)
+        before = await rows()
+        sent = ok(await send(service, phone, device_token=device))
+        await enter(service, sent)
+        await save(service)
+        assert await rows() == before
+        blocked(await send(service, phone))
+
+
+async def test_an_address_where_people_sign_in_passes_a_closed_country(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        office = new_address()
+        await enter(service, ok(await send(service, address=office)), office)
+        await pump(service, COUNTRY + 1)
+        blocked(await send(service))
+        ok(await send(service, address=office))
+
+
+async def test_honest_traffic_is_never_refused(database_url: str) -> None:
+    """Twice as much as a country may owe, where three of four sign in."""
+    async with guarded(database_url) as service:
+        office = new_address()
+        for number in range(2 * COUNTRY):
+            sent = ok(await send(service, address=office))
+            if number % 4:
+                await enter(service, sent)
+
+
+async def test_a_closed_country_opens_when_it_said_and_each_sign_in_pays(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        await pump(service, COUNTRY)
+        wait = blocked(await send(service))
+        assert wait <= 3600
+        service.clock.move(seconds=wait)
+        sent = ok(await send(service))
+        blocked(await send(service))
+        await enter(service, sent)
+        await enter(service, ok(await send(service)))
+
+
+async def test_what_is_refused_is_charged_nowhere(database_url: str) -> None:
+    async with guarded(database_url, REFERRAL_RESEND_WAITS="30") as service:
+        phone = phone_of_new_range()
+        paying = ok(await send(service))
+        await pump(service, COUNTRY - 1)
+        for _ in range(3):
+            blocked(await send(service, phone))
+        assert len(service.inbox.messages) == COUNTRY
+        await enter(service, paying)
+        ok(await send(service, phone))
+
+
+# What it counts
+
+
+async def test_a_sign_in_counts_for_the_address_that_asked_for_the_code(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        address, other = new_address(), new_address()
+        challenges = [ok(await send(service, address=address)) for _ in range(ADDRESS)]
+        blocked(await send(service, address=address), "address")
+        await enter(service, challenges[0], other)
+        ok(await send(service, address=address))
+
+
+async def test_a_phone_pays_once_a_day(database_url: str) -> None:
+    """Whoever signs in again and again with a phone of their own buys nothing with it."""
+    async with guarded(database_url) as service:
+        phone = phone_of_new_range()
+        for _ in range(3):
+            await enter(service, ok(await send(service, phone)))
+        await save(service)
+        tallies = await rows()
+        assert {tallies[key] for key in tallies if key.startswith("RU:")} == {(3, 1)}
+        service.clock.move(days=1, seconds=1)
+        await enter(service, ok(await send(service, phone)))
+        await save(service)
+        assert (1, 1) in (await rows()).values()
+
+
+async def test_a_change_of_phone_counts_too(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        person = await service.sign_in()
+        sent = ok(
+            await person.call("POST", "/profile/phone/send-code", json={"phone": new_phone()})
+        )
+        body = {"token": sent["token"], "code": sent["code"]}
+        ok(await person.call("PUT", "/profile/phone", json=body))
+        await save(service)
+        assert [each for key, each in (await rows()).items() if key[:2] == "RU"] == [(2, 2)]
+
+
+async def test_what_a_gateway_refuses_is_no_send(database_url: str) -> None:
+    class Broken(Inbox):
+        async def send(self, message: Message) -> None:  # noqa: ARG002 - nothing gets through
+            raise SmsUnavailable
+
+    async with guarded(database_url, Broken()) as service:
+        for _ in range(COUNTRY + 10):
+            refused(await send(service), 503, "sms_unavailable")
+        await save(service)
+        assert set((await rows()).values()) == {(0, 0)}
+
+
+async def test_messages_under_way_are_counted(database_url: str) -> None:
+    """A gateway that takes its time lets nobody ask for any number at once."""
+
+    class Slow(Inbox):
+        async def send(self, message: Message) -> None:
+            await asyncio.sleep(1)
+            await super().send(message)
+
+    async with guarded(database_url, Slow()) as service:
+        await asyncio.gather(*(send(service) for _ in range(3 * COUNTRY)))
+        assert len(service.inbox.messages) == COUNTRY
+
+
+async def test_a_test_phone_is_neither_counted_nor_refused(database_url: str) -> None:
+    phone = "+79990000001"
+    variables = {"REFERRAL_TEST_PHONES": f"{phone}=12345678@{TODAY.replace(month=3)}"}
+    async with guarded(database_url, **variables) as service:
+        ok(await send(service, phone))
+        await save(service)
+        assert await rows() == {}
+        await pump(service, COUNTRY)
+        blocked(await send(service))
+        ok(await send(service, phone))
+
+
+# Warn and off
+
+
+async def test_warn_refuses_nobody_and_says_so_once_an_hour(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "referral")
+    async with guarded(database_url, REFERRAL_COST_GUARD="warn") as service:
+        service.clock.move(days=400)
+        await pump(service, COUNTRY)
+        assert events(caplog) == []
+        phone = phone_of_new_range()
+        for _ in range(2):
+            ok(await send(service, phone))
+        [event] = events(caplog)
+        assert event["reason"] == "cost-guard-country"
+        assert event["country"] == "RU"
+        assert event["phone"] == f"+79*******{phone[-2:]}"
+        assert event["refused"] is False
+
+
+async def test_what_is_refused_is_recorded_once_an_hour_for_each_place(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "referral")
+    async with guarded(database_url) as service:
+        for address in (new_address(), new_address()):
+            await pump(service, ADDRESS, address)
+            for _ in range(3):
+                blocked(await send(service, address=address), "address")
+        assert [event["reason"] for event in events(caplog)] == ["cost-guard-address"] * 2
+        assert all(event["refused"] is True for event in events(caplog))
+
+
+async def test_off_counts_nothing(database_url: str) -> None:
+    async with guarded(database_url, REFERRAL_COST_GUARD="off") as service:
+        await pump(service, COUNTRY + 10)
+        await save(service)
+        assert await rows() == {}
+
+
+def test_it_is_on_where_a_message_costs_something(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/referral.sqlite3"
+    assert settings_for(url).cost_guard == "off"
+    assert settings_for(url, REFERRAL_SMS_URL="console://").cost_guard == "block"
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    found = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    return [event for event in found if event["event"] == "sign_in_blocked"]
+
+
+# Where it is kept
+
+
+async def test_it_outlives_a_restart(database_url: str) -> None:
+    address = new_address()
+    async with guarded(database_url) as service:
+        at = service.clock()
+        await pump(service, ADDRESS, address)
+        await pump(service, COUNTRY - ADDRESS)
+        await save(service)
+    async with guarded(database_url) as service:
+        service.clock.move(seconds=(at - service.clock()).total_seconds())
+        await parts_of(service).send_tallies.read(service.clock())
+        blocked(await send(service))
+        blocked(await send(service, "+4915112345678", address), "address")
+
+
+async def test_processes_sum_up_what_they_count(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        parts, at = parts_of(service), service.clock()
+        processes = [SendTallies() for _ in range(4)]
+        subjects = [
+            Subject(phone_of_new_range(), new_address(), known_device=False, key=parts.counter_key)
+            for _ in range(COUNTRY)
+        ]
+        for number, subject in enumerate(subjects):
+            processes[number % 4].sent(subject, at)
+        stranger = Subject(phone_of_new_range(), new_address(), known_device=False, key=b"key")
+        assert not any(process.judge(stranger, at) for process in processes)
+        for _ in range(2):
+            for process in processes:
+                process.sent(stranger, at)
+                await process.save(at)
+                process.not_sent(stranger, at)
+        assert all(process.judge(stranger, at) for process in processes)
+
+
+@pytest.fixture
+async def fresh_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    if database_kind == "sqlite":
+        return f"sqlite://{tmp_path}/referral.sqlite3"
+    return await new_postgres_database(request.getfixturevalue("postgres_url"))
+
+
+async def test_another_machine_refuses_what_this_one_sent(fresh_url: str, tmp_path: Path) -> None:
+    """After a few seconds."""
+    settings = {
+        "DATABASE_URL": fresh_url,
+        "REFERRAL_TRUSTED_PROXIES": "1",
+        "REFERRAL_COST_GUARD": "block",
+    }
+
+    def status(server: Server) -> int:
+        body = {"phone": phone_of_new_range()}
+        headers = {"X-Forwarded-For": new_address()}
+        url = f"{server.url}/api/v1/auth/send-code"
+        return httpx.post(url, json=body, headers=headers, timeout=30).status_code
+
+    with serving(tmp_path, **settings) as this, serving(tmp_path, **settings) as another:
+        statuses = [status(this) for _ in range(COUNTRY + 10)]
+        # An hour's refill more, where the hour is almost over
+        assert COUNTRY <= statuses.count(200) <= COUNTRY + 5
+        sent = 0
+        while status(another) == 200:
+            sent += 1
+            assert sent < 10
+            await asyncio.sleep(1)
+
+
+async def test_rows_name_nobody_and_are_cleared_away(database_url: str) -> None:
+    """Addresses and ranges after a day, countries after two weeks more."""
+    async with guarded(database_url) as service:
+        phone, address = phone_of_new_range(), "203.0.113.77"
+        ok(await send(service, phone, address))
+        await save(service)
+        tallies = await rows()
+        assert sorted(len(key.partition(":")[0]) for key in tallies) == [2, 22, 22]
+        assert not any(address in key or phone[2:8] in key for key in tallies)
+        service.clock.move(hours=25)
+        assert await send_tallies.forget(service.clock()) == 2
+        assert [key[:3] for key in await rows()] == ["RU:"]
+        service.clock.move(days=14)
+        assert await send_tallies.forget(service.clock()) == 1
+        assert await rows() == {}
+
+
+async def test_memory_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(send_tallies, "_MOST_PARTS", 10)
+    monkeypatch.setattr(send_tallies, "_MOST_PHONES", 10)
+    async with guarded(database_url) as service:
+        for _ in range(20):
+            await enter(service, ok(await send(service)))
+        held = parts_of(service).send_tallies
+        assert (len(held._parts), len(held._paid)) == (10, 10)  # noqa: SLF001 - what is held
+        service.clock.move(hours=25)
+        await held.read(service.clock())
+        assert (len(held._parts), len(held._countries)) == (0, 0)  # noqa: SLF001 - what is held
+
+
+async def test_what_cannot_be_saved_is_saved_later(database_url: str) -> None:
+    async with guarded(database_url) as service:
+        await pump(service, 3)
+        await database.query("ALTER TABLE send_tallies RENAME TO tallies_away")
+        try:
+            with pytest.raises(Exception, match="send_tallies"):
+                await save(service)
+            await pump(service, 2)
+        finally:
+            await database.query("ALTER TABLE tallies_away RENAME TO send_tallies")
+        await save(service)
+        assert sum(sends for key, (sends, _) in (await rows()).items() if key[:2] == "RU") == 5
+
+
+async def test_what_is_normal_is_learned_from_the_days_before(database_url: str) -> None:
+    """Where a third of messages brings a sign-in, no more than that is asked of a country."""
+    async with guarded(database_url) as service:
+        hour = int(service.clock().timestamp() / 3600)
+        for day in range(2, 9):
+            await database.query(
+                "INSERT INTO send_tallies (key, hour, sends, sign_ins) VALUES ($1, $2, 300, 100)",
+                f"RU:{hour - 24 * day}",
+                hour - 24 * day,
+            )
+        await parts_of(service).send_tallies.read(service.clock())
+        for number in range(3 * COUNTRY):
+            sent = ok(await send(service))
+            if number % 3 == 0:
+                await enter(service, sent)
