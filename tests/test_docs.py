@@ -11,6 +11,9 @@ import httpx
 import pytest
 
 from processes import ROOT, environment, referral, serving
+from referral.core.buckets import DAY
+from referral.core.guessing import takeovers
+from referral.core.limits import Limits
 from referral.settings import names
 
 README = (ROOT / "README.md").read_text()
@@ -89,3 +92,18 @@ def test_links_between_documents_lead_somewhere() -> None:
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\((?!http|#)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_guessing_table_is_what_the_rules_give() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    rows = re.findall(r"^\| (\d) digits[^|]*\|(.+)\|$", text, re.MULTILINE)
+    assert len(rows) == 3
+    for digits, cells in rows:
+        limits = Limits(code_length=int(digits))
+        computed = [
+            scale * takeovers(limits, phones=phones, seconds=days * DAY)
+            for phones, scale in ((1, 100), (10_000, 1))
+            for days in (1, 365)
+        ]
+        written = [float(cell.split()[0]) for cell in cells.split("|")]
+        assert written == pytest.approx(computed, rel=0.03)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from referral.service.totals import Totals
 from referral.settings import Settings
 from referral.storage import database, migrate
 
+_CONNECT_TRIES = 8
+
 
 def system_clock() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the one clock
@@ -43,7 +46,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        await database.connect(settings.database_url)
+        await _connect(settings.database_url)
         try:
             if missing := await migrate.pending():
                 raise RuntimeError(
@@ -69,6 +72,16 @@ def create_app(
         openapi_config=docs.config(settings.public_url),
         logging_config=None,
     )
+
+
+async def _connect(url: str) -> None:
+    """Wait some seconds for a database that is away: a process may start while it restarts."""
+    for _ in range(_CONNECT_TRIES - 1):
+        try:
+            return await database.connect(url)
+        except database.Unusable:
+            await asyncio.sleep(1)
+    return await database.connect(url)
 
 
 async def assemble(

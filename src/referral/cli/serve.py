@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+from typing import Any
 
 import rich_click as click
 import uvicorn
 from litestar import Litestar
+from litestar.types import ASGIApp
 
 from referral.app import create_app
 from referral.cli import common, logs
@@ -48,11 +51,32 @@ def serve() -> None:
     )
 
 
-def application() -> Litestar:
+def application() -> ASGIApp:
     """The application of one process."""
     settings = common.settings()
     logs.configure(json=settings.in_production)
-    return create_app(settings)
+    app = create_app(settings)
+    return _replaceable(app) if settings.workers > 1 else app
+
+
+def _replaceable(app: Litestar) -> ASGIApp:
+    """The application of a worker that is replaced when it cannot start.
+
+    uvicorn takes a worker that says so for a reason to stop all others, which may well be serving;
+    one that just ends it replaces. What can be wrong for good, `serve` has looked at before.
+    """
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        async def watch(message: Any) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                *_, why = message.get("message", "").strip().splitlines() or ["unknown"]
+                logging.getLogger("referral").error("a worker cannot start: %s", why)
+                os._exit(1)
+            await send(message)
+
+        await app(scope, receive, watch if scope["type"] == "lifespan" else send)
+
+    return asgi
 
 
 async def _nothing(_: Settings) -> None:
