@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from referral.core import buckets, ids, retention
-from referral.service import outcomes
+from referral.service import metrics, outcomes
 from referral.service.parts import Parts
 from referral.storage import audit, counters, database, invitations, leases, sessions
 
@@ -89,6 +89,8 @@ class _Housekeeper:
     async def _round(self) -> None:
         now = self._parts.clock()
         await self._parts.totals.save(now)
+        for state, number in database.pool_connections().items():
+            metrics.POOL.labels(state).set(number)
         if self._rounds % _SWEEP_EVERY:
             return
         if not await leases.take(LEASE, self._id, now=now, until=now + _LEASE_LIFE):

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from referral.core import phone as phones
+from referral.service import metrics
 from referral.service.parts import Caller
 
 _HOUR = 3_600_000_000
@@ -16,7 +17,10 @@ _MOST_REMEMBERED = 10_000
 # An event stays a name and its facts until the process's own handler writes it down
 _log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
     logging.getLogger("referral"),
-    processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
     wrapper_class=structlog.stdlib.BoundLogger,
     context_class=dict,
 )
@@ -31,6 +35,7 @@ def record(
         facts["phone"] = phones.mask(phone)
     if caller is not None:
         facts["address"] = caller.address
+    metrics.EVENTS.labels(event).inc()
     _log.info(event, **{name: _plain(value) for name, value in facts.items()})
 
 
@@ -44,16 +49,19 @@ def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
         if len(_limited_in) >= _MOST_REMEMBERED:
             _limited_in.clear()
         _limited_in[key] = hour
+        metrics.LIMITED.labels(limit).inc()
         record("limited", caller=caller, limit=limit)
 
 
 def refused(code: str, reason: str, *, method: str, route: str) -> None:
     """A request that the rules refused, with the exact reason that the answer does not tell."""
+    metrics.REFUSALS.labels(code).inc()
     _log.info("refused", code=code, reason=reason, method=method, route=route)
 
 
 def unavailable(error: Exception, *, method: str, route: str) -> None:
     """A request that the database could not serve just now."""
+    metrics.FAILURES.labels("storage_unavailable").inc()
     # A database's further lines repeat values
     why = str(error).partition("\n")[0]
     _log.warning(
@@ -63,6 +71,7 @@ def unavailable(error: Exception, *, method: str, route: str) -> None:
 
 def failed(error: Exception, *, method: str, route: str) -> None:
     """A request that broke."""
+    metrics.FAILURES.labels("internal_error").inc()
     _log.error("failed", method=method, route=route, exc_info=error)
 
 

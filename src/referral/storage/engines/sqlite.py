@@ -57,6 +57,10 @@ class Opening(SqliteTransactionContext):
 
 
 class Client(_Statements, SqliteClient):
+    def pool_connections(self) -> dict[str, int]:
+        """There is one, and no pool."""
+        return {}
+
     def _in_transaction(self) -> TransactionContext:
         return Opening(Transaction(self), self._lock)
 
