@@ -22,7 +22,7 @@ from referral.gateways.console import Console
 from referral.gateways.hook import Hook
 from referral.gateways.simulated import Simulated
 from referral.gateways.sms import SmsService
-from referral.http import api, docs, problems, well_known
+from referral.http import api, docs, metrics, problems, well_known
 from referral.http.headers import on_every_answer
 from referral.http.methods import HeadLitestar, answer_options
 from referral.http.requests import LARGEST_BODY, StrictRequest, parts
@@ -68,8 +68,15 @@ def create_app(
             await database.disconnect()
 
     return HeadLitestar(
-        route_handlers=[api.router, docs.asset, docs.home, *well_known.HANDLERS],
+        route_handlers=[
+            api.router,
+            docs.asset,
+            docs.home,
+            metrics.controller(settings.metrics_token, in_production=settings.in_production),
+            *well_known.HANDLERS,
+        ],
         lifespan=[lifespan],
+        middleware=[metrics.middleware],
         dependencies={"parts": Provide(parts, sync_to_thread=False)},
         exception_handlers=problems.HANDLERS,
         before_request=answer_options,

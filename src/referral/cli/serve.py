@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import rich_click as click
@@ -15,6 +18,7 @@ from litestar.types import ASGIApp
 from referral.app import create_app
 from referral.cli import common, logs
 from referral.cli.doctor import without_password
+from referral.http import metrics
 from referral.http.docs import PATH as DOCS_PATH
 from referral.settings import Settings
 
@@ -34,6 +38,11 @@ def serve() -> None:
     common.with_database(_nothing)
     _refuse_taken_port(settings)
     _greet(settings)
+    with _metrics_folder(settings.workers):
+        _run(settings)
+
+
+def _run(settings: Settings) -> None:
     uvicorn.run(
         "referral.cli.serve:application",
         factory=True,
@@ -77,6 +86,17 @@ def _replaceable(app: Litestar) -> ASGIApp:
         await app(scope, receive, watch if scope["type"] == "lifespan" else send)
 
     return asgi
+
+
+@contextmanager
+def _metrics_folder(workers: int) -> Iterator[None]:
+    """Where several processes put their counts together, so that any of them answers for all."""
+    if workers == 1 or metrics.FOLDER in os.environ:
+        yield
+        return
+    with TemporaryDirectory(prefix="referral-metrics-") as folder:
+        os.environ[metrics.FOLDER] = folder
+        yield
 
 
 async def _nothing(_: Settings) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
+from referral.http import request_ids
+
 _YEAR = 31_536_000  # seconds
 
 
@@ -16,6 +18,7 @@ def on_every_answer(*, https: bool) -> BeforeMessageSendHookHandler:
 
     async def add(message: Message, _scope: Scope) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *headers]
+            request_id = (request_ids.HEADER, request_ids.current().encode())
+            message["headers"] = [*message["headers"], request_id, *headers]
 
     return add

@@ -8,11 +8,15 @@ from litestar import Litestar, Request, Response
 from litestar.routes import HTTPRoute
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
+from referral.http import request_ids
+
 
 class HeadLitestar(Litestar):
     """An application that answers HEAD as GET without the body (RFC 9110, section 9.3.2)."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            request_ids.begin(scope)
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await super().__call__(scope, receive, send)
             return

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from referral.core import buckets, ids, retention
-from referral.service import cost_guard, outcomes, send_tallies
+from referral.service import cost_guard, metrics, outcomes, send_tallies
 from referral.service.parts import Parts
 from referral.storage import audit, counters, database, invitations, leases, sessions
 
@@ -93,6 +93,8 @@ class _Housekeeper:
             await self._sweep()
 
     async def _add_up(self, *, read_all: bool) -> None:
+        for state, number in database.pool_connections().items():
+            metrics.POOL.labels(state).set(number)
         parts, now = self._parts, self._parts.clock()
         await parts.totals.save(now)
         if parts.cost_guard == cost_guard.OFF:

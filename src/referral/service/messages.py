@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 from referral import i18n
 from referral.core import ids
 from referral.core.errors import SmsUnavailable
 from referral.gateways import GatewayError, Message
-from referral.service import outcomes
+from referral.service import metrics, outcomes
 from referral.service.parts import Caller, Parts
 
 # Below the 30 s after which platforms cut a request
@@ -42,12 +43,15 @@ def account_moved(parts: Parts, phone: str, *, caller: Caller) -> Message:
 
 async def send(parts: Parts, message: Message) -> None:
     """Raises SmsUnavailable, whatever became of the gateway."""
+    begun = monotonic()
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
             await parts.gateway.send(message)
+        metrics.GATEWAY.labels("sent").observe(monotonic() - begun)
     except Exception as error:  # noqa: BLE001 - a gateway may raise what it likes
         # Of any other error its type alone: its words may repeat the phone and the text
         why = str(error) if isinstance(error, GatewayError) else type(error).__name__
+        metrics.GATEWAY.labels("failed").observe(monotonic() - begun)
         outcomes.record("send_failed", phone=message.phone, reason=why)
         raise SmsUnavailable(reason=why, retry_after=_RETRY_AFTER) from None
 

@@ -12,6 +12,7 @@ import structlog
 
 from referral.core import ids
 from referral.core import phone as phones
+from referral.service import metrics
 from referral.service.parts import Actor, Caller, Parts
 from referral.storage import audit, database
 from referral.storage.models import AuditEntry
@@ -23,7 +24,10 @@ _INSTANT = timedelta(microseconds=1)
 # An event stays a name and its facts until the process's own handler writes it down
 _log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
     logging.getLogger("referral"),
-    processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
     wrapper_class=structlog.stdlib.BoundLogger,
     context_class=dict,
 )
@@ -38,6 +42,7 @@ def record(
         facts["phone"] = phones.mask(phone)
     if caller is not None:
         facts["address"] = caller.address
+    metrics.EVENTS.labels(event).inc()
     _log.info(event, **{name: _plain(value) for name, value in facts.items()})
 
 
@@ -74,6 +79,7 @@ def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
     now: microseconds. key: the counter's.
     """
     if _is_first_in_hour(key, now):
+        metrics.LIMITED.labels(limit).inc()
         record("limited", caller=caller, limit=limit)
 
 
@@ -110,11 +116,13 @@ def sign_in_blocked(
 
 def refused(code: str, reason: str, *, method: str, route: str) -> None:
     """A request that the rules refused, with the exact reason that the answer does not tell."""
+    metrics.REFUSALS.labels(code).inc()
     _log.info("refused", code=code, reason=reason, method=method, route=route)
 
 
 def unavailable(error: Exception, *, method: str, route: str) -> None:
     """A request that the database could not serve just now."""
+    metrics.FAILURES.labels("storage_unavailable").inc()
     # A database's further lines repeat values
     why = str(error).partition("\n")[0]
     _log.warning(
@@ -124,6 +132,7 @@ def unavailable(error: Exception, *, method: str, route: str) -> None:
 
 def failed(error: Exception, *, method: str, route: str) -> None:
     """A request that broke."""
+    metrics.FAILURES.labels("internal_error").inc()
     _log.error("failed", method=method, route=route, exc_info=error)
 
 

@@ -137,6 +137,13 @@ def connection() -> BaseDBAsyncClient:
     return get_connection(_connected.name)
 
 
+def pool_connections() -> dict[str, int]:
+    """Connections of this process, by state; none where there is no pool."""
+    client: Any = connection()
+    found: dict[str, int] = client.pool_connections()
+    return found
+
+
 def apps() -> dict[str, Any]:
     """Where Tortoise finds the models and their migrations."""
     found: dict[str, Any] = _connected.config["apps"]

@@ -64,6 +64,13 @@ class Client(AsyncpgDBClient):
     def _in_transaction(self) -> TransactionContext:
         return Opening(Transaction(self), self._pool_init_lock)
 
+    def pool_connections(self) -> dict[str, int]:
+        """How many there are, by state."""
+        if self._pool is None:
+            return {}
+        idle = self._pool.get_idle_size()
+        return {"idle": idle, "in use": self._pool.get_size() - idle}
+
     def __init__(self, dsn: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._dsn = dsn

@@ -113,6 +113,10 @@ class Client(_Statements, SqliteClient):
         execute = super().execute_query_dict
         return await self.patiently(lambda: execute(query, values))
 
+    def pool_connections(self) -> dict[str, int]:
+        """There is one, and no pool."""
+        return {}
+
     def _in_transaction(self) -> TransactionContext:
         return Opening(Transaction(self), self._lock)
 

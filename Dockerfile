@@ -1,0 +1,17 @@
+FROM python:3.12-slim AS build
+WORKDIR /app
+COPY requirements.txt .
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt
+
+FROM python:3.12-slim
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app/src PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000
+RUN useradd --system --uid 10001 --create-home referral && mkdir /data && chown referral /data
+WORKDIR /data
+COPY --from=build /venv /venv
+COPY src /app/src
+USER referral
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/ready', timeout=4)"]
+CMD ["sh", "-c", "python -m referral migrate && exec python -m referral serve"]

@@ -1,0 +1,26 @@
+"""What is counted for those who watch the service. Prometheus's names: units and `_total` last."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter("referral_events_total", "What happened, by event", ["event"])
+REFUSALS = Counter("referral_refusals_total", "Requests that the rules refused", ["code"])
+LIMITED = Counter(
+    "referral_limited_total", "Limits that refused somebody, once an hour each", ["limit"]
+)
+FAILURES = Counter(
+    "referral_failures_total", "Requests that broke, or found no database", ["error"]
+)
+GATEWAY = Histogram(
+    "referral_gateway_seconds",
+    "Time to hand a message over",
+    ["outcome"],
+    buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 20),
+)
+POOL = Gauge(
+    "referral_pool_connections",
+    "Connections to PostgreSQL, open and in use",
+    ["state"],
+    multiprocess_mode="livesum",
+)
