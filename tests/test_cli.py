@@ -56,7 +56,7 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ((), ("serve", "migrate", "secret", "admin", "key", "users", "doctor")),
+        ((), ("serve", "worker", "migrate", "secret", "admin", "key", "users", "doctor")),
         (("secret",), ("new",)),
         (("admin",), ("grant", "revoke")),
         (("key",), ("new", "list", "revoke")),

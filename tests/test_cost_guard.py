@@ -27,8 +27,8 @@ from referral.service.send_tallies import SendTallies
 from referral.storage import database
 from support import TODAY, Inbox, Service, new_phone, ok, refused, running, settings_for
 
-# What an address, and a country in which nobody signs in, may owe; half of it is suspicious
-ADDRESS, COUNTRY = 12, 50
+# What a range, an address, and a country in which nobody signs in, may owe; half of it is suspicious
+RANGE, ADDRESS, COUNTRY = 12, 24, 50
 
 _numbers = count(1)
 _hours = count(1)
@@ -89,7 +89,7 @@ def blocked(response: httpx.Response, place: str = "country") -> int:
     refused(response, 429, "too_many_requests")
     seconds = int(response.headers["retry-after"])
     assert response.headers["ratelimit"] == f'"cost-guard-{place}";r=0;t={seconds}'
-    size = COUNTRY if place == "country" else ADDRESS
+    size = {"range": RANGE, "address": ADDRESS, "country": COUNTRY}[place]
     assert response.headers["ratelimit-policy"] == f'"cost-guard-{place}";q={size};w=43200'
     return seconds
 
@@ -127,7 +127,7 @@ async def test_an_address_that_pumps_is_refused_and_others_are_not(database_url:
 
 async def test_a_range_of_numbers_that_is_pumped_is_refused(database_url: str) -> None:
     async with guarded(database_url) as service:
-        for number in range(ADDRESS):
+        for number in range(RANGE):
             ok(await send(service, f"+7988123{number:04}"))
         blocked(await send(service, "+79881239999"), "range")
         ok(await send(service, "+79881249999"))
@@ -305,6 +305,7 @@ async def test_what_is_refused_is_recorded_once_an_hour_for_each_place(
             await pump(service, ADDRESS, address)
             for _ in range(3):
                 blocked(await send(service, address=address), "address")
+            service.clock.move(days=1)
         assert [event["reason"] for event in events(caplog)] == ["cost-guard-address"] * 2
         assert all(event["refused"] is True for event in events(caplog))
 

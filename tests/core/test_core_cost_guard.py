@@ -131,10 +131,9 @@ def test_a_country_is_closed_at_its_allowance() -> None:
 
 def test_an_address_and_a_range_are_closed_at_theirs() -> None:
     nothing: Hours = {}
-    used_up = {HOUR: Tally(12)}
-    assert limit_of(judged(nothing, nothing, used_up)) == OF_ADDRESS
-    assert limit_of(judged(nothing, used_up, nothing)) == OF_RANGE
-    assert judged(nothing, {HOUR: Tally(11)}, {HOUR: Tally(11)}) is None
+    assert limit_of(judged(nothing, nothing, {HOUR: Tally(24)})) == OF_ADDRESS
+    assert limit_of(judged(nothing, {HOUR: Tally(12)}, nothing)) == OF_RANGE
+    assert judged(nothing, {HOUR: Tally(11)}, {HOUR: Tally(23)}) is None
 
 
 def test_a_country_that_owes_half_refuses_addresses_and_ranges_of_the_attack() -> None:

@@ -56,7 +56,8 @@ _LOWEST_RATIO, _HIGHEST_RATIO = 0.3, 0.95
 _DAY_SENDS, _DAYS = 20, 3
 
 _COUNTRY, _COUNTRY_SHARE, _NEW_SHARE = 50, 10, 2
-_PART, _PART_SHARE = 12, 3
+# A room full of people asks from one address at once
+_PARTS, _PART_SHARE = {OF_RANGE: 12, OF_ADDRESS: 24}, 3
 _WORLD = 4 * _COUNTRY
 
 
@@ -174,7 +175,7 @@ def part(limit: str, key: str, hours: Hours, times: int = 1) -> Place:
         key=key,
         hours=hours,
         credit=Normal().credit,
-        allowance=_PART * times,
+        allowance=_PARTS[limit] * times,
         share=_PART_SHARE * times,
     )
 

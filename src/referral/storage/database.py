@@ -212,7 +212,7 @@ def _explained(error: Exception) -> str:
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():
             return "it refuses the user or the password in DATABASE_URL"
-        case DBConnectionError():
+        case DBConnectionError() | asyncpg.InvalidCatalogNameError():
             return "there is none of the name in DATABASE_URL: make it, as with `createdb NAME`"
         case sqlite3.OperationalError() | OperationalError():
             return "the file in DATABASE_URL cannot be opened: is its folder there, and writable?"
