@@ -10,6 +10,8 @@ from referral.cli.doctor import doctor
 from referral.cli.migrate import migrate
 from referral.cli.secret import secret
 from referral.cli.serve import serve
+from referral.cli.transfer import export, import_
+from referral.cli.users import users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +23,7 @@ def main() -> None:
     """
 
 
-for command in (serve, migrate, secret, admin, doctor):
+for command in (serve, migrate, secret, admin, users, doctor):
     main.add_command(command)
+for command in (import_, export):
+    users.add_command(command)
