@@ -6,6 +6,7 @@ import rich_click as click
 
 from referral import __version__
 from referral.cli.admin import admin
+from referral.cli.demo import demo
 from referral.cli.doctor import doctor
 from referral.cli.migrate import migrate
 from referral.cli.secret import secret
@@ -23,7 +24,7 @@ def main() -> None:
     """
 
 
-for command in (serve, migrate, secret, admin, users, doctor):
+for command in (serve, migrate, secret, admin, users, demo, doctor):
     main.add_command(command)
 for command in (import_, export):
     users.add_command(command)

@@ -36,7 +36,7 @@ from referral.storage import database, transfer
 from referral.storage.staging import StagedRow, Staging
 from referral.storage.transfer import Found, NewUser
 
-BATCH = 1000
+BATCH = 2000
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how many are done, and of how many, where that is known."""
@@ -80,6 +80,7 @@ async def import_users(lines: Iterable[Line], run: Import) -> None:
     """Take in what the rules take of a file; the rest is reported. Raises Unreadable."""
     with Staging() as staging:
         _read(lines, staging, run)
+        await transfer.widen_cache()
         await _add_users(staging, run)
         await _link_users(staging, run)
     outcomes.record("users_imported", added=run.added, linked=run.linked)

@@ -72,6 +72,12 @@ class Node:
     is_deleted: bool
 
 
+async def widen_cache() -> None:
+    """For as long as this process is connected. Ids are random, so every page is needed again."""
+    if not database.is_postgres():
+        await database.query("PRAGMA cache_size = -65536")  # KiB; SQLite's own is 2,000
+
+
 async def lock_imports() -> None:
     """Until the transaction ends, no other import changes anything."""
     await database.lock_all(_LOCK)
