@@ -56,11 +56,12 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ((), ("serve", "migrate", "secret", "admin", "doctor")),
+        ((), ("serve", "migrate", "secret", "admin", "users", "demo", "doctor")),
         (("secret",), ("new",)),
         (("admin",), ("grant", "revoke")),
+        (("users",), ("import", "export")),
     ],
-    ids=["referral", "secret", "admin"],
+    ids=["referral", "secret", "admin", "users"],
 )
 def test_help_lists_the_commands(
     tmp_path: Path, group: tuple[str, ...], commands: tuple[str, ...]
