@@ -29,7 +29,7 @@ from referral.core.phone import Rules
 from referral.core.user_file import Format
 from referral.core.user_row import FIELDS
 from referral.service import demo, transfer
-from referral.service.transfer import Finding, Import
+from referral.service.transfer_run import Finding, Import
 from referral.storage import database
 from support import SECRET, Person, Service, new_phone, ok, refused, running
 
@@ -231,10 +231,9 @@ async def test_links_that_cannot_be_are_told_and_the_users_are_taken(service: Se
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_whatever_the_order_of_rows_the_forest_is_the_same_and_has_no_loop(
-    service: Service, seed: int, monkeypatch: pytest.MonkeyPatch
+    service: Service, seed: int
 ) -> None:
     """In one file and in two; loops, chains and stars; a batch at a time."""
-    monkeypatch.setattr(transfer, "BATCH", 7)
     chance = random.Random(seed)  # noqa: S311 - a seed that fails is to fail again
     size = 60
     rows: list[Row] = []
@@ -247,7 +246,7 @@ async def test_whatever_the_order_of_rows_the_forest_is_the_same_and_has_no_loop
         rows.append(row)
     chance.shuffle(rows)
     cut = chance.choice([size, size // 2])
-    found = [await import_rows(service, *file) for file in (rows[:cut], rows[cut:], rows)]
+    found = [await import_rows(service, *file, batch=7) for file in (rows[:cut], rows[cut:], rows)]
     wanted = {row["invite_code"]: row["inviter_code"].upper() for row in rows if len(row) > 2}
     links = await links_there()
     own = {code for code, inviter in wanted.items() if code == inviter}
@@ -373,19 +372,19 @@ async def test_an_import_that_is_killed_goes_on_when_it_is_run_again(
     # number
     codes = [code_of(number // 2) for number in range(size)]
     codes[1::2] = [code.lower() for code in codes[1::2]]
-    rows = [
-        {
-            "phone": f"+7998{number:07}",
-            "invite_code": code,
-            "inviter_code": codes[number // 2] if number else "",
-        }
-        for number, code in enumerate(codes)
+    users: list[Row] = [
+        {"phone": f"+7998{number:07}", "invite_code": code} for number, code in enumerate(codes)
     ]
+    rows = [row | {"inviter_code": codes[number // 2]} for number, row in enumerate(users)]
+    rows[0] = users[0]
+    settings = on(database_url)
+    if phase == "invitations":
+        (tmp_path / "before.csv").write_text(as_csv(users))
+        assert referral(tmp_path, "users", "import", "before.csv", **settings).returncode == 0
     file = tmp_path / "users.csv"
     file.write_text(as_csv(rows))
     watched_links = "SELECT count(*) AS done FROM users WHERE inviter_id IS NOT NULL"
     watched = {"users": "SELECT count(*) AS done FROM users", "invitations": watched_links}[phase]
-    settings = on(database_url)
     await database.connect(database_url)
     try:
         importing = start_import(file, settings)
@@ -601,16 +600,15 @@ async def test_an_export_into_an_empty_database_of_the_other_kind_gives_the_same
             await database.disconnect()
 
 
-async def test_more_users_than_a_page_are_written_once_each(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_users_than_a_page_are_written_once_each(service: Service) -> None:
     """Though many signed up at the same moment."""
-    monkeypatch.setattr(transfer, "BATCH", 10)
     rows: list[Row] = [
         {"phone": new_phone(), "created_at": f"2025-01-0{1 + number % 2}"} for number in range(57)
     ]
     await import_rows(service, *rows)
-    assert sorted(row["phone"] for row in await exported()) == sorted(row["phone"] for row in rows)
+    assert sorted(row["phone"] for row in await exported(batch=10)) == sorted(
+        row["phone"] for row in rows
+    )
 
 
 # Grants
@@ -723,11 +721,15 @@ def start_import(file: Path, settings: dict[str, str]) -> subprocess.Popen[bytes
 
 
 async def import_rows(
-    service: Service, *rows: Row, randbelow: Callable[[int], int] = secrets.randbelow
+    service: Service,
+    *rows: Row,
+    randbelow: Callable[[int], int] = secrets.randbelow,
+    batch: int = 1000,
 ) -> Taken:
     """Import a file of these rows, the first on line 2."""
     findings: list[Finding] = []
     run = new_import(service, findings=findings, randbelow=randbelow)
+    run.batch = batch
     await transfer.import_users(lines(rows), run)
     return Taken(run, findings)
 
@@ -781,9 +783,9 @@ def code_of(number: int) -> str:
     return "AA" + "".join(digits[number >> shift & 31] for shift in (15, 10, 5, 0))
 
 
-async def exported() -> list[Row]:
+async def exported(batch: int = 1000) -> list[Row]:
     text = io.StringIO()
-    await transfer.export_users(text.write, Format.CSV, lambda *_: None)
+    await transfer.export_users(text.write, Format.CSV, lambda *_: None, batch=batch)
     return list(csv.DictReader(io.StringIO(text.getvalue())))
 
 

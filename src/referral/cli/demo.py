@@ -11,7 +11,7 @@ from referral.cli.transfer import new_import, progress_bar, tell
 from referral.core.errors import Refusal
 from referral.core.phone import Rules
 from referral.service import demo as demos
-from referral.service.transfer import Import
+from referral.service.transfer_run import Import
 from referral.settings import Settings
 
 

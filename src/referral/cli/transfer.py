@@ -13,14 +13,15 @@ from typing import Any, BinaryIO, Self, TextIO
 
 import rich_click as click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 from referral.app import system_clock
 from referral.cli import common
 from referral.core import user_file
 from referral.core.user_file import Format, Unreadable
 from referral.service import transfer
-from referral.service.transfer import Finding, Import
+from referral.service.transfer_run import Finding, Import, Progress
 from referral.settings import Settings
 
 _STREAM = "-"
@@ -78,7 +79,7 @@ def export(file: str, form: str | None) -> None:
 
 
 def new_import(
-    settings: Settings, *, report: Callable[[Finding], None], progress: transfer.Progress
+    settings: Settings, *, report: Callable[[Finding], None], progress: Progress
 ) -> Import:
     """An import under these settings."""
     return Import(
@@ -128,7 +129,7 @@ class Report:
 
 
 @contextmanager
-def progress_bar(source: BinaryIO | None = None) -> Iterator[transfer.Progress]:
+def progress_bar(source: BinaryIO | None = None) -> Iterator[Progress]:
     """A bar for each thing that is done, on a terminal alone.
 
     source: a file whose rows are being read; how many there are is not known before its end.
@@ -142,7 +143,7 @@ def progress_bar(source: BinaryIO | None = None) -> Iterator[transfer.Progress]:
         TextColumn("{task.fields[done]:,}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, Any] = {}
 
         def show(what: str, done: int, total: int | None) -> None:

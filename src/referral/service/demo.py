@@ -16,7 +16,7 @@ from referral.core.errors import Forbidden
 from referral.core.invite_code import ALPHABET, LENGTH
 from referral.core.user_file import Line
 from referral.service import transfer
-from referral.service.transfer import Import
+from referral.service.transfer_run import Import
 from referral.storage import transfer as stored
 
 AREAS = ("290", "390", "490", "590", "690", "790", "890", "990")

@@ -58,13 +58,18 @@ FROM rows LEFT JOIN keys ON keys.code_key = inviter_key
 LEFT JOIN spellings ON spellings.code_key = inviter_key AND spellings.code = inviter
 WHERE phone IS NOT NULL AND inviter IS NOT NULL ORDER BY rows.n
 """
+_BY_NUMBER = """
+SELECT rows.n, line, given, phone, name, email, code, rows.n = keys.n, inviter, created_at, user_id
+FROM rows LEFT JOIN keys USING (code_key) WHERE rows.n IN (SELECT value FROM json_each(?))
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class StagedRow:
     """A row of the file. given: the phone as the file has it. The codes are as written.
 
-    phone: empty where the row was refused. user_id: None until there is a user.
+    phone: empty where the row was refused. owns_code: whether no row before it has the code.
+    user_id: None until there is a user.
     """
 
     n: int
@@ -74,12 +79,10 @@ class StagedRow:
     name: str | None
     email: str | None
     code: str | None
+    owns_code: bool
     inviter: str | None
     created_at: datetime | None
     user_id: UUID | None
-
-
-_COLUMNS = ", ".join(StagedRow.__slots__)
 
 
 class Staging:
@@ -124,16 +127,14 @@ class Staging:
         """No row comes any more."""
         self._file.executescript(_CLOSE)
 
-    def batches(self, size: int) -> Iterator[list[StagedRow]]:
-        """The rows that were not refused, in their order."""
-        last = 0
-        while rows := self._rows("phone IS NOT NULL AND n > ? LIMIT ?", last, size):
-            yield rows
-            last = rows[-1].n
+    def accepted(self) -> Iterator[int]:
+        """The numbers of the rows that were not refused."""
+        for (n,) in self._file.execute("SELECT n FROM rows WHERE phone IS NOT NULL ORDER BY n"):
+            yield n
 
     def by_number(self, numbers: Iterable[int]) -> dict[int, StagedRow]:
-        rows = self._rows("n IN (SELECT value FROM json_each(?))", json.dumps(list(numbers)))
-        return {row.n: row for row in rows}
+        rows = self._file.execute(_BY_NUMBER, [json.dumps(list(numbers))])
+        return {columns[0]: _row(*columns) for columns in rows}
 
     def set_users(self, users: Iterable[tuple[int, UUID]]) -> None:
         """The user of each row, by the row's number."""
@@ -178,13 +179,9 @@ class Staging:
         self.size += added
         return added
 
-    def _rows(self, where: str, *values: Any) -> list[StagedRow]:
-        sql = f"SELECT {_COLUMNS} FROM rows WHERE {where}"  # noqa: S608 - our own words
-        return [_row(*columns) for columns in self._file.execute(sql, values)]
-
 
 def _row(*columns: Any) -> StagedRow:
-    n, line, given, phone, name, email, code, inviter, created_at, user_id = columns
+    n, line, given, phone, name, email, code, owns, inviter, created_at, user_id = columns
     return StagedRow(
         n=n,
         line=line,
@@ -193,6 +190,7 @@ def _row(*columns: Any) -> StagedRow:
         name=name,
         email=email,
         code=code,
+        owns_code=bool(owns),
         inviter=inviter,
         created_at=datetime.fromisoformat(created_at) if created_at else None,
         user_id=UUID(bytes=user_id) if user_id else None,

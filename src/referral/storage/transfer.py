@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from tortoise.exceptions import IntegrityError
+
 from referral.core.user_row import UserRow
 from referral.storage import database
 from referral.storage.models import User
@@ -18,9 +20,9 @@ _LOCK = 7_271_455_120_303
 # No Tortoise here: it would take longer to make its objects than the database to store them
 _ADD = """
     INSERT INTO users (
-        id, phone, name, email, invite_code, created_at, last_sign_in_at,
+        id, phone, name, email, invite_code, created_at, last_sign_in_at, inviter_id, activated_at,
         inviter_sees_phone, invitee_count, is_admin, is_blocked
-    ) VALUES ($1, $2, $3, $4, $5, $6, $6, TRUE, 0, FALSE, FALSE) ON CONFLICT DO NOTHING
+    ) VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, TRUE, 0, FALSE, FALSE)
 """
 _LINK = """
     UPDATE users SET inviter_id = $2, activated_at = created_at, inviter_sees_phone = TRUE
@@ -53,6 +55,7 @@ class NewUser:
     name: str | None
     email: str | None
     invite_code: str
+    inviter_id: UUID | None
     created_at: datetime
 
 
@@ -62,6 +65,7 @@ class Found:
 
     id: UUID
     invite_code: str
+    inviter_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +88,37 @@ async def lock_imports() -> None:
 
 
 async def add(users: Iterable[NewUser]) -> None:
-    """Insert users, but those whose phone or invite code is taken, in this very list too."""
-    await database.query_many(
-        _ADD,
+    """Insert users, each after the inviter, as if they had activated when they signed up.
+
+    Raises Conflict where a phone or a code is taken by now.
+    """
+    added = list(users)
+    rows = [
         [
-            [user.id, user.phone, user.name, user.email, user.invite_code, user.created_at]
-            for user in users
-        ],
-    )
+            user.id,
+            user.phone,
+            user.name,
+            user.email,
+            user.invite_code,
+            user.created_at,
+            user.inviter_id,
+            None if user.inviter_id is None else user.created_at,
+        ]
+        for user in added
+    ]
+    try:
+        await database.query_many(_ADD, rows)
+    except IntegrityError:
+        raise database.Conflict from None
+    await _count(user.inviter_id for user in added if user.inviter_id is not None)
 
 
 async def find_by_phones(phones: Collection[str]) -> dict[str, Found]:
-    rows = await _among("SELECT id, phone, invite_code FROM users WHERE phone IN ({marks})", phones)
-    return {row["phone"]: Found(_uuid(row["id"]), row["invite_code"]) for row in rows}
+    select = "SELECT id, phone, invite_code, inviter_id FROM users WHERE phone IN ({marks})"
+    return {
+        row["phone"]: Found(_uuid(row["id"]), row["invite_code"], _uuid_or_none(row["inviter_id"]))
+        for row in await _among(select, phones)
+    }
 
 
 async def find_by_codes(codes: Collection[str]) -> dict[str, UUID]:
@@ -119,7 +141,7 @@ async def find_roots(user_ids: Collection[UUID]) -> dict[UUID, UUID]:
     return {_uuid(row["user_id"]): _uuid(row["id"]) for row in rows}
 
 
-async def lock(*, changed: Collection[UUID], kept: Collection[UUID]) -> dict[UUID, Node]:
+async def lock(*, kept: Collection[UUID], changed: Collection[UUID] = ()) -> dict[UUID, Node]:
     """Lock users until the transaction ends, as `invitations.lock` does, and look at them.
 
     Each of the two groups in the order of ids. A call that takes one of the first group while it
@@ -135,9 +157,7 @@ async def lock(*, changed: Collection[UUID], kept: Collection[UUID]) -> dict[UUI
         *await _among(select + for_key_share, set(kept) - set(changed)),
     ]
     return {
-        _uuid(row["id"]): Node(
-            row["inviter_id"] and _uuid(row["inviter_id"]), row["deleted_at"] is not None
-        )
+        _uuid(row["id"]): Node(_uuid_or_none(row["inviter_id"]), row["deleted_at"] is not None)
         for row in rows
     }
 
@@ -148,8 +168,7 @@ async def link(links: Collection[tuple[UUID, UUID]]) -> None:
     As if they had activated when they signed up.
     """
     await database.query_many(_LINK, links)
-    counts = Counter(inviter_id for _, inviter_id in links)
-    await database.query_many(_COUNT, sorted(counts.items()))
+    await _count(inviter_id for _, inviter_id in links)
 
 
 async def count() -> int:
@@ -171,6 +190,11 @@ async def newest_phone(first: str, last: str) -> str | None:
     [row] = await database.query(sql, first, last)
     found: str | None = row["phone"]
     return found
+
+
+async def _count(inviter_ids: Iterable[UUID]) -> None:
+    """Raise the counts of inviters, by one for each time they come."""
+    await database.query_many(_COUNT, sorted(Counter(inviter_ids).items()))
 
 
 async def _among(sql: str, values: Collection[object]) -> list[dict[str, Any]]:
@@ -196,3 +220,7 @@ def _user_row(row: dict[str, Any]) -> UserRow:
 
 def _uuid(value: object) -> UUID:
     return value if isinstance(value, UUID) else UUID(str(value))
+
+
+def _uuid_or_none(value: object) -> UUID | None:
+    return None if value is None else _uuid(value)
