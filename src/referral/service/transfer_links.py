@@ -27,7 +27,7 @@ async def make(order: array[int], staging: Staging, inviters: array[int], run: I
     for start in range(0, len(order), run.batch):
         numbers = order[start : start + run.batch]
         good = []
-        for want in transfer_users.wants(numbers, staging, inviters):
+        for want in transfer_users.read_wants(numbers, staging, inviters):
             if want.inviter is not None and want.inviter.user_id is None:
                 line = want.inviter.line
                 detail = f"Line {line}, which has this code, was refused: correct it first."

@@ -32,14 +32,14 @@ async def add(staging: Staging, inviters: array[int], run: Import) -> array[int]
     order.extend(invited)
     later = array("i")
     for start in range(0, len(order), run.batch):
-        some = wants(order[start : start + run.batch], staging, inviters)
+        some = read_wants(order[start : start + run.batch], staging, inviters)
         later.extend(await _add_some(some, staging, run))
         run.progress("users", start + len(some), len(order))
     later.reverse()
     return later
 
 
-def wants(numbers: array[int], staging: Staging, inviters: array[int]) -> list[Want]:
+def read_wants(numbers: array[int], staging: Staging, inviters: array[int]) -> list[Want]:
     """What the rows of these numbers want."""
     rows = staging.by_number({*numbers, *(inviters[number] for number in numbers)})
     return [
