@@ -56,11 +56,14 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ((), ("serve", "worker", "migrate", "secret", "admin", "key", "users", "doctor")),
+        (
+            (),
+            ("serve", "worker", "migrate", "secret", "admin", "key", "users", "demo", "doctor"),
+        ),
         (("secret",), ("new",)),
         (("admin",), ("grant", "revoke")),
         (("key",), ("new", "list", "revoke")),
-        (("users",), ("list", "show", "block", "unblock", "delete")),
+        (("users",), ("list", "show", "block", "unblock", "delete", "import", "export")),
     ],
     ids=["referral", "secret", "admin", "key", "users"],
 )

@@ -594,9 +594,7 @@ async def test_a_hanging_gateway_holds_up_nobody_else(
 ) -> None:
     """Neither those who sign in with an earlier code, nor the database's few connections."""
     url = hook_url(own_endpoint.url)
-    async with sending(
-        database_url, REFERRAL_SMS_URL=url, REFERRAL_COST_GUARD="off"
-    ) as service:
+    async with sending(database_url, REFERRAL_SMS_URL=url, REFERRAL_COST_GUARD="off") as service:
         sent = await service.send_code(new_phone())
         code = code_in(own_endpoint.texts[-1][1])
         own_endpoint.hanging = True

@@ -6,11 +6,13 @@ import rich_click as click
 
 from referral import __version__
 from referral.cli.admin import admin
+from referral.cli.demo import demo
 from referral.cli.doctor import doctor
 from referral.cli.key import key
 from referral.cli.migrate import migrate
 from referral.cli.secret import secret
 from referral.cli.serve import serve
+from referral.cli.transfer import export, import_
 from referral.cli.users import users
 from referral.cli.worker import worker
 
@@ -24,5 +26,7 @@ def main() -> None:
     """
 
 
-for command in (serve, worker, migrate, secret, admin, key, users, doctor):
+for command in (serve, worker, migrate, secret, admin, key, users, demo, doctor):
     main.add_command(command)
+for command in (import_, export):
+    users.add_command(command)

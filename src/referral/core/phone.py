@@ -67,14 +67,16 @@ def read(text: str, rules: Rules) -> str:
         number = phonenumbers.parse(bare, rules.default_region)
     except phonenumbers.NumberParseException as error:
         raise InvalidPhone(reason=f"parse: {error.error_type}") from None
-    regions = _regions(number)
+    region = phonenumbers.region_code_for_number(number)
+    regions = {region} if region is not None else _regions(number)
     if _NO_COUNTRY in regions:
         raise UnsupportedPhone(reason="no country")
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     reason = phonenumbers.is_possible_number_with_reason(number)
     if reason != phonenumbers.ValidationResult.IS_POSSIBLE or len(e164) > LONGEST:
         raise InvalidPhone(reason="not possible")
-    if phonenumbers.number_type(number) not in _SERVED_KINDS:
+    # A number of no region is of no kind, and both take long to find out
+    if region is not None and phonenumbers.number_type(number) not in _SERVED_KINDS:
         raise UnsupportedPhone(reason="kind")
     if regions & rules.denied or (rules.allowed and not regions <= rules.allowed):
         raise UnsupportedPhone(reason="country")
@@ -102,8 +104,5 @@ def mask(phone: str) -> str:
 
 
 def _regions(number: phonenumbers.PhoneNumber) -> set[str]:
-    """The number's region, or all that share its country code where the number does not tell."""
-    region = phonenumbers.region_code_for_number(number)
-    if region is not None:
-        return {region}
+    """All regions that share the number's country code, where the number does not tell."""
     return set(phonenumbers.region_codes_for_country_code(number.country_code or 0))

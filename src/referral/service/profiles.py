@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import challenge as challenges
-from referral.core.errors import ChallengeInvalid, InvalidRequest, PhoneTaken, Unauthorized
+from referral.core import profile_fields
+from referral.core.errors import ChallengeInvalid, PhoneTaken, Unauthorized
 from referral.core.keys import Purpose
 from referral.gateways import Message
 from referral.service import codes, deletion, invitations, messages, outcomes, sessions
@@ -22,7 +21,6 @@ from referral.storage import invitations as stored_invitations
 from referral.storage import sessions as stored_sessions
 from referral.storage import users
 
-LONGEST_NAME = 100
 NEWEST_INVITEES = 100
 
 
@@ -77,9 +75,9 @@ async def change(
     """Set what is given; None clears it. Raises InvalidRequest."""
     values: dict[str, str | None] = {}
     if name is not UNSET:
-        values["name"] = None if name is None else _name(name)
+        values["name"] = None if name is None else profile_fields.read_name(name)
     if email is not UNSET:
-        values["email"] = None if email is None else _email(email)
+        values["email"] = None if email is None else profile_fields.read_email(email)
     if values and not await users.set_fields(signed_in.user.id, **values):
         raise Unauthorized(reason="account deleted")
     return await get(parts, signed_in.user.id)
@@ -154,23 +152,3 @@ async def _require_session(signed_in: SignedIn) -> None:
     """Once more under the lock: a session that was ended meanwhile moves no account."""
     if await stored_sessions.find(signed_in.session_id) is None:
         raise Unauthorized(reason="session ended")
-
-
-def _name(text: str) -> str:
-    name = unicodedata.normalize("NFC", text.strip())
-    if not name:
-        raise InvalidRequest.field("name", "Give a name, or null to have none.")
-    if len(name) > LONGEST_NAME:
-        raise InvalidRequest.field("name", f"At most {LONGEST_NAME} characters.")
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
-        raise InvalidRequest.field("name", "No control characters.")
-    return name
-
-
-def _email(text: str) -> str:
-    try:
-        return validate_email(text.strip(), check_deliverability=False).normalized
-    except EmailNotValidError:
-        raise InvalidRequest.field(
-            "email", "Give an address such as anna@example.com, or null to have none."
-        ) from None

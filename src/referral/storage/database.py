@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import closing
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -197,6 +197,11 @@ def utc_day(column: str) -> str:
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:
     """The rows of one statement, with `$1` placeholders for either database."""
     return await connection().execute_query_dict(sql, list(values))
+
+
+async def query_many(sql: str, rows: Iterable[Sequence[object]]) -> None:
+    """One statement for each row of values, sent together. To be called in a transaction."""
+    await connection().execute_many(sql, [list(row) for row in rows])
 
 
 def _probe(path: str) -> None:

@@ -11,6 +11,7 @@ from litestar.status_codes import HTTP_200_OK
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import errors
+from referral.core.profile_fields import LONGEST_NAME
 from referral.http import auth
 from referral.http.api.fields import (
     ChallengeToken,
@@ -21,7 +22,7 @@ from referral.http.problems import BODY, SIGNED_IN, responses
 from referral.http.requests import JSON, MERGE_PATCH, GivenParts, StrictRequest, caller
 from referral.service import messages, profiles
 from referral.service.codes import SentCode
-from referral.service.profiles import LONGEST_NAME, Profile
+from referral.service.profiles import Profile
 
 Name = Annotated[
     str | None, Meta(description=f"At most {LONGEST_NAME} characters.", examples=["Anna"])

@@ -37,6 +37,10 @@ class _Statements:
         )
         return rows
 
+    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
+        rows = [[_stored(value) for value in row] for row in values]
+        await super().execute_many(_numbered(query), rows)  # type: ignore[misc]
+
 
 class Transaction(_Statements, SqliteTransactionWrapper):
     async def begin(self) -> None:

@@ -1,0 +1,852 @@
+"""Files of users: taken in, written out, and made up."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import os
+import pty
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from processes import environment, new_postgres_database, referral, serving
+from referral.core import phone as phones
+from referral.core import user_file
+from referral.core.phone import Rules
+from referral.core.user_file import Format
+from referral.core.user_row import FIELDS
+from referral.service import demo, transfer
+from referral.service.transfer_run import Finding, Import
+from referral.storage import database
+from support import SECRET, Person, Service, new_phone, ok, refused, running
+
+PRODUCTION = {
+    "REFERRAL_ENV": "production",
+    "REFERRAL_SECRET": SECRET,
+    "REFERRAL_SMS_URL": "simulated://?delay=0",
+    "REFERRAL_PUBLIC_URL": "https://referral.example.com",
+    "REFERRAL_TRUSTED_PROXIES": "0",
+}
+Row = dict[str, str]
+
+
+@dataclass
+class Taken:
+    """What an import said. found: of each reason, the lines."""
+
+    run: Import
+    findings: list[Finding]
+
+    @property
+    def found(self) -> dict[str, list[int]]:
+        reasons = sorted({finding.reason for finding in self.findings})
+        return {
+            reason: [each.line for each in self.findings if each.reason == reason]
+            for reason in reasons
+        }
+
+    def new_code(self, line: int) -> str:
+        [finding] = [each for each in self.findings if each.line == line and each.new_code]
+        return finding.new_code
+
+
+# What becomes of rows
+
+
+async def test_rows_become_users_who_sign_in_and_find_everything_there(service: Service) -> None:
+    anna, bob = new_phone(), new_phone()
+    taken = await import_rows(
+        service,
+        {"phone": bob, "inviter_code": "l87zwp", "created_at": "2025-02-01T10:30:00.000001+03:00"},
+        {"phone": anna, "name": "Anna", "email": "a@EXAMPLE.com", "invite_code": "L87ZWP"},
+    )
+    assert (taken.run.added, taken.run.linked, taken.findings) == (2, 1, [])
+    person = await service.sign_in(anna)
+    assert not person.is_new
+    profile = await person.profile()
+    assert (profile["name"], profile["email"]) == ("Anna", "a@example.com")
+    assert (profile["invite_code"], profile["invitees"]) == ("187ZWP", [bob])
+    assert profile["invitee_count"] == 1
+    profile = await (await service.sign_in(bob)).profile()
+    assert profile["activated_invite_code"] == "187ZWP"
+    assert profile["created_at"] == "2025-02-01T07:30:00.000001Z"
+    page = ok(await person.call("GET", "/profile/invitees"))
+    assert page["items"] == [{"phone": bob, "activated_at": profile["created_at"]}]
+
+
+async def test_codes_of_earlier_systems_go_on_working(service: Service) -> None:
+    await import_rows(service, {"phone": new_phone(), "invite_code": "0SOO6q"})
+    person = await service.sign_in()
+    ok(await person.activate("0soo6Q"))
+    assert (await person.profile())["activated_invite_code"] == "0S006Q"
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        ({"phone": "8 999 123-45-67"}, "invalid_phone"),
+        ({"phone": ""}, "invalid_phone"),
+        ({"phone": "+1 900 555 0100"}, "unsupported_phone"),
+        ({"name": "x" * 101}, "invalid_name"),
+        ({"email": "anna"}, "invalid_email"),
+        ({"created_at": "2199-01-01"}, "invalid_created_at"),
+        ({"created_at": "yesterday"}, "invalid_created_at"),
+    ],
+)
+async def test_a_row_that_the_rules_refuse_is_told_and_the_others_are_taken(
+    service: Service, texts: Row, reason: str
+) -> None:
+    good, bad = {"phone": new_phone()}, {"phone": new_phone(), **texts}
+    taken = await import_rows(service, good, bad)
+    assert (taken.run.added, taken.run.refused) == (1, 1)
+    [finding] = taken.findings
+    assert (finding.line, finding.phone, finding.reason) == (3, bad["phone"], reason)
+    assert finding.detail
+
+
+async def test_a_phone_that_comes_twice_is_taken_once(service: Service) -> None:
+    phone = new_phone()
+    again = f"{phone[:2]} {phone[2:]}"
+    taken = await import_rows(service, {"phone": phone, "name": "Anna"}, {"phone": again})
+    assert taken.found == {"repeated_phone": [3]}
+    assert "Line 2" in taken.findings[0].detail
+    assert (await (await service.sign_in(phone)).profile())["name"] == "Anna"
+
+
+async def test_an_account_that_is_there_keeps_all_but_a_missing_inviter(service: Service) -> None:
+    person = await service.sign_in()
+    before = await person.profile()
+    row = {"phone": person.phone, "name": "X", "invite_code": "AAAAA1", "inviter_code": "AAAAA2"}
+    inviter = {"phone": new_phone(), "invite_code": "AAAAA2"}
+    taken = await import_rows(service, row, inviter)
+    assert (taken.run.added, taken.run.there, taken.run.linked) == (1, 1, 1)
+    [finding] = taken.findings
+    assert finding[2:3] + finding[4:] == ("invite_code_changed", "AAAAA1", before["invite_code"])
+    assert await person.profile() == {**before, "activated_invite_code": "AAAAA2"}
+
+
+# Codes that cannot stay
+
+
+async def test_a_code_that_collides_or_is_malformed_becomes_a_new_one_and_both_are_told(
+    service: Service,
+) -> None:
+    person, leaver = await service.sign_in(), await service.sign_in()
+    theirs, retired = await person.invite_code(), await leaver.invite_code()
+    ok(await leaver.call("DELETE", "/profile"))
+    codes = ["AAAAA1", "aaaaa1", theirs, retired, "ANNA-2024", "x"]
+    rows: list[Row] = [{"phone": new_phone(), "invite_code": code} for code in codes]
+    taken = await import_rows(service, *rows)
+    assert (taken.run.added, taken.run.refused) == (6, 0)
+    assert taken.found == {"invite_code_changed": [3, 4, 5, 6, 7]}
+    assert [finding.old_code for finding in taken.findings] == codes[1:]
+    assert await codes_of(rows) == ["AAAAA1", *(each.new_code for each in taken.findings)]
+    assert len(set(await codes_of(rows))) == 6
+
+
+async def test_an_inviter_code_leads_to_the_row_that_has_it_though_it_was_changed(
+    service: Service,
+) -> None:
+    """To the file's row, not to the user whose code stood in its way, nor to one like it."""
+    taken_code = await (await service.sign_in()).invite_code()
+    codes = [taken_code, "ANNA-2024", "l87zwp", "L87ZWP"]
+    inviters = [{"phone": new_phone(), "invite_code": code} for code in codes]
+    invitees = [
+        {"phone": new_phone(), "inviter_code": code}
+        for code in (taken_code.lower(), "anna-2024", "l87zwp", "L87ZWP")
+    ]
+    taken = await import_rows(service, *invitees, *inviters)
+    assert taken.found == {"invite_code_changed": [6, 7, 9]}
+    assert await inviters_of(invitees) == [row["phone"] for row in inviters]
+
+
+async def test_an_inviter_code_that_may_be_several_rows_is_told(service: Service) -> None:
+    rows = [{"phone": new_phone(), "invite_code": code} for code in ("l87zwp", "L87ZWP")]
+    invitee = {"phone": new_phone(), "inviter_code": "187zwp"}
+    taken = await import_rows(service, *rows, invitee)
+    assert taken.found["ambiguous_inviter_code"] == [4]
+    assert await inviters_of([invitee]) == [None]
+
+
+async def test_the_code_of_a_refused_row_is_nobody_elses(service: Service) -> None:
+    """Not even of a user in the database who has it: the file means its own."""
+    theirs = await (await service.sign_in()).invite_code()
+    row = {"phone": new_phone(), "email": "none", "invite_code": theirs}
+    invitee = {"phone": new_phone(), "inviter_code": theirs}
+    taken = await import_rows(service, row, invitee)
+    assert taken.found == {"invalid_email": [2], "unknown_inviter_code": [3]}
+    corrected = await import_rows(service, {**row, "email": ""}, invitee)
+    assert (corrected.run.added, corrected.run.there, corrected.run.linked) == (1, 1, 1)
+    assert await inviters_of([invitee]) == [row["phone"]]
+
+
+async def test_a_new_code_is_never_one_that_a_later_row_has(service: Service) -> None:
+    """However chance falls: here it gives that code first."""
+    wanted = iter([10, 10, 10, 10, 10, 1, 10, 10, 10, 10, 10, 2])
+    rows: list[Row] = [{"phone": new_phone()}, {"phone": new_phone(), "invite_code": "AAAAA1"}]
+    taken = await import_rows(service, *rows, randbelow=lambda _: next(wanted))
+    assert taken.findings == []
+    assert await codes_of(rows) == ["AAAAA2", "AAAAA1"]
+
+
+# Links
+
+
+async def test_links_that_cannot_be_are_told_and_the_users_are_taken(service: Service) -> None:
+    other, user, leaver = [await service.sign_in() for _ in range(3)]
+    ok(await user.activate(await other.invite_code()))
+    gone = await leaver.invite_code()
+    ok(await leaver.call("DELETE", "/profile"))
+    rows = [
+        {"phone": new_phone(), "invite_code": "AAAAA1", "inviter_code": "AAAAA1"},
+        {"phone": new_phone(), "inviter_code": "ZZZZZ9"},
+        {"phone": new_phone(), "inviter_code": "no code"},
+        {"phone": new_phone(), "inviter_code": gone},
+        {"phone": user.phone, "inviter_code": "AAAAA1"},
+        {"phone": other.phone, "inviter_code": await user.invite_code()},
+    ]
+    taken = await import_rows(service, *rows)
+    assert taken.found == {
+        "own_invite_code": [2],
+        "unknown_inviter_code": [3, 4, 5],
+        "invite_already_activated": [6],
+        "invite_loop": [7],
+    }
+    assert (taken.run.added, taken.run.there, taken.run.linked) == (4, 2, 0)
+    await assert_whole()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_the_order_of_rows_the_forest_is_the_same_and_has_no_loop(
+    service: Service, seed: int
+) -> None:
+    """In one file and in two; loops, chains and stars; a batch at a time."""
+    chance = random.Random(seed)  # noqa: S311 - a seed that fails is to fail again
+    size = 60
+    rows: list[Row] = []
+    for number in range(size):
+        row = {"phone": new_phone(), "invite_code": f"AAAA{number // 10}{number % 10}"}
+        if chance.random() < 0.9:
+            nearby = max(0, number - chance.choice([1, 1, 3, size]))
+            inviter = chance.randint(nearby, min(size - 1, number + chance.choice([0, 1, 5])))
+            row["inviter_code"] = f"aaaa{inviter // 10}{inviter % 10}"
+        rows.append(row)
+    chance.shuffle(rows)
+    cut = chance.choice([size, size // 2])
+    found = [await import_rows(service, *file, batch=7) for file in (rows[:cut], rows[cut:], rows)]
+    wanted = {row["invite_code"]: row["inviter_code"].upper() for row in rows if len(row) > 2}
+    links = await links_there()
+    own = {code for code, inviter in wanted.items() if code == inviter}
+    missing = {code for code in wanted if code not in links} - own
+    assert {code: wanted[code] for code in links} == links
+    assert len(found[-1].found.get("own_invite_code", [])) == len(own)
+    assert len(found[-1].found.get("invite_loop", [])) == len(missing)
+    for code in missing:
+        assert code in chain(wanted[code], links), "nothing but a loop is left out"
+    assert sum(each.run.linked for each in found) == len(links)
+    assert (found[-1].run.linked, found[-1].run.linked_before) == (0, len(links)) or cut < size
+    await assert_whole()
+
+
+async def test_a_long_chain_is_linked_in_time(service: Service) -> None:
+    """Its root is as many steps away as it has users: those who climb it all take the square."""
+    size = 6000
+    base = [new_phone() for _ in range(size)]
+    rows: list[Row] = [
+        {"phone": phone, "invite_code": code_of(number), "inviter_code": code_of(number - 1)}
+        for number, phone in enumerate(base)
+    ]
+    del rows[0]["inviter_code"]
+    started = time.monotonic()
+    taken = await import_rows(service, *rows)
+    assert taken.run.linked == size - 1
+    assert time.monotonic() - started < 60
+    closing = await import_rows(
+        service, {"phone": base[0], "invite_code": code_of(0), "inviter_code": code_of(size - 1)}
+    )
+    assert closing.found == {"invite_loop": [2]}
+
+
+# Beside a running service, and after the end of one
+
+
+async def test_activations_at_the_same_time_and_an_import_make_no_loop(service: Service) -> None:
+    """Each pair invites each other, one by the file and one by hand."""
+    people = [await service.sign_in() for _ in range(30)]
+    codes = [await person.invite_code() for person in people]
+    partners: list[Row] = [
+        {"phone": new_phone(), "invite_code": code_of(number)} for number in range(len(people))
+    ]
+    await import_rows(service, *partners)
+    links: list[Row] = [
+        {**row, "inviter_code": code} for row, code in zip(partners, codes, strict=True)
+    ]
+    activations = [
+        person.activate(row["invite_code"]) for person, row in zip(people, partners, strict=True)
+    ]
+    taken, answers = await asyncio.gather(
+        import_rows(service, *links), asyncio.gather(*activations)
+    )
+    by_hand = 0
+    for answer in answers:
+        if answer.is_success:
+            by_hand += 1
+        else:
+            refused(answer, 409, "invite_loop")
+    assert len(taken.found.get("invite_loop", [])) == by_hand
+    assert taken.run.linked + by_hand == len(people)
+    await assert_whole()
+
+
+async def test_sign_ups_at_the_same_time_and_an_import_make_one_user_of_a_phone(
+    service: Service,
+) -> None:
+    rows: list[Row] = [{"phone": new_phone(), "name": "Anna"} for _ in range(40)]
+    sent = [await service.send_code(row["phone"]) for row in rows]
+    taken, answers = await asyncio.gather(
+        import_rows(service, *rows), asyncio.gather(*(service.verify(each) for each in sent))
+    )
+    made = [answer.status_code for answer in answers].count(201)
+    assert {answer.status_code for answer in answers} <= {200, 201}
+    assert (taken.run.added, taken.run.there) == (40 - made, made)
+    await assert_whole()
+
+
+async def test_an_import_beside_a_running_service_refuses_nobody(
+    database_url: str, tmp_path: Path
+) -> None:
+    """People sign up and activate codes of the file all the while."""
+    rows = [
+        {"phone": f"+7998{number:07}", "invite_code": code_of(number)} for number in range(6000)
+    ]
+    for number, row in enumerate(rows[1:], 1):
+        row["inviter_code"] = code_of(number // 2)
+    file = tmp_path / "users.csv"
+    file.write_text(as_csv(rows))
+    # Those of codes that are still to come are unknown
+    settings = on(database_url) | {"REFERRAL_INVITE_FAILURES_PER_ADDRESS_HOUR": "1000000"}
+    signed_up = activated = 0
+    with serving(tmp_path, **settings, WEB_CONCURRENCY="2") as server:
+        importing = start_import(file, settings)
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            while importing.poll() is None:
+                sent = await http.post("/api/v1/auth/send-code", json={"phone": new_phone()})
+                body = {"token": ok(sent)["token"], "code": ok(sent)["code"]}
+                verified = await http.post("/api/v1/auth/verify", json=body)
+                assert verified.status_code == 201, verified.text
+                signed_up += 1
+                person = Person(http, "", ok(verified), is_new=True)
+                answer = await person.activate(code_of(activated))
+                assert answer.status_code in {200, 404}, answer.text
+                activated += answer.status_code == 200
+    assert signed_up
+    assert importing.wait() == 0, file.with_suffix(".log").read_text()
+    await database.connect(database_url)
+    try:
+        await assert_whole()
+        counted = await database.query("SELECT sum(invitee_count) AS links FROM users")
+    finally:
+        await database.disconnect()
+    assert counted == [{"links": len(rows) - 1 + activated}]
+
+
+@pytest.mark.parametrize("phase", ["users", "invitations"])
+async def test_an_import_that_is_killed_goes_on_when_it_is_run_again(
+    database_url: str, tmp_path: Path, phase: str
+) -> None:
+    size = 12_000
+    # Two rows share each code, in two spellings, and each row was invited by that of half its
+    # number
+    codes = [code_of(number // 2) for number in range(size)]
+    codes[1::2] = [code.lower() for code in codes[1::2]]
+    users: list[Row] = [
+        {"phone": f"+7998{number:07}", "invite_code": code} for number, code in enumerate(codes)
+    ]
+    rows = [row | {"inviter_code": codes[number // 2]} for number, row in enumerate(users)]
+    rows[0] = users[0]
+    settings = on(database_url)
+    if phase == "invitations":
+        (tmp_path / "before.csv").write_text(as_csv(users))
+        assert referral(tmp_path, "users", "import", "before.csv", **settings).returncode == 0
+    file = tmp_path / "users.csv"
+    file.write_text(as_csv(rows))
+    watched_links = "SELECT count(*) AS done FROM users WHERE inviter_id IS NOT NULL"
+    watched = {"users": "SELECT count(*) AS done FROM users", "invitations": watched_links}[phase]
+    await database.connect(database_url)
+    try:
+        importing = start_import(file, settings)
+        deadline = time.monotonic() + 50
+        while not (done := (await database.query(watched))[0]["done"]):
+            assert importing.poll() is None, file.with_suffix(".log").read_text()
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        importing.send_signal(signal.SIGKILL)
+        importing.wait()
+        done = (await database.query(watched))[0]["done"]
+        assert 0 < done < size - 1, "killed in the middle"
+        again = referral(tmp_path, "users", "import", "users.csv", **settings)
+        there = done if phase == "users" else size
+        assert f"{size - there:,} added, {there:,} there already, 0 refused" in again.stdout
+        assert f"codes        {size // 2:,} changed" in again.stdout
+        linked = await database.query(watched_links)
+        assert linked == [{"done": size - 1}]
+        await assert_whole()
+    finally:
+        await database.disconnect()
+    report = read_report(tmp_path / "users.csv.report.csv")
+    # The second run tells again what the first one told
+    assert {row["reason"] for row in report} == {"invite_code_changed"}
+    assert len(report) == size // 2
+
+
+# The command
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_the_command_takes_files_in_and_writes_them_out_again(
+    database_url: str, tmp_path: Path, form: str
+) -> None:
+    settings = on(database_url)
+    row = dict.fromkeys(FIELDS, "")
+    row |= {"phone": "+79980000001", "name": "=1+1", "email": "a@b.example"}
+    rows = [row | {"invite_code": "7KQ2MX", "created_at": "2025-01-31T00:00:00Z"}]
+    (tmp_path / f"users.{form}").write_text(written(rows, form))
+    taken = referral(tmp_path, "users", "import", f"users.{form}", **settings)
+    assert (taken.returncode, taken.stderr) == (0, "")
+    assert "1 added, 0 there already, 0 refused" in taken.stdout
+    assert not (tmp_path / f"users.{form}.report.csv").exists()
+    done = referral(tmp_path, "users", "export", f"out.{form}", **settings)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 users\n", "")
+    assert (tmp_path / f"out.{form}").read_bytes().decode() == written(rows, form)
+    assert (tmp_path / f"out.{form}").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_command_reads_standard_input_and_writes_standard_output(
+    database_url: str, tmp_path: Path
+) -> None:
+    env = environment(tmp_path, **on(database_url))
+    command = [sys.executable, "-m", "referral", "users"]
+    piped = subprocess.run(
+        [*command, "import", "-", "--format", "jsonl", "--report", "told.csv"],
+        input=b'{"phone": "+79980000001"}\n{"phone": "1"}\n',
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        check=False,
+    )
+    assert piped.returncode == 1
+    assert b"told.csv" in piped.stderr
+    assert [row["phone"] for row in read_report(tmp_path / "told.csv")] == ["1"]
+    out = referral(tmp_path, "users", "export", "-", "--format", "csv", **on(database_url))
+    assert out.stdout.splitlines()[1].startswith("+79980000001,,,")
+    assert out.stderr == "1 users\n"
+
+
+def test_what_was_refused_and_changed_is_in_a_report_for_its_owner_alone(
+    database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "users.csv").write_text(
+        "phone,invite_code,inviter_code\n+79980000001,odd one,\nnobody,,\n+79980000002,,AAAAA1\n"
+    )
+    report = tmp_path / "users.csv.report.csv"
+    report.touch(mode=0o644)
+    taken = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
+    assert taken.returncode == 1
+    [line] = taken.stderr.splitlines()
+    assert line.startswith("referral: not everything was taken: users.csv.report.csv")
+    assert report.stat().st_mode & 0o777 == 0o600
+    told = read_report(report)
+    assert [(row["line"], row["phone"], row["reason"]) for row in told] == [
+        ("3", "nobody", "invalid_phone"),
+        ("2", "+79980000001", "invite_code_changed"),
+        ("4", "+79980000002", "unknown_inviter_code"),
+    ]
+    assert told[1]["old_code"] == "odd one"
+    # What was taken is taken: with the bad row out and the code known, all is well
+    (tmp_path / "users.csv").write_text("phone,invite_code\n+79980000002,\n")
+    again = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
+    assert (again.returncode, again.stderr) == (0, "")
+    assert not report.exists()
+
+
+def test_codes_that_were_changed_are_told_and_are_no_failure(
+    database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "users.csv").write_text("phone,invite_code\n+79980000001,odd one\n")
+    taken = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
+    assert (taken.returncode, taken.stderr) == (0, "")
+    assert "users.csv.report.csv has the old and the new codes" in taken.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("users.csv", b"", "empty"),
+        ("users.csv", b"name\nAnna\n", "no column phone"),
+        ("users.csv", b"phone,surname\n+79980000001,A\n", "surname"),
+        ("users.csv", b"phone,name\n+79980000001,A\n+79980000002,J\xf6rg\n", "line 3 is not UTF-8"),
+        ("users.jsonl", b'{"phone": "+79980000001"}\n{"surname": "A"}\n', "surname"),
+        ("users.txt", b"phone\n+79980000001\n", "--format"),
+    ],
+)
+async def test_a_file_that_is_none_is_told_in_a_line_and_changes_nothing(
+    database_url: str, tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    taken = referral(tmp_path, "users", "import", name, **on(database_url))
+    assert taken.returncode == 1
+    [line] = taken.stderr.splitlines()
+    assert line.startswith(f"referral: {name}: ")
+    assert told in line
+    out = referral(tmp_path, "users", "export", "out.csv", **on(database_url))
+    assert out.stdout == "0 users\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("import", "none.csv"),
+        ("import", "folder", "--format", "csv"),
+        ("import", "users.csv", "--report", "none/told.csv"),
+        ("export", "none/users.csv"),
+        ("export", "folder", "--format", "csv"),
+    ],
+)
+def test_a_file_that_cannot_be_opened_is_told_in_a_line(
+    migrated_sqlite: str, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "users.csv").write_text("phone\n")
+    refused_ = referral(tmp_path, "users", *arguments, **on(migrated_sqlite))
+    assert refused_.returncode == 1
+    [line] = refused_.stderr.splitlines()
+    assert arguments[1] in line or "told.csv" in line
+    assert "database" not in line
+
+
+def test_a_bar_shows_on_a_terminal(migrated_sqlite: str, tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("phone\n+79980000001\n")
+    terminal, end = pty.openpty()
+    env = environment(tmp_path, TERM="xterm", **on(migrated_sqlite))
+    with subprocess.Popen(
+        [sys.executable, "-m", "referral", "users", "import", "users.csv"],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=end,
+    ) as process:
+        out, _ = process.communicate(timeout=60)
+    os.close(end)
+    shown = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+    assert "rows" in shown
+    assert "100%" in shown
+    assert out.startswith(b"users        1 added")
+
+
+# Round trips
+
+
+async def test_an_export_into_an_empty_database_of_the_other_kind_gives_the_same_users(
+    database_url: str, database_kind: str, tmp_path: Path, postgres_url: str
+) -> None:
+    """And back again. Deleted users do not come along."""
+    async with running(database_url) as service:
+        await import_rows(
+            service,
+            *(
+                {"phone": new_phone(), "name": name, "invite_code": code_of(number)}
+                for number, name in enumerate(("=1+1", "+1", "-1", "@a", 'a "b", c', "Ø"))
+            ),
+        )
+        people = [await service.sign_in() for _ in range(5)]
+        for invitee, inviter in zip(people[1:], people, strict=False):
+            ok(await invitee.activate(await inviter.invite_code()))
+        leaver = await service.sign_in()
+        ok(await leaver.activate(await people[0].invite_code()))
+        ok(await leaver.call("DELETE", "/profile"))
+        before = await everything()
+        assert len(before) == 11
+    sqlite = f"sqlite://{tmp_path}/other.sqlite3"
+    other = await new_postgres_database(postgres_url) if database_kind == "sqlite" else sqlite
+    urls = [database_url, other, f"sqlite://{tmp_path}/back.sqlite3"]
+    for number, (source, target) in enumerate(pairwise(urls)):
+        file = ("a.csv", "b.jsonl")[number]
+        for arguments, url in (
+            (("users", "export", file), source),
+            (("migrate",), target),
+            (("users", "import", file), target),
+        ):
+            done = referral(tmp_path, *arguments, **on(url))
+            assert (done.returncode, done.stderr) == (0, "")
+        await database.connect(target)
+        try:
+            assert await everything() == before
+            await assert_whole()
+        finally:
+            await database.disconnect()
+
+
+async def test_more_users_than_a_page_are_written_once_each(service: Service) -> None:
+    """Though many signed up at the same moment."""
+    rows: list[Row] = [
+        {"phone": new_phone(), "created_at": f"2025-01-0{1 + number % 2}"} for number in range(57)
+    ]
+    await import_rows(service, *rows)
+    assert sorted(row["phone"] for row in await exported(batch=10)) == sorted(
+        row["phone"] for row in rows
+    )
+
+
+# Grants
+
+
+@pytest.mark.parametrize(
+    ("settings", "becomes"),
+    [({}, True), ({"REFERRAL_TEST_PHONES": "+79980000001=12345678@2026-01-31"}, False)],
+    ids=["any phone", "a test phone"],
+)
+async def test_a_waiting_grant_makes_an_administrator_of_an_imported_user(
+    database_url: str, tmp_path: Path, settings: dict[str, str], *, becomes: bool
+) -> None:
+    phone = "+79980000001"
+    assert referral(tmp_path, "admin", "grant", phone, **on(database_url)).returncode == 0
+    async with running(database_url) as service:
+        run = new_import(service, test_phones=[phone] if settings else [])
+        await transfer.import_users(lines([{"phone": phone}, {"phone": new_phone()}]), run)
+        rows = await database.query("SELECT phone FROM users WHERE is_admin")
+        assert [row["phone"] for row in rows] == ([phone] if becomes else [])
+
+
+# The demo
+
+
+def test_a_demo_is_the_same_for_the_same_seed(database_url: str, tmp_path: Path) -> None:
+    shown: list[list[Row]] = []
+    for seed in ("1", "1", "2"):
+        url = f"sqlite://{tmp_path}/{len(shown)}.sqlite3" if shown else database_url
+        assert referral(tmp_path, "migrate", **on(url)).returncode == 0
+        done = referral(tmp_path, "demo", "--users", "3000", "--seed", seed, **on(url))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("users        3,000 added, 0 there already, 0 refused\n")
+        out = referral(tmp_path, "users", "export", "-", "--format", "csv", **on(url)).stdout
+        rows = list(csv.DictReader(io.StringIO(out)))
+        # Sign-ups are counted back from now
+        shown.append([{**row, "created_at": ""} for row in rows])
+        days = {row["created_at"][:10] for row in rows}
+        assert len(days) > 100
+    assert shown[0] == shown[1] != shown[2]
+
+
+async def test_a_demo_has_exact_counts_and_a_few_who_invited_very_many(service: Service) -> None:
+    run = new_import(service)
+    await demo.fill(3000, seed=1, add=False, production=False, run=run)
+    await assert_whole()
+    counts = sorted(
+        row["invitee_count"] for row in await database.query("SELECT invitee_count FROM users")
+    )
+    assert 1800 < sum(counts) < 2400
+    assert counts[len(counts) // 2] <= 1
+    assert counts[-1] > 50
+    person = await service.sign_in(demo.phone(0))
+    assert not person.is_new
+
+
+def test_a_demo_is_refused_in_production_and_beside_users_who_are_there(
+    database_url: str, tmp_path: Path
+) -> None:
+    production = {**PRODUCTION, "DATABASE_URL": database_url}
+    refused_ = referral(tmp_path, "demo", "--users", "10", **production)
+    assert refused_.returncode == 1
+    assert "production" in refused_.stderr
+    for options, done in ((), True), ((), False), (("--add", "--seed", "2"), True):
+        ran = referral(tmp_path, "demo", "--users", "10", *options, **on(database_url))
+        assert (ran.returncode == 0) == done
+        if done:
+            assert "10 added, 0 there already, 0 refused" in ran.stdout
+        else:
+            assert "--add" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "number", [0, 1, demo.PHONES_PER_AREA - 1, demo.PHONES_PER_AREA, demo.MOST - 1]
+)
+def test_a_phone_of_a_demo_is_possible_and_can_be_nobodys(number: int) -> None:
+    """A 9 in the middle of its area code, and an exchange code that begins with 0 or 1."""
+    phone = demo.phone(number)
+    assert phones.read(phone, Rules()) == phone
+    assert (phone[:2], phone[3]) == ("+1", "9")
+    assert phone[5] in "01"
+    assert len(phone) == 12
+    later = demo.phone(min(number + 1, demo.MOST - 1))
+    assert later >= phone
+
+
+# Helpers
+
+
+@pytest.fixture
+def migrated_sqlite(tmp_path: Path) -> str:
+    url = f"sqlite://{tmp_path}/referral.sqlite3"
+    assert referral(tmp_path, "migrate", **on(url)).returncode == 0
+    return url
+
+
+def on(database_url: str) -> dict[str, str]:
+    return {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
+
+
+def start_import(file: Path, settings: dict[str, str]) -> subprocess.Popen[bytes]:
+    with file.with_suffix(".log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "referral", "users", "import", file.name],
+            cwd=file.parent,
+            env=environment(file.parent, **settings),
+            stdout=log,
+            stderr=log,
+        )
+
+
+async def import_rows(
+    service: Service,
+    *rows: Row,
+    randbelow: Callable[[int], int] = secrets.randbelow,
+    batch: int = 1000,
+) -> Taken:
+    """Import a file of these rows, the first on line 2."""
+    findings: list[Finding] = []
+    run = new_import(service, findings=findings, randbelow=randbelow)
+    run.batch = batch
+    await transfer.import_users(lines(rows), run)
+    return Taken(run, findings)
+
+
+def lines(rows: Iterable[Row]) -> Iterable[user_file.Line]:
+    return user_file.read(io.BytesIO(as_csv(rows).encode()), Format.CSV)
+
+
+def new_import(
+    service: Service,
+    *,
+    findings: list[Finding] | None = None,
+    randbelow: Callable[[int], int] = secrets.randbelow,
+    test_phones: Iterable[str] = (),
+) -> Import:
+    return Import(
+        rules=Rules(),
+        test_phones=list(test_phones),
+        admins_allowed=True,
+        now=service.clock(),
+        randbelow=randbelow,
+        token_bytes=secrets.token_bytes,
+        report=(findings if findings is not None else []).append,
+        progress=lambda *_: None,
+    )
+
+
+def as_csv(rows: Iterable[Row]) -> str:
+    whole = [dict.fromkeys(FIELDS, "") | row for row in rows]
+    return user_file.write(whole, Format.CSV, header=True)
+
+
+def written(rows: Iterable[Row], form: str) -> str:
+    """As an export has it, where nothing is null in JSON Lines."""
+    kind = Format(form)
+    whole = [
+        {field: text or (None if kind is Format.JSONL else "") for field, text in row.items()}
+        for row in rows
+    ]
+    return user_file.write(whole, kind, header=True)
+
+
+def read_report(path: Path) -> list[Row]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def code_of(number: int) -> str:
+    """A code for each number, none that chance is likely to make."""
+    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "AA" + "".join(digits[number >> shift & 31] for shift in (15, 10, 5, 0))
+
+
+async def exported(batch: int = 1000) -> list[Row]:
+    text = io.StringIO()
+    await transfer.export_users(text.write, Format.CSV, lambda *_: None, batch=batch)
+    return list(csv.DictReader(io.StringIO(text.getvalue())))
+
+
+async def codes_of(rows: Iterable[Row]) -> list[str]:
+    """The invite codes of the users of these rows."""
+    codes = {row["phone"]: row["invite_code"] for row in await exported()}
+    return [codes[row["phone"]] for row in rows]
+
+
+async def inviters_of(rows: Iterable[Row]) -> list[str | None]:
+    """The phones of the inviters of the users of these rows."""
+    users = await exported()
+    phone_of = {row["invite_code"]: row["phone"] for row in users}
+    inviter_of = {row["phone"]: phone_of.get(row["inviter_code"]) for row in users}
+    return [inviter_of[row["phone"]] for row in rows]
+
+
+async def links_there() -> dict[str, str]:
+    """Invite codes, and those of their inviters."""
+    users = await exported()
+    return {row["invite_code"]: row["inviter_code"] for row in users if row["inviter_code"]}
+
+
+def chain(code: str, links: dict[str, str]) -> list[str]:
+    """From one user up to the root."""
+    climbed = [code]
+    while climbed[-1] in links:
+        climbed.append(links[climbed[-1]])
+        assert len(climbed) <= len(links) + 1, "a loop"
+    return climbed
+
+
+async def everything() -> list[dict[str, Any]]:
+    """What an export has of the users, and how many they invited."""
+    counts = {
+        row["phone"]: row["invitee_count"]
+        for row in await database.query("SELECT phone, invitee_count FROM users")
+    }
+    rows = [{**row, "count": counts[row["phone"]]} for row in await exported()]
+    return sorted(rows, key=lambda row: row["phone"])
+
+
+async def assert_whole() -> None:
+    """No loop, and every count is that of the invitees there are."""
+    users = await database.query(
+        "SELECT id, inviter_id, invitee_count, activated_at, deleted_at FROM users"
+    )
+    above = {row["id"]: row["inviter_id"] for row in users}
+    rooted: set[Any] = set()
+    for user in above:
+        climbed: list[Any] = []
+        at = user
+        while at is not None and at not in rooted:
+            assert at not in climbed[-1:], "own inviter"
+            climbed.append(at)
+            assert len(climbed) <= len(above), "a loop"
+            at = above[at]
+        rooted.update(climbed)
+    counts = dict.fromkeys(above, 0)
+    for row in users:
+        if row["inviter_id"] is not None and row["deleted_at"] is None:
+            counts[row["inviter_id"]] += 1
+        assert (row["inviter_id"] is None) == (row["activated_at"] is None)
+    assert {row["id"]: row["invitee_count"] for row in users} == counts
