@@ -27,7 +27,7 @@ from referral.service.send_tallies import SendTallies
 from referral.storage import database
 from support import TODAY, Inbox, Service, new_phone, ok, refused, running, settings_for
 
-# What a range, an address, and a country in which nobody signs in, may owe; half of it is suspicious
+# What may be owed by a range, an address, and a country in which nobody signs in
 RANGE, ADDRESS, COUNTRY = 12, 24, 50
 
 _numbers = count(1)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from time import monotonic
 
 from referral.core import buckets, ids, retention
 from referral.service import cost_guard, metrics, outcomes, send_tallies
@@ -18,23 +18,31 @@ from referral.service.parts import Parts
 from referral.storage import audit, counters, database, invitations, leases, sessions
 
 LEASE = "housekeeping"
-_ROUND_SECONDS = 2
-_SWEEP_EVERY = 30  # rounds
+_ADD_UP_SECONDS = 2
+_SWEEP_SECONDS = 60
+_READ_EVERY = _SWEEP_SECONDS // _ADD_UP_SECONDS
 _CLEAR_EVERY = 60  # sweeps
 _LEASE_LIFE = timedelta(seconds=150)
-_AT_ONCE = 5000
+# More would hold SQLite's one lock for longer than a sign-in should wait
+_AT_ONCE = 2000
 
 
 @asynccontextmanager
 async def running(parts: Parts) -> AsyncIterator[None]:
     """Keep house until the block ends."""
-    task = asyncio.create_task(_Housekeeper(parts).keep_house())
+    keeper = _Housekeeper(parts)
+    tasks = [
+        asyncio.create_task(_again_and_again(keeper.add_up, _ADD_UP_SECONDS)),
+        asyncio.create_task(_again_and_again(keeper.sweep, _SWEEP_SECONDS)),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(*database.UNAVAILABLE):
+            await leases.give_back(LEASE, keeper.id)
 
 
 async def forget_counters(parts: Parts) -> int:
@@ -67,34 +75,34 @@ class _Housekeeper:
     """One process's part in it."""
 
     def __init__(self, parts: Parts) -> None:
+        self.id = ids.new(parts.token_bytes)
         self._parts = parts
-        self._id = ids.new(parts.token_bytes)
         self._rounds = 0
         self._sweeps = 0
 
-    async def keep_house(self) -> None:
-        try:
-            while True:
-                # Not cancelled in the middle of a statement: the task ends between two rounds
-                try:
-                    await database.to_its_end(self._round())
-                except Exception as error:  # noqa: BLE001 - one failed round must not be the last
-                    outcomes.housekeeping_failed(error)
-                self._rounds += 1
-                await asyncio.sleep(_ROUND_SECONDS)
-        finally:
-            with suppress(*database.UNAVAILABLE):
-                await leases.give_back(LEASE, self._id)
-
-    async def _round(self) -> None:
-        minute = self._rounds % _SWEEP_EVERY == 0
-        await self._add_up(read_all=minute)
-        if minute:
-            await self._sweep()
-
-    async def _add_up(self, *, read_all: bool) -> None:
+    async def add_up(self) -> None:
+        """Exchange counts with the other processes."""
         for state, number in database.pool_connections().items():
             metrics.POOL.labels(state).set(number)
+        await database.to_its_end(self._exchange(read_all=self._rounds % _READ_EVERY == 0))
+        self._rounds += 1
+
+    async def sweep(self) -> None:
+        """Clear away what is over, where no other process does."""
+        now = self._parts.clock()
+        taking = leases.take(LEASE, self.id, now=now, until=now + _LEASE_LIFE)
+        if not await database.to_its_end(taking):
+            self._sweeps = 0
+            return
+        await forget_counters(self._parts)
+        await database.to_its_end(send_tallies.forget(now))
+        if self._sweeps % _CLEAR_EVERY == 0:
+            cleared = await clear_away(self._parts)
+            if any(cleared.values()):
+                outcomes.cleared_away(cleared)
+        self._sweeps += 1
+
+    async def _exchange(self, *, read_all: bool) -> None:
         parts, now = self._parts, self._parts.clock()
         await parts.totals.save(now)
         if parts.cost_guard == cost_guard.OFF:
@@ -103,23 +111,30 @@ class _Housekeeper:
             await parts.send_tallies.read(now)
         await parts.send_tallies.save(now)
 
-    async def _sweep(self) -> None:
-        now = self._parts.clock()
-        if not await leases.take(LEASE, self._id, now=now, until=now + _LEASE_LIFE):
-            self._sweeps = 0
-            return
-        await forget_counters(self._parts)
-        await send_tallies.forget(now)
-        if self._sweeps % _CLEAR_EVERY == 0:
-            cleared: dict[str, Any] = await clear_away(self._parts)
-            if any(cleared.values()):
-                outcomes.record("cleared_away", **cleared)
-        self._sweeps += 1
+
+async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    while True:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - one failed round must not be the last
+            outcomes.housekeeping_failed(error)
+        await asyncio.sleep(seconds)
 
 
 async def _in_batches(forget: Callable[[], Awaitable[int]]) -> int:
-    """So many at a time that no statement takes long."""
+    """All of it, so many at a time, with pauses: those who sign in meanwhile come first.
+
+    A batch runs to its end, and between two of them the work can be ended.
+    """
     forgotten = 0
-    while (some := await forget()) == _AT_ONCE:
+    while True:
+        begun = monotonic()
+        some = await database.to_its_end(_awaited(forget))
         forgotten += some
-    return forgotten + some
+        if some < _AT_ONCE:
+            return forgotten
+        await asyncio.sleep(2 * (monotonic() - begun))
+
+
+async def _awaited(work: Callable[[], Awaitable[int]]) -> int:
+    return await work()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -139,6 +140,11 @@ def failed(error: Exception, *, method: str, route: str) -> None:
 def housekeeping_failed(error: Exception) -> None:
     """A round of housekeeping that broke; the next one comes."""
     _log.warning("housekeeping_failed", error=type(error).__name__)
+
+
+def cleared_away(numbers: Mapping[str, int]) -> None:
+    """What housekeeping deleted or emptied: how many of what."""
+    _log.info("cleared_away", **numbers)
 
 
 def fewer_proxies(trusted: int) -> None:
