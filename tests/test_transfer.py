@@ -29,7 +29,7 @@ from referral.core.phone import Rules
 from referral.core.user_file import Format
 from referral.core.user_row import FIELDS
 from referral.service import demo, transfer
-from referral.service.transfer_run import Finding, Import
+from referral.service.transfer_run import Finding, Import, Progress
 from referral.storage import database
 from support import SECRET, Person, Service, new_phone, ok, refused, running
 
@@ -197,7 +197,7 @@ async def test_a_new_code_is_never_one_that_a_later_row_has(service: Service) ->
     """However chance falls: here it gives that code first."""
     wanted = iter([10, 10, 10, 10, 10, 1, 10, 10, 10, 10, 10, 2])
     rows: list[Row] = [{"phone": new_phone()}, {"phone": new_phone(), "invite_code": "AAAAA1"}]
-    taken = await import_rows(service, *rows, randbelow=lambda _: next(wanted))
+    taken = await import_rows(service, *rows, randbelow=lambda _: next(wanted), batch=1)
     assert taken.findings == []
     assert await codes_of(rows) == ["AAAAA2", "AAAAA1"]
 
@@ -264,19 +264,16 @@ async def test_whatever_the_order_of_rows_the_forest_is_the_same_and_has_no_loop
 async def test_a_long_chain_is_linked_in_time(service: Service) -> None:
     """Its root is as many steps away as it has users: those who climb it all take the square."""
     size = 6000
-    base = [new_phone() for _ in range(size)]
-    rows: list[Row] = [
-        {"phone": phone, "invite_code": code_of(number), "inviter_code": code_of(number - 1)}
-        for number, phone in enumerate(base)
+    users: list[Row] = [
+        {"phone": new_phone(), "invite_code": code_of(number)} for number in range(size)
     ]
-    del rows[0]["inviter_code"]
+    await import_rows(service, *users)
+    rows = [row | {"inviter_code": code_of(number - 1)} for number, row in enumerate(users)]
     started = time.monotonic()
-    taken = await import_rows(service, *rows)
-    assert taken.run.linked == size - 1
+    taken = await import_rows(service, *rows[1:])
+    assert (taken.run.there, taken.run.linked) == (size - 1, size - 1)
     assert time.monotonic() - started < 60
-    closing = await import_rows(
-        service, {"phone": base[0], "invite_code": code_of(0), "inviter_code": code_of(size - 1)}
-    )
+    closing = await import_rows(service, users[0] | {"inviter_code": code_of(size - 1)})
     assert closing.found == {"invite_loop": [2]}
 
 
@@ -294,12 +291,20 @@ async def test_activations_at_the_same_time_and_an_import_make_no_loop(service: 
     links: list[Row] = [
         {**row, "inviter_code": code} for row, code in zip(partners, codes, strict=True)
     ]
-    activations = [
-        person.activate(row["invite_code"]) for person, row in zip(people, partners, strict=True)
-    ]
-    taken, answers = await asyncio.gather(
-        import_rows(service, *links), asyncio.gather(*activations)
-    )
+    pairs = list(zip(people, partners, strict=True))
+    activations: list[asyncio.Task[httpx.Response]] = []
+
+    def activate_those_whose_turn_it_is(what: str, done: int, total: int | None) -> None:
+        first = done if what == "invitations" else 0
+        if what == "invitations" or (what, done) == ("users", total):
+            activations.extend(
+                asyncio.create_task(person.activate(row["invite_code"]))
+                for person, row in pairs[first : first + 2]
+            )
+
+    taken = await import_rows(service, *links, batch=2, progress=activate_those_whose_turn_it_is)
+    answers = await asyncio.gather(*activations)
+    assert len(answers) == len(people)
     by_hand = 0
     for answer in answers:
         if answer.is_success:
@@ -725,11 +730,12 @@ async def import_rows(
     *rows: Row,
     randbelow: Callable[[int], int] = secrets.randbelow,
     batch: int = 1000,
+    progress: Progress = lambda *_: None,
 ) -> Taken:
     """Import a file of these rows, the first on line 2."""
     findings: list[Finding] = []
     run = new_import(service, findings=findings, randbelow=randbelow)
-    run.batch = batch
+    run.batch, run.progress = batch, progress
     await transfer.import_users(lines(rows), run)
     return Taken(run, findings)
 
