@@ -12,6 +12,7 @@ from referral.cli.migrate import migrate
 from referral.cli.secret import secret
 from referral.cli.serve import serve
 from referral.cli.users import users
+from referral.cli.webhooks import webhooks
 from referral.cli.worker import worker
 
 
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (serve, worker, migrate, secret, admin, key, users, doctor):
+for command in (serve, worker, migrate, secret, admin, key, users, webhooks, doctor):
     main.add_command(command)
