@@ -485,6 +485,7 @@ class TestProduction:
             ("REFERRAL_SMS_URL", f"{TWILIO},simulated://"),
             ("REFERRAL_SMS_URL", f"{TWILIO},console://"),
             ("REFERRAL_SMS_URL", HOOK.replace("https", "http")),
+            ("REFERRAL_WEBHOOK_URL", "http://r.example/hook"),
         ],
     )
     def test_what_it_refuses(
@@ -492,7 +493,8 @@ class TestProduction:
     ) -> None:
         """One line that names the variable; and no secret is made up."""
         monkeypatch.chdir(tmp_path)
-        (line,) = problems({**PRODUCTION, variable: text})
+        beside = WEBHOOK if variable in WEBHOOK else {}
+        (line,) = problems({**PRODUCTION, **beside, variable: text})
         assert line.startswith(f"{variable}: ")
         assert not list(tmp_path.iterdir())
 

@@ -43,7 +43,9 @@ class Receiver:
         self._clock = clock
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
+            limits=httpx.Limits(
+                max_connections=at_once, max_keepalive_connections=at_once, keepalive_expiry=2
+            ),
             follow_redirects=False,
             headers={"User-Agent": "referral"},
         )
