@@ -78,7 +78,7 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}{self.path}"
 
     @property
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         return {"REFERRAL_WEBHOOK_URL": self.url, "REFERRAL_WEBHOOK_SECRET": SECRET}
 
     async def start(self) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
-from receivers import OTHER_SECRET, SECRET, Receiver, Request, eventually, receiving
+from receivers import OTHER_SECRET, SECRET, Receiver, eventually, receiving
 from referral.core import webhooks as rules
 from referral.core.phone import mask
 from referral.gateways import receiver as gateway
-from referral.service import housekeeping, webhooks
+from referral.service import deliveries, housekeeping, webhooks
 from referral.service.parts import Parts
 from referral.storage import database
 from support import Service, new_phone, ok, refused, running
@@ -81,7 +81,11 @@ async def test_each_type_says_what_the_contract_says(service: Service, team: Rec
 async def test_a_send_that_the_cost_guard_refuses_is_told_once(
     database_url: str, team: Receiver
 ) -> None:
-    settings = {"REFERRAL_COST_GUARD": "block", "REFERRAL_TRUSTED_PROXIES": "1", **team.settings}
+    settings: dict[str, Any] = {
+        "REFERRAL_COST_GUARD": "block",
+        "REFERRAL_TRUSTED_PROXIES": "1",
+        **team.settings,
+    }
     async with running(database_url, **settings) as service:
         phones = [f"+7{900 + place}0000001" for place in range(99)]
         for phone in phones:
@@ -186,7 +190,7 @@ async def test_a_failed_event_comes_again_with_its_id_and_a_fresh_timestamp(
     await team.until(1)
     assert len({each.id for each in team.tries}) == 1
     times = [each.timestamp for each in team.tries]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     assert all(wait <= gap <= wait + 10 for gap, wait in zip(gaps, (5, 30, 120, 600), strict=False))
     assert all(each.is_signed_by(SECRET) for each in team.tries)
 
@@ -295,6 +299,7 @@ async def test_after_three_days_an_event_is_given_up(service: Service, team: Rec
     later = await service.sign_in()
     await team.until(1)
     assert [each.user for each in team.taken] == [later.id()]
+    await eventually_status(service, waiting=0)
     # Nothing is lost: an operator sends them again
     assert await webhooks.replay(parts_of(service), since=None, kind=None) == 7
     await team.until(8)
@@ -317,6 +322,29 @@ async def test_a_receiver_that_is_away_is_probed_with_one_event_at_a_time(
     taken = await team.until(30)
     assert len({each.id for each in taken}) == 30
     await eventually_status(service, waiting=0)
+
+
+async def test_metrics_tell_what_waits_and_what_became_of_the_tries(
+    service: Service, team: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "_COUNT_SECONDS", 0)
+    team.answer = lambda _: 500
+    before = await metric(service, 'referral_deliveries_total{outcome="acknowledged"}')
+    for _ in range(3):
+        await service.sign_in()
+    await team.until_tried(3)
+    service.clock.move(seconds=3600)
+    async with asyncio.timeout(10):
+        while await metric(service, "referral_outbox_events") < 1:  # noqa: ASYNC110 - counted anew
+            await asyncio.sleep(0.1)
+    team.answer = lambda _: 200
+    await team.until(3)
+    async with asyncio.timeout(10):
+        while await metric(service, "referral_outbox_events"):
+            service.clock.move(seconds=3600)
+            await asyncio.sleep(0.1)
+    after = await metric(service, 'referral_deliveries_total{outcome="acknowledged"}')
+    assert after == before + 3
 
 
 async def test_replay_sends_again_by_type_and_time_with_the_same_ids(
@@ -417,6 +445,11 @@ async def rows(condition: str = "1 = 1") -> int:
     return number
 
 
+async def metric(service: Service, name: str) -> float:
+    lines = (await service.get("/metrics")).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
 async def tries() -> int:
     (row,) = await database.query("SELECT sum(tries) AS number FROM outbox")
     return int(row["number"])
@@ -432,7 +465,3 @@ def parts_of(service: Service) -> Parts:
     assert service.app is not None
     parts: Parts = service.app.state.parts
     return parts
-
-
-def by_user(requests: list[Request]) -> Counter[str]:
-    return Counter(each.user for each in requests)

@@ -13,7 +13,7 @@ from referral.storage.models import Event, ReceiverState
 
 _RECEIVER = "webhooks"
 
-_COUNT = "SELECT count(*) AS number FROM (SELECT 1 FROM outbox WHERE due_at <= $1 LIMIT $2) AS some"
+_COUNT = "SELECT count(*) AS number FROM (SELECT 1 FROM outbox WHERE due_at <= $1 LIMIT $2) AS due"
 _GIVE_UP = """
     UPDATE outbox SET due_at = NULL, done_at = $1, error = $2 WHERE place IN (
         SELECT place FROM outbox WHERE due_at <= $3 LIMIT $4
