@@ -233,6 +233,8 @@ _TABLES = (
     "audit_entries",
     "send_tallies",
     "leases",
+    "outbox",
+    "receiver_states",
 )
 
 

@@ -23,6 +23,7 @@ from support import SECRET, TODAY
 
 TWILIO = "twilio://AC0123456789abcdef0123456789abcdef:0123456789abcdef@+15005550007"
 HOOK = "hook+https://team.example/sms?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "another secret of the tests with 32 bytes or more 9876543210"
 PRODUCTION = {
     "REFERRAL_ENV": "production",
@@ -30,6 +31,12 @@ PRODUCTION = {
     "REFERRAL_TRUSTED_PROXIES": "1",
     "REFERRAL_PUBLIC_URL": "https://referral.example",
     "REFERRAL_SMS_URL": "simulated://",
+}
+
+# Neither goes without the other
+WEBHOOK = {
+    "REFERRAL_WEBHOOK_URL": "https://r.example/hook",
+    "REFERRAL_WEBHOOK_SECRET": WEBHOOK_SECRET,
 }
 
 # Each limit: its variable, its default with a real gateway, the least and the most it may be
@@ -119,9 +126,9 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("REFERRAL_WEBHOOK_URL", "https://r.example/hook", "webhook_url", "https://r.example/hook"),
     (
         "REFERRAL_WEBHOOK_SECRET",
-        "whsec_YQ==, whsec_Yg==",
+        f"{WEBHOOK_SECRET}, whsec_{32 * 'A'}",
         "webhook_secrets",
-        ("whsec_YQ==", "whsec_Yg=="),
+        (WEBHOOK_SECRET, f"whsec_{32 * 'A'}"),
     ),
     ("REFERRAL_METRICS_TOKEN", "a token", "metrics_token", "a token"),
     ("REFERRAL_TRUSTED_PROXIES", "2", "trusted_proxies", 2),
@@ -229,7 +236,8 @@ class TestValues:
 
     @pytest.mark.parametrize(("variable", "text", "place", "value"), VALUES)
     def test_a_value_lands(self, variable: str, text: str, place: str, value: Any) -> None:
-        assert getattr(read(**{variable: f" {text} "}), place) == value
+        beside = WEBHOOK if variable in WEBHOOK else {}
+        assert getattr(read(**{**beside, variable: f" {text} "}), place) == value
 
     @pytest.mark.parametrize("limit", LIMITS)
     def test_a_limit_lands_in_its_place_alone(self, limit: str) -> None:
@@ -370,7 +378,10 @@ BAD: list[tuple[str, str]] = [
     ("REFERRAL_TERMS_URL", "javascript:alert(1)"),
     ("REFERRAL_PRIVACY_URL", "/privacy"),
     ("REFERRAL_WEBHOOK_URL", "file:///etc/passwd"),
-    ("REFERRAL_WEBHOOK_SECRET", "whsec_YQ==,YQ=="),
+    ("REFERRAL_WEBHOOK_URL", "https://r.example/hook#part"),
+    ("REFERRAL_WEBHOOK_SECRET", "whsec_YQ=="),
+    ("REFERRAL_WEBHOOK_SECRET", 32 * "A"),
+    ("REFERRAL_WEBHOOK_SECRET", ","),
     ("REFERRAL_TRUSTED_PROXIES", "-1"),
     ("REFERRAL_TRUSTED_PROXIES", "yes"),
     ("DATABASE_URL", "mysql://h/d"),
@@ -402,6 +413,11 @@ class TestWrong:
             found = []
         if variable != "REFERRAL_ENV":
             assert [line.partition(": ")[0] for line in found] in ([], [variable])
+
+    @pytest.mark.parametrize("variable", WEBHOOK)
+    def test_half_a_webhook_stops(self, variable: str) -> None:
+        (line,) = problems({"REFERRAL_SECRET": SECRET, variable: WEBHOOK[variable]})
+        assert line.startswith(f"{variable}: set REFERRAL_WEBHOOK_")
 
     def test_a_bad_secret_is_not_repeated(self) -> None:
         (line,) = problems({"REFERRAL_SECRET": "hunter2"})
@@ -469,6 +485,7 @@ class TestProduction:
             ("REFERRAL_SMS_URL", f"{TWILIO},simulated://"),
             ("REFERRAL_SMS_URL", f"{TWILIO},console://"),
             ("REFERRAL_SMS_URL", HOOK.replace("https", "http")),
+            ("REFERRAL_WEBHOOK_URL", "http://r.example/hook"),
         ],
     )
     def test_what_it_refuses(
@@ -476,7 +493,8 @@ class TestProduction:
     ) -> None:
         """One line that names the variable; and no secret is made up."""
         monkeypatch.chdir(tmp_path)
-        (line,) = problems({**PRODUCTION, variable: text})
+        beside = WEBHOOK if variable in WEBHOOK else {}
+        (line,) = problems({**PRODUCTION, **beside, variable: text})
         assert line.startswith(f"{variable}: ")
         assert not list(tmp_path.iterdir())
 

@@ -20,13 +20,14 @@ from referral.gateways import Gateway, hook, urls
 from referral.gateways.chain import Chain
 from referral.gateways.console import Console
 from referral.gateways.hook import Hook
+from referral.gateways.signature import Endpoint
 from referral.gateways.simulated import Simulated
 from referral.gateways.sms import SmsService
 from referral.http import api, docs, metrics, problems, well_known
 from referral.http.headers import on_every_answer
 from referral.http.methods import HeadLitestar, answer_options
 from referral.http.requests import LARGEST_BODY, StrictRequest, parts
-from referral.service import housekeeping, kept, messages, outcomes
+from referral.service import deliveries, housekeeping, kept, messages, outcomes
 from referral.service.parts import Parts
 from referral.service.send_tallies import SendTallies
 from referral.service.totals import Totals
@@ -62,7 +63,10 @@ def create_app(
             app.state.parts = await assemble(
                 settings, clock=clock, randbelow=randbelow, gateway=gateway
             )
-            async with housekeeping.running(app.state.parts):
+            async with (
+                housekeeping.running(app.state.parts),
+                deliveries.running(app.state.parts),
+            ):
                 yield
         finally:
             await database.disconnect()
@@ -116,6 +120,9 @@ async def assemble(
         totals=Totals(settings.limits, kept_keys.first(Purpose.COUNTER).secret),
         cost_guard=settings.cost_guard,
         send_tallies=SendTallies(),
+        endpoint=Endpoint(settings.webhook_url, settings.webhook_secrets)
+        if settings.webhook_url
+        else None,
         issuer=Issuer(
             url=settings.public_url,
             audience=settings.audience,

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import phonenumbers
@@ -28,7 +28,7 @@ from referral.core.errors import Refusal
 from referral.core.keys import SHORTEST_SECRET_BYTES
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
-from referral.gateways import urls
+from referral.gateways import signature, urls
 from referral.storage.database import sqlite_file
 
 T = TypeVar("T")
@@ -185,14 +185,13 @@ def _read(reader: _Reader, environ: Mapping[str, str], today: date) -> Settings:
             _one_of("block", "warn", "off"),
             "off" if simulated else "block",
         ),
-        webhook_url=reader.read("REFERRAL_WEBHOOK_URL", _web_url, None),
-        webhook_secrets=reader.read("REFERRAL_WEBHOOK_SECRET", _webhook_secrets, ()),
         metrics_token=reader.read("REFERRAL_METRICS_TOKEN", _text, None),
         trusted_proxies=reader.read("REFERRAL_TRUSTED_PROXIES", _number(0, 10), 0),
         # In production a platform's proxy comes from outside
         host=reader.read("HOST", _text, "0.0.0.0" if production else "127.0.0.1"),  # noqa: S104
         port=port,
         workers=reader.read("WEB_CONCURRENCY", _number(1, 64), 1),
+        **_webhook(reader, production=production),
     )
 
 
@@ -219,6 +218,9 @@ class _Reader:
         except ValueError as error:
             self.problems.append(f"{name}: {error}")
             return default
+
+    def is_given(self, name: str) -> bool:
+        return name in self._environ
 
     def finish(self, names: Iterable[str]) -> None:
         """Raises SettingsError with everything that was wrong, unknown names too."""
@@ -252,6 +254,23 @@ def _refuse_in_production(reader: _Reader, environ: Mapping[str, str], *, public
             "REFERRAL_SMS_URL: name a gateway, such as twilio://..., or simulated:// for an open "
             "demo, in which anybody can sign in as any phone"
         )
+
+
+def _webhook(reader: _Reader, *, production: bool) -> dict[str, Any]:
+    """The URL and the secrets, both or neither."""
+    none: tuple[str, ...] = ()
+    url = reader.read("REFERRAL_WEBHOOK_URL", _webhook_url(production=production), None)
+    secrets = reader.read("REFERRAL_WEBHOOK_SECRET", _webhook_secrets, none)
+    if url and not reader.is_given("REFERRAL_WEBHOOK_SECRET"):
+        reader.problems.append(
+            "REFERRAL_WEBHOOK_URL: set REFERRAL_WEBHOOK_SECRET too, to sign events with; "
+            "`echo whsec_$(openssl rand -base64 32)` makes one"
+        )
+    if secrets and not reader.is_given("REFERRAL_WEBHOOK_URL"):
+        reader.problems.append(
+            "REFERRAL_WEBHOOK_SECRET: set REFERRAL_WEBHOOK_URL too, where events go"
+        )
+    return {"webhook_url": url, "webhook_secrets": secrets}
 
 
 def _default_limits(*, simulated: bool, production: bool) -> Limits:
@@ -438,10 +457,25 @@ def _origins(text: str) -> tuple[str, ...]:
     return tuple(_public_url(item) for item in _items(text))
 
 
+def _webhook_url(*, production: bool) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        parts = urlsplit(_web_url(text))
+        if production and parts.scheme != "https" and parts.hostname not in signature.LOOPBACK:
+            raise ValueError("http:// is for development and for 127.0.0.1; use https://")
+        if parts.fragment:
+            raise ValueError("a URL without #, behind which nothing is sent")
+        return text
+
+    return parse
+
+
 def _webhook_secrets(text: str) -> tuple[str, ...]:
-    secrets = tuple(_items(text))
-    if not all(secret.startswith("whsec_") for secret in secrets):
-        raise ValueError("secrets that start with whsec_")
+    secrets = tuple(dict.fromkeys(_items(text)))
+    if not secrets or not all(signature.is_secret(secret) for secret in secrets):
+        raise ValueError(
+            "whsec_ and the base64 of at least 24 random bytes, several separated by commas: "
+            "`echo whsec_$(openssl rand -base64 32)` makes one"
+        )
     return secrets
 
 

@@ -14,6 +14,7 @@ from referral.cli.secret import secret
 from referral.cli.serve import serve
 from referral.cli.transfer import export, import_
 from referral.cli.users import users
+from referral.cli.webhooks import webhooks
 from referral.cli.worker import worker
 
 
@@ -26,7 +27,7 @@ def main() -> None:
     """
 
 
-for command in (serve, worker, migrate, secret, admin, key, users, demo, doctor):
+for command in (serve, worker, migrate, secret, admin, key, users, webhooks, demo, doctor):
     main.add_command(command)
 for command in (import_, export):
     users.add_command(command)

@@ -1,4 +1,4 @@
-"""Housekeeping alone."""
+"""What runs beside the requests, alone."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import signal
 import rich_click as click
 
 from referral.cli import common, logs
-from referral.service import housekeeping
+from referral.service import deliveries, housekeeping
 from referral.service.parts import Parts
 
 
 @click.command()
 def worker() -> None:
-    """Clear away what is over, beside or instead of the web processes, until it is asked to end."""
+    """Clear away what is over and deliver events, beside or instead of the web processes."""
     logs.configure(json=common.settings().in_production)
 
     async def work(parts: Parts) -> None:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
-        async with housekeeping.running(parts):
+        async with housekeeping.running(parts), deliveries.running(parts):
             click.echo("keeping house")
             await ended.wait()
 

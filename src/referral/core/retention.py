@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from referral.core import webhooks
 from referral.core.limits import Limits
 
 # Long enough to look into an abuse that is noticed late
@@ -21,6 +22,8 @@ class Horizon:
     """Of sessions: their last use."""
     audit_address: datetime
     """Of entries of the audit trail, whose address goes."""
+    event_done: datetime
+    """Of events for the team's receiver, when they were acknowledged or given up."""
 
 
 def horizon(limits: Limits, *, now: datetime) -> Horizon:
@@ -28,4 +31,5 @@ def horizon(limits: Limits, *, now: datetime) -> Horizon:
         signed_in=now - timedelta(days=limits.session_max_days),
         last_used=now - timedelta(days=limits.session_idle_days),
         audit_address=now - AUDIT_ADDRESSES,
+        event_done=now - webhooks.KEPT,
     )

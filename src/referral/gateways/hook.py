@@ -5,35 +5,22 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
-from standardwebhooks import Webhook
 
 from referral.gateways import GatewayError, Message
+from referral.gateways.signature import LOOPBACK, Endpoint, Signer, is_secret
 
 SCHEMES = ("hook+https", "hook+http")
 
 _PREFIX = "hook+"
 _SECRET = "secret="  # noqa: S105 - a parameter's name
-_SECRET_PREFIX = "whsec_"  # noqa: S105 - how each begins
-_LEAST_SECRET_BYTES = 24  # as the specification has it
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _TIMEOUT = httpx.Timeout(5, connect=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where to send messages, and what to sign them with; each secret signs."""
-
-    url: str
-    secrets: tuple[str, ...] = field(repr=False)
 
 
 def read(text: str, *, production: bool) -> Endpoint:
@@ -48,13 +35,13 @@ def read(text: str, *, production: bool) -> Endpoint:
         host = None
     if not host or parts.fragment:
         raise ValueError("hook+https:// goes on as https:// does, with host and path")
-    if production and parts.scheme != "https" and host not in _LOOPBACK:
+    if production and parts.scheme != "https" and host not in LOOPBACK:
         raise ValueError("hook+http:// is for development and for 127.0.0.1; use hook+https://")
     items = parts.query.split("&") if parts.query else []
     secrets = tuple(
         unquote(item.removeprefix(_SECRET)) for item in items if item.startswith(_SECRET)
     )
-    if not secrets or not all(_is_secret(secret) for secret in secrets):
+    if not secrets or not all(is_secret(secret) for secret in secrets):
         raise ValueError(
             "hook+https:// needs ?secret=whsec_ and the base64 of at least 24 random bytes, to "
             "sign with: `echo whsec_$(openssl rand -base64 32)`"
@@ -70,7 +57,7 @@ class Hook:
         """clock(): the time, in UTC."""
         self.name = _PREFIX + urlsplit(endpoint.url).scheme
         self._url = endpoint.url
-        self._signers = [Webhook(secret) for secret in endpoint.secrets]
+        self._signer = Signer(endpoint.secrets)
         self._clock = clock
         # Once, because it reads every root certificate
         self._tls = httpx.create_ssl_context()
@@ -86,14 +73,7 @@ class Hook:
             },
             ensure_ascii=False,
         )
-        at = self._clock()
-        signatures = (signer.sign(message.id, at, body) for signer in self._signers)
-        headers = {
-            "Content-Type": "application/json",
-            "webhook-id": message.id,
-            "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": " ".join(signatures),
-        }
+        headers = self._signer.headers(message.id, body, at=self._clock())
         try:
             # A connection of its own: one that was kept may have ended, and then nobody knows
             # whether the message went
@@ -110,12 +90,3 @@ class Hook:
             raise GatewayError(
                 f"status {status}", may_repeat=status >= HTTPStatus.INTERNAL_SERVER_ERROR
             )
-
-
-def _is_secret(text: str) -> bool:
-    encoded = text.removeprefix(_SECRET_PREFIX)
-    try:
-        decoded = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except ValueError:
-        return False
-    return text.startswith(_SECRET_PREFIX) and len(decoded) >= _LEAST_SECRET_BYTES

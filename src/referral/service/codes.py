@@ -93,7 +93,7 @@ async def send(
         raise TooManyRequests.by(total, retry_after=wait)
     if budgets.first_full(charges, moments, now=now) is not None:
         _refuse_send(charges, moments, caller, now)
-    cost_guard.take(parts, subject, caller=caller, at=at)
+    await cost_guard.take(parts, subject, caller=caller, at=at)
     charged = await counters.charge(charges, now=now)
     if charged is None:
         cost_guard.give_back(parts, subject, at)

@@ -20,17 +20,18 @@ from referral.service.parts import Caller, Parts
 BLOCK, OFF = "block", "off"
 
 
-def take(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) -> None:
+async def take(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) -> None:
     """Count a message that is about to be sent. Raises TooManyRequests; `warn` only records it.
 
-    Nothing is awaited between the look and the count, so that many at once get no more than many
-    one after another.
+    Nothing is waited for between the look and the count, but where it refuses, so that many at
+    once get no more than many one after another.
     """
     if not _is_guarded(parts, subject):
         return
     if block := parts.send_tallies.judge(subject, at):
         place, refuses = block.place, parts.cost_guard == BLOCK
-        outcomes.sign_in_blocked(
+        await outcomes.sign_in_blocked(
+            parts,
             place.limit,
             place.key,
             country=country(subject.phone),

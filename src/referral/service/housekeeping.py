@@ -15,7 +15,7 @@ from time import monotonic
 from referral.core import buckets, ids, retention
 from referral.service import cost_guard, metrics, outcomes, send_tallies
 from referral.service.parts import Parts
-from referral.storage import audit, counters, database, invitations, leases, sessions
+from referral.storage import audit, counters, database, invitations, leases, outbox, sessions
 
 LEASE = "housekeeping"
 _ADD_UP_SECONDS = 2
@@ -67,6 +67,9 @@ async def clear_away(parts: Parts) -> dict[str, int]:
         ),
         "audit_addresses": await _in_batches(
             lambda: audit.forget_addresses(before=horizon.audit_address, most=_AT_ONCE)
+        ),
+        "events": await _in_batches(
+            lambda: outbox.forget(before=horizon.event_done, most=_AT_ONCE)
         ),
     }
 

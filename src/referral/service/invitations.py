@@ -29,6 +29,7 @@ from referral.core.errors import (
 )
 from referral.core.keys import Purpose
 from referral.service import invite_limits, outcomes
+from referral.service.outcomes import Activation
 from referral.service.parts import Actor, Caller, Parts
 from referral.service.sessions import SignedIn
 from referral.storage import database, invitations, users
@@ -83,22 +84,26 @@ async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Call
     now, user_id = parts.clock(), signed_in.user.id
 
     async def work() -> None:
-        if await activate_within(parts, user_id, text, now=now):
+        if activation := await activate_within(parts, user_id, text, now=now):
             by = Actor.user(user_id, caller)
-            await outcomes.trail(parts, "invite_activated", by=by, user=user_id)
+            await outcomes.trail(
+                parts, "invite_activated", by=by, user=user_id, activation=activation
+            )
 
     async with invite_limits.counted(parts, caller, user_id=str(user_id)):
         await database.transaction(work)
 
 
-async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: datetime) -> bool:
-    """As `activate`, inside a transaction under way; False where it was activated before."""
+async def activate_within(
+    parts: Parts, user_id: UUID, text: str, *, now: datetime
+) -> Activation | None:
+    """As `activate`, inside a transaction under way; None where it was activated before."""
     inviter = await users.find_by_invite_code(invite_codes.read(text))
     user = await users.get(user_id)
     if user.deleted_at is not None:
         raise Unauthorized(reason="account deleted")
     if inviter is not None and user.inviter_id == inviter.id:
-        return False
+        return None
     if inviter is None or inviter.deleted_at is not None:
         raise UnknownInviteCode(reason="unknown")
     if inviter.id == user_id:
@@ -112,9 +117,10 @@ async def activate_within(parts: Parts, user_id: UUID, text: str, *, now: dateti
     if root == user_id:
         raise InviteLoop
     await invitations.lock(changed=user_id, kept=(root, inviter.id))
-    if not await invitations.link(user, inviter.id, root=root, now=now):
+    count = await invitations.link(user, inviter.id, root=root, now=now)
+    if count is None:
         raise database.Conflict
-    return True
+    return Activation(inviter.id, inviter.invite_code, count)
 
 
 async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
@@ -127,15 +133,18 @@ async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
         user = await users.find(user_id)
         if user is None:
             raise NotFound("There is no user of this id.", reason="no such user")
-        if user.inviter_id is None:
+        inviter = user.inviter
+        if inviter is None:
             raise NotFound("This user has activated no invite code.")
         # Taking a link away makes no loop. Those that activate below this user meanwhile meet its
         # own next activation at the locks of both.
-        await invitations.lock(changed=user_id, kept=(user.inviter_id,))
-        if not await invitations.unlink(user):
+        await invitations.lock(changed=user_id, kept=(inviter.id,))
+        count = await invitations.unlink(user, inviter.id)
+        if count is None:
             raise database.Conflict
         await invitations.forget_activations(_phone_digests(parts, user.phone or ""))
-        await outcomes.trail(parts, "invite_voided", by=by, user=user_id)
+        voided = Activation(inviter.id, inviter.invite_code, count)
+        await outcomes.trail(parts, "invite_voided", by=by, user=user_id, activation=voided)
 
     await database.transaction(work)
 

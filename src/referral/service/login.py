@@ -14,6 +14,7 @@ from referral.core.errors import AccountBlocked, Unauthorized
 from referral.core.keys import Purpose
 from referral.service import admins, codes, invitations, invite_limits, outcomes, profiles, sessions
 from referral.service.codes import SentCode
+from referral.service.outcomes import Activation
 from referral.service.parts import Actor, Caller, Parts
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
@@ -59,16 +60,16 @@ async def verify(
         user, is_new = await _find_or_create(parts, challenge.phone, now)
         if user.is_blocked:
             raise AccountBlocked
-        activated = False
+        activation = None
         if invite_code is not None:
             # Before anything else of the user changes: it takes its locks in the order it needs
             try:
-                activated = await invitations.activate_within(parts, user.id, invite_code, now=now)
+                activation = await invitations.activate_within(parts, user.id, invite_code, now=now)
             except Unauthorized:  # deleted this moment: begin again, as a new user
                 raise database.Conflict from None
         if not await users.mark_signed_in(user.id, phone=challenge.phone, now=now):
             raise database.Conflict
-        await _tell(parts, user.id, is_new=is_new, activated=activated, caller=caller)
+        await _tell(parts, user.id, is_new=is_new, activation=activation, caller=caller)
         if is_new:
             await admins.take_grant(parts, user)
         return SignIn(
@@ -84,11 +85,12 @@ async def verify(
 
 
 async def _tell(
-    parts: Parts, user_id: UUID, *, is_new: bool, activated: bool, caller: Caller
+    parts: Parts, user_id: UUID, *, is_new: bool, activation: Activation | None, caller: Caller
 ) -> None:
-    actions = {"user_created": is_new, "signed_in": True, "invite_activated": activated}
+    actions = {"user_created": is_new, "signed_in": True, "invite_activated": activation}
     done = [action for action, is_so in actions.items() if is_so]
-    await outcomes.trail(parts, *done, by=Actor.user(user_id, caller), user=user_id)
+    by = Actor.user(user_id, caller)
+    await outcomes.trail(parts, *done, by=by, user=user_id, activation=activation)
 
 
 async def _counted(

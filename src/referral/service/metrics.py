@@ -18,6 +18,15 @@ GATEWAY = Histogram(
     ["outcome"],
     buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 20),
 )
+OUTBOX = Gauge(
+    "referral_outbox_events",
+    "Events that are due and not acknowledged, up to 100,000",
+    # Each process counts them all
+    multiprocess_mode="livemostrecent",
+)
+DELIVERIES = Counter(
+    "referral_deliveries_total", "Tries to tell the team's receiver an event", ["outcome"]
+)
 POOL = Gauge(
     "referral_pool_connections",
     "Connections to PostgreSQL, open and in use",

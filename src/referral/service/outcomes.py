@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -15,12 +17,20 @@ from referral.core import ids
 from referral.core import phone as phones
 from referral.service import metrics
 from referral.service.parts import Actor, Caller, Parts
-from referral.storage import audit, database
-from referral.storage.models import AuditEntry
+from referral.storage import audit, database, outbox
+from referral.storage.models import AuditEntry, Event
 
 _HOUR = 3_600_000_000
 _MOST_REMEMBERED = 10_000
 _INSTANT = timedelta(microseconds=1)
+# Of what is done, what the team's receiver is told of
+_TYPES = {
+    "user_created": "user.created",
+    "invite_activated": "invite.activated",
+    "invite_voided": "invite.voided",
+    "phone_changed": "user.phone_changed",
+    "account_deleted": "user.deleted",
+}
 
 # An event stays a name and its facts until the process's own handler writes it down
 _log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
@@ -33,6 +43,16 @@ _log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
     context_class=dict,
 )
 _limited_in: dict[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An invite code that was activated or voided."""
+
+    inviter_id: UUID
+    invite_code: str
+    inviter_invitee_count: int
+    """Right after it."""
 
 
 def record(
@@ -48,16 +68,22 @@ def record(
 
 
 async def trail(
-    parts: Parts, *actions: str, by: Actor, user: UUID | None = None, **facts: Any
+    parts: Parts,
+    *actions: str,
+    by: Actor,
+    user: UUID | None = None,
+    activation: Activation | None = None,
+    **facts: Any,
 ) -> None:
-    """What somebody did, in its order, for the audit trail and the log: verbs in the past.
+    """What somebody did, in its order, for the audit trail, the team's receiver and the log: verbs
+    in the past.
 
-    To be called inside the transaction that does it: the trail has what was done, all of it and
-    nothing else, and the log is told of it afterwards. user: whom it was done to. facts: for the
-    log alone.
+    To be called inside the transaction that does it, once it holds the user's lock: the trail has
+    what was done, all of it and nothing else, and the log is told of it afterwards. user: whom it
+    was done to. facts: for the log alone.
     """
     now = parts.clock()
-    await audit.add(
+    entries = [
         AuditEntry(
             id=ids.new(parts.token_bytes),
             # They are read in the order of their times
@@ -68,7 +94,10 @@ async def trail(
             address=by.address,
         )
         for place, action in enumerate(actions)
-    )
+    ]
+    await audit.add(entries)
+    if parts.endpoint is not None:
+        await _tell_receiver(parts, entries, activation)
     for action in actions:
         told = partial(record, action, by=by.name, address=by.address, user=user, **facts)
         database.after_commit(told)
@@ -89,7 +118,8 @@ def gateway_failed(gateway: str, phone: str, reason: str) -> None:
     record("gateway_failed", phone=phone, gateway=gateway, reason=reason)
 
 
-def sign_in_blocked(
+async def sign_in_blocked(
+    parts: Parts,
     reason: str,
     key: str,
     *,
@@ -102,7 +132,7 @@ def sign_in_blocked(
     """A message that the cost guard holds for pumped: told once an hour for each limit and key.
 
     reason: the limit's name. key: the country's or the address's. now: microseconds.
-    refused: False where the guard only warns.
+    refused: False where the guard only warns, of which the team's receiver is not told.
     """
     if _is_first_in_hour(key, now):
         record(
@@ -113,6 +143,10 @@ def sign_in_blocked(
             country=country,
             refused=refused,
         )
+        if refused and parts.endpoint is not None:
+            facts = {"reason": reason, "country": country, "phone": phones.mask(phone)}
+            entry = _event(ids.new(parts.token_bytes), "sign_in.blocked", parts.clock(), facts)
+            await _send_off(parts, [entry])
 
 
 def refused(code: str, reason: str, *, method: str, route: str) -> None:
@@ -147,6 +181,41 @@ def cleared_away(numbers: Mapping[str, int]) -> None:
     _log.info("cleared_away", **numbers)
 
 
+def delivered(number: int) -> None:
+    """Events that the team's receiver has acknowledged."""
+    metrics.DELIVERIES.labels("acknowledged").inc(number)
+
+
+def delivery_failed(event: str, reason: str, *, given_up: bool) -> None:
+    """A try of an event, by its id, that was not acknowledged. given_up: it was the last one."""
+    metrics.DELIVERIES.labels("given up" if given_up else "failed").inc()
+    _log.warning("delivery_failed", id=event, reason=reason, given_up=given_up)
+
+
+def deliveries_given_up(number: int) -> None:
+    """Events that waited for a receiver that was away for too long."""
+    metrics.DELIVERIES.labels("given up").inc(number)
+    _log.error(
+        "deliveries_given_up",
+        number=number,
+        hint="once the receiver is back, `referral webhooks replay` tells them again",
+    )
+
+
+def receiver_away(reason: str) -> None:
+    """The team's receiver takes no events."""
+    _log.warning("receiver_away", reason=reason, hint="`referral webhooks status` says more")
+
+
+def receiver_back() -> None:
+    _log.info("receiver_back")
+
+
+def deliveries_stalled(error: BaseException) -> None:
+    """A round of deliveries that broke; the next one comes."""
+    _log.warning("deliveries_stalled", error=type(error).__name__)
+
+
 def fewer_proxies(trusted: int) -> None:
     """A request that came past the trusted proxies: its peer counts as its address."""
     _log.warning(
@@ -165,6 +234,36 @@ def kept_secrets_closed() -> None:
             "past activations are forgotten until the earlier one is listed"
         ),
     )
+
+
+async def _tell_receiver(
+    parts: Parts, entries: Iterable[AuditEntry], activation: Activation | None
+) -> None:
+    events = []
+    for entry in entries:
+        if kind := _TYPES.get(entry.action):
+            facts: dict[str, Any] = {}
+            if activation is not None and kind.startswith("invite."):
+                facts = {
+                    "inviter_id": str(activation.inviter_id),
+                    "invite_code": activation.invite_code,
+                    "inviter_invitee_count": activation.inviter_invitee_count,
+                }
+            events.append(_event(entry.id, kind, entry.at, facts, entry.user_id))
+    if events:
+        await _send_off(parts, events)
+
+
+def _event(
+    event_id: UUID, kind: str, at: datetime, facts: dict[str, Any], user_id: UUID | None = None
+) -> Event:
+    data = json.dumps(facts, ensure_ascii=False)
+    return Event(id=event_id, type=kind, user_id=user_id, data=data, at=at, due_at=at)
+
+
+async def _send_off(parts: Parts, events: list[Event]) -> None:
+    await outbox.add(events)
+    database.after_commit(parts.events_wait.set)
 
 
 def _is_first_in_hour(key: str, now: int) -> bool:

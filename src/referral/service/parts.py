@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
 from referral.core.tokens import Issuer
 from referral.gateways import Gateway
+from referral.gateways.signature import Endpoint
 from referral.service.send_tallies import SendTallies
 from referral.service.totals import Totals
 
@@ -39,6 +41,10 @@ class Parts:
     cost_guard: str
     """`block`, `warn` or `off`."""
     send_tallies: SendTallies
+    endpoint: Endpoint | None
+    """The team's receiver of events; None: nothing is written for it."""
+    events_wait: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when this process has written an event."""
     clock: Callable[[], datetime]
     randbelow: Callable[[int], int]
     token_bytes: Callable[[int], bytes]

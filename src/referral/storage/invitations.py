@@ -51,31 +51,30 @@ async def lock(*, changed: UUID, kept: Iterable[UUID] = ()) -> None:
         await database.query(_LOCK + strength, user_id)
 
 
-async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> bool:
-    """Make one user the inviter of another, under their locks.
+async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> int | None:
+    """Make one user the inviter of another, under their locks; answers how many invitees the
+    inviter has then.
 
-    False, and nothing done, where what was read before the locks holds no more.
+    None, and nothing done, where what was read before the locks holds no more.
     """
     if await find_root(inviter_id) != root or not await User.exists(
         id=inviter_id, deleted_at__isnull=True
     ):
-        return False
+        return None
     linked = await User.filter(
         id=user.id, phone=user.phone, inviter_id__isnull=True, deleted_at__isnull=True
     ).update(inviter_id=inviter_id, activated_at=now, inviter_sees_phone=True)
-    if linked:
-        await users.change_invitee_count(inviter_id, 1)
-    return bool(linked)
+    return await users.change_invitee_count(inviter_id, 1) if linked else None
 
 
-async def unlink(user: User) -> bool:
-    """Take a user's inviter away, under their locks; False where it is another one by now."""
+async def unlink(user: User, inviter_id: UUID) -> int | None:
+    """Take a user's inviter away, under their locks; answers how many invitees the inviter has
+    then. None, and nothing done, where it is another one by now.
+    """
     unlinked = await User.filter(
-        id=user.id, phone=user.phone, inviter_id=user.inviter_id, deleted_at__isnull=True
+        id=user.id, phone=user.phone, inviter_id=inviter_id, deleted_at__isnull=True
     ).update(inviter_id=None, activated_at=None, inviter_sees_phone=True)
-    if unlinked and user.inviter_id is not None:
-        await users.change_invitee_count(user.inviter_id, -1)
-    return bool(unlinked)
+    return await users.change_invitee_count(inviter_id, -1) if unlinked else None
 
 
 async def newest_phones(user_id: UUID, *, limit: int) -> list[str]:

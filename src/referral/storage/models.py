@@ -166,3 +166,49 @@ class Lease(Model):
 
     class Meta:
         table = "leases"
+
+
+class Event(Model):
+    """What happened, for the team's receiver. User ids, never phones: those join at delivery."""
+
+    place = fields.BigIntField(primary_key=True)
+    """Rises for each user as things happen to them: whoever writes holds the user's lock."""
+    id = fields.UUIDField()
+    """The `webhook-id`, and the id of the audit trail's entry where there is one."""
+    type = fields.CharField(max_length=30)
+    user_id = fields.UUIDField(null=True)
+    data = fields.TextField()
+    """JSON: what cannot be looked up later."""
+    at = fields.DatetimeField()
+    due_at = fields.DatetimeField(null=True)
+    """When to try next; null once it is over."""
+    tries = fields.IntField(default=0)
+    first_tried_at = fields.DatetimeField(null=True)
+    error = fields.CharField(max_length=100, null=True)
+    """Why the last try failed; null once it is acknowledged."""
+    done_at = fields.DatetimeField(null=True)
+    """When it was acknowledged or, with an error, given up."""
+
+    class Meta:
+        table = "outbox"
+        indexes = (
+            Index(fields=("due_at", "place"), name="outbox_by_due"),
+            Index(fields=("user_id", "place"), name="outbox_by_user"),
+            Index(fields=("done_at",), name="outbox_by_end"),
+        )
+
+
+class ReceiverState(Model):
+    """How the receiver of the events is, for whichever process delivers next."""
+
+    name = fields.CharField(max_length=50, primary_key=True)
+    away_since = fields.DatetimeField(null=True)
+    """Null while it takes events, and `until` too."""
+    failures = fields.IntField(default=0)
+    until = fields.DatetimeField(null=True)
+    error = fields.CharField(max_length=100, null=True)
+    """Of the last try that failed, at `failed_at`."""
+    failed_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "receiver_states"

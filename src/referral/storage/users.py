@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
-from tortoise.expressions import F, Q
+from tortoise.expressions import Q
 
 from referral.core import search as searches
 from referral.core.cursor import Cursor
@@ -19,12 +19,21 @@ from referral.storage.pages import Where
 # Any number, as long as nobody else in this database uses it
 _ADMINS_LOCK = 7_271_455_120_303
 
+_CHANGE_INVITEE_COUNT = """
+    UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1 RETURNING invitee_count
+"""
+
 # Within brackets they are letters like all others
 _GLOB_SIGNS = "*?["
 
 
 async def get(user_id: UUID) -> User:
     return await User.get(id=user_id)
+
+
+async def find_all(user_ids: Collection[UUID]) -> dict[UUID, User]:
+    """By their ids, deleted ones too."""
+    return {user.id: user for user in await User.filter(id__in=list(user_ids))}
 
 
 async def find(user_id: UUID) -> User | None:
@@ -69,8 +78,11 @@ async def mark_signed_in(user_id: UUID, *, phone: str, now: datetime) -> bool:
     return bool(await rows.update(last_sign_in_at=now))
 
 
-async def change_invitee_count(user_id: UUID, by: int) -> None:
-    await User.filter(id=user_id).update(invitee_count=F("invitee_count") + by)
+async def change_invitee_count(user_id: UUID, by: int) -> int:
+    """The count right after it: whoever changes it meanwhile waits for this transaction."""
+    (row,) = await database.query(_CHANGE_INVITEE_COUNT, user_id, by)
+    number: int = row["invitee_count"]
+    return number
 
 
 async def lock_admins() -> None:

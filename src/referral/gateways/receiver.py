@@ -1,0 +1,95 @@
+"""The team's own receiver of events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from referral.gateways.signature import Endpoint, Signer
+
+# In all: the connection, the request and the status of the answer
+TIMEOUT_SECONDS = 10.0
+
+_MOST_READ = 16_384  # bytes of an answer, of which nothing is wanted
+_READ_SECONDS = 1
+_CONNECT_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A try that was not acknowledged."""
+
+    reason: str
+    """A status or the kind of an error: nothing that the receiver wrote."""
+    no_connection: bool = False
+    """Whether the receiver was not there at all, so that it says nothing of the event."""
+
+
+class Receiver:
+    """One pool of connections, open while it is entered."""
+
+    def __init__(self, endpoint: Endpoint, *, clock: Callable[[], datetime], at_once: int) -> None:
+        """clock(): the time, in UTC. at_once: how many connections at most."""
+        self._url = endpoint.url
+        self._signer = Signer(endpoint.secrets)
+        self._clock = clock
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+            limits=httpx.Limits(
+                max_connections=at_once, max_keepalive_connections=at_once, keepalive_expiry=2
+            ),
+            follow_redirects=False,
+            headers={"User-Agent": "referral"},
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._client.__aexit__(kind, error, traceback)
+
+    async def post(self, message_id: str, body: str) -> Failure | None:
+        """Tell it an event, signed anew. None: acknowledged, by a 2xx in time."""
+        headers = self._signer.headers(message_id, body, at=self._clock())
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                status = await self._status(body, headers)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            return Failure(type(error).__name__, no_connection=True)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, it was not acknowledged
+            return Failure(type(error).__name__)
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            return None
+        return Failure(f"status {status}")
+
+    async def _status(self, body: str, headers: dict[str, str]) -> int:
+        async with self._client.stream(
+            "POST", self._url, content=body, headers=headers
+        ) as response:
+            # To its end, where that is near: then the connection is good for the next one
+            with suppress(httpx.HTTPError, TimeoutError):
+                async with asyncio.timeout(_READ_SECONDS):
+                    await _read_a_little(response)
+            return response.status_code
+
+
+async def _read_a_little(response: httpx.Response) -> None:
+    read = 0
+    async for chunk in response.aiter_raw():
+        read += len(chunk)
+        if read > _MOST_READ:
+            return

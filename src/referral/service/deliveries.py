@@ -1,0 +1,317 @@
+"""Delivering events to the team's receiver: in every web process, or in `referral worker`.
+
+One process at a time delivers, the one that holds the lease. It sends nothing that might still be
+under way when the lease runs out, so no two ever deliver at once; should it die, another one takes
+the lease once it has run out. What was sent and not written down by then is sent again: at least
+once, with the same id.
+
+Of each user the events go one after the other, as they happened, in a lane of their own; of
+different users several at once. core/webhooks.py has the rules of what fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from uuid import UUID
+
+from referral.core import ids, webhooks
+from referral.core.webhooks import Outage
+from referral.gateways import receiver
+from referral.gateways.receiver import Failure, Receiver
+from referral.service import metrics, outcomes
+from referral.service import webhooks as events
+from referral.service.parts import Parts
+from referral.storage import database, leases, outbox
+from referral.storage.models import Event
+
+LEASE = "webhooks"
+AT_ONCE = 20
+
+_LEASE_LIFE = timedelta(seconds=25)
+_RENEW_EVERY = timedelta(seconds=5)
+_MARGIN_SECONDS = 2
+_POLL_SECONDS = 1
+_TAKE_OVER_SECONDS = 3
+# Between two rounds, so that many results are written by one statement
+_PACE_SECONDS = 0.1
+_WINDOW = 300
+_COUNT_SECONDS = 10
+_MOST_COUNTED = 100_000
+_GIVEN_UP_AT_ONCE = 5000
+# So many different events in a row without one that gets through: it is not the events
+_MOST_FAILING = 20
+_END_SECONDS = 5
+
+
+@asynccontextmanager
+async def running(parts: Parts) -> AsyncIterator[None]:
+    """Deliver until the block ends. Without a receiver, nothing."""
+    if parts.endpoint is None:
+        yield
+        return
+    async with Receiver(parts.endpoint, clock=parts.clock, at_once=AT_ONCE) as team:
+        courier = _Courier(parts, team)
+        task = asyncio.create_task(courier.deliver())
+        try:
+            yield
+        finally:
+            courier.stopping.set()
+            parts.events_wait.set()
+            await task
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A try that failed, at this moment."""
+
+    event: Event
+    failure: Failure
+    at: datetime
+
+
+class _Courier:
+    """One process's part in it."""
+
+    def __init__(self, parts: Parts, team: Receiver) -> None:
+        self._parts = parts
+        self._team = team
+        self._id = ids.new(parts.token_bytes)
+        self._held_until = parts.clock()
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        # Places of what is in a lane, or was and is not written down yet
+        self._taken: set[int] = set()
+        self._acknowledged: list[int] = []
+        self._failed: list[_Tried] = []
+        # Places of what failed since anything was acknowledged
+        self._failing: set[int] = set()
+        self._outage: Outage | None = None
+        self._unsaved = False
+        self._last: _Tried | None = None
+        self._counted_at = -float(_COUNT_SECONDS)
+        self.stopping = asyncio.Event()
+
+    async def deliver(self) -> None:
+        while not self.stopping.is_set():
+            holds = False
+            try:
+                # Not cancelled in the middle of a statement
+                holds = await database.to_its_end(self._round())
+            except Exception as error:  # noqa: BLE001 - one failed round must not be the last
+                outcomes.deliveries_stalled(error)
+            await self._pause(holds=holds)
+        await self._end()
+
+    async def _round(self) -> bool:
+        """Whether this process is the one that delivers."""
+        await self._count()
+        if not await self._hold():
+            return False
+        self._parts.events_wait.clear()
+        await self._save()
+        await self._start()
+        return True
+
+    async def _pause(self, *, holds: bool) -> None:
+        woken = self._parts.events_wait if holds else self.stopping
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS if holds else _TAKE_OVER_SECONDS):
+                await woken.wait()
+        if not self.stopping.is_set():
+            await asyncio.sleep(_PACE_SECONDS)
+
+    async def _end(self) -> None:
+        """Let what is under way end, write it down, and let another process go on."""
+        if self._lanes:
+            await asyncio.wait(self._lanes, timeout=_END_SECONDS)
+        hanging = list(self._lanes)
+        for lane in hanging:
+            lane.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        with suppress(*database.UNAVAILABLE):
+            await self._save()
+            # The receiver may be at work on what hangs: then nobody else begins before its time
+            if not hanging:
+                await leases.give_back(LEASE, self._id)
+
+    async def _hold(self) -> bool:
+        now = self._parts.clock()
+        held = self._held_until > now
+        if self._held_until - now > _LEASE_LIFE - _RENEW_EVERY:
+            return True
+        until = now + _LEASE_LIFE
+        if not await leases.take(LEASE, self._id, now=now, until=until):
+            self._held_until = now
+            return False
+        if not held and not self._lanes:
+            self._outage = outbox.outage(await outbox.receiver())
+        self._held_until = until
+        return True
+
+    def _may_send(self, *, probe: bool) -> bool:
+        """Whether a try that begins now ends while this process holds the lease."""
+        left = (self._held_until - self._parts.clock()).total_seconds()
+        in_time = left > receiver.TIMEOUT_SECONDS + _MARGIN_SECONDS
+        return in_time and (self._outage is None or probe) and not self.stopping.is_set()
+
+    async def _start(self) -> None:
+        """Open a lane for each user of whom something is due."""
+        now = self._parts.clock()
+        if self._outage is not None and (self._lanes or now < self._outage.until):
+            return
+        if len(self._taken) >= _WINDOW:
+            return
+        found = await outbox.due(now=now, limit=_WINDOW + len(self._taken))
+        lanes = [
+            [event] for event in found if event.user_id is None and event.place not in self._taken
+        ]
+        lanes += await self._users_lanes({event.user_id for event in found if event.user_id}, now)
+        lanes.sort(key=lambda lane: (lane[0].due_at, lane[0].place))
+        probe = self._outage is not None
+        if probe:
+            del lanes[1:]
+        told = await events.bodies(event for lane in lanes for event in lane)
+        for lane in lanes:
+            self._taken.update(event.place for event in lane)
+            bodies = [told[event.place] for event in lane]
+            task = asyncio.create_task(self._send(lane, bodies, probe=probe))
+            self._lanes.add(task)
+            task.add_done_callback(self._left)
+
+    async def _users_lanes(self, user_ids: set[UUID], now: datetime) -> list[list[Event]]:
+        """What waits of each of these users, unless its first is not due or something of it is
+        under way.
+        """
+        waiting: dict[UUID, list[Event]] = defaultdict(list)
+        for event in await outbox.waiting(user_ids, limit=2 * _WINDOW + len(self._taken)):
+            if event.user_id is not None:
+                waiting[event.user_id].append(event)
+        lanes = []
+        for user_id, lane in waiting.items():
+            first = lane[0].due_at
+            if any(event.place in self._taken for event in lane) or first is None:
+                continue
+            if first > now:
+                # It came while an earlier one waits for its next try
+                await outbox.hold_back(user_id, until=first)
+            else:
+                lanes.append(lane)
+        return lanes
+
+    async def _send(self, lane: list[Event], bodies: list[str], *, probe: bool) -> None:
+        """One after the other, as far as the first that fails."""
+        settled = 0
+        try:
+            for event, body in zip(lane, bodies, strict=True):
+                async with self._slots:
+                    if not self._may_send(probe=probe):
+                        return
+                    failure = await self._team.post(str(event.id), body)
+                settled += 1
+                if failure is not None:
+                    self._note(event, failure)
+                    return
+                self._acknowledged.append(event.place)
+                self._is_there()
+        finally:
+            self._taken.difference_update(event.place for event in lane[settled:])
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._lanes.discard(task)
+        self._parts.events_wait.set()
+        if not task.cancelled() and (error := task.exception()):
+            outcomes.deliveries_stalled(error)
+
+    def _is_there(self) -> None:
+        self._failing.clear()
+        if self._outage is not None:
+            self._outage, self._unsaved = None, True
+            outcomes.receiver_back()
+
+    def _note(self, event: Event, failure: Failure) -> None:
+        now = self._parts.clock()
+        self._last = _Tried(event, failure, now)
+        self._failed.append(self._last)
+        self._failing.add(event.place)
+        self._unsaved = True
+        away = failure.no_connection or len(self._failing) >= _MOST_FAILING
+        if self._outage is None and away:
+            outcomes.receiver_away(failure.reason)
+            self._outage = webhooks.failed_again(None, now=now)
+        elif self._outage is not None and now >= self._outage.until:
+            self._outage = webhooks.failed_again(self._outage, now=now)
+
+    async def _save(self) -> None:
+        """Write down what has become of what was sent."""
+        acknowledged, failed = self._acknowledged[:], self._failed[:]
+        outage, unsaved, last = self._outage, self._unsaved, self._last
+        if not (acknowledged or failed or unsaved):
+            return
+        self._unsaved = False
+
+        async def work() -> int:
+            now = self._parts.clock()
+            await outbox.acknowledge(acknowledged, now=now)
+            for tried in failed:
+                await _save_failure(tried)
+            if unsaved and last is not None:
+                await outbox.save_receiver(outage, error=last.failure.reason, failed_at=last.at)
+            if not failed or outage is None or not webhooks.is_over(outage, now=now):
+                return 0
+            return await outbox.give_up_since(
+                now - webhooks.TRIED_FOR,
+                failed[-1].failure.reason,
+                now=now,
+                most=_GIVEN_UP_AT_ONCE,
+            )
+
+        try:
+            given_up = await database.transaction(work)
+        except BaseException:
+            self._unsaved = unsaved
+            raise
+        self._taken.difference_update(acknowledged, (tried.event.place for tried in failed))
+        del self._acknowledged[: len(acknowledged)]
+        del self._failed[: len(failed)]
+        _tell(acknowledged, failed, given_up)
+
+    async def _count(self) -> None:
+        if monotonic() - self._counted_at < _COUNT_SECONDS:
+            return
+        self._counted_at = monotonic()
+        due = await outbox.count_due(now=self._parts.clock(), most=_MOST_COUNTED)
+        metrics.OUTBOX.set(due)
+
+
+async def _save_failure(tried: _Tried) -> None:
+    event, reason, due = tried.event, tried.failure.reason, _next_try(tried)
+    if due is None:
+        await outbox.give_up(event, reason, now=tried.at)
+        return
+    first = event.first_tried_at or tried.at
+    if tried.failure.no_connection and event.due_at is not None:
+        # No fault of this event's: it goes first once the receiver is back
+        due = event.due_at
+    await outbox.fail(event, reason, first=first, due=due)
+    if event.user_id is not None:
+        await outbox.hold_back(event.user_id, until=due)
+
+
+def _next_try(tried: _Tried) -> datetime | None:
+    first = tried.event.first_tried_at or tried.at
+    return webhooks.next_try(tried.event.tries + 1, first=first, now=tried.at)
+
+
+def _tell(acknowledged: list[int], failed: list[_Tried], given_up: int) -> None:
+    outcomes.delivered(len(acknowledged))
+    for tried in failed:
+        last = _next_try(tried) is None
+        outcomes.delivery_failed(str(tried.event.id), tried.failure.reason, given_up=last)
+    if given_up:
+        outcomes.deliveries_given_up(given_up)
