@@ -90,7 +90,7 @@ def printed(*command: str | Path, cwd: Path) -> str:
     return done.stdout.strip()
 
 
-CHECKS = {
+CHECKS: dict[str, tuple[str | Path, str]] = {
     "tokens.py": (sys.executable, "\nimport sys\nprint(user_id(sys.argv[1]))\n"),
     "tokens.mjs": (NODE, "\nconsole.log(await userId(process.argv[2]));\n"),
 }
@@ -286,7 +286,7 @@ async def test_a_generated_typescript_client_is_strict_and_activates(
     script = types.read_text().replace("npx openapi-typescript", cli)
     types.write_text(script)
     await asyncio.to_thread(printed, "sh", types, cwd=folder)
-    tsc = [
+    tsc: list[str | Path] = [
         *(NODE, "node_modules/typescript/bin/tsc", "--strict", "--noEmit"),
         *("--target", "es2022", "--module", "nodenext", "--allowImportingTsExtensions"),
     ]
