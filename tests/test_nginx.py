@@ -38,7 +38,12 @@ class Units:
     def start(self, port: int) -> None:
         env = {**self._env, **dict(word.split("=") for word in words("Environment", port))}
         subprocess.run(
-            words("ExecStartPre", port), cwd=ROOT, env=env, check=True, capture_output=True
+            words("ExecStartPre", port),
+            cwd=ROOT,
+            env=env,
+            check=True,
+            capture_output=True,
+            timeout=60,
         )
         log = self._folder / f"serve-{port}.log"
         with log.open("ab") as output:

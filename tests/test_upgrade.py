@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -107,18 +108,22 @@ async def test_old_and_new_processes_serve_side_by_side(
     """Through the migration and after it, an old one started again too; each reads the other."""
     old_settings = {**SETTINGS, "DATABASE_URL": url}
     new_settings = {**old_settings, "PYTHONPATH": str(newer)}
-    with serving(tmp_path, **old_settings) as old_server:
+    with ExitStack() as stack:
+        old_server = stack.enter_context(serving(tmp_path, **old_settings))
         connect = partial(httpx.AsyncClient, base_url=old_server.url, timeout=30)
         async with visited(connect) as visits:
             await visits.become_more()
             migrated = await asyncio.to_thread(referral, tmp_path, "migrate", **new_settings)
             assert migrated.stdout == "applied 9999_newer\n", migrated.stderr
             await visits.become_more()
-            with serving(tmp_path, **new_settings) as new_server:
-                new = partial(httpx.AsyncClient, base_url=new_server.url, timeout=30)
-                async with connect() as old_http, new() as new_http:
-                    await cross(old_http, new_http)
-                    await cross(new_http, old_http)
+            new_server = await asyncio.to_thread(
+                stack.enter_context, serving(tmp_path, **new_settings)
+            )
+            new = partial(httpx.AsyncClient, base_url=new_server.url, timeout=30)
+            async with connect() as old_http, new() as new_http:
+                await cross(old_http, new_http)
+                await cross(new_http, old_http)
+            await visits.become_more()
         assert visits.failures == []
     # Back to the old version: it takes the newer database as it is
     with serving(tmp_path, **old_settings) as again:

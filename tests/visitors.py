@@ -29,8 +29,8 @@ class Visits:
 
     async def become_more(self) -> None:
         """Wait until several more people have signed in, from their first step to their last."""
-        enough = len(self.phones) + 3 * AT_ONCE
-        async with asyncio.timeout(30), self._news:
+        enough = len(self.phones) + 2 * AT_ONCE
+        async with asyncio.timeout(60), self._news:
             await self._news.wait_for(lambda: len(self.phones) >= enough or self.failures)
 
 
