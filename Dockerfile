@@ -1,10 +1,11 @@
-FROM python:3.12-slim AS build
+FROM python:3.11-slim AS build
 WORKDIR /app
 COPY requirements.txt .
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt
 
-FROM python:3.12-slim
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app/src PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000
+FROM python:3.11-slim
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app/src PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV REFERRAL_ENV=production HOST=0.0.0.0 PORT=8000
 RUN useradd --system --uid 10001 --create-home referral && mkdir /data && chown referral /data
 WORKDIR /data
 COPY --from=build /venv /venv

@@ -40,7 +40,7 @@ lint: $(VENV)/.test ## Check style, types and which layer imports which
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: lint postman/node_modules/.done ## Check everything and run every test
+test: lint postman/node_modules/.done tests/integrate/node_modules/.done nginx ## Check everything and run every test
 	$(BIN)/pytest --cov
 
 .PHONY: test-faults
@@ -51,11 +51,21 @@ test-faults: $(VENV)/.test ## Attack and break a running service at full size
 bench-pages: $(VENV)/.test ## Time lists and statistics over a million users, on both databases
 	PYTHONPATH=src:tests $(BIN)/python bench/pages.py
 
-# Newman runs the Postman collection; npm comes with the Python packages
-postman/node_modules/.done: postman/package.json postman/package-lock.json | $(VENV)/.test
+# Newman runs the Postman collection, the rest the examples in JavaScript; npm comes with the
+# Python packages
+%/node_modules/.done: %/package.json %/package-lock.json | $(VENV)/.test
 	$(BIN)/$(NPM) \
-		--prefix postman ci --ignore-scripts --loglevel=error --no-audit --no-fund
+		--prefix $* ci --ignore-scripts --loglevel=error --no-audit --no-fund
 	@touch $@
+
+# Debian's, unpacked and not installed: that would need root, and start it
+.PHONY: nginx
+nginx: ## Fetch nginx for the tests, where there is none
+	@PATH="$$PATH:/usr/sbin:.cache/nginx/usr/sbin"; command -v nginx > /dev/null || { \
+		mkdir -p .cache/nginx && cd .cache/nginx && \
+		{ apt-get --quiet=2 download nginx || { apt-get --quiet=2 update && apt-get --quiet=2 download nginx; }; } && \
+		dpkg-deb --extract nginx_*.deb .; } || \
+		{ echo "The tests need nginx, which could not be fetched: install it, then make test"; exit 1; }
 
 .PHONY: cost-guard
 cost-guard: $(VENV)/.test ## Simulate pumped messages: the table of docs/cost-guard.md

@@ -58,14 +58,18 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
     [
         (
             (),
-            ("serve", "worker", "migrate", "secret", "admin", "key", "users", "demo", "doctor"),
+            (
+                *("serve", "worker", "migrate", "secret", "admin", "key", "users", "webhooks"),
+                *("demo", "doctor"),
+            ),
         ),
         (("secret",), ("new",)),
         (("admin",), ("grant", "revoke")),
         (("key",), ("new", "list", "revoke")),
         (("users",), ("list", "show", "block", "unblock", "delete", "import", "export")),
+        (("webhooks",), ("tail", "replay", "status")),
     ],
-    ids=["referral", "secret", "admin", "key", "users"],
+    ids=["referral", "secret", "admin", "key", "users", "webhooks"],
 )
 def test_help_lists_the_commands(
     tmp_path: Path, group: tuple[str, ...], commands: tuple[str, ...]

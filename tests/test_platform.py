@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
+import json
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
+import asyncpg
 import httpx
 import pytest
 
-from processes import ROOT, Server, free_port, referral, started
-from support import SECRET, Clock, Inbox, Service, ok
+from processes import (
+    ROOT,
+    Server,
+    environment,
+    free_port,
+    new_postgres_database,
+    referral,
+    started,
+    stop,
+)
+from referral.settings import names, read
+from referral.storage.database import POOL_SIZE
+from support import SECRET, TODAY, Clock, Inbox, Service, ok
 
 INSTALL_SECONDS = 600
+# Connections that Heroku's essential-0 takes
+SMALLEST_DATABASE = 20
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 PRODUCTION = {
     "REFERRAL_ENV": "production",
     "REFERRAL_SECRET": SECRET,
@@ -33,15 +53,19 @@ def installed() -> Path:
     requirements = ROOT / "requirements.txt"
     venv = ROOT / ".cache" / f"platform-{sha256(requirements.read_bytes()).hexdigest()[:12]}"
     complete = venv / "complete"
-    if not complete.exists():
-        python = venv / "bin" / "python"
-        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", requirements],
-            check=True,
-            timeout=INSTALL_SECONDS,
-        )
-        complete.touch()
+    venv.parent.mkdir(exist_ok=True)
+    with venv.with_suffix(".lock").open("w") as lock:
+        # Another process of these tests may be at it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            python = venv / "bin" / "python"
+            subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+            subprocess.run(
+                [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", requirements],
+                check=True,
+                timeout=INSTALL_SECONDS,
+            )
+            complete.touch()
     return venv
 
 
@@ -75,6 +99,129 @@ async def test_the_procfile_serves_people_behind_one_proxy(
     assert "fewer_proxies" not in log
     assert inviter.phone not in log
     assert person.tokens["refresh_token"] not in log
+
+
+@pytest.mark.xdist_group("postgres")
+async def test_web_and_worker_run_beside_each_other_after_a_release_run_twice(
+    installed: Path, postgres_url: str, tmp_path: Path
+) -> None:
+    """Two deploys at once, then `honcho start` with both lines; one keeps house, people sign in."""
+    url = await new_postgres_database(postgres_url)
+    variables = {**PRODUCTION, "DATABASE_URL": url}
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(asyncio.to_thread(release, installed, tmp_path, variables))
+    with web(installed, tmp_path, variables, "worker") as server:
+        proxied = {"X-Forwarded-For": "203.0.113.9"}
+        async with httpx.AsyncClient(base_url=server.url, timeout=30, headers=proxied) as http:
+            await Service(http, Clock(), Inbox()).sign_in()
+        deadline = time.monotonic() + 20
+        while "keeping house" not in server.log.read_text():
+            assert time.monotonic() < deadline, server.log.read_text()
+            await asyncio.sleep(0.1)
+        connection = await asyncpg.connect(url)
+        try:
+            assert await connection.fetchval("SELECT count(*) FROM leases") == 1
+        finally:
+            await connection.close()
+    log = server.log.read_text()
+    assert "housekeeping_failed" not in log
+    assert "Traceback" not in log
+
+
+def test_the_app_that_app_json_makes_starts() -> None:
+    """With what it sets, what Heroku generates and asks for, and the database it adds."""
+    app = json.loads((ROOT / "app.json").read_text())
+    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+    assert app["formation"].keys() <= lines.keys()
+    assert app["env"].keys() <= names()
+    given = {
+        name: "https://my-app.example.com" if name == "REFERRAL_PUBLIC_URL" else each.get("value")
+        for name, each in app["env"].items()
+    }
+    assert app["env"]["REFERRAL_SECRET"] == {**app["env"]["REFERRAL_SECRET"], "generator": "secret"}
+    given |= {"REFERRAL_SECRET": token_hex(32), "DATABASE_URL": "postgres://u:p@host/name"}
+    settings = read(given, today=TODAY)
+    assert settings.in_production
+    # Old and new version side by side while one replaces the other
+    assert 2 * settings.workers * POOL_SIZE <= SMALLEST_DATABASE
+
+
+@pytest.mark.xdist_group("postgres")
+def test_the_commands_of_the_image_serve_and_tell_its_health(
+    installed: Path, tmp_path: Path
+) -> None:
+    """There is no Docker here: its lines are read, and run without it."""
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    variables = dict(
+        word.split("=", 1)
+        for line in lines
+        if line.startswith("ENV ")
+        for word in line.split()[1:]
+        if not word.startswith("PATH=")
+    )
+    port = free_port()
+    env = platform(
+        installed,
+        tmp_path,
+        {**variables, **PRODUCTION, "PYTHONPATH": str(ROOT / "src"), "PORT": str(port)},
+    )
+    assert variables["REFERRAL_ENV"] == "production"
+    health, command = (json.loads(line.partition("CMD ")[2]) for line in lines if "CMD [" in line)
+    sick = subprocess.run(health, env=env, capture_output=True, timeout=30, check=False)
+    assert sick.returncode != 0
+    with started(command, port=port, cwd=tmp_path, env=env, log=tmp_path / "image.log"):
+        subprocess.run(health, env=env, check=True, timeout=30)
+
+
+def test_the_image_has_what_it_copies_and_the_python_named_for_platforms() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    python = (ROOT / ".python-version").read_text().strip()
+    bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert bases == [f"python:{python}-slim"] * 2
+    copied = {
+        line.split()[1] for line in lines if line.startswith("COPY ") and "--from" not in line
+    }
+    let_in = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
+    }
+    assert copied == let_in
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_command_for_pythonanywhere_serves_on_the_socket_that_it_is_given(
+    tmp_path: Path,
+) -> None:
+    """Behind one proxy, whose address a Unix socket does not tell."""
+    found = re.search(r"<!-- command: pythonanywhere -->\n```sh\n(.*?)```", DEPLOY, re.DOTALL)
+    assert found is not None
+    variables = {**PRODUCTION, "DATABASE_URL": f"sqlite://{tmp_path}/referral.sqlite3"}
+    assert referral(tmp_path, "migrate", **variables).returncode == 0
+    command = found[1].replace("/home/YOU/referral", str(ROOT))
+    command = command.replace(".venv/bin/uvicorn", f"{sys.executable} -m uvicorn")
+    path = tmp_path / "socket"
+    env = environment(tmp_path, **variables, DOMAIN_SOCKET=str(path))
+    log = tmp_path / "uvicorn.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(["sh", "-c", command], env=env, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 30
+        while not path.exists():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        with httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(path)),
+            base_url="http://127.0.0.1",
+            headers={"X-Forwarded-For": "198.51.100.1, 203.0.113.9"},
+        ) as http:
+            sent = ok(http.post("/api/v1/auth/send-code", json={"phone": "+79990000001"}))
+            body = {"token": sent["token"], "code": sent["code"]}
+            ok(http.post("/api/v1/auth/verify", json=body))
+    finally:
+        stop(process)
+    assert '"address": "203.0.113.9"' in log.read_text()
+    assert "198.51.100.1" not in log.read_text()
 
 
 @pytest.mark.xdist_group("postgres")  # where its environment is made
@@ -156,19 +303,19 @@ def release(venv: Path, folder: Path, variables: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def web(venv: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[Server]:
-    """The Procfile's `web`, on the port that the platform chooses."""
+def web(venv: Path, folder: Path, variables: Mapping[str, str], *beside: str) -> Iterator[Server]:
+    """The Procfile's `web`, on the port that the platform chooses, and lines beside it."""
     port = free_port()
     env = platform(venv, folder, {**variables, "PORT": str(port)})
     log = folder / "web.log"
-    with started(honcho("web"), port=port, cwd=ROOT, env=env, log=log) as server:
+    with started(honcho("web", *beside), port=port, cwd=ROOT, env=env, log=log) as server:
         yield server
 
 
-def honcho(name: str) -> list[str]:
-    """The command that runs one line of the Procfile."""
+def honcho(*names: str) -> list[str]:
+    """The command that runs these lines of the Procfile."""
     # A developer's .env is no part of it
-    return [sys.executable, "-m", "honcho", "--env", "/dev/null", "start", name]
+    return [sys.executable, "-m", "honcho", "--env", "/dev/null", "start", *names]
 
 
 def platform(venv: Path, folder: Path, variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,148 @@
+"""A new version comes while the old one serves."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import ExitStack
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tortoise.migrations import operations
+
+from processes import ROOT, new_postgres_database, referral, serving
+from referral.storage import migrations
+from support import SECRET, Clock, Inbox, Person, Service, new_phone, ok
+from visitors import visited
+
+SETTINGS = {
+    "REFERRAL_SECRET": SECRET,
+    "REFERRAL_PUBLIC_URL": "https://referral.example.com",
+    "REFERRAL_SENDS_PER_ADDRESS_HOUR": "100000",
+}
+# Under which an operation that takes something away may stand, and the release since which
+# nothing reads or writes that: {"0009_no_nickname: RemoveField": "1.4 does not use it"}
+REMOVALS: dict[str, str] = {}
+
+
+def test_migrations_only_add() -> None:
+    """What the version before reads and writes stays, for it runs beside the new one."""
+    taken = {what for what in map(_taken_away, _operations()) if what is not None}
+    assert taken == REMOVALS.keys()
+
+
+def _operations() -> list[tuple[str, operations.Operation]]:
+    names = sorted(file.stem for file in Path(migrations.__path__[0]).glob("0*.py"))
+    assert names
+    return [
+        (name, operation)
+        for name in names
+        for operation in import_module(f"{migrations.__name__}.{name}").Migration.operations
+    ]
+
+
+def _taken_away(step: tuple[str, operations.Operation]) -> str | None:
+    name, operation = step
+    if isinstance(operation, operations.CreateModel | operations.AddIndex):
+        return None
+    if isinstance(operation, operations.AddField):
+        # The version before writes rows without it
+        field: Any = operation.field
+        if field.null or field.has_db_default():
+            return None
+    return f"{name}: {type(operation).__name__}"
+
+
+@pytest.fixture
+async def url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A database of its own, which will be newer than this version."""
+    if database_kind == "sqlite":
+        return f"sqlite://{tmp_path}/referral.sqlite3"
+    return await new_postgres_database(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    """The version to come: this one, a table more, and a column more that users are read with."""
+    source = tmp_path / "newer"
+    shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+    models = source / "referral" / "storage" / "models.py"
+    column = "    invite_code = fields.CharField("
+    assert column in models.read_text()
+    models.write_text(
+        models.read_text().replace(
+            column, f"    nickname = fields.CharField(max_length=50, null=True)\n{column}", 1
+        )
+    )
+    folder = source / "referral" / "storage" / "migrations"
+    latest = max(file.stem for file in folder.glob("0*.py"))
+    (folder / "9999_newer.py").write_text(_NEWER.format(latest=latest))
+    return source
+
+
+_NEWER = """\
+from tortoise import fields, migrations
+from tortoise.migrations import operations as ops
+
+class Migration(migrations.Migration):
+    dependencies = [("referral", "{latest}")]
+    operations = [
+        ops.AddField("User", "nickname", fields.CharField(max_length=50, null=True)),
+        ops.CreateModel(
+            name="Pet",
+            fields=[("name", fields.CharField(primary_key=True, max_length=50))],
+            options={{"table": "pets", "app": "referral", "pk_attr": "name"}},
+            bases=["Model"],
+        ),
+    ]
+"""
+
+
+async def test_old_and_new_processes_serve_side_by_side(
+    url: str, newer: Path, tmp_path: Path
+) -> None:
+    """Through the migration and after it, an old one started again too; each reads the other."""
+    old_settings = {**SETTINGS, "DATABASE_URL": url}
+    new_settings = {**old_settings, "PYTHONPATH": str(newer)}
+    with ExitStack() as stack:
+        old_server = stack.enter_context(serving(tmp_path, **old_settings))
+        connect = partial(httpx.AsyncClient, base_url=old_server.url, timeout=30)
+        async with visited(connect) as visits:
+            await visits.become_more()
+            migrated = await asyncio.to_thread(referral, tmp_path, "migrate", **new_settings)
+            assert migrated.stdout == "applied 9999_newer\n", migrated.stderr
+            await visits.become_more()
+            new_server = await asyncio.to_thread(
+                stack.enter_context, serving(tmp_path, **new_settings)
+            )
+            new = partial(httpx.AsyncClient, base_url=new_server.url, timeout=30)
+            async with connect() as old_http, new() as new_http:
+                await cross(old_http, new_http)
+                await cross(new_http, old_http)
+            await visits.become_more()
+        assert visits.failures == []
+    # Back to the old version: it takes the newer database as it is
+    with serving(tmp_path, **old_settings) as again:
+        async with httpx.AsyncClient(base_url=again.url, timeout=30) as http:
+            await Service(http, Clock(), Inbox()).sign_in()
+
+
+async def cross(one: httpx.AsyncClient, other: httpx.AsyncClient) -> None:
+    """Every second step of somebody at the other version."""
+    here, there = (Service(http, Clock(), Inbox()) for http in (one, other))
+    inviter = await here.sign_in()
+    sent = await here.send_code(new_phone())
+    answer = ok(await there.verify(sent))
+    person = Person(one, answer["profile"]["phone"], answer, is_new=True)
+    ok(await person.activate(await inviter.invite_code()))
+    for http in (other, one, other):
+        person.http = http
+        person.tokens |= ok(await person.refresh())
+    inviter.http = other
+    assert (await inviter.profile())["invitees"] == [person.phone]
+    ok(await person.call("DELETE", "/profile"))
+    assert (await inviter.profile())["invitees"] == []
