@@ -12,6 +12,8 @@ from support import Service
 FOLDER = ROOT / "docs" / "monitoring"
 # The parts of a counter, and of a histogram
 PARTS = r"_(total|count|sum|bucket)$"
+
+
 @pytest.mark.parametrize("file", ["alerts.yaml", "grafana.json"])
 async def test_every_metric_that_is_asked_for_is_there(file: str, service: Service) -> None:
     await service.sign_in()
