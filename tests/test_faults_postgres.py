@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sqlite3
 import time
 from collections import Counter, defaultdict
@@ -156,6 +158,30 @@ async def test_postgres_is_stopped_and_started_under_load(
         await postgres.start()
         await load.assert_back()
     await load.assert_survived(url)
+
+
+async def test_a_worker_that_dies_while_postgres_is_away_is_replaced_and_stops_no_other(
+    postgres: Postgres, server: Server
+) -> None:
+    """One that cannot start may come and go; the server stays, and has all its workers again."""
+    before = workers_of(server)
+    assert len(before) == WORKERS
+    killed = min(before)
+    await postgres.stop("fast")
+    os.kill(killed, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        while len(workers_of(server) - {killed}) < WORKERS:  # noqa: ASYNC110 - of the server
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(2 * AWAY_SECONDS)
+    assert server.process.poll() is None
+    assert before - {killed} <= workers_of(server)
+    await postgres.start()
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        async with asyncio.timeout(30):
+            while (await http.get("/health/ready")).status_code != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        await Service(http, Clock(), Inbox()).sign_in()
+    assert len(workers_of(server)) == WORKERS
 
 
 async def test_postgres_is_restarted_again_and_again_under_load(
@@ -588,6 +614,17 @@ def owners_of_connections(server: Server) -> dict[int, int]:
         for connection in process.net_connections("tcp")
         if connection.raddr
     }
+
+
+def workers_of(server: Server) -> set[int]:
+    """Those that serve: not what Python keeps beside them."""
+    found = set()
+    for process in psutil.Process(server.process.pid).children():
+        # Some end while they are looked at
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+            if any("spawn_main" in part for part in process.cmdline()):
+                found.add(process.pid)
+    return found
 
 
 def processes_of(server: Server) -> set[int]:
