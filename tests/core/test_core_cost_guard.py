@@ -223,3 +223,9 @@ def test_an_attack_on_many_countries_gets_little_more_than_one_on_four() -> None
 @pytest.mark.long
 def test_the_table_of_the_document_is_what_the_simulation_gives() -> None:
     assert pumping.table() in pumping.DOCUMENT.read_text()
+
+
+def test_a_machine_whose_clock_is_in_the_next_hour_breaks_nothing() -> None:
+    """What it counted is there already while here the hour has not ended."""
+    place = part(OF_ADDRESS, "a", {HOUR: Tally(9), HOUR + 1: Tally(30)})
+    assert 24 < place.wait_for_share(HOUR + 0.999) <= 25

@@ -28,8 +28,9 @@ as those of operators and offices are: each such sign-in vouches for one message
 
 What is normal is the median of the days before the last, so one that was pumped changes nothing;
 a country with few sends begins at 0.6. Sign-ins that an attacker completes with phones of their
-own pay for two or three messages each, which is why a phone pays once a day. Somebody who can read
-every message that they pump is beyond this: what is left is the cap on all sends of a day.
+own pay for two or three messages each, which is why a phone pays once a day, in each process.
+Somebody who can read every message that they pump is beyond this: what is left is the cap on all
+sends of a day.
 
 Times are hours since the epoch, with their fractions.
 """
@@ -126,10 +127,11 @@ class Place:
         """Hours until one more message stays within the share of a day."""
         if self.owed_of_day(now) <= self.share - 1:
             return 0
-        later = range(int(now) + 1, int(now) + WINDOW_HOURS + 1)
+        # An hour more: another machine's clock may be in the next one already
+        later = range(int(now) + 1, int(now) + WINDOW_HOURS + 2)
         # What is owed never grows while hours leave the day
         first = bisect_left(later, True, key=lambda hour: self.owed_of_day(hour) <= self.share - 1)
-        return later[first] - now
+        return later[min(first, len(later) - 1)] - now
 
     def vouches(self, now: float) -> bool:
         """Whether people signed in from this address, and that pays for one message more."""

@@ -64,5 +64,5 @@ def _is_guarded(parts: Parts, subject: Subject) -> bool:
     return (
         parts.cost_guard != OFF
         and not subject.known_device
-        and subject.phone not in parts.test_phones
+        and parts.fixed_code(subject.phone) is None
     )

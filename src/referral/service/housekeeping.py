@@ -42,6 +42,8 @@ async def running(parts: Parts) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(*database.UNAVAILABLE):
+            # What was counted since the last time
+            await keeper.add_up()
             await leases.give_back(LEASE, keeper.id)
 
 
@@ -97,13 +99,14 @@ class _Housekeeper:
         if not await database.to_its_end(taking):
             self._sweeps = 0
             return
+        # Counted first: one that fails is not tried again before its time
+        self._sweeps += 1
         await forget_counters(self._parts)
         await database.to_its_end(send_tallies.forget(now))
-        if self._sweeps % _CLEAR_EVERY == 0:
+        if self._sweeps % _CLEAR_EVERY == 1:
             cleared = await clear_away(self._parts)
             if any(cleared.values()):
                 outcomes.cleared_away(cleared)
-        self._sweeps += 1
 
     async def _exchange(self, *, read_all: bool) -> None:
         parts, now = self._parts, self._parts.clock()

@@ -49,6 +49,11 @@ class Parts:
     randbelow: Callable[[int], int]
     token_bytes: Callable[[int], bytes]
 
+    def fixed_code(self, phone: str) -> str | None:
+        """The code of a test phone, while it is one."""
+        test = self.test_phones.get(phone)
+        return test.code if test is not None and self.clock().date() <= test.until else None
+
     @property
     def counter_key(self) -> bytes:
         """Derives the keys of counters."""
