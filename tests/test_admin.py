@@ -34,6 +34,10 @@ OPEN_DEMO = {
     "REFERRAL_PUBLIC_URL": "https://referral.example.com",
     "REFERRAL_TRUSTED_PROXIES": "0",
 }
+NO_DEMO = {
+    **OPEN_DEMO,
+    "REFERRAL_SMS_URL": f"hook+https://team.example/sms?secret=whsec_{'A' * 32}",
+}
 TEST_PHONE = "+79990000001"
 TEST_PHONES = {"REFERRAL_TEST_PHONES": f"{TEST_PHONE}=12345678@2026-01-31"}
 
@@ -179,6 +183,68 @@ async def test_a_test_phone_never_administers(database_url: str) -> None:
         refused(await patch(admin, tester, is_admin=True), 403, "forbidden")
         # Nor does it count as the one who stays
         refused(await patch(admin, admin, is_admin=False), 403, "forbidden")
+
+
+async def test_a_session_of_an_open_demo_never_administers_later(database_url: str) -> None:
+    """Not once the demo is over and its user is an administrator: anybody can have begun it."""
+    async with running(database_url, inbox=None, **OPEN_DEMO) as demo:
+        stranger = await demo.sign_in()
+    async with running(database_url, inbox=None, **NO_DEMO) as service:
+        await admins.grant(parts(service), stranger.phone)
+        stranger.http = service.http
+        assert (await stranger.call("GET", "/profile")).is_success
+        told = refused(await stranger.call("GET", "/users"), 403, "forbidden")
+        assert "Sign in again" in told["detail"]
+        service.clock.move(seconds=3)
+        owner = await service.sign_in(stranger.phone)
+        assert (await owner.call("GET", "/users")).is_success
+
+
+@pytest.mark.parametrize("leaving", ["deletes the account", "moves on"])
+async def test_a_grant_that_waits_for_a_phone_is_not_for_its_next_owner(
+    service: Service, leaving: str
+) -> None:
+    granted = new_phone()
+    await admins.grant(parts(service), granted)
+    mover = await service.sign_in()
+    await change_phone(mover, granted)
+    refused(await mover.call("GET", "/users"), 403, "forbidden")
+    if leaving == "moves on":
+        await change_phone(mover, new_phone())
+    else:
+        assert (await mover.call("DELETE", "/profile")).status_code == 204
+    service.clock.move(seconds=3)
+    stranger = await service.sign_in(granted)
+    assert stranger.is_new
+    refused(await stranger.call("GET", "/users"), 403, "forbidden")
+
+
+async def test_the_last_administrator_does_not_move_to_a_test_phone(database_url: str) -> None:
+    async with running(database_url, inbox=Inbox(), **TEST_PHONES) as service:
+        set_clock(service, JANUARY)
+        admin = await service.sign_in_admin()
+        sent = ok(await admin.call("POST", "/profile/phone/send-code", json={"phone": TEST_PHONE}))
+        body = {"token": sent["token"], "code": "12345678"}
+        refused(await admin.call("PUT", "/profile/phone", json=body), 403, "forbidden")
+        other = await service.sign_in_admin()
+        ok(await admin.call("PUT", "/profile/phone", json=body))
+        refused(await admin.call("GET", "/users"), 403, "forbidden")
+        assert (await other.call("GET", "/users")).is_success
+
+
+@pytest.mark.parametrize("value", [1, 0, "true", "1", "no", 1.0, []])
+async def test_what_is_no_boolean_changes_nobody(service: Service, value: object) -> None:
+    admin, person = await service.sign_in_admin(), await service.sign_in()
+    for field in ("is_admin", "is_blocked"):
+        answer = await admin.call("PATCH", f"/users/{person.id()}", json={field: value})
+        refused(answer, 400, "invalid_request")
+    refused(await person.call("GET", "/users"), 403, "forbidden")
+
+
+async def change_phone(person: Person, phone: str) -> None:
+    sent = ok(await person.call("POST", "/profile/phone/send-code", json={"phone": phone}))
+    body = {"token": sent["token"], "code": sent["code"]}
+    ok(await person.call("PUT", "/profile/phone", json=body))
 
 
 # Users

@@ -24,6 +24,9 @@ def doctor() -> None:
     _say("settings", f"good, {settings.environment}")
     _say("public URL", settings.public_url)
     _say("sending", urls.describe(settings.sms_urls))
+    if settings.is_open_demo:
+        _say("", "an open demo: anybody can sign in as any phone, and nobody administers")
+    _say("cost guard", settings.cost_guard)
     keys = Keyring(settings.secrets)
     _say("keys", ", ".join(key.kid for key in keys.all(Purpose.ACCESS)) + " (the first makes)")
     _guessing(settings.limits)

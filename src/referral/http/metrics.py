@@ -13,7 +13,6 @@ from litestar.handlers import BaseRouteHandler
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
 
 from referral.core.errors import NotFound, Unauthorized
-from referral.http import auth
 
 PATH = "/metrics"
 # Where the processes of one server put their counts together; prometheus-client reads it
@@ -31,10 +30,11 @@ def controller(token: str | None, *, in_production: bool) -> type[Controller]:
             if in_production:
                 raise NotFound(reason="no REFERRAL_METRICS_TOKEN")
         else:
-            given = auth.bearer(connection.headers.getall("authorization", []))
-            if not hmac.compare_digest(given.encode(), token.encode()):
+            given = ", ".join(connection.headers.getall("authorization", []))
+            if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
                 raise Unauthorized(
-                    "Send REFERRAL_METRICS_TOKEN as a bearer token.", reason="another token"
+                    "Send REFERRAL_METRICS_TOKEN as `Authorization: Bearer ...`.",
+                    reason="no or another metrics token",
                 )
         _forget_the_dead()
 

@@ -27,12 +27,22 @@ async def authenticate(parts: Parts, token: str, *, caller: Caller) -> Actor:
             "This operation is for administrators and API keys alone. "
             "Whoever runs the service can make one: `referral admin grant`, `referral key new`."
         )
+    if not signed_in.proves_phone:
+        raise Forbidden(
+            "This session began where anybody could sign in with this phone. Sign in again.",
+            reason="a session of an open demo or a test phone",
+        )
     return Actor.user(signed_in.user.id, caller)
+
+
+def is_proof(parts: Parts, phone: str | None) -> bool:
+    """Whether the code that signs a phone in proves it, under the settings in force."""
+    return parts.admins_allowed and phone not in parts.test_phones
 
 
 def may_administer(parts: Parts, user: User) -> bool:
     """Whether a user is an administrator under the settings in force."""
-    return user.is_admin and parts.admins_allowed and user.phone not in parts.test_phones
+    return user.is_admin and is_proof(parts, user.phone)
 
 
 def require_eligible(parts: Parts, phone: str | None) -> None:
@@ -85,7 +95,7 @@ async def grant(parts: Parts, text: str) -> tuple[str, bool]:
 
 async def take_grant(parts: Parts, user: User) -> None:
     """Make a new user an administrator where a grant waited. Inside a transaction under way."""
-    if user.phone is None or not parts.admins_allowed or user.phone in parts.test_phones:
+    if user.phone is None or not is_proof(parts, user.phone):
         return
     if await users.take_admin_grant(user.phone):
         await _set_admin(parts, user, "admin_granted", is_admin=True)

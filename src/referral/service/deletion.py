@@ -36,6 +36,8 @@ async def delete(
             raise NotFound("There is no user of this id.", reason="no such user")
         await admins.require_another(parts, user, by=by)
         await invitations.leave_phone(parts, user, now=now)
+        if user.phone is not None:
+            await users.take_admin_grant(user.phone)
         await users.set_fields(
             user_id, phone=None, name=None, email=None, is_admin=False, deleted_at=now
         )

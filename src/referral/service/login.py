@@ -73,7 +73,13 @@ async def verify(
         if is_new:
             await admins.take_grant(parts, user)
         return SignIn(
-            tokens=await sessions.start(parts, user.id, caller=caller, now=now),
+            tokens=await sessions.start(
+                parts,
+                user.id,
+                proves_phone=admins.is_proof(parts, challenge.phone),
+                caller=caller,
+                now=now,
+            ),
             device_token=tokens.issue_device(challenge.phone, now=now, kept=parts.kept),
             profile=await profiles.get(parts, user.id),
             is_new_user=is_new,

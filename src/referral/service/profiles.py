@@ -13,7 +13,7 @@ from referral.core import profile_fields
 from referral.core.errors import ChallengeInvalid, PhoneTaken, Unauthorized
 from referral.core.keys import Purpose
 from referral.gateways import Message
-from referral.service import codes, deletion, invitations, messages, outcomes, sessions
+from referral.service import admins, codes, deletion, invitations, messages, outcomes, sessions
 from referral.service.codes import SentCode
 from referral.service.parts import Actor, Caller, Parts
 from referral.service.sessions import SignedIn
@@ -128,16 +128,24 @@ async def change_phone(
         raise ChallengeInvalid(reason="another user's")
 
     async def work() -> str | None:
+        to_test_phone = challenge.phone in parts.test_phones
+        if to_test_phone:
+            await users.lock_admins()
         await stored_invitations.lock(changed=user_id)
         await _require_session(signed_in)
         user = await users.get(user_id)
-        if user.phone == challenge.phone:
+        if user.phone == challenge.phone or user.phone is None:
             return None
+        by = Actor.user(user_id, caller)
+        if to_test_phone:
+            await admins.require_another(parts, user, by=by)
         await invitations.leave_phone(parts, user, now=now)
         if not await users.move_to_phone(user_id, challenge.phone):
             raise PhoneTaken
+        # A grant that waits is for whoever has the phone now, not for whoever gets it next
+        for phone in (user.phone, challenge.phone):
+            await users.take_admin_grant(phone)
         await stored_sessions.end_all(user_id, but=signed_in.session_id)
-        by = Actor.user(user_id, caller)
         await outcomes.trail(parts, "phone_changed", by=by, user=user_id)
         return user.phone
 

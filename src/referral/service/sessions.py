@@ -59,9 +59,13 @@ class SignedIn:
     user: User
     session_id: UUID
     signed_in_at: datetime
+    proves_phone: bool
+    """Whether only the phone's owner can have signed in."""
 
 
-async def start(parts: Parts, user_id: UUID, *, caller: Caller, now: datetime) -> Tokens:
+async def start(
+    parts: Parts, user_id: UUID, *, proves_phone: bool, caller: Caller, now: datetime
+) -> Tokens:
     """Begin a session. To be called inside the transaction that made it right to."""
     session_id = ids.new(parts.token_bytes)
     refresh_token = tokens.new_refresh(session_id, token_bytes=parts.token_bytes)
@@ -72,6 +76,7 @@ async def start(parts: Parts, user_id: UUID, *, caller: Caller, now: datetime) -
             family_digest=tokens.family_digest(refresh_token),
             refresh_digest=tokens.digest(refresh_token),
             user_agent=_printable(caller.user_agent),
+            proves_phone=proves_phone,
             created_at=now,
             last_used_at=now,
         )
@@ -88,7 +93,9 @@ async def authenticate(parts: Parts, access_token: str) -> SignedIn:
         raise Unauthorized(reason="session ended")
     if session.user.is_blocked:
         raise AccountBlocked
-    return SignedIn(session.user, session.id, session.created_at)
+    return SignedIn(
+        session.user, session.id, session.created_at, proves_phone=bool(session.proves_phone)
+    )
 
 
 def require_fresh(parts: Parts, signed_in: SignedIn) -> None:

@@ -61,6 +61,8 @@ class Session(Model):
     family_digest = fields.BinaryField()
     refresh_digest = fields.BinaryField()
     user_agent = fields.CharField(max_length=255, null=True)
+    proves_phone = fields.BooleanField(null=True)
+    """Whether only the phone's owner can have begun it: no open demo's, no test phone's."""
     created_at = fields.DatetimeField()
     last_used_at = fields.DatetimeField()
     """When the live refresh token was made: at sign-in, then at each refresh."""

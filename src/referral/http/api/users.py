@@ -93,6 +93,10 @@ class UserController(Controller):
         parts: GivenParts,
         user_id: UserId,
     ) -> UserView:
+        for field, value in (await request.json()).items():
+            # The framework would take 1 and "true" for it
+            if not isinstance(value, bool):
+                raise errors.InvalidRequest.field(field, "Must be true or false.")
         return await users.change(
             parts,
             ids.read(user_id),
