@@ -6,7 +6,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pumping
@@ -72,6 +72,13 @@ def test_small_numbers_are_never_refused(
     assert judged(few, few, few, normal=normal, now=now) is None
 
 
+@example(
+    hours={499993: Tally(16), 499994: Tally(40)},
+    of_range={499977: Tally(3)},
+    normal=Normal(0.5),
+    now=500000.5,
+    everywhere=False,
+)
 @given(hours=HOURS, of_range=HOURS, normal=NORMALS, now=MOMENTS, everywhere=st.booleans())
 def test_retry_after_tells_the_truth(
     hours: dict[int, Tally],

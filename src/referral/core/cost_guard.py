@@ -60,6 +60,8 @@ _COUNTRY, _COUNTRY_SHARE, _NEW_SHARE = 50, 10, 2
 # A room full of people asks from one address at once
 _PARTS, _PART_SHARE = {OF_RANGE: 12, OF_ADDRESS: 24}, 3
 _WORLD = 4 * _COUNTRY
+# Hours; at the end of a wait, what is left of it is nothing
+_ROUNDING = 1e-6
 
 
 class Tally(NamedTuple):
@@ -121,7 +123,8 @@ class Place:
 
     def wait(self, now: float, level: float) -> float:
         """Hours until one more message owes no more than this, if nothing happens until then."""
-        return max((self.owed(now) - level + 1) / self._refill, 0)
+        hours = (self.owed(now) - level + 1) / self._refill
+        return hours if hours > _ROUNDING else 0
 
     def wait_for_share(self, now: float) -> float:
         """Hours until one more message stays within the share of a day."""
