@@ -135,6 +135,7 @@ async def sign_in_blocked(
     refused: False where the guard only warns, of which the team's receiver is not told.
     """
     if _is_first_in_hour(key, now):
+        metrics.LIMITED.labels(reason).inc()
         record(
             "sign_in_blocked",
             caller=caller,
