@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, time
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from support import TODAY, Inbox, Service, new_phone, ok, refused, running, sett
 
 # What may be owed by a range, an address, and a country in which nobody signs in
 RANGE, ADDRESS, COUNTRY = 12, 24, 50
+MIDDAY = datetime.combine(TODAY, time(12), UTC)
 
 _numbers = count(1)
 _hours = count(1)
@@ -267,6 +269,7 @@ async def test_a_test_phone_is_neither_counted_nor_refused(database_url: str) ->
     phone = "+79990000001"
     variables = {"REFERRAL_TEST_PHONES": f"{phone}=12345678@{TODAY.replace(month=3)}"}
     async with guarded(database_url, **variables) as service:
+        service.clock.move(seconds=(MIDDAY - service.clock()).total_seconds())
         ok(await send(service, phone))
         await save(service)
         assert await rows() == {}
