@@ -324,6 +324,45 @@ async def test_a_receiver_that_is_away_is_probed_with_one_event_at_a_time(
     await eventually_status(service, waiting=0)
 
 
+async def test_an_outage_ends_where_another_process_took_it_over(
+    database_url: str, team: Receiver
+) -> None:
+    async with running(database_url, **team.settings) as service:
+        await team.kill()
+        for _ in range(2):
+            await service.sign_in()
+        async with asyncio.timeout(15):
+            while (await webhooks.status(parts_of(service))).away_since is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+    await team.start()
+    async with running(database_url, **team.settings) as service:
+        service.clock.move(minutes=2)
+        await team.until(2)
+        await eventually_status(service, waiting=0)
+        async with asyncio.timeout(15):
+            while (await webhooks.status(parts_of(service))).away_since:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
+
+async def test_a_receiver_that_answers_503_for_hours_gets_all_within_minutes_of_its_return(
+    service: Service, team: Receiver
+) -> None:
+    """As one behind a proxy does: the events are not to blame."""
+    team.answer = lambda _: 503
+    for _ in range(25):
+        await service.sign_in()
+    for _ in range(40):
+        service.clock.move(minutes=10)
+        await asyncio.sleep(0.15)
+    assert (await webhooks.status(parts_of(service))).away_since is not None
+    team.answer = lambda _: 200
+    for _ in range(5):
+        service.clock.move(minutes=1)
+        await asyncio.sleep(1)
+    assert len({each.id for each in await team.until(25)}) == 25
+    await eventually_status(service, waiting=0)
+
+
 async def test_metrics_tell_what_waits_and_what_became_of_the_tries(
     service: Service, team: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

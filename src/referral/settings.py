@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 import phonenumbers
 from dotenv import dotenv_values
 
@@ -464,6 +465,10 @@ def _webhook_url(*, production: bool) -> Callable[[str], str]:
             raise ValueError("http:// is for development and for 127.0.0.1; use https://")
         if parts.fragment:
             raise ValueError("a URL without #, behind which nothing is sent")
+        try:
+            httpx.Request("POST", text)
+        except (httpx.InvalidURL, UnicodeError):
+            raise ValueError("a URL whose host can be looked up") from None
         return text
 
     return parse

@@ -64,7 +64,8 @@ def replay(since: str | None, kind: str | None) -> None:
     """
 
     async def work(parts: Parts) -> int:
-        _warn(parts)
+        if parts.endpoint is None:
+            common.fail("REFERRAL_WEBHOOK_URL: set it first, or nobody is told")
         at = _moment(since, parts.clock()) if since is not None else None
         return await service.replay(parts, since=at, kind=kind)
 

@@ -24,7 +24,7 @@ TRIED_FOR = timedelta(days=3)
 KEPT = timedelta(days=30)
 # In seconds; after the last one, that long again and again
 _WAITS = (5, 30, 2 * 60, 10 * 60, 30 * 60, 3600, 2 * 3600, 4 * 3600, 8 * 3600)
-_LONGEST_PAUSE = 60  # seconds
+LONGEST_PAUSE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def next_try(tries: int, *, first: datetime, now: datetime) -> datetime | None:
 def failed_again(outage: Outage | None, *, now: datetime) -> Outage:
     """The outage after one more failure, or the beginning of one."""
     failures = outage.failures + 1 if outage else 1
-    pause = min(2 ** min(failures - 1, 10), _LONGEST_PAUSE)
-    return Outage(outage.since if outage else now, failures, now + timedelta(seconds=pause))
+    pause = min(timedelta(seconds=2 ** min(failures - 1, 10)), LONGEST_PAUSE)
+    return Outage(outage.since if outage else now, failures, now + pause)
 
 
 def is_over(outage: Outage, *, now: datetime) -> bool:

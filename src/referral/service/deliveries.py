@@ -41,6 +41,7 @@ _TAKE_OVER_SECONDS = 3
 # Between two rounds, so that many results are written by one statement
 _PACE_SECONDS = 0.1
 _WINDOW = 300
+_LANE = 20
 _COUNT_SECONDS = 10
 _MOST_COUNTED = 100_000
 _GIVEN_UP_AT_ONCE = 5000
@@ -73,6 +74,8 @@ class _Tried:
     event: Event
     failure: Failure
     at: datetime
+    in_outage: bool
+    """Whether it was the receiver's fault rather than the event's."""
 
 
 class _Courier:
@@ -149,7 +152,7 @@ class _Courier:
         if not await leases.take(LEASE, self._id, now=now, until=until):
             self._held_until = now
             return False
-        if not held and not self._lanes:
+        if not held and not self._lanes and not self._unsaved:
             self._outage = outbox.outage(await outbox.receiver())
         self._held_until = until
         return True
@@ -201,7 +204,8 @@ class _Courier:
                 # It came while an earlier one waits for its next try
                 await outbox.hold_back(user_id, until=first)
             else:
-                lanes.append(lane)
+                # Many of one user's would take the room of the others'
+                lanes.append(lane[:_LANE])
         return lanes
 
     async def _send(self, lane: list[Event], bodies: list[str], *, probe: bool) -> None:
@@ -236,8 +240,6 @@ class _Courier:
 
     def _note(self, event: Event, failure: Failure) -> None:
         now = self._parts.clock()
-        self._last = _Tried(event, failure, now)
-        self._failed.append(self._last)
         self._failing.add(event.place)
         self._unsaved = True
         away = failure.no_connection or len(self._failing) >= _MOST_FAILING
@@ -246,6 +248,8 @@ class _Courier:
             self._outage = webhooks.failed_again(None, now=now)
         elif self._outage is not None and now >= self._outage.until:
             self._outage = webhooks.failed_again(self._outage, now=now)
+        self._last = _Tried(event, failure, now, in_outage=self._outage is not None)
+        self._failed.append(self._last)
 
     async def _save(self) -> None:
         """Write down what has become of what was sent."""
@@ -260,8 +264,12 @@ class _Courier:
             await outbox.acknowledge(acknowledged, now=now)
             for tried in failed:
                 await _save_failure(tried)
-            if unsaved and last is not None:
-                await outbox.save_receiver(outage, error=last.failure.reason, failed_at=last.at)
+            if unsaved:
+                await outbox.save_receiver(
+                    outage,
+                    error=last.failure.reason if last else None,
+                    failed_at=last.at if last else None,
+                )
             if not failed or outage is None or not webhooks.is_over(outage, now=now):
                 return 0
             return await outbox.give_up_since(
@@ -298,6 +306,9 @@ async def _save_failure(tried: _Tried) -> None:
     if tried.failure.no_connection and event.due_at is not None:
         # No fault of this event's: it goes first once the receiver is back
         due = event.due_at
+    elif tried.in_outage:
+        # Behind the others, but not so far that none is left to find the receiver back with
+        due = min(due, tried.at + webhooks.LONGEST_PAUSE)
     await outbox.fail(event, reason, first=first, due=due)
     if event.user_id is not None:
         await outbox.hold_back(event.user_id, until=due)

@@ -142,8 +142,8 @@ async def save_receiver(
             "away_since": outage.since if outage else None,
             "failures": outage.failures if outage else 0,
             "until": outage.until if outage else None,
-            "error": error,
-            "failed_at": failed_at,
+            # Without a new failure, the last one stays
+            **({"error": error, "failed_at": failed_at} if failed_at else {}),
         },
     )
 
