@@ -36,8 +36,8 @@ T = TypeVar("T")
 # move it by seconds.
 _TOO_SHORT = HOUR * SECOND
 _SPENT = 3 * HOUR * SECOND
-_CROWD_TRIES, _CROWD_SECONDS = 8, 0.15
-# More at once are no crowd but an attack, each of whom would read eight times
+_CROWD_TRIES, _CROWD_SECONDS = 20, 0.15
+# More at once are no crowd but an attack, each of whom would read twenty times
 _crowd = asyncio.Semaphore(300)
 _GIVE_BACK_SECONDS = 2
 
