@@ -19,7 +19,7 @@ async def load(keys: Keyring, *, now: datetime, token_bytes: Callable[[int], byt
     """
 
     async def work() -> list[bytes]:
-        await database.lock_all(stored.LOCK)
+        await database.lock_all(database.Lock.KEPT_SECRETS)
         rows = await stored.all_sealed()
         opened = [(row, kept.unwrap(row.sealed, keys=keys)) for row in rows]
         await stored.replace(

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import closing
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import IntEnum, unique
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -50,6 +51,16 @@ _SQLITE = "sqlite://"
 _running: set[asyncio.Task[Any]] = set()
 _afterwards: ContextVar[list[Callable[[], None]] | None] = ContextVar("afterwards", default=None)
 _connected: Connected
+
+
+@unique
+class Lock(IntEnum):
+    """What one transaction at a time does. Any numbers, as long as nobody else here uses them."""
+
+    MIGRATIONS = 7_271_455_120_301
+    KEPT_SECRETS = 7_271_455_120_302
+    ADMINS = 7_271_455_120_303
+    IMPORTS = 7_271_455_120_304
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +191,11 @@ def after_commit(tell: Callable[[], None]) -> None:
         waiting.append(tell)
 
 
-async def lock_all(number: int) -> None:
-    """Wait until no other transaction holds the lock of this number, then hold it."""
+async def lock_all(lock: Lock) -> None:
+    """Wait until no other transaction holds the lock, then hold it."""
     # SQLite's immediate transaction is such a lock already
     if is_postgres():
-        await query("SELECT pg_advisory_xact_lock($1)", number)
+        await query("SELECT pg_advisory_xact_lock($1)", lock.value)
 
 
 def utc_day(column: str) -> str:

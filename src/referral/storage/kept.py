@@ -8,9 +8,6 @@ from uuid import UUID
 
 from referral.storage.models import KeptSecret
 
-# Any number, as long as nobody else in this database uses it
-LOCK = 7_271_455_120_302
-
 
 async def all_sealed() -> list[KeptSecret]:
     """The oldest first."""

@@ -10,15 +10,12 @@ from referral.storage import database
 # For `tortoise makemigrations`, which reads the models and touches no database
 CONFIG = database.config("sqlite://unused.sqlite3")
 
-# Any number, as long as nobody else in this database uses it
-_LOCK = 7_271_455_120_301
-
 
 async def apply() -> list[str]:
     """Apply what is not applied yet; answers the names. Any number of these may run at once."""
 
     async def work() -> list[str]:
-        await database.lock_all(_LOCK)
+        await database.lock_all(database.Lock.MIGRATIONS)
         executor = _executor()
         # The executor looks for this table before it makes it; that would break the transaction
         editor = AsyncpgSchemaEditor if database.is_postgres() else SqliteSchemaEditor

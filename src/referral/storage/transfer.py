@@ -15,8 +15,6 @@ from referral.core.user_row import UserRow
 from referral.storage import database
 from referral.storage.models import User
 
-# Any number, as long as nobody else in this database uses it
-_LOCK = 7_271_455_120_303
 # No Tortoise here: it would take longer to make its objects than the database to store them
 _ADD = """
     INSERT INTO users (
@@ -84,7 +82,7 @@ async def widen_cache() -> None:
 
 async def lock_imports() -> None:
     """Until the transaction ends, no other import changes anything."""
-    await database.lock_all(_LOCK)
+    await database.lock_all(database.Lock.IMPORTS)
 
 
 async def add(users: Iterable[NewUser]) -> None:

@@ -16,9 +16,6 @@ from referral.storage import database, pages
 from referral.storage.models import AdminGrant, User
 from referral.storage.pages import Where
 
-# Any number, as long as nobody else in this database uses it
-_ADMINS_LOCK = 7_271_455_120_303
-
 _CHANGE_INVITEE_COUNT = """
     UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1 RETURNING invitee_count
 """
@@ -90,7 +87,7 @@ async def lock_admins() -> None:
 
     To be taken before any user is locked.
     """
-    await database.lock_all(_ADMINS_LOCK)
+    await database.lock_all(database.Lock.ADMINS)
 
 
 async def has_admin(*, besides: UUID, not_of: Collection[str]) -> bool:
