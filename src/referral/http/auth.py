@@ -35,7 +35,7 @@ async def signed_in(
     """A guard: runs before the body is read, and leaves the user at `request.user`."""
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
         return
-    access_token = bearer(connection.headers.getall("authorization", []))
+    access_token = _bearer(connection.headers.getall("authorization", []))
     connection.scope["user"] = await sessions.authenticate(connection.app.state.parts, access_token)
 
 
@@ -45,13 +45,13 @@ async def administrator(
     """As `signed_in`, for administrators and API keys; leaves at `request.user` who acts."""
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
         return
-    token = bearer(connection.headers.getall("authorization", []))
+    token = _bearer(connection.headers.getall("authorization", []))
     connection.scope["user"] = await admins.authenticate(
         connection.app.state.parts, token, caller=caller(connection)
     )
 
 
-def bearer(headers: list[str]) -> str:
+def _bearer(headers: list[str]) -> str:
     """The one bearer token (RFC 6750, section 2.1). Raises NotSignedIn, Unauthorized."""
     if not headers:
         raise NotSignedIn(reason="no Authorization header")

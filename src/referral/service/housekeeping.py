@@ -7,10 +7,11 @@ clears, the one that holds the lease; should it die, the lease runs out and anot
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
 from referral.core import buckets, ids, retention
 from referral.service import cost_guard, metrics, outcomes, send_tallies
@@ -127,7 +128,7 @@ async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) 
         await asyncio.sleep(seconds)
 
 
-async def _in_batches(forget: Callable[[], Awaitable[int]]) -> int:
+async def _in_batches(forget: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """All of it, so many at a time, with pauses: those who sign in meanwhile come first.
 
     A batch runs to its end, and between two of them the work can be ended.
@@ -135,12 +136,8 @@ async def _in_batches(forget: Callable[[], Awaitable[int]]) -> int:
     forgotten = 0
     while True:
         begun = monotonic()
-        some = await database.to_its_end(_awaited(forget))
+        some = await database.to_its_end(forget())
         forgotten += some
         if some < _AT_ONCE:
             return forgotten
         await asyncio.sleep(2 * (monotonic() - begun))
-
-
-async def _awaited(work: Callable[[], Awaitable[int]]) -> int:
-    return await work()
