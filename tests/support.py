@@ -18,6 +18,7 @@ from litestar import Litestar
 from referral.app import create_app
 from referral.gateways import Gateway, Message
 from referral.service import admins, api_keys
+from referral.service.parts import Parts
 from referral.settings import Settings, read
 from referral.storage import database, migrate
 
@@ -55,6 +56,13 @@ class Inbox:
 
     async def send(self, message: Message) -> None:
         self.messages.append(message)
+
+
+def parts_of(service: Service) -> Parts:
+    """What the use cases of a service in this process are given."""
+    assert service.app is not None
+    parts: Parts = service.app.state.parts
+    return parts
 
 
 def settings_for(database_url: str, **variables: str) -> Settings:

@@ -30,7 +30,7 @@ from referral.core.budgets import Subject
 from referral.core.limits import Limits
 from referral.service import housekeeping
 from referral.storage import database, migrate
-from support import Clock, Inbox, Person, Service, new_phone, ok, refused, running
+from support import Clock, Inbox, Person, Service, new_phone, ok, parts_of, refused, running
 from test_attacks import assert_nothing_broke, client, codes, wrong
 from test_limits import (
     WAITS,
@@ -38,7 +38,6 @@ from test_limits import (
     enter,
     limited,
     new_address,
-    parts_of,
     proxied,
     send,
 )

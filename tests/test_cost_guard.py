@@ -23,10 +23,9 @@ from referral.core.budgets import Subject
 from referral.core.errors import SmsUnavailable
 from referral.gateways import Message
 from referral.service import send_tallies
-from referral.service.parts import Parts
 from referral.service.send_tallies import SendTallies
 from referral.storage import database
-from support import TODAY, Inbox, Service, new_phone, ok, refused, running, settings_for
+from support import TODAY, Inbox, Service, new_phone, ok, parts_of, refused, running, settings_for
 
 # What may be owed by a range, an address, and a country in which nobody signs in
 RANGE, ADDRESS, COUNTRY = 12, 24, 50
@@ -94,12 +93,6 @@ def blocked(response: httpx.Response, place: str = "country") -> int:
     size = {"range": RANGE, "address": ADDRESS, "country": COUNTRY}[place]
     assert response.headers["ratelimit-policy"] == f'"cost-guard-{place}";q={size};w=43200'
     return seconds
-
-
-def parts_of(service: Service) -> Parts:
-    assert service.app is not None
-    parts: Parts = service.app.state.parts
-    return parts
 
 
 async def save(service: Service) -> None:

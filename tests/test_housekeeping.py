@@ -17,7 +17,7 @@ from uuid import uuid4
 from processes import environment, serving
 from referral.service import housekeeping
 from referral.storage import database, leases
-from support import SECRET, Service, new_phone, ok, refused, running
+from support import SECRET, Service, new_phone, ok, parts_of, refused, running
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COMMAND = [sys.executable, "-m", "referral", "worker"]
@@ -169,8 +169,3 @@ async def rows(table: str) -> int:
     (row,) = await database.query(f"SELECT count(*) AS number FROM {table}")  # noqa: S608 - our own
     number: int = row["number"]
     return number
-
-
-def parts_of(service: Service) -> Any:
-    assert service.app is not None
-    return service.app.state.parts

@@ -18,9 +18,8 @@ import pytest
 from referral.core.errors import SmsUnavailable
 from referral.gateways import Message
 from referral.service import housekeeping
-from referral.service.parts import Parts
 from referral.storage import database
-from support import Inbox, Service, new_phone, ok, refused, running
+from support import Inbox, Service, new_phone, ok, parts_of, refused, running
 
 WAITS = "30,60,120"
 UNKNOWN = "ZZZZZZ"
@@ -107,12 +106,6 @@ def limited(response: httpx.Response, code: str = "too_many_requests") -> int:
     assert window.removeprefix("w=").isdigit()
     assert response.headers["ratelimit"] == f"{name};r=0;t={seconds}"
     return seconds
-
-
-def parts_of(service: Service) -> Parts:
-    assert service.app is not None
-    parts: Parts = service.app.state.parts
-    return parts
 
 
 async def save_totals(service: Service) -> None:

@@ -16,9 +16,8 @@ from referral.core import webhooks as rules
 from referral.core.phone import mask
 from referral.gateways import receiver as gateway
 from referral.service import deliveries, housekeeping, webhooks
-from referral.service.parts import Parts
 from referral.storage import database
-from support import Service, new_phone, ok, refused, running
+from support import Service, new_phone, ok, parts_of, refused, running
 
 
 @pytest.fixture
@@ -498,9 +497,3 @@ async def service_leases() -> int:
     (row,) = await database.query("SELECT count(*) AS n FROM leases WHERE name = 'webhooks'")
     number: int = row["n"]
     return number
-
-
-def parts_of(service: Service) -> Parts:
-    assert service.app is not None
-    parts: Parts = service.app.state.parts
-    return parts
