@@ -10,16 +10,19 @@ import asyncio
 import os
 import signal
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import pytest
 
-from referral.storage import database
+from referral.storage import counters, database, invitations, outbox
 from support import Person, Service, new_phone, ok, refused, running
 
+# Beyond what the service itself clears away meanwhile
+MOMENT = datetime(2050, 1, 1, tzinfo=UTC)
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 on_postgres = pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
@@ -168,3 +171,51 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
         async with asyncio.timeout(10):
             assert (await person.profile())["phone"] == person.phone
             ok(await person.refresh())
+
+
+@on_postgres
+@pytest.mark.parametrize(
+    ("insert", "renew", "forget"),
+    [
+        (
+            "INSERT INTO counters (key, moment) VALUES ('k', 4000000000000000)",
+            "UPDATE counters SET moment = 6000000000000000",
+            lambda: counters.forget(before=5_000_000_000_000_000, most=10),
+        ),
+        (
+            (
+                "INSERT INTO past_activations (phone_digest, expires_at)"
+                " VALUES ('digest', '2040-01-01Z')"
+            ),
+            "UPDATE past_activations SET expires_at = '2060-01-01Z'",
+            lambda: invitations.forget_old_activations(before=MOMENT, most=10),
+        ),
+        (
+            (
+                "INSERT INTO outbox (id, type, user_id, data, at, tries, done_at)"
+                " VALUES (gen_random_uuid(), 't', gen_random_uuid(), '{}', '2040-01-01Z', 1,"
+                " '2040-01-01Z')"
+            ),
+            "UPDATE outbox SET done_at = NULL, due_at = '2060-01-01Z'",
+            lambda: outbox.forget(before=MOMENT, most=10),
+        ),
+    ],
+    ids=["counter", "phone-digest", "event"],
+)
+async def test_what_is_renewed_while_it_is_cleared_away_stays(
+    database_url: str,
+    service: Service,  # noqa: ARG001 - its database
+    insert: str,
+    renew: str,
+    forget: Callable[[], Coroutine[Any, Any, int]],
+) -> None:
+    """A charge that crosses housekeeping would be a guess that nobody counted."""
+    async with somebody_else(database_url) as other:
+        await other.execute(insert)
+        renewing = other.transaction()
+        await renewing.start()
+        await other.execute(renew)
+        forgetting = asyncio.create_task(forget())
+        await until_somebody_waits(other)
+        await renewing.commit()
+        assert await forgetting == 0

@@ -56,8 +56,10 @@ _RAISE = """
     RETURNING key
 """
 _CLEAR = "DELETE FROM counters WHERE key = $1"
+# Asked a second time, of the row as it is once its lock is had: one that is charged meanwhile stays
 _FORGET = """
     DELETE FROM counters WHERE key IN (SELECT key FROM counters WHERE moment < $1 LIMIT $2)
+    AND moment < $1
     RETURNING key
 """
 

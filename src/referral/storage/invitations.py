@@ -22,10 +22,12 @@ _ROOT = """
     )
     SELECT id FROM chain WHERE inviter_id IS NULL
 """
+# Asked a second time, of the row as it is once its lock is had: one renewed meanwhile stays
 _FORGET = """
     DELETE FROM past_activations WHERE phone_digest IN (
         SELECT phone_digest FROM past_activations WHERE expires_at < $1 LIMIT $2
     )
+    AND expires_at < $1
     RETURNING phone_digest
 """
 _LOCK = "SELECT id FROM users WHERE id = $1 "

@@ -14,10 +14,12 @@ from referral.storage.models import Event, ReceiverState
 _RECEIVER = "webhooks"
 
 _COUNT = "SELECT count(*) AS number FROM (SELECT 1 FROM outbox WHERE due_at <= $1 LIMIT $2) AS due"
+# What is asked for in a subquery is asked a second time, of the row as it is once its lock is had
 _GIVE_UP = """
     UPDATE outbox SET due_at = NULL, done_at = $1, error = $2 WHERE place IN (
         SELECT place FROM outbox WHERE due_at <= $3 LIMIT $4
     )
+    AND due_at <= $3
     RETURNING place
 """
 _REPLAY = """
@@ -27,10 +29,12 @@ _REPLAY = """
         SELECT place FROM outbox WHERE place > $2 AND done_at IS NOT NULL AND at >= $3{type}
         ORDER BY place LIMIT $4
     )
+    AND done_at IS NOT NULL
     RETURNING place
 """
 _FORGET = """
     DELETE FROM outbox WHERE place IN (SELECT place FROM outbox WHERE done_at < $1 LIMIT $2)
+    AND done_at < $1
     RETURNING place
 """
 

@@ -9,10 +9,12 @@ from referral.core.cursor import Cursor
 from referral.storage import database, pages
 from referral.storage.models import Session
 
+# Asked a second time, of the row as it is once its lock is had: one refreshed meanwhile stays
 _FORGET = """
     DELETE FROM sessions WHERE id IN (
         SELECT id FROM sessions WHERE created_at < $1 OR last_used_at < $2 LIMIT $3
     )
+    AND (created_at < $1 OR last_used_at < $2)
     RETURNING id
 """
 
