@@ -54,7 +54,6 @@ def page(
         status_code=status,
         media_type=MediaType.HTML,
         headers={
-            "Cache-Control": "no-store",
             "Content-Security-Policy": _policy(),
             "Referrer-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",
