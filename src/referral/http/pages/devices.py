@@ -12,7 +12,7 @@ _BROWSERS = (
     ("Yandex", r"\bYaBrowser/"),
     ("Samsung Internet", r"\bSamsungBrowser/"),
     ("Firefox", r"\b(?:Firefox|FxiOS)/"),
-    ("Chrome", r"\b(?:Chrome|CriOS)/"),
+    ("Chrome", r"(?:Chrome|CriOS)/"),
     ("Safari", r"\bVersion/.*\bSafari/"),
 )
 _SYSTEMS = (
