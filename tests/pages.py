@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html import unescape
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import httpx
 
@@ -34,9 +35,11 @@ class Browser:
 
     async def submit(self, path: str, **fields: str) -> str:
         """Send a form; answers where it leads."""
-        answer = await self.http.post(path, data=fields, headers={"Origin": ORIGIN})
+        headers = {"Origin": ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}
+        answer = await self.http.post(path, content=urlencode(fields), headers=headers)
         assert answer.status_code == 303, f"{path}: {answer.status_code} {answer.text[-500:]}"
-        return answer.headers["location"]
+        where: str = answer.headers["location"]
+        return where
 
     async def submit_and_see(self, path: str, **fields: str) -> str:
         """Send a form; answers the page where it leads."""
