@@ -50,8 +50,12 @@ def refused(
     form: str,
     field: str,
     values: dict[str, str] | None = None,
+    code: str | None = None,
 ) -> Redirect:
-    """Back to a form, with what was typed and what is wrong with it."""
+    """Back to a form, with what was typed and what is wrong with it.
+
+    code: of texts.REFUSALS, where the refusal's own says too little of this form.
+    """
     problems.record(request, refusal)
     if isinstance(refusal, InvalidRequest):
         named = [error["field"] for error in refusal.members.get("errors", ()) if error["field"]]
@@ -59,7 +63,7 @@ def refused(
     _put(
         request,
         Flash(
-            code=f"invalid_{field}" if isinstance(refusal, InvalidRequest) else refusal.code,
+            code=code or _code(refusal, field),
             form=form,
             field=field,
             values={name: text[:_LONGEST_VALUE] for name, text in (values or {}).items()},
@@ -77,6 +81,10 @@ def take(request: Request[Any, Any, Any]) -> Flash | None:
         return None
     cookies.clear(request, cookies.FLASH)
     return parcel.read(text, Flash)
+
+
+def _code(refusal: Refusal, field: str) -> str:
+    return f"invalid_{field}" if isinstance(refusal, InvalidRequest) else refusal.code
 
 
 def _put(request: Request[Any, Any, Any], flash: Flash) -> None:
