@@ -101,6 +101,7 @@ def _environment(language: str) -> Environment:
     )
     environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
     environment.filters["phone"] = phones.spell
+    environment.filters["number"] = texts.number
     return environment
 
 
