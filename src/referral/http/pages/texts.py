@@ -41,7 +41,6 @@ REFUSALS: Mapping[str, str] = {
     "forbidden": N_("This is not for your account."),
     "not_found": N_("There is nothing here."),
     "method_not_allowed": N_("There is nothing here."),
-    "invalid_request": N_("This cannot be read. Open the page anew and try again."),
     "body_too_large": N_("This is too long. Write less."),
     "unsupported_media_type": N_("This cannot be read. Open the page anew and try again."),
     "unauthorized": N_("Sign in first."),
