@@ -61,7 +61,5 @@ async def trail(
 async def phones(entries: Iterable[Entry], *more: str | None) -> dict[str, str]:
     """The phones of everybody in these entries who is not deleted, by their ids."""
     ids = {entry.user_id for entry in entries} | set(more)
-    ids |= {
-        entry.actor.removeprefix(_USER) for entry in entries if entry.actor.startswith(_USER)
-    }
+    ids |= {entry.actor.removeprefix(_USER) for entry in entries if entry.actor.startswith(_USER)}
     return await users.phones_of(UUID(user_id) for user_id in ids if user_id)
