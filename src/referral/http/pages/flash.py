@@ -50,11 +50,11 @@ def refused(
     form: str,
     field: str,
     values: dict[str, str] | None = None,
-    code: str = "",
+    code: str | None = None,
 ) -> Redirect:
     """Back to a form, with what was typed and what is wrong with it.
 
-    code: of texts.REFUSALS, where the refusal's own does not say enough.
+    code: of texts.REFUSALS, where the refusal's own says too little of this form.
     """
     problems.record(request, refusal)
     if isinstance(refusal, InvalidRequest):

@@ -10,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_200_OK, HTTP_404_NOT_FOUND, HTTP_429_TOO_MANY_REQUESTS
 
+from referral import i18n
 from referral.core import phone as phones
 from referral.core.errors import (
     ChallengeSpent,
@@ -115,10 +116,12 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
         )
     except Refusal as refusal:
         pending = _pending(request)
-        if isinstance(refusal, TooManyRequests) and _is_good_for(pending, phone, parts):
+        if isinstance(refusal, TooManyRequests) and is_good_for(pending, phone, parts):
             # Back, and the same phone again: its code is on its way already
             return flash.to(CODE)
-        where = f"/i/{invite_code}" if invite_code.isalnum() else HOME
+        where = f"/?next={then}" if then else HOME
+        if invite_code.isalnum():
+            where = f"/i/{invite_code}"
         return flash.refused(
             request, where, refusal, form="sign_in", field="phone", values={"phone": phone}
         )
@@ -222,7 +225,8 @@ async def sign_out(request: StrictRequest) -> Redirect:
 @post("/language", include_in_schema=False)
 async def choose_language(request: StrictRequest) -> Redirect:
     fields = await forms.read(request)
-    cookies.put(request, cookies.LANGUAGE, fields.get("language", "")[:2], seconds=_YEAR)
+    if (language := fields.get("language")) in i18n.LANGUAGES:
+        cookies.put(request, cookies.LANGUAGE, language, seconds=_YEAR)
     return flash.to(forms.local_path(fields.get("next")) or HOME)
 
 
@@ -260,6 +264,16 @@ def code_page(
     links: dict[str, Any] = {"back": HOME, "action": CODE, "again": f"{CODE}/again", **context}
     left = max(pending.resend_at - int(_now(parts)), 0)
     return render.page(request, "code.html", pending=pending, seconds=left, **links)
+
+
+def is_good_for(pending: Pending | None, text: str, parts: Parts) -> bool:
+    """Whether a code is under way to the phone that was typed."""
+    if pending is None or pending.expires_at <= _now(parts):
+        return False
+    try:
+        return phones.read(text, parts.phone_rules) == pending.phone
+    except (InvalidPhone, UnsupportedPhone):
+        return False
 
 
 def _sign_in_page(
@@ -328,16 +342,6 @@ def _pending(request: Request[Any, Any, Any]) -> Pending | None:
 
 def _keep(request: StrictRequest, pending: Pending) -> None:
     cookies.put(request, cookies.SIGN_IN, parcel.write(pending), seconds=_PENDING_SECONDS)
-
-
-def _is_good_for(pending: Pending | None, text: str, parts: Parts) -> bool:
-    """Whether a code is under way to the phone that was typed."""
-    if pending is None or pending.expires_at <= _now(parts):
-        return False
-    try:
-        return phones.read(text, parts.phone_rules) == pending.phone
-    except (InvalidPhone, UnsupportedPhone):
-        return False
 
 
 def _now(parts: Parts) -> float:

@@ -34,10 +34,18 @@ REFUSALS: Mapping[str, str] = {
     "invite_loop": N_("You invited this person yourself, directly or through others."),
     "invalid_name": N_("A name has 100 characters at most, in one line."),
     "invalid_email": N_("This is not an email address such as anna@example.com."),
+    "invalid_sure": N_("Tick this box to go on: a deleted account cannot be brought back."),
+    "invalid_request": N_("This address or form is not one of ours. Go back and try again."),
+    "last_admin": N_("You are the last administrator. Make somebody else one first."),
     "phone_taken": N_("Another account has this phone. Use another one."),
     "forbidden": N_("This is not for your account."),
     "not_found": N_("There is nothing here."),
-    "invalid_request": N_("This address cannot be read. Begin again at the first page."),
+    "method_not_allowed": N_("There is nothing here."),
+    "body_too_large": N_("This is too long. Write less."),
+    "unsupported_media_type": N_("This cannot be read. Open the page anew and try again."),
+    "unauthorized": N_("Sign in first."),
+    "invalid_refresh_token": N_("Sign in first."),
+    "sign_in_again": N_("Before this we make sure that it is you."),
     "invalid_from": N_("Choose a day that is not after the last one, and at most a year before."),
     "invalid_to": N_("Choose a day, such as 2026-01-31."),
     "invalid_search": N_("Search for less: 254 characters that print at most."),
@@ -73,7 +81,7 @@ NOTICES: Mapping[str, str] = {
 def refusal(code: str, *, language: str, seconds: int | None, attempts_left: int | None) -> str:
     """In one or two sentences: what is wrong, and what to do."""
     catalogue = i18n.catalogue(language)
-    words = catalogue.gettext(REFUSALS.get(code, REFUSALS["internal_error"]))
+    words = catalogue.gettext(REFUSALS.get(code, REFUSALS["invalid_request"]))
     if attempts_left:
         tries = catalogue.ngettext("%(num)d try is left.", "%(num)d tries are left.", attempts_left)
         return f"{words} {tries % {'num': attempts_left}}"
