@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import CacheControlHeader
+from litestar.datastructures.state import State
 from litestar.di import Provide
+from litestar.exceptions import HTTPException
 
 from referral.core.keys import Keyring, Purpose
 from referral.core.tokens import Issuer
@@ -23,9 +25,10 @@ from referral.gateways.hook import Hook
 from referral.gateways.signature import Endpoint
 from referral.gateways.simulated import Simulated
 from referral.gateways.sms import SmsService
-from referral.http import api, docs, metrics, problems, well_known
+from referral.http import api, docs, metrics, pages, problems, well_known
 from referral.http.headers import on_every_answer
 from referral.http.methods import HeadLitestar, answer_options
+from referral.http.pages.site import Site
 from referral.http.requests import LARGEST_BODY, StrictRequest, parts
 from referral.service import deliveries, housekeeping, kept, messages, outcomes
 from referral.service.parts import Parts
@@ -74,15 +77,16 @@ def create_app(
     return HeadLitestar(
         route_handlers=[
             api.router,
+            pages.router,
             docs.asset,
-            docs.home,
             metrics.controller(settings.metrics_token, in_production=settings.in_production),
             *well_known.HANDLERS,
         ],
         lifespan=[lifespan],
         middleware=[metrics.middleware],
         dependencies={"parts": Provide(parts, sync_to_thread=False)},
-        exception_handlers=problems.HANDLERS,
+        exception_handlers={**problems.HANDLERS, HTTPException: pages.answer_anywhere},
+        state=State({"site": _site(settings)}),
         before_request=answer_options,
         before_send=[on_every_answer(https=settings.in_production)],
         request_class=StrictRequest,
@@ -91,6 +95,17 @@ def create_app(
         cors_config=_cors(settings),
         openapi_config=docs.config(settings.public_url),
         logging_config=None,
+    )
+
+
+def _site(settings: Settings) -> Site:
+    return Site(
+        app_name=settings.app_name,
+        public_url=settings.public_url,
+        https=settings.in_production,
+        region=settings.phone_rules.default_region,
+        terms_url=settings.terms_url,
+        privacy_url=settings.privacy_url,
     )
 
 

@@ -98,6 +98,38 @@ def country(phone: str) -> str:
     return region
 
 
+def spell(phone: str) -> str:
+    """The phone as people of its country write it for others: `+7 999 123-45-67`."""
+    return phonenumbers.format_number(
+        phonenumbers.parse(phone), phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    )
+
+
+def example(region: str | None) -> str:
+    """How a mobile phone of a region is spelt; of no region, one that shows the + at least."""
+    number = phonenumbers.example_number_for_type(region or "US", PhoneNumberType.MOBILE)
+    if number is None:  # an island without mobile numbers of its own
+        return ""
+    form = phonenumbers.PhoneNumberFormat
+    return phonenumbers.format_number(number, form.NATIONAL if region else form.INTERNATIONAL)
+
+
+def as_typed(text: str, region: str | None) -> tuple[str, str | None]:
+    """A phone that is still being typed, in its country's form, and the country if it is known."""
+    bare = _DRESSING.sub("", text)
+    if not re.fullmatch(r"\+?[0-9]{1,20}", bare):
+        return "", None
+    formatter = phonenumbers.AsYouTypeFormatter(region or "ZZ")
+    spelt = ""
+    for character in bare:
+        spelt = formatter.input_digit(character)
+    try:
+        number = phonenumbers.parse(bare, region)
+    except phonenumbers.NumberParseException:
+        return spelt, None
+    return spelt, phonenumbers.region_code_for_number(number)
+
+
 def mask(phone: str) -> str:
     """The phone as a log may show it: `+79*******67`."""
     return phone[:3] + "*" * (len(phone) - 5) + phone[-2:]

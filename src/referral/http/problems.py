@@ -43,6 +43,11 @@ class StorageUnavailable(Refusal):
     detail = "The database cannot be reached just now. Nothing was lost: repeat the call."
 
 
+class OtherSite(Refusal):
+    code = "other_site"
+    detail = "This form did not come from this site. Open the page anew."
+
+
 class InternalError(Refusal):
     code = "internal_error"
     detail = "Something broke here. It is logged; try again later."
@@ -85,6 +90,7 @@ _TABLE: dict[type[Refusal], tuple[int, str]] = {
     errors.InvalidRefreshToken: (401, "Invalid refresh token"),
     errors.Forbidden: (403, "Forbidden"),
     errors.AccountBlocked: (403, "Account blocked"),
+    OtherSite: (403, "Forbidden"),
     errors.SignInAgain: (403, "Sign in again"),
     errors.NotFound: (404, "Not found"),
     errors.UnknownInviteCode: (404, "Unknown invite code"),
@@ -120,8 +126,13 @@ _WWW_AUTHENTICATE: dict[type[Refusal], str] = {
 
 def answer_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[Problem]:
     """The answer to a refusal; its exact reason goes to the log."""
-    outcomes.refused(refusal.code, refusal.reason, method=request.method, route=_route(request))
+    record(request, refusal)
     return _response(refusal)
+
+
+def record(request: Request[Any, Any, Any], refusal: Refusal) -> None:
+    """Log a refusal with its exact reason."""
+    outcomes.refused(refusal.code, refusal.reason, method=request.method, route=_route(request))
 
 
 def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:

@@ -7,6 +7,7 @@ from referral.core import phone as phones
 from referral.core.errors import Forbidden, Unauthorized
 from referral.service import outcomes, sessions
 from referral.service.parts import COMMAND, Actor, Caller, Parts
+from referral.service.sessions import SignedIn
 from referral.storage import api_keys, database, users
 from referral.storage.models import User
 
@@ -21,7 +22,11 @@ async def authenticate(parts: Parts, token: str, *, caller: Caller) -> Actor:
         if name is None:
             raise Unauthorized("This API key is not known here. Use another.", reason="no such key")
         return Actor.key(name, caller)
-    signed_in = await sessions.authenticate(parts, token)
+    return actor(parts, await sessions.authenticate(parts, token), caller=caller)
+
+
+def actor(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> Actor:
+    """A signed-in user as administrator. Raises Forbidden."""
     if not may_administer(parts, signed_in.user):
         raise Forbidden(
             "This operation is for administrators and API keys alone. "

@@ -14,7 +14,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, License, Server, Tag
 from litestar.params import FromPath
-from litestar.response import File, Redirect
+from litestar.response import File
 
 from referral import __version__
 from referral.core.errors import NotFound
@@ -109,8 +109,3 @@ def asset(name: FromPath[str]) -> File:
         media_type=_MEDIA_TYPES[name],
         content_disposition_type="inline",
     )
-
-
-@get("/", include_in_schema=False, sync_to_thread=False)
-def home() -> Redirect:
-    return Redirect(PATH)

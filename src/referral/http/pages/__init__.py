@@ -1,0 +1,17 @@
+"""Pages for people: forms over the same functions as the API, and no rule of their own."""
+
+from litestar import Router
+
+from referral.http.pages import cookies, errors, forms, sign_in, static
+from referral.http.pages.errors import answer_anywhere
+
+__all__ = ["answer_anywhere", "router"]
+
+router = Router(
+    "",
+    route_handlers=[*sign_in.HANDLERS, static.asset],
+    guards=[forms.from_our_own_pages],
+    middleware=[cookies.middleware],
+    exception_handlers=errors.HANDLERS,
+    include_in_schema=False,
+)

@@ -1,0 +1,83 @@
+"""What the next page has to say: it comes after a redirect, which carries no words itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.response import Redirect
+from litestar.status_codes import HTTP_303_SEE_OTHER
+
+from referral.core.errors import InvalidRequest, Refusal
+from referral.http import problems
+from referral.http.pages import cookies, parcel
+
+_SECONDS = 60
+_LONGEST_VALUE = 200
+
+
+class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """code: of texts.py. form, field: where it belongs; without a form it is a notice.
+
+    values: what was typed. seconds: until it can work. attempts_left: of a challenge.
+    """
+
+    code: str
+    form: str = ""
+    field: str = ""
+    values: dict[str, str] = {}
+    seconds: int | None = None
+    attempts_left: int | None = None
+
+
+def to(path: str) -> Redirect:
+    """Answer a form: the next page is got, so neither Back nor Reload sends the form again."""
+    return Redirect(path, status_code=HTTP_303_SEE_OTHER)
+
+
+def notice(request: Request[Any, Any, Any], path: str, code: str, **more: Any) -> Redirect:
+    """Go on, and say there that something is done."""
+    _put(request, Flash(code=code, **more))
+    return to(path)
+
+
+def refused(
+    request: Request[Any, Any, Any],
+    path: str,
+    refusal: Refusal,
+    *,
+    form: str,
+    field: str,
+    values: dict[str, str] | None = None,
+) -> Redirect:
+    """Back to a form, with what was typed and what is wrong with it."""
+    problems.record(request, refusal)
+    if isinstance(refusal, InvalidRequest):
+        named = [error["field"] for error in refusal.members.get("errors", ()) if error["field"]]
+        field = named[0] if named else field
+    _put(
+        request,
+        Flash(
+            code=f"invalid_{field}" if isinstance(refusal, InvalidRequest) else refusal.code,
+            form=form,
+            field=field,
+            values={name: text[:_LONGEST_VALUE] for name, text in (values or {}).items()},
+            seconds=refusal.retry_after,
+            attempts_left=refusal.members.get("attempts_left"),
+        ),
+    )
+    return to(path)
+
+
+def take(request: Request[Any, Any, Any]) -> Flash | None:
+    """What is to be said, once."""
+    text = cookies.get(request, cookies.FLASH)
+    if text is None:
+        return None
+    cookies.clear(request, cookies.FLASH)
+    return parcel.read(text, Flash)
+
+
+def _put(request: Request[Any, Any, Any], flash: Flash) -> None:
+    cookies.put(request, cookies.FLASH, parcel.write(flash), seconds=_SECONDS)

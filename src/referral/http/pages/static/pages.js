@@ -1,0 +1,72 @@
+"use strict";
+// Every page works without this: it counts down, copies, shares, and spares some typing.
+{
+  const all = (selector, work) => document.querySelectorAll(selector).forEach(work);
+
+  // The country's form of a phone that is being typed
+  all("[data-phone]", (input) => {
+    const shown = document.getElementById("as-typed");
+    let waiting, last = 0;
+    input.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(async () => {
+        const mine = ++last;
+        try {
+          const answer = await fetch("/phone-form?phone=" + encodeURIComponent(input.value));
+          const { form, country } = await answer.json();
+          if (mine !== last) return;
+          const flag = country && /^[A-Z]{2}$/.test(country)
+            ? String.fromCodePoint(...[...country].map((letter) => 0x1f1a5 + letter.charCodeAt(0))) + " " : "";
+          shown.textContent = form ? flag + form : "";
+        } catch {
+          shown.textContent = "";
+        }
+      }, 150);
+    });
+  });
+
+  // A whole code is sent by itself, pasted or filled in by the browser
+  all("[data-length]", (input) => {
+    let sent = false;
+    input.addEventListener("input", () => {
+      const digits = input.value.replace(/\D/g, "");
+      if (digits !== input.value) input.value = digits;
+      if (digits.length === Number(input.dataset.length) && !sent) {
+        sent = true;
+        input.form.requestSubmit();
+      }
+    });
+    addEventListener("pageshow", () => (sent = false));
+  });
+
+  // How long until a new code can be asked for
+  all("#resend-in", (note) => {
+    const button = document.getElementById("again"), left = note.querySelector("[data-left]");
+    const end = Date.now() + 1000 * Number(note.dataset.seconds);
+    const tick = () => {
+      const seconds = Math.ceil((end - Date.now()) / 1000);
+      button.disabled = seconds > 0;
+      note.hidden = seconds <= 0;
+      left.textContent = seconds;
+      if (seconds > 0) setTimeout(tick, 250);
+    };
+    tick();
+  });
+
+  // Copy and share
+  all("[data-copy]", (button) => {
+    if (!navigator.clipboard) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      const words = button.textContent;
+      button.textContent = button.dataset.done;
+      setTimeout(() => (button.textContent = words), 2000);
+    });
+  });
+  all("[data-share]", (button) => {
+    if (!navigator.share) return;
+    button.hidden = false;
+    button.addEventListener("click", () => navigator.share({ url: button.dataset.share, text: button.dataset.text }).catch(() => {}));
+  });
+}

@@ -1,0 +1,98 @@
+"""What pages say of refusals, for people who fill in a form.
+
+The API's own words are for programmers. These are marked here and looked up in the catalogue of
+the page's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from referral import i18n
+
+
+def N_(text: str) -> str:  # noqa: N802 - the name by which catalogues are collected
+    return text
+
+
+REFUSALS: Mapping[str, str] = {
+    "invalid_phone": N_("This is not a phone number. Write it with + and the country's code."),
+    "unsupported_phone": N_("We cannot send codes to this kind of number. Use a mobile one."),
+    "invalid_code": N_("Enter the digits from the message."),
+    "wrong_code": N_("This is not the code. Compare it with the message."),
+    "challenge_invalid": N_("This code cannot be used any more. Ask for a new one."),
+    "challenge_expired": N_("This code is too old. Ask for a new one."),
+    "challenge_spent": N_("This code was used already. Ask for a new one."),
+    "too_many_attempts": N_("Too many wrong codes. Ask for a new one."),
+    "too_many_requests": N_("Too many tries."),
+    "sms_unavailable": N_("The message could not be sent. Try again in a moment."),
+    "storage_unavailable": N_("We cannot be reached just now. Try again in a moment."),
+    "account_blocked": N_("This account is blocked. Ask support for help."),
+    "unknown_invite_code": N_("There is no such invite code. Check its 6 characters."),
+    "own_invite_code": N_("This is your own invite code. Enter somebody else's."),
+    "invite_already_activated": N_("An invite code was activated already: one is all there is."),
+    "invite_loop": N_("You invited this person yourself, directly or through others."),
+    "invalid_name": N_("A name has 100 characters at most, in one line."),
+    "invalid_email": N_("This is not an email address such as anna@example.com."),
+    "phone_taken": N_("Another account has this phone. Use another one."),
+    "forbidden": N_("This is not for your account."),
+    "not_found": N_("There is nothing here."),
+    "internal_error": N_("Something broke here. Try again later."),
+    "other_site": N_("This form did not come from this site. Open the page anew and try again."),
+}
+
+NOTICES: Mapping[str, str] = {
+    "saved": N_("Saved."),
+    "signed_out": N_("You are signed out."),
+    "signed_out_everywhere": N_("You are signed out everywhere."),
+    "session_ended": N_("That device is signed out."),
+    "invite_activated": N_("The invite code is activated."),
+    "phone_changed": N_("Your phone is changed. Other devices are signed out."),
+    "account_deleted": N_("Your account is deleted."),
+    "code_sent": N_("A new code is on its way."),
+    "sign_in_first": N_("Sign in first."),
+    "confirm_first": N_("Before this we make sure that it is you."),
+}
+
+
+def refusal(code: str, *, language: str, seconds: int | None, attempts_left: int | None) -> str:
+    """In one or two sentences: what is wrong, and what to do."""
+    catalogue = i18n.catalogue(language)
+    words = catalogue.gettext(REFUSALS.get(code, REFUSALS["internal_error"]))
+    if attempts_left:
+        tries = catalogue.ngettext("%(num)d try is left.", "%(num)d tries are left.", attempts_left)
+        return f"{words} {tries % {'num': attempts_left}}"
+    if code == "wrong_code" and attempts_left == 0:
+        return catalogue.gettext(
+            "This is not the code, and it was the last try. Ask for a new one."
+        )
+    if seconds and code in {"too_many_requests", "too_many_attempts"}:
+        return f"{words} {wait(seconds, language=language)}"
+    return words
+
+
+def notice(code: str, *, language: str) -> str:
+    """What is done."""
+    return i18n.catalogue(language).gettext(NOTICES.get(code, ""))
+
+
+def wait(seconds: int, *, language: str) -> str:
+    """When to try again."""
+    ngettext = i18n.catalogue(language).ngettext
+    minutes, hours = -(-seconds // 60), -(-seconds // 3600)
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        words, number = (
+            ngettext("Try again in %(num)d second.", "Try again in %(num)d seconds.", seconds),
+            seconds,
+        )
+    elif minutes < 60:  # noqa: PLR2004 - an hour
+        words, number = (
+            ngettext("Try again in %(num)d minute.", "Try again in %(num)d minutes.", minutes),
+            minutes,
+        )
+    else:
+        words, number = (
+            ngettext("Try again in %(num)d hour.", "Try again in %(num)d hours.", hours),
+            hours,
+        )
+    return words % {"num": number}

@@ -1,0 +1,91 @@
+"""Who looks at a page: the same tokens as the API's, in cookies, renewed where they are too old."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, cast
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from referral.core.errors import AccountBlocked, InvalidRefreshToken, NotSignedIn, Unauthorized
+from referral.core.tokens import DEVICE_LIFE
+from referral.http import requests
+from referral.http.pages import cookies, render
+from referral.http.requests import parts
+from referral.service import admins, sessions
+from referral.service.login import SignIn
+from referral.service.parts import Caller
+from referral.service.sessions import SignedIn, Tokens
+
+_DAY = 86_400  # seconds
+
+
+def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+    """As the API has it, in the language of the page."""
+    language = render.language(cast("Request[Any, Any, Any]", request))
+    return replace(requests.caller(request), language=language)
+
+
+async def signed_in(
+    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+) -> None:
+    """A guard: leaves the user at `request.user`. Raises Unauthorized, AccountBlocked."""
+    connection.scope["user"] = await _authenticated(connection)
+
+
+async def administrator(
+    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+) -> None:
+    """A guard: leaves at `request.user` who acts. Raises Forbidden and what `signed_in` raises."""
+    visitor = await _authenticated(connection)
+    connection.scope["user"] = admins.actor(
+        parts(connection.app.state), visitor, caller=caller(connection)
+    )
+
+
+async def find(request: Request[Any, Any, Any]) -> SignedIn | None:
+    """Who is signed in here, if anybody who may be."""
+    try:
+        return await _authenticated(request)
+    except (Unauthorized, InvalidRefreshToken, AccountBlocked):
+        return None
+
+
+async def enter(request: Request[Any, Any, Any], sign_in: SignIn) -> None:
+    """Keep what a sign-in gave, and end the session that was here before."""
+    await leave(request)
+    _keep(request, sign_in.tokens)
+    cookies.put(
+        request, cookies.DEVICE, sign_in.device_token, seconds=int(DEVICE_LIFE.total_seconds())
+    )
+
+
+async def leave(request: Request[Any, Any, Any]) -> None:
+    """End the session that is here, if any."""
+    if refresh_token := cookies.get(request, cookies.REFRESH):
+        await sessions.sign_out(
+            parts(request.app.state), refresh_token, caller=requests.caller(request)
+        )
+    cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
+
+
+async def _authenticated(connection: ASGIConnection[Any, Any, Any, Any]) -> SignedIn:
+    of_app = parts(connection.app.state)
+    if access_token := cookies.get(connection, cookies.ACCESS):
+        with suppress(Unauthorized):
+            return await sessions.authenticate(of_app, access_token)
+    refresh_token = cookies.get(connection, cookies.REFRESH)
+    if refresh_token is None:
+        raise NotSignedIn(reason="no cookie")
+    tokens = await sessions.refresh(of_app, refresh_token, caller=requests.caller(connection))
+    _keep(connection, tokens)
+    return await sessions.authenticate(of_app, tokens.access)
+
+
+def _keep(connection: ASGIConnection[Any, Any, Any, Any], tokens: Tokens) -> None:
+    limits = parts(connection.app.state).limits
+    cookies.put(connection, cookies.ACCESS, tokens.access, seconds=tokens.access_life)
+    cookies.put(connection, cookies.REFRESH, tokens.refresh, seconds=limits.session_max_days * _DAY)
