@@ -75,7 +75,7 @@ browser: $(VENV)/.test ## Fetch Chromium for the tests, where there is none
 		{ test "$$(id -u)" = 0 && grep --quiet '^ID=debian' /etc/os-release && apt-get --quiet=2 update && \
 			apt-get --quiet=2 install --yes --no-install-recommends chromium > /dev/null; } || \
 		$(BIN)/playwright install chromium; \
-		$(BIN)/python tests/browser.py; } || \
+		$(BIN)/python tests/browser.py 2> /dev/null; } || \
 		{ echo "The tests need Chromium, which could not be fetched: put one on the PATH, then make test"; exit 1; }
 
 .PHONY: cost-guard

@@ -88,12 +88,13 @@ def _starts(executable: str) -> bool:
 class Visitor:
     """Somebody with a browser and cookies of their own, who is at one page.
 
-    site: where the service is, as http://127.0.0.1:8000. complaints: what the browser had to say
-    against the pages so far.
+    site: where the service is, as http://127.0.0.1:8000. javascript: whether scripts run.
+    complaints: what the browser had to say against the pages so far.
     """
 
     page: Page
     site: str
+    javascript: bool = True
     complaints: list[str] = field(default_factory=list)
 
     @property
@@ -153,7 +154,7 @@ async def visiting(
     context = await browser.new_context(**options, java_script_enabled=javascript)
     context.set_default_timeout(10_000)
     try:
-        visitor = Visitor(await context.new_page(), site)
+        visitor = Visitor(await context.new_page(), site, javascript)
         _listen(visitor, expected)
         yield visitor
     finally:

@@ -68,8 +68,18 @@ async def _listening(app: Any, port: int) -> AsyncIterator[None]:
         await task
 
 
-def client(site: str) -> httpx.AsyncClient:
-    """A browser's plain cousin: it keeps cookies, follows redirects and says where it is."""
+def plain(site: str, service: Service | None = None) -> httpx.AsyncClient:
+    """A browser's plain cousin: it keeps cookies, follows redirects and says where it stands.
+
+    service: one of this process, to be asked directly; else over the network.
+    """
+    transport = None
+    if service is not None:
+        transport = httpx.ASGITransport(cast("Any", service.app), raise_app_exceptions=False)
     return httpx.AsyncClient(
-        base_url=site, headers={"Origin": site}, follow_redirects=True, timeout=30
+        base_url=site,
+        transport=transport,
+        headers={"Origin": site, "Accept": "text/html"},
+        follow_redirects=True,
+        timeout=30,
     )
