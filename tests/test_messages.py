@@ -154,8 +154,9 @@ def test_any_header_has_a_language(header: str) -> None:
 
 
 def of_the_sources() -> set[str | tuple[str, ...]]:
-    """Every text that the code asks for."""
-    return {found[2] for found in extract_from_dir(ROOT / "src" / "referral")}
+    """Every text that the code and the pages ask for."""
+    methods = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
+    return {found[2] for found in extract_from_dir(ROOT / "src" / "referral", methods)}
 
 
 def catalogue(language: str) -> Catalog:

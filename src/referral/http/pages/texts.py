@@ -37,6 +37,13 @@ REFUSALS: Mapping[str, str] = {
     "phone_taken": N_("Another account has this phone. Use another one."),
     "forbidden": N_("This is not for your account."),
     "not_found": N_("There is nothing here."),
+    "method_not_allowed": N_("There is nothing here."),
+    "invalid_request": N_("This cannot be read. Open the page anew and try again."),
+    "body_too_large": N_("This is too long. Write less."),
+    "unsupported_media_type": N_("This cannot be read. Open the page anew and try again."),
+    "unauthorized": N_("Sign in first."),
+    "invalid_refresh_token": N_("Sign in first."),
+    "sign_in_again": N_("Before this we make sure that it is you."),
     "internal_error": N_("Something broke here. Try again later."),
     "other_site": N_("This form did not come from this site. Open the page anew and try again."),
 }
@@ -58,7 +65,7 @@ NOTICES: Mapping[str, str] = {
 def refusal(code: str, *, language: str, seconds: int | None, attempts_left: int | None) -> str:
     """In one or two sentences: what is wrong, and what to do."""
     catalogue = i18n.catalogue(language)
-    words = catalogue.gettext(REFUSALS.get(code, REFUSALS["internal_error"]))
+    words = catalogue.gettext(REFUSALS.get(code, REFUSALS["invalid_request"]))
     if attempts_left:
         tries = catalogue.ngettext("%(num)d try is left.", "%(num)d tries are left.", attempts_left)
         return f"{words} {tries % {'num': attempts_left}}"

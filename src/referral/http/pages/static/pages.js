@@ -25,6 +25,15 @@
     });
   });
 
+  // A form is sent once, however often its button is pressed: a message may take seconds
+  all("form[method=post]", (form) => {
+    form.addEventListener("submit", (event) => {
+      if (form.ariaBusy === "true") event.preventDefault();
+      form.ariaBusy = "true";
+    });
+    addEventListener("pageshow", () => (form.ariaBusy = null));
+  });
+
   // A whole code is sent by itself, pasted or filled in by the browser
   all("[data-length]", (input) => {
     let sent = false;
