@@ -10,7 +10,9 @@ from playwright.async_api import Browser
 
 import browser
 from processes import Server, new_postgres_database, serving
+from sites import reachable
 from support import Service, emptied, migrated, running
+from walks import Scene
 
 DATABASES = ("sqlite", "postgres")
 
@@ -76,3 +78,13 @@ async def served(
         url = await new_postgres_database(request.getfixturevalue("postgres_url"))
     with serving(folder, DATABASE_URL=url) as server:
         yield server
+
+
+@pytest.fixture
+async def scene(chromium: Browser, database_url: str) -> AsyncIterator[Scene]:
+    """Somebody with a telephone in front of a service whose clock can be moved."""
+    async with (
+        reachable(database_url) as (service, site),
+        browser.visiting(chromium, site) as visitor,
+    ):
+        yield Scene(service, visitor)

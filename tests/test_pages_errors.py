@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-
 import pytest
 from playwright.async_api import Browser
 
-from browser import Visitor, visiting
+from browser import visiting
 from referral.gateways import GatewayError, Message
 from sites import reachable
-from support import Inbox, Service, new_phone
-from walks import GO_ON, ask_for_code, enter, error, shown_code, sign_in, wrong
+from support import Inbox, new_phone
+from walks import GO_ON, Scene, ask_for_code, enter, error, shown_code, sign_in, wrong
 
 
 class BrokenInbox(Inbox):
     async def send(self, message: Message) -> None:  # noqa: ARG002 - it is never read
         raise GatewayError("out of order")
-
-
-@dataclass
-class Scene:
-    """A service of this process and somebody in front of it."""
-
-    service: Service
-    visitor: Visitor
-
-
-@pytest.fixture
-async def scene(chromium: Browser, database_url: str) -> AsyncIterator[Scene]:
-    async with (
-        reachable(database_url) as (service, site),
-        visiting(chromium, site) as visitor,
-    ):
-        yield Scene(service, visitor)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from browser import Visitor
-from support import new_phone
+from support import Service, new_phone
 
 CODE = "input[name=code]"
 GO_ON = "form[action='/code'] button"
 SEND = "form[action='/'] button.main"
 SIMULATED = "#simulated-code"
+
+
+@dataclass
+class Scene:
+    """A service of this process, and somebody in front of it."""
+
+    service: Service
+    visitor: Visitor
 
 
 async def ask_for_code(visitor: Visitor, phone: str) -> None:
@@ -52,3 +63,27 @@ async def error(visitor: Visitor, name: str) -> str:
     described = (await field.get_attribute("aria-describedby") or "").split()
     assert f"{name}-error" in described
     return await visitor.text(f"#{name}-error")
+
+
+async def notice(visitor: Visitor) -> str:
+    """What the page says is done."""
+    return await visitor.text("main [role=status]")
+
+
+async def change(visitor: Visitor, name: str, text: str) -> None:
+    """A row of the profile, edited in its place."""
+    form = f"details:has(input[name={name}])"
+    if not await visitor.page.locator(f"{form}[open]").count():
+        await visitor.page.click(f"{form} summary")
+    await visitor.page.fill(f"{form} input[name={name}]", text)
+    await visitor.submit(f"{form} button")
+
+
+async def use_invite_code(visitor: Visitor, invite_code: str) -> None:
+    await visitor.page.fill("input[name=invite_code]", invite_code)
+    await visitor.submit("form[action='/me/inviter'] button")
+
+
+def digits(text: str) -> str:
+    """Of a phone, however it is spelt."""
+    return re.sub(r"\D", "", text)
