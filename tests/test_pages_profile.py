@@ -1,214 +1,539 @@
-"""One's profile: what one changes, sees, downloads and ends there."""
+"""One's own pages, over HTTP and without a script."""
 
 from __future__ import annotations
 
 import json
+import re
+from itertools import pairwise
 
 import pytest
-from playwright.async_api import Browser
 
-from browser import DESKTOP, visiting
-from support import new_phone, ok
-from walks import Scene, ask_for_code, change, digits, enter, error, notice, shown_code, sign_in
+from pages import ORIGIN, browsing, error_of, found, notice_on, signed_in, value_of
+from referral.http.pages import data, devices
+from support import Service, new_phone, ok, refused, running
 
-SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-
-
-async def test_a_name_and_an_email(scene: Scene) -> None:
-    """Each in its place; the one that cannot be is told beside its field and stays in it."""
-    visitor = scene.visitor
-    await sign_in(visitor)
-    await change(visitor, "email", "anna@example.com")
-    await change(visitor, "name", "Анна")
-    assert {"Анна", "anna@example.com"} <= set((await visitor.text("main")).split("\n"))
-    # What the browser itself takes for an address, and the service does not
-    await change(visitor, "email", "anna@nowhere")
-    assert "This is not an email address" in await error(visitor, "email")
-    assert await visitor.page.input_value("input[name=email]") == "anna@nowhere"
-    await change(visitor, "email", "")
-    assert await notice(visitor) == "Saved."
-    text = await visitor.text("main")
-    assert "Анна" in text
-    assert "@example.com" not in text
+PATHS = (
+    "/me",
+    "/me/invitees",
+    "/me/sessions",
+    "/me/phone",
+    "/me/delete",
+    "/me/data.json",
+    "/me/invite.svg",
+    "/me/invite.png",
+)
+LARGEST = 50_000  # bytes of a page, its style with it
 
 
-async def test_a_name_that_is_too_long(scene: Scene) -> None:
-    """As somebody sends it whose browser does not count."""
-    visitor = scene.visitor
-    await sign_in(visitor)
-    await visitor.page.evaluate(
-        "document.querySelectorAll('input').forEach((i) => i.maxLength = 999)"
-    )
-    await change(visitor, "name", "n" * 101)
-    assert "100 characters at most" in await error(visitor, "name")
-
-
-async def test_another_phone(scene: Scene) -> None:
-    """Through every refusal: taken, no phone at all, a wrong code."""
-    visitor, service = scene.visitor, scene.service
-    await sign_in(visitor)
-    somebody = await service.sign_in()
-    await visitor.go("/me")
-    await visitor.page.click("a[href='/me/phone']")
-    await ask_for_code(visitor, "12")
-    assert "not a phone number" in await error(visitor, "phone")
-    service.clock.move(seconds=3)
-    await ask_for_code(visitor, somebody.phone)
-    if visitor.path() == "/me/phone/code":
-        await enter(visitor, await shown_code(visitor))
-        assert visitor.path() == "/me/phone"
-    assert "Another account has this phone" in await error(visitor, "phone")
+async def test_profile_shows_everything_of_oneself(service: Service) -> None:
     phone = new_phone()
-    await ask_for_code(visitor, phone)
-    assert visitor.path() == "/me/phone/code"
-    code = await shown_code(visitor)
-    await enter(visitor, f"{(int(code) + 1) % 10_000:04}")
-    assert "2 tries are left" in await error(visitor, "code")
-    await enter(visitor, code)
-    assert visitor.path() == "/me"
-    assert "Your phone is changed" in await notice(visitor)
-    assert digits(phone) in digits(await visitor.text("main"))
-    await visitor.page.go_back()
-    await visitor.go("/me")
-    assert digits(phone) in digits(await visitor.text("main"))
+    person = await service.sign_in(phone)
+    ok(
+        await person.call(
+            "PATCH", "/profile", json={"name": "<b>Anna</b>", "email": "a@example.com"}
+        )
+    )
+    profile = await person.profile()
+    async with signed_in(service, phone) as browser:
+        answer = await browser.get("/me")
+        page = await browser.see("/me")
+    assert "<b>Anna</b>" not in answer.text
+    assert "<b>Anna</b>" in page
+    spelt = f"{phone[:2]} {phone[2:5]} {phone[5:8]}-{phone[8:10]}-{phone[10:]}"
+    for shown in (spelt, "a@example.com", profile["invite_code"], profile["invite_link"]):
+        assert shown in page
+    assert f'data-copy="{profile["invite_link"]}"' in page
+    assert f'data-share="{profile["invite_link"]}"' in page
+    assert 'class="qr"><path fill="#fff"' in page
+    assert 'href="/admin"' not in page
 
 
-async def test_an_old_sign_in_is_made_sure_of_first(scene: Scene) -> None:
-    """Through a new code, and back to where one was going; to cancel is possible."""
-    visitor, service = scene.visitor, scene.service
-    phone = await sign_in(visitor)
-    service.clock.move(minutes=16)
-    await visitor.go("/me/delete")
-    assert visitor.path() == "/again?next=/me/delete"
-    assert digits(phone) in digits(await visitor.text("main"))
-    await visitor.page.get_by_role("link", name="Back to my profile").click()
-    assert visitor.path() == "/me"
-    await visitor.go("/me/phone")
-    assert visitor.path() == "/again?next=/me/phone"
-    await visitor.submit("form[action='/again'] button")
-    assert visitor.path() == "/code"
-    await enter(visitor, await shown_code(visitor))
-    assert visitor.path() == "/me/phone"
-    await ask_for_code(visitor, new_phone())
-    assert visitor.path() == "/me/phone/code"
+async def test_no_page_carries_a_style_or_a_script_within(service: Service) -> None:
+    """The policy would refuse them."""
+    async with signed_in(service) as browser:
+        for path in PATHS[:5]:
+            answer = await browser.get(path)
+            assert " style=" not in answer.text
+            assert not re.search(r"<script(?! src=)| on\w+=", answer.text)
+            assert len(answer.content) < LARGEST
+            assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_deleting_the_account(scene: Scene) -> None:
-    """After one said to be sure; nothing is left to go back to."""
-    visitor = scene.visitor
-    phone = await sign_in(visitor)
-    await visitor.page.click("a[href='/me/delete']")
-    await visitor.page.click("main form[action='/me/delete'] button")
-    assert visitor.path() == "/me/delete"
-    await visitor.page.check("input[name=sure]")
-    await visitor.submit("main form[action='/me/delete'] button")
-    assert await notice(visitor) == "Your account is deleted."
-    await visitor.page.go_back()
-    assert digits(phone) not in digits(await visitor.text("main"))
-    await visitor.go("/me")
-    assert visitor.path() == "/"
+async def test_headings_and_labels_are_in_order(service: Service) -> None:
+    async with signed_in(service) as browser:
+        for path in PATHS[:5]:
+            page = await browser.see(path)
+            levels = [int(level) for level in re.findall(r"<h(\d)", page)]
+            assert levels[0] == 1
+            assert levels.count(1) == 1
+            assert all(after - before <= 1 for before, after in pairwise(levels))
+            ids = re.findall(r' id="([^"]+)"', page)
+            assert len(ids) == len(set(ids))
+            for field in re.findall(r'<input id="([^"]+)"', page):
+                assert f' for="{field}"' in page
+            if path in {"/me", "/me/invitees", "/me/sessions"}:
+                assert re.findall(r'href="([^"]+)" aria-current="page"', page) == [path]
 
 
-async def test_who_used_my_code_is_read_a_page_at_a_time(scene: Scene) -> None:
-    visitor, service = scene.visitor, scene.service
-    await sign_in(visitor)
-    code = await visitor.text("#my-code")
-    phones = set()
-    for _ in range(60):
-        invitee = await service.sign_in(invite_code=code)
-        phones.add(digits(invitee.phone))
-    await visitor.go("/me")
-    assert "60" in await visitor.text("#used")
-    await visitor.page.get_by_role("link", name="Show all").click()
-    seen: list[str] = []
-    while True:
-        seen += [
-            digits(each) for each in await visitor.page.locator("main .phone").all_inner_texts()
+async def test_name_and_email_are_saved_each_by_itself_and_cleared(service: Service) -> None:
+    async with signed_in(service) as browser:
+        page = await browser.submit_and_see("/me", name=" Anna ")
+        assert notice_on(page) == "Saved."
+        await browser.submit("/me", email="anna@example.com")
+        page = await browser.see("/me")
+        assert (value_of(page, "name"), value_of(page, "email")) == ("Anna", "anna@example.com")
+        await browser.submit("/me", name="", email="")
+        page = await browser.see("/me")
+        assert (value_of(page, "name"), value_of(page, "email")) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "words"),
+    [("name", "A" * 101, "100 characters"), ("email", "anna@", "not an email address")],
+)
+async def test_a_refused_field_says_why_and_keeps_what_was_typed(
+    service: Service, field: str, text: str, words: str
+) -> None:
+    async with signed_in(service) as browser:
+        page = await browser.submit_and_see("/me", **{field: text})
+        assert words in error_of(page, field)
+        assert value_of(page, field) == text
+        assert '<details class="row" open>' in page
+        assert value_of(await browser.see("/me"), field) == ""
+
+
+async def test_an_invite_code_is_activated_once(service: Service) -> None:
+    inviter = await service.sign_in()
+    code = await inviter.invite_code()
+    async with signed_in(service) as browser:
+        page = await browser.submit_and_see("/me/inviter", invite_code=code.lower())
+        assert notice_on(page) == "The invite code is activated."
+        assert code in page
+        assert 'name="invite_code"' not in page
+        other = await (await service.sign_in()).invite_code()
+        page = await browser.submit_and_see("/me/inviter", invite_code=other)
+        said = found(r'id="invite_code-error" role="alert">([^<]+)<', page)
+        assert "activated already" in said
+    assert (await inviter.profile())["invitees"] == [browser.phone]
+
+
+async def test_a_refused_invite_code_says_why_beside_it(service: Service) -> None:
+    async with signed_in(service) as browser:
+        own = found(r'id="my-code">(\w+)<', await browser.see("/me"))
+        page = await browser.submit_and_see("/me/inviter", invite_code=own)
+        assert "your own" in error_of(page, "invite_code")
+        assert value_of(page, "invite_code") == own
+        page = await browser.submit_and_see("/me/inviter", invite_code="000000")
+        assert "no such invite code" in error_of(page, "invite_code")
+        invitee = await service.sign_in(invite_code=own)
+        page = await browser.submit_and_see("/me/inviter", invite_code=await invitee.invite_code())
+        assert "You invited this person yourself" in error_of(page, "invite_code")
+
+
+async def test_an_invitation_that_sign_in_refused_is_told_on_the_profile(service: Service) -> None:
+    async with browsing(service) as browser:
+        assert await browser.sign_in(invite_code="000000") == "/me"
+        assert "no such invite code" in error_of(await browser.see("/me"), "invite_code")
+
+
+async def test_the_newest_ten_invitees_are_on_the_profile_and_all_behind_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("referral.http.pages.invitees._PAGE", 5)
+    async with signed_in(service) as browser:
+        code = found(r'id="my-code">(\w+)<', await browser.see("/me"))
+        assert "Nobody yet" in await browser.see("/me/invitees")
+        people = []
+        for _ in range(11):
+            people.append(await service.sign_in(invite_code=code))
+            service.clock.move(seconds=60)
+        moved = people[-1]
+        sent = ok(await moved.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
+        body = {"token": sent["token"], "code": sent["code"]}
+        ok(await moved.call("PUT", "/profile/phone", json=body))
+
+        page = await browser.see("/me")
+        rows = _rows(page)
+        assert 'class="count">11<' in page
+        assert [_digits(row) for row in rows[:10]] == [
+            "",
+            *(person.phone[1:] for person in people[-2:0:-1]),
         ]
-        older = visitor.page.locator("a[rel=next]")
-        if not await older.count():
-            break
-        await visitor.submit("a[rel=next]")
-    assert sorted(seen) == sorted(phones)
-    assert "cursor=" in visitor.path()
+        assert "changed phone" in rows[0]
+        assert re.search(r'<time datetime="\d{4}-\d\d-\d\d">\d+ \w+ \d{4}</time>', rows[0])
+
+        path, seen, turns = "/me/invitees", [], 0
+        while path:
+            page = await browser.see(path)
+            seen += [_digits(row) for row in _rows(page)]
+            assert (">Newest</a>" in page) == bool(turns)
+            turns += 1
+            following = re.search(r'rel="next" href="([^"]+)"', page)
+            path = following[1] if following else ""
+    assert turns == 3
+    assert seen == ["", *(person.phone[1:] for person in people[-2::-1])]
 
 
-async def test_devices_are_signed_out_one_by_one_and_all(scene: Scene, chromium: Browser) -> None:
-    visitor = scene.visitor
-    phone = await sign_in(visitor)
-    async with visiting(chromium, visitor.site, device=DESKTOP) as other:
-        scene.service.clock.move(seconds=3)
-        await sign_in(other, phone)
-        await visitor.go("/me/sessions")
-        assert await visitor.text("li:has(.badge)")
-        await visitor.submit("main li:not(:has(.badge)) form button")
-        assert await notice(visitor) == "That device is signed out."
-        await other.go("/me")
-        assert other.path() == "/"
-        scene.service.clock.move(seconds=3)
-        await sign_in(other, phone)
-        await visitor.submit("form[action='/me/sessions/end-all'] button")
-        assert await notice(visitor) == "You are signed out everywhere."
-        for each in (visitor, other):
-            await each.go("/me")
-            assert each.path() == "/"
+async def test_a_cursor_of_nobody_is_a_page_that_says_so(service: Service) -> None:
+    async with signed_in(service) as browser:
+        for path in ("/me/invitees", "/me/sessions"):
+            answer = await browser.get(f"{path}?cursor=rubbish")
+            assert answer.status_code == 400
+            assert "Go back and try again" in answer.text
 
 
-@SQLITE
-async def test_my_data_and_my_qr_code_are_files(scene: Scene) -> None:
-    visitor = scene.visitor
-    phone = await sign_in(visitor)
-    async with visitor.page.expect_download() as coming:
-        await visitor.page.click("a[href='/me/data.json']")
-    data = json.loads((await (await coming.value).path()).read_text())
-    assert phone in json.dumps(data)
-    for name, begins in (("invite.svg", b"<?xml"), ("invite.png", b"\x89PNG")):
-        async with visitor.page.expect_download() as coming:
-            await visitor.page.click(f"a[href='/me/{name}']")
-        file = await (await coming.value).path()
-        assert file.read_bytes().startswith((begins, b"<svg"))
+async def test_the_qr_code_is_the_api_s(service: Service) -> None:
+    phone = new_phone()
+    person = await service.sign_in(phone)
+    async with signed_in(service, phone) as browser:
+        for kind, media_type in (("svg", "image/svg+xml"), ("png", "image/png")):
+            answer = await browser.get(f"/me/invite.{kind}")
+            assert answer.headers["content-type"].partition(";")[0] == media_type
+            assert answer.content == (await person.call("GET", f"/profile/invite.{kind}")).content
 
 
-@SQLITE
-async def test_the_invite_link_is_copied(scene: Scene) -> None:
-    """Where scripts run: the button is not there otherwise."""
-    visitor = scene.visitor
-    await visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    await sign_in(visitor)
-    await visitor.page.click("[data-copy]")
-    await visitor.page.get_by_text("Copied").wait_for()
-    copied = await visitor.page.evaluate("navigator.clipboard.readText()")
-    assert copied == await visitor.text("#my-link")
+async def test_devices_are_listed_and_signed_out_one_by_one(service: Service) -> None:
+    async with signed_in(service) as browser:
+        service.clock.move(seconds=3)
+        other = await service.sign_in(browser.phone)
+        page = await browser.see("/me/sessions")
+        assert page.count("this device") == 1
+        assert page.count("python-httpx") == 2
+        assert re.search(r'<time datetime="[\d-]+T\d\d:\d\dZ">\d+ \w+ \d{4}, \d\d:\d\d UTC<', page)
+        ended = found(r'action="(/me/sessions/[^"]+/end)"', page)
+        page = await browser.submit_and_see(ended)
+        assert notice_on(page) == "That device is signed out."
+        assert page.count("python-httpx") == 1
+        refused(await other.call("GET", "/profile"), 401, "unauthorized")
+        # By a second click
+        assert notice_on(await browser.submit_and_see(ended)) == "That device is signed out."
 
 
-async def test_the_session_goes_on_when_its_access_token_is_over(scene: Scene) -> None:
-    """Renewed under way, also by a form, so that nothing typed is lost."""
-    visitor = scene.visitor
-    await sign_in(visitor)
-    scene.service.clock.move(minutes=16)
-    await change(visitor, "name", "Anna")
-    assert await notice(visitor) == "Saved."
-    scene.service.clock.move(days=31)
-    await visitor.go("/me")
-    assert visitor.path() == "/"
-
-
-async def test_where_one_was_going_is_kept_over_the_sign_in(scene: Scene) -> None:
-    visitor = scene.visitor
-    await visitor.go("/me/sessions")
-    assert visitor.path() == "/?next=/me/sessions"
-    await ask_for_code(visitor, new_phone())
-    await enter(visitor, await shown_code(visitor))
-    assert visitor.path() == "/me/sessions"
-
-
-async def test_a_form_of_somebody_signed_out_meanwhile(scene: Scene) -> None:
-    """In another tab, say: a new sign-in, and nothing is done unasked."""
-    visitor, service = scene.visitor, scene.service
-    phone = await sign_in(visitor)
+async def test_devices_are_paged(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("referral.http.pages.sessions._PAGE", 2)
+    phone = new_phone()
+    await service.sign_in(phone)
     service.clock.move(seconds=3)
-    same = await service.sign_in(phone)
-    ok(await same.call("DELETE", "/sessions"))
-    await change(visitor, "name", "Anna")
-    assert visitor.path() == "/"
-    assert (await same.http.get("/health/live")).status_code == 200
+    await service.sign_in(phone)
+    async with signed_in(service, phone) as browser:
+        page = await browser.see("/me/sessions")
+        assert len(_rows(page)) == 2
+        page = await browser.see(found(r'rel="next" href="([^"]+)"', page))
+        assert len(_rows(page)) == 1
+        assert ">Newest</a>" in page
+
+
+async def test_ending_the_own_session_or_all_signs_out_here_too(service: Service) -> None:
+    async with signed_in(service) as browser:
+        person = await service.sign_in_again(await service.sign_in())
+        listed = ok(await person.call("GET", "/sessions"))["items"]
+        assert len(listed) == 2
+        page = await browser.submit_and_see("/me/sessions/end-all")
+        assert notice_on(page) == "You are signed out everywhere."
+        assert not {"access", "refresh"} & set(browser.http.cookies)
+        # And nobody else
+        assert (await person.call("GET", "/profile")).status_code == 200
+
+    phone = new_phone()
+    async with signed_in(service, phone) as browser:
+        service.clock.move(seconds=3)
+        api = await service.sign_in(phone)
+        sessions = ok(await api.call("GET", "/sessions"))["items"]
+        own = next(each["id"] for each in sessions if not each["current"])
+        assert await browser.submit(f"/me/sessions/{own}/end") == "/"
+        assert notice_on(await browser.see("/")) == "You are signed out."
+        assert not {"access", "refresh"} & set(browser.http.cookies)
+
+
+async def test_nobody_ends_the_session_of_another(service: Service) -> None:
+    other = await service.sign_in()
+    theirs = ok(await other.call("GET", "/sessions"))["items"][0]["id"]
+    async with signed_in(service) as browser:
+        await browser.submit(f"/me/sessions/{theirs}/end")
+    assert (await other.call("GET", "/profile")).status_code == 200
+
+
+async def test_the_phone_is_changed_and_the_old_one_is_told(service: Service) -> None:
+    old, new = new_phone(), new_phone()
+    elsewhere = await service.sign_in(old)
+    async with signed_in(service, old) as browser:
+        page = await browser.submit_and_see("/me/phone", phone=new)
+        assert 'action="/me/phone/code"' in page
+        assert 'href="/me/phone"' in page
+        wrong = "0000" if found(r'simulated-code">(\d+)<', page) != "0000" else "1111"
+        token = found(r'name="token" value="([^"]+)"', page)
+        refused_page = await browser.submit_and_see("/me/phone/code", token=token, code=wrong)
+        assert "This is not the code" in error_of(refused_page, "code")
+        empty = await browser.submit_and_see("/me/phone/code", token=token, code="")
+        assert "Enter the digits" in error_of(empty, "code")
+        assert await browser.enter_code(page, "/me/phone/code") == "/me"
+        profile = await browser.see("/me")
+        assert notice_on(profile) == "Your phone is changed. Other devices are signed out."
+        assert new[-2:] in profile
+        # The form sent twice
+        assert await browser.enter_code(page, "/me/phone/code") == "/me"
+    refused(await elsewhere.call("GET", "/profile"), 401, "unauthorized")
+    assert service.inbox.messages[-1].phone == old
+    assert "now has another number" in service.inbox.messages[-1].text
+
+
+async def test_a_phone_that_is_refused_says_why_beside_it(service: Service) -> None:
+    taken = (await service.sign_in()).phone
+    async with signed_in(service) as browser:
+        page = await browser.submit_and_see("/me/phone", phone="12")
+        assert "not a phone number" in error_of(page, "phone")
+        assert value_of(page, "phone") == "12"
+        page = await browser.submit_and_see("/me/phone", phone="+7 495 123-45-67")
+        assert "Use a mobile one" in error_of(page, "phone")
+        service.clock.move(seconds=3)
+        page = await browser.submit_and_see("/me/phone", phone=taken)
+        assert await browser.enter_code(page, "/me/phone/code") == "/me/phone"
+        page = await browser.see("/me/phone")
+        assert "Another account has this phone" in error_of(page, "phone")
+        assert re.sub(r"[ -]", "", value_of(page, "phone")) == taken
+
+
+async def test_a_new_code_to_the_new_phone_and_the_way_back(database_url: str) -> None:
+    async with (
+        running(database_url, REFERRAL_RESEND_WAITS="30") as service,
+        signed_in(service) as browser,
+    ):
+        assert await browser.submit("/me/phone/code/again") == "/me/phone"
+        assert (await browser.get("/me/phone/code")).headers["location"] == "/me/phone"
+        new = new_phone()
+        await browser.submit("/me/phone", phone=new)
+        # Back, and the same again: its code is on its way. Another one has its own wait.
+        assert await browser.submit("/me/phone", phone=new) == "/me/phone/code"
+        page = await browser.submit_and_see("/me/phone/code/again")
+        assert "Too many tries. Try again in" in found(r'id="again-error"[^>]*>([^<]+)<', page)
+        service.clock.move(seconds=31)
+        page = await browser.submit_and_see("/me/phone/code/again")
+        assert notice_on(page) == "A new code is on its way."
+        assert await browser.enter_code(page, "/me/phone/code") == "/me"
+
+
+async def test_a_code_under_way_is_hidden_from_who_signs_in_here_next(service: Service) -> None:
+    async with signed_in(service) as browser:
+        new = new_phone()
+        await browser.submit("/me/phone", phone=new)
+        await browser.submit("/sign-out")
+        browser.phone = new_phone()
+        assert await browser.sign_in() == "/me"
+        assert (await browser.get("/me/phone/code")).headers["location"] == "/me/phone"
+
+
+@pytest.mark.parametrize("path", ["/me/phone", "/me/delete"])
+async def test_an_old_sign_in_is_confirmed_before_the_form_and_leads_back(
+    service: Service, path: str
+) -> None:
+    async with signed_in(service) as browser:
+        service.clock.move(minutes=16)
+        answer = await browser.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/again?next={path}")
+        page = await browser.see(answer.headers["location"])
+        page = await browser.submit_and_see(
+            "/again", next=found(r'name="next" value="([^"]+)">\n', page)
+        )
+        assert await browser.enter_code(page, "/code") == path
+        await browser.see(path)
+
+
+@pytest.mark.parametrize("path", ["/me/phone", "/me/phone/code", "/me/delete"])
+async def test_a_form_sent_with_an_old_sign_in_does_nothing_but_confirm(
+    service: Service, path: str
+) -> None:
+    async with signed_in(service) as browser:
+        page = await browser.submit_and_see("/me/phone", phone=new_phone())
+        token = found(r'name="token" value="([^"]+)"', page)
+        service.clock.move(minutes=16)
+        sent = len(service.inbox.messages)
+        fields = {"phone": new_phone(), "sure": "yes", "code": "0000", "token": token}
+        assert await browser.submit(path, **fields) == f"/again?next={path}"
+        assert len(service.inbox.messages) == sent
+        await browser.see("/me")
+
+
+async def test_the_account_is_deleted_once_one_is_sure(service: Service) -> None:
+    async with signed_in(service) as browser:
+        service.clock.move(seconds=3)
+        api = await service.sign_in(browser.phone)
+        page = await browser.submit_and_see("/me/delete")
+        assert "Tick this box" in error_of(page, "sure")
+        assert (await api.call("GET", "/profile")).status_code == 200
+        page = await browser.submit_and_see("/me/delete", sure="yes")
+        assert notice_on(page) == "Your account is deleted."
+        assert not {"access", "refresh", "device"} & set(browser.http.cookies)
+        refused(await api.call("GET", "/profile"), 401, "unauthorized")
+
+
+async def test_the_last_administrator_stays_and_is_told_so(service: Service) -> None:
+    admin = await service.sign_in_admin()
+    async with signed_in(service, admin.phone) as browser:
+        assert 'href="/admin"' in await browser.see("/me")
+        page = await browser.submit_and_see("/me/delete", sure="yes")
+        said = found(r'id="delete-error" role="alert">([^<]+)<', page)
+        assert "last administrator" in said
+        await browser.see("/me")
+
+
+async def test_data_json_has_everything_over_more_than_one_page(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_PAGE", 2)
+    phone = new_phone()
+    person = await service.sign_in(phone)
+    code = await person.invite_code()
+    for _ in range(5):
+        await service.sign_in(invite_code=code)
+    for _ in range(3):
+        await service.sign_in_again(person)
+    async with signed_in(service, phone) as browser:
+        answer = await browser.get("/me/data.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["content-disposition"] == 'attachment; filename="my-data.json"'
+    assert answer.headers["cache-control"] == "no-store"
+    taken = json.loads(answer.content)
+    profile = await person.profile()
+    assert taken["profile"] == {key: profile[key] for key in profile if key != "invitees"}
+    assert taken["invitees"] == ok(await person.call("GET", "/profile/invitees"))["items"]
+    assert len(taken["invitees"]) == 5
+    sessions = ok(await person.call("GET", "/sessions"))["items"]
+    assert [each["id"] for each in taken["sessions"]] == [each["id"] for each in sessions]
+    assert len(taken["sessions"]) == 5
+
+
+async def test_tokens_are_renewed_when_the_access_cookie_is_gone(service: Service) -> None:
+    async with signed_in(service) as browser:
+        before = browser.http.cookies["refresh"]
+        browser.http.cookies.delete("access")
+        await browser.see("/me/sessions")
+        assert browser.http.cookies["access"]
+        assert browser.http.cookies["refresh"] != before
+        # And with a form, and a download
+        for path in ("/me/data.json", "/me/invite.png"):
+            browser.http.cookies.delete("access")
+            assert (await browser.get(path)).status_code == 200
+            assert browser.http.cookies["access"]
+        browser.http.cookies.delete("access")
+        assert await browser.submit("/me", name="Anna") == "/me"
+
+
+async def test_a_session_that_was_ended_elsewhere_leads_to_the_sign_in_page(
+    service: Service,
+) -> None:
+    phone = new_phone()
+    person = await service.sign_in(phone)
+    async with signed_in(service, phone) as browser:
+        ok(await person.call("DELETE", "/sessions"))
+        answer = await browser.get("/me/invitees")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/?next=/me/invitees")
+        assert notice_on(await browser.see("/?next=/me/invitees")) == "Sign in first."
+        assert not {"access", "refresh"} & set(browser.http.cookies)
+        service.clock.move(seconds=3)
+        assert await browser.sign_in(next="/me/invitees") == "/me/invitees"
+
+
+async def test_who_is_not_signed_in_gets_none_of_it(service: Service) -> None:
+    async with browsing(service) as browser:
+        for path in PATHS:
+            answer = await browser.get(path)
+            assert answer.status_code == 303
+            assert answer.headers["location"].split("?")[0] == "/"
+        for path in ("/me", "/me/inviter", "/me/phone", "/me/phone/code", "/me/delete"):
+            assert await browser.submit(path, name="Anna") == "/"
+
+
+async def test_forms_of_other_sites_change_nothing(service: Service) -> None:
+    async with signed_in(service) as browser:
+        for path in (
+            "/me",
+            "/me/inviter",
+            "/me/phone",
+            "/me/phone/code",
+            "/me/phone/code/again",
+            "/me/delete",
+            "/me/sessions/end-all",
+            "/me/sessions/00000000-0000-4000-8000-000000000000/end",
+        ):
+            for headers in ({"Origin": "https://example.com"}, {}):
+                form = {"name": "Eve", "sure": "yes"}
+                answer = await browser.http.post(path, data=form, headers=headers)
+                assert answer.status_code == 403
+        assert "Eve" not in await browser.see("/me")
+
+
+async def test_the_api_ignores_the_cookies_of_pages(service: Service) -> None:
+    async with signed_in(service) as browser:
+        for method, path in (("GET", "/profile"), ("DELETE", "/sessions"), ("DELETE", "/profile")):
+            answer = await browser.http.request(
+                method, f"/api/v1{path}", headers={"Origin": ORIGIN}
+            )
+            refused(answer, 401, "unauthorized")
+        await browser.see("/me")
+
+
+async def test_somebody_who_was_blocked_is_told_so(service: Service) -> None:
+    admin = await service.sign_in_admin()
+    async with signed_in(service) as browser:
+        found_users = ok(await admin.call("GET", "/users", params={"search": browser.phone}))
+        user_id = found_users["items"][0]["id"]
+        ok(await admin.call("PATCH", f"/users/{user_id}", json={"is_blocked": True}))
+        assert (await browser.get("/me")).headers["location"] == "/"
+        service.clock.move(seconds=3)
+        assert await browser.sign_in() == "/code"
+        assert "blocked" in error_of(await browser.see("/code"), "code")
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "known"),
+    [
+        (
+            (
+                "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
+                "Chrome/130.0.0.0 Mobile Safari/537.36"
+            ),
+            ("Chrome", "Android"),
+        ),
+        (
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 "
+                "(KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
+            ),
+            ("Safari", "iPhone"),
+        ),
+        (
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+                "Chrome/130.0.0.0 Safari/537.36 Edg/130.0.0.0"
+            ),
+            ("Edge", "Windows"),
+        ),
+        (
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+                "Chrome/128.0.0.0 YaBrowser/24.10.0.0 Safari/537.36"
+            ),
+            ("Yandex", "Windows"),
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0",
+            ("Firefox", "Linux"),
+        ),
+        ("okhttp/4.12.0", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_devices_are_called_what_their_owners_call_them(
+    user_agent: str | None, known: tuple[str, str] | None
+) -> None:
+    assert devices.read(user_agent) == (devices.Device(*known) if known else None)
+
+
+def _rows(page: str) -> list[str]:
+    """The rows of the first list on a page."""
+    return re.findall(r"<li>(.*?)</li>", found(r'<ul class="rows">(.*?)</ul>', page), re.DOTALL)
+
+
+def _digits(row: str) -> str:
+    return re.sub(r"\D", "", row.partition("<time")[0].partition('class="phone">')[2])

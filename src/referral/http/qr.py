@@ -20,10 +20,20 @@ def png(text: str) -> bytes:
     return _draw(text, "png", scale=_PIXELS)
 
 
+def inline(text: str) -> str:
+    """An <svg> element, as large as the page makes it."""
+    markup: str = _make(text).svg_inline(
+        border=_QUIET_ZONE, light="white", omitsize=True, svgclass="qr", lineclass=None
+    )
+    return markup
+
+
 def _draw(text: str, kind: str, *, scale: int) -> bytes:
     out = BytesIO()
     # White beneath the modules, so that scanners read it on a dark page too
-    segno.make_qr(text, error="m").save(
-        out, kind=kind, scale=scale, border=_QUIET_ZONE, light="white"
-    )
+    _make(text).save(out, kind=kind, scale=scale, border=_QUIET_ZONE, light="white")
     return out.getvalue()
+
+
+def _make(text: str) -> segno.QRCode:
+    return segno.make_qr(text, error="m")

@@ -2,14 +2,37 @@
 
 from litestar import Router
 
-from referral.http.pages import cookies, errors, forms, sign_in, static
+from referral.http.pages import (
+    admin,
+    cookies,
+    data,
+    deletion,
+    errors,
+    forms,
+    invitees,
+    phone,
+    profile,
+    sessions,
+    sign_in,
+    static,
+)
 from referral.http.pages.errors import answer_anywhere
 
 __all__ = ["answer_anywhere", "router"]
 
 router = Router(
     "",
-    route_handlers=[*sign_in.HANDLERS, static.asset],
+    route_handlers=[
+        *sign_in.HANDLERS,
+        *profile.HANDLERS,
+        *phone.HANDLERS,
+        *sessions.HANDLERS,
+        *deletion.HANDLERS,
+        invitees.invitees,
+        data.download,
+        admin.router,
+        static.asset,
+    ],
     guards=[forms.from_our_own_pages],
     middleware=[cookies.middleware],
     exception_handlers=errors.HANDLERS,

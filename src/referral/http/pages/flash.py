@@ -50,16 +50,21 @@ def refused(
     form: str,
     field: str,
     values: dict[str, str] | None = None,
+    code: str | None = None,
 ) -> Redirect:
-    """Back to a form, with what was typed and what is wrong with it."""
+    """Back to a form, with what was typed and what is wrong with it.
+
+    code: of texts.REFUSALS, where the refusal's own says too little of this form.
+    """
     problems.record(request, refusal)
     if isinstance(refusal, InvalidRequest):
         named = [error["field"] for error in refusal.members.get("errors", ()) if error["field"]]
         field = named[0] if named else field
+    own = f"invalid_{field}" if isinstance(refusal, InvalidRequest) else refusal.code
     _put(
         request,
         Flash(
-            code=f"invalid_{field}" if isinstance(refusal, InvalidRequest) else refusal.code,
+            code=code or own,
             form=form,
             field=field,
             values={name: text[:_LONGEST_VALUE] for name, text in (values or {}).items()},

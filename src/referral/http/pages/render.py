@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from referral import i18n
 from referral.core import phone as phones
-from referral.http.pages import cookies, flash, site, static, texts
+from referral.http.pages import cookies, dates, flash, site, static, texts
 from referral.http.pages.flash import Flash
 
 _FOLDER = Path(__file__).parent
@@ -101,6 +101,9 @@ def _environment(language: str) -> Environment:
     )
     environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
     environment.filters["phone"] = phones.spell
+    environment.filters["day"] = partial(dates.day, language=language)
+    environment.filters["minute"] = partial(dates.minute, language=language)
+    environment.filters["number"] = texts.number
     return environment
 
 

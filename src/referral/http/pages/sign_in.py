@@ -116,7 +116,7 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
         )
     except Refusal as refusal:
         pending = _pending(request)
-        if isinstance(refusal, TooManyRequests) and _is_good_for(pending, phone, parts):
+        if isinstance(refusal, TooManyRequests) and is_good_for(pending, phone, parts):
             # Back, and the same phone again: its code is on its way already
             return flash.to(CODE)
         where = f"/?next={then}" if then else HOME
@@ -266,6 +266,16 @@ def code_page(
     return render.page(request, "code.html", pending=pending, seconds=left, **links)
 
 
+def is_good_for(pending: Pending | None, text: str, parts: Parts) -> bool:
+    """Whether a code is under way to the phone that was typed."""
+    if pending is None or pending.expires_at <= _now(parts):
+        return False
+    try:
+        return phones.read(text, parts.phone_rules) == pending.phone
+    except (InvalidPhone, UnsupportedPhone):
+        return False
+
+
 def _sign_in_page(
     request: StrictRequest, parts: Parts, *, status: int = HTTP_200_OK, **context: Any
 ) -> Response[str]:
@@ -332,16 +342,6 @@ def _pending(request: Request[Any, Any, Any]) -> Pending | None:
 
 def _keep(request: StrictRequest, pending: Pending) -> None:
     cookies.put(request, cookies.SIGN_IN, parcel.write(pending), seconds=_PENDING_SECONDS)
-
-
-def _is_good_for(pending: Pending | None, text: str, parts: Parts) -> bool:
-    """Whether a code is under way to the phone that was typed."""
-    if pending is None or pending.expires_at <= _now(parts):
-        return False
-    try:
-        return phones.read(text, parts.phone_rules) == pending.phone
-    except (InvalidPhone, UnsupportedPhone):
-        return False
 
 
 def _now(parts: Parts) -> float:

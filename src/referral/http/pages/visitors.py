@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
-from litestar import Request
+from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
@@ -14,7 +14,7 @@ from referral.core.errors import AccountBlocked, InvalidRefreshToken, NotSignedI
 from referral.core.tokens import DEVICE_LIFE
 from referral.http import requests
 from referral.http.pages import cookies, render
-from referral.http.requests import parts
+from referral.http.requests import StrictRequest, parts
 from referral.service import admins, sessions
 from referral.service.login import SignIn
 from referral.service.parts import Caller
@@ -54,6 +54,11 @@ async def find(request: Request[Any, Any, Any]) -> SignedIn | None:
         return None
 
 
+def page(request: StrictRequest, template: str, **context: Any) -> Response[str]:
+    """A page of somebody who is signed in, as `render.page`."""
+    return render.page(request, template, is_admin=_sees_administration(request), **context)
+
+
 async def enter(request: Request[Any, Any, Any], sign_in: SignIn) -> None:
     """Keep what a sign-in gave, and end the session that was here before."""
     await leave(request)
@@ -70,6 +75,11 @@ async def leave(request: Request[Any, Any, Any]) -> None:
             parts(request.app.state), refresh_token, caller=requests.caller(request)
         )
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
+
+
+def _sees_administration(request: StrictRequest) -> bool:
+    visitor = request.user
+    return visitor.proves_phone and admins.may_administer(parts(request.app.state), visitor.user)
 
 
 async def _authenticated(connection: ASGIConnection[Any, Any, Any, Any]) -> SignedIn:

@@ -1,0 +1,60 @@
+"""All there is about oneself, to take along."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+import msgspec
+from litestar import get
+from litestar.response import Stream
+
+from referral.http.pages import visitors
+from referral.http.requests import JSON, GivenParts, StrictRequest
+from referral.service import invitations, profiles, sessions
+from referral.service.invitations import InviteePage
+from referral.service.parts import Parts
+from referral.service.profiles import Profile
+from referral.service.sessions import SessionPage, SignedIn
+
+_PAGE = 500
+
+_encode = msgspec.json.encode
+
+
+@get("/me/data.json", guards=[visitors.signed_in], include_in_schema=False)
+async def download(request: StrictRequest, parts: GivenParts) -> Stream:
+    """The profile, every invitee and every session, as the API has them."""
+    profile = await profiles.get(parts, request.user.user.id)
+    return Stream(
+        _write(parts, request.user, profile),
+        media_type=JSON,
+        headers={"Content-Disposition": 'attachment; filename="my-data.json"'},
+    )
+
+
+async def _write(parts: Parts, signed_in: SignedIn, profile: Profile) -> AsyncIterator[bytes]:
+    """A page at a time: the longest list takes no more memory than a short one."""
+    own = msgspec.to_builtins(profile)
+    del own["invitees"]  # all of them follow
+    yield b'{"profile":' + _encode(own) + b',"invitees":['
+    async for chunk in _items(partial(invitations.page, signed_in)):
+        yield chunk
+    yield b'],"sessions":['
+    async for chunk in _items(partial(sessions.page, parts, signed_in)):
+        yield chunk
+    yield b"]}\n"
+
+
+async def _items(
+    read: Callable[..., Awaitable[InviteePage | SessionPage]],
+) -> AsyncIterator[bytes]:
+    cursor, comma = None, b""
+    while True:
+        page = await read(cursor=cursor, limit=_PAGE)
+        if page.items:
+            yield comma + b",".join(map(_encode, page.items))
+            comma = b","
+        if page.next_cursor is None:
+            return
+        cursor = page.next_cursor

@@ -1,0 +1,43 @@
+"""Deleting one's account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.response import Redirect
+
+from referral.core.errors import Forbidden, InvalidRequest
+from referral.http.pages import cookies, flash, forms, visitors
+from referral.http.requests import GivenParts, StrictRequest
+from referral.service import profiles, sessions
+
+DELETE = "/me/delete"
+
+
+@get(DELETE, guards=[visitors.signed_in], include_in_schema=False)
+async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
+    sessions.require_fresh(parts, request.user)
+    return visitors.page(
+        request, "delete.html", profile=await profiles.get(parts, request.user.user.id)
+    )
+
+
+@post(DELETE, guards=[visitors.signed_in], include_in_schema=False)
+async def delete(request: StrictRequest, parts: GivenParts) -> Redirect:
+    fields = await forms.read(request)
+    try:
+        if not fields.get("sure"):
+            raise InvalidRequest.field("sure", "Required.")
+        await profiles.delete(parts, request.user, caller=visitors.caller(request))
+    except InvalidRequest as refusal:
+        return flash.refused(request, DELETE, refusal, form="delete", field="sure")
+    except Forbidden as refusal:
+        return flash.refused(
+            request, DELETE, refusal, form="delete", field="delete", code="last_admin"
+        )
+    cookies.clear(request, cookies.ACCESS, cookies.REFRESH, cookies.DEVICE, cookies.NEW_PHONE)
+    return flash.notice(request, "/", "account_deleted")
+
+
+HANDLERS: list[Any] = [show, delete]

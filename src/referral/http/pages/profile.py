@@ -1,0 +1,96 @@
+"""One's own profile: what others see of it, and the invitation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.response import Redirect
+from markupsafe import Markup
+from msgspec import UNSET, UnsetType
+
+from referral.core.errors import (
+    InvalidRequest,
+    InviteAlreadyActivated,
+    InviteLoop,
+    OwnInviteCode,
+    TooManyRequests,
+    UnknownInviteCode,
+)
+from referral.http import qr
+from referral.http.pages import flash, forms, visitors
+from referral.http.requests import GivenParts, StrictRequest
+from referral.service import invitations, profiles
+
+ME = "/me"
+NEWEST = 10
+
+_INVITE_REFUSALS = (
+    UnknownInviteCode,
+    OwnInviteCode,
+    InviteAlreadyActivated,
+    InviteLoop,
+    TooManyRequests,
+)
+
+
+@get(ME, guards=[visitors.signed_in], include_in_schema=False)
+async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
+    profile = await profiles.get(parts, request.user.user.id)
+    newest = await invitations.page(request.user, cursor=None, limit=NEWEST)
+    return visitors.page(
+        request,
+        "profile.html",
+        profile=profile,
+        qr=Markup(qr.inline(profile.invite_link)),  # noqa: S704 - drawn here
+        invitees=newest.items,
+    )
+
+
+@post(ME, guards=[visitors.signed_in], include_in_schema=False)
+async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
+    """Name and email, or one of them; an empty one clears it."""
+    fields = await forms.read(request)
+    try:
+        await profiles.change(
+            parts, request.user, name=_given(fields, "name"), email=_given(fields, "email")
+        )
+    except InvalidRequest as refusal:
+        return flash.refused(request, ME, refusal, form="profile", field="name", values=fields)
+    return flash.notice(request, ME, "saved")
+
+
+@post(f"{ME}/inviter", guards=[visitors.signed_in], include_in_schema=False)
+async def activate(request: StrictRequest, parts: GivenParts) -> Redirect:
+    invite_code = (await forms.read(request)).get("invite_code", "")
+    try:
+        await invitations.activate(
+            parts, request.user, invite_code, caller=visitors.caller(request)
+        )
+    except _INVITE_REFUSALS as refusal:
+        return flash.refused(
+            request,
+            ME,
+            refusal,
+            form="inviter",
+            field="invite_code",
+            values={"invite_code": invite_code},
+        )
+    return flash.notice(request, ME, "invite_activated")
+
+
+@get(f"{ME}/invite.svg", guards=[visitors.signed_in], media_type=qr.SVG, include_in_schema=False)
+async def invite_svg(request: StrictRequest, parts: GivenParts) -> bytes:
+    return qr.svg(invitations.invite_link(parts, request.user.user.invite_code))
+
+
+@get(f"{ME}/invite.png", guards=[visitors.signed_in], media_type=qr.PNG, include_in_schema=False)
+async def invite_png(request: StrictRequest, parts: GivenParts) -> bytes:
+    return qr.png(invitations.invite_link(parts, request.user.user.invite_code))
+
+
+HANDLERS: list[Any] = [show, change, activate, invite_svg, invite_png]
+
+
+def _given(fields: dict[str, str], name: str) -> str | UnsetType | None:
+    return (fields[name] or None) if name in fields else UNSET

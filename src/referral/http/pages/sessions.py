@@ -1,0 +1,51 @@
+"""Where one is signed in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from referral.core.errors import NotFound
+from referral.http import problems
+from referral.http.api.fields import PageCursor
+from referral.http.pages import cookies, devices, flash, visitors
+from referral.http.requests import GivenParts, StrictRequest
+from referral.service import sessions
+
+SESSIONS = "/me/sessions"
+
+_PAGE = 50
+
+
+@get(SESSIONS, guards=[visitors.signed_in], include_in_schema=False)
+async def show(
+    request: StrictRequest, parts: GivenParts, cursor: PageCursor = None
+) -> Response[str]:
+    page = await sessions.page(parts, request.user, cursor=cursor, limit=_PAGE)
+    return visitors.page(request, "sessions.html", page=page, cursor=cursor, device=devices.read)
+
+
+@post(f"{SESSIONS}/{{session_id:str}}/end", guards=[visitors.signed_in], include_in_schema=False)
+async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
+    try:
+        await sessions.end(request.user, session_id, caller=visitors.caller(request))
+    except NotFound as refusal:
+        # Ended meanwhile, from elsewhere or by a second click: it is as was asked for
+        problems.record(request, refusal)
+    if session_id == str(request.user.session_id):
+        cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
+        return flash.notice(request, "/", "signed_out")
+    return flash.notice(request, SESSIONS, "session_ended")
+
+
+@post(f"{SESSIONS}/end-all", guards=[visitors.signed_in], include_in_schema=False)
+async def end_all(request: StrictRequest, parts: GivenParts) -> Redirect:
+    await sessions.end_all(parts, request.user, caller=visitors.caller(request))
+    cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
+    return flash.notice(request, "/", "signed_out_everywhere")
+
+
+HANDLERS: list[Any] = [show, end, end_all]
