@@ -40,17 +40,21 @@ lint: $(VENV)/.test ## Check style, types and which layer imports which
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: lint postman/node_modules/.done tests/integrate/node_modules/.done nginx ## Check everything and run every test
+test: lint postman/node_modules/.done tests/integrate/node_modules/.done nginx pgbouncer ## Check everything and run every test
 	$(BIN)/pytest --cov
 
 .PHONY: test-faults
-test-faults: $(VENV)/.test ## Attack and break a running service at full size
+test-faults: $(VENV)/.test pgbouncer ## Attack and break a running service at full size
 	@# Two at a time take the machine from each other: what fails so has to hold alone
 	$(BIN)/pytest -m long || $(BIN)/pytest -m long --last-failed --numprocesses=0
 
 .PHONY: bench-pages
 bench-pages: $(VENV)/.test ## Time lists and statistics over a million users, on both databases
 	PYTHONPATH=src:tests $(BIN)/python bench/pages.py
+
+.PHONY: bench-scaling
+bench-scaling: $(VENV)/.test pgbouncer ## Show what docs/scaling.md says, with real engines: the tables there
+	PYTHONPATH=src:tests:bench $(BIN)/python -m scaling
 
 # Newman runs the Postman collection, the rest the examples in JavaScript; npm comes with the
 # Python packages
@@ -67,6 +71,16 @@ nginx: ## Fetch nginx for the tests, where there is none
 		{ apt-get --quiet=2 download nginx || { apt-get --quiet=2 update && apt-get --quiet=2 download nginx; }; } && \
 		dpkg-deb --extract nginx_*.deb .; } || \
 		{ echo "The tests need nginx, which could not be fetched: install it, then make test"; exit 1; }
+
+# With the two libraries of its own
+.PHONY: pgbouncer
+pgbouncer: ## Fetch PgBouncer for the tests, where there is none
+	@PATH="$$PATH:/usr/sbin:.cache/pgbouncer/usr/sbin"; command -v pgbouncer > /dev/null || { \
+		mkdir -p .cache/pgbouncer && cd .cache/pgbouncer && \
+		wanted() { echo pgbouncer; apt-cache depends pgbouncer | awk '/ Depends: lib(c-ares|event)/ { print $$2 }'; } && \
+		{ apt-get --quiet=2 download $$(wanted) || { apt-get --quiet=2 update && apt-get --quiet=2 download $$(wanted); }; } && \
+		for package in *.deb; do dpkg-deb --extract $$package .; done; } || \
+		{ echo "The tests need PgBouncer, which could not be fetched: install it, then make test"; exit 1; }
 
 .PHONY: cost-guard
 cost-guard: $(VENV)/.test ## Simulate pumped messages: the table of docs/cost-guard.md
