@@ -123,7 +123,7 @@ class Node:
                 process.send_signal(number)
 
     def _ready(self) -> subprocess.CompletedProcess[bytes]:
-        command = [_BIN / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        command = [str(_BIN / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False, timeout=10)
 
     def _log(self) -> str:
@@ -212,7 +212,7 @@ def pgbouncer(postgres_port: int, *, size: int = 4) -> Iterator[int]:
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    command = [_BIN / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-d", "postgres"]
+    command = [str(_BIN / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-d", "postgres"]
     while subprocess.run(command, check=False, timeout=10).returncode:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
