@@ -31,8 +31,8 @@ max_wal_senders = 5
 shared_buffers = 256MB
 log_min_messages = fatal
 """
-# The lines of docs/scaling.md
-POOLER = """
+# As docs/scaling.md has it
+_POOLER = """
 [databases]
 * = host=127.0.0.1 port={port} user=postgres
 
@@ -191,7 +191,7 @@ def pgbouncer(postgres_port: int, *, size: int = 4) -> Iterator[int]:
         # It gives up root, and refuses to keep it
         user = "user = nobody" if os.geteuid() == 0 else ""
         (folder / "pgbouncer.ini").write_text(
-            POOLER.format(port=postgres_port, listen_port=port, size=size, user=user)
+            _POOLER.format(port=postgres_port, listen_port=port, size=size, user=user)
         )
         found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:{_PGBOUNCER}/sbin")
         assert found, "PgBouncer is missing: `make pgbouncer` fetches it on Debian and Ubuntu"

@@ -12,6 +12,7 @@ PARTS = {
     "failover": failover.main,
     "pooling": pooling.main,
     "partitions": partitions.main,
+    "behaviour": partitions.behaviour,
     "sizes": sizes.main,
 }
 

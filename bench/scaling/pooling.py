@@ -20,7 +20,7 @@ from scaling import rows, tables
 from scaling.failover import SETTINGS
 from support import migrated
 
-STATEMENTS = 1500
+STATEMENTS = 400
 ROUNDS = 5
 SERVERS = 3
 SIZE = 8

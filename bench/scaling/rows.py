@@ -34,11 +34,21 @@ _COUNTERS = """
            1760000000000000 + (random() * 86400000000)::bigint
     FROM generate_series(1, $1::int) AS i
 """
+_AUDIT = """
+    INSERT INTO audit_entries (id, at, action, actor, user_id, address)
+    SELECT md5('entry' || i)::uuid, now() + i * interval '1 second', 'signed_in',
+           'user:' || md5(i::text)::uuid, md5(i::text)::uuid, '203.0.113.7'
+    FROM generate_series(1, $1::int) AS i
+"""
 
 
-async def fill(url: str, number: int, *, sessions: bool = True, counters: bool = True) -> None:
-    """So many users, and a session and a counter for each."""
-    wanted = [_USERS, *([_SESSIONS] if sessions else []), *([_COUNTERS] if counters else [])]
+async def fill(
+    url: str, number: int, *, users: bool = True, sessions: bool = True, counters: bool = True
+) -> None:
+    """So many users, and a session, an entry of the audit trail and a counter for each."""
+    wanted = [_USERS] if users else []
+    wanted += [_SESSIONS, _AUDIT] if sessions else []
+    wanted += [_COUNTERS] if counters else []
     connection = await asyncpg.connect(url)
     try:
         for sql in wanted:

@@ -1,4 +1,4 @@
-"""Bytes on disk of a user, a session and a counter."""
+"""Bytes on disk of a row, and the rows that a sign-in leaves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncpg
 
 from clusters import postgres
 from scaling import rows, tables
-from support import migrated
+from support import Inbox, migrated, running
 
 NUMBER = 1_000_000
 _SIZES = """
@@ -15,14 +15,17 @@ _SIZES = """
 """
 _INDEXES = """
     SELECT indexrelname AS name, pg_relation_size(indexrelid) AS bytes FROM pg_stat_user_indexes
-    WHERE relname IN ('users', 'sessions', 'counters') ORDER BY relname, indexrelname
+    WHERE relname IN ('users', 'sessions', 'counters', 'audit_entries')
+    ORDER BY relname, indexrelname
 """
-_TABLES = ("users", "sessions", "counters")
+_TABLES = ("users", "sessions", "counters", "audit_entries")
+_WRITTEN = ("counters", "audit_entries", "outbox", "send_tallies")
 
 
 async def main() -> None:
     with postgres() as node:
         await migrated(node.url)
+        await _left_behind(node.url)
         await rows.fill(node.url, NUMBER)
         connection = await asyncpg.connect(node.url)
         try:
@@ -39,4 +42,32 @@ async def main() -> None:
         "Bytes an entry, by index",
         ["index", "bytes"],
         ([row["name"], round(row["bytes"] / NUMBER)] for row in indexes),
+    )
+
+
+async def _left_behind(url: str) -> None:
+    """Rows after a first sign-in of a phone, and what its second one adds."""
+    connection = await asyncpg.connect(url)
+
+    async def count() -> list[int]:
+        return [
+            await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - our own names
+            for table in _WRITTEN
+        ]
+
+    async with running(url, inbox=Inbox()) as service:
+        found = [await count()]
+        person = await service.sign_in()
+        found.append(await count())
+        await service.sign_in_again(person)
+        found.append(await count())
+    await connection.execute("TRUNCATE users, sessions, counters, audit_entries, outbox CASCADE")
+    await connection.close()
+    tables.show(
+        "Rows that sign-ins of one phone add",
+        ["sign-in", *_WRITTEN],
+        (
+            [name, *(b - a for a, b in zip(found[place], found[place + 1], strict=True))]
+            for place, name in enumerate(("the first", "the second"))
+        ),
     )
