@@ -40,17 +40,21 @@ lint: $(VENV)/.test ## Check style, types and which layer imports which
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx browser ## Check everything and run every test
+test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx pgbouncer browser ## Check everything and run every test
 	$(BIN)/pytest --cov
 
 .PHONY: test-faults
-test-faults: $(VENV)/.test ## Attack and break a running service at full size
+test-faults: $(VENV)/.test pgbouncer ## Attack and break a running service at full size
 	@# Two at a time take the machine from each other: what fails so has to hold alone
 	$(BIN)/pytest -m long || $(BIN)/pytest -m long --last-failed --numprocesses=0
 
 .PHONY: bench-pages
 bench-pages: $(VENV)/.test ## Time lists and statistics over a million users, on both databases
 	PYTHONPATH=src:tests $(BIN)/python bench/pages.py
+
+.PHONY: bench-scaling
+bench-scaling: $(VENV)/.test pgbouncer ## Show what docs/scaling.md says, with real engines: the tables there
+	PYTHONPATH=src:tests:bench $(BIN)/python -m scaling
 
 # Newman runs the Postman collection, axe-core looks at the pages, the rest are for the examples in
 # JavaScript; npm comes with the Python packages
@@ -77,6 +81,16 @@ browser: $(VENV)/.test ## Fetch Chromium for the tests, where there is none
 		$(BIN)/playwright install chromium; \
 		$(BIN)/python tests/browser.py 2> /dev/null; } || \
 		{ echo "The tests need Chromium, which could not be fetched: put one on the PATH, then make test"; exit 1; }
+
+# With the two libraries of its own
+.PHONY: pgbouncer
+pgbouncer: ## Fetch PgBouncer for the tests, where there is none
+	@PATH="$$PATH:/usr/sbin:.cache/pgbouncer/usr/sbin"; command -v pgbouncer > /dev/null || { \
+		mkdir -p .cache/pgbouncer && cd .cache/pgbouncer && \
+		wanted() { echo pgbouncer; apt-cache depends pgbouncer | awk '/ Depends: lib(c-ares|event)/ { print $$2 }'; } && \
+		{ apt-get --quiet=2 download $$(wanted) || { apt-get --quiet=2 update && apt-get --quiet=2 download $$(wanted); }; } && \
+		for package in *.deb; do dpkg-deb --extract $$package .; done; } || \
+		{ echo "The tests need PgBouncer, which could not be fetched: install it, then make test"; exit 1; }
 
 .PHONY: cost-guard
 cost-guard: $(VENV)/.test ## Simulate pumped messages: the table of docs/cost-guard.md

@@ -19,6 +19,8 @@ from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError, OperationalError
 from tortoise.transactions import in_transaction
 
+from referral.storage.engines import urls
+
 T = TypeVar("T")
 
 APP = "referral"
@@ -41,12 +43,15 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.DeadlockDetectedError,
+    # A standby ends a long read that what it repeats of its primary would change
+    asyncpg.SerializationError,
     OSError,
 )
 
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _ATTEMPTS = 5
 _SQLITE = "sqlite://"
+_LISTS = "postgres_lists"
 
 _running: set[asyncio.Task[Any]] = set()
 _afterwards: ContextVar[list[Callable[[], None]] | None] = ContextVar("afterwards", default=None)
@@ -85,7 +90,10 @@ def sqlite_file(url: str) -> str | None:
 
 
 def config(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> dict[str, Any]:
-    """Tortoise's configuration for a `sqlite://`, `postgres://` or `postgresql://` URL."""
+    """Tortoise's configuration for a `sqlite://`, `postgres://` or `postgresql://` URL.
+
+    Raises ValueError.
+    """
     file = sqlite_file(url)
     if file is not None:
         name, engine = "sqlite", "referral.storage.engines.sqlite"
@@ -93,20 +101,25 @@ def config(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> di
             "file_path": file,
             "busy_timeout": BUSY_MILLISECONDS,
         }
+        connections = {name: {"engine": engine, "credentials": credentials}}
     else:
         name, engine = "postgres", "referral.storage.engines.asyncpg"
+        main, of_lists = urls.split_lists(url)
         credentials = {
-            "dsn": url,
+            "dsn": main,
             # While the server is away, asyncpg would log each try to keep a connection open
             "minsize": 0,
             "maxsize": POOL_SIZE,
             "command_timeout": statement_seconds,
             "timeout": CONNECT_SECONDS,
         }
+        connections = {name: {"engine": engine, "credentials": credentials}}
+        if of_lists:
+            connections[_LISTS] = {"engine": engine, "credentials": credentials | {"dsn": of_lists}}
     # Tortoise keeps prepared statements under the connection's name for as long as the process
     # lives, so two kinds of database never share one.
     return {
-        "connections": {name: {"engine": engine, "credentials": credentials}},
+        "connections": connections,
         "apps": {
             APP: {
                 "models": ["referral.storage.models"],
@@ -124,7 +137,10 @@ async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS
     global _connected  # noqa: PLW0603 - Tortoise's own state is as global
     if (file := sqlite_file(url)) is not None:
         _probe(file)
-    tortoise = config(url, statement_seconds=statement_seconds)
+    try:
+        tortoise = config(url, statement_seconds=statement_seconds)
+    except ValueError as error:
+        raise Unusable(_explained(error)) from error
     # The global fallback: a web server's requests run outside the context of its start-up
     await Tortoise.init(config=tortoise, _enable_global_fallback=True)
     _connected = Connected(tortoise["apps"][APP]["default_connection"], tortoise)
@@ -146,6 +162,14 @@ async def disconnect() -> None:
 def connection() -> BaseDBAsyncClient:
     """The current transaction's connection, or outside one, the pool."""
     return get_connection(_connected.name)
+
+
+def of_lists() -> BaseDBAsyncClient:
+    """Where lists and statistics are read: a standby where DATABASE_URL says `lists=standby`.
+
+    It is some moments behind, so nothing that decides on anything is read there.
+    """
+    return get_connection(_LISTS) if _LISTS in _connected.config["connections"] else connection()
 
 
 def pool_connections() -> dict[str, int]:
@@ -208,6 +232,11 @@ def utc_day(column: str) -> str:
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:
     """The rows of one statement, with `$1` placeholders for either database."""
     return await connection().execute_query_dict(sql, list(values))
+
+
+async def query_for_lists(sql: str, *values: object) -> list[dict[str, Any]]:
+    """As `query`, where lists are read."""
+    return await of_lists().execute_query_dict(sql, list(values))
 
 
 async def query_many(sql: str, rows: Iterable[Sequence[object]]) -> None:

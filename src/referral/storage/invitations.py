@@ -101,7 +101,8 @@ async def newest_phones(user_id: UUID, *, limit: int) -> list[str]:
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[User]:
     """The user's invitees, newest first."""
-    return await pages.newest(_invitees(user_id), by="activated_at", after=after, limit=limit)
+    rows = _invitees(user_id).using_db(database.of_lists())
+    return await pages.newest(rows, by="activated_at", after=after, limit=limit)
 
 
 async def newest(user_ids: Sequence[UUID], *, limit: int) -> list[dict[str, Any]]:

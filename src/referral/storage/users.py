@@ -40,7 +40,8 @@ async def find(user_id: UUID) -> User | None:
 
 async def page(search: Search | None, *, after: Cursor | None, limit: int) -> list[User]:
     """Users who are not deleted, with their inviters, newest first."""
-    rows = User.filter(deleted_at__isnull=True).select_related("inviter")
+    rows = User.filter(deleted_at__isnull=True).using_db(database.of_lists())
+    rows = rows.select_related("inviter")
     if search is not None and search.phone is not None and await find_by_phone(search.phone):
         # A phone that somebody has is all that is meant, and an index finds it
         rows = rows.filter(phone=search.phone)

@@ -17,9 +17,16 @@ from tortoise.backends.base.client import (
     TransactionContextPooled,
 )
 
+from referral.storage.engines import urls
+from referral.storage.engines.hosts import Hosts
+
 ACQUIRE_SECONDS = 5
 RELEASE_SECONDS = 2
 ROLLBACK_SECONDS = 2
+
+# asyncpg's own name for how many prepared statements a connection keeps. PgBouncer before 1.21
+# lends one for a transaction, and the next finds another's statements there, or none: hence 0
+_CACHE = "statement_cache_size"
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
@@ -82,7 +89,12 @@ class Client(AsyncpgDBClient):
             del kwargs[part]
         kwargs.setdefault("max_queries", 50_000)
         kwargs.setdefault("max_inactive_connection_lifetime", 300.0)
-        return await Pool(self._dsn, record_class=asyncpg.Record, **kwargs)
+        dsn, size = urls.without(self._dsn, _CACHE)
+        if size is not None:
+            kwargs[_CACHE] = int(size)
+        if len(urls.each_host(dsn)) > 1:
+            kwargs["connect"] = Hosts(dsn).connect
+        return await Pool(dsn, record_class=asyncpg.Record, **kwargs)
 
 
 client_class = Client

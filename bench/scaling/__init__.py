@@ -1,0 +1,1 @@
+"""What docs/scaling.md says, shown with real engines: `make bench-scaling` prints its tables."""

@@ -1,0 +1,191 @@
+"""Partitions, autovacuum and what a crash leaves of unlogged counters."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import subprocess
+import sys
+from time import monotonic
+
+import asyncpg
+
+from clusters import Node, postgres
+from processes import ROOT
+from referral.storage import counters, database
+from scaling import partitioned, rows, tables
+from support import migrated
+
+LIVE = 200_000
+AT_ONCE = 10
+SECONDS = 3
+ROUNDS = 3
+FILES = (
+    "test_login.py",
+    "test_sessions.py",
+    "test_limits.py",
+    "test_crossings.py",
+    "test_housekeeping.py",
+)
+_NOW = 1_760_000_000_000_000
+# Vacuumed once a thousandth of it is dead, without pauses; pages with room for the next versions
+TUNED = """
+    ALTER TABLE counters SET (
+        fillfactor = 50, autovacuum_vacuum_scale_factor = 0.001, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0
+    )
+"""
+_UNLOGGED = "ALTER TABLE counters SET UNLOGGED"
+_SIZE = "SELECT pg_total_relation_size('counters')"
+_CHANGES = """
+    SELECT CAST(sum(n_tup_upd) AS BIGINT) AS updates, CAST(sum(n_tup_hot_upd) AS BIGINT) AS hot,
+           CAST(sum(autovacuum_count) AS BIGINT) AS vacuums
+    FROM pg_stat_user_tables WHERE relname LIKE 'counters%'
+"""
+
+
+async def main() -> None:
+    rates: dict[str, list[list[float]]] = {}
+    for _ in range(ROUNDS):
+        for name, sql in {"plain": "", "partitioned": None, "unlogged": _UNLOGGED}.items():
+            rates.setdefault(name, []).append(await _charged(sql))
+    tables.show(
+        f"Charges of two counters, {AT_ONCE} at once, {LIVE:,} live; medians of {ROUNDS} runs",
+        ["counters", "charges/s", "WAL bytes a charge"],
+        (
+            [name, *(f"{statistics.median(each):,.0f}" for each in zip(*found, strict=True))]
+            for name, found in rates.items()
+        ),
+    )
+    tables.show(
+        "A table of 1,000 counters that are charged without an end: 20,000 updates",
+        ["autovacuum", "bytes after it", "updates in place (HOT)", "vacuums"],
+        [await _worn("as PostgreSQL has it", ""), await _worn("tuned", TUNED)],
+    )
+    tables.show(
+        "After a crash of PostgreSQL",
+        ["counters", "there are"],
+        [["logged", await _left("")], ["unlogged", await _left(_UNLOGGED)]],
+    )
+    tables.show("What PostgreSQL says of", ["table", "partitioned by", "answer"], await _refusals())
+
+
+async def behaviour() -> None:
+    """The service's own tests, on the tables in partitions."""
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [
+            *(sys.executable, "-m", "pytest", "-p", "scaling.partitioned", "-n", "0", "-q"),
+            *("-k", "postgres", "--no-header", "--no-summary"),
+            *(f"tests/{file}" for file in FILES),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    tables.show(
+        "The service's tests, counters and sessions in "
+        f"{partitioned.PARTITIONS} hash partitions each",
+        ["files", "result"],
+        [[len(FILES), done.stdout.strip().splitlines()[-1].strip("= ")]],
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+async def _charged(sql: str | None) -> list[float]:
+    """sql: what is done to the table before; None puts it into partitions."""
+    with postgres() as node:
+        await migrated(node.url)
+        await rows.fill(node.url, LIVE, users=False, sessions=False)
+        if sql is None:
+            await partitioned.split(node.url)
+        connection = await asyncpg.connect(node.url)
+        if sql:
+            await connection.execute(sql)
+        await connection.execute("CHECKPOINT")
+        begun = await connection.fetchval("SELECT pg_current_wal_lsn()")
+        charges = await _charge(node, seconds=SECONDS, keys=1_000_000)
+        written = await connection.fetchval("SELECT pg_current_wal_lsn() - $1::pg_lsn", begun)
+        await connection.close()
+    return [charges / SECONDS, float(written) / charges]
+
+
+async def _charge(node: Node, *, keys: int, seconds: float = 600, most: int | None = None) -> int:
+    """How many charges of two counters each were done."""
+    await database.connect(node.url)
+    number, end = 0, monotonic() + seconds
+
+    async def work(place: int) -> None:
+        nonlocal number
+        while monotonic() < end and (most is None or number < most):
+            number += 1
+            keyed = number * 7919 + place
+            both = [rows.charge((keyed + each) % keys) for each in range(2)]
+            assert await counters.charge(both, now=_NOW)
+
+    await asyncio.gather(*(work(place) for place in range(AT_ONCE)))
+    await database.disconnect()
+    return number
+
+
+async def _worn(name: str, sql: str) -> list[object]:
+    with postgres() as node:
+        # Otherwise looked at once a minute: longer than this takes
+        node.configure(autovacuum_naptime="1")
+        await migrated(node.url)
+        connection = await asyncpg.connect(node.url)
+        if sql:
+            await connection.execute(sql)
+        await _charge(node, keys=1000, most=10_000)
+        await asyncio.sleep(2)
+        size = await connection.fetchval(_SIZE)
+        changes = await connection.fetchrow(_CHANGES)
+        await connection.close()
+    hot = f"{changes['hot'] / max(changes['updates'], 1):.0%}"
+    return [name, f"{size:,}", hot, changes["vacuums"]]
+
+
+async def _left(sql: str) -> str:
+    with postgres() as node:
+        await migrated(node.url)
+        connection = await asyncpg.connect(node.url)
+        if sql:
+            await connection.execute(sql)
+        await connection.close()
+        await _charge(node, keys=1000, most=2000)
+        connection = await asyncpg.connect(node.url)
+        before = await connection.fetchval("SELECT count(*) FROM counters")
+        await connection.close()
+        node.crash()
+        node.start()
+        connection = await asyncpg.connect(node.url)
+        left = await connection.fetchval("SELECT count(*) FROM counters")
+        await connection.close()
+    return f"{left} of {before}"
+
+
+async def _refusals() -> list[list[str]]:
+    """Which tables their own unique constraints keep whole."""
+    found = []
+    with postgres() as node:
+        await migrated(node.url)
+        for table, column in {
+            "counters": "key",
+            "sessions": "id",
+            "sessions ": "user_id",
+            "users": "id",
+        }.items():
+            connection = await asyncpg.connect(node.url)
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await connection.execute(partitioned.statements(table.strip(), column))
+                said = "accepted"
+            except asyncpg.PostgresError as error:
+                said = str(error)
+            await transaction.rollback()
+            await connection.close()
+            found.append([table.strip(), column, said])
+    return found

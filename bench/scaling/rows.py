@@ -1,0 +1,66 @@
+"""Rows as the service writes them, made by SQL: so many of them come in seconds."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from referral.core.buckets import DAY, Bucket, Charge
+
+# A user every second; nine of ten came by the code of one in a hundred. Ids follow each other as
+# those of the service are
+_USERS = """
+    INSERT INTO users (id, phone, name, email, invite_code, inviter_id, activated_at,
+                       inviter_sees_phone, invitee_count, is_admin, is_blocked, created_at,
+                       last_sign_in_at)
+    SELECT md5(i::text)::uuid, '+7' || 9000000000 + i, 'Anna Petrova', NULL,
+           lpad(upper(to_hex(i)), 6, '0'),
+           CASE WHEN i > $1 / 100 AND i % 10 > 0 THEN md5((i % ($1 / 100) + 1)::text)::uuid END,
+           CASE WHEN i > $1 / 100 AND i % 10 > 0 THEN now() - i * interval '1 second' END,
+           true, 0, false, false, now() - i * interval '1 second', now()
+    FROM generate_series(1, $1::int) AS i ORDER BY md5((i * 7)::text)
+"""
+_SESSIONS = """
+    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
+                          created_at, last_used_at)
+    SELECT md5('session' || i)::uuid, md5(i::text)::uuid, sha256(i::text::bytea),
+           sha256(('r' || i)::bytea),
+           'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15',
+           true, now(), now()
+    FROM generate_series(1, $1::int) AS i ORDER BY md5((i * 7)::text)
+"""
+_COUNTERS = """
+    INSERT INTO counters (key, moment)
+    SELECT left(translate(encode(sha256(i::text::bytea), 'base64'), '+/', '-_'), 22),
+           1760000000000000 + (random() * 86400000000)::bigint
+    FROM generate_series(1, $1::int) AS i
+"""
+_AUDIT = """
+    INSERT INTO audit_entries (id, at, action, actor, user_id, address)
+    SELECT md5('entry' || i)::uuid, now() + i * interval '1 second', 'signed_in',
+           'user:' || md5(i::text)::uuid, md5(i::text)::uuid, '203.0.113.7'
+    FROM generate_series(1, $1::int) AS i
+"""
+
+
+async def fill(
+    url: str, number: int, *, users: bool = True, sessions: bool = True, counters: bool = True
+) -> None:
+    """So many users, and a session, an entry of the audit trail and a counter for each."""
+    wanted = [_USERS] if users else []
+    wanted += [_SESSIONS, _AUDIT] if sessions else []
+    wanted += [_COUNTERS] if counters else []
+    connection = await asyncpg.connect(url)
+    try:
+        for sql in wanted:
+            await connection.execute(sql, number)
+        await connection.execute("VACUUM ANALYZE")
+    finally:
+        await connection.close()
+
+
+def charge(number: int) -> Charge:
+    """Of a counter that is never full."""
+    bucket = Bucket(1 << 40, DAY)
+    return Charge(
+        name="bench", key=f"{number:022}", token=1, room=1 << 60, cap=1 << 60, bucket=bucket
+    )
