@@ -1,0 +1,65 @@
+"""The two cores, and what runs on which."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+SERVER_CORE, OTHER_CORE = 0, 1
+
+
+def on(core: int) -> list[str]:
+    """What a command starts with to run on one core alone."""
+    return ["taskset", "--cpu-list", str(core)]
+
+
+def keep_off_the_server() -> None:
+    """Move this process, and what it starts from now on, away from the server's core."""
+    os.sched_setaffinity(0, {OTHER_CORE})
+
+
+def move(pid: int, cores: Iterable[int]) -> None:
+    """Move a process and its children."""
+    for process in family(pid):
+        process.cpu_affinity(list(cores))
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and everything it started."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process and its children have used so far."""
+    times = [each.cpu_times() for each in family(pid)]
+    return sum(each.user + each.system for each in times)
+
+
+def megabytes(pid: int) -> float:
+    """The resident memory of a process without its children."""
+    resident: int = psutil.Process(pid).memory_info().rss
+    return resident / 1e6
+
+
+def described() -> dict[str, str]:
+    """What the figures hang on besides the code."""
+    packages = ("litestar", "uvicorn", "uvloop", "asyncpg", "tortoise-orm")
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,226 @@
+"""The figures as Markdown: what was aimed at, and every case."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Results = dict[str, Any]
+
+START, END = "<!-- figures: `make bench` writes them -->", "<!-- end of the figures -->"
+
+
+def write(results: Results, document: Path) -> None:
+    """Put the tables between the marks of a document."""
+    before, start, rest = document.read_text().partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        raise ValueError(f"{document} lacks the marks {START} and {END}")
+    document.write_text(f"{before}{START}\n\n{tables(results)}\n{END}{after}")
+
+
+def tables(results: Results) -> str:
+    """Everything, as Markdown."""
+    mode, machine = results["mode"], results["machine"]
+    packages = ", ".join(
+        f"{name} {machine[name]}"
+        for name in ("python", "litestar", "uvicorn", "asyncpg", "tortoise-orm")
+    )
+    made_on = (
+        f"{results['day']}, {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['system']}; {packages}, PostgreSQL {machine['postgresql']}, better-auth "
+        f"{machine['better-auth']}, FastAPI {machine['fastapi']}. Medians of {mode['rounds']} "
+        f"alternating runs of {mode['seconds']} s."
+    )
+    return "\n\n".join(
+        [
+            made_on,
+            "### Aims and what was reached\n\n" + _aims(results),
+            "### Every case\n\n" + _cases(results),
+            "### Two workers\n\n" + _workers(results["workers"]),
+            "### Twice the load it can take\n\n" + _overload(results["overload"]),
+            "### On disk\n\n" + _disk(results["bytes"]),
+        ]
+    )
+
+
+def aims(results: Results) -> list[tuple[str, str, str]]:
+    """What was aimed at: what it is about, the aim, what was reached."""
+    rates = {
+        name: _rate(runs) for group in results["cases"].values() for name, runs in group.items()
+    }
+    many = f"verify, {results['mode']['users']:,} users"
+    bare = _rate(results["cases"]["sending"]["Litestar, bare"])
+
+    def times(name: str, floor: str) -> str:
+        return f"{rates[name] / rates[floor]:.2f}"
+
+    def flat(name: str, base: str) -> str:
+        return f"{rates[name] / rates[base] - 1:+.0%}"
+
+    best_peer = max(rates["twin: send-code"], rates["better-auth: send-otp"])
+    profile = "profile, 10 invitees"
+    starting, workers = results["starting"], results["workers"]
+    return [
+        (
+            "profile / Litestar + asyncpg, one row",
+            "0.9",
+            times(profile, "Litestar + asyncpg, one row"),
+        ),
+        ("profile / twin", "6", times(profile, "twin: profile, 10 invitees")),
+        ("send-code / bare Litestar", "0.2", f"{rates['send-code'] / bare:.2f}"),
+        ("send-code / best peer", "2.5", f"{rates['send-code'] / best_peer:.2f}"),
+        ("verify / twin", "2.5", times("verify, 1,000 users", "twin: verify")),
+        ("verify / better-auth", "4.5", times("verify, 1,000 users", "better-auth: verify")),
+        ("refresh / verify", "1", times("refresh", "verify, 1,000 users")),
+        ("profile, 1,000 invitees against 10", "±10 %", flat("profile, 1,000 invitees", profile)),
+        (
+            "profile, 1,000,000 invitees against 10",
+            "±10 %",
+            flat("profile, 1,000,000 invitees", profile),
+        ),
+        (
+            "page 900,000 deep against the first",
+            "±10 %",
+            flat("page 900,000 deep", "first page of 1,000,000"),
+        ),
+        (f"{many} against 1,000", "±20 %", flat(many, "verify, 1,000 users")),
+        (
+            "send-code, 1,000,000 live counters against none",
+            "±20 %",
+            flat("send-code, 1,000,000 counters", "send-code"),
+        ),
+        (
+            "verify, from one address against many",
+            "no row that all wait for",
+            flat("verify, from one address", "verify, 1,000 users"),
+        ),
+        *(
+            (f"two workers / one, {name}", "1.8", f"{workers[name]['scaling']:.2f}")
+            for name in ("profile", "verify")
+        ),
+        ("start to the first answer", "1 s", f"{statistics.median(starting['seconds']):.2f} s"),
+        (
+            "memory at rest, one worker",
+            "100 MB",
+            f"{statistics.median(starting['megabytes']):.0f} MB",
+        ),
+        ("memory at rest, each of two", "100 MB", f"{workers['at rest']:.0f} MB"),
+        *(
+            (f"{name} at twice its capacity: p99 / unloaded", "under 5", _slowdown(found))
+            for name, found in results["overload"].items()
+        ),
+    ]
+
+
+def _aims(results: Results) -> str:
+    return _table(("", "aim", "reached"), aims(results))
+
+
+def _cases(results: Results) -> str:
+    head = (
+        *("", "requests/s", "spread", "p50 ms", "p99 ms", "server CPU s/1,000"),
+        *("PostgreSQL CPU s/1,000", "MB", "not 2xx"),
+    )
+    return _table(
+        head,
+        (
+            (
+                name,
+                f"{_rate(runs):,.0f}",
+                f"{min(_all(runs, 'rate')):,.0f} - {max(_all(runs, 'rate')):,.0f}",
+                f"{_median(runs, 'p50'):.1f}",
+                f"{_median(runs, 'p99'):.1f}",
+                f"{_median(runs, 'server_cpu'):.2f}",
+                f"{_median(runs, 'postgres_cpu'):.2f}",
+                f"{max(_all(runs, 'megabytes')):.0f}",
+                _failures(runs),
+            )
+            for group in results["cases"].values()
+            for name, runs in group.items()
+        ),
+    )
+
+
+def _workers(found: Results) -> str:
+    head = ("", "one: requests/s", "two: requests/s, as they share", "for the cores left to them")
+    return _table(
+        head,
+        (
+            (
+                name,
+                f"{found[name]['one']['rate']:,.0f}",
+                f"{found[name]['two']['rate']:,.0f}",
+                f"{found[name]['scaling']:.2f} times",
+            )
+            for name in ("profile", "verify")
+        ),
+    )
+
+
+def _overload(found: Results) -> str:
+    head = (
+        *("", "offered/s", "accepted/s", "p99 ms", "unloaded p99 ms", "shed (503)/s"),
+        *("p99 of 503 ms", "broken or unanswered"),
+    )
+    return _table(head, (_flooded(name, each) for name, each in found.items()))
+
+
+def _flooded(name: str, found: Results) -> tuple[str, ...]:
+    over, quiet = found["overloaded"], found["unloaded"]
+    seconds = over["seconds"]
+    return (
+        name,
+        f"{over['offered']:,.0f}",
+        f"{over['accepted']['number'] / seconds:,.0f}",
+        _milliseconds(over["accepted"]["p99"]),
+        _milliseconds(quiet["accepted"]["p99"]),
+        f"{over['shed']['number'] / seconds:,.0f}",
+        _milliseconds(over["shed"]["p99"]),
+        f"{over['broken'] + over['unanswered'] + over['other']:,}",
+    )
+
+
+def _disk(found: Results) -> str:
+    rows = ((name.removesuffix("s"), f"{size:.0f} bytes") for name, size in found.items())
+    return _table(("a row of", "with its indexes"), rows)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    columns = list(head)
+    lines = [columns, ["---", *("---:" for _ in columns[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _failures(runs: list[Results]) -> str:
+    """Answers that were no success, connections that broke, and runs that ran out of requests."""
+    kinds: dict[str, Callable[[Results], int]] = {
+        "": lambda run: run["refused"],
+        " broken": lambda run: run["broken"],
+        " runs ended early": lambda run: int(run["ran_out"]),
+    }
+    sums = {kind: sum(map(count, runs)) for kind, count in kinds.items()}
+    return ", ".join(f"{number:,}{kind}" for kind, number in sums.items() if number) or "0"
+
+
+def _slowdown(found: Results) -> str:
+    over, quiet = (found[kind]["accepted"]["p99"] for kind in ("overloaded", "unloaded"))
+    return f"{over / quiet:.1f}" if over and quiet else "too few answers"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}"
+
+
+def _rate(runs: list[Results]) -> float:
+    return _median(runs, "rate")
+
+
+def _median(runs: list[Results], field: str) -> float:
+    return statistics.median(_all(runs, field))
+
+
+def _all(runs: list[Results], field: str) -> list[float]:
+    return [run[field] for run in runs]
