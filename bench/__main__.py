@@ -141,7 +141,9 @@ async def up(
             postgres=place,
             twin_material=twin,
             better_auth_material=better_auth,
-            **asdict(mode),
+            users=mode.users,
+            rounds=mode.rounds,
+            seconds=mode.seconds,
             progress=progress,
             **found,
         )

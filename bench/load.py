@@ -94,7 +94,8 @@ async def run(
 
 
 def median(runs: Sequence[Run], field: str) -> float:
-    return statistics.median(getattr(each, field) for each in runs)
+    middle: float = statistics.median(getattr(each, field) for each in runs)
+    return middle
 
 
 def _spent(server: Server, postgres_pid: int) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # it ships no types
 
 SERVER_CORE, OTHER_CORE = 0, 1
 
@@ -38,7 +38,8 @@ def family(pid: int) -> list[psutil.Process]:
 def cpu_seconds(pid: int) -> float:
     """What a process and its children have used so far."""
     times = [each.cpu_times() for each in family(pid)]
-    return sum(each.user + each.system for each in times)
+    seconds: float = sum(each.user + each.system for each in times)
+    return seconds
 
 
 def megabytes(pid: int) -> float:

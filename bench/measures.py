@@ -223,7 +223,7 @@ async def overload(bench: Bench, capacities: dict[str, float]) -> dict[str, Any]
         "send-code": material.send_codes,
         "verify": lambda number: material.verifications(number, users=bench.users),
     }
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, requests in kinds.items():
         capacity = capacities[name]
         found[name] = {"capacity": capacity}

