@@ -95,7 +95,7 @@ async def measured(mode: Mode, progress: measures.Progress) -> dict[str, Any]:
                 for group, found in cases.items()
             },
             "overload": await measures.overload(bench, capacities),
-            "workers": await measures.two_workers(bench),
+            "workers": await measures.two_workers(bench, capacities),
             "starting": await measures.starting(bench),
             "bytes": sizes,
         }

@@ -31,7 +31,8 @@ class Run:
     """What one run gave. p50, p99: milliseconds. The CPU's: seconds for 1,000 requests.
 
     refused: answers that were no success; broken: connections. ran_out: the requests ended
-    before the time did. load_cores: how much of a core the load generator took.
+    before the time did. load_cores: how much of a core the load generator took,
+    other_cores: programs that are none of these. megabytes: of the largest worker.
     """
 
     rate: float
@@ -43,6 +44,7 @@ class Run:
     server_cpu: float
     postgres_cpu: float
     load_cores: float
+    other_cores: float
     megabytes: float
 
 
@@ -78,7 +80,7 @@ async def run(
         raise RuntimeError(f"wrk failed: {output[0].decode()}")
     found: dict[str, Any] = json.loads(output[0].decode().splitlines()[-1])
     number, length = max(found["requests"], 1), found["seconds"]
-    server_cpu, postgres_cpu, load = (b - a for a, b in zip(before, after, strict=True))
+    busy, server_cpu, postgres_cpu, load = (b - a for a, b in zip(before, after, strict=True))
     return Run(
         rate=found["requests"] / length,
         p50=found["p50"],
@@ -89,6 +91,7 @@ async def run(
         server_cpu=server_cpu / number * 1000,
         postgres_cpu=postgres_cpu / number * 1000,
         load_cores=load / length,
+        other_cores=max(busy - server_cpu - postgres_cpu - load, 0) / length,
         megabytes=megabytes,
     )
 
@@ -98,10 +101,11 @@ def median(runs: Sequence[Run], field: str) -> float:
     return middle
 
 
-def _spent(server: Server, postgres_pid: int) -> tuple[float, float, float]:
-    """CPU seconds so far: of the server, of PostgreSQL and of load generators that have ended."""
+def _spent(server: Server, postgres_pid: int) -> tuple[float, float, float, float]:
+    """CPU seconds so far: of all, the server, PostgreSQL, and load generators that have ended."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (
+        machine.busy_seconds(),
         machine.cpu_seconds(server.pid),
         machine.cpu_seconds(postgres_pid),
         children.ru_utime + children.ru_stime,

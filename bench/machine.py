@@ -36,9 +36,15 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process and its children have used so far."""
-    times = [each.cpu_times() for each in family(pid)]
-    seconds: float = sum(each.user + each.system for each in times)
+    """What a process and its children have used so far, those that have ended too."""
+    seconds: float = sum(sum(each.cpu_times()[:4]) for each in family(pid))
+    return seconds
+
+
+def busy_seconds() -> float:
+    """What all cores have been busy for so far, whoever it was for."""
+    times = psutil.cpu_times()
+    seconds: float = times.user + times.nice + times.system + times.irq + times.softirq
     return seconds
 
 

@@ -29,9 +29,9 @@ Cases = dict[str, list[Run]]
 
 # Of what the warm-up showed, so that no run uses its requests up
 _RESERVE = 1.6
-_FIRST = 6000
+_FIRST = 3000
 _OVERLOAD = 2
-_QUIET = 0.1
+_QUIET, _LEAST_QUIET = 0.1, 300
 _STARTS = 5
 _REST_SECONDS = 2
 _BOTH_CORES = (machine.SERVER_CORE, machine.OTHER_CORE)
@@ -173,8 +173,10 @@ async def signing_in(bench: Bench) -> Cases:
     )
 
 
-async def two_workers(bench: Bench) -> dict[str, Any]:
+async def two_workers(bench: Bench, capacities: dict[str, float]) -> dict[str, Any]:
     """Two workers on both cores against one on its own, for reads and for sign-ins.
+
+    capacities: requests a second that one worker was seen to do.
 
     The load and PostgreSQL have to share the two cores with the workers. So a rate is divided by
     the cores that were left to the workers: `scaling` is what two cores would give against one.
@@ -197,7 +199,7 @@ async def two_workers(bench: Bench) -> dict[str, Any]:
             alone, pairs = [], []
             for turn in range(bench.rounds):
                 bench.progress(f"two workers: {name}, {turn + 1} of {bench.rounds}")
-                number = _FIRST * bench.seconds
+                number = _needed(bench, 2 * capacities[name])
                 alone.append(await _run(bench, Case(name, bench.many, requests, once), number))
                 machine.move(bench.postgres.pid, _BOTH_CORES)
                 pairs.append(
@@ -230,7 +232,7 @@ async def overload(bench: Bench, capacities: dict[str, float]) -> dict[str, Any]
         for kind, times in {"unloaded": _QUIET, "overloaded": _OVERLOAD}.items():
             bench.progress(f"overload: {name}, {kind}")
             rate = capacity * times
-            seconds = max(bench.seconds, 2)
+            seconds = max(bench.seconds, 2, _LEAST_QUIET / rate)
             sent = requests(int(rate * seconds))
             found[name][kind] = await _flooded(bench.many, sent, rate, seconds)
             await asyncio.sleep(_REST_SECONDS)
@@ -255,13 +257,20 @@ async def _alternate(bench: Bench, cases: Sequence[Case]) -> Cases:
     for case in cases:
         bench.progress(f"{case.name}: warm-up")
         warm = await _run(bench, case, _FIRST, seconds=1)
-        needed[case.name] = int(warm.rate * bench.seconds * _RESERVE) + load.CONNECTIONS
+        needed[case.name] = _needed(bench, warm.rate)
     found: Cases = {case.name: [] for case in cases}
     for turn in range(bench.rounds):
         for case in cases:
             bench.progress(f"{case.name}: {turn + 1} of {bench.rounds}")
-            found[case.name].append(await _run(bench, case, needed[case.name]))
+            done = await _run(bench, case, needed[case.name])
+            found[case.name].append(done)
+            needed[case.name] = max(needed[case.name], _needed(bench, done.rate))
     return found
+
+
+def _needed(bench: Bench, rate: float) -> int:
+    """Requests for a run at this rate."""
+    return int(rate * bench.seconds * _RESERVE) + load.CONNECTIONS
 
 
 async def _run(

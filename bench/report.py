@@ -32,7 +32,8 @@ def tables(results: Results) -> str:
         f"{results['day']}, {machine['processor']}, {machine['cores']} cores, "
         f"{machine['system']}; {packages}, PostgreSQL {machine['postgresql']}, better-auth "
         f"{machine['better-auth']}, FastAPI {machine['fastapi']}. Medians of {mode['rounds']} "
-        f"alternating runs of {mode['seconds']} s."
+        f"alternating runs of {mode['seconds']} s, in the median one of which other programs took "
+        f"{_others(results):.2f} of a core."
     )
     return "\n\n".join(
         [
@@ -145,7 +146,13 @@ def _cases(results: Results) -> str:
 
 
 def _workers(found: Results) -> str:
-    head = ("", "one: requests/s", "two: requests/s, as they share", "for the cores left to them")
+    head = (
+        "",
+        "one: requests/s",
+        "two: requests/s, as they share",
+        "for the cores left to them",
+        "MB each, at most",
+    )
     return _table(
         head,
         (
@@ -154,6 +161,7 @@ def _workers(found: Results) -> str:
                 f"{found[name]['one']['rate']:,.0f}",
                 f"{found[name]['two']['rate']:,.0f}",
                 f"{found[name]['scaling']:.2f} times",
+                f"{found[name]['two']['megabytes']:.0f}",
             )
             for name in ("profile", "verify")
         ),
@@ -203,6 +211,13 @@ def _failures(runs: list[Results]) -> str:
     }
     sums = {kind: sum(map(count, runs)) for kind, count in kinds.items()}
     return ", ".join(f"{number:,}{kind}" for kind, number in sums.items() if number) or "0"
+
+
+def _others(results: Results) -> float:
+    """What of a core others took in the median run: how far to trust the figures."""
+    groups = results["cases"].values()
+    everything = [run for group in groups for runs in group.values() for run in runs]
+    return _median(everything, "other_cores")
 
 
 def _slowdown(found: Results) -> str:
