@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 import load
 import machine
@@ -28,15 +29,16 @@ import processes
 import report
 import rows
 import servers
-from material import BetterAuth, Twin
-from measures import Bench
+import stress
+from cases import Bench, Progress
+from peer_material import BetterAuth, Twin
 from referral.app import system_clock
 
 CACHE = processes.ROOT / ".cache" / "bench"
 DOCUMENT = processes.ROOT / "docs" / "performance.md"
 PICTURE = processes.ROOT / "docs" / "performance.svg"
-_CASES, _OTHER_STEPS = 24, 16
 PYTHON = CACHE / "venv" / "bin" / "python"
+_CASES, _OTHER_STEPS = 25, 16
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def main(*, short: bool) -> None:
     print(f"\n{raw} has every run, {picture} the picture")
 
 
-async def measured(mode: Mode, progress: measures.Progress) -> dict[str, Any]:
+async def measured(mode: Mode, progress: Progress) -> dict[str, Any]:
     async with up(mode, progress) as (bench, sizes):
         cases = {
             "reading": await measures.reading(bench),
@@ -94,17 +96,15 @@ async def measured(mode: Mode, progress: measures.Progress) -> dict[str, Any]:
                 group: {name: [asdict(run) for run in runs] for name, runs in found.items()}
                 for group, found in cases.items()
             },
-            "overload": await measures.overload(bench, capacities),
-            "workers": await measures.two_workers(bench, capacities),
-            "starting": await measures.starting(bench),
+            "overload": await stress.overload(bench, capacities),
+            "workers": await stress.two_workers(bench, capacities),
+            "starting": await stress.starting(bench),
             "bytes": sizes,
         }
 
 
 @asynccontextmanager
-async def up(
-    mode: Mode, progress: measures.Progress
-) -> AsyncIterator[tuple[Bench, dict[str, float]]]:
+async def up(mode: Mode, progress: Progress) -> AsyncIterator[tuple[Bench, dict[str, float]]]:
     """Everything that is measured, with its rows; and what a row takes on disk, in bytes."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="referral-bench-")))
@@ -164,10 +164,10 @@ def described(place: postgres.Postgres) -> dict[str, str]:
 
 
 @contextmanager
-def shown(steps: int) -> Iterator[measures.Progress]:
+def shown(steps: int) -> Iterator[Progress]:
     """A bar that says what is being measured."""
     columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=steps)
         yield lambda what: bar.update(task, advance=1, description=what)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-Results = dict[str, Any]
+from aims import Results, aims
 
 START, END = "<!-- figures: `make bench` writes them -->", "<!-- end of the figures -->"
 
@@ -38,86 +37,13 @@ def tables(results: Results) -> str:
     return "\n\n".join(
         [
             made_on,
-            "### Aims and what was reached\n\n" + _aims(results),
+            "### Aims and what was reached\n\n" + _table(("", "aim", "reached"), aims(results)),
             "### Every case\n\n" + _cases(results),
             "### Two workers\n\n" + _workers(results["workers"]),
             "### Twice the load it can take\n\n" + _overload(results["overload"]),
             "### On disk\n\n" + _disk(results["bytes"]),
         ]
     )
-
-
-def aims(results: Results) -> list[tuple[str, str, str]]:
-    """What was aimed at: what it is about, the aim, what was reached."""
-    rates = {
-        name: _rate(runs) for group in results["cases"].values() for name, runs in group.items()
-    }
-    many = f"verify, {results['mode']['users']:,} users"
-    bare = _rate(results["cases"]["sending"]["Litestar, bare"])
-
-    def times(name: str, floor: str) -> str:
-        return f"{rates[name] / rates[floor]:.2f}"
-
-    def flat(name: str, base: str) -> str:
-        return f"{rates[name] / rates[base] - 1:+.0%}"
-
-    best_peer = max(rates["twin: send-code"], rates["better-auth: send-otp"])
-    profile = "profile, 10 invitees"
-    starting, workers = results["starting"], results["workers"]
-    return [
-        (
-            "profile / Litestar + asyncpg, one row",
-            "0.9",
-            times(profile, "Litestar + asyncpg, one row"),
-        ),
-        ("profile / twin", "6", times(profile, "twin: profile, 10 invitees")),
-        ("send-code / bare Litestar", "0.2", f"{rates['send-code'] / bare:.2f}"),
-        ("send-code / best peer", "2.5", f"{rates['send-code'] / best_peer:.2f}"),
-        ("verify / twin", "2.5", times("verify, 1,000 users", "twin: verify")),
-        ("verify / better-auth", "4.5", times("verify, 1,000 users", "better-auth: verify")),
-        ("refresh / verify", "1", times("refresh", "verify, 1,000 users")),
-        ("profile, 1,000 invitees against 10", "±10 %", flat("profile, 1,000 invitees", profile)),
-        (
-            "profile, 1,000,000 invitees against 10",
-            "±10 %",
-            flat("profile, 1,000,000 invitees", profile),
-        ),
-        (
-            "page 900,000 deep against the first",
-            "±10 %",
-            flat("page 900,000 deep", "first page of 1,000,000"),
-        ),
-        (f"{many} against 1,000", "±20 %", flat(many, "verify, 1,000 users")),
-        (
-            "send-code, 1,000,000 live counters against none",
-            "±20 %",
-            flat("send-code, 1,000,000 counters", "send-code"),
-        ),
-        (
-            "verify, from one address against many",
-            "no row that all wait for",
-            flat("verify, from one address", "verify, 1,000 users"),
-        ),
-        *(
-            (f"two workers / one, {name}", "1.8", f"{workers[name]['scaling']:.2f}")
-            for name in ("profile", "verify")
-        ),
-        ("start to the first answer", "1 s", f"{statistics.median(starting['seconds']):.2f} s"),
-        (
-            "memory at rest, one worker",
-            "100 MB",
-            f"{statistics.median(starting['megabytes']):.0f} MB",
-        ),
-        ("memory at rest, each of two", "100 MB", f"{workers['at rest']:.0f} MB"),
-        *(
-            (f"{name} at twice its capacity: p99 / unloaded", "under 5", _slowdown(found))
-            for name, found in results["overload"].items()
-        ),
-    ]
-
-
-def _aims(results: Results) -> str:
-    return _table(("", "aim", "reached"), aims(results))
 
 
 def _cases(results: Results) -> str:
@@ -218,11 +144,6 @@ def _others(results: Results) -> float:
     groups = results["cases"].values()
     everything = [run for group in groups for runs in group.values() for run in runs]
     return _median(everything, "other_cores")
-
-
-def _slowdown(found: Results) -> str:
-    over, quiet = (found[kind]["accepted"]["p99"] for kind in ("overloaded", "unloaded"))
-    return f"{over / quiet:.1f}" if over and quiet else "too few answers"
 
 
 def _milliseconds(value: float | None) -> str:
