@@ -17,8 +17,8 @@ Requests = Callable[[int], Awaitable[list[bytes]]]
 Progress = Callable[[str], None]
 Cases = dict[str, list[Run]]
 
-# Of what an earlier run showed, so that no run uses its requests up
-_RESERVE = 1.6
+# Of what an earlier run showed, so that no run uses its requests up; at least so many a second
+_RESERVE, _LEAST = 1.6, 1000
 _FOR_WARM_UP = 3000
 
 
@@ -111,4 +111,4 @@ async def run_case(
 
 def needed(bench: Bench, rate: float) -> int:
     """Requests for a run at this rate."""
-    return int(rate * bench.seconds * _RESERVE) + load.CONNECTIONS
+    return int(max(rate * _RESERVE, _LEAST) * bench.seconds) + load.CONNECTIONS

@@ -103,7 +103,9 @@ class Flood:
             await self.loop.create_connection(lambda: Connection(self), "127.0.0.1", self.port)
         except OSError:
             self.connections -= 1
-            self.broken += 1
+            if self.waiting:
+                self.waiting.popleft()
+                self.broken += 1
 
 
 class Connection(asyncio.Protocol):
