@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def keep_off_the_server() -> None:
 def move(pid: int, cores: Iterable[int]) -> None:
     """Move a process and its children."""
     for process in family(pid):
-        process.cpu_affinity(list(cores))
+        with suppress(psutil.NoSuchProcess):
+            process.cpu_affinity(list(cores))
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -37,7 +39,11 @@ def family(pid: int) -> list[psutil.Process]:
 
 def cpu_seconds(pid: int) -> float:
     """What a process and its children have used so far, those that have ended too."""
-    seconds: float = sum(sum(each.cpu_times()[:4]) for each in family(pid))
+    seconds = 0.0
+    for process in family(pid):
+        # One that ends meanwhile is counted with its parent
+        with suppress(psutil.NoSuchProcess):
+            seconds += sum(process.cpu_times()[:4])
     return seconds
 
 
