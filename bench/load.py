@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,13 +70,13 @@ async def run(
             *("--timeout", "10s", "--script", _SCRIPT, f"http://127.0.0.1:{server.port}", "--"),
             *(file.name, "once" if once else "again", THREADS),
         ]
-        before = _spent(server, postgres_pid)
+        began, before = time.monotonic(), _spent(server, postgres_pid)
         workers = server.workers()
         process = await asyncio.create_subprocess_exec(
             *map(str, command), stdout=asyncio.subprocess.PIPE, env=_environment()
         )
         output, megabytes = await asyncio.gather(process.communicate(), _watched(process, workers))
-        after = _spent(server, postgres_pid)
+        after, took = _spent(server, postgres_pid), time.monotonic() - began
     if process.returncode:
         raise RuntimeError(f"wrk failed: {output[0].decode()}")
     found: dict[str, Any] = json.loads(output[0].decode().splitlines()[-1])
@@ -91,7 +92,7 @@ async def run(
         server_cpu=server_cpu / number * 1000,
         postgres_cpu=postgres_cpu / number * 1000,
         load_cores=load / length,
-        other_cores=max(busy - server_cpu - postgres_cpu - load, 0) / length,
+        other_cores=max(busy - server_cpu - postgres_cpu - load, 0) / took,
         megabytes=megabytes,
     )
 
