@@ -17,6 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import uvloop
@@ -29,7 +30,10 @@ _LENGTH = b"content-length: "
 
 
 class Flood:
-    """What is under way and what came back. Latencies: seconds."""
+    """What is under way and what came back.
+
+    Latencies: seconds, by a clock of its own; the loop's has whole milliseconds.
+    """
 
     def __init__(self, port: int, requests: Iterator[bytes]) -> None:
         self.port = port
@@ -45,21 +49,21 @@ class Flood:
 
     async def send(self, rate: float, seconds: float) -> None:
         """So many a second for so long, then wait a little for the last answers."""
-        began = self.loop.time()
+        began = perf_counter()
         for index in range(int(rate * seconds)):
             due = began + index / rate
-            if due > self.loop.time():
-                await asyncio.sleep(due - self.loop.time())
+            if due > perf_counter():
+                await asyncio.sleep(due - perf_counter())
             self.offered += 1
             self._take(due)
-        self.sent_for = self.loop.time() - began
-        deadline = self.loop.time() + LAST_ANSWERS_SECONDS
-        while self.loop.time() < deadline and (self.under_way or self.waiting):  # noqa: ASYNC110 - simple, and over soon
+        self.sent_for = perf_counter() - began
+        deadline = perf_counter() + LAST_ANSWERS_SECONDS
+        while perf_counter() < deadline and (self.under_way or self.waiting):  # noqa: ASYNC110 - simple, and over soon
             await asyncio.sleep(0.05)
 
     def answered(self, connection: Connection, status: bytes, since: float) -> None:
         self.under_way -= 1
-        took = self.loop.time() - since
+        took = perf_counter() - since
         if status.startswith(b"2"):
             self.accepted.append(took)
         elif status == _SHED:
