@@ -56,8 +56,24 @@ bench-pages: $(VENV)/.test ## Time lists and statistics over a million users, on
 bench-scaling: $(VENV)/.test pgbouncer ## Show what docs/scaling.md says, with real engines: the tables there
 	PYTHONPATH=src:tests:bench $(BIN)/python -m scaling
 
-# Newman runs the Postman collection, axe-core looks at the pages, the rest are for the examples in
-# JavaScript; npm comes with the Python packages
+BENCH := PYTHONPATH=src:tests $(BIN)/python bench
+
+.PHONY: bench
+bench: $(VENV)/.test .cache/bench/venv/.done bench/peers/better-auth/node_modules/.done wrk ## Measure the service beside floors and peers: docs/performance.md
+	$(BENCH)
+
+.PHONY: bench-short
+bench-short: $(VENV)/.test .cache/bench/venv/.done bench/peers/better-auth/node_modules/.done wrk ## The same in two minutes, roughly, without touching the document
+	$(BENCH) --short
+
+# The twin and the picture: nothing of theirs is the service's
+.cache/bench/venv/.done: bench/requirements.txt
+	$(PYTHON) -m venv .cache/bench/venv
+	.cache/bench/venv/bin/python -m pip install --quiet --require-hashes --requirement $<
+	@touch $@
+
+# Newman runs the Postman collection, axe-core looks at the pages, better-auth is a peer of the
+# bench, the rest are for the examples in JavaScript; npm comes with the Python packages
 %/node_modules/.done: %/package.json %/package-lock.json | $(VENV)/.test
 	$(BIN)/$(NPM) \
 		--prefix $* ci --ignore-scripts --loglevel=error --no-audit --no-fund
@@ -92,6 +108,17 @@ pgbouncer: ## Fetch PgBouncer for the tests, where there is none
 		for package in *.deb; do dpkg-deb --extract $$package .; done; } || \
 		{ echo "The tests need PgBouncer, which could not be fetched: install it, then make test"; exit 1; }
 
+# As nginx, with the one library that it brings
+.PHONY: wrk
+wrk: ## Fetch wrk for the bench, where there is none
+	@PATH="$$PATH:.cache/wrk/usr/bin"; command -v wrk > /dev/null || { \
+		mkdir -p .cache/wrk && cd .cache/wrk && \
+		{ apt-get --quiet=2 download $(WRK) || { apt-get --quiet=2 update && apt-get --quiet=2 download $(WRK); }; } && \
+		for package in *.deb; do dpkg-deb --extract $$package . || exit 1; done; } || \
+		{ echo "The bench needs wrk, which could not be fetched: install it, then make bench"; exit 1; }
+
+WRK := wrk libluajit-5.1-2
+
 .PHONY: cost-guard
 cost-guard: $(VENV)/.test ## Simulate pumped messages: the table of docs/cost-guard.md
 	@$(BIN)/python tests/pumping.py
@@ -121,6 +148,12 @@ lock: ## Take the newest releases into requirements*.txt
 	.cache/lock/bin/python -m pip install --quiet --upgrade uv
 	$(LOCK) pyproject.toml --extra sms -o requirements.txt
 	$(LOCK) pyproject.toml --extra sms --group dev -c requirements.txt -o requirements-dev.txt
+
+.PHONY: bench-lock
+bench-lock: ## Take the newest releases into bench/requirements.txt; what the service has too, as it has it
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install --quiet --upgrade uv
+	$(subst make lock,make bench-lock,$(LOCK)) bench/requirements.in -c requirements.txt -o bench/requirements.txt
 
 LOCK := .cache/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'

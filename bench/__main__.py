@@ -1,0 +1,176 @@
+"""Measures the service beside floors and peers, in one run: `make bench`, or `make bench-short`.
+
+A short run holds less and is for trying things out; it writes into .cache/bench/ alone. A whole
+one writes docs/performance.md and docs/performance.svg too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+import load
+import machine
+import measures
+import postgres
+import processes
+import report
+import rows
+import servers
+import stress
+from cases import Bench, Progress
+from peer_material import BetterAuth, Twin
+from referral.app import system_clock
+
+CACHE = processes.ROOT / ".cache" / "bench"
+DOCUMENT = processes.ROOT / "docs" / "performance.md"
+PICTURE = processes.ROOT / "docs" / "performance.svg"
+PYTHON = CACHE / "venv" / "bin" / "python"
+_CASES, _OTHER_STEPS = 25, 16
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How much is measured. seconds: of a run."""
+
+    users: int
+    rounds: int
+    seconds: int
+
+    @property
+    def steps(self) -> int:
+        """How often the progress is told of: about."""
+        return _OTHER_STEPS + _CASES * (1 + self.rounds) + 2 * self.rounds
+
+
+WHOLE = Mode(users=10_000_000, rounds=5, seconds=10)
+SHORT = Mode(users=rows.LEAST_OF_MANY, rounds=3, seconds=1)
+
+
+def main(*, short: bool) -> None:
+    mode = SHORT if short else WHOLE
+    machine.keep_off_the_server()
+    with shown(mode.steps) as progress:
+        results = asyncio.run(measured(mode, progress))
+    name = "short" if short else "whole"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    raw = CACHE / f"{name}.json"
+    raw.write_text(json.dumps(results, indent=1))
+    picture = CACHE / f"{name}.svg" if short else PICTURE
+    subprocess.run([PYTHON, servers.BENCH / "plot.py", raw, picture], check=True)  # noqa: S603
+    if not short:
+        report.write(results, DOCUMENT)
+    print(report.tables(results))
+    print(f"\n{raw} has every run, {picture} the picture")
+
+
+async def measured(mode: Mode, progress: Progress) -> dict[str, Any]:
+    async with up(mode, progress) as (bench, sizes):
+        cases = {
+            "reading": await measures.reading(bench),
+            "sending": await measures.sending(bench),
+            "signing_in": await measures.signing_in(bench),
+        }
+        capacities = {
+            "profile": load.median(cases["reading"]["profile, 10 invitees"], "rate"),
+            "send-code": load.median(cases["sending"]["send-code, 1,000,000 counters"], "rate"),
+            "verify": load.median(cases["signing_in"][f"verify, {mode.users:,} users"], "rate"),
+        }
+        return {
+            "day": system_clock().date().isoformat(),
+            "mode": asdict(mode),
+            "machine": described(bench.postgres),
+            "cases": {
+                group: {name: [asdict(run) for run in runs] for name, runs in found.items()}
+                for group, found in cases.items()
+            },
+            "overload": await stress.overload(bench, capacities),
+            "workers": await stress.two_workers(bench, capacities),
+            "starting": await stress.starting(bench),
+            "bytes": sizes,
+        }
+
+
+@asynccontextmanager
+async def up(mode: Mode, progress: Progress) -> AsyncIterator[tuple[Bench, dict[str, float]]]:
+    """Everything that is measured, with its rows; and what a row takes on disk, in bytes."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="referral-bench-")))
+        progress("PostgreSQL")
+        place = await stack.enter_async_context(postgres.running(folder / "postgres"))
+        for name in ("few", "many", "twin", "better_auth"):
+            await postgres.execute(place.url, f"CREATE DATABASE {name}")
+        few_url, many_url = place.url_of("few"), place.url_of("many")
+        # Migrated, filled, and then served: no statement is planned for empty tables
+        for url in (few_url, many_url):
+            servers.migrate(folder, url)
+        progress("bytes on disk")
+        sizes = await rows.bytes_on_disk(few_url)
+        progress(f"{mode.users:,} users, {rows.MILLION:,} counters")
+        await rows.fill_few(few_url)
+        await rows.fill_many(many_url, mode.users)
+        await rows.fill_counters(many_url, rows.MILLION)
+        progress("servers")
+        started = {
+            "few": servers.service(folder, few_url, name="few"),
+            "many": servers.service(folder, many_url, name="many"),
+            "floors": servers.floors(folder, place, "many"),
+            "twin": servers.twin(folder, place, "twin"),
+            "better_auth": servers.better_auth(folder, place, "better_auth"),
+        }
+        found = {name: stack.enter_context(server) for name, server in started.items()}
+        twin = Twin(found["twin"], place.url_of("twin"))
+        better_auth = BetterAuth(found["better_auth"], place.url_of("better_auth"))
+        progress("users of the peers")
+        await twin.prepare()
+        await better_auth.prepare()
+        bench = Bench(
+            folder=folder,
+            postgres=place,
+            twin_material=twin,
+            better_auth_material=better_auth,
+            users=mode.users,
+            rounds=mode.rounds,
+            seconds=mode.seconds,
+            progress=progress,
+            **found,
+        )
+        yield bench, sizes
+
+
+def described(place: postgres.Postgres) -> dict[str, str]:
+    """The machine and what runs on it."""
+    package = json.loads((servers.BENCH / "peers" / "better-auth" / "package.json").read_text())
+    requirements = (servers.BENCH / "requirements.txt").read_text().splitlines()
+    (fastapi,) = (line.split()[0] for line in requirements if line.startswith("fastapi=="))
+    return {
+        **machine.described(),
+        "postgresql": place.version,
+        "better-auth": package["dependencies"]["better-auth"],
+        "fastapi": fastapi.removeprefix("fastapi=="),
+    }
+
+
+@contextmanager
+def shown(steps: int) -> Iterator[Progress]:
+    """A bar that says what is being measured."""
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=steps)
+        yield lambda what: bar.update(task, advance=1, description=what)
+
+
+if __name__ == "__main__":
+    main(short="--short" in sys.argv[1:])

@@ -1,0 +1,147 @@
+"""The requests that are sent: whole ones, made before the run under the keys of its servers.
+
+A sign-in and a refresh can be done once each, so a run gets as many as it can use up.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import postgres
+import rows
+from referral.app import system_clock
+from referral.core import challenge, tokens
+from referral.core.keys import Keyring, Purpose
+from referral.core.tokens import Issuer, RefreshToken
+from servers import PUBLIC_URL, SECRET
+
+DAY = 86_400
+CODE = "0391"
+ONE_ADDRESS = "203.0.113.7"
+USER_AGENT = "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36"
+API = "/api/v1"
+
+# Phones that nobody has and that may exist; each is sent to once
+new_phones = (f"+7999{number:07}" for number in count(1))
+_random = random.Random(1)  # noqa: S311 - the same load each time
+_keys = Keyring([SECRET.encode()])
+_issuer = Issuer(url=PUBLIC_URL, audience=PUBLIC_URL, access_life=DAY)
+
+
+def get(path: str, **headers: str) -> bytes:
+    return _request("GET", path, b"", headers)
+
+
+def post(path: str, body: dict[str, Any], **headers: str) -> bytes:
+    content = json.dumps(body).encode()
+    headers |= {"content-type": "application/json", "content-length": str(len(content))}
+    return _request("POST", path, content, headers)
+
+
+def send_codes(number: int, *, address: str | None = None) -> list[bytes]:
+    """Each for a phone of its own; from one address, or each from its own."""
+    return [
+        post(
+            f"{API}/auth/send-code",
+            {"phone": next(new_phones)},
+            x_forwarded_for=address or _address(),
+        )
+        for _ in range(number)
+    ]
+
+
+def verifications(number: int, *, users: int, address: str | None = None) -> list[bytes]:
+    """Of users taken at random, with right codes, asked for from the address they come from."""
+    now = system_clock()
+    requests = []
+    for _ in range(number):
+        caller = address or _address()
+        token = challenge.issue(
+            purpose=Purpose.SIGN_IN,
+            phone=rows.phone(_random.randint(1, users)),
+            code=CODE,
+            life=DAY,
+            now=now,
+            keys=_keys,
+            token_bytes=secrets.token_bytes,
+            address=caller,
+        )
+        body = {"token": token, "code": CODE}
+        requests.append(post(f"{API}/auth/verify", body, x_forwarded_for=caller))
+    return requests
+
+
+async def refreshes(url: str, number: int, *, users: int) -> list[bytes]:
+    """Of so many new sessions."""
+    started = await _sessions(url, [_random.randint(1, users) for _ in range(number)])
+    return [
+        post(f"{API}/auth/refresh", {"refresh_token": token.text}, x_forwarded_for=_address())
+        for token in started
+    ]
+
+
+async def reads(url: str, path: str, users: Sequence[int]) -> list[bytes]:
+    """GETs of this path by these users, each signed in with a session of their own."""
+    return [
+        get(
+            API + path,
+            authorization="Bearer "
+            + tokens.issue_access(
+                user_id=str(rows.user_id(user)),
+                session_id=str(token.session_id),
+                issuer=_issuer,
+                now=system_clock(),
+                keys=_keys,
+                token_bytes=secrets.token_bytes,
+            ),
+            x_forwarded_for=_address(),
+        )
+        for user, token in zip(users, await _sessions(url, users), strict=True)
+    ]
+
+
+async def _sessions(url: str, users: Sequence[int]) -> list[RefreshToken]:
+    """New sessions of these users, and their refresh tokens."""
+    now = system_clock()
+    started = [tokens.new_refresh(uuid4(), token_bytes=secrets.token_bytes) for _ in users]
+    await postgres.copy(
+        url,
+        "sessions",
+        [
+            *("id", "user_id", "family_digest", "refresh_digest", "user_agent"),
+            *("created_at", "last_used_at"),
+        ],
+        [
+            (
+                token.session_id,
+                rows.user_id(user),
+                tokens.family_digest(token),
+                tokens.digest(token),
+                USER_AGENT,
+                now,
+                now,
+            )
+            for user, token in zip(users, started, strict=True)
+        ],
+    )
+    return started
+
+
+def _address() -> str:
+    return ".".join(str(_random.randint(1, 223)) for _ in range(4))
+
+
+def _request(method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "host: 127.0.0.1",
+        f"user-agent: {USER_AGENT}",
+        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

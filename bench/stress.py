@@ -1,0 +1,136 @@
+"""What only shows at the edges: a second worker, too much load, a start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import load
+import machine
+import material
+import rows
+import servers
+from cases import Bench, Case, needed, run_case
+from load import Run
+from servers import Server
+
+_OVERLOAD = 2
+# Of what it can do; for so many answers that one in a hundred means something, or for so long
+_QUIET, _QUIET_ANSWERS, _QUIET_SECONDS = 0.1, 300, 15
+_STARTS = 5
+_REST_SECONDS = 2
+_BOTH_CORES = (machine.SERVER_CORE, machine.OTHER_CORE)
+
+
+async def two_workers(bench: Bench, capacities: dict[str, float]) -> dict[str, Any]:
+    """Two workers on both cores against one on its own, for reads and for sign-ins.
+
+    capacities: requests a second that one worker was seen to do.
+
+    The load and PostgreSQL have to share the two cores with the workers. So a rate is divided by
+    the cores that were left to the workers: `scaling` is what two cores would give against one.
+    """
+    reads = await material.reads(bench.many_url, "/profile", range(1, rows.PROFILES + 1))
+
+    async def profile(_: int) -> list[bytes]:
+        return reads
+
+    async def verify(number: int) -> list[bytes]:
+        return material.verifications(number, users=bench.users)
+
+    found: dict[str, Any] = {}
+    with servers.service(
+        bench.folder, bench.many_url, name="two-workers", workers=2, cores=_BOTH_CORES
+    ) as two:
+        await asyncio.sleep(_REST_SECONDS)
+        found["at rest"] = max(machine.megabytes(worker) for worker in two.workers())
+        for name, requests, once in (("profile", profile, False), ("verify", verify, True)):
+            alone, pairs = [], []
+            for turn in range(bench.rounds):
+                bench.progress(f"two workers: {name}, {turn + 1} of {bench.rounds}")
+                number = needed(bench, 2 * capacities[name])
+                alone.append(await run_case(bench, Case(name, bench.many, requests, once), number))
+                machine.move(bench.postgres.pid, _BOTH_CORES)
+                pairs.append(
+                    await run_case(
+                        bench, Case(name, two, requests, once), number, cores=_BOTH_CORES
+                    )
+                )
+                machine.move(bench.postgres.pid, {machine.OTHER_CORE})
+            found[name] = {
+                "one": _plain(alone),
+                "two": _plain(pairs),
+                "scaling": _per_core(pairs) * 2 / load.median(alone, "rate"),
+            }
+    return found
+
+
+async def overload(bench: Bench, capacities: dict[str, float]) -> dict[str, Any]:
+    """Twice what the service can do: what of it is accepted, and how fast, and what is shed.
+
+    capacities: requests a second that were seen with 32 connections.
+    """
+    reads = await material.reads(bench.many_url, "/profile", range(1, rows.PROFILES + 1))
+    kinds: dict[str, Callable[[int], list[bytes]]] = {
+        "profile": lambda _: reads,
+        "send-code": material.send_codes,
+        "verify": lambda number: material.verifications(number, users=bench.users),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for name, requests in kinds.items():
+        capacity = capacities[name]
+        found[name] = {"capacity": capacity}
+        for kind, times in {"unloaded": _QUIET, "overloaded": _OVERLOAD}.items():
+            bench.progress(f"overload: {name}, {kind}")
+            rate = capacity * times
+            seconds = max(bench.seconds, 2, min(_QUIET_ANSWERS / rate, _QUIET_SECONDS))
+            sent = requests(int(rate * seconds))
+            found[name][kind] = await _flooded(bench.many, sent, rate, seconds)
+            await asyncio.sleep(_REST_SECONDS)
+    return found
+
+
+async def starting(bench: Bench) -> dict[str, Any]:
+    """From the command to the first answer, and the memory of a worker that rests."""
+    seconds, resting = [], []
+    for turn in range(_STARTS):
+        bench.progress(f"starting, {turn + 1} of {_STARTS}")
+        with servers.service(bench.folder, bench.few_url, name="starting") as server:
+            seconds.append(server.start_seconds)
+            await asyncio.sleep(1)
+            resting.append(machine.megabytes(server.pid))
+    return {"seconds": seconds, "megabytes": resting}
+
+
+async def _flooded(
+    server: Server, requests: Sequence[bytes], rate: float, seconds: float
+) -> dict[str, Any]:
+    with NamedTemporaryFile(prefix="requests-") as file:
+        file.write(b"".join(each + b"\0" for each in requests))
+        file.flush()
+        script = Path(__file__).parent / "flood.py"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *map(str, (script, server.port, file.name, rate, seconds)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+    return {**json.loads(output), "seconds": seconds}
+
+
+def _per_core(runs: Sequence[Run]) -> float:
+    """Requests a second for each core that load and PostgreSQL left to the workers."""
+    return statistics.median(
+        run.rate / (len(_BOTH_CORES) - run.load_cores - run.postgres_cpu * run.rate / 1000)
+        for run in runs
+    )
+
+
+def _plain(runs: Sequence[Run]) -> dict[str, float]:
+    return {field: load.median(runs, field) for field in ("rate", "p50", "p99", "megabytes")}
