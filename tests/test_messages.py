@@ -154,8 +154,9 @@ def test_any_header_has_a_language(header: str) -> None:
 
 
 def of_the_sources() -> set[str | tuple[str, ...]]:
-    """Every text that the code asks for."""
-    return {found[2] for found in extract_from_dir(ROOT / "src" / "referral")}
+    """Every text that the code and the pages ask for."""
+    methods = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
+    return {found[2] for found in extract_from_dir(ROOT / "src" / "referral", methods)}
 
 
 def catalogue(language: str) -> Catalog:
@@ -198,9 +199,14 @@ def path(language: str, ending: str) -> Path:
     return i18n.LOCALES / language / "LC_MESSAGES" / f"{i18n.DOMAIN}.{ending}"
 
 
-def strings(catalogue: Catalog) -> dict[Any, Any]:
-    """Each text that has a translation."""
-    return {entry.id: entry.string for entry in catalogue if entry.id and any(entry.string or "")}
+def strings(catalogue: Catalog) -> dict[Any, list[str]]:
+    """Each text that has a translation. A plural without one is compiled as its own."""
+    translated = {}
+    for entry in catalogue:
+        forms = entry.string if any(entry.string or "") else entry.id if entry.pluralizable else ()
+        if entry.id and forms:
+            translated[tuple(entry.id)] = list(forms)
+    return translated
 
 
 def fields(text: str) -> set[str | None]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from referral.core import api_key
 from referral.core.errors import InvalidRequest, NotFound
 from referral.service import outcomes
-from referral.service.parts import COMMAND, Parts
+from referral.service.parts import COMMAND, Actor, Parts
 from referral.storage import api_keys, database
 from referral.storage.models import ApiKey
 
 
-async def make(parts: Parts, name: str) -> str:
+async def make(parts: Parts, name: str, *, by: Actor = COMMAND) -> str:
     """A new key: told once, kept as a digest. Raises InvalidRequest."""
     name = api_key.read_name(name)
     key = api_key.new(parts.token_bytes)
@@ -18,7 +18,7 @@ async def make(parts: Parts, name: str) -> str:
     async def work() -> None:
         if not await api_keys.add(name, api_key.digest(key), now=parts.clock()):
             raise InvalidRequest.field("name", "There is a key of this name. Take another name.")
-        await outcomes.trail(parts, "api_key_made", by=COMMAND, key=name)
+        await outcomes.trail(parts, "api_key_made", by=by, key=name)
 
     await database.transaction(work)
     return key
@@ -29,12 +29,12 @@ async def all_keys() -> list[ApiKey]:
     return await api_keys.all_keys()
 
 
-async def revoke(parts: Parts, name: str) -> None:
+async def revoke(parts: Parts, name: str, *, by: Actor = COMMAND) -> None:
     """End a key, at once. Raises NotFound."""
 
     async def work() -> None:
         if not await api_keys.remove(name):
             raise NotFound("There is no key of this name: see `referral key list`.")
-        await outcomes.trail(parts, "api_key_revoked", by=COMMAND, key=name)
+        await outcomes.trail(parts, "api_key_revoked", by=by, key=name)
 
     await database.transaction(work)

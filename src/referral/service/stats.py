@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
 from referral.core import days as spans
+from referral.core.days import Days
 from referral.service.parts import Parts
 from referral.storage import stats
 from referral.storage.stats import DayCount
@@ -85,16 +87,28 @@ async def get(parts: Parts, *, first: str | None, last: str | None) -> Stats:
         sign_ups=users,
         activations=sum(day.number for day in activations.values()),
         k_factor=invitees / users if users else None,
-        days=[
-            Day(
-                day=day,
-                sign_ups=sign_ups.get(day.isoformat(), _NONE).number,
-                activations=activations.get(day.isoformat(), _NONE).number,
-            )
-            for day in days
-        ],
+        days=_by_day(days, sign_ups, activations),
         top_inviters=[
             TopInviter(**{**row, "id": str(row["id"])})
             for row in await stats.top_inviters(days, limit=TOP_INVITERS)
         ],
     )
+
+
+async def by_day(parts: Parts, *, first: str | None, last: str | None) -> list[Day]:
+    """The days of `get` alone. Raises InvalidRequest."""
+    days = spans.read(first, last, today=parts.clock().date())
+    return _by_day(days, await stats.sign_ups(days), await stats.activations(days))
+
+
+def _by_day(
+    days: Days, sign_ups: Mapping[str, DayCount], activations: Mapping[str, DayCount]
+) -> list[Day]:
+    return [
+        Day(
+            day=day,
+            sign_ups=sign_ups.get(day.isoformat(), _NONE).number,
+            activations=activations.get(day.isoformat(), _NONE).number,
+        )
+        for day in days
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, cast
 from uuid import UUID
@@ -83,6 +84,12 @@ async def find(parts: Parts, text: str) -> UserView:
     if user is None:
         raise NotFound("There is no user with this phone.")
     return await get(parts, user.id)
+
+
+async def phones_of(user_ids: Iterable[UUID]) -> dict[str, str]:
+    """Of those who are not deleted, by their ids."""
+    found = await users.find_all(set(user_ids))
+    return {str(user_id): user.phone for user_id, user in found.items() if user.phone}
 
 
 async def change(

@@ -3,6 +3,7 @@
 from litestar import Router
 
 from referral.http.pages import (
+    admin,
     cookies,
     data,
     deletion,
@@ -29,6 +30,7 @@ router = Router(
         *deletion.HANDLERS,
         invitees.invitees,
         data.download,
+        admin.router,
         static.asset,
     ],
     guards=[forms.from_our_own_pages],

@@ -21,7 +21,7 @@ from referral.http import problems
 from referral.http.pages import cookies, flash, render, texts
 from referral.http.problems import Problem
 
-_KEPT = ("Retry-After", "Allow")
+_KEPT = ("Cache-Control", "Retry-After", "Allow")
 
 
 def to_sign_in(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:

@@ -60,10 +60,11 @@ def refused(
     if isinstance(refusal, InvalidRequest):
         named = [error["field"] for error in refusal.members.get("errors", ()) if error["field"]]
         field = named[0] if named else field
+    own = f"invalid_{field}" if isinstance(refusal, InvalidRequest) else refusal.code
     _put(
         request,
         Flash(
-            code=code or _code(refusal, field),
+            code=code or own,
             form=form,
             field=field,
             values={name: text[:_LONGEST_VALUE] for name, text in (values or {}).items()},
@@ -81,10 +82,6 @@ def take(request: Request[Any, Any, Any]) -> Flash | None:
         return None
     cookies.clear(request, cookies.FLASH)
     return parcel.read(text, Flash)
-
-
-def _code(refusal: Refusal, field: str) -> str:
-    return f"invalid_{field}" if isinstance(refusal, InvalidRequest) else refusal.code
 
 
 def _put(request: Request[Any, Any, Any], flash: Flash) -> None:

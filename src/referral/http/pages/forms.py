@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
+from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from referral.core.errors import InvalidRequest
 from referral.http.pages import site
 from referral.http.problems import OtherSite, UnsupportedMediaType
-from referral.http.requests import StrictRequest
 
 _URL_ENCODED = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 20
 _LONGEST_PATH = 300
 
 
-async def read(request: StrictRequest) -> dict[str, str]:
+async def read(request: Request[Any, Any, Any]) -> dict[str, str]:
     """What was typed into a form's fields, without spaces around it.
 
     Raises InvalidRequest, UnsupportedMediaType.

@@ -103,6 +103,7 @@ def _environment(language: str) -> Environment:
     environment.filters["phone"] = phones.spell
     environment.filters["day"] = partial(dates.day, language=language)
     environment.filters["minute"] = partial(dates.minute, language=language)
+    environment.filters["number"] = texts.number
     return environment
 
 

@@ -10,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_200_OK, HTTP_404_NOT_FOUND, HTTP_429_TOO_MANY_REQUESTS
 
+from referral import i18n
 from referral.core import phone as phones
 from referral.core.errors import (
     ChallengeSpent,
@@ -118,7 +119,9 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
         if isinstance(refusal, TooManyRequests) and is_good_for(pending, phone, parts):
             # Back, and the same phone again: its code is on its way already
             return flash.to(CODE)
-        where = f"/i/{invite_code}" if invite_code.isalnum() else HOME
+        where = f"/?next={then}" if then else HOME
+        if invite_code.isalnum():
+            where = f"/i/{invite_code}"
         return flash.refused(
             request, where, refusal, form="sign_in", field="phone", values={"phone": phone}
         )
@@ -222,7 +225,8 @@ async def sign_out(request: StrictRequest) -> Redirect:
 @post("/language", include_in_schema=False)
 async def choose_language(request: StrictRequest) -> Redirect:
     fields = await forms.read(request)
-    cookies.put(request, cookies.LANGUAGE, fields.get("language", "")[:2], seconds=_YEAR)
+    if (language := fields.get("language")) in i18n.LANGUAGES:
+        cookies.put(request, cookies.LANGUAGE, language, seconds=_YEAR)
     return flash.to(forms.local_path(fields.get("next")) or HOME)
 
 

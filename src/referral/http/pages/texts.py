@@ -43,6 +43,19 @@ REFUSALS: Mapping[str, str] = {
     "phone_taken": N_("Another account has this phone. Use another one."),
     "forbidden": N_("This is not for your account."),
     "not_found": N_("There is nothing here."),
+    "method_not_allowed": N_("There is nothing here."),
+    "body_too_large": N_("This is too long. Write less."),
+    "unsupported_media_type": N_("This cannot be read. Open the page anew and try again."),
+    "unauthorized": N_("Sign in first."),
+    "invalid_refresh_token": N_("Sign in first."),
+    "sign_in_again": N_("Before this we make sure that it is you."),
+    "invalid_from": N_("Choose a day that is not after the last one, and at most a year before."),
+    "invalid_to": N_("Choose a day, such as 2026-01-31."),
+    "invalid_search": N_("Search for less: 254 characters that print at most."),
+    "invalid_key_name": N_("Give a name of 1 to 100 characters that no other key has."),
+    "last_administrator": N_("This is the last administrator. Make another one first."),
+    "never_administrator": N_("This phone's code proves nothing, so it can be no administrator's."),
+    "no_activation": N_("This user has activated no invite code."),
     "internal_error": N_("Something broke here. Try again later."),
     "other_site": N_("This form did not come from this site. Open the page anew and try again."),
 }
@@ -56,6 +69,13 @@ NOTICES: Mapping[str, str] = {
     "phone_changed": N_("Your phone is changed. Other devices are signed out."),
     "account_deleted": N_("Your account is deleted."),
     "code_sent": N_("A new code is on its way."),
+    "user_blocked": N_("Blocked, and signed out everywhere."),
+    "user_unblocked": N_("Unblocked: this user can sign in again."),
+    "user_deleted": N_("The user is deleted."),
+    "admin_granted": N_("This user is an administrator now."),
+    "admin_revoked": N_("This user is no administrator any more."),
+    "invite_voided": N_("The activation is void. This user can activate a code again."),
+    "key_revoked": N_("The key has ended. Programs that use it are refused from now on."),
     "sign_in_first": N_("Sign in first."),
     "confirm_first": N_("Before this we make sure that it is you."),
 }
@@ -64,7 +84,7 @@ NOTICES: Mapping[str, str] = {
 def refusal(code: str, *, language: str, seconds: int | None, attempts_left: int | None) -> str:
     """In one or two sentences: what is wrong, and what to do."""
     catalogue = i18n.catalogue(language)
-    words = catalogue.gettext(REFUSALS.get(code, REFUSALS["internal_error"]))
+    words = catalogue.gettext(REFUSALS.get(code, REFUSALS["invalid_request"]))
     if attempts_left:
         tries = catalogue.ngettext("%(num)d try is left.", "%(num)d tries are left.", attempts_left)
         return f"{words} {tries % {'num': attempts_left}}"
@@ -80,6 +100,11 @@ def refusal(code: str, *, language: str, seconds: int | None, attempts_left: int
 def notice(code: str, *, language: str) -> str:
     """What is done."""
     return i18n.catalogue(language).gettext(NOTICES.get(code, ""))
+
+
+def number(value: int) -> str:
+    """Thousands apart, as in every language (SI): `1 200`."""
+    return f"{value:,}".replace(",", "\u202f")
 
 
 def wait(seconds: int, *, language: str) -> str:

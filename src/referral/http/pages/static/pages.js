@@ -25,6 +25,15 @@
     });
   });
 
+  // A form is sent once, however often its button is pressed: a message may take seconds
+  all("form[method=post]", (form) => {
+    form.addEventListener("submit", (event) => {
+      if (form.ariaBusy === "true") event.preventDefault();
+      form.ariaBusy = "true";
+    });
+    addEventListener("pageshow", () => (form.ariaBusy = null));
+  });
+
   // A whole code is sent by itself, pasted or filled in by the browser
   all("[data-length]", (input) => {
     let sent = false;
@@ -35,6 +44,14 @@
         sent = true;
         input.form.requestSubmit();
       }
+    });
+    // Of a whole message the field's maxlength would leave the first words
+    input.addEventListener("paste", (event) => {
+      const digits = event.clipboardData.getData("text").replace(/\D/g, "");
+      if (!digits) return;
+      event.preventDefault();
+      input.value = digits.slice(0, Number(input.dataset.length));
+      input.dispatchEvent(new Event("input"));
     });
     addEventListener("pageshow", () => (sent = false));
   });

@@ -1,0 +1,22 @@
+"""Pages for administrators: the operations under `/users`, `/stats` and `/audit`, and commands."""
+
+from litestar import Router
+
+from referral.http.pages import visitors
+from referral.http.pages.admin import audit, keys, statistics, users, webhooks
+from referral.http.requests import AdminRequest
+
+__all__ = ["router"]
+
+router = Router(
+    "/admin",
+    route_handlers=[
+        *statistics.HANDLERS,
+        *users.HANDLERS,
+        *keys.HANDLERS,
+        webhooks.status,
+        audit.trail,
+    ],
+    guards=[visitors.administrator],
+    request_class=AdminRequest,
+)

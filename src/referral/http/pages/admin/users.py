@@ -1,0 +1,122 @@
+"""Users: search them, look at one and at whom they invited, and do what an operator has to do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeAlias
+from uuid import UUID
+
+from litestar import Response, get, post
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Redirect
+
+from referral.core import ids
+from referral.core.errors import Forbidden, InvalidRequest, NotFound
+from referral.http.pages import flash, render
+from referral.http.pages.admin import audit
+from referral.http.requests import AdminRequest, GivenParts
+from referral.service import audit as trails
+from referral.service import invitations, trees, users
+from referral.service.parts import Actor, Parts
+
+PATH = "/admin/users"
+
+_PAGE = 50
+_NEWEST_ENTRIES = 10
+
+Cursor = Annotated[str | None, QueryParameter()]
+Search = Annotated[str | None, QueryParameter()]
+
+
+@get("/users", include_in_schema=False)
+async def search_users(
+    request: AdminRequest, parts: GivenParts, search: Search = None, cursor: Cursor = None
+) -> Response[Any]:
+    try:
+        found = await users.page(parts, search=search, cursor=cursor, limit=_PAGE)
+    except InvalidRequest as refusal:
+        if cursor is not None:
+            raise
+        typed = {"search": search or ""}
+        return flash.refused(request, PATH, refusal, form="users", field="search", values=typed)
+    return render.page(
+        request, "admin/users.html", users=found, search=search or "", is_first=cursor is None
+    )
+
+
+@get("/users/{user_id:str}", include_in_schema=False)
+async def show_user(
+    request: AdminRequest, parts: GivenParts, user_id: FromPath[str], cursor: Cursor = None
+) -> Response[str]:
+    """Raises NotFound, InvalidRequest."""
+    found = ids.read(user_id)
+    user, tree = await users.get(parts, found), await trees.page(found, cursor=cursor)
+    entries = await trails.page(user=user.id, cursor=None, limit=_NEWEST_ENTRIES)
+    return render.page(
+        request,
+        "admin/user.html",
+        user=user,
+        tree=tree,
+        is_first=cursor is None,
+        entries=entries.items,
+        has_more_entries=entries.next_cursor is not None,
+        actions=audit.ACTIONS,
+        phones=await audit.phones(entries.items),
+    )
+
+
+@post("/users/{user_id:str}/{action:str}", include_in_schema=False)
+async def act(
+    request: AdminRequest, parts: GivenParts, user_id: FromPath[str], action: FromPath[str]
+) -> Redirect:
+    """One of _ACTIONS. Raises NotFound."""
+    if action not in _ACTIONS:
+        raise NotFound(reason="no such action")
+    do, done, words = _ACTIONS[action]
+    found = ids.read(user_id)
+    page = f"{PATH}/{found}"
+    try:
+        await do(parts, found, request.user)
+    except (Forbidden, NotFound) as refusal:
+        return flash.refused(request, page, refusal, form="user", field=action, code=words)
+    return flash.notice(request, PATH if action == "delete" else page, done)
+
+
+HANDLERS = [search_users, show_user, act]
+
+
+async def _block(parts: Parts, user_id: UUID, by: Actor) -> None:
+    await users.change(parts, user_id, is_blocked=True, by=by)
+
+
+async def _unblock(parts: Parts, user_id: UUID, by: Actor) -> None:
+    await users.change(parts, user_id, is_blocked=False, by=by)
+
+
+async def _make_admin(parts: Parts, user_id: UUID, by: Actor) -> None:
+    await users.change(parts, user_id, is_admin=True, by=by)
+
+
+async def _take_admin(parts: Parts, user_id: UUID, by: Actor) -> None:
+    await users.change(parts, user_id, is_admin=False, by=by)
+
+
+async def _delete(parts: Parts, user_id: UUID, by: Actor) -> None:
+    await users.delete(parts, user_id, by=by)
+
+
+async def _void(parts: Parts, user_id: UUID, by: Actor) -> None:
+    await invitations.void(parts, user_id, by=by)
+
+
+_Action: TypeAlias = Callable[[Parts, UUID, Actor], Awaitable[None]]
+
+# What to do, and of texts.py: what is said then, and what where the rules refuse it
+_ACTIONS: dict[str, tuple[_Action, str, str]] = {
+    "block": (_block, "user_blocked", "last_administrator"),
+    "unblock": (_unblock, "user_unblocked", ""),
+    "make-admin": (_make_admin, "admin_granted", "never_administrator"),
+    "take-admin": (_take_admin, "admin_revoked", "last_administrator"),
+    "delete": (_delete, "user_deleted", "last_administrator"),
+    "void": (_void, "invite_voided", "no_activation"),
+}

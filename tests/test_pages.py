@@ -1,0 +1,137 @@
+"""What all pages have in common."""
+
+from __future__ import annotations
+
+import pytest
+
+from referral.core.errors import Refusal
+from referral.http import problems
+from referral.http.pages import forms, texts
+from support import Service, new_phone, running
+
+OWN = "http://127.0.0.1:8000"
+EVIL = "https://evil.example"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": EVIL}, 303),
+        ({"Origin": OWN}, 303),
+        ({"Host": "localhost:9000", "Origin": "http://localhost:9000"}, 303),
+        ({"Host": "proxied.example", "Origin": OWN}, 303),
+        ({}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": OWN}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Origin": EVIL}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "http://127.0.0.1:8000.evil.example"}, 403),
+        ({"Referer": f"{OWN}/"}, 403),
+    ],
+)
+async def test_a_form_is_taken_from_our_own_pages_alone(
+    service: Service, headers: dict[str, str], status: int
+) -> None:
+    answer = await service.http.post("/", data={"phone": new_phone()}, headers=headers)
+    assert answer.status_code == status
+    assert bool(service.inbox.messages) == (status == 303)
+
+
+async def test_a_page_says_what_it_may_load(service: Service) -> None:
+    for path in ("/", "/i/AAAAAA", "/nowhere"):
+        answer = await service.http.get(path, headers={"Accept": "text/html"})
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "://" not in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert " style=" not in answer.text
+
+
+async def test_programs_get_problems_and_people_pages(service: Service) -> None:
+    for path, accept, media_type in (
+        ("/nowhere", "*/*", problems.MEDIA_TYPE),
+        ("/nowhere", "text/html,*/*;q=0.8", "text/html"),
+        ("/api/v1/nowhere", "text/html", problems.MEDIA_TYPE),
+        ("/code/again", "text/html", "text/html"),
+    ):
+        answer = await service.http.get(path, headers={"Accept": accept})
+        assert answer.status_code in {404, 405}
+        assert answer.headers["content-type"].startswith(media_type), (path, accept)
+
+
+async def test_what_a_form_cannot_be_is_refused(service: Service) -> None:
+    """In words for people, and nothing is sent."""
+    url_encoded = "application/x-www-form-urlencoded"
+    for content, media_type, status in (
+        (b"phone=%ff", url_encoded, 400),
+        (b"\xff=1", url_encoded, 400),
+        (b"&".join(b"a=1" for _ in range(100)), url_encoded, 400),
+        (b"phone=" + b"1" * 70_000, url_encoded, 413),
+        (b'{"phone": "+79991234567"}', "application/json", 415),
+        (b"phone=%2B79991234567", "text/plain", 415),
+        (b"phone=%2B79991234567%00", url_encoded, 303),
+    ):
+        answer = await service.http.post(
+            "/", content=content, headers={"Origin": OWN, "Content-Type": media_type}
+        )
+        assert answer.status_code == status, content[:20]
+        assert answer.is_redirect or answer.headers["content-type"].startswith("text/html")
+    assert not service.inbox.messages
+
+
+async def test_cookies_are_out_of_reach(database_url: str) -> None:
+    """Of scripts, of other sites, and in production of plain http and other hosts."""
+    production = {
+        "REFERRAL_ENV": "production",
+        "REFERRAL_PUBLIC_URL": "https://app.example",
+        "REFERRAL_TRUSTED_PROXIES": "0",
+        "REFERRAL_SMS_URL": "simulated://",
+    }
+    settings: list[dict[str, str]] = [{}, production]
+    for variables in settings:
+        async with running(database_url, inbox=None, **variables) as service:
+            answer = await service.http.post(
+                "/",
+                data={"phone": new_phone()},
+                headers={"Origin": variables.get("REFERRAL_PUBLIC_URL", OWN)},
+            )
+            (cookie,) = answer.headers.get_list("set-cookie")
+            attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
+            assert {"httponly", "samesite=lax", "path=/"} <= attributes
+            assert not any(attribute.startswith("domain") for attribute in attributes)
+            assert ("secure" in attributes) == bool(variables)
+            assert cookie.startswith("__Host-") == bool(variables)
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("/me", True),
+        ("/me/invitees?cursor=abc", True),
+        ("/", True),
+        ("", False),
+        (None, False),
+        ("//evil.example", False),
+        ("/\\evil.example", False),
+        ("https://evil.example", False),
+        ("/me\r\nSet-Cookie: a=b", False),
+        ("/\tme", False),
+        ("javascript:alert(1)", False),
+        ("me", False),
+        ("/é", False),
+    ],
+)
+def test_where_to_go_next_is_on_this_site(text: str | None, good: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert forms.local_path(text) == (text if good else None)
+
+
+def test_every_refusal_has_words_for_people() -> None:
+    kinds = [Refusal]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    codes = {kind.code for kind in kinds if hasattr(kind, "code")}
+    assert codes <= set(texts.REFUSALS)
