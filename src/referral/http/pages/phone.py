@@ -116,7 +116,7 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
             values={"phone": phones.spell(pending.phone)} if pending else None,
         )
     except _CODE_REFUSALS as refusal:
-        if isinstance(refusal, ChallengeSpent) and pending is None:
+        if isinstance(refusal, ChallengeSpent) and await _is_done(request, parts, pending):
             # The form was sent twice
             return flash.to(ME)
         return flash.refused(request, CODE, refusal, form="code", field="code")
@@ -160,3 +160,9 @@ async def _send(request: StrictRequest, parts: Parts, phone: str) -> None:
 def _pending(request: StrictRequest) -> Pending | None:
     kept = parcel.read(cookies.get(request, cookies.NEW_PHONE), NewPhone)
     return kept.pending if kept and kept.user_id == str(request.user.user.id) else None
+
+
+async def _is_done(request: StrictRequest, parts: Parts, pending: Pending | None) -> bool:
+    if pending is None:
+        return True
+    return (await profiles.get(parts, request.user.user.id)).phone == pending.phone
