@@ -166,13 +166,13 @@ async def test_the_numbers(service: Service, admin: httpx.AsyncClient) -> None:
     ]
     assert number(page, "k-factor") == "0.50"
     assert links(page) == [anna.id()]
-    assert page.count('<tr><th scope=row>') == 30
+    assert page.count("<tr><th scope=row>") == 30
     earlier = await shown(admin, "/admin?from=2026-01-01&to=2026-01-03")
     assert number(earlier, "today-sign-ups") == "4"
     assert number(earlier, "sign-ups") == "0"
     assert number(earlier, "k-factor") == "–"
     assert "Nobody's code was activated" in earlier
-    assert earlier.count('<tr><th scope=row>') == 3
+    assert earlier.count("<tr><th scope=row>") == 3
 
 
 @pytest.mark.parametrize(
@@ -461,11 +461,10 @@ async def grown(inviter: UUID, count: int, *, code: int = 0) -> list[UUID]:
         for n, (user_id, at) in enumerate(zip(ids, moments, strict=True))
     ]
 
-    async def work() -> None:
-        await database.query_many(sql, rows)
-        await users.set_fields(inviter, invitee_count=count)
-
-    await database.transaction(work)
+    for start in range(0, count, 5000):
+        part = rows[start : start + 5000]
+        await database.transaction(lambda part=part: database.query_many(sql, part))
+    await users.set_fields(inviter, invitee_count=count)
     return ids
 
 
@@ -505,10 +504,13 @@ async def test_a_level_is_bounded_and_shared_fairly(service: Service) -> None:
 async def test_a_tree_with_an_inviter_of_very_many(
     service: Service, admin: httpx.AsyncClient
 ) -> None:
-    """Of 120,000 invitees the newest come from the index, on the page of who invited them all."""
+    """Of 100,020 invitees the newest come from the index, on the page of who invited them all."""
     top = await service.sign_in()
     star = await service.sign_in(invite_code=await top.invite_code())
-    fans = await grown(UUID(star.id()), 120_000)
+    fans = await grown(UUID(star.id()), 100_020)
+    if database.is_postgres():
+        # As its own autovacuum does within a minute: before, it takes the table for a small one
+        await database.query("ANALYZE users")
     times = []
     for _ in range(5):
         begun = perf_counter()
@@ -518,7 +520,7 @@ async def test_a_tree_with_an_inviter_of_very_many(
     # Sorting them all takes ten times as long
     assert min(times) < 0.02
     page = await shown(admin, f"/admin/users/{top.id()}")
-    assert "119 980 more" in page
+    assert "100 000 more" in page
     assert len(page) < SMALL
     own = await shown(admin, f"/admin/users/{star.id()}")
     [older] = re.findall(r'rel="next" href="([^"]+)"', own)
