@@ -40,7 +40,7 @@ lint: $(VENV)/.test ## Check style, types and which layer imports which
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: lint postman/node_modules/.done tests/integrate/node_modules/.done nginx ## Check everything and run every test
+test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx browser ## Check everything and run every test
 	$(BIN)/pytest --cov
 
 .PHONY: test-faults
@@ -52,8 +52,8 @@ test-faults: $(VENV)/.test ## Attack and break a running service at full size
 bench-pages: $(VENV)/.test ## Time lists and statistics over a million users, on both databases
 	PYTHONPATH=src:tests $(BIN)/python bench/pages.py
 
-# Newman runs the Postman collection, the rest the examples in JavaScript; npm comes with the
-# Python packages
+# Newman runs the Postman collection, axe-core looks at the pages, the rest are for the examples in
+# JavaScript; npm comes with the Python packages
 %/node_modules/.done: %/package.json %/package-lock.json | $(VENV)/.test
 	$(BIN)/$(NPM) \
 		--prefix $* ci --ignore-scripts --loglevel=error --no-audit --no-fund
@@ -67,6 +67,16 @@ nginx: ## Fetch nginx for the tests, where there is none
 		{ apt-get --quiet=2 download nginx || { apt-get --quiet=2 update && apt-get --quiet=2 download nginx; }; } && \
 		dpkg-deb --extract nginx_*.deb .; } || \
 		{ echo "The tests need nginx, which could not be fetched: install it, then make test"; exit 1; }
+
+# Debian's where root may install it, Playwright's own elsewhere
+.PHONY: browser
+browser: $(VENV)/.test ## Fetch Chromium for the tests, where there is none
+	@$(BIN)/python tests/browser.py 2> /dev/null || { \
+		{ test "$$(id -u)" = 0 && grep --quiet '^ID=debian' /etc/os-release && apt-get --quiet=2 update && \
+			apt-get --quiet=2 install --yes --no-install-recommends chromium > /dev/null; } || \
+		$(BIN)/playwright install chromium; \
+		$(BIN)/python tests/browser.py 2> /dev/null; } || \
+		{ echo "The tests need Chromium, which could not be fetched: put one on the PATH, then make test"; exit 1; }
 
 .PHONY: cost-guard
 cost-guard: $(VENV)/.test ## Simulate pumped messages: the table of docs/cost-guard.md

@@ -45,6 +45,14 @@
         input.form.requestSubmit();
       }
     });
+    // Of a whole message the field's maxlength would leave the first words
+    input.addEventListener("paste", (event) => {
+      const digits = event.clipboardData.getData("text").replace(/\D/g, "");
+      if (!digits) return;
+      event.preventDefault();
+      input.value = digits.slice(0, Number(input.dataset.length));
+      input.dispatchEvent(new Event("input"));
+    });
     addEventListener("pageshow", () => (sent = false));
   });
 

@@ -1,0 +1,70 @@
+"""The browser of the tests is there, and sees what is wrong with a page."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.async_api import Browser
+
+import browser
+from browser import AXE, DESKTOP, NARROW, barriers, visiting
+from processes import Server
+from sites import another_origin, reachable
+
+BAD = """<!doctype html><html><title>Bad</title>
+<style>div { width: 2000px; color: #ddd; background: #fff }</style>
+<div>Pale and wide</div><img src="http://127.0.0.1:9/picture.png">
+<script>console.error("no good"); throw new Error("broken")</script>
+"""
+AXES = {"color-contrast", "html-has-lang", "image-alt"}
+
+
+async def test_the_documents_page_works_in_a_browser(chromium: Browser, served: Server) -> None:
+    async with visiting(chromium, served.url, device=DESKTOP) as visitor:
+        assert (await visitor.go("/docs")).status == 200
+        await visitor.page.get_by_text("/api/v1/auth/send-code").first.wait_for()
+
+
+async def test_a_server_of_this_process_is_reached_by_a_browser(
+    chromium: Browser, database_url: str
+) -> None:
+    async with reachable(database_url) as (service, site), visiting(chromium, site) as visitor:
+        await service.sign_in()
+        assert (await visitor.go("/docs")).status == 200
+
+
+@pytest.mark.parametrize("scripts", ["with", "without"])
+async def test_whatever_a_browser_complains_of_is_noted(chromium: Browser, scripts: str) -> None:
+    async with another_origin(BAD) as port:
+        site = f"http://127.0.0.1:{port}"
+        with pytest.raises(AssertionError) as noted:
+            await look_at(chromium, site, javascript=scripts == "with")
+    said = str(noted.value)
+    assert "asked somebody else: http://127.0.0.1:9/picture.png" in said
+    if scripts == "with":
+        assert "console: no good" in said
+        assert "script: broken" in said
+
+
+async def look_at(chromium: Browser, site: str, *, javascript: bool) -> None:
+    async with visiting(chromium, site, device=NARROW, javascript=javascript) as visitor:
+        await visitor.go("/")
+        if not await visitor.is_wider_than_the_screen():
+            pytest.fail("it has no bar to scroll sideways")
+        found = {each.split()[0] for each in await barriers(visitor.page)} if javascript else AXES
+        if found != AXES:
+            pytest.fail(f"axe-core finds {found}")
+
+
+def test_without_a_browser_the_tests_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert browser.found("/nowhere/chromium") is None
+
+
+def test_the_lock_names_no_registry() -> None:
+    """Everybody's own npm settings say where packages come from."""
+    lock = json.loads((AXE.parents[2] / "package-lock.json").read_text())
+    installed = {name: package for name, package in lock["packages"].items() if name}
+    assert installed
+    assert not [name for name, package in installed.items() if "resolved" in package]

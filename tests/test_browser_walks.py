@@ -1,0 +1,264 @@
+"""The ways people take through the pages, from their first step to their last."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser
+
+from browser import DESKTOP, Visitor, visiting
+from processes import Server
+from sites import reachable
+from support import new_phone
+from walks import (
+    CODE,
+    Scene,
+    ask_for_code,
+    change,
+    digits,
+    enter,
+    error,
+    notice,
+    shown_code,
+    sign_in,
+    use_invite_code,
+    wrong,
+)
+
+SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+SCRIPTS = pytest.mark.parametrize("scripts", ["with scripts", "without scripts"])
+
+
+@SCRIPTS
+async def test_one_person_invites_another(chromium: Browser, served: Server, scripts: str) -> None:
+    """On telephones: an account, a name, a link that is passed on, an invitation taken."""
+    javascript = scripts == "with scripts"
+    async with (
+        visiting(chromium, served.url, javascript=javascript) as anna,
+        visiting(chromium, served.url, javascript=javascript) as boris,
+    ):
+        phone = await sign_in(anna)
+        assert anna.path() == "/me"
+        assert digits(phone) in digits(await anna.text("main"))
+        await change(anna, "name", "Anna Petrova")
+        assert await notice(anna) == "Saved."
+        assert "Nobody yet." in await anna.text()
+
+        link = await anna.text("#my-link")
+        await boris.go(link)
+        assert await boris.text("h1") == "Anna invites you"
+        assert "will see your phone number" in await boris.text("main")
+        assert "Petrova" not in await boris.text()
+        invited = new_phone()
+        await ask_for_code(boris, invited)
+        await enter(boris, await shown_code(boris))
+        assert boris.path() == "/me"
+        code = await anna.text("#my-code")
+        assert f"I used the invite code {code}" in await boris.text("section:has(#inviter)")
+
+        await anna.page.reload()
+        used = await anna.text("section:has(#used)")
+        assert digits(invited) in digits(used)
+        await anna.submit("form[action='/sign-out'] button")
+        assert await notice(anna) == "You are signed out."
+
+
+@SCRIPTS
+async def test_a_code_that_was_told_is_typed_later(
+    chromium: Browser, served: Server, scripts: str
+) -> None:
+    """On the profile, after all that can be wrong with it; what was typed stays."""
+    async with (
+        visiting(chromium, served.url) as inviter,
+        visiting(chromium, served.url, javascript=scripts == "with scripts") as person,
+    ):
+        await sign_in(inviter)
+        code = await inviter.text("#my-code")
+        await sign_in(person)
+        await use_invite_code(person, "ZZZZZZ")
+        assert "There is no such invite code" in await error(person, "invite_code")
+        assert await person.page.input_value("input[name=invite_code]") == "ZZZZZZ"
+        await use_invite_code(person, await person.text("#my-code"))
+        assert "your own" in await error(person, "invite_code")
+        await use_invite_code(person, f" {code.lower()} ")
+        assert await notice(person) == "The invite code is activated."
+        await inviter.go("/me")
+        await inviter.page.locator("section:has(#used) .phone").first.wait_for()
+        # Again, it changes nothing
+        await person.go(f"/i/{code}")
+        await person.submit("form[action='/me/inviter'] button")
+        assert person.path() == "/me"
+
+
+async def test_the_back_button_strands_nobody(scene: Scene) -> None:
+    """At each step of the sign-in there is a page that goes on."""
+    visitor, page = scene.visitor, scene.visitor.page
+    await visitor.go("/")
+    phone = new_phone()
+    await ask_for_code(visitor, phone)
+    await page.go_back()
+    assert visitor.path() == "/"
+    await page.go_forward()
+    code = await shown_code(visitor)
+    await enter(visitor, wrong(code))
+    await enter(visitor, wrong(code))
+    await page.go_back()
+    assert visitor.path() == "/code"
+    await page.go_back()
+    await page.go_back()
+    assert visitor.path() == "/"
+    await page.fill("input[name=phone]", "12")
+    await visitor.submit("button.main")
+    await page.go_back()
+    scene.service.clock.move(seconds=3)
+    await ask_for_code(visitor, phone)
+    await enter(visitor, await shown_code(visitor))
+    assert visitor.path() == "/me"
+    await page.go_back()
+    assert visitor.path() == "/me", "signed in, there is no code to enter"
+    await visitor.submit("form[action='/sign-out'] button")
+    await page.go_back()
+    assert visitor.path().startswith("/?next=") or visitor.path() == "/"
+    assert digits(phone) not in digits(await visitor.text("main"))
+
+
+async def test_a_code_page_of_before_still_works(scene: Scene) -> None:
+    """The form carries its own challenge: a second tab asked for another code meanwhile."""
+    visitor = scene.visitor
+    await visitor.go("/")
+    await ask_for_code(visitor, new_phone())
+    code = await shown_code(visitor)
+    tab = await visitor.context.new_page()
+    other = Visitor(tab, visitor.site)
+    scene.service.clock.move(seconds=3)
+    await other.go("/code")
+    await other.submit("#again")
+    await enter(visitor, code)
+    assert visitor.path() == "/me"
+    await other.go("/code")
+    assert other.path() == "/me"
+
+
+@SQLITE
+@SCRIPTS
+async def test_signing_in_by_the_keyboard_alone(
+    scene: Scene, scripts: str, chromium: Browser
+) -> None:
+    """The field that matters has the focus, Enter goes on, and one always sees where one is."""
+    javascript = scripts == "with scripts"
+    site = scene.visitor.site
+    async with visiting(chromium, site, device=DESKTOP, javascript=javascript) as visitor:
+        keyboard = visitor.page.keyboard
+        await visitor.go("/")
+        await keyboard.type(new_phone())
+        async with visitor.page.expect_navigation():
+            await keyboard.press("Enter")
+        assert visitor.path() == "/code"
+        code = await shown_code(visitor)
+        async with visitor.page.expect_navigation():
+            await keyboard.type(code)
+            if not javascript:
+                await keyboard.press("Enter")
+        assert visitor.path() == "/me"
+        reached = []
+        for _ in range(40):
+            await keyboard.press("Tab")
+            focused = visitor.page.locator(":focus")
+            if not await focused.count():
+                break
+            reached.append(
+                await focused.evaluate(
+                    "(it) => [it.tagName, it.textContent.trim() || it.name,"
+                    " getComputedStyle(it).outlineStyle]"
+                )
+            )
+        assert all(outline != "none" for _, _, outline in reached), reached
+        words = " ".join(text for _, text, _ in reached)
+        for expected in ("Skip to the content", "Sign out", "Change", "Use the code", "Delete my"):
+            assert expected in words
+
+
+@SQLITE
+class TestTheCodeField:
+    async def test_takes_what_is_pasted(self, scene: Scene) -> None:
+        """A whole message even: the digits in it, and goes on by itself."""
+        visitor = scene.visitor
+        await visitor.go("/")
+        await ask_for_code(visitor, new_phone())
+        await visitor.page.locator("#simulated-code").click(click_count=3)
+        await visitor.page.keyboard.press("Control+C")
+        await visitor.page.focus(CODE)
+        async with visitor.page.expect_navigation():
+            await visitor.page.keyboard.press("Control+V")
+        assert visitor.path() == "/me"
+
+    async def test_takes_digits_however_they_are_grouped(self, scene: Scene) -> None:
+        visitor = scene.visitor
+        await visitor.go("/")
+        await ask_for_code(visitor, new_phone())
+        code = await shown_code(visitor)
+        await visitor.page.focus(CODE)
+        async with visitor.page.expect_navigation():
+            await visitor.page.keyboard.insert_text(f" {code[:2]}-{code[2:]} ")
+        assert visitor.path() == "/me"
+
+    async def test_is_known_to_browsers_as_one_time_code(self, scene: Scene) -> None:
+        await scene.visitor.go("/")
+        await ask_for_code(scene.visitor, new_phone())
+        field = scene.visitor.page.locator(CODE)
+        assert await field.get_attribute("autocomplete") == "one-time-code"
+        assert await field.get_attribute("inputmode") == "numeric"
+        assert await field.evaluate("(it) => it === document.activeElement")
+
+
+@SQLITE
+async def test_the_wait_for_a_new_code_is_counted_down(
+    chromium: Browser, database_url: str
+) -> None:
+    """With scripts one sees it shrink; without, the button says how long it is."""
+    async with (
+        reachable(database_url, REFERRAL_RESEND_WAITS="3") as (_, site),
+        visiting(chromium, site) as visitor,
+        visiting(chromium, site, javascript=False) as plain,
+    ):
+        await plain.go("/")
+        await ask_for_code(plain, new_phone())
+        await plain.submit("#again")
+        assert "Try again in" in await plain.text("#again-error")
+        await visitor.go("/")
+        await ask_for_code(visitor, new_phone())
+        again = visitor.page.locator("#again")
+        assert await again.is_disabled()
+        assert await visitor.text("#resend-in") in {"in 3 s", "in 2 s"}
+        await visitor.page.locator("#again:enabled").wait_for(timeout=5000)
+        assert not await visitor.page.locator("#resend-in").is_visible()
+        await visitor.submit("#again")
+        assert await notice(visitor) == "A new code is on its way."
+        await enter(visitor, await shown_code(visitor))
+        assert visitor.path() == "/me"
+
+
+@SQLITE
+async def test_the_language_is_the_browsers_until_one_is_chosen(
+    scene: Scene, chromium: Browser
+) -> None:
+    async with visiting(chromium, scene.visitor.site, language="ru-RU") as visitor:
+        await visitor.go("/")
+        await is_in(visitor, "ru")
+        await visitor.submit("button[value=en]")
+        await is_in(visitor, "en")
+        await ask_for_code(visitor, new_phone())
+        await is_in(visitor, "en")
+        await visitor.submit("button[value=ru]")
+        assert visitor.path() == "/code"
+        await is_in(visitor, "ru")
+        await enter(visitor, await shown_code(visitor))
+        assert visitor.path() == "/me"
+        await is_in(visitor, "ru")
+    assert [each.language for each in scene.service.inbox.messages] == ["en"]
+
+
+async def is_in(visitor: Visitor, language: str) -> None:
+    html = visitor.page.locator("html")
+    assert await html.get_attribute("lang") == language
+    chosen = visitor.page.locator("[aria-current=true][name=language]")
+    assert await chosen.get_attribute("value") == language
