@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import perf_counter
 from typing import Any
 from uuid import UUID, uuid4
@@ -461,9 +462,9 @@ async def grown(inviter: UUID, count: int, *, code: int = 0) -> list[UUID]:
         for n, (user_id, at) in enumerate(zip(ids, moments, strict=True))
     ]
 
-    for start in range(0, count, 5000):
-        part = rows[start : start + 5000]
-        await database.transaction(lambda part=part: database.query_many(sql, part))
+    # Each within the time that a statement may take
+    for first in range(0, count, 5000):
+        await database.transaction(partial(database.query_many, sql, rows[first : first + 5000]))
     await users.set_fields(inviter, invitee_count=count)
     return ids
 
