@@ -6,19 +6,20 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
 
+from pages import ORIGIN, browsing
 from referral.service import trees
 from referral.storage import database, invitations, users
 from support import Person, Service, new_phone, ok, parts_of, refused, running
 
-ORIGIN = "http://127.0.0.1:8000"
 PAGES = (
     "/admin",
     "/admin/users",
@@ -35,12 +36,11 @@ async def browser(
     service: Service, person: Person | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser of its own, in which somebody is signed in."""
-    transport = httpx.ASGITransport(cast("Any", service.app), raise_app_exceptions=False)
-    cookies = {} if person is None else {"access": person.tokens["access_token"]}
-    async with httpx.AsyncClient(
-        transport=transport, base_url=ORIGIN, headers={"Origin": ORIGIN}, cookies=cookies
-    ) as http:
-        yield http
+    async with browsing(service) as visitor:
+        visitor.http.headers["Origin"] = ORIGIN
+        if person is not None:
+            visitor.http.cookies.set("access", person.tokens["access_token"])
+        yield visitor.http
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ async def test_in_an_open_demo_nobody_administers(database_url: str) -> None:
     """As with the API: anybody could sign in as the administrator."""
     async with running(database_url) as service:
         person = await service.sign_in_admin()
-    production = {
+    production: dict[str, Any] = {
         "REFERRAL_ENV": "production",
         "REFERRAL_SMS_URL": "simulated://",
         "REFERRAL_TRUSTED_PROXIES": "0",
@@ -167,13 +167,13 @@ async def test_the_numbers(service: Service, admin: httpx.AsyncClient) -> None:
     ]
     assert number(page, "k-factor") == "0.50"
     assert links(page) == [anna.id()]
-    assert page.count('<tr><th scope="row"><time>') == 30
+    assert page.count("<tr><th scope=row>") == 30
     earlier = await shown(admin, "/admin?from=2026-01-01&to=2026-01-03")
     assert number(earlier, "today-sign-ups") == "4"
     assert number(earlier, "sign-ups") == "0"
     assert number(earlier, "k-factor") == "–"
     assert "Nobody's code was activated" in earlier
-    assert earlier.count('<tr><th scope="row"><time>') == 3
+    assert earlier.count("<tr><th scope=row>") == 3
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ async def test_bad_days_are_refused_beside_their_field(
     assert f'id="{field}-error"' in page
     assert f'value="{first}"' in page
     assert f'value="{last}"' in page
-    assert "aria-invalid" not in await shown(admin, "/admin")
+    assert 'aria-invalid="true"' not in await shown(admin, "/admin")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -244,7 +244,7 @@ async def test_one_day_has_a_chart_too(admin: httpx.AsyncClient) -> None:
 
 
 async def test_users_are_found_as_with_the_api(service: Service, admin: httpx.AsyncClient) -> None:
-    """By phone, name or code; what was searched for stays in the field, and marks tell the state."""
+    """By phone, name or code; what was searched for stays in the field; marks tell the state."""
     anna, boris = await service.sign_in(), await service.sign_in()
     ok(await anna.call("PATCH", "/profile", json={"name": "Anna <b>"}))
     await users.set_fields(UUID(boris.id()), is_blocked=True)
@@ -274,7 +274,7 @@ async def test_users_come_a_page_at_a_time(service: Service, admin: httpx.AsyncC
     assert links(second)[0] == people[0]
     assert 'rel="next"' not in second
     assert 'href="/admin/users?search=%2B7999">Newest' in second
-    assert "Begin again" in await shown(admin, "/admin/users?cursor=x", 400)
+    assert "not one of ours" in await shown(admin, "/admin/users?cursor=x", 400)
 
 
 async def test_what_is_known_of_a_user(service: Service, admin: httpx.AsyncClient) -> None:
@@ -348,7 +348,7 @@ async def test_the_last_administrator_stays(service: Service, action: str) -> No
 
 async def test_a_test_phone_is_made_no_administrator(database_url: str) -> None:
     phone = new_phone()
-    test_phone = {"REFERRAL_TEST_PHONES": f"{phone}=12345678@2026-01-31"}
+    test_phone: dict[str, Any] = {"REFERRAL_TEST_PHONES": f"{phone}=12345678@2026-01-31"}
     async with running(database_url, **test_phone) as service:
         person = await service.sign_in_admin()
         user = await service.sign_in()
@@ -410,7 +410,7 @@ async def test_the_audit_trail_in_words(service: Service, admin: httpx.AsyncClie
     assert "by a command" in page
     assert person.id() in links(page)
     assert "127.0.0.1" in page
-    assert "Begin again" in await shown(admin, "/admin/audit?user=x", 400)
+    assert "not one of ours" in await shown(admin, "/admin/audit?user=x", 400)
 
 
 async def test_the_audit_trail_comes_a_page_at_a_time(
@@ -431,11 +431,10 @@ async def test_the_audit_trail_comes_a_page_at_a_time(
     assert f'href="/admin/audit?user={person.id()}">All entries' in of_user
 
 
-async def test_how_webhooks_go(service: Service, admin: httpx.AsyncClient) -> None:
+async def test_how_webhooks_go(admin: httpx.AsyncClient) -> None:
     page = await shown(admin, "/admin/webhooks")
     assert "REFERRAL_WEBHOOK_URL" in page
     assert number(page, "waiting") == "0"
-    assert service
 
 
 async def grown(inviter: UUID, count: int, *, code: int = 0) -> list[UUID]:
@@ -463,11 +462,10 @@ async def grown(inviter: UUID, count: int, *, code: int = 0) -> list[UUID]:
         for n, (user_id, at) in enumerate(zip(ids, moments, strict=True))
     ]
 
-    async def work() -> None:
-        await database.query_many(sql, rows)
-        await users.set_fields(inviter, invitee_count=count)
-
-    await database.transaction(work)
+    # Each within the time that a statement may take
+    for first in range(0, count, 5000):
+        await database.transaction(partial(database.query_many, sql, rows[first : first + 5000]))
+    await users.set_fields(inviter, invitee_count=count)
     return ids
 
 
@@ -507,10 +505,13 @@ async def test_a_level_is_bounded_and_shared_fairly(service: Service) -> None:
 async def test_a_tree_with_an_inviter_of_very_many(
     service: Service, admin: httpx.AsyncClient
 ) -> None:
-    """Of 120,000 invitees the newest come from the index, on the page of who invited them all."""
+    """Of 100,020 invitees the newest come from the index, on the page of who invited them all."""
     top = await service.sign_in()
     star = await service.sign_in(invite_code=await top.invite_code())
-    fans = await grown(UUID(star.id()), 120_000)
+    fans = await grown(UUID(star.id()), 100_020)
+    if database.is_postgres():
+        # As its own autovacuum does within a minute: before, it takes the table for a small one
+        await database.query("ANALYZE users")
     times = []
     for _ in range(5):
         begun = perf_counter()
@@ -520,7 +521,7 @@ async def test_a_tree_with_an_inviter_of_very_many(
     # Sorting them all takes ten times as long
     assert min(times) < 0.02
     page = await shown(admin, f"/admin/users/{top.id()}")
-    assert "119\u202f980 more" in page
+    assert "100 000 more" in page
     assert len(page) < SMALL
     own = await shown(admin, f"/admin/users/{star.id()}")
     [older] = re.findall(r'rel="next" href="([^"]+)"', own)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 
@@ -32,7 +35,7 @@ _DARK_COLOURS = ("#9db2ff", "#8fd8b0")
 _STROKES: tuple[dict[str, Any], ...] = ({"width": 2}, {"width": 2, "dasharray": "6, 4"})
 _MOST_LINES = 5
 _FEW_DAYS = 31
-_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+_FONTS = "system-ui, sans-serif"
 
 
 def draw(
@@ -44,15 +47,12 @@ def draw(
     size: Size,
 ) -> bytes:
     """A line for each series, on days from zero up. series: numbers by title, one for each day."""
-    # 8 MB and a tenth of a second, which only those who look at charts have to spend
-    import pygal  # noqa: PLC0415
-    from pygal.style import Style  # noqa: PLC0415
-
+    pygal = _library()
     marks = _marks(max(map(max, series.values())))
     chart = pygal.XY(
         width=size.width,
         height=size.height,
-        style=Style(
+        style=pygal.style.Style(
             background="transparent",
             plot_background="transparent",
             foreground=_DARK_QUIET if is_dark else _QUIET,
@@ -75,6 +75,7 @@ def draw(
         no_prefix=True,
         legend_at_bottom=True,
         legend_at_bottom_columns=len(series),
+        truncate_label=-1,
         truncate_legend=-1,
         legend_box_size=size.letters,
         margin=8,
@@ -97,6 +98,17 @@ def draw(
     return drawn
 
 
+@cache
+def _library() -> Any:
+    """8 MB and a tenth of a second, which only those who look at charts have to spend."""
+    import pygal  # noqa: PLC0415 - as said
+    import pygal.style  # noqa: PLC0415 - as said
+
+    # Its importer of maps is of a kind of which Python 3.11 warns at every import that follows
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
+    return pygal
+
+
 def _marks(largest: int) -> list[int]:
     """Round numbers from 0 to one that is not below the largest."""
     step = 1
@@ -116,7 +128,9 @@ def _places(days: int, labels: int) -> list[int]:
 
 
 def _bare(root: Any, title: str) -> Any:
-    """Without what only pygal's script would use: itself, tooltips, remarks."""
+    """Without what only pygal's script would use (itself, tooltips), remarks, and places to the
+    millionth of a pixel.
+    """
     for parent in list(root.iter()):
         for child in list(parent):
             kind = child.tag if isinstance(child.tag, str) else ""
@@ -125,4 +139,6 @@ def _bare(root: Any, title: str) -> Any:
                 parent.remove(child)
             elif kind.endswith("title") and parent is root:
                 child.text = title
+            elif kind.endswith("path"):
+                child.set("d", re.sub(r"(\.\d)\d+", r"\1", child.get("d")))
     return root
