@@ -199,9 +199,14 @@ def path(language: str, ending: str) -> Path:
     return i18n.LOCALES / language / "LC_MESSAGES" / f"{i18n.DOMAIN}.{ending}"
 
 
-def strings(catalogue: Catalog) -> dict[Any, Any]:
-    """Each text that has a translation."""
-    return {entry.id: entry.string for entry in catalogue if entry.id and any(entry.string or "")}
+def strings(catalogue: Catalog) -> dict[Any, list[str]]:
+    """Each text that has a translation. A plural without one is compiled as its own."""
+    translated = {}
+    for entry in catalogue:
+        forms = entry.string if any(entry.string or "") else entry.id if entry.pluralizable else ()
+        if entry.id and forms:
+            translated[tuple(entry.id)] = list(forms)
+    return translated
 
 
 def fields(text: str) -> set[str | None]:

@@ -10,22 +10,26 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """In CSS pixels; labels: how many days have their date written below them."""
+    """In CSS pixels. labels: how many days have their date written below them."""
 
     width: int
     height: int
+    letters: int
     labels: int
 
 
-SIZES = {"narrow": Size(360, 280, 3), "wide": Size(960, 340, 7)}
+# On a phone the narrow one is shrunk a little
+SIZES = {
+    "narrow": Size(360, 300, letters=15, labels=3),
+    "wide": Size(960, 340, letters=13, labels=7),
+}
 
 _INK, _QUIET, _LINE = "#1b1d22", "#5c6270", "#dcdee3"
 _COLOURS = ("#3454d1", "#146c43")
 _DARK_INK, _DARK_QUIET, _DARK_LINE = "#eceef2", "#a3a9b7", "#343945"
 _DARK_COLOURS = ("#9db2ff", "#8fd8b0")
 # Told apart without colours too
-_STROKES: tuple[dict[str, Any], ...] = ({"width": 2.5}, {"width": 2.5, "dasharray": "6, 4"})
-_LETTERS = 13
+_STROKES: tuple[dict[str, Any], ...] = ({"width": 2}, {"width": 2, "dasharray": "6, 4"})
 _MOST_LINES = 5
 _FEW_DAYS = 31
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
@@ -56,18 +60,26 @@ def draw(
             foreground_subtle=_DARK_LINE if is_dark else _LINE,
             colors=_DARK_COLOURS if is_dark else _COLOURS,
             font_family=_FONTS,
-            label_font_size=_LETTERS,
-            major_label_font_size=_LETTERS,
-            legend_font_size=_LETTERS + 1,
+            label_font_size=size.letters,
+            major_label_font_size=size.letters,
+            legend_font_size=size.letters,
             guide_stroke_dasharray="none",
             major_guide_stroke_dasharray="none",
+            guide_stroke_color=_DARK_LINE if is_dark else _LINE,
+            major_guide_stroke_color=_DARK_LINE if is_dark else _LINE,
+            opacity="1",
+            stroke_opacity="1",
+            stroke_width="2",
         ),
         js=[],
         no_prefix=True,
         legend_at_bottom=True,
         legend_at_bottom_columns=len(series),
-        legend_box_size=_LETTERS,
+        truncate_legend=-1,
+        legend_box_size=size.letters,
         margin=8,
+        # Half a date stands beyond the last day
+        margin_right=size.letters * 3,
         show_dots=len(days) <= _FEW_DAYS,
         dots_size=2.5,
         show_x_guides=False,
@@ -108,7 +120,7 @@ def _bare(root: Any, title: str) -> Any:
     for parent in list(root.iter()):
         for child in list(parent):
             kind = child.tag if isinstance(child.tag, str) else ""
-            is_tooltip = "tooltip" in child.get("class", "") or kind.endswith("desc")
+            is_tooltip = child.get("class") == "tooltip" or kind.endswith("desc")
             if not kind or kind.endswith("script") or is_tooltip:
                 parent.remove(child)
             elif kind.endswith("title") and parent is root:

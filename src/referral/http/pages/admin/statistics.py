@@ -65,7 +65,7 @@ async def days_chart(
         [day.day for day in days],
         {
             gettext("Sign-ups"): [day.sign_ups for day in days],
-            gettext("Activations"): [day.activations for day in days],
+            gettext("Activations (dashed)"): [day.activations for day in days],
         },
         title=gettext("Sign-ups and activations by day"),
         is_dark=theme == "dark",

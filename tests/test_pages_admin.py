@@ -1,0 +1,535 @@
+"""The pages under /admin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any, cast
+from uuid import UUID, uuid4
+from xml.etree import ElementTree as ET
+
+import httpx
+import pytest
+
+from referral.service import trees
+from referral.storage import database, invitations, users
+from support import Person, Service, new_phone, ok, parts_of, refused, running
+
+ORIGIN = "http://127.0.0.1:8000"
+PAGES = (
+    "/admin",
+    "/admin/users",
+    "/admin/keys",
+    "/admin/webhooks",
+    "/admin/audit",
+    "/admin/charts/days.svg",
+)
+SMALL = 50_000  # bytes, a page with all its assets
+
+
+@asynccontextmanager
+async def browser(
+    service: Service, person: Person | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser of its own, in which somebody is signed in."""
+    transport = httpx.ASGITransport(cast("Any", service.app), raise_app_exceptions=False)
+    cookies = {} if person is None else {"access": person.tokens["access_token"]}
+    async with httpx.AsyncClient(
+        transport=transport, base_url=ORIGIN, headers={"Origin": ORIGIN}, cookies=cookies
+    ) as http:
+        yield http
+
+
+@pytest.fixture
+async def admin(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """An administrator's browser."""
+    async with browser(service, await service.sign_in_admin()) as http:
+        yield http
+
+
+async def shown(http: httpx.AsyncClient, path: str, status: int = 200) -> str:
+    """A page as a reader has it: its text with single spaces between its tags."""
+    answer = await http.get(path)
+    assert answer.status_code == status, answer.text
+    return re.sub(r"\s+", " ", answer.text)
+
+
+async def sent(http: httpx.AsyncClient, path: str, **fields: str) -> str:
+    """The page that a form leads to."""
+    answer = await http.post(path, data=fields)
+    assert answer.status_code == 303, answer.text
+    return await shown(http, answer.headers["location"])
+
+
+def number(page: str, name: str) -> str:
+    """What stands in the element of this id."""
+    found = re.search(rf'id="{name}"[^>]*>([^<]*)<', page)
+    assert found, page
+    return found[1]
+
+
+def links(page: str) -> list[str]:
+    """The users that a page leads to, in its order."""
+    return re.findall(r'href="/admin/users/([0-9a-f-]{36})"', page)
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_the_pages_are_for_administrators_alone(service: Service, path: str) -> None:
+    """Visitors sign in first; users, and programs with an API key, are refused."""
+    async with browser(service) as http:
+        answer = await http.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/?next={path}")
+        key = (await service.api_key()).tokens["access_token"]
+        with_key = await http.get(path, headers={"Authorization": f"Bearer {key}"})
+        assert with_key.status_code == 303
+        http.cookies.set("access", key)
+        assert (await http.get(path)).status_code == 303
+    async with browser(service, await service.sign_in()) as http:
+        page = await http.get(path)
+        assert page.status_code == 403
+        assert "This is not for your account." in page.text
+
+
+async def test_a_form_of_another_site_does_nothing(
+    service: Service, admin: httpx.AsyncClient
+) -> None:
+    person = await service.sign_in()
+    await sent(admin, "/admin/keys", name="crm")
+    actions = ("block", "unblock", "make-admin", "take-admin", "void", "delete")
+    for path in (
+        "/admin/keys",
+        "/admin/keys/crm/revoke",
+        *(f"/admin/users/{person.id()}/{action}" for action in actions),
+    ):
+        answer = await admin.post(
+            path, data={"name": "theirs"}, headers={"Origin": "https://evil.example"}
+        )
+        assert answer.status_code == 403, path
+        async with browser(service) as http:
+            assert (await http.post(path)).headers["location"] == "/"
+    page = await shown(admin, "/admin/keys")
+    assert "/admin/keys/crm/revoke" in page
+    assert "theirs" not in page
+    assert ok(await person.call("GET", "/profile"))
+    refused(await person.call("GET", "/users"), 403, "forbidden")
+
+
+async def test_in_an_open_demo_nobody_administers(database_url: str) -> None:
+    """As with the API: anybody could sign in as the administrator."""
+    async with running(database_url) as service:
+        person = await service.sign_in_admin()
+    production = {
+        "REFERRAL_ENV": "production",
+        "REFERRAL_SMS_URL": "simulated://",
+        "REFERRAL_TRUSTED_PROXIES": "0",
+        "REFERRAL_PUBLIC_URL": "https://demo.example.com",
+    }
+    async with running(database_url, **production) as service, browser(service) as http:
+        again = await service.sign_in(person.phone)
+        http.cookies.set("__Host-access", again.tokens["access_token"])
+        assert (await http.get("/admin")).status_code == 403
+
+
+@pytest.mark.parametrize("path", PAGES[:-1])
+async def test_a_page_is_small_and_strict(
+    service: Service, admin: httpx.AsyncClient, path: str
+) -> None:
+    """Under 50 KB; no style or script in it but the sheet whose digest the policy has."""
+    for _ in range(3):
+        await service.sign_in()
+    answer = await admin.get(path)
+    assert answer.status_code == 200
+    assert len(answer.content) < SMALL
+    assert answer.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert not re.search(r"\sstyle=|\son[a-z]+=|<script>|https?://", answer.text)
+    assert answer.text.count("<h1>") == 1
+    assert 'aria-current="page"' in answer.text
+    assert 'href="/me"' in answer.text
+
+
+async def test_the_numbers(service: Service, admin: httpx.AsyncClient) -> None:
+    """Of today, in all, and of the days asked for, with who invited most."""
+    anna = await service.sign_in()
+    for _ in range(2):
+        await service.sign_in(invite_code=await anna.invite_code())
+    page = await shown(admin, "/admin")
+    assert number(page, "today-sign-ups") == "4"
+    assert number(page, "today-activations") == "2"
+    assert [number(page, name) for name in ("users", "activations", "blocked", "deleted")] == [
+        "4",
+        "2",
+        "0",
+        "0",
+    ]
+    assert number(page, "k-factor") == "0.50"
+    assert links(page) == [anna.id()]
+    assert page.count('<tr><th scope="row"><time>') == 30
+    earlier = await shown(admin, "/admin?from=2026-01-01&to=2026-01-03")
+    assert number(earlier, "today-sign-ups") == "4"
+    assert number(earlier, "sign-ups") == "0"
+    assert number(earlier, "k-factor") == "–"
+    assert "Nobody's code was activated" in earlier
+    assert earlier.count('<tr><th scope="row"><time>') == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "field"),
+    [
+        ("2026-02-01", "2026-01-01", "from"),
+        ("2020-01-01", "2026-01-01", "from"),
+        ("yesterday", "2026-01-01", "from"),
+        ("2026-01-01", "32", "to"),
+    ],
+)
+async def test_bad_days_are_refused_beside_their_field(
+    admin: httpx.AsyncClient, first: str, last: str, field: str
+) -> None:
+    """And what was typed is still there."""
+    answer = await admin.get("/admin", params={"from": first, "to": last})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin")
+    page = await shown(admin, "/admin")
+    assert re.search(rf'name="{field}"[^>]*aria-invalid="true"[^>]*{field}-error', page)
+    assert f'id="{field}-error"' in page
+    assert f'value="{first}"' in page
+    assert f'value="{last}"' in page
+    assert "aria-invalid" not in await shown(admin, "/admin")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["narrow", "wide"])
+async def test_the_chart_is_an_image_and_nothing_else(
+    service: Service, admin: httpx.AsyncClient, theme: str, size: str
+) -> None:
+    """Well-formed SVG without scripts, links or foreign addresses, readable when shrunk."""
+    await service.sign_in()
+    answer = await admin.get("/admin/charts/days.svg", params={"theme": theme, "size": size})
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    root = ET.fromstring(answer.content)  # noqa: S314 - our own
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert not tags & {"script", "a", "image", "use", "foreignObject", "iframe"}
+    assert not re.search(r"url\(|@import|href|\son[a-z]+=", answer.text)
+    assert re.findall(r"https?://[^\"']*", answer.text) == ["http://www.w3.org/2000/svg"]
+    assert "<?xml-stylesheet" not in answer.text
+    texts = [element.text for element in root.iter() if element.tag.endswith("}text")]
+    assert "Sign-ups" in texts
+    dates = [text for text in texts if text and re.fullmatch(r"\d{4}-\d\d-\d\d", text)]
+    assert len(dates) == (7 if size == "wide" else 3)
+    assert parts_of(service).clock().date().isoformat() in dates
+    [letters] = set(re.findall(r"\.axis text\{[^}]*font-size:(\d+)px", answer.text))
+    _, _, width, _ = map(float, root.attrib["viewBox"].split())
+    if size == "narrow":
+        assert 350 / width * int(letters) >= 12
+
+
+async def test_a_year_fits_into_a_small_page(service: Service, admin: httpx.AsyncClient) -> None:
+    """Its table and its chart together."""
+    await service.sign_in()
+    days = {"from": "2025-11-01", "to": "2026-11-01"}
+    page = await admin.get("/admin", params=days)
+    chart = await admin.get("/admin/charts/days.svg", params={**days, "size": "wide"})
+    script = await admin.get("/static/pages.js")
+    assert len(page.content) + len(chart.content) + len(script.content) < SMALL
+
+
+async def test_one_day_has_a_chart_too(admin: httpx.AsyncClient) -> None:
+    answer = await admin.get("/admin/charts/days.svg?from=2026-01-01&to=2026-01-01")
+    assert answer.status_code == 200
+    assert answer.text.count("<circle") == 2
+    assert (await admin.get("/admin/charts/days.svg?from=x")).status_code == 400
+
+
+async def test_users_are_found_as_with_the_api(service: Service, admin: httpx.AsyncClient) -> None:
+    """By phone, name or code; what was searched for stays in the field, and marks tell the state."""
+    anna, boris = await service.sign_in(), await service.sign_in()
+    ok(await anna.call("PATCH", "/profile", json={"name": "Anna <b>"}))
+    await users.set_fields(UUID(boris.id()), is_blocked=True)
+    everybody = await shown(admin, "/admin/users")
+    assert links(everybody)[:2] == [boris.id(), anna.id()]
+    assert everybody.count("blocked</span>") == 1
+    assert everybody.count("administrator</span>") == 1
+    for text in ("anna <", anna.phone, await anna.invite_code()):
+        answer = await admin.get("/admin/users", params={"search": text})
+        assert links(answer.text) == [anna.id()]
+        assert "Anna &lt;b&gt;" in answer.text
+    assert 'value="anna &lt;"' in (await admin.get("/admin/users?search=anna <")).text
+    assert "Nobody fits" in await shown(admin, "/admin/users?search=zoe")
+    answer = await admin.get("/admin/users", params={"search": "x" * 255})
+    assert answer.headers["location"] == "/admin/users"
+    assert 'id="search-error"' in await shown(admin, "/admin/users")
+
+
+async def test_users_come_a_page_at_a_time(service: Service, admin: httpx.AsyncClient) -> None:
+    """Each once, the search goes along, and there is a way back to the newest."""
+    people = [(await service.sign_in()).id() for _ in range(51)]
+    first = await shown(admin, "/admin/users?search=%2B7999")
+    assert links(first) == people[:0:-1]
+    [older] = re.findall(r'rel="next" href="([^"]+)"', first)
+    assert older.startswith("/admin/users?search=%2B7999&amp;cursor=")
+    second = await shown(admin, older.replace("&amp;", "&"))
+    assert links(second)[0] == people[0]
+    assert 'rel="next"' not in second
+    assert 'href="/admin/users?search=%2B7999">Newest' in second
+    assert "Begin again" in await shown(admin, "/admin/users?cursor=x", 400)
+
+
+async def test_what_is_known_of_a_user(service: Service, admin: httpx.AsyncClient) -> None:
+    """With a link to who invited them, and the newest of what was done to them."""
+    anna = await service.sign_in()
+    boris = await service.sign_in(invite_code=await anna.invite_code())
+    ok(await boris.call("PUT", "/profile", json={"name": "Boris", "email": "b@example.com"}))
+    page = await shown(admin, f"/admin/users/{boris.id()}")
+    for text in ("Boris", "b@example.com", await boris.invite_code(), boris.id()):
+        assert text in page
+    assert anna.id() in page.partition('id="inviter"')[2].partition("</dd>")[0]
+    assert "activated an invite code" in page
+    assert "<time datetime=" in page
+    ok(await anna.call("DELETE", "/profile"))
+    assert "a deleted user" in await shown(admin, f"/admin/users/{boris.id()}")
+    for nobody in (anna.id(), str(uuid4()), "x"):
+        assert "There is nothing here." in await shown(admin, f"/admin/users/{nobody}", 404)
+
+
+async def test_block_and_unblock(service: Service, admin: httpx.AsyncClient) -> None:
+    person = await service.sign_in()
+    path = f"/admin/users/{person.id()}"
+    assert "signed out everywhere" in await sent(admin, f"{path}/block")
+    refused(await person.call("GET", "/profile"), 401, "unauthorized")
+    assert 'id="unblock"' in await shown(admin, path)
+    assert "Unblocked" in await sent(admin, f"{path}/unblock")
+    await service.sign_in_again(person)
+
+
+async def test_make_and_take_an_administrator(service: Service, admin: httpx.AsyncClient) -> None:
+    person = await service.sign_in()
+    path = f"/admin/users/{person.id()}"
+    assert "is an administrator now" in await sent(admin, f"{path}/make-admin")
+    ok(await person.call("GET", "/users"))
+    assert "no administrator any more" in await sent(admin, f"{path}/take-admin")
+    refused(await person.call("GET", "/users"), 403, "forbidden")
+
+
+async def test_delete_and_void(service: Service, admin: httpx.AsyncClient) -> None:
+    """Behind a click that opens them; the trail names who did it."""
+    anna = await service.sign_in()
+    boris = await service.sign_in(invite_code=await anna.invite_code())
+    path = f"/admin/users/{boris.id()}"
+    page = await shown(admin, path)
+    for action in ("void", "delete"):
+        form = page.partition(f'action="{path}/{action}"')[0]
+        assert form.count("<details") > form.count("</details")
+    assert "The activation is void" in await sent(admin, f"{path}/void")
+    assert (await boris.profile())["activated_invite_code"] is None
+    assert "has activated no invite code" in await sent(admin, f"{path}/void")
+    assert "The user is deleted" in await sent(admin, f"{path}/delete")
+    refused(await boris.call("GET", "/profile"), 401, "unauthorized")
+    trail = await shown(admin, f"/admin/audit?user={boris.id()}")
+    for words in ("signed up", "activation voided", "account deleted", "Only what was done to"):
+        assert words in trail
+    assert "There is nothing here." in await shown(admin, path, 404)
+    assert (await admin.post(f"{path}/bless")).status_code == 404
+
+
+@pytest.mark.parametrize("action", ["block", "take-admin", "delete"])
+async def test_the_last_administrator_stays(service: Service, action: str) -> None:
+    """Which is said beside the button."""
+    person = await service.sign_in_admin()
+    async with browser(service, person) as http:
+        page = await sent(http, f"/admin/users/{person.id()}/{action}")
+        said = page.partition(f'id="{action}-error"')[2].partition("</p>")[0]
+        assert "the last administrator" in said
+        assert f'aria-describedby="{action}-error"' in page
+        assert (await http.get("/admin")).status_code == 200
+
+
+async def test_a_test_phone_is_made_no_administrator(database_url: str) -> None:
+    phone = new_phone()
+    test_phone = {"REFERRAL_TEST_PHONES": f"{phone}=12345678@2026-01-31"}
+    async with running(database_url, **test_phone) as service:
+        person = await service.sign_in_admin()
+        user = await service.sign_in()
+        await users.set_fields(UUID(user.id()), phone=phone)
+        async with browser(service, person) as http:
+            page = await sent(http, f"/admin/users/{user.id()}/make-admin")
+        assert 'id="make-admin-error"' in page
+
+
+async def test_a_key_is_shown_once(service: Service, admin: httpx.AsyncClient) -> None:
+    """Neither its address nor another look has it; made by who made it; ended, it is refused."""
+    answer = await admin.post("/admin/keys", data={"name": "crm & co"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/keys")
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    page = await shown(admin, "/admin/keys")
+    key = number(page, "new-key")
+    assert "The key crm &amp; co is made" in page
+    program = Person(service.http, "", {"access_token": key}, is_new=False)
+    ok(await program.call("GET", "/users"))
+    again = await admin.get("/admin/keys")
+    assert key not in again.text
+    assert "crm &amp; co" in again.text
+    assert "new-key" not in again.text
+    made = ok(await program.call("GET", "/audit"))["items"][0]
+    assert (made["action"], made["actor"].partition(":")[0]) == ("api_key_made", "user")
+    [path] = re.findall(r'action="(/admin/keys/[^"]+/revoke)"', again.text)
+    assert "The key has ended" in await sent(admin, path)
+    refused(await program.call("GET", "/users"), 401, "unauthorized")
+    assert "There are none." in await shown(admin, "/admin/keys")
+    await sent(admin, path)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "100%", "%2F", "?#", "ключ", "/", "a//b"])
+async def test_a_key_of_any_name_can_be_revoked(admin: httpx.AsyncClient, name: str) -> None:
+    page = await sent(admin, "/admin/keys", name=name)
+    [path] = re.findall(r'action="(/admin/keys/[^"]+/revoke)"', page)
+    assert "There are none." in await sent(admin, path)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101, "taken"])
+async def test_a_bad_name_for_a_key_is_refused_beside_its_field(
+    admin: httpx.AsyncClient, name: str
+) -> None:
+    await sent(admin, "/admin/keys", name="taken")
+    page = await sent(admin, "/admin/keys", name=name)
+    assert 'id="name-error"' in page
+    assert f'value="{name}"' in page
+    assert page.count("/revoke") == 1
+
+
+async def test_the_audit_trail_in_words(service: Service, admin: httpx.AsyncClient) -> None:
+    """Newest first; users are linked by their phones, and keys and commands named."""
+    person = await service.sign_in()
+    key = await service.api_key()
+    ok(await key.call("PATCH", f"/users/{person.id()}", json={"is_blocked": True}))
+    page = await shown(admin, "/admin/audit")
+    assert page.index("<b>blocked</b>") < page.index("API key made") < page.index("signed up")
+    assert "by the API key tests" in page
+    assert "by a command" in page
+    assert person.id() in links(page)
+    assert "127.0.0.1" in page
+    assert "Begin again" in await shown(admin, "/admin/audit?user=x", 400)
+
+
+async def test_the_audit_trail_comes_a_page_at_a_time(
+    service: Service, admin: httpx.AsyncClient
+) -> None:
+    person = await service.sign_in()
+    for _ in range(26):
+        for action in ("block", "unblock"):
+            await admin.post(f"/admin/users/{person.id()}/{action}")
+    first = await shown(admin, f"/admin/audit?user={person.id()}")
+    assert first.count("blocked</b>") == 50
+    [older] = re.findall(r'rel="next" href="([^"]+)"', first)
+    second = await shown(admin, older.replace("&amp;", "&"))
+    assert second.count("blocked</b>") == 2
+    assert "signed up" in second
+    of_user = await shown(admin, f"/admin/users/{person.id()}")
+    assert of_user.count("blocked</b>") == 10
+    assert f'href="/admin/audit?user={person.id()}">All entries' in of_user
+
+
+async def test_how_webhooks_go(service: Service, admin: httpx.AsyncClient) -> None:
+    page = await shown(admin, "/admin/webhooks")
+    assert "REFERRAL_WEBHOOK_URL" in page
+    assert number(page, "waiting") == "0"
+    assert service
+
+
+async def grown(inviter: UUID, count: int, *, code: int = 0) -> list[UUID]:
+    """Make this many invitees, the oldest first, a second between them."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    ids = [uuid4() for _ in range(count)]
+    moments = [start + timedelta(seconds=n) for n in range(count)]
+    sql = """
+        INSERT INTO users (id, phone, invite_code, inviter_id, activated_at, inviter_sees_phone,
+            invitee_count, is_admin, is_blocked, created_at, last_sign_in_at)
+        VALUES ($1, $2, $3, $4, $5, TRUE, 0, FALSE, FALSE, $5, $5)
+    """
+    if not database.is_postgres():
+        # Its driver takes values in their order, each once
+        sql = sql.replace("$5, $5)", "$6, $7)")
+    extra = 1 if database.is_postgres() else 3
+    rows = [
+        [
+            user_id if database.is_postgres() else str(user_id),
+            f"+1290{code + n:07}",
+            f"{code + n:06}",
+            inviter if database.is_postgres() else str(inviter),
+            *[at if database.is_postgres() else str(at)] * extra,
+        ]
+        for n, (user_id, at) in enumerate(zip(ids, moments, strict=True))
+    ]
+
+    async def work() -> None:
+        await database.query_many(sql, rows)
+        await users.set_fields(inviter, invitee_count=count)
+
+    await database.transaction(work)
+    return ids
+
+
+async def test_a_tree_of_three_levels(service: Service, admin: httpx.AsyncClient) -> None:
+    """Each level in the one above, the newest first; deleted ones are in none of it."""
+    anna = await service.sign_in()
+    boris = await service.sign_in(invite_code=await anna.invite_code())
+    vera = await service.sign_in(invite_code=await boris.invite_code())
+    gleb = await service.sign_in(invite_code=await vera.invite_code())
+    dasha = await service.sign_in(invite_code=await gleb.invite_code())
+    zoe = await service.sign_in(invite_code=await anna.invite_code())
+    gone = await service.sign_in(invite_code=await boris.invite_code())
+    ok(await gone.call("DELETE", "/profile"))
+    page = (await shown(admin, f"/admin/users/{anna.id()}")).partition('class="tree"')[2]
+    page = page.partition("<h2>")[0]
+    assert links(page) == [person.id() for person in (zoe, boris, vera, gleb)]
+    assert page.count("<details>") == 2
+    # Whom Gleb invited stands on Gleb's own page
+    assert f'href="/admin/users/{gleb.id()}#invited">invited 1<' in page
+    assert dasha.id() not in page
+
+
+async def test_a_level_is_bounded_and_shared_fairly(service: Service) -> None:
+    """Twenty of one user, sixty of a level: of twenty inviters three each."""
+    top = UUID((await service.sign_in()).id())
+    for n, child in enumerate(await grown(top, 25)):
+        await grown(child, 30, code=1000 * (n + 1))
+    tree = await trees.page(top, cursor=None)
+    assert [len(member.invitees) for member in tree.items] == [3] * 20
+    assert [member.more for member in tree.items] == [27] * 20
+    rest = await trees.page(top, cursor=tree.next_cursor)
+    assert [len(member.invitees) for member in rest.items] == [12] * 5
+    assert rest.next_cursor is None
+    assert not {member.id for member in tree.items} & {member.id for member in rest.items}
+
+
+async def test_a_tree_with_an_inviter_of_very_many(
+    service: Service, admin: httpx.AsyncClient
+) -> None:
+    """Of 120,000 invitees the newest come from the index, on the page of who invited them all."""
+    top = await service.sign_in()
+    star = await service.sign_in(invite_code=await top.invite_code())
+    fans = await grown(UUID(star.id()), 120_000)
+    times = []
+    for _ in range(5):
+        begun = perf_counter()
+        found = await invitations.newest([UUID(star.id())], limit=20)
+        times.append(perf_counter() - begun)
+    assert [row["id"] for row in found] == fans[:-21:-1]
+    # Sorting them all takes ten times as long
+    assert min(times) < 0.02
+    page = await shown(admin, f"/admin/users/{top.id()}")
+    assert "119\u202f980 more" in page
+    assert len(page) < SMALL
+    own = await shown(admin, f"/admin/users/{star.id()}")
+    [older] = re.findall(r'rel="next" href="([^"]+)"', own)
+    assert str(fans[-21]) in links(await shown(admin, older))
+
+
+async def test_pages_are_in_russian_too(service: Service, admin: httpx.AsyncClient) -> None:
+    """Every page can be drawn in it, whatever is translated already."""
+    person = await service.sign_in()
+    for path in (*PAGES, f"/admin/users/{person.id()}"):
+        answer = await admin.get(path, headers={"Accept-Language": "ru"})
+        assert answer.status_code == 200
