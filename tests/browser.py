@@ -44,12 +44,14 @@ DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 
 # The layout shifts of a page so far (https://web.dev/articles/cls), but for those after an input
 _SHIFTS = """() => new Promise((resolve) => {
-    let sum = 0;
-    const add = (list) => list.getEntries().forEach(
-        (entry) => { if (!entry.hadRecentInput) sum += entry.value; });
-    const observer = new PerformanceObserver(add);
+    const found = [];
+    const add = (entries) => entries.filter((entry) => !entry.hadRecentInput).forEach((entry) => {
+        const moved = entry.sources.map(({node}) => node?.outerHTML ?? node?.textContent ?? "");
+        found.push([entry.value, moved.map((html) => html.slice(0, 80)).join(", ")]);
+    });
+    const observer = new PerformanceObserver((list) => add(list.getEntries()));
     observer.observe({type: "layout-shift", buffered: true});
-    setTimeout(() => { add({getEntries: () => observer.takeRecords()}); resolve(sum); }, 100);
+    setTimeout(() => { add(observer.takeRecords()); resolve(found); }, 100);
 })"""
 
 
@@ -121,10 +123,9 @@ class Visitor:
         """What one can read there."""
         return await self.page.locator(selector).inner_text()
 
-    async def layout_shift(self) -> float:
-        """How far things moved while the page came (CLS), 0 when nothing did; needs JavaScript."""
-        shift: float = await self.page.evaluate(_SHIFTS)
-        return shift
+    async def layout_shifts(self) -> list[tuple[float, str]]:
+        """How far things moved while the page came (CLS), and what; needs JavaScript."""
+        return [(value, moved) for value, moved in await self.page.evaluate(_SHIFTS)]
 
     async def is_wider_than_the_screen(self) -> bool:
         """Does the page scroll sideways?"""

@@ -152,7 +152,7 @@ async def test_a_blocked_account(scene: Scene) -> None:
     users = (await admin.call("GET", f"/users?search={phone[1:]}")).json()["items"]
     await admin.call("PATCH", f"/users/{users[0]['id']}", json={"is_blocked": True})
     await visitor.go("/me")
-    assert visitor.path() == "/"
+    assert visitor.path() == "/?next=/me"
     await ask_for_code(visitor, phone)
     await enter(visitor, await shown_code(visitor))
     assert await error(visitor, "code") == "This account is blocked. Ask support for help."

@@ -144,14 +144,14 @@ async def test_devices_are_signed_out_one_by_one_and_all(scene: Scene, chromium:
         await visitor.submit("main li:not(:has(.badge)) form button")
         assert await notice(visitor) == "That device is signed out."
         await other.go("/me")
-        assert other.path() == "/"
+        assert other.path() == "/?next=/me"
         scene.service.clock.move(seconds=3)
         await sign_in(other, phone)
         await visitor.submit("form[action='/me/sessions/end-all'] button")
         assert await notice(visitor) == "You are signed out everywhere."
         for each in (visitor, other):
-            await each.go("/me")
-            assert each.path() == "/"
+            await each.go("/me/sessions")
+            assert each.path() == "/?next=/me/sessions"
 
 
 @SQLITE
@@ -190,7 +190,7 @@ async def test_the_session_goes_on_when_its_access_token_is_over(scene: Scene) -
     assert await notice(visitor) == "Saved."
     scene.service.clock.move(days=31)
     await visitor.go("/me")
-    assert visitor.path() == "/"
+    assert visitor.path() == "/?next=/me"
 
 
 async def test_where_one_was_going_is_kept_over_the_sign_in(scene: Scene) -> None:
