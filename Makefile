@@ -50,7 +50,7 @@ test-faults: $(VENV)/.test pgbouncer ## Attack and break a running service at fu
 
 .PHONY: bench-pages
 bench-pages: $(VENV)/.test ## Time lists and statistics over a million users, on both databases
-	PYTHONPATH=src:tests $(BIN)/python bench/pages.py
+	PYTHONPATH=src:tests $(BIN)/python bench/lists.py
 
 .PHONY: bench-scaling
 bench-scaling: $(VENV)/.test pgbouncer ## Show what docs/scaling.md says, with real engines: the tables there

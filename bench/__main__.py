@@ -69,7 +69,7 @@ def main(*, short: bool) -> None:
     raw = CACHE / f"{name}.json"
     raw.write_text(json.dumps(results, indent=1))
     picture = CACHE / f"{name}.svg" if short else PICTURE
-    subprocess.run([PYTHON, servers.BENCH / "plot.py", raw, picture], check=True)  # noqa: S603
+    subprocess.run([PYTHON, servers.BENCH / "plot.py", raw, picture], check=True)
     if not short:
         report.write(results, DOCUMENT)
     print(report.tables(results))

@@ -128,7 +128,7 @@ def _started(
     pinned = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
     with log.open("wb") as output:
         began = time.perf_counter()
-        process = subprocess.Popen(pinned, cwd=folder, env=env, stdout=output, stderr=output)  # noqa: S603 - our own
+        process = subprocess.Popen(pinned, cwd=folder, env=env, stdout=output, stderr=output)
     try:
         _wait_for_answer(process, port, log)
         yield Server(name, port, process.pid, time.perf_counter() - began)

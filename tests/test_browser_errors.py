@@ -47,7 +47,7 @@ async def test_too_many_codes_tell_how_long_to_wait(chromium: Browser, database_
     """For another visitor; the one who has a code under way is led to where it is entered."""
     waits = {"REFERRAL_RESEND_WAITS": "90"}
     async with (
-        reachable(database_url, **waits) as (_, site),
+        reachable(database_url, inbox=None, **waits) as (_, site),
         visiting(chromium, site) as visitor,
         visiting(chromium, site) as stranger,
     ):

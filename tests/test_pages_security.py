@@ -53,7 +53,7 @@ async def enter_plainly(http: httpx.AsyncClient, inbox: Inbox) -> list[httpx.Res
 
 def cookies_of(answers: list[httpx.Response]) -> list[Morsel[str]]:
     """All that were set, those of refusals and those that end one too."""
-    found = []
+    found: list[Morsel[str]] = []
     for answer in answers:
         for header in answer.headers.get_list("set-cookie"):
             found += SimpleCookie(header).values()
