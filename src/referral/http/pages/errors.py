@@ -30,14 +30,14 @@ def to_sign_in(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
     where = f"/?next={request.scope['path']}" if request.method == "GET" else "/"
     if isinstance(refusal, NotSignedIn) and request.scope["path"] == "/me":
-        return flash.to("/")
-    return flash.notice(request, where, "sign_in_first")
+        return _unkept(flash.to("/"))
+    return _unkept(flash.notice(request, where, "sign_in_first"))
 
 
 def to_confirm(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
     """To a new code for this phone, and from there back."""
     problems.record(request, refusal)
-    return flash.to(f"/again?next={request.scope['path']}")
+    return _unkept(flash.to(f"/again?next={request.scope['path']}"))
 
 
 def answer_anywhere(
@@ -49,6 +49,12 @@ def answer_anywhere(
     if not wants_page or request.scope["path"].startswith("/api/"):
         return answer
     return _page(request, answer)
+
+
+def _unkept(redirect: Redirect) -> Redirect:
+    # What a route answers by itself has it from the application
+    redirect.headers["Cache-Control"] = "no-store"
+    return redirect
 
 
 def _as_page(answer: Callable[..., Response[Problem]]) -> Callable[..., Response[str]]:
