@@ -7,6 +7,7 @@ whose server does not answer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -23,20 +24,35 @@ ROLLBACK_SECONDS = 2
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    def get_reset_query(self) -> str:
-        # The pool would send it after every statement: half of a short query's time. Nothing
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's own
+        # The pool would send a query after every statement: half of a short one's time. Nothing
         # here sets session state: locks are taken for a transaction, settings never.
+        if self.is_in_transaction():
+            await super().reset(timeout=timeout or RELEASE_SECONDS)
+
+    def get_reset_query(self) -> str:
         return ""
 
 
 class Pool(asyncpg.Pool):  # type: ignore[misc]
     async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's own
+        if not self._queue.empty():
+            # One is free, so there is no waiting; connecting has a time-out of its own
+            return await super()._acquire(None)
         # asyncpg's own time-out makes a task for each statement
         async with asyncio.timeout(timeout or ACQUIRE_SECONDS):
             return await super()._acquire(None)
 
     async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        await super().release(connection, timeout=timeout or RELEASE_SECONDS)
+        held = connection._con  # noqa: SLF001 - nothing public has it
+        if held is None or held.is_closed() or held._protocol._is_cancelling():  # noqa: SLF001
+            await super().release(connection, timeout=timeout or RELEASE_SECONDS)
+            return
+        # asyncpg's own makes a task, so that a cancellation cannot end it, which takes as long as
+        # a third of a short query. What has no reset query has nothing to wait for; and should a
+        # transaction have been left open, a cancellation closes the connection, which gives it back.
+        held._on_release()  # noqa: SLF001
+        await connection._holder.release(None)  # noqa: SLF001
 
 
 class Transaction(TransactionWrapper):
@@ -63,6 +79,23 @@ class Client(AsyncpgDBClient):
 
     def _in_transaction(self) -> TransactionContext:
         return Opening(Transaction(self), self._pool_init_lock)
+
+    async def execute_query_dict(
+        self, query: str, values: list[Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """As Tortoise's own, in a quarter of its steps."""
+        if self._pool is None:
+            return await super().execute_query_dict(query, values)
+        rows: Any = await self._translate_exceptions(Client._fetch, query, values or ())
+        return [dict(row) for row in rows]
+
+    async def _fetch(self, query: str, values: Sequence[Any]) -> Any:
+        pool: Any = self._pool
+        connection = await pool._acquire(None)  # noqa: SLF001 - what acquire() wraps
+        try:
+            return await connection.fetch(query, *values)
+        finally:
+            await pool.release(connection)
 
     def pool_connections(self) -> dict[str, int]:
         """How many there are, by state."""
