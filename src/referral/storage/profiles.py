@@ -57,7 +57,7 @@ _OF_SESSION = f"""
 _AS_TEXT = {
     True: f"array_to_string(ARRAY({_NEWEST}), ',')",
     # A subquery with a LIMIT is done in its order before anything else
-    False: f"(SELECT group_concat(phone) FROM ({_NEWEST}))",
+    False: f"(SELECT group_concat(phone) FROM ({_NEWEST}))",  # noqa: S608 - our own names
 }
 _IN_SQL = {
     is_postgres: (_OF_USER.format(newest=newest), _OF_SESSION.format(newest=newest))
@@ -110,7 +110,7 @@ async def find(user_id: UUID, *, newest: int) -> Profile:
     return cast("Profile", _read(row))
 
 
-async def find_by_session(session_id: UUID, *, newest: int) -> ProfileOfSession | None:
+async def find_by_session(session_id: str, *, newest: int) -> ProfileOfSession | None:
     """The profile of a session's user, with so many of the newest invitees."""
     _, of_session = _IN_SQL[database.is_postgres()]
     rows = await database.query(of_session, session_id, newest)

@@ -7,6 +7,7 @@ whose server does not answer.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,14 +35,54 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
         return ""
 
 
+class Line(asyncio.LifoQueue[Any]):
+    """Free connections, and who waits for one: first come, first served.
+
+    asyncio's own wakes who waits and then lets anybody else be faster, for ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+
+    def put_nowait(self, item: Any) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(item)
+                return
+        super().put_nowait(item)
+
+    async def get(self) -> Any:
+        """Raises TimeoutError."""
+        if not self.empty():
+            return self.get_nowait()
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiting.append(waiter)
+        timer = loop.call_later(ACQUIRE_SECONDS, _give_up, waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                # It was this one's turn just now
+                self.put_nowait(waiter.result())
+            raise
+        finally:
+            timer.cancel()
+
+
+def _give_up(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError(f"no free connection for {ACQUIRE_SECONDS} s"))
+
+
 class Pool(asyncpg.Pool):  # type: ignore[misc]
-    async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's own
-        if not self._queue.empty():
-            # One is free, so there is no waiting; connecting has a time-out of its own
-            return await super()._acquire(None)
-        # asyncpg's own time-out makes a task for each statement
-        async with asyncio.timeout(timeout or ACQUIRE_SECONDS):
-            return await super()._acquire(None)
+    async def _initialize(self) -> None:
+        await super()._initialize()
+        self._queue = Line()
+        for holder in self._holders:
+            self._queue.put_nowait(holder)
 
     async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
         held = connection._con  # noqa: SLF001 - nothing public has it
@@ -50,8 +91,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             return
         # asyncpg's own makes a task, so that a cancellation cannot end it, which takes as long as
         # a third of a short query. What has no reset query has nothing to wait for; and should a
-        # transaction have been left open, a cancellation closes the connection, which gives it back.
-        held._on_release()  # noqa: SLF001
+        # transaction be open still, a cancellation closes the connection, which gives it back too.
         await connection._holder.release(None)  # noqa: SLF001
 
 
@@ -85,9 +125,10 @@ class Client(AsyncpgDBClient):
     ) -> list[dict[str, Any]]:
         """As Tortoise's own, in a quarter of its steps."""
         if self._pool is None:
-            return await super().execute_query_dict(query, values)
-        rows: Any = await self._translate_exceptions(Client._fetch, query, values or ())
-        return [dict(row) for row in rows]
+            rows: list[dict[str, Any]] = await super().execute_query_dict(query, values)
+            return rows
+        found: Any = await self._translate_exceptions(Client._fetch, query, values or ())
+        return [dict(row) for row in found]
 
     async def _fetch(self, query: str, values: Sequence[Any]) -> Any:
         pool: Any = self._pool
