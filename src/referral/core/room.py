@@ -20,7 +20,6 @@ READS = 40
 OTHERS = 64
 CROWD = 300
 _REFILL_SECONDS = 60
-_TOKEN_SECONDS = _REFILL_SECONDS / CROWD
 
 
 class Room:
@@ -28,7 +27,8 @@ class Room:
 
     def __init__(self) -> None:
         self.taken = 0
-        self._crowd_full_at = 0.0
+        self._crowd: float = CROWD
+        self._crowd_at = 0.0
 
     def enter(self, *, is_read: bool, now: float) -> bool:
         """Take room for one request; False, and nothing taken, where there is none."""
@@ -50,8 +50,9 @@ class Room:
             self.taken += 1
 
     def _is_crowd(self, now: float) -> bool:
-        full_at = max(self._crowd_full_at, now) + _TOKEN_SECONDS
-        if full_at - now > _REFILL_SECONDS:
+        refilled = (now - self._crowd_at) * CROWD / _REFILL_SECONDS
+        self._crowd, self._crowd_at = min(CROWD, self._crowd + refilled), now
+        if self._crowd < 1:
             return False
-        self._crowd_full_at = full_at
+        self._crowd -= 1
         return True

@@ -28,14 +28,16 @@ class JsonResponse(Response[T]):
         status: int | None = self.status_code or given.get("status_code")
         if (
             self.content is None
-            or self.media_type != _JSON
+            or isinstance(self.content, bytes | str)
+            or (self.media_type or given.get("media_type")) != _JSON
             or status is None
             or self.cookies
             or given.get("cookies")
         ):
             return super().to_asgi_response(app, request, **given)
-        headers = {**given.get("headers", {}), **self.headers}
-        return _Json(status, headers, _encoder.encode(self.content), self.background)
+        headers = {**(given.get("headers") or {}), **self.headers}
+        background = self.background or given.get("background")
+        return _Json(status, headers, _encoder.encode(self.content), background)
 
 
 class _Json(ASGIResponse):
