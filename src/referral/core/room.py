@@ -2,7 +2,7 @@
 
 A process has one core. What it works on at once waits for that core, so an answer takes as long as
 all of them together: their number bounds the time, whatever they are. Beyond its *room* requests
-are refused, which costs a quarter of serving a read; reads a little before the others, since they
+are refused, which costs less than serving them; reads a little before the others, since they
 cost nobody anything to repeat, while a sign-in has cost a message.
 
 A crowd that comes at one moment is no overload: so many more are let in at once, and a few more

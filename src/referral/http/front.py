@@ -1,7 +1,7 @@
 """What every request passes before the framework, and every answer after it, in one step.
 
 An id, room to work on it, the answer to HEAD, the headers of every answer, and the counts. As
-middleware and hooks of the framework these took 45 microseconds of a profile's 220, here 12.
+middleware and hooks of the framework these took 45 microseconds more of a profile's 220.
 """
 
 from __future__ import annotations
