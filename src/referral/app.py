@@ -17,6 +17,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from referral.core.keys import Keyring, Purpose
+from referral.core.room import Room
 from referral.core.tokens import Issuer
 from referral.gateways import Gateway, hook, urls
 from referral.gateways.chain import Chain
@@ -26,10 +27,12 @@ from referral.gateways.signature import Endpoint
 from referral.gateways.simulated import Simulated
 from referral.gateways.sms import SmsService
 from referral.http import api, docs, metrics, pages, problems, well_known
+from referral.http.front import Front
 from referral.http.headers import on_every_answer
-from referral.http.methods import HeadLitestar, answer_options
+from referral.http.methods import answer_options
 from referral.http.pages.site import Site
 from referral.http.requests import LARGEST_BODY, StrictRequest, parts
+from referral.http.responses import JsonResponse
 from referral.service import deliveries, housekeeping, kept, messages, outcomes
 from referral.service.parts import Parts
 from referral.service.send_tallies import SendTallies
@@ -54,6 +57,7 @@ def create_app(
     gateway: Gateway | None = None,
 ) -> Litestar:
     """The ASGI application. It connects to the database when it starts."""
+    room = Room()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -64,7 +68,7 @@ def create_app(
                     f"the database lacks {', '.join(missing)}: run `referral migrate` first"
                 )
             app.state.parts = await assemble(
-                settings, clock=clock, randbelow=randbelow, gateway=gateway
+                settings, clock=clock, randbelow=randbelow, gateway=gateway, room=room
             )
             async with (
                 housekeeping.running(app.state.parts),
@@ -74,7 +78,7 @@ def create_app(
         finally:
             await database.disconnect()
 
-    return HeadLitestar(
+    app = Front(
         route_handlers=[
             api.router,
             pages.router,
@@ -83,19 +87,21 @@ def create_app(
             *well_known.HANDLERS,
         ],
         lifespan=[lifespan],
-        middleware=[metrics.middleware],
         dependencies={"parts": Provide(parts, sync_to_thread=False)},
         exception_handlers={**problems.HANDLERS, HTTPException: pages.answer_anywhere},
         state=State({"site": _site(settings)}),
         before_request=answer_options,
-        before_send=[on_every_answer(https=settings.in_production)],
         request_class=StrictRequest,
+        response_class=JsonResponse,
         request_max_body_size=LARGEST_BODY,
         cache_control=CacheControlHeader(no_store=True),
         cors_config=_cors(settings),
         openapi_config=docs.config(settings.public_url),
         logging_config=None,
     )
+    app.room = room
+    app.headers = on_every_answer(https=settings.in_production)
+    return app
 
 
 def _site(settings: Settings) -> Site:
@@ -125,6 +131,7 @@ async def assemble(
     clock: Callable[[], datetime] = system_clock,
     randbelow: Callable[[int], int] = secrets.randbelow,
     gateway: Gateway | None = None,
+    room: Room | None = None,
 ) -> Parts:
     """What the use cases are given. Needs the database connected."""
     keys = Keyring(settings.secrets)
@@ -132,6 +139,7 @@ async def assemble(
     return Parts(
         keys=keys,
         kept=kept_keys,
+        room=room or Room(),
         totals=Totals(settings.limits, kept_keys.first(Purpose.COUNTER).secret),
         cost_guard=settings.cost_guard,
         send_tallies=SendTallies(),

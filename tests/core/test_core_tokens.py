@@ -71,6 +71,19 @@ class TestAccess:
                 _read(token, now=NOW + late)
             assert refusal.value.reason == "expired"
 
+    def test_having_been_read_before_makes_no_token_good(self) -> None:
+        """Not after its expiry, not by other keys, not with another signature."""
+        token = _access()
+        _read(token, now=NOW)
+        _read(token, now=NOW, keys=Keyring([NEW, OLD]))
+        with pytest.raises(Unauthorized):
+            _read(token, now=NOW, keys=Keyring([NEW]))
+        other = _access(now=NOW + SECOND).rpartition(".")[2]
+        with pytest.raises(Unauthorized):
+            _read(f"{token.rpartition('.')[0]}.{other}", now=NOW)
+        with pytest.raises(Unauthorized):
+            _read(token, now=NOW + 900 * SECOND)
+
     @pytest.mark.parametrize(
         "other",
         [

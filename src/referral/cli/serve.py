@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -24,6 +25,8 @@ from referral.settings import Settings
 
 # Platforms kill 30 s after they ask to stop
 _GRACE_SECONDS = 20
+# After how many new objects, and how many rounds among the young and the middle-aged
+_GARBAGE = (10_000, 10, 10)
 
 
 @click.command()
@@ -65,7 +68,18 @@ def application() -> ASGIApp:
     settings = common.settings()
     logs.configure(json=settings.in_production)
     app = create_app(settings)
+    _spare_the_collector()
     return _replaceable(app) if settings.workers > 1 else app
+
+
+def _spare_the_collector() -> None:
+    """Let Python look for garbage less often, and never through what stays.
+
+    Requests leave few cycles; looking for them took 4% of a worker's time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
 
 
 def _replaceable(app: Litestar) -> ASGIApp:

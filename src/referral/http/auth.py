@@ -35,8 +35,9 @@ async def signed_in(
     """A guard: runs before the body is read, and leaves the user at `request.user`."""
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
         return
-    access_token = _bearer(connection.headers.getall("authorization", []))
-    connection.scope["user"] = await sessions.authenticate(connection.app.state.parts, access_token)
+    connection.scope["user"] = await sessions.authenticate(
+        connection.app.state.parts, bearer(connection)
+    )
 
 
 async def administrator(
@@ -45,19 +46,20 @@ async def administrator(
     """As `signed_in`, for administrators and API keys; leaves at `request.user` who acts."""
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
         return
-    token = _bearer(connection.headers.getall("authorization", []))
     connection.scope["user"] = await admins.authenticate(
-        connection.app.state.parts, token, caller=caller(connection)
+        connection.app.state.parts, bearer(connection), caller=caller(connection)
     )
 
 
-def _bearer(headers: list[str]) -> str:
+def bearer(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     """The one bearer token (RFC 6750, section 2.1). Raises NotSignedIn, Unauthorized."""
+    # The framework's own headers would decode all that came
+    headers = [value for name, value in connection.scope["headers"] if name == b"authorization"]
     if not headers:
         raise NotSignedIn(reason="no Authorization header")
     if len(headers) != 1:
         raise Unauthorized(reason=f"{len(headers)} Authorization headers")
-    scheme, _, token = headers[0].partition(" ")
+    scheme, _, token = headers[0].decode("latin-1").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized(reason="not a bearer token")
     return token.strip()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from litestar import Controller
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
+from litestar.plugins.prometheus import PrometheusController
+from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR as _SERVER_ERROR
+from prometheus_client import Counter, Histogram
 
 from referral.core.errors import NotFound, Unauthorized
 
@@ -18,8 +22,27 @@ PATH = "/metrics"
 # Where the processes of one server put their counts together; prometheus-client reads it
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
-# A path by its route: somebody's invite code in it would make a series of its own
-middleware = PrometheusConfig(app_name="referral", prefix="http", group_path=True).middleware
+_LABELS = ["method", "path", "status_code", "app_name"]
+_REQUESTS = Counter("http_requests_total", "Total requests", _LABELS)
+_ERRORS = Counter("http_requests_error_total", "Total errors in requests", _LABELS)
+_SECONDS = Histogram("http_request_duration_seconds", "Request duration, in seconds", _LABELS)
+# Several paths for each method and status: more than there are routes
+_MOST_SERIES = 2048
+
+
+def count(scope: Mapping[str, Any], status: int, seconds: float) -> None:
+    """An answered request that has a route. status: 0 where nobody waited for the answer.
+
+    A path counts as its route: somebody's invite code in it would make a series of its own.
+    """
+    route = scope.get("path_template")
+    if route is None or not status:
+        return
+    series = _series(scope["method"], route, status)
+    series.requests.inc()
+    series.seconds.observe(seconds)
+    if series.errors is not None:
+        series.errors.inc()
 
 
 def controller(token: str | None, *, in_production: bool) -> type[Controller]:
@@ -39,6 +62,19 @@ def controller(token: str | None, *, in_production: bool) -> type[Controller]:
         _forget_the_dead()
 
     return type("Metrics", (PrometheusController,), {"guards": [guard], "include_in_schema": False})
+
+
+class _Series(NamedTuple):
+    requests: Counter
+    seconds: Histogram
+    errors: Counter | None
+
+
+@lru_cache(maxsize=_MOST_SERIES)
+def _series(method: str, path: str, status: int) -> _Series:
+    labels = (method, path, str(status), "referral")
+    errors = _ERRORS.labels(*labels) if status >= _SERVER_ERROR else None
+    return _Series(_REQUESTS.labels(*labels), _SECONDS.labels(*labels), errors)
 
 
 def _forget_the_dead() -> None:

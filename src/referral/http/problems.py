@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
+from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
+from litestar.types import Send
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import errors
@@ -21,6 +24,7 @@ from referral.storage import database
 
 MEDIA_TYPE = "application/problem+json"
 _STORAGE_RETRY = 2
+_OVERLOADED_RETRY = 1
 
 
 class BodyTooLarge(Refusal):
@@ -46,6 +50,11 @@ class StorageUnavailable(Refusal):
 class OtherSite(Refusal):
     code = "other_site"
     detail = "This form did not come from this site. Open the page anew."
+
+
+class Overloaded(Refusal):
+    code = "overloaded"
+    detail = "More requests come than can be served just now. Nothing was lost: repeat the call."
 
 
 class InternalError(Refusal):
@@ -104,6 +113,7 @@ _TABLE: dict[type[Refusal], tuple[int, str]] = {
     InternalError: (500, "Internal error"),
     errors.SmsUnavailable: (503, "SMS unavailable"),
     StorageUnavailable: (503, "Storage unavailable"),
+    Overloaded: (503, "Overloaded"),
 }
 
 # What the framework raises by itself, by status. Its own texts repeat the input.
@@ -163,11 +173,31 @@ def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Respons
     return _response(InternalError())
 
 
+async def answer_overloaded(send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """The answer to a request that the framework does not get: refusing has to cost little."""
+    answer = _response(Overloaded(retry_after=_OVERLOADED_RETRY))
+    body = msgspec.json.encode(answer.content)
+    given = {
+        **answer.headers,
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+    }
+    encoded = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": HTTP_503_SERVICE_UNAVAILABLE,
+            "headers": [*encoded, *headers],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
 _WORDS = {"str": "a string", "int": "a whole number"}
 
 # What any operation may answer, one with a body, one for signed-in users, and one for those who
 # administer
-ANY = (StorageUnavailable,)
+ANY = (StorageUnavailable, Overloaded)
 BODY = (errors.InvalidRequest, BodyTooLarge, UnsupportedMediaType, *ANY)
 SIGNED_IN = (errors.Unauthorized, errors.AccountBlocked, *ANY)
 ADMINISTRATOR = (*SIGNED_IN, errors.Forbidden)

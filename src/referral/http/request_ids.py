@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
+from referral.service import outcomes
 
 HEADER = b"x-request-id"
+
+_BYTES = 16
 
 # One that a proxy gave stays, unless it is more than an id
 _GOOD = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-def begin(scope: Mapping[str, Any]) -> None:
+def begin(scope: Mapping[str, Any]) -> bytes:
     """Give the request that begins here its id."""
-    given = next((value for name, value in scope["headers"] if name == HEADER), b"")
-    request_id = given.decode() if _GOOD.fullmatch(given) else uuid4().hex
-    clear_contextvars()
-    bind_contextvars(request_id=request_id)
-
-
-def current() -> str:
-    """The id of the request under way."""
-    request_id: str = get_contextvars().get("request_id", "")
-    return request_id
+    given = next((value for name, value in scope["headers"] if name == HEADER), None)
+    if given is not None and _GOOD.fullmatch(given):
+        request_id = given.decode()
+    else:
+        request_id = token_hex(_BYTES)
+    outcomes.request_id.set(request_id)
+    return bytes(request_id, "ascii")

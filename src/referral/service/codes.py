@@ -178,7 +178,7 @@ async def _redeem(
     moments = await counters.charge(charges, now=now)
     if moments is None and not _crowd.locked():
         async with _crowd:
-            moments = await _charge_in_crowd(charges, now)
+            moments = await _charge_in_crowd(parts, charges, now)
     if moments is None:
         await _refuse_guess(parts, subject, charges, caller, now)
     if not challenges.is_code(challenge, code, keys=parts.keys):
@@ -238,7 +238,7 @@ def _refuse_send(
     raise TooManyRequests.by(full, retry_after=budgets.retry_after(charges, moments, now=now))
 
 
-async def _charge_in_crowd(charges: list[Charge], now: int) -> dict[str, int] | None:
+async def _charge_in_crowd(parts: Parts, charges: list[Charge], now: int) -> dict[str, int] | None:
     """Charge where the address alone is full, as soon as it is not.
 
     A crowd behind one address: those being compared right now give back in an instant.
@@ -251,7 +251,8 @@ async def _charge_in_crowd(charges: list[Charge], now: int) -> dict[str, int] | 
                 return moments
         elif full != budgets.OF_ADDRESS:
             return None
-        await asyncio.sleep(_CROWD_SECONDS)
+        with parts.room.aside():
+            await asyncio.sleep(_CROWD_SECONDS)
     return None
 
 

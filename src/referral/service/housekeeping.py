@@ -88,6 +88,7 @@ class _Housekeeper:
 
     async def add_up(self) -> None:
         """Exchange counts with the other processes."""
+        metrics.IN_PROGRESS.set(self._parts.room.taken)
         for state, number in database.pool_connections().items():
             metrics.POOL.labels(state).set(number)
         await database.to_its_end(self._exchange(read_all=self._rounds % _READ_EVERY == 0))

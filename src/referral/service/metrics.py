@@ -27,6 +27,11 @@ OUTBOX = Gauge(
 DELIVERIES = Counter(
     "referral_deliveries_total", "Tries to tell the team's receiver an event", ["outcome"]
 )
+IN_PROGRESS = Gauge(
+    "http_requests_in_progress",
+    "Requests that are worked on, without those that wait for a gateway",
+    multiprocess_mode="livesum",
+)
 POOL = Gauge(
     "referral_pool_connections",
     "Connections to PostgreSQL, open and in use",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from math import inf
 from typing import Any
 from uuid import UUID
 
 import structlog
+from structlog.typing import EventDict
 
 from referral.core import ids
 from referral.core import phone as phones
@@ -21,6 +24,7 @@ from referral.storage import audit, database, outbox
 from referral.storage.models import AuditEntry, Event
 
 _HOUR = 3_600_000_000
+_OVERLOADED_EVERY = 10  # seconds
 _MOST_REMEMBERED = 10_000
 _INSTANT = timedelta(microseconds=1)
 # Of what is done, what the team's receiver is told of
@@ -32,16 +36,27 @@ _TYPES = {
     "account_deleted": "user.deleted",
 }
 
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Of the request under way, for every line about it."""
+
+
+def _with_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    if given := request_id.get():
+        event["request_id"] = given
+    return event
+
+
 # An event stays a name and its facts until the process's own handler writes it down
 _log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
     logging.getLogger("referral"),
     processors=[
-        structlog.contextvars.merge_contextvars,
+        _with_request_id,
         structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
     ],
     wrapper_class=structlog.stdlib.BoundLogger,
     context_class=dict,
 )
+_overloaded_at = -inf
 _limited_in: dict[str, int] = {}
 
 
@@ -164,6 +179,18 @@ def unavailable(error: Exception, *, method: str, route: str) -> None:
     _log.warning(
         "storage_unavailable", error=type(error).__name__, reason=why, method=method, route=route
     )
+
+
+def overloaded(*, now: float) -> None:
+    """A request beyond what the process can work on; the log is told every few seconds.
+
+    now: seconds, of any clock.
+    """
+    global _overloaded_at  # noqa: PLW0603 - of the process, as its log
+    metrics.FAILURES.labels("overloaded").inc()
+    if now - _overloaded_at >= _OVERLOADED_EVERY:
+        _overloaded_at = now
+        _log.warning("overloaded", hint="more come than are served: see `Sizes` in docs/deploy.md")
 
 
 def failed(error: Exception, *, method: str, route: str) -> None:

@@ -12,6 +12,7 @@ from referral import i18n
 from referral.core.keys import Keyring, Purpose
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
+from referral.core.room import Room
 from referral.core.tokens import Issuer
 from referral.gateways import Gateway
 from referral.gateways.signature import Endpoint
@@ -37,6 +38,7 @@ class Parts:
     invite_url: str
     """Where invite links lead, with `{code}` in it."""
     trusted_proxies: int
+    room: Room
     totals: Totals
     cost_guard: str
     """`block`, `warn` or `off`."""

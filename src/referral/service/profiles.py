@@ -18,6 +18,7 @@ from referral.service.codes import SentCode
 from referral.service.parts import Actor, Caller, Parts
 from referral.service.sessions import SignedIn
 from referral.storage import invitations as stored_invitations
+from referral.storage import profiles as stored_profiles
 from referral.storage import sessions as stored_sessions
 from referral.storage import users
 
@@ -47,22 +48,28 @@ class Profile(Struct, frozen=True, kw_only=True):
     created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
 
 
+async def read(parts: Parts, access_token: str) -> Profile:
+    """The profile of whom an access token stands for: `sessions.authenticate` and `get` in one
+    statement. Raises Unauthorized, AccountBlocked.
+    """
+    now = parts.clock()
+    session_id = sessions.read_access(parts, access_token, now=now)
+    found = await stored_profiles.find_by_session(session_id, newest=NEWEST_INVITEES)
+    if found is None:
+        raise Unauthorized(reason="session ended")
+    sessions.require_good(
+        parts,
+        signed_in_at=found["signed_in_at"],
+        last_used_at=found["last_used_at"],
+        is_blocked=found["is_blocked"],
+        now=now,
+    )
+    return _view(parts, found)
+
+
 async def get(parts: Parts, user_id: UUID) -> Profile:
     """The profile as it stands. Raises Unauthorized where the account was deleted just now."""
-    user = await users.get_with_inviter(user_id)
-    if user.phone is None:
-        raise Unauthorized(reason="account deleted")
-    return Profile(
-        phone=user.phone,
-        name=user.name,
-        email=user.email,
-        invite_code=user.invite_code,
-        invite_link=invitations.invite_link(parts, user.invite_code),
-        activated_invite_code=user.inviter.invite_code if user.inviter else None,
-        invitees=await stored_invitations.newest_phones(user_id, limit=NEWEST_INVITEES),
-        invitee_count=user.invitee_count,
-        created_at=user.created_at,
-    )
+    return _view(parts, await stored_profiles.find(user_id, newest=NEWEST_INVITEES))
 
 
 async def change(
@@ -160,3 +167,20 @@ async def _require_session(signed_in: SignedIn) -> None:
     """Once more under the lock: a session that was ended meanwhile moves no account."""
     if await stored_sessions.find(signed_in.session_id) is None:
         raise Unauthorized(reason="session ended")
+
+
+def _view(parts: Parts, found: stored_profiles.Profile) -> Profile:
+    phone, newest = found["phone"], found["newest"]
+    if phone is None:
+        raise Unauthorized(reason="account deleted")
+    return Profile(
+        phone=phone,
+        name=found["name"],
+        email=found["email"],
+        invite_code=found["invite_code"],
+        invite_link=invitations.invite_link(parts, found["invite_code"]),
+        activated_invite_code=found["activated_invite_code"],
+        invitees=newest.split(",") if newest else [],
+        invitee_count=found["invitee_count"],
+        created_at=found["created_at"],
+    )

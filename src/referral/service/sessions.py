@@ -22,7 +22,7 @@ from referral.core.errors import (
 )
 from referral.service import outcomes
 from referral.service.parts import Actor, Caller, Parts
-from referral.storage import database, sessions
+from referral.storage import database, profiles, sessions
 from referral.storage.models import Session, User
 
 _LONGEST_USER_AGENT = 255
@@ -87,15 +87,46 @@ async def start(
 async def authenticate(parts: Parts, access_token: str) -> SignedIn:
     """Who an access token stands for. Raises Unauthorized, AccountBlocked."""
     now = parts.clock()
-    claims = tokens.read_access(access_token, issuer=parts.issuer, now=now, keys=parts.keys)
-    session = await sessions.find(UUID(claims.sid))
-    if session is None or not _is_alive(parts, session, now):
+    session_id = UUID(read_access(parts, access_token, now=now))
+    account = await profiles.find_account(session_id)
+    if account is None:
         raise Unauthorized(reason="session ended")
-    if session.user.is_blocked:
-        raise AccountBlocked
-    return SignedIn(
-        session.user, session.id, session.created_at, proves_phone=bool(session.proves_phone)
+    require_good(
+        parts,
+        signed_in_at=account["signed_in_at"],
+        last_used_at=account["last_used_at"],
+        is_blocked=account["user"].is_blocked,
+        now=now,
     )
+    return SignedIn(
+        account["user"],
+        session_id,
+        account["signed_in_at"],
+        proves_phone=bool(account["proves_phone"]),
+    )
+
+
+def read_access(parts: Parts, access_token: str, *, now: datetime) -> str:
+    """The id of the session that a good access token names. Raises Unauthorized."""
+    claims = tokens.read_access(access_token, issuer=parts.issuer, now=now, keys=parts.keys)
+    return claims.sid
+
+
+def require_good(
+    parts: Parts,
+    *,
+    signed_in_at: datetime,
+    last_used_at: datetime,
+    is_blocked: bool,
+    now: datetime,
+) -> None:
+    """Raises Unauthorized where the session is over by its age, AccountBlocked."""
+    if not session_rules.is_alive(
+        signed_in_at=signed_in_at, last_used_at=last_used_at, limits=parts.limits, now=now
+    ):
+        raise Unauthorized(reason="session ended")
+    if is_blocked:
+        raise AccountBlocked
 
 
 def require_fresh(parts: Parts, signed_in: SignedIn) -> None:

@@ -74,6 +74,7 @@ class Connected:
 
     name: str
     config: dict[str, Any]
+    pool: BaseDBAsyncClient
 
 
 class Unusable(Exception):  # noqa: N818 - of the database, and what its text says
@@ -143,7 +144,8 @@ async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS
         raise Unusable(_explained(error)) from error
     # The global fallback: a web server's requests run outside the context of its start-up
     await Tortoise.init(config=tortoise, _enable_global_fallback=True)
-    _connected = Connected(tortoise["apps"][APP]["default_connection"], tortoise)
+    name = tortoise["apps"][APP]["default_connection"]
+    _connected = Connected(name, tortoise, get_connection(name))
     try:
         await connection().execute_query_dict("SELECT 1 FROM (SELECT 1) AS one")
     except (*UNAVAILABLE, asyncpg.PostgresError, sqlite3.Error, ValueError) as error:
@@ -231,7 +233,9 @@ def utc_day(column: str) -> str:
 
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:
     """The rows of one statement, with `$1` placeholders for either database."""
-    return await connection().execute_query_dict(sql, list(values))
+    # Outside a transaction the pool is known, and Tortoise takes 4 microseconds to look it up
+    client = _connected.pool if _afterwards.get() is None else connection()
+    return await client.execute_query_dict(sql, list(values))
 
 
 async def query_for_lists(sql: str, *values: object) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from litestar import Router
 from referral.http.api.audit import AuditController
 from referral.http.api.invitations import InvitationController, OwnInvitationController
 from referral.http.api.login import LoginController
-from referral.http.api.profile import ProfileController
+from referral.http.api.profile import ProfileController, ReadProfileController
 from referral.http.api.sessions import SessionController
 from referral.http.api.stats import StatsController
 from referral.http.api.users import UserController
@@ -17,6 +17,7 @@ router = Router(
     route_handlers=[
         LoginController,
         SessionController,
+        ReadProfileController,
         ProfileController,
         OwnInvitationController,
         InvitationController,

@@ -1,0 +1,58 @@
+"""How many requests a process works on at once, and which it refuses beyond that.
+
+A process has one core. What it works on at once waits for that core, so an answer takes as long as
+all of them together: their number bounds the time, whatever they are. Beyond its *room* requests
+are refused, which costs less than serving them; reads a little before the others, since they
+cost nobody anything to repeat, while a sign-in has cost a message.
+
+A crowd that comes at one moment is no overload: so many more are let in at once, and a few more
+each second (a bucket, as in buckets.py). They are served soon and leave no queue behind.
+
+What waits for somebody else, as for a gateway that takes seconds, is *aside* and takes no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+READS = 40
+OTHERS = 64
+CROWD = 300
+_REFILL_SECONDS = 60
+
+
+class Room:
+    """The room of one process. Times: seconds of any clock that only goes forward."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self._crowd: float = CROWD
+        self._crowd_at = 0.0
+
+    def enter(self, *, is_read: bool, now: float) -> bool:
+        """Take room for one request; False, and nothing taken, where there is none."""
+        if self.taken >= (READS if is_read else OTHERS) and not self._is_crowd(now):
+            return False
+        self.taken += 1
+        return True
+
+    def leave(self) -> None:
+        self.taken -= 1
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """A request in here takes no room until it comes back, and then has it for sure."""
+        self.leave()
+        try:
+            yield
+        finally:
+            self.taken += 1
+
+    def _is_crowd(self, now: float) -> bool:
+        refilled = (now - self._crowd_at) * CROWD / _REFILL_SECONDS
+        self._crowd, self._crowd_at = min(CROWD, self._crowd + refilled), now
+        if self._crowd < 1:
+            return False
+        self._crowd -= 1
+        return True

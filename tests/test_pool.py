@@ -1,0 +1,68 @@
+"""Who waits for one of PostgreSQL's connections."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from referral.storage import database
+from referral.storage.engines import asyncpg
+from referral.storage.engines.asyncpg import Line
+from support import Service
+
+BUSY = 2 * database.POOL_SIZE
+
+
+async def test_who_asks_again_at_once_lets_the_others_go_first(service: Service) -> None:
+    """However fast a task gives its connection back and takes it again."""
+    del service
+    answered = [0] * BUSY
+
+    async def ask(place: int) -> None:
+        while not all(answered):
+            await database.query("SELECT 1 AS one")
+            answered[place] += 1
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(ask(place) for place in range(BUSY)))
+
+
+async def test_a_line_serves_in_the_order_of_coming() -> None:
+    line = Line()
+    served: list[int] = []
+
+    async def wait(place: int) -> None:
+        served.append(await line.get() + place)
+
+    waiting = [asyncio.create_task(wait(place)) for place in range(3)]
+    await asyncio.sleep(0)
+    for _ in range(3):
+        line.put_nowait(0)
+    await asyncio.gather(*waiting)
+    assert served == [0, 1, 2]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before its turn", "at its turn"])
+async def test_who_goes_away_from_the_line_takes_nothing_along(*, before: bool) -> None:
+    line = Line()
+    goes, stays = (asyncio.create_task(line.get()) for _ in range(2))
+    await asyncio.sleep(0)
+    if before:
+        goes.cancel()
+        line.put_nowait("connection")
+    else:
+        line.put_nowait("connection")
+        goes.cancel()
+    async with asyncio.timeout(1):
+        assert await stays == "connection"
+    assert goes.cancelled() or goes.cancelling()
+
+
+async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncpg, "ACQUIRE_SECONDS", 0.01)
+    line = Line()
+    with pytest.raises(TimeoutError):
+        await line.get()
+    line.put_nowait("connection")
+    assert await line.get() == "connection"
