@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -88,3 +89,29 @@ async def test_what_waits_for_a_gateway_is_no_overload(database_url: str, number
         gateway.go_on.set()
         assert len(await asyncio.gather(*sending)) == number
     assert len(gateway.messages) == number + 1
+
+
+async def test_who_sends_a_body_slowly_takes_no_room(service: Service) -> None:
+    person = await service.sign_in()
+    # So that no room is left for a crowd
+    await overload(person)
+    go_on = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"refresh_token":'
+        await go_on.wait()
+        yield b' "x"}'
+
+    headers = {"Content-Type": "application/json"}
+    slow = [
+        asyncio.create_task(
+            service.http.post("/api/v1/auth/logout", content=body(), headers=headers)
+        )
+        for _ in range(2 * OTHERS)
+    ]
+    await asyncio.sleep(0.1)
+    assert parts_of(service).room.taken == 0
+    ok(await person.call("GET", "/profile"))
+    go_on.set()
+    # All of them go on at one moment, as a crowd
+    assert {answer.status_code for answer in await asyncio.gather(*slow)} == {204}
