@@ -16,6 +16,9 @@ from sites import another_origin, plain, reachable
 from support import Inbox, Service, new_phone, ok, refused, running
 from walks import ask_for_code, enter, shown_code, sign_in
 
+# Nothing here depends on what the database is
+pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
 LOCAL = "http://127.0.0.1:8000"
 PUBLIC = "https://app.example.com"
 PRODUCTION = {
