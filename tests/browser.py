@@ -145,14 +145,17 @@ async def visiting(
     language: str = "en-US",
     colors: str = "light",
     expected: Collection[int] = (),
+    trusting: bool = False,
 ) -> AsyncIterator[Visitor]:
     """A new visitor, until the block ends; it fails then if the browser complained.
 
     language: what the browser asks for. colors: `light` or `dark`. expected: the statuses of
-    errors that are no reason to complain.
+    errors that are no reason to complain. trusting: any certificate.
     """
     options: dict[str, Any] = {**device, "locale": language, "color_scheme": colors}
-    context = await browser.new_context(**options, java_script_enabled=javascript)
+    context = await browser.new_context(
+        **options, java_script_enabled=javascript, ignore_https_errors=trusting
+    )
     context.set_default_timeout(10_000)
     try:
         visitor = Visitor(await context.new_page(), site, javascript)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.async_api import Browser
 
 from browser import DESKTOP, Visitor, visiting
-from processes import Server
+from processes import Server, serving
+from proxies import nginx
 from sites import reachable
-from support import new_phone
+from support import SECRET, new_phone
 from walks import (
     CODE,
     Scene,
@@ -87,6 +90,37 @@ async def test_a_code_that_was_told_is_typed_later(
         await person.go(f"/i/{code}")
         await person.submit("form[action='/me/inviter'] button")
         assert person.path() == "/me"
+
+
+async def test_in_production_behind_a_proxy(chromium: Browser, tmp_path: Path) -> None:
+    """Over TLS the browser takes the cookies, which no other host of the domain can set."""
+    settings = {
+        "REFERRAL_ENV": "production",
+        "REFERRAL_SECRET": SECRET,
+        "REFERRAL_PUBLIC_URL": "https://referral.example.com",
+        "REFERRAL_TRUSTED_PROXIES": "1",
+    }
+    with serving(tmp_path, **settings) as server:
+        port = int(server.url.rpartition(":")[2])
+        with nginx(tmp_path, [port, port]) as proxy:
+            async with visiting(chromium, proxy.url, trusting=True) as visitor:
+                await sign_in(visitor)
+                assert visitor.path() == "/me"
+                cookies = await visitor.context.cookies()
+                assert {each["name"] for each in cookies} == {
+                    "__Host-access",
+                    "__Host-refresh",
+                    "__Host-device",
+                }
+                for cookie in cookies:
+                    assert cookie["secure"]
+                    assert cookie["httpOnly"]
+                    assert cookie["sameSite"] == "Lax"
+                await change(visitor, "name", "Anna")
+                assert await notice(visitor) == "Saved."
+                await visitor.submit("form[action='/sign-out'] button")
+                await visitor.go("/me")
+                assert visitor.path() == "/"
 
 
 async def test_the_back_button_strands_nobody(scene: Scene) -> None:
