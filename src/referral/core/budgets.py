@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from referral.core import buckets, seal
 from referral.core.address import networks
@@ -28,8 +31,7 @@ _GUESS_SPACING = HOUR
 _CLOCKS_DIFFER = 60 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """Whom counters are about: a phone, a device that it knows or not, an address.
 
     key: derives the counters' keys, so that their table tells nobody who was counted.
@@ -42,8 +44,7 @@ class Subject:
 
     def counter(self, name: str, about: str) -> str:
         """The key of a counter: a keyed digest of the limit and of whom it is about."""
-        text = f"{name}|{about}".encode()
-        return seal.to_text(hmac.digest(self.key, text, sha256)[:_KEY_BYTES])
+        return _counter(self.key, f"{name}|{about}")
 
     def of_phone(self, name: str) -> str:
         return self.counter(name, f"{self.phone}|{'known' if self.known_device else 'stranger'}")
@@ -209,6 +210,12 @@ def _room(bucket: Bucket, length: int, shortest: int) -> int | None:
     if length >= LONGEST_CODE or more >= MOST_STEPS:
         return None
     return bucket.room * (max(more, 0) + 1)
+
+
+# A send asks for most of its keys three times, and the next one for some of them again
+@lru_cache(maxsize=4096)
+def _counter(key: bytes, text: str) -> str:
+    return seal.to_text(hmac.digest(key, text.encode(), sha256)[:_KEY_BYTES])
 
 
 def _wait_steps(limits: Limits, subject: Subject) -> Charge:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
@@ -89,6 +90,7 @@ def digits(text: str) -> str | None:
     return bare if re.fullmatch(r"\+?[0-9]{1,15}", bare) else None
 
 
+@lru_cache(maxsize=1024)
 def country(phone: str) -> str:
     """The two-letter region of a phone in E.164; the largest where several share its numbers."""
     number = phonenumbers.parse(phone)

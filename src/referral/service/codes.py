@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Annotated, NoReturn, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
 from referral.core import buckets, budgets, phone, tokens
 from referral.core import challenge as challenges
@@ -27,8 +27,10 @@ from referral.service import cost_guard, messages, outcomes
 from referral.service.parts import Caller, Parts
 from referral.service.totals import FAILURES, SENDS
 from referral.storage import counters, database
+from referral.storage.counters import Raise
 
 T = TypeVar("T")
+AtOnce = Callable[[Raise], Awaitable[T | None]]
 
 # How far beyond its guesses' room a challenge's counter stands once it is found too short, and
 # once it is used: further, so that a right guess under way still gets through, exactly once. It
@@ -142,11 +144,13 @@ async def redeem(
     work: Callable[[], Awaitable[T]],
     *,
     caller: Caller,
+    at_once: AtOnce[T] | None = None,
 ) -> T:
     """Take one guess at the challenge; where it is right, do `work` and spend the challenge.
 
     Both happen in one transaction, or neither: what refuses or breaks `work` leaves the challenge
     good and gives the guess back, also to a client that did not wait for the answer.
+    at_once: tried before, it does both itself, or answers None and has done nothing.
     Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
     `work` raises.
     """
@@ -157,7 +161,9 @@ async def redeem(
         known_device=challenge.known_device,
         key=parts.counter_key,
     )
-    return await database.to_its_end(_redeem(parts, challenge, code, work, subject, caller))
+    return await database.to_its_end(
+        _redeem(parts, challenge, code, work, at_once, subject, caller)
+    )
 
 
 async def _redeem(
@@ -165,6 +171,7 @@ async def _redeem(
     challenge: Challenge,
     code: str,
     work: Callable[[], Awaitable[T]],
+    at_once: AtOnce[T] | None,
     subject: Subject,
     caller: Caller,
 ) -> T:
@@ -188,16 +195,18 @@ async def _redeem(
 
     asked_from = replace(subject, address=challenge.address)
 
+    base = now + guesses.bucket.room
+    spent = Raise(guesses.key, base + _SPENT, below=base + 2 * _TOO_SHORT)
+
     async def spend_and_work() -> T:
-        spent = now + guesses.bucket.room + _SPENT
-        if not await counters.raise_to(
-            guesses.key, spent, below=now + guesses.bucket.room + 2 * _TOO_SHORT
-        ):
+        if not await counters.raise_to(spent):
             raise ChallengeSpent
         return await work()
 
     try:
-        done = await database.transaction(spend_and_work)
+        done = await at_once(spent) if at_once is not None else None
+        if done is None:
+            done = await database.transaction(spend_and_work)
     except ChallengeSpent:
         # By another call, with the same right code
         await _give_back_if_possible(others, now)
@@ -286,11 +295,9 @@ async def _refuse_guess(
 
 async def _make_way(parts: Parts, subject: Subject, guesses: Charge, now: int) -> dict[str, int]:
     """Let the owner of a code that has become too short ask for a longer one, once a challenge."""
-    if await counters.raise_to(
-        guesses.key,
-        now + guesses.bucket.room + _TOO_SHORT,
-        below=now + guesses.bucket.room + _TOO_SHORT // 2,
-    ):
+    base = now + guesses.bucket.room
+    too_short = Raise(guesses.key, base + _TOO_SHORT, below=base + _TOO_SHORT // 2)
+    if await counters.raise_to(too_short):
         await counters.clear(budgets.wait_key(subject))
         await counters.give_back(budgets.phone_sends(parts.limits, subject), now=now)
     return await counters.read(budgets.send_keys(parts.limits, subject))

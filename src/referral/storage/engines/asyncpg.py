@@ -28,15 +28,29 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
         # here sets session state: locks are taken for a transaction, settings never.
         return ""
 
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's own
+        if self.is_in_transaction():
+            await super().reset(timeout=timeout)
+
 
 class Pool(asyncpg.Pool):  # type: ignore[misc]
     async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's own
+        if not self._queue.empty():
+            # No wait but for a new connection, which has its own time-out
+            return await super()._acquire(None)
         # asyncpg's own time-out makes a task for each statement
         async with asyncio.timeout(timeout or ACQUIRE_SECONDS):
             return await super()._acquire(None)
 
     async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        await super().release(connection, timeout=timeout or RELEASE_SECONDS)
+        held = connection._con  # noqa: SLF001 - nothing public has it
+        if held is None or held.is_in_transaction() or held._protocol._is_cancelling():  # noqa: SLF001
+            await super().release(connection, timeout=timeout or RELEASE_SECONDS)
+            return
+        # As asyncpg does, but for the task that it makes, lest somebody cancels the wait: there is
+        # none. With the rest here, what a short statement spends beside itself is half
+        held._on_release()  # noqa: SLF001
+        await connection._holder.release(timeout or RELEASE_SECONDS)  # noqa: SLF001
 
 
 class Transaction(TransactionWrapper):
