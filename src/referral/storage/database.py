@@ -217,10 +217,9 @@ def table(
     """SQL for a table of these rows, and its values, from the placeholder `$first` on."""
     if is_postgres():
         # A column is one value: so one text, and one plan, for any number of rows
-        columns = (f"${first + place}::{name}[]" for place, name in enumerate(types))
-        return f"SELECT * FROM unnest({', '.join(columns)})", [
-            list(column) for column in zip(*rows, strict=True)
-        ]
+        arrays = ", ".join(f"${first + place}::{name}[]" for place, name in enumerate(types))
+        values: list[object] = [list(column) for column in zip(*rows, strict=True)]
+        return f"SELECT * FROM unnest({arrays})", values  # noqa: S608 - our own words
     places = count(first)
     marks = (", ".join(f"CAST(${next(places)} AS {name})" for name in types) for _ in rows)
     return f"VALUES ({'), ('.join(marks)})", [value for row in rows for value in row]

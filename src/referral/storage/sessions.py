@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from referral.core.cursor import Cursor
+from referral.core.retention import Horizon
 from referral.storage import database, pages
 from referral.storage.models import Session
 

@@ -18,9 +18,10 @@ from referral.storage import database
 from referral.storage.counters import Raise
 from referral.storage.sessions import NewSession
 
-# Locks in the order of the steps: the challenge's counter, then the user, who is looked at first
-# without a lock. Where there is none to sign in, nothing is spent. Where the look was too early (the
-# user was blocked or deleted a moment ago), the session has no user, which undoes it all.
+# Locks in the order of the steps: the challenge's counter, then the user, who is looked at before
+# without a lock, so that nothing is spent where there is none to sign in. Where that look was too
+# early, and the user has been blocked or deleted since, the session has no user: an error, which
+# undoes it all.
 _SIGN_IN = """
     WITH known AS (SELECT 1 FROM users WHERE phone = $1 AND NOT is_blocked),
     spent AS (
