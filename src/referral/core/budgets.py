@@ -110,6 +110,12 @@ def send(limits: Limits, subject: Subject, moments: Mapping[str, int], *, now: i
     ]
 
 
+def only_first(limits: Limits, subject: Subject, charges: Iterable[Charge]) -> list[Charge]:
+    """These charges of a send, refused too where the phone had one in the last hour."""
+    steps = _wait_steps(limits, subject)
+    return [replace(each, room=each.token) if each == steps else each for each in charges]
+
+
 def address_sends(limits: Limits, subject: Subject) -> list[Charge]:
     """What a send takes of the address, and a verified challenge gives back."""
     return _of_address("address-sends-hour", limits.sends_per_address_hour, subject)

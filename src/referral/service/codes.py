@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Annotated, NoReturn, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -89,28 +90,15 @@ async def send(
         and tokens.is_known_device(device_token, to, now=at, kept=parts.kept),
         key=parts.counter_key,
     )
-    moments = await counters.read(budgets.send_keys(parts.limits, subject))
-    charges = budgets.send(parts.limits, subject, moments, now=now)
-    if wait := parts.totals.wait_for_sends(at, known_device=subject.known_device):
-        total = parts.totals.charges[SENDS]
-        outcomes.limited(total.name, total.key, caller=caller, now=now)
-        raise TooManyRequests.by(total, retry_after=wait)
-    if budgets.first_full(charges, moments, now=now) is not None:
-        _refuse_send(charges, moments, caller, now)
-    await cost_guard.take(parts, subject, caller=caller, at=at)
-    charged = await counters.charge(charges, now=now)
-    if charged is None:
-        cost_guard.give_back(parts, subject, at)
-        # Another call took the last one since the look
-        _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
+    send = await _charge_send(parts, subject, caller=caller, at=at)
     length = budgets.code_length(
-        parts.limits, subject, moments, alarm=parts.totals.is_alarmed(at), now=now
+        parts.limits, subject, send.before, alarm=parts.totals.is_alarmed(at), now=now
     )
     try:
         code, is_fixed = await _make_and_send(parts, to, length, caller)
     except SmsUnavailable:
         cost_guard.give_back(parts, subject, at)
-        await counters.give_back(charges, now=now)
+        await counters.give_back(send.charges, now=now)
         raise
     parts.totals.add(SENDS)
     # Made after the message went out, so that a slow gateway takes nothing from the code's life
@@ -132,9 +120,17 @@ async def send(
         phone=to,
         code_length=len(code),
         expires_in=parts.limits.code_life,
-        resend_in=budgets.resend_in(charges, charged, now=now),
+        resend_in=budgets.resend_in(send.charges, send.charged, now=now),
         code=code if parts.gateway.echoes_code and not is_fixed else UNSET,
     )
+
+
+class _Send(Struct, frozen=True):
+    """What a send took, and where its counters stood before it and stand after it."""
+
+    charges: list[Charge]
+    before: Mapping[str, int]
+    charged: Mapping[str, int]
 
 
 async def redeem(
@@ -228,6 +224,43 @@ async def _give_back_if_possible(charges: list[Charge], now: int) -> None:
     with suppress(*database.UNAVAILABLE):
         async with asyncio.timeout(_GIVE_BACK_SECONDS):
             await counters.give_back(charges, now=now)
+
+
+async def _charge_send(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) -> _Send:
+    """Raises TooManyRequests."""
+    now = buckets.microseconds(at)
+    keys = budgets.send_keys(parts.limits, subject)
+    wait = parts.totals.wait_for_sends(at, known_device=subject.known_device)
+    moments: Mapping[str, int] | None = None
+    if not wait and cost_guard.take_at_once(parts, subject, at):
+        # Most often the phone's first one of an hour, which PostgreSQL looks at and charges in one
+        # statement; anything else goes by steps
+        charges = budgets.send(parts.limits, subject, {}, now=now)
+        first = budgets.only_first(parts.limits, subject, charges)
+        try:
+            moments, charged = await counters.read_and_charge(keys, first, now=now)
+        except BaseException:
+            cost_guard.give_back(parts, subject, at)
+            raise
+        if charged is not None:
+            return _Send(charges, moments, charged)
+        cost_guard.give_back(parts, subject, at)
+    if moments is None:
+        moments = await counters.read(keys)
+    charges = budgets.send(parts.limits, subject, moments, now=now)
+    if wait:
+        total = parts.totals.charges[SENDS]
+        outcomes.limited(total.name, total.key, caller=caller, now=now)
+        raise TooManyRequests.by(total, retry_after=wait)
+    if budgets.first_full(charges, moments, now=now) is not None:
+        _refuse_send(charges, moments, caller, now)
+    await cost_guard.take(parts, subject, caller=caller, at=at)
+    charged = await counters.charge(charges, now=now)
+    if charged is None:
+        cost_guard.give_back(parts, subject, at)
+        # Another call took the last one since the look
+        _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
+    return _Send(charges, moments, charged)
 
 
 async def _make_and_send(parts: Parts, to: str, length: int, caller: Caller) -> tuple[str, bool]:

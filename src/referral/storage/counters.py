@@ -21,8 +21,8 @@ _AT_ONCE = 1000
 # Larger than any moment that is compared with it
 _ALWAYS = 1 << 62
 
+_WANTED = "WITH wanted (key, token, room, cap) AS ({rows})"
 _CHARGE = """
-    WITH wanted (key, token, room, cap) AS ({rows})
     INSERT INTO counters (key, moment)
     SELECT key, CAST($1 AS BIGINT) + token FROM wanted
     WHERE NOT EXISTS (
@@ -42,6 +42,12 @@ _CHARGE = """
           <= (SELECT room FROM wanted WHERE wanted.key = counters.key)
     RETURNING key, moment
 """
+_READ_AND_CHARGE = f"""
+    {_WANTED},
+    charged AS ({_CHARGE})
+    SELECT key, moment, true AS is_charged FROM charged
+    UNION ALL SELECT key, moment, false FROM counters WHERE key IN ({{keys}})
+"""  # noqa: S608 - our own words
 _GIVE_BACK = """
     WITH wanted (key, taken, most) AS ({rows}),
     found AS (
@@ -71,18 +77,25 @@ _FORGET = """
 
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | None:
     """Charge all of them, or none where one is full; answers their moments, or None."""
-    wanted = [
-        (each.key, each.token, _ALWAYS if each.room is None else each.room, each.cap)
-        for each in charges
-    ]
-    sql, values = database.table(("TEXT", "BIGINT", "BIGINT", "BIGINT"), wanted, first=2)
-    rows = await database.query(_CHARGE.format(rows=sql), now, *values)
-    if len(rows) == len(charges):
-        return {row["key"]: row["moment"] for row in rows}
-    # Another call took the last token of one between the look and the charge
-    charged = {row["key"] for row in rows}
-    await give_back([each for each in charges if each.key in charged], now=now)
-    return None
+    sql, values = _table(charges)
+    rows = await database.query((_WANTED + _CHARGE).format(rows=sql), now, *values)
+    return await _all_or_none({row["key"]: row["moment"] for row in rows}, charges, now)
+
+
+async def read_and_charge(
+    keys: Iterable[str], charges: Sequence[Charge], *, now: int
+) -> tuple[dict[str, int], dict[str, int] | None]:
+    """As `read`, and then `charge`: PostgreSQL does both in one statement."""
+    if not database.is_postgres():
+        return await read(keys), await charge(charges, now=now)
+    sql, values = _table(charges)
+    wanted, more = database.table(("TEXT",), [(key,) for key in keys], first=2 + len(values))
+    statement = _READ_AND_CHARGE.format(rows=sql, keys=wanted)
+    before: dict[str, int] = {}
+    charged: dict[str, int] = {}
+    for row in await database.query(statement, now, *values, *more):
+        (charged if row["is_charged"] else before)[row["key"]] = row["moment"]
+    return before, await _all_or_none(charged, charges, now)
 
 
 class Raise(Struct, frozen=True):
@@ -159,3 +172,21 @@ class _GivingBack:
 
 _next = _GivingBack()
 _one_at_a_time = asyncio.Lock()
+
+
+def _table(charges: Sequence[Charge]) -> tuple[str, list[object]]:
+    wanted = [
+        (each.key, each.token, _ALWAYS if each.room is None else each.room, each.cap)
+        for each in charges
+    ]
+    return database.table(("TEXT", "BIGINT", "BIGINT", "BIGINT"), wanted, first=2)
+
+
+async def _all_or_none(
+    charged: dict[str, int], charges: Sequence[Charge], now: int
+) -> dict[str, int] | None:
+    if len(charged) == len(charges):
+        return charged
+    # Another call took the last token of one between the look and the charge
+    await give_back([each for each in charges if each.key in charged], now=now)
+    return None
