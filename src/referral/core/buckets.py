@@ -69,9 +69,9 @@ class Charge(Struct, frozen=True, kw_only=True):
 
 def charge(name: str, key: str, bucket: Bucket) -> Charge:
     """A charge that is refused where the bucket is empty."""
-    return Charge(
-        name=name, key=key, token=bucket.token, room=bucket.room, cap=bucket.room, bucket=bucket
-    )
+    token = bucket.token
+    room = token * bucket.size
+    return Charge(name=name, key=key, token=token, room=room, cap=room, bucket=bucket)
 
 
 def tally(name: str, key: str, bucket: Bucket) -> Charge:

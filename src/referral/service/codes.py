@@ -230,14 +230,14 @@ async def _charge_send(parts: Parts, subject: Subject, *, caller: Caller, at: da
     """Raises TooManyRequests."""
     now = buckets.microseconds(at)
     keys = budgets.send_keys(parts.limits, subject)
-    wait = parts.totals.wait_for_sends(at, known_device=subject.known_device)
     moments: Mapping[str, int] | None = None
+    wait = parts.totals.wait_for_sends(at, known_device=subject.known_device)
     if not wait and cost_guard.take_at_once(parts, subject, at):
         # Most often the phone's first one of an hour, which PostgreSQL looks at and charges in one
         # statement; anything else goes by steps
         charges = budgets.send(parts.limits, subject, {}, now=now)
-        first = budgets.only_first(parts.limits, subject, charges)
         try:
+            first = budgets.only_first(charges)
             moments, charged = await counters.read_and_charge(keys, first, now=now)
         except BaseException:
             cost_guard.give_back(parts, subject, at)
