@@ -216,10 +216,15 @@ def table(
 ) -> tuple[str, list[object]]:
     """SQL for a table of these rows, and its values, from the placeholder `$first` on."""
     if is_postgres():
-        # A column is one value: so one text, and one plan, for any number of rows
-        arrays = ", ".join(f"${first + place}::{name}[]" for place, name in enumerate(types))
+        # A column is one value: so one text for any number of rows. The planner, behind OFFSET,
+        # cannot count them: so one plan too, where it would else make a new one every time
+        names = [f"column_{place}" for place in range(len(types))]
+        arrays = ", ".join(
+            f"${first + place}::{name}[] AS {names[place]}" for place, name in enumerate(types)
+        )
         values: list[object] = [list(column) for column in zip(*rows, strict=True)]
-        return f"SELECT * FROM unnest({arrays})", values  # noqa: S608 - our own words
+        given = f"(SELECT {arrays} OFFSET 0) AS given"
+        return f"SELECT rows.* FROM {given}, unnest({', '.join(names)}) AS rows", values  # noqa: S608
     places = count(first)
     marks = (", ".join(f"CAST(${next(places)} AS {name})" for name in types) for _ in rows)
     return f"VALUES ({'), ('.join(marks)})", [value for row in rows for value in row]
