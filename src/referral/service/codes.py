@@ -90,15 +90,15 @@ async def send(
         and tokens.is_known_device(device_token, to, now=at, kept=parts.kept),
         key=parts.counter_key,
     )
-    send = await _charge_send(parts, subject, caller=caller, at=at)
+    taken = await _charge_send(parts, subject, caller=caller, at=at)
     length = budgets.code_length(
-        parts.limits, subject, send.before, alarm=parts.totals.is_alarmed(at), now=now
+        parts.limits, subject, taken.before, alarm=parts.totals.is_alarmed(at), now=now
     )
     try:
         code, is_fixed = await _make_and_send(parts, to, length, caller)
     except SmsUnavailable:
         cost_guard.give_back(parts, subject, at)
-        await counters.give_back(send.charges, now=now)
+        await counters.give_back(taken.charges, now=now)
         raise
     parts.totals.add(SENDS)
     # Made after the message went out, so that a slow gateway takes nothing from the code's life
@@ -120,7 +120,7 @@ async def send(
         phone=to,
         code_length=len(code),
         expires_in=parts.limits.code_life,
-        resend_in=budgets.resend_in(send.charges, send.charged, now=now),
+        resend_in=budgets.resend_in(taken.charges, taken.charged, now=now),
         code=code if parts.gateway.echoes_code and not is_fixed else UNSET,
     )
 

@@ -29,8 +29,17 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
         return ""
 
     async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's own
-        if self.is_in_transaction():
+        if not self.is_clean:
             await super().reset(timeout=timeout)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is left of what it was used for: no transaction, no statement."""
+        return not (
+            self.is_in_transaction()
+            or self._top_xact is not None
+            or self._protocol._is_cancelling()  # noqa: SLF001 - nothing public has it
+        )
 
 
 class Pool(asyncpg.Pool):  # type: ignore[misc]
@@ -44,7 +53,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
         held = connection._con  # noqa: SLF001 - nothing public has it
-        if held is None or held.is_in_transaction() or held._protocol._is_cancelling():  # noqa: SLF001
+        if held is None or not held.is_clean:
             await super().release(connection, timeout=timeout or RELEASE_SECONDS)
             return
         # As asyncpg does, but for the task that it makes, lest somebody cancels the wait: there is
