@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, NoReturn, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
 from referral.core import buckets, budgets, phone, tokens
 from referral.core import challenge as challenges
@@ -27,8 +28,10 @@ from referral.service import cost_guard, messages, outcomes
 from referral.service.parts import Caller, Parts
 from referral.service.totals import FAILURES, SENDS
 from referral.storage import counters, database
+from referral.storage.counters import Raise
 
 T = TypeVar("T")
+AtOnce = Callable[[Raise], Awaitable[T | None]]
 
 # How far beyond its guesses' room a challenge's counter stands once it is found too short, and
 # once it is used: further, so that a right guess under way still gets through, exactly once. It
@@ -87,28 +90,15 @@ async def send(
         and tokens.is_known_device(device_token, to, now=at, kept=parts.kept),
         key=parts.counter_key,
     )
-    moments = await counters.read(budgets.send_keys(parts.limits, subject))
-    charges = budgets.send(parts.limits, subject, moments, now=now)
-    if wait := parts.totals.wait_for_sends(at, known_device=subject.known_device):
-        total = parts.totals.charges[SENDS]
-        outcomes.limited(total.name, total.key, caller=caller, now=now)
-        raise TooManyRequests.by(total, retry_after=wait)
-    if budgets.first_full(charges, moments, now=now) is not None:
-        _refuse_send(charges, moments, caller, now)
-    await cost_guard.take(parts, subject, caller=caller, at=at)
-    charged = await counters.charge(charges, now=now)
-    if charged is None:
-        cost_guard.give_back(parts, subject, at)
-        # Another call took the last one since the look
-        _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
+    taken = await _charge_send(parts, subject, caller=caller, at=at)
     length = budgets.code_length(
-        parts.limits, subject, moments, alarm=parts.totals.is_alarmed(at), now=now
+        parts.limits, subject, taken.before, alarm=parts.totals.is_alarmed(at), now=now
     )
     try:
         code, is_fixed = await _make_and_send(parts, to, length, caller)
     except SmsUnavailable:
         cost_guard.give_back(parts, subject, at)
-        await counters.give_back(charges, now=now)
+        await counters.give_back(taken.charges, now=now)
         raise
     parts.totals.add(SENDS)
     # Made after the message went out, so that a slow gateway takes nothing from the code's life
@@ -130,9 +120,17 @@ async def send(
         phone=to,
         code_length=len(code),
         expires_in=parts.limits.code_life,
-        resend_in=budgets.resend_in(charges, charged, now=now),
+        resend_in=budgets.resend_in(taken.charges, taken.charged, now=now),
         code=code if parts.gateway.echoes_code and not is_fixed else UNSET,
     )
+
+
+class _Send(Struct, frozen=True):
+    """What a send took, and where its counters stood before it and stand after it."""
+
+    charges: list[Charge]
+    before: Mapping[str, int]
+    charged: Mapping[str, int]
 
 
 async def redeem(
@@ -142,11 +140,13 @@ async def redeem(
     work: Callable[[], Awaitable[T]],
     *,
     caller: Caller,
+    at_once: AtOnce[T] | None = None,
 ) -> T:
     """Take one guess at the challenge; where it is right, do `work` and spend the challenge.
 
     Both happen in one transaction, or neither: what refuses or breaks `work` leaves the challenge
     good and gives the guess back, also to a client that did not wait for the answer.
+    at_once: tried before, it does both itself, or answers None and has done nothing.
     Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
     `work` raises.
     """
@@ -157,7 +157,9 @@ async def redeem(
         known_device=challenge.known_device,
         key=parts.counter_key,
     )
-    return await database.to_its_end(_redeem(parts, challenge, code, work, subject, caller))
+    return await database.to_its_end(
+        _redeem(parts, challenge, code, work, at_once, subject, caller)
+    )
 
 
 async def _redeem(
@@ -165,6 +167,7 @@ async def _redeem(
     challenge: Challenge,
     code: str,
     work: Callable[[], Awaitable[T]],
+    at_once: AtOnce[T] | None,
     subject: Subject,
     caller: Caller,
 ) -> T:
@@ -188,16 +191,18 @@ async def _redeem(
 
     asked_from = replace(subject, address=challenge.address)
 
+    base = now + guesses.bucket.room
+    spent = Raise(guesses.key, base + _SPENT, below=base + 2 * _TOO_SHORT)
+
     async def spend_and_work() -> T:
-        spent = now + guesses.bucket.room + _SPENT
-        if not await counters.raise_to(
-            guesses.key, spent, below=now + guesses.bucket.room + 2 * _TOO_SHORT
-        ):
+        if not await counters.raise_to(spent):
             raise ChallengeSpent
         return await work()
 
     try:
-        done = await database.transaction(spend_and_work)
+        done = await at_once(spent) if at_once is not None else None
+        if done is None:
+            done = await database.transaction(spend_and_work)
     except ChallengeSpent:
         # By another call, with the same right code
         await _give_back_if_possible(others, now)
@@ -219,6 +224,43 @@ async def _give_back_if_possible(charges: list[Charge], now: int) -> None:
     with suppress(*database.UNAVAILABLE):
         async with asyncio.timeout(_GIVE_BACK_SECONDS):
             await counters.give_back(charges, now=now)
+
+
+async def _charge_send(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) -> _Send:
+    """Raises TooManyRequests."""
+    now = buckets.microseconds(at)
+    keys = budgets.send_keys(parts.limits, subject)
+    moments: Mapping[str, int] | None = None
+    wait = parts.totals.wait_for_sends(at, known_device=subject.known_device)
+    if not wait and cost_guard.take_at_once(parts, subject, at):
+        # Most often the phone's first one of an hour, which PostgreSQL looks at and charges in one
+        # statement; anything else goes by steps
+        charges = budgets.send(parts.limits, subject, {}, now=now)
+        try:
+            first = budgets.only_first(charges)
+            moments, charged = await counters.read_and_charge(keys, first, now=now)
+        except BaseException:
+            cost_guard.give_back(parts, subject, at)
+            raise
+        if charged is not None:
+            return _Send(charges, moments, charged)
+        cost_guard.give_back(parts, subject, at)
+    if moments is None:
+        moments = await counters.read(keys)
+    charges = budgets.send(parts.limits, subject, moments, now=now)
+    if wait:
+        total = parts.totals.charges[SENDS]
+        outcomes.limited(total.name, total.key, caller=caller, now=now)
+        raise TooManyRequests.by(total, retry_after=wait)
+    if budgets.first_full(charges, moments, now=now) is not None:
+        _refuse_send(charges, moments, caller, now)
+    await cost_guard.take(parts, subject, caller=caller, at=at)
+    charged = await counters.charge(charges, now=now)
+    if charged is None:
+        cost_guard.give_back(parts, subject, at)
+        # Another call took the last one since the look
+        _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
+    return _Send(charges, moments, charged)
 
 
 async def _make_and_send(parts: Parts, to: str, length: int, caller: Caller) -> tuple[str, bool]:
@@ -287,11 +329,9 @@ async def _refuse_guess(
 
 async def _make_way(parts: Parts, subject: Subject, guesses: Charge, now: int) -> dict[str, int]:
     """Let the owner of a code that has become too short ask for a longer one, once a challenge."""
-    if await counters.raise_to(
-        guesses.key,
-        now + guesses.bucket.room + _TOO_SHORT,
-        below=now + guesses.bucket.room + _TOO_SHORT // 2,
-    ):
+    base = now + guesses.bucket.room
+    too_short = Raise(guesses.key, base + _TOO_SHORT, below=base + _TOO_SHORT // 2)
+    if await counters.raise_to(too_short):
         await counters.clear(budgets.wait_key(subject))
         await counters.give_back(budgets.phone_sends(parts.limits, subject), now=now)
     return await counters.read(budgets.send_keys(parts.limits, subject))
