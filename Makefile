@@ -119,6 +119,10 @@ wrk: ## Fetch wrk for the bench, where there is none
 
 WRK := wrk libluajit-5.1-2
 
+.PHONY: screenshots
+screenshots: browser ## Take the pictures of the pages anew: docs/screenshots/
+	$(BIN)/python tests/screenshots.py
+
 .PHONY: cost-guard
 cost-guard: $(VENV)/.test ## Simulate pumped messages: the table of docs/cost-guard.md
 	@$(BIN)/python tests/pumping.py

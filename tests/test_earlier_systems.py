@@ -6,8 +6,12 @@ Each has another order of steps and other wishes of the answers; all walk the sa
 from __future__ import annotations
 
 import json
+import re
 from base64 import urlsafe_b64decode
 
+import httpx
+
+from sites import plain
 from support import Service, new_phone, ok, refused
 
 # (a): a code by request, a profile with invitations
@@ -169,3 +173,45 @@ async def test_e_the_activation_endpoint(service: Service) -> None:
     refused(await person.activate(await person.invite_code()), 409, "own_invite_code")
     assert ok(await person.activate(code))["activated_invite_code"] == code
     refused(await inviter.activate(await person.invite_code()), 409, "invite_loop")
+
+
+# Two that had pages: sign-in page, code page, profile page
+
+
+async def test_a_client_without_scripts_walks_from_page_to_page(service: Service) -> None:
+    """It follows the links' and forms' addresses as they are on the pages, keeps cookies, and is
+    led on by redirects, as the earlier systems' own tests did.
+    """
+    inviter = await service.sign_in()
+    code, phone = await inviter.invite_code(), new_phone()
+    async with plain("http://127.0.0.1:8000", service) as client:
+        page = await client.get("/me")
+        assert page.url.path == "/"
+        page = await client.post(action(page), data={"phone": phone})
+        assert (page.status_code, page.url.path) == (200, "/code")
+        shown = re.search(r'id="simulated-code">(\d{4})<', page.text)
+        token = re.search(r'name="token" value="([^"]+)"', page.text)
+        assert shown is not None
+        assert token is not None
+        wrong = f"{(int(shown[1]) + 1) % 10_000:04}"
+        page = await client.post(action(page), data={"code": wrong, "token": token[1]})
+        assert (page.status_code, page.url.path) == (200, "/code")
+        assert 'aria-invalid="true"' in page.text
+        page = await client.post(action(page), data={"code": shown[1], "token": token[1]})
+        assert (page.status_code, page.url.path) == (200, "/me")
+        assert (await inviter.profile())["invitees"] == []
+        page = await client.post("/me/inviter", data={"invite_code": code})
+        assert page.url.path == "/me"
+        assert code in page.text
+        assert (await inviter.profile())["invitees"] == [phone]
+        page = await client.post("/sign-out")
+        assert page.url.path == "/"
+        assert (await client.get("/me")).url.path == "/"
+
+
+def action(page: httpx.Response) -> str:
+    """Where the form of the page's content leads."""
+    main = page.text.partition("<main")[2]
+    found = re.search(r'<form method="post" action="([^"]+)"', main)
+    assert found is not None, main
+    return found[1]
