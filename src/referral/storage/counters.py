@@ -14,7 +14,7 @@ from contextvars import Context
 from msgspec import Struct
 
 from referral.core.buckets import Charge
-from referral.storage import database
+from referral.storage import clearing, database
 
 # Both databases take 32,767 values in a statement
 _AT_ONCE = 1000
@@ -67,12 +67,6 @@ _RAISE = """
     RETURNING key
 """
 _CLEAR = "DELETE FROM counters WHERE key = $1"
-# Asked a second time, of the row as it is once its lock is had: one that is charged meanwhile stays
-_FORGET = """
-    DELETE FROM counters WHERE key IN (SELECT key FROM counters WHERE moment < $1 LIMIT $2)
-    AND moment < $1
-    RETURNING key
-"""
 
 
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | None:
@@ -135,7 +129,7 @@ async def clear(key: str) -> None:
 
 async def forget(*, before: int, most: int) -> int:
     """Delete counters that are full again; answers how many, `most` at a time."""
-    return len(await database.query(_FORGET, before, most))
+    return await clearing.some("counters", "key", before, over="moment < $1", most=most)
 
 
 class _GivingBack:

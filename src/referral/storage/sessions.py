@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from referral.core.cursor import Cursor
 from referral.core.retention import Horizon
-from referral.storage import database, pages
+from referral.storage import clearing, database, pages
 from referral.storage.models import Session
 
 _ADD = """
@@ -23,14 +23,6 @@ _ROTATE = """
     AND created_at > $6 AND last_used_at > $7
     AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND NOT users.is_blocked)
     RETURNING user_id
-"""
-# Asked a second time, of the row as it is once its lock is had: one refreshed meanwhile stays
-_FORGET = """
-    DELETE FROM sessions WHERE id IN (
-        SELECT id FROM sessions WHERE created_at < $1 OR last_used_at < $2 LIMIT $3
-    )
-    AND (created_at < $1 OR last_used_at < $2)
-    RETURNING id
 """
 
 
@@ -100,4 +92,7 @@ async def end_all(user_id: UUID, *, but: UUID | None = None) -> None:
 
 async def forget(*, signed_in_before: datetime, used_before: datetime, most: int) -> int:
     """Delete sessions that are over by their age; answers how many, `most` at a time."""
-    return len(await database.query(_FORGET, signed_in_before, used_before, most))
+    over = "created_at < $1 OR last_used_at < $2"
+    return await clearing.some(
+        "sessions", "id", signed_in_before, used_before, over=over, most=most
+    )
