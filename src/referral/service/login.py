@@ -12,7 +12,16 @@ from referral.core import ids, tokens
 from referral.core import invite_code as invite_codes
 from referral.core.errors import AccountBlocked, Unauthorized
 from referral.core.keys import Purpose
-from referral.service import admins, codes, invitations, invite_limits, outcomes, profiles, sessions
+from referral.service import (
+    admins,
+    codes,
+    guesses,
+    invitations,
+    invite_limits,
+    outcomes,
+    profiles,
+    sessions,
+)
 from referral.service.codes import SentCode
 from referral.service.outcomes import Activation
 from referral.service.parts import Actor, Caller, Parts
@@ -91,7 +100,7 @@ async def verify(
 
     # Counted around the transaction, which is rolled back where the invite code is unknown
     async with await _counted(parts, challenge.phone, invite_code, caller):
-        return await codes.redeem(
+        return await guesses.redeem(
             parts,
             challenge,
             code,
