@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import asyncpg
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from processes import Server, new_postgres_database, serving
 from referral.core import buckets, budgets

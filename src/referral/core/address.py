@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+")
@@ -24,7 +25,8 @@ def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: 
     return canonical(entries[-trusted_proxies])
 
 
-def networks(address: str) -> list[tuple[str, int]]:
+@lru_cache(maxsize=1024)
+def networks(address: str) -> Sequence[tuple[str, int]]:
     """What an address counts as, each with how many times a limit it has.
 
     IPv6 is its /64, which one customer has at least, and at four times the limit its /56, which

@@ -11,16 +11,17 @@ Times are whole microseconds since the epoch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 SECOND = 1_000_000
 HOUR, DAY, MONTH = 3600, 86_400, 30 * 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     """How many in how many seconds."""
 
     size: int
@@ -37,8 +38,7 @@ class Bucket:
         return self.token * self.size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(Struct, frozen=True, kw_only=True):
     """One token from the bucket under a key.
 
     name: the limit's, for people. room: refused where the moment would lie further ahead than this
@@ -69,9 +69,9 @@ class Charge:
 
 def charge(name: str, key: str, bucket: Bucket) -> Charge:
     """A charge that is refused where the bucket is empty."""
-    return Charge(
-        name=name, key=key, token=bucket.token, room=bucket.room, cap=bucket.room, bucket=bucket
-    )
+    token = bucket.token
+    room = token * bucket.size
+    return Charge(name=name, key=key, token=token, room=room, cap=room, bucket=bucket)
 
 
 def tally(name: str, key: str, bucket: Bucket) -> Charge:

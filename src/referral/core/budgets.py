@@ -8,9 +8,12 @@ the same numbers, which strangers cannot touch; limits by address pass it by.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from referral.core import buckets, seal
 from referral.core.address import networks
@@ -22,14 +25,16 @@ MORE_DIGITS = 2
 MOST_STEPS = 2
 OF_ADDRESS, OF_DAY = "address-failures-hour", "phone-failures-day-max"
 
+_STEPS = "phone-resend-steps"
+_SENDS_HOUR, _SENDS_DAY = "phone-sends-hour", "phone-sends-day"
+_FROM_ADDRESS = "address-sends-hour"
 _KEY_BYTES = 16
 # A challenge's guesses do not refill while it lives, 600 seconds at most
 _GUESS_SPACING = HOUR
 _CLOCKS_DIFFER = 60 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """Whom counters are about: a phone, a device that it knows or not, an address.
 
     key: derives the counters' keys, so that their table tells nobody who was counted.
@@ -42,8 +47,7 @@ class Subject:
 
     def counter(self, name: str, about: str) -> str:
         """The key of a counter: a keyed digest of the limit and of whom it is about."""
-        text = f"{name}|{about}".encode()
-        return seal.to_text(hmac.digest(self.key, text, sha256)[:_KEY_BYTES])
+        return _counter(self.key, f"{name}|{about}")
 
     def of_phone(self, name: str) -> str:
         return self.counter(name, f"{self.phone}|{'known' if self.known_device else 'stranger'}")
@@ -109,9 +113,14 @@ def send(limits: Limits, subject: Subject, moments: Mapping[str, int], *, now: i
     ]
 
 
+def only_first(charges: Iterable[Charge]) -> list[Charge]:
+    """These charges of a send, refused too where the phone had one in the last hour."""
+    return [replace(each, room=each.token) if each.name == _STEPS else each for each in charges]
+
+
 def address_sends(limits: Limits, subject: Subject) -> list[Charge]:
     """What a send takes of the address, and a verified challenge gives back."""
-    return _of_address("address-sends-hour", limits.sends_per_address_hour, subject)
+    return _of_address(_FROM_ADDRESS, limits.sends_per_address_hour, subject)
 
 
 def phone_sends(limits: Limits, subject: Subject) -> list[Charge]:
@@ -121,8 +130,8 @@ def phone_sends(limits: Limits, subject: Subject) -> list[Charge]:
         *(
             buckets.charge(name, subject.of_phone(name), bucket)
             for name, bucket in (
-                ("phone-sends-hour", Bucket(limits.sends_per_phone_hour, HOUR)),
-                ("phone-sends-day", Bucket(limits.sends_per_phone_day, DAY)),
+                (_SENDS_HOUR, Bucket(limits.sends_per_phone_hour, HOUR)),
+                (_SENDS_DAY, Bucket(limits.sends_per_phone_day, DAY)),
             )
         ),
     ]
@@ -132,8 +141,8 @@ def send_keys(limits: Limits, subject: Subject) -> list[str]:
     """The counters on which a send, its wait and its code's length depend."""
     return [
         wait_key(subject),
-        *(each.key for each in phone_sends(limits, subject)),
-        *(each.key for each in address_sends(limits, subject)),
+        *(subject.of_phone(name) for name in (_STEPS, _SENDS_HOUR, _SENDS_DAY)),
+        *(subject.counter(_FROM_ADDRESS, network) for network, _ in _networks(subject)),
         *(subject.of_phone(name) for name, _ in lengthening(limits)),
     ]
 
@@ -211,10 +220,16 @@ def _room(bucket: Bucket, length: int, shortest: int) -> int | None:
     return bucket.room * (max(more, 0) + 1)
 
 
+# A send asks for most of its keys three times, and the next one for some of them again
+@lru_cache(maxsize=4096)
+def _counter(key: bytes, text: str) -> str:
+    return seal.to_text(hmac.digest(key, text.encode(), sha256)[:_KEY_BYTES])
+
+
 def _wait_steps(limits: Limits, subject: Subject) -> Charge:
     """Counts the sends of an hour, as far as waits grow with them."""
-    name = "phone-resend-steps"
-    return buckets.tally(name, subject.of_phone(name), Bucket(len(limits.resend_waits), HOUR))
+    bucket = Bucket(len(limits.resend_waits), HOUR)
+    return buckets.tally(_STEPS, subject.of_phone(_STEPS), bucket)
 
 
 def wait_key(subject: Subject) -> str:
@@ -223,9 +238,12 @@ def wait_key(subject: Subject) -> str:
 
 
 def _of_address(name: str, size: int, subject: Subject) -> list[Charge]:
-    if subject.known_device:
-        return []
     return [
         buckets.charge(name, subject.counter(name, network), Bucket(size * times, HOUR))
-        for network, times in networks(subject.address)
+        for network, times in _networks(subject)
     ]
+
+
+def _networks(subject: Subject) -> Sequence[tuple[str, int]]:
+    """What the address counts as: nothing on a device that knows the phone."""
+    return () if subject.known_device else networks(subject.address)

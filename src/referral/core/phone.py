@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
@@ -64,7 +65,7 @@ def read(text: str, rules: Rules) -> str:
             reason="no country code",
         )
     try:
-        number = phonenumbers.parse(bare, rules.default_region)
+        number = _parse(bare, None if bare.startswith("+") else rules.default_region)
     except phonenumbers.NumberParseException as error:
         raise InvalidPhone(reason=f"parse: {error.error_type}") from None
     region = phonenumbers.region_code_for_number(number)
@@ -89,9 +90,10 @@ def digits(text: str) -> str | None:
     return bare if re.fullmatch(r"\+?[0-9]{1,15}", bare) else None
 
 
+@lru_cache(maxsize=1024)
 def country(phone: str) -> str:
     """The two-letter region of a phone in E.164; the largest where several share its numbers."""
-    number = phonenumbers.parse(phone)
+    number = _parse(phone, None)
     region: str = phonenumbers.region_code_for_number(
         number
     ) or phonenumbers.region_code_for_country_code(number.country_code or 0)
@@ -133,6 +135,10 @@ def as_typed(text: str, region: str | None) -> tuple[str, str | None]:
 def mask(phone: str) -> str:
     """The phone as a log may show it: `+79*******67`."""
     return phone[:3] + "*" * (len(phone) - 5) + phone[-2:]
+
+
+# For the moment between a phone's being read and its country's being asked for
+_parse = lru_cache(maxsize=256)(phonenumbers.parse)
 
 
 def _regions(number: phonenumbers.PhoneNumber) -> set[str]:

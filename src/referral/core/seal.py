@@ -7,6 +7,10 @@ written here: compact, canonical base64url, of bounded length, and a header that
 the header we write for one of our keys. So nothing that a stranger wrote is parsed before it is
 authenticated. (ES256 itself lets anybody turn a signature into a second valid one of the same
 claims, which is why tokens are told apart by what is inside them.)
+
+What is left of a token then are two algorithms (RFC 7518), and those alone are taken from
+jwcrypto: its classes for whole tokens copy a registry of headers for each, which made
+sealing 107 microseconds instead of 7, unsealing 84 instead of 10, and a signature 85 instead of 27.
 """
 
 from __future__ import annotations
@@ -18,11 +22,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
-from jwcrypto.common import JWException
-from jwcrypto.jwe import JWE
+from jwcrypto.jwa import JWA
 from jwcrypto.jwk import JWK
-from jwcrypto.jws import JWS
 
 from referral.core.keys import Key
 
@@ -35,6 +38,9 @@ _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _ES256_SIGNATURE_BYTES = 64  # RFC 7518, section 3.4
 _IV_BYTES, _TAG_BYTES = 12, 16  # A256GCM: RFC 7518, section 5.3
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+# Typed as what they have in common, which is their names alone
+_A256GCM: Any = JWA.encryption_alg("A256GCM")
+_ES256: Any = JWA.signing_alg("ES256")
 
 
 class BadToken(Exception):  # noqa: N818 - what it says
@@ -48,52 +54,44 @@ def seal(payload: bytes, key: Key) -> str:
     """
     if len(payload) > PADDED_BYTES:
         raise ValueError(f"a sealed payload has at most {PADDED_BYTES} bytes")
-    token = JWE(
-        plaintext=payload.ljust(PADDED_BYTES),
-        protected=_jwe_header(key.kid),
-        algs=["dir", "A256GCM"],
-    )
-    token.add_recipient(_symmetric(key))
-    return str(token.serialize(compact=True))
+    header = _jwe_header(key.kid)
+    # With `dir`, the key is the content's, and there is no encrypted key (RFC 7518, section 4.5)
+    iv, sealed, tag = _A256GCM.encrypt(key.secret, header.encode(), payload.ljust(PADDED_BYTES))
+    return f"{header}..{to_text(iv)}.{to_text(sealed)}.{to_text(tag)}"
 
 
 def unseal(token: str, keys: Sequence[Key]) -> bytes:
     """The payload, padded. Raises BadToken."""
-    parts = _parts(token, 5, LONGEST_SEALED)
-    key = _by_header(parts[0], keys, _jwe_header)
-    if parts[1] or len(_decode(parts[2])) != _IV_BYTES or len(_decode(parts[4])) != _TAG_BYTES:
+    header, no_key, *rest = _parts(token, 5, LONGEST_SEALED)
+    key = _by_header(header, keys, _jwe_header)
+    iv, sealed, tag = (_decode(part) for part in rest)
+    if no_key or len(iv) != _IV_BYTES or len(tag) != _TAG_BYTES:
         raise BadToken("not dir and A256GCM")
-    _decode(parts[3])
-    opened = JWE(algs=["dir", "A256GCM"])
     try:
-        opened.deserialize(token, key=_symmetric(key))
-    except JWException:
+        payload: bytes = _A256GCM.decrypt(key.secret, header.encode(), iv, sealed, tag)
+    except (InvalidTag, ValueError):  # ValueError: a key of another purpose, and length
         raise BadToken("does not open") from None
-    return bytes(opened.payload)
+    return payload
 
 
 def sign(payload: bytes, key: Key, *, typ: str) -> str:
     """A compact JWS (`ES256`) of a payload."""
-    token = JWS(payload)
-    token.allowed_algs = ["ES256"]
-    token.add_signature(_signing(key), protected=_jws_header(key.kid, typ))
-    return str(token.serialize(compact=True))
+    signed = f"{_jws_header(key.kid, typ)}.{to_text(payload)}"
+    return f"{signed}.{to_text(_ES256.sign(_signing(key), signed.encode()))}"
 
 
 def verify(token: str, keys: Sequence[Key], *, typ: str) -> bytes:
     """The payload. Raises BadToken."""
-    parts = _parts(token, 3, LONGEST_SIGNED)
-    key = _by_header(parts[0], keys, lambda kid: _jws_header(kid, typ))
-    _decode(parts[1])
-    if len(_decode(parts[2])) != _ES256_SIGNATURE_BYTES:
+    header, payload, signature = _parts(token, 3, LONGEST_SIGNED)
+    key = _by_header(header, keys, lambda kid: _jws_header(kid, typ))
+    claims, raw = _decode(payload), _decode(signature)
+    if len(raw) != _ES256_SIGNATURE_BYTES:
         raise BadToken("signature of another length")
-    opened = JWS()
-    opened.allowed_algs = ["ES256"]
     try:
-        opened.deserialize(token, key=_signing(key))
-    except JWException:
+        _ES256.verify(_signing(key), f"{header}.{payload}".encode(), raw)
+    except InvalidSignature:
         raise BadToken("signature") from None
-    return bytes(opened.payload)
+    return claims
 
 
 def public_jwk(key: Key) -> dict[str, Any]:
@@ -123,7 +121,7 @@ def _parts(token: str, count: int, longest: int) -> list[str]:
 
 def _by_header(part: str, keys: Sequence[Key], header: Callable[[str], str]) -> Key:
     for key in keys:
-        if part == to_text(header(key.kid).encode()):
+        if part == header(key.kid):
             return key
     raise BadToken("header")
 
@@ -137,17 +135,19 @@ def _decode(part: str) -> bytes:
     return raw
 
 
+@lru_cache(maxsize=64)
 def _jwe_header(kid: str) -> str:
-    return json.dumps({"alg": "dir", "enc": "A256GCM", "kid": kid}, separators=(",", ":"))
-
-
-def _jws_header(kid: str, typ: str) -> str:
-    return json.dumps({"alg": "ES256", "kid": kid, "typ": typ}, separators=(",", ":"))
+    return _header({"alg": "dir", "enc": "A256GCM", "kid": kid})
 
 
 @lru_cache(maxsize=64)
-def _symmetric(key: Key) -> JWK:
-    return JWK(kty="oct", k=to_text(key.secret))
+def _jws_header(kid: str, typ: str) -> str:
+    return _header({"alg": "ES256", "kid": kid, "typ": typ})
+
+
+def _header(members: dict[str, str]) -> str:
+    """As it stands in a token."""
+    return to_text(json.dumps(members, separators=(",", ":")).encode())
 
 
 @lru_cache(maxsize=16)

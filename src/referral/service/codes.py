@@ -1,45 +1,23 @@
-"""Sending a code and taking it back: what sign-in and the change of phone have in common."""
+"""Sending a code: what sign-in and the change of phone have in common. guesses.py takes it back."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from dataclasses import replace
-from typing import Annotated, NoReturn, TypeVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, NoReturn
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import buckets, budgets, phone, tokens
 from referral.core import challenge as challenges
-from referral.core.buckets import HOUR, SECOND, Charge
+from referral.core.buckets import Charge
 from referral.core.budgets import Subject
-from referral.core.challenge import Challenge
-from referral.core.errors import (
-    ChallengeSpent,
-    SmsUnavailable,
-    TooManyAttempts,
-    TooManyRequests,
-    WrongCode,
-)
+from referral.core.errors import SmsUnavailable, TooManyRequests
 from referral.core.keys import Purpose
 from referral.service import cost_guard, messages, outcomes
 from referral.service.parts import Caller, Parts
-from referral.service.totals import FAILURES, SENDS
-from referral.storage import counters, database
-
-T = TypeVar("T")
-
-# How far beyond its guesses' room a challenge's counter stands once it is found too short, and
-# once it is used: further, so that a right guess under way still gets through, exactly once. It
-# falls back within the room an hour later, when the challenge is long too old; clocks that differ
-# move it by seconds.
-_TOO_SHORT = HOUR * SECOND
-_SPENT = 3 * HOUR * SECOND
-_CROWD_TRIES, _CROWD_SECONDS = 20, 0.15
-# More at once are no crowd but an attack, each of whom would read twenty times
-_crowd = asyncio.Semaphore(300)
-_GIVE_BACK_SECONDS = 2
+from referral.service.totals import SENDS
+from referral.storage import counters
 
 
 class SentCode(Struct, frozen=True, kw_only=True):
@@ -87,28 +65,15 @@ async def send(
         and tokens.is_known_device(device_token, to, now=at, kept=parts.kept),
         key=parts.counter_key,
     )
-    moments = await counters.read(budgets.send_keys(parts.limits, subject))
-    charges = budgets.send(parts.limits, subject, moments, now=now)
-    if wait := parts.totals.wait_for_sends(at, known_device=subject.known_device):
-        total = parts.totals.charges[SENDS]
-        outcomes.limited(total.name, total.key, caller=caller, now=now)
-        raise TooManyRequests.by(total, retry_after=wait)
-    if budgets.first_full(charges, moments, now=now) is not None:
-        _refuse_send(charges, moments, caller, now)
-    await cost_guard.take(parts, subject, caller=caller, at=at)
-    charged = await counters.charge(charges, now=now)
-    if charged is None:
-        cost_guard.give_back(parts, subject, at)
-        # Another call took the last one since the look
-        _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
+    taken = await _charge_send(parts, subject, caller=caller, at=at)
     length = budgets.code_length(
-        parts.limits, subject, moments, alarm=parts.totals.is_alarmed(at), now=now
+        parts.limits, subject, taken.before, alarm=parts.totals.is_alarmed(at), now=now
     )
     try:
         code, is_fixed = await _make_and_send(parts, to, length, caller)
     except SmsUnavailable:
         cost_guard.give_back(parts, subject, at)
-        await counters.give_back(charges, now=now)
+        await counters.give_back(taken.charges, now=now)
         raise
     parts.totals.add(SENDS)
     # Made after the message went out, so that a slow gateway takes nothing from the code's life
@@ -130,95 +95,54 @@ async def send(
         phone=to,
         code_length=len(code),
         expires_in=parts.limits.code_life,
-        resend_in=budgets.resend_in(charges, charged, now=now),
+        resend_in=budgets.resend_in(taken.charges, taken.charged, now=now),
         code=code if parts.gateway.echoes_code and not is_fixed else UNSET,
     )
 
 
-async def redeem(
-    parts: Parts,
-    challenge: Challenge,
-    code: str,
-    work: Callable[[], Awaitable[T]],
-    *,
-    caller: Caller,
-) -> T:
-    """Take one guess at the challenge; where it is right, do `work` and spend the challenge.
+class _Send(Struct, frozen=True):
+    """What a send took, and where its counters stood before it and stand after it."""
 
-    Both happen in one transaction, or neither: what refuses or breaks `work` leaves the challenge
-    good and gives the guess back, also to a client that did not wait for the answer.
-    Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
-    `work` raises.
-    """
-    code = challenges.read_code(code)
-    subject = Subject(
-        phone=challenge.phone,
-        address=caller.address,
-        known_device=challenge.known_device,
-        key=parts.counter_key,
-    )
-    return await database.to_its_end(_redeem(parts, challenge, code, work, subject, caller))
+    charges: list[Charge]
+    before: Mapping[str, int]
+    charged: Mapping[str, int]
 
 
-async def _redeem(
-    parts: Parts,
-    challenge: Challenge,
-    code: str,
-    work: Callable[[], Awaitable[T]],
-    subject: Subject,
-    caller: Caller,
-) -> T:
-    now = buckets.microseconds(parts.clock())
-    charges = budgets.guess(
-        parts.limits, subject, challenge_id=challenge.id, code_length=challenge.code_length
-    )
-    # Charged and committed before the comparison: whoever asks many times at once gets no more
-    # answers than whoever asks one after another
-    guesses, *others = charges
-    moments = await counters.charge(charges, now=now)
-    if moments is None and not _crowd.locked():
-        async with _crowd:
-            moments = await _charge_in_crowd(parts, charges, now)
+async def _charge_send(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) -> _Send:
+    """Raises TooManyRequests."""
+    now = buckets.microseconds(at)
+    keys = budgets.send_keys(parts.limits, subject)
+    moments: Mapping[str, int] | None = None
+    wait = parts.totals.wait_for_sends(at, known_device=subject.known_device)
+    if not wait and cost_guard.take_at_once(parts, subject, at):
+        # Most often the phone's first one of an hour, which PostgreSQL looks at and charges in one
+        # statement; anything else goes by steps
+        charges = budgets.send(parts.limits, subject, {}, now=now)
+        try:
+            first = budgets.only_first(charges)
+            moments, charged = await counters.read_and_charge(keys, first, now=now)
+        except BaseException:
+            cost_guard.give_back(parts, subject, at)
+            raise
+        if charged is not None:
+            return _Send(charges, moments, charged)
+        cost_guard.give_back(parts, subject, at)
     if moments is None:
-        await _refuse_guess(parts, subject, charges, caller, now)
-    if not challenges.is_code(challenge, code, keys=parts.keys):
-        parts.totals.add(FAILURES)
-        left = budgets.guesses_left(guesses, moments[guesses.key], now=now)
-        raise WrongCode.with_attempts_left(left)
-
-    asked_from = replace(subject, address=challenge.address)
-
-    async def spend_and_work() -> T:
-        spent = now + guesses.bucket.room + _SPENT
-        if not await counters.raise_to(
-            guesses.key, spent, below=now + guesses.bucket.room + 2 * _TOO_SHORT
-        ):
-            raise ChallengeSpent
-        return await work()
-
-    try:
-        done = await database.transaction(spend_and_work)
-    except ChallengeSpent:
-        # By another call, with the same right code
-        await _give_back_if_possible(others, now)
-        raise
-    except Exception:
-        await _give_back_if_possible(charges, now)
-        raise
-    cost_guard.signed_in(parts, asked_from)
-    # Not inside: the transaction would hold what many share, a phone's and an address's counters
-    shared = [*others, *budgets.address_sends(parts.limits, asked_from)]
-    # An error would make the caller repeat what is done and cannot be repeated
-    with suppress(*database.UNAVAILABLE):
-        await counters.give_back(shared, now=now)
-    return done
-
-
-async def _give_back_if_possible(charges: list[Charge], now: int) -> None:
-    """Quickly or not at all: what broke may be the database, and somebody waits for the answer."""
-    with suppress(*database.UNAVAILABLE):
-        async with asyncio.timeout(_GIVE_BACK_SECONDS):
-            await counters.give_back(charges, now=now)
+        moments = await counters.read(keys)
+    charges = budgets.send(parts.limits, subject, moments, now=now)
+    if wait:
+        total = parts.totals.charges[SENDS]
+        outcomes.limited(total.name, total.key, caller=caller, now=now)
+        raise TooManyRequests.by(total, retry_after=wait)
+    if budgets.first_full(charges, moments, now=now) is not None:
+        _refuse_send(charges, moments, caller, now)
+    await cost_guard.take(parts, subject, caller=caller, at=at)
+    charged = await counters.charge(charges, now=now)
+    if charged is None:
+        cost_guard.give_back(parts, subject, at)
+        # Another call took the last one since the look
+        _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
+    return _Send(charges, moments, charged)
 
 
 async def _make_and_send(parts: Parts, to: str, length: int, caller: Caller) -> tuple[str, bool]:
@@ -236,62 +160,3 @@ def _refuse_send(
     full = budgets.first_full(charges, moments, now=now) or charges[0]
     outcomes.limited(full.name, full.key, caller=caller, now=now)
     raise TooManyRequests.by(full, retry_after=budgets.retry_after(charges, moments, now=now))
-
-
-async def _charge_in_crowd(parts: Parts, charges: list[Charge], now: int) -> dict[str, int] | None:
-    """Charge where the address alone is full, as soon as it is not.
-
-    A crowd behind one address: those being compared right now give back in an instant.
-    """
-    for _ in range(_CROWD_TRIES):
-        full = await _full_of(charges, now)
-        if full is None:
-            moments = await counters.charge(charges, now=now)
-            if moments is not None:
-                return moments
-        elif full != budgets.OF_ADDRESS:
-            return None
-        with parts.room.aside():
-            await asyncio.sleep(_CROWD_SECONDS)
-    return None
-
-
-async def _full_of(charges: list[Charge], now: int) -> str | None:
-    """The name of the first limit that refuses, None where none does any more."""
-    moments = await counters.read(each.key for each in charges)
-    full = budgets.first_full(charges, moments, now=now)
-    return full.name if full is not None else None
-
-
-async def _refuse_guess(
-    parts: Parts, subject: Subject, charges: list[Charge], caller: Caller, now: int
-) -> NoReturn:
-    """Say why a guess was not taken. Writes nothing, but for a code that has become too short."""
-    sends = budgets.send_keys(parts.limits, subject)
-    moments = await counters.read([*(each.key for each in charges), *sends])
-    guesses = charges[0]
-    used = moments.get(guesses.key, 0) - now - guesses.bucket.room
-    if used > 2 * _TOO_SHORT:
-        raise ChallengeSpent
-    full = budgets.first_full(charges, moments, now=now) or guesses
-    outcomes.limited(full.name, full.key, caller=caller, now=now)
-    if full.name == budgets.OF_ADDRESS:
-        raise TooManyRequests.by(full, retry_after=budgets.retry_after([full], moments, now=now))
-    if full.name == budgets.OF_DAY:
-        raise TooManyAttempts.by(full, retry_after=budgets.retry_after([full], moments, now=now))
-    if full is not guesses:
-        moments = await _make_way(parts, subject, guesses, now)
-    next_send = budgets.send(parts.limits, subject, moments, now=now)
-    raise TooManyAttempts.by(full, retry_after=budgets.retry_after(next_send, moments, now=now))
-
-
-async def _make_way(parts: Parts, subject: Subject, guesses: Charge, now: int) -> dict[str, int]:
-    """Let the owner of a code that has become too short ask for a longer one, once a challenge."""
-    if await counters.raise_to(
-        guesses.key,
-        now + guesses.bucket.room + _TOO_SHORT,
-        below=now + guesses.bucket.room + _TOO_SHORT // 2,
-    ):
-        await counters.clear(budgets.wait_key(subject))
-        await counters.give_back(budgets.phone_sends(parts.limits, subject), now=now)
-    return await counters.read(budgets.send_keys(parts.limits, subject))

@@ -48,6 +48,16 @@ async def take(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) 
     parts.send_tallies.sent(subject, at)
 
 
+def take_at_once(parts: Parts, subject: Subject, at: datetime) -> bool:
+    """As `take`; False, and nothing counted or recorded, where it has something to say."""
+    if not _is_guarded(parts, subject):
+        return True
+    if parts.send_tallies.judge(subject, at) is not None:
+        return False
+    parts.send_tallies.sent(subject, at)
+    return True
+
+
 def give_back(parts: Parts, subject: Subject, at: datetime) -> None:
     """The message that was counted at this moment was not sent."""
     if _is_guarded(parts, subject):

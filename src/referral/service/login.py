@@ -12,13 +12,23 @@ from referral.core import ids, tokens
 from referral.core import invite_code as invite_codes
 from referral.core.errors import AccountBlocked, Unauthorized
 from referral.core.keys import Purpose
-from referral.service import admins, codes, invitations, invite_limits, outcomes, profiles, sessions
+from referral.service import (
+    admins,
+    codes,
+    guesses,
+    invitations,
+    invite_limits,
+    outcomes,
+    profiles,
+    sessions,
+)
 from referral.service.codes import SentCode
 from referral.service.outcomes import Activation
 from referral.service.parts import Actor, Caller, Parts
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
-from referral.storage import database, users
+from referral.storage import database, sign_ins, users
+from referral.storage.counters import Raise
 from referral.storage.models import User
 
 
@@ -85,9 +95,50 @@ async def verify(
             is_new_user=is_new,
         )
 
+    async def at_once(spent: Raise) -> SignIn | None:
+        return await _sign_in_at_once(parts, challenge.phone, spent, caller=caller, now=now)
+
     # Counted around the transaction, which is rolled back where the invite code is unknown
     async with await _counted(parts, challenge.phone, invite_code, caller):
-        return await codes.redeem(parts, challenge, code, work, caller=caller)
+        return await guesses.redeem(
+            parts,
+            challenge,
+            code,
+            work,
+            caller=caller,
+            at_once=at_once if invite_code is None else None,
+        )
+
+
+async def _sign_in_at_once(
+    parts: Parts, phone: str, spent: Raise, *, caller: Caller, now: datetime
+) -> SignIn | None:
+    """As the steps of `verify`, for a user who has an account; None where there is none such."""
+    session, refresh_token = sessions.prepare(
+        parts, proves_phone=admins.is_proof(parts, phone), caller=caller, now=now
+    )
+    entry = outcomes.entry(parts, "signed_in", caller=caller)
+    user = await sign_ins.add(phone, spent, session, entry, invitees=profiles.NEWEST_INVITEES)
+    if user is None:
+        return None
+    user_id: UUID = user["id"]
+    outcomes.trailed("signed_in", by=Actor.user(user_id, caller), user=user_id)
+    return SignIn(
+        tokens=sessions.issue(parts, user_id, refresh_token, now=now),
+        device_token=tokens.issue_device(phone, now=now, kept=parts.kept),
+        profile=Profile(
+            phone=phone,
+            name=user["name"],
+            email=user["email"],
+            invite_code=user["invite_code"],
+            invite_link=invitations.invite_link(parts, user["invite_code"]),
+            activated_invite_code=user["inviter_code"],
+            invitees=user["invitees"],
+            invitee_count=user["invitee_count"],
+            created_at=user["created_at"],
+        ),
+        is_new_user=False,
+    )
 
 
 async def _tell(

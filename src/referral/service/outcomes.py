@@ -22,6 +22,7 @@ from referral.service import metrics
 from referral.service.parts import Actor, Caller, Parts
 from referral.storage import audit, database, outbox
 from referral.storage.models import AuditEntry, Event
+from referral.storage.sign_ins import Entry
 
 _HOUR = 3_600_000_000
 _OVERLOADED_EVERY = 10  # seconds
@@ -114,8 +115,19 @@ async def trail(
     if parts.endpoint is not None:
         await _tell_receiver(parts, entries, activation)
     for action in actions:
-        told = partial(record, action, by=by.name, address=by.address, user=user, **facts)
-        database.after_commit(told)
+        database.after_commit(partial(trailed, action, by=by, user=user, **facts))
+
+
+def entry(parts: Parts, action: str, *, caller: Caller) -> Entry:
+    """What the trail says of an action that a statement writes there itself. To be followed by
+    `trailed` once it has. Not for what the team's receiver is told of.
+    """
+    return Entry(ids.new(parts.token_bytes), parts.clock(), action, caller.address)
+
+
+def trailed(action: str, *, by: Actor, user: UUID | None, **facts: Any) -> None:
+    """Tell the log of what is in the trail."""
+    record(action, by=by.name, address=by.address, user=user, **facts)
 
 
 def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:

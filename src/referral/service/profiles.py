@@ -13,7 +13,16 @@ from referral.core import profile_fields
 from referral.core.errors import ChallengeInvalid, PhoneTaken, Unauthorized
 from referral.core.keys import Purpose
 from referral.gateways import Message
-from referral.service import admins, codes, deletion, invitations, messages, outcomes, sessions
+from referral.service import (
+    admins,
+    codes,
+    deletion,
+    guesses,
+    invitations,
+    messages,
+    outcomes,
+    sessions,
+)
 from referral.service.codes import SentCode
 from referral.service.parts import Actor, Caller, Parts
 from referral.service.sessions import SignedIn
@@ -156,7 +165,7 @@ async def change_phone(
         await outcomes.trail(parts, "phone_changed", by=by, user=user_id)
         return user.phone
 
-    old_phone = await codes.redeem(parts, challenge, code, work, caller=caller)
+    old_phone = await guesses.redeem(parts, challenge, code, work, caller=caller)
     profile = await get(parts, user_id)
     if old_phone is None:
         return profile, None

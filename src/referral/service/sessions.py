@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from referral.core import cursor as cursors
-from referral.core import ids, tokens
+from referral.core import ids, retention, tokens
 from referral.core import session as session_rules
 from referral.core.errors import (
     AccountBlocked,
@@ -20,10 +20,12 @@ from referral.core.errors import (
     SignInAgain,
     Unauthorized,
 )
+from referral.core.tokens import RefreshToken
 from referral.service import outcomes
 from referral.service.parts import Actor, Caller, Parts
 from referral.storage import database, profiles, sessions
 from referral.storage.models import Session, User
+from referral.storage.sessions import NewSession
 
 _LONGEST_USER_AGENT = 255
 
@@ -67,21 +69,38 @@ async def start(
     parts: Parts, user_id: UUID, *, proves_phone: bool, caller: Caller, now: datetime
 ) -> Tokens:
     """Begin a session. To be called inside the transaction that made it right to."""
-    session_id = ids.new(parts.token_bytes)
-    refresh_token = tokens.new_refresh(session_id, token_bytes=parts.token_bytes)
-    await sessions.add(
-        Session(
-            id=session_id,
-            user_id=user_id,
-            family_digest=tokens.family_digest(refresh_token),
-            refresh_digest=tokens.digest(refresh_token),
-            user_agent=_printable(caller.user_agent),
-            proves_phone=proves_phone,
-            created_at=now,
-            last_used_at=now,
-        )
+    session, refresh_token = prepare(parts, proves_phone=proves_phone, caller=caller, now=now)
+    await sessions.add(session, user_id=user_id)
+    return issue(parts, user_id, refresh_token, now=now)
+
+
+def prepare(
+    parts: Parts, *, proves_phone: bool, caller: Caller, now: datetime
+) -> tuple[NewSession, RefreshToken]:
+    """A session that nobody has yet, and the first refresh token of it."""
+    refresh_token = tokens.new_refresh(ids.new(parts.token_bytes), token_bytes=parts.token_bytes)
+    session = NewSession(
+        id=refresh_token.session_id,
+        family_digest=tokens.family_digest(refresh_token),
+        refresh_digest=tokens.digest(refresh_token),
+        user_agent=_printable(caller.user_agent),
+        proves_phone=proves_phone,
+        begun_at=now,
     )
-    return _tokens(parts, user_id, refresh_token, now)
+    return session, refresh_token
+
+
+def issue(parts: Parts, user_id: UUID, refresh_token: RefreshToken, *, now: datetime) -> Tokens:
+    """What the client of a session is given."""
+    access = tokens.issue_access(
+        user_id=str(user_id),
+        session_id=str(refresh_token.session_id),
+        issuer=parts.issuer,
+        now=now,
+        keys=parts.keys,
+        token_bytes=parts.token_bytes,
+    )
+    return Tokens(access, parts.issuer.access_life, refresh_token.text)
 
 
 async def authenticate(parts: Parts, access_token: str) -> SignedIn:
@@ -142,25 +161,28 @@ async def refresh(parts: Parts, text: str, *, caller: Caller) -> Tokens:
     somebody has a copy: it ends the session. Raises InvalidRefreshToken, AccountBlocked.
     """
     now = parts.clock()
-    token, session = await _find(parts, text, now)
-    if session.user.is_blocked:
-        raise AccountBlocked
+    token = tokens.read_refresh(text)
     following = tokens.successors(token, kept=parts.kept)
-    rotated = _is_live(session, token) and await sessions.rotate(
-        session.id,
-        live=session.refresh_digest,
+    # Everything that a good token has to be is asked for in the statement that takes its turn
+    user_id = await sessions.rotate(
+        token.session_id,
+        family=tokens.family_digest(token),
+        live=tokens.digest(token),
         successor=tokens.digest(following[0]),
         now=now,
+        horizon=retention.horizon(parts.limits, now=now),
     )
-    if rotated:
-        return _tokens(parts, session.user_id, following[0], now)
+    if user_id is not None:
+        return issue(parts, user_id, following[0], now=now)
+    session = await _find(parts, token, now)
+    if session.user.is_blocked:
+        raise AccountBlocked
+    if _is_live(session, token):
+        raise InvalidRefreshToken(reason="could not be used a moment ago")
     # Another call took this token's turn; what it made tells whether it was just now
-    current = await sessions.find(session.id)
-    if current is None:
-        raise InvalidRefreshToken(reason="session ended")
     for successor in following:
-        if _is_live(current, successor) and now - current.last_used_at <= tokens.REFRESH_GRACE:
-            return _tokens(parts, session.user_id, successor, now)
+        if _is_live(session, successor) and now - session.last_used_at <= tokens.REFRESH_GRACE:
+            return issue(parts, session.user_id, successor, now=now)
 
     async def end_it() -> None:
         if await sessions.end(session.id, user_id=session.user_id):
@@ -174,7 +196,7 @@ async def refresh(parts: Parts, text: str, *, caller: Caller) -> Tokens:
 async def sign_out(parts: Parts, text: str, *, caller: Caller) -> None:
     """End the session of a refresh token, live or not. Nothing to end is no error."""
     try:
-        _, session = await _find(parts, text, parts.clock())
+        session = await _find(parts, tokens.read_refresh(text), parts.clock())
     except InvalidRefreshToken:
         return
     await sessions.end(session.id, user_id=session.user_id)
@@ -224,8 +246,7 @@ async def end_all(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
     await database.transaction(work)
 
 
-async def _find(parts: Parts, text: str, now: datetime) -> tuple[tokens.RefreshToken, Session]:
-    token = tokens.read_refresh(text)
+async def _find(parts: Parts, token: RefreshToken, now: datetime) -> Session:
     session = await sessions.find(token.session_id)
     if session is None:
         raise InvalidRefreshToken(reason="no such session")
@@ -234,10 +255,10 @@ async def _find(parts: Parts, text: str, now: datetime) -> tuple[tokens.RefreshT
         raise InvalidRefreshToken(reason="another family")
     if not _is_alive(parts, session, now):
         raise InvalidRefreshToken(reason="session expired")
-    return token, session
+    return session
 
 
-def _is_live(session: Session, token: tokens.RefreshToken) -> bool:
+def _is_live(session: Session, token: RefreshToken) -> bool:
     return hmac.compare_digest(session.refresh_digest, tokens.digest(token))
 
 
@@ -248,20 +269,6 @@ def _is_alive(parts: Parts, session: Session, now: datetime) -> bool:
         limits=parts.limits,
         now=now,
     )
-
-
-def _tokens(
-    parts: Parts, user_id: UUID, refresh_token: tokens.RefreshToken, now: datetime
-) -> Tokens:
-    access = tokens.issue_access(
-        user_id=str(user_id),
-        session_id=str(refresh_token.session_id),
-        issuer=parts.issuer,
-        now=now,
-        keys=parts.keys,
-        token_bytes=parts.token_bytes,
-    )
-    return Tokens(access, parts.issuer.access_life, refresh_token.text)
 
 
 def _printable(user_agent: str | None) -> str | None:

@@ -7,16 +7,22 @@ where one of them gets it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from contextvars import Context
+
+from msgspec import Struct
 
 from referral.core.buckets import Charge
-from referral.storage import database
+from referral.storage import clearing, database
 
+# Both databases take 32,767 values in a statement
+_AT_ONCE = 1000
 # Larger than any moment that is compared with it
 _ALWAYS = 1 << 62
 
+_WANTED = "WITH wanted (key, token, room, cap) AS ({rows})"
 _CHARGE = """
-    WITH wanted (key, token, room, cap) AS (VALUES {rows})
     INSERT INTO counters (key, moment)
     SELECT key, CAST($1 AS BIGINT) + token FROM wanted
     WHERE NOT EXISTS (
@@ -36,16 +42,21 @@ _CHARGE = """
           <= (SELECT room FROM wanted WHERE wanted.key = counters.key)
     RETURNING key, moment
 """
-_ROW = "(CAST(${} AS TEXT), CAST(${} AS BIGINT), CAST(${} AS BIGINT), CAST(${} AS BIGINT))"
+_READ_AND_CHARGE = f"""
+    {_WANTED},
+    charged AS ({_CHARGE})
+    SELECT key, moment, true AS is_charged FROM charged
+    UNION ALL SELECT key, moment, false FROM counters WHERE key IN ({{keys}})
+"""  # noqa: S608 - our own words
 _GIVE_BACK = """
-    WITH wanted (key, token, room, cap) AS (VALUES {rows}),
+    WITH wanted (key, taken, most) AS ({rows}),
     found AS (
-        SELECT counters.key, wanted.token FROM counters JOIN wanted ON counters.key = wanted.key
+        SELECT counters.key, wanted.taken FROM counters JOIN wanted ON counters.key = wanted.key
         WHERE counters.moment > CAST($1 AS BIGINT)
-        AND counters.moment - CAST($1 AS BIGINT) <= wanted.cap + wanted.token / 2
+        AND counters.moment - CAST($1 AS BIGINT) <= wanted.most
         ORDER BY counters.key {lock}
     )
-    UPDATE counters SET moment = counters.moment - found.token FROM found
+    UPDATE counters SET moment = counters.moment - found.taken FROM found
     WHERE counters.key = found.key
 """
 _READ = "SELECT key, moment FROM counters WHERE key IN ({keys})"
@@ -56,48 +67,60 @@ _RAISE = """
     RETURNING key
 """
 _CLEAR = "DELETE FROM counters WHERE key = $1"
-# Asked a second time, of the row as it is once its lock is had: one that is charged meanwhile stays
-_FORGET = """
-    DELETE FROM counters WHERE key IN (SELECT key FROM counters WHERE moment < $1 LIMIT $2)
-    AND moment < $1
-    RETURNING key
-"""
 
 
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | None:
     """Charge all of them, or none where one is full; answers their moments, or None."""
-    rows = await database.query(_with_rows(_CHARGE, charges), now, *_values(charges))
-    if len(rows) == len(charges):
-        return {row["key"]: row["moment"] for row in rows}
-    # Another call took the last token of one between the look and the charge
-    charged = {row["key"] for row in rows}
-    await give_back([each for each in charges if each.key in charged], now=now)
-    return None
+    sql, values = _table(charges)
+    rows = await database.query((_WANTED + _CHARGE).format(rows=sql), now, *values)
+    return await _all_or_none({row["key"]: row["moment"] for row in rows}, charges, now)
+
+
+async def read_and_charge(
+    keys: Iterable[str], charges: Sequence[Charge], *, now: int
+) -> tuple[dict[str, int], dict[str, int] | None]:
+    """As `read`, and then `charge`: PostgreSQL does both in one statement."""
+    if not database.is_postgres():
+        return await read(keys), await charge(charges, now=now)
+    sql, values = _table(charges)
+    wanted, more = database.table(("TEXT",), [(key,) for key in keys], first=2 + len(values))
+    statement = _READ_AND_CHARGE.format(rows=sql, keys=wanted)
+    before: dict[str, int] = {}
+    charged: dict[str, int] = {}
+    for row in await database.query(statement, now, *values, *more):
+        (charged if row["is_charged"] else before)[row["key"]] = row["moment"]
+    return before, await _all_or_none(charged, charges, now)
+
+
+class Raise(Struct, frozen=True):
+    """Put a counter at a moment, unless it stands at `below` or later."""
+
+    key: str
+    moment: int
+    below: int
 
 
 async def give_back(charges: Sequence[Charge], *, now: int) -> None:
     """Take charges back, as far as their buckets have not refilled since.
 
-    A counter that `raise_to` put beyond its cap stays: what is spent is spent.
+    A counter that `raise_to` put beyond its cap stays: what is spent is spent. What this process
+    gives back while an earlier statement is on its way goes together in the next one: each sign-in
+    gives back, and those behind one address would wait for each other at its one row.
     """
     if charges:
-        # In the order in which charges lock them, or two calls could wait for each other
-        lock = "FOR UPDATE OF counters" if database.is_postgres() else ""
-        sql = _with_rows(_GIVE_BACK, charges, lock=lock)
-        await database.query(sql, now, *_values(charges))
+        await _next.join(charges, now)
 
 
 async def read(keys: Iterable[str]) -> dict[str, int]:
     """The moments of counters; those that nobody charged are missing."""
-    wanted = list(keys)
-    places = ", ".join(f"${number}" for number in range(1, len(wanted) + 1))
-    rows = await database.query(_READ.format(keys=places), *wanted)
+    sql, values = database.table(("TEXT",), [(key,) for key in keys], first=1)
+    rows = await database.query(_READ.format(keys=sql), *values)
     return {row["key"]: row["moment"] for row in rows}
 
 
-async def raise_to(key: str, moment: int, *, below: int) -> bool:
-    """Put a counter at a moment; False, and nothing done, where it stands at `below` or later."""
-    return bool(await database.query(_RAISE, key, moment, below))
+async def raise_to(wanted: Raise) -> bool:
+    """False, and nothing done, where the counter stands at `below` or later."""
+    return bool(await database.query(_RAISE, wanted.key, wanted.moment, wanted.below))
 
 
 async def clear(key: str) -> None:
@@ -106,17 +129,58 @@ async def clear(key: str) -> None:
 
 async def forget(*, before: int, most: int) -> int:
     """Delete counters that are full again; answers how many, `most` at a time."""
-    return len(await database.query(_FORGET, before, most))
+    return await clearing.some("counters", "key", before, over="moment < $1", most=most)
 
 
-def _with_rows(sql: str, charges: Sequence[Charge], **more: str) -> str:
-    rows = (_ROW.format(*range(2 + 4 * place, 6 + 4 * place)) for place in range(len(charges)))
-    return sql.format(rows=", ".join(rows), **more)
+class _GivingBack:
+    """What goes back together. Others join it until its statement begins."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+        self._most: dict[str, int] = {}
+        self._now = 0
+        self._done: asyncio.Task[None] | None = None
+
+    async def join(self, charges: Iterable[Charge], now: int) -> None:
+        self._now = max(self._now, now)
+        for each in charges:
+            self._taken[each.key] = self._taken.get(each.key, 0) + each.token
+            self._most[each.key] = each.cap + each.token // 2
+        if self._done is None:
+            # Not in the context of the first, which may have a transaction under way
+            self._done = database.begin(self._send(), context=Context())
+        await asyncio.shield(self._done)
+
+    async def _send(self) -> None:
+        global _next  # noqa: PLW0603 - as the connection, it is the process's
+        async with _one_at_a_time:
+            _next = _GivingBack()
+            # In the order in which charges lock them, or two calls could wait for each other
+            lock = "FOR UPDATE OF counters" if database.is_postgres() else ""
+            given = [(key, taken, self._most[key]) for key, taken in self._taken.items()]
+            for begin in range(0, len(given), _AT_ONCE):
+                some = given[begin : begin + _AT_ONCE]
+                sql, values = database.table(("TEXT", "BIGINT", "BIGINT"), some, first=2)
+                await database.query(_GIVE_BACK.format(rows=sql, lock=lock), self._now, *values)
 
 
-def _values(charges: Sequence[Charge]) -> list[object]:
-    return [
-        value
+_next = _GivingBack()
+_one_at_a_time = asyncio.Lock()
+
+
+def _table(charges: Sequence[Charge]) -> tuple[str, list[object]]:
+    wanted = [
+        (each.key, each.token, _ALWAYS if each.room is None else each.room, each.cap)
         for each in charges
-        for value in (each.key, each.token, _ALWAYS if each.room is None else each.room, each.cap)
     ]
+    return database.table(("TEXT", "BIGINT", "BIGINT", "BIGINT"), wanted, first=2)
+
+
+async def _all_or_none(
+    charged: dict[str, int], charges: Sequence[Charge], now: int
+) -> dict[str, int] | None:
+    if len(charged) == len(charges):
+        return charged
+    # Another call took the last token of one between the look and the charge
+    await give_back([each for each in charges if each.key in charged], now=now)
+    return None

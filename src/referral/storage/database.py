@@ -6,9 +6,10 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import closing
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from enum import IntEnum, unique
+from itertools import count
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -48,7 +49,7 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     OSError,
 )
 
-_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _ATTEMPTS = 5
 _SQLITE = "sqlite://"
 _LISTS = "postgres_lists"
@@ -202,10 +203,15 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Do `work` in a task of its own, whatever becomes of the request that asked for it."""
-    task = asyncio.create_task(work)
+    return await asyncio.shield(begin(work))
+
+
+def begin(work: Coroutine[Any, Any, T], *, context: Context | None = None) -> asyncio.Task[T]:
+    """Do `work` beside what is under way. The connection stays until it has ended."""
+    task = asyncio.create_task(work, context=context)
     _running.add(task)
     task.add_done_callback(_finished)
-    return await asyncio.shield(task)
+    return task
 
 
 def after_commit(tell: Callable[[], None]) -> None:
@@ -229,6 +235,25 @@ def utc_day(column: str) -> str:
     if is_postgres():
         return f"CAST(CAST({column} AT TIME ZONE 'UTC' AS DATE) AS TEXT)"
     return f"date({column})"
+
+
+def table(
+    types: Sequence[str], rows: Sequence[Sequence[object]], *, first: int
+) -> tuple[str, list[object]]:
+    """SQL for a table of these rows, and its values, from the placeholder `$first` on."""
+    if is_postgres():
+        # A column is one value: so one text for any number of rows. The planner, behind OFFSET,
+        # cannot count them: so one plan too, where it would else make a new one every time
+        names = [f"column_{place}" for place in range(len(types))]
+        arrays = ", ".join(
+            f"${first + place}::{name}[] AS {names[place]}" for place, name in enumerate(types)
+        )
+        values: list[object] = [list(column) for column in zip(*rows, strict=True)]
+        given = f"(SELECT {arrays} OFFSET 0) AS given"
+        return f"SELECT rows.* FROM {given}, unnest({', '.join(names)}) AS rows", values  # noqa: S608
+    places = count(first)
+    marks = (", ".join(f"CAST(${next(places)} AS {name})" for name in types) for _ in rows)
+    return f"VALUES ({'), ('.join(marks)})", [value for row in rows for value in row]
 
 
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:
@@ -277,11 +302,11 @@ async def _attempts(work: Callable[[], Awaitable[T]]) -> T:
     for _ in range(_ATTEMPTS - 1):
         try:
             return await _once(work)
-        except (Conflict, *_CONFLICTS):
+        except (Conflict, *CONFLICTS):
             continue
     try:
         return await _once(work)
-    except (Conflict, *_CONFLICTS) as error:
+    except (Conflict, *CONFLICTS) as error:
         raise OperationalError(f"{_ATTEMPTS} transactions in conflict") from error
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from tortoise.queryset import QuerySet
 
 from referral.core.cursor import Cursor
-from referral.storage import database, pages, users
+from referral.storage import clearing, database, pages, users
 from referral.storage.models import PastActivation, User
 
 # UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
@@ -21,14 +21,6 @@ _ROOT = """
         SELECT users.id, users.inviter_id FROM users JOIN chain ON users.id = chain.inviter_id
     )
     SELECT id FROM chain WHERE inviter_id IS NULL
-"""
-# Asked a second time, of the row as it is once its lock is had: one renewed meanwhile stays
-_FORGET = """
-    DELETE FROM past_activations WHERE phone_digest IN (
-        SELECT phone_digest FROM past_activations WHERE expires_at < $1 LIMIT $2
-    )
-    AND expires_at < $1
-    RETURNING phone_digest
 """
 _LOCK = "SELECT id FROM users WHERE id = $1 "
 # One for each inviter, so that each takes its few from the index, of however many
@@ -145,7 +137,9 @@ async def activated_before(phone_digests: Iterable[str], *, now: datetime) -> bo
 
 async def forget_old_activations(*, before: datetime, most: int) -> int:
     """Delete what is remembered of phones for long enough; answers how many, `most` at a time."""
-    return len(await database.query(_FORGET, before, most))
+    return await clearing.some(
+        "past_activations", "phone_digest", before, over="expires_at < $1", most=most
+    )
 
 
 def _invitees(user_id: UUID) -> QuerySet[User]:

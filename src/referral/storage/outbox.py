@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from referral.core.webhooks import Outage
-from referral.storage import database
+from referral.storage import clearing, database
 from referral.storage.models import Event, ReceiverState
 
 _RECEIVER = "webhooks"
@@ -30,11 +30,6 @@ _REPLAY = """
         ORDER BY place LIMIT $4
     )
     AND done_at IS NOT NULL
-    RETURNING place
-"""
-_FORGET = """
-    DELETE FROM outbox WHERE place IN (SELECT place FROM outbox WHERE done_at < $1 LIMIT $2)
-    AND done_at < $1
     RETURNING place
 """
 
@@ -130,7 +125,7 @@ async def replay(
 
 async def forget(*, before: datetime, most: int) -> int:
     """Delete what was over by then; answers how many, `most` at a time."""
-    return len(await database.query(_FORGET, before, most))
+    return await clearing.some("outbox", "place", before, over="done_at < $1", most=most)
 
 
 async def receiver() -> ReceiverState | None:

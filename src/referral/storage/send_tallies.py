@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from referral.core.cost_guard import Tally
-from referral.storage import database
+from referral.storage import clearing, database
 
 # Both databases take 32,767 values in a statement
 _AT_ONCE = 1000
@@ -42,12 +42,6 @@ _PARTS = f"""
         GROUP BY substr(key, 1, 22) HAVING sum(sends) >= $2
         ORDER BY sum(sends) DESC LIMIT $3
     )
-"""  # noqa: S608 - our own words
-_FORGET = f"""
-    DELETE FROM send_tallies WHERE key IN (
-        SELECT key FROM send_tallies WHERE hour < $1 OR (hour < $2 AND {_OF_PART}) LIMIT $3
-    )
-    RETURNING key
 """  # noqa: S608 - our own words
 
 
@@ -93,7 +87,8 @@ async def parts(*, since: int, least: int, most: int) -> list[Row]:
 
 async def forget(*, before: int, parts_before: int, most: int) -> int:
     """Delete what lies before these hours; answers how many rows, `most` at a time."""
-    return len(await database.query(_FORGET, before, parts_before, most))
+    over = f"hour < $1 OR (hour < $2 AND {_OF_PART})"
+    return await clearing.some("send_tallies", "key", before, parts_before, over=over, most=most)
 
 
 def _rows(found: list[dict[str, Any]]) -> list[Row]:

@@ -5,22 +5,49 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import Struct
+
 from referral.core.cursor import Cursor
-from referral.storage import database, pages
+from referral.core.retention import Horizon
+from referral.storage import clearing, database, pages
 from referral.storage.models import Session
 
-# Asked a second time, of the row as it is once its lock is had: one refreshed meanwhile stays
-_FORGET = """
-    DELETE FROM sessions WHERE id IN (
-        SELECT id FROM sessions WHERE created_at < $1 OR last_used_at < $2 LIMIT $3
-    )
-    AND (created_at < $1 OR last_used_at < $2)
-    RETURNING id
+_ADD = """
+    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
+                          created_at, last_used_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+"""
+_ROTATE = """
+    UPDATE sessions SET refresh_digest = $3, last_used_at = $4
+    WHERE id = $1 AND refresh_digest = $2 AND family_digest = $5
+    AND created_at > $6 AND last_used_at > $7
+    AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND NOT users.is_blocked)
+    RETURNING user_id
 """
 
 
-async def add(session: Session) -> None:
-    await session.save(force_create=True)
+class NewSession(Struct, frozen=True, kw_only=True):
+    """A session before it is anybody's."""
+
+    id: UUID
+    family_digest: bytes
+    refresh_digest: bytes
+    user_agent: str | None
+    proves_phone: bool
+    begun_at: datetime
+
+
+async def add(session: NewSession, *, user_id: UUID) -> None:
+    await database.query(
+        _ADD,
+        session.id,
+        user_id,
+        session.family_digest,
+        session.refresh_digest,
+        session.user_agent,
+        session.proves_phone,
+        session.begun_at,
+    )
 
 
 async def find(session_id: UUID) -> Session | None:
@@ -28,12 +55,24 @@ async def find(session_id: UUID) -> Session | None:
     return await Session.get_or_none(id=session_id).select_related("user")
 
 
-async def rotate(session_id: UUID, *, live: bytes, successor: bytes, now: datetime) -> bool:
-    """Put the successor's digest in the live one's place; False where another call did."""
-    rotated = await Session.filter(id=session_id, refresh_digest=live).update(
-        refresh_digest=successor, last_used_at=now
+async def rotate(
+    session_id: UUID,
+    *,
+    family: bytes,
+    live: bytes,
+    successor: bytes,
+    now: datetime,
+    horizon: Horizon,
+) -> UUID | None:
+    """Put the successor's digest in the live one's place; answers whose session it is.
+
+    None, and nothing done, where these are not the session's digests (any more), where the session
+    is over by its age, or its user is blocked.
+    """
+    rows = await database.query(
+        _ROTATE, session_id, live, successor, now, family, horizon.signed_in, horizon.last_used
     )
-    return bool(rotated)
+    return UUID(str(rows[0]["user_id"])) if rows else None
 
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[Session]:
@@ -53,4 +92,7 @@ async def end_all(user_id: UUID, *, but: UUID | None = None) -> None:
 
 async def forget(*, signed_in_before: datetime, used_before: datetime, most: int) -> int:
     """Delete sessions that are over by their age; answers how many, `most` at a time."""
-    return len(await database.query(_FORGET, signed_in_before, used_before, most))
+    over = "created_at < $1 OR last_used_at < $2"
+    return await clearing.some(
+        "sessions", "id", signed_in_before, used_before, over=over, most=most
+    )

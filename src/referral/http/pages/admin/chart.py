@@ -79,6 +79,7 @@ def draw(
         truncate_legend=-1,
         legend_box_size=size.letters,
         margin=8,
+        margin_left=size.letters * 2,
         # Half a date stands beyond the last day
         margin_right=size.letters * 3,
         show_dots=len(days) <= _FEW_DAYS,
