@@ -27,6 +27,7 @@ REFUSALS: Mapping[str, str] = {
     "too_many_requests": N_("Too many tries."),
     "sms_unavailable": N_("The message could not be sent. Try again in a moment."),
     "storage_unavailable": N_("We cannot be reached just now. Try again in a moment."),
+    "overloaded": N_("We cannot be reached just now. Try again in a moment."),
     "account_blocked": N_("This account is blocked. Ask support for help."),
     "unknown_invite_code": N_("There is no such invite code. Check its 6 characters."),
     "own_invite_code": N_("This is your own invite code. Enter somebody else's."),
