@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
+
 import pytest
 
+from pages import browsing, found
 from referral.core.errors import Refusal
 from referral.http import problems
-from referral.http.pages import forms, texts
-from support import Service, new_phone, running
+from referral.http.pages import forms, parcel, texts
+from referral.http.pages.flash import Flash
+from referral.http.pages.sign_in import Pending
+from support import Service, new_phone, ok, running
 
 OWN = "http://127.0.0.1:8000"
 EVIL = "https://evil.example"
+LARGEST_COOKIE = 4096  # bytes
 
 
 @pytest.mark.parametrize(
@@ -135,3 +141,71 @@ def test_every_refusal_has_words_for_people() -> None:
         kinds += kind.__subclasses__()
     codes = {kind.code for kind in kinds if hasattr(kind, "code")}
     assert codes <= set(texts.REFUSALS)
+
+
+@pytest.mark.parametrize("phone", ["", "x", "+99912345678", 900 * "1"])
+async def test_a_cookie_that_somebody_wrote_breaks_no_page(service: Service, phone: str) -> None:
+    """One with a phone that is none."""
+    pending = Pending(token="t", phone=phone, code_length=4, expires_at=1, resend_at=1)
+    headers = {"Cookie": f"sign_in={parcel.write(pending)}", "Origin": OWN}
+    answer = await service.http.get("/code", headers=headers)
+    assert answer.status_code == 200
+    answer = await service.http.post("/code/again", data={"x": ""}, headers=headers)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/code")
+    assert service.inbox.messages == []
+
+
+@pytest.mark.parametrize("name", ["sign_in", "flash"])
+async def test_a_cookie_deeper_than_any_of_ours_is_like_none(service: Service, name: str) -> None:
+    deep = urlsafe_b64encode(b'{"x":' + 2200 * b"[").decode()
+    answer = await service.http.get("/code", headers={"Cookie": f"{name}={deep}"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    answer = await service.http.get("/", headers={"Cookie": f"{name}={deep}"})
+    assert answer.status_code == 200
+
+
+async def test_a_notice_that_nobody_wrote_says_nothing(service: Service) -> None:
+    headers = {"Cookie": f"flash={parcel.write(Flash(code='of_nobody'))}"}
+    answer = await service.http.get("/", headers=headers)
+    assert 'role="status"' not in answer.text
+    assert "Content-Type" not in answer.text
+
+
+async def test_another_number_keeps_the_invitation_and_the_way_on(service: Service) -> None:
+    inviter = await service.sign_in()
+    invite_code = await inviter.invite_code()
+    async with browsing(service) as browser:
+        page = await browser.submit_and_see("/", phone=browser.phone, invite_code=invite_code)
+        back = found(r'<a href="([^"]+)">Another number', page)
+        assert back == f"/i/{invite_code}"
+        assert f'name="invite_code" value="{invite_code}"' in await browser.see(back)
+        page = await browser.submit_and_see("/", phone=new_phone(), next="/me/sessions")
+        back = found(r'<a href="([^"]+)">Another number', page)
+        assert 'name="next" value="/me/sessions"' in await browser.see(back)
+
+
+async def test_what_a_form_brings_back_fits_into_a_cookie(service: Service) -> None:
+    """However much was sent with it: browsers drop one of over 4096 bytes (RFC 6265, 6.1)."""
+    person = await service.sign_in()
+    large = {f"{number}{2000 * 'f'}": 900 * "x" for number in range(9)}
+    for path, fields in (
+        ("/", {"phone": new_phone(), "invite_code": 9000 * "A"}),
+        ("/", {"phone": 9000 * "x", "invite_code": 9000 * "A"}),
+        ("/me", {"name": 900 * "\U0001f600", "email": 900 * "\x01", **large}),
+    ):
+        headers = {"Origin": OWN, "Cookie": f"access={person.tokens['access_token']}"}
+        answer = await service.http.post(path, data=fields, headers=headers)
+        assert answer.status_code == 303
+        kept = answer.headers.get_list("set-cookie")
+        assert kept
+        assert max(map(len, kept)) < LARGEST_COOKIE
+
+
+async def test_a_phone_that_is_being_typed_stands_in_no_path(service: Service) -> None:
+    """Proxies write paths with their queries into their logs."""
+    answer = await service.http.post(
+        "/phone-form", data={"phone": "+79991234567"}, headers={"Origin": OWN}
+    )
+    assert ok(answer) == {"form": "+7 999 123-45-67", "country": "RU"}
+    answer = await service.http.get("/phone-form?phone=%2B79991234567")
+    assert answer.status_code == 405

@@ -93,6 +93,12 @@ async def test_the_pages_are_for_administrators_alone(service: Service, path: st
         assert "This is not for your account." in page.text
 
 
+async def test_which_methods_a_page_has_anybody_may_ask(service: Service) -> None:
+    answer = await service.http.options("/admin")
+    assert (answer.status_code, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+    assert "set-cookie" not in answer.headers
+
+
 async def test_a_form_of_another_site_does_nothing(
     service: Service, admin: httpx.AsyncClient
 ) -> None:
@@ -386,6 +392,13 @@ async def test_a_key_of_any_name_can_be_revoked(admin: httpx.AsyncClient, name: 
     page = await sent(admin, "/admin/keys", name=name)
     [path] = re.findall(r'action="(/admin/keys/[^"]+/revoke)"', page)
     assert "There are none." in await sent(admin, path)
+
+
+async def test_a_name_that_no_key_can_have_ends_none(admin: httpx.AsyncClient) -> None:
+    """PostgreSQL cannot even be asked for it."""
+    answer = await admin.post("/admin/keys/%2500/revoke", data={})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("text/html")
 
 
 @pytest.mark.parametrize("name", ["", "x" * 101, "taken"])

@@ -341,19 +341,25 @@ async def test_an_old_sign_in_is_confirmed_before_the_form_and_leads_back(
         await browser.see(path)
 
 
-@pytest.mark.parametrize("path", ["/me/phone", "/me/phone/code", "/me/delete"])
+@pytest.mark.parametrize(
+    "path", ["/me/phone", "/me/phone/code", "/me/phone/code/again", "/me/delete"]
+)
 async def test_a_form_sent_with_an_old_sign_in_does_nothing_but_confirm(
     service: Service, path: str
 ) -> None:
+    """And what it leads to after the confirmation is a page."""
     async with signed_in(service) as browser:
         page = await browser.submit_and_see("/me/phone", phone=new_phone())
         token = found(r'name="token" value="([^"]+)"', page)
         service.clock.move(minutes=16)
         sent = len(service.inbox.messages)
         fields = {"phone": new_phone(), "sure": "yes", "code": "0000", "token": token}
-        assert await browser.submit(path, **fields) == f"/again?next={path}"
+        page = path.removesuffix("/again")
+        assert await browser.submit(path, **fields) == f"/again?next={page}"
         assert len(service.inbox.messages) == sent
         await browser.see("/me")
+        confirmed = await browser.submit_and_see("/again", next=page)
+        await browser.see(await browser.enter_code(confirmed, "/code"))
 
 
 async def test_the_account_is_deleted_once_one_is_sure(service: Service) -> None:

@@ -8,7 +8,7 @@ from http.cookies import Morsel, SimpleCookie
 
 import httpx
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from browser import Visitor, visiting
 from referral.http.pages import router
@@ -279,6 +279,20 @@ async def test_what_is_typed_is_shown_and_never_run(chromium: Browser, database_
         await ask_for_code(visitor, new_phone())
         await enter(visitor, await shown_code(visitor))
         assert await visitor.page.title() != "evil"
+
+
+async def test_a_phone_is_spelt_while_it_is_typed_and_never_in_a_path(
+    chromium: Browser, database_url: str
+) -> None:
+    """Proxies write paths with their queries into their logs."""
+    async with reachable(database_url) as (_, site), visiting(chromium, site) as visitor:
+        asked: list[str] = []
+        visitor.page.on("request", lambda request: asked.append(request.url))
+        await visitor.go("/")
+        await visitor.page.fill("input[name=phone]", "+79991234567")
+        await expect(visitor.page.locator("#as-typed")).to_contain_text("+7 999 123-45-67")
+        assert f"{site}/phone-form" in asked
+        assert not [url for url in asked if "9991234567" in url]
 
 
 async def test_nobody_frames_a_page(chromium: Browser, database_url: str) -> None:

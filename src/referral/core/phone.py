@@ -101,10 +101,15 @@ def country(phone: str) -> str:
 
 
 def spell(phone: str) -> str:
-    """The phone as people of its country write it for others: `+7 999 123-45-67`."""
-    return phonenumbers.format_number(
-        phonenumbers.parse(phone), phonenumbers.PhoneNumberFormat.INTERNATIONAL
-    )
+    """The phone as people of its country write it for others: `+7 999 123-45-67`.
+
+    What is none, such as a browser brings back from a cookie that somebody wrote, stays as it is.
+    """
+    try:
+        number = phonenumbers.parse(phone)
+    except phonenumbers.NumberParseException:
+        return phone
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 def example(region: str | None) -> str:

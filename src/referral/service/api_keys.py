@@ -30,7 +30,8 @@ async def all_keys() -> list[ApiKey]:
 
 
 async def revoke(parts: Parts, name: str, *, by: Actor = COMMAND) -> None:
-    """End a key, at once. Raises NotFound."""
+    """End a key, at once. Raises NotFound, and InvalidRequest for a name that no key can have."""
+    name = api_key.read_name(name)
 
     async def work() -> None:
         if not await api_keys.remove(name):

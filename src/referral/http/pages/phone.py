@@ -17,12 +17,14 @@ from referral.core.errors import (
     InvalidPhone,
     InvalidRequest,
     PhoneTaken,
+    SignInAgain,
     SmsUnavailable,
     TooManyAttempts,
     TooManyRequests,
     UnsupportedPhone,
     WrongCode,
 )
+from referral.http import problems
 from referral.http.pages import cookies, flash, forms, parcel, sign_in, site, visitors
 from referral.http.pages.profile import ME
 from referral.http.pages.sign_in import Pending
@@ -136,6 +138,10 @@ async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
         return flash.to(PHONE)
     try:
         await _send(request, parts, pending.phone)
+    except SignInAgain as refusal:
+        # Back to the page of this form, which is none by itself
+        problems.record(request, refusal)
+        return flash.to(f"/again?next={CODE}")
     except _SEND_REFUSALS as refusal:
         return flash.refused(request, CODE, refusal, form="again", field="again")
     return flash.notice(request, CODE, "code_sent")

@@ -56,7 +56,9 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
             parts, request.user, name=_given(fields, "name"), email=_given(fields, "email")
         )
     except InvalidRequest as refusal:
-        return flash.refused(request, ME, refusal, form="profile", field="name", values=fields)
+        # Nothing besides: the cookie that brings it back has room for little
+        typed = {name: text for name, text in fields.items() if name in {"name", "email"}}
+        return flash.refused(request, ME, refusal, form="profile", field="name", values=typed)
     return flash.notice(request, ME, "saved")
 
 

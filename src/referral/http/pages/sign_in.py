@@ -36,6 +36,7 @@ HOME, CODE, PROFILE = "/", "/code", "/me"
 # An hour: long enough to find the message, and afterwards to ask for another
 _PENDING_SECONDS = 3600
 _YEAR = 31_536_000  # seconds
+_LONGEST_INVITE_CODE = 20  # as its field on the profile takes
 _INVITE_REFUSALS = (
     UnknownInviteCode,
     OwnInviteCode,
@@ -105,7 +106,9 @@ async def invitation(
 @post(HOME, include_in_schema=False)
 async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
-    phone, invite_code = fields.get("phone", ""), fields.get("invite_code", "")
+    phone = fields.get("phone", "")
+    # Browsers drop a cookie of over 4 KB, and the code that was sent with it
+    invite_code = fields.get("invite_code", "")[:_LONGEST_INVITE_CODE]
     then = forms.local_path(fields.get("next")) or ""
     try:
         sent = await login.send_code(
@@ -119,11 +122,13 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
         if isinstance(refusal, TooManyRequests) and is_good_for(pending, phone, parts):
             # Back, and the same phone again: its code is on its way already
             return flash.to(CODE)
-        where = f"/?next={then}" if then else HOME
-        if invite_code.isalnum():
-            where = f"/i/{invite_code}"
         return flash.refused(
-            request, where, refusal, form="sign_in", field="phone", values={"phone": phone}
+            request,
+            _form_of(invite_code, then),
+            refusal,
+            form="sign_in",
+            field="phone",
+            values={"phone": phone},
         )
     _keep(request, Pending.of(sent, now=_now(parts), invite_code=invite_code, then=then))
     return flash.to(CODE)
@@ -134,7 +139,8 @@ async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
     pending = _pending(request)
     if pending is None:
         return flash.to(HOME)
-    return code_page(request, parts, pending)
+    back = _form_of(pending.invite_code, forms.local_path(pending.next))
+    return code_page(request, parts, pending, back=back)
 
 
 @post(CODE, include_in_schema=False)
@@ -230,11 +236,13 @@ async def choose_language(request: StrictRequest) -> Redirect:
     return flash.to(forms.local_path(fields.get("next")) or HOME)
 
 
-@get("/phone-form", include_in_schema=False, sync_to_thread=False)
-def phone_form(
-    request: StrictRequest, phone: Annotated[str, QueryParameter(max_length=64)] = ""
-) -> dict[str, str | None]:
-    """A phone that is being typed, as its country writes it: for the script."""
+@post("/phone-form", status_code=HTTP_200_OK, include_in_schema=False)
+async def phone_form(request: StrictRequest) -> dict[str, str | None]:
+    """A phone that is being typed, as its country writes it: for the script.
+
+    In a body, since proxies write paths with their queries into their logs.
+    """
+    phone = (await forms.read(request)).get("phone", "")
     spelt, country = phones.as_typed(phone, site.of(request.app.state).region)
     return {"form": spelt, "country": country}
 
@@ -294,6 +302,13 @@ def _sign_in_page(
             **context,
         },
     )
+
+
+def _form_of(invite_code: str, then: str | None) -> str:
+    """The sign-in form that somebody came from, with the invitation or the way on that it had."""
+    if invite_code.isalnum():
+        return f"/i/{invite_code}"
+    return f"/?next={then}" if then else HOME
 
 
 def _without_invitation(

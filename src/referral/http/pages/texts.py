@@ -97,7 +97,9 @@ def refusal(code: str, *, language: str, seconds: int | None, attempts_left: int
 
 def notice(code: str, *, language: str) -> str:
     """What is done."""
-    return i18n.catalogue(language).gettext(NOTICES.get(code, ""))
+    words = NOTICES.get(code)
+    # gettext of nothing is what the catalogue says of itself
+    return i18n.catalogue(language).gettext(words) if words else ""
 
 
 def number(value: int) -> str:

@@ -40,6 +40,8 @@ async def administrator(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
     """A guard: leaves at `request.user` who acts. Raises Forbidden and what `signed_in` raises."""
+    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
+        return
     visitor = await _authenticated(connection)
     connection.scope["user"] = admins.actor(
         parts(connection.app.state), visitor, caller=caller(connection)

@@ -12,7 +12,7 @@
       waiting = setTimeout(async () => {
         const mine = ++last;
         try {
-          const answer = await fetch("/phone-form?phone=" + encodeURIComponent(input.value));
+          const answer = await fetch("/phone-form", { method: "POST", body: new URLSearchParams({ phone: input.value }) });
           const { form, country } = await answer.json();
           if (mine !== last) return;
           const flag = country && /^[A-Z]{2}$/.test(country)
