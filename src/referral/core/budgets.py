@@ -23,6 +23,11 @@ from referral.core.limits import Limits
 
 MORE_DIGITS = 2
 MOST_STEPS = 2
+_INVITES_OF_USER, _INVITES_OF_ADDRESS = (
+    "user-invite-failures-hour",
+    "address-invite-failures-hour",
+)
+OF_INVITES = frozenset({_INVITES_OF_USER, _INVITES_OF_ADDRESS})
 OF_ADDRESS, OF_DAY = "address-failures-hour", "phone-failures-day-max"
 
 _STEPS = "phone-resend-steps"
@@ -178,7 +183,7 @@ def lengthening(limits: Limits) -> list[tuple[str, Bucket]]:
 
 def unknown_invite_code(limits: Limits, subject: Subject, user_id: str | None) -> list[Charge]:
     """What an invite code that does not exist takes, of the user who tried it and the address."""
-    name = "user-invite-failures-hour"
+    name = _INVITES_OF_USER
     of_user = (
         [
             buckets.charge(
@@ -190,9 +195,7 @@ def unknown_invite_code(limits: Limits, subject: Subject, user_id: str | None) -
         if user_id
         else []
     )
-    address = _of_address(
-        "address-invite-failures-hour", limits.invite_failures_per_address_hour, subject
-    )
+    address = _of_address(_INVITES_OF_ADDRESS, limits.invite_failures_per_address_hour, subject)
     return [*of_user, *address]
 
 

@@ -4,12 +4,15 @@ from litestar import Router
 
 from referral.http.pages import (
     admin,
+    confirmation,
     cookies,
     data,
     deletion,
     errors,
     forms,
+    invitation,
     invitees,
+    language,
     phone,
     profile,
     sessions,
@@ -24,6 +27,10 @@ router = Router(
     "",
     route_handlers=[
         *sign_in.HANDLERS,
+        invitation.invitation,
+        confirmation.confirm,
+        confirmation.send_to_confirm,
+        language.choose,
         *profile.HANDLERS,
         *phone.HANDLERS,
         *sessions.HANDLERS,

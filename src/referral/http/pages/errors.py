@@ -18,7 +18,7 @@ from referral.core.errors import (
     Unauthorized,
 )
 from referral.http import problems
-from referral.http.pages import cookies, flash, render, texts
+from referral.http.pages import cookies, flash, forms, render, texts
 from referral.http.problems import Problem
 
 _KEPT = ("Cache-Control", "Retry-After", "Allow")
@@ -28,8 +28,9 @@ def to_sign_in(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
     """To the sign-in page, and from there back."""
     problems.record(request, refusal)
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
-    where = f"/?next={request.scope['path']}" if request.method == "GET" else "/"
-    if isinstance(refusal, NotSignedIn) and request.scope["path"] == "/me":
+    path = request.scope["path"]
+    where = forms.with_next("/", path) if request.method == "GET" else "/"
+    if isinstance(refusal, NotSignedIn) and path == "/me":
         return _unkept(flash.to("/"))
     return _unkept(flash.notice(request, where, "sign_in_first"))
 
@@ -37,7 +38,7 @@ def to_sign_in(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
 def to_confirm(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
     """To a new code for this phone, and from there back."""
     problems.record(request, refusal)
-    return _unkept(flash.to(f"/again?next={request.scope['path']}"))
+    return _unkept(flash.to(forms.with_next("/again", request.scope["path"])))
 
 
 def answer_anywhere(

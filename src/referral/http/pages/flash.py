@@ -9,7 +9,7 @@ from litestar import Request
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
-from referral.core.errors import InvalidRequest, Refusal
+from referral.core.errors import InvalidRequest, Refusal, TooManyRequests
 from referral.http import problems
 from referral.http.pages import cookies, parcel
 
@@ -18,12 +18,14 @@ _LONGEST_VALUE = 200
 
 
 class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """code: of texts.py. form, field: where it belongs; without a form it is a notice.
+    """code: of texts.py. path: of the page that says it. form, field: where it belongs there;
+    without a form it is a notice.
 
     values: what was typed. seconds: until it can work. attempts_left: of a challenge.
     """
 
     code: str
+    path: str
     form: str = ""
     field: str = ""
     values: dict[str, str] = {}
@@ -38,7 +40,7 @@ def to(path: str) -> Redirect:
 
 def notice(request: Request[Any, Any, Any], path: str, code: str, **more: Any) -> Redirect:
     """Go on, and say there that something is done."""
-    _put(request, Flash(code=code, **more))
+    _put(request, Flash(code=code, path=_path(path), **more))
     return to(path)
 
 
@@ -65,6 +67,7 @@ def refused(
         request,
         Flash(
             code=code or own,
+            path=_path(path),
             form=form,
             field=field,
             values={name: text[:_LONGEST_VALUE] for name, text in (values or {}).items()},
@@ -75,13 +78,23 @@ def refused(
     return to(path)
 
 
+def not_again(request: Request[Any, Any, Any], path: str, refusal: Refusal) -> Redirect:
+    """Back to the page of a code, where no other can be sent yet."""
+    code = "too_soon" if isinstance(refusal, TooManyRequests) else None
+    return refused(request, path, refusal, form="again", field="again", code=code)
+
+
 def take(request: Request[Any, Any, Any]) -> Flash | None:
-    """What is to be said, once."""
-    text = cookies.get(request, cookies.FLASH)
-    if text is None:
+    """What is to be said on this page, once. What is for another waits for it."""
+    said = parcel.read(cookies.get(request, cookies.FLASH), Flash)
+    if said is None or said.path != request.scope["path"]:
         return None
     cookies.clear(request, cookies.FLASH)
-    return parcel.read(text, Flash)
+    return said
+
+
+def _path(location: str) -> str:
+    return location.partition("?")[0]
 
 
 def _put(request: Request[Any, Any, Any], flash: Flash) -> None:

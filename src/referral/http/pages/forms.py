@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -56,6 +56,16 @@ def from_our_own_pages(
         if origin in own or origin == f"https://{headers.get('host')}":
             return
     raise OtherSite(reason="a form of another site")
+
+
+def digits(text: str) -> str:
+    """A code as it was typed, without the spaces that people put between its digits."""
+    return "".join(text.split())
+
+
+def with_next(path: str, then: str) -> str:
+    """A page of ours that leads on to another."""
+    return f"{path}?next={quote(then, safe='/')}"
 
 
 def local_path(text: str | None) -> str | None:

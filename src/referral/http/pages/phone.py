@@ -25,9 +25,9 @@ from referral.core.errors import (
     WrongCode,
 )
 from referral.http import problems
-from referral.http.pages import cookies, flash, forms, parcel, sign_in, site, visitors
+from referral.http.pages import cookies, flash, forms, parcel, pending, sign_in, site, visitors
+from referral.http.pages.pending import Pending
 from referral.http.pages.profile import ME
-from referral.http.pages.sign_in import Pending
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import messages, profiles, sessions
 from referral.service.parts import Parts
@@ -35,7 +35,6 @@ from referral.service.parts import Parts
 PHONE = f"{ME}/phone"
 CODE = f"{PHONE}/code"
 
-_PENDING_SECONDS = 3600
 _SEND_REFUSALS = (InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable)
 _CODE_REFUSALS = (
     InvalidRequest,
@@ -72,9 +71,8 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
     try:
         await _send(request, parts, phone)
     except _SEND_REFUSALS as refusal:
-        if isinstance(refusal, TooManyRequests) and sign_in.is_good_for(
-            _pending(request), phone, parts
-        ):
+        before = _pending(request)
+        if isinstance(refusal, TooManyRequests) and before and before.is_good_for(phone, parts):
             # Back, and the same phone again: its code is on its way already
             return flash.to(CODE)
         return flash.refused(
@@ -86,25 +84,25 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
 @get(CODE, guards=[visitors.signed_in], include_in_schema=False)
 async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
     sessions.require_fresh(parts, request.user)
-    pending = _pending(request)
-    if pending is None:
+    under_way = _pending(request)
+    if under_way is None:
         return flash.to(PHONE)
     return sign_in.code_page(
-        request, parts, pending, back=PHONE, action=CODE, again=f"{CODE}/again"
+        request, parts, under_way, back=PHONE, action=CODE, again=f"{CODE}/again"
     )
 
 
 @post(CODE, guards=[visitors.signed_in], include_in_schema=False)
 async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
-    pending = _pending(request)
+    under_way = _pending(request)
     try:
         _, message = await profiles.change_phone(
             parts,
             request.user,
             # The form's own: the page may be older than the last code
-            token=fields.get("token") or (pending.token if pending else ""),
-            code=fields.get("code", ""),
+            token=fields.get("token") or (under_way.token if under_way else ""),
+            code=forms.digits(fields.get("code", "")),
             caller=visitors.caller(request),
         )
     except PhoneTaken as refusal:
@@ -115,10 +113,10 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
             refusal,
             form="phone",
             field="phone",
-            values={"phone": phones.spell(pending.phone)} if pending else None,
+            values={"phone": phones.spell(under_way.phone)} if under_way else None,
         )
     except _CODE_REFUSALS as refusal:
-        if isinstance(refusal, ChallengeSpent) and await _is_done(request, parts, pending):
+        if isinstance(refusal, ChallengeSpent) and await _is_done(request, parts, under_way):
             # The form was sent twice
             return flash.to(ME)
         return flash.refused(request, CODE, refusal, form="code", field="code")
@@ -133,17 +131,17 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
 @post(f"{CODE}/again", guards=[visitors.signed_in], include_in_schema=False)
 async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
     """A new code to the same new phone. The one before stays good."""
-    pending = _pending(request)
-    if pending is None:
+    under_way = _pending(request)
+    if under_way is None:
         return flash.to(PHONE)
     try:
-        await _send(request, parts, pending.phone)
+        await _send(request, parts, under_way.phone)
     except SignInAgain as refusal:
         # Back to the page of this form, which is none by itself
         problems.record(request, refusal)
-        return flash.to(f"/again?next={CODE}")
+        return flash.to(forms.with_next("/again", CODE))
     except _SEND_REFUSALS as refusal:
-        return flash.refused(request, CODE, refusal, form="again", field="again")
+        return flash.not_again(request, CODE, refusal)
     return flash.notice(request, CODE, "code_sent")
 
 
@@ -154,12 +152,12 @@ async def _send(request: StrictRequest, parts: Parts, phone: str) -> None:
     sent = await profiles.send_phone_code(
         parts, request.user, phone=phone, caller=visitors.caller(request)
     )
-    pending = Pending.of(sent, now=parts.clock().timestamp())
+    under_way = Pending.of(sent, parts=parts)
     cookies.put(
         request,
         cookies.NEW_PHONE,
-        parcel.write(NewPhone(str(request.user.user.id), pending)),
-        seconds=_PENDING_SECONDS,
+        parcel.write(NewPhone(str(request.user.user.id), under_way)),
+        seconds=pending.SECONDS,
     )
 
 
@@ -168,7 +166,7 @@ def _pending(request: StrictRequest) -> Pending | None:
     return kept.pending if kept and kept.user_id == str(request.user.user.id) else None
 
 
-async def _is_done(request: StrictRequest, parts: Parts, pending: Pending | None) -> bool:
-    if pending is None:
+async def _is_done(request: StrictRequest, parts: Parts, under_way: Pending | None) -> bool:
+    if under_way is None:
         return True
-    return (await profiles.get(parts, request.user.user.id)).phone == pending.phone
+    return (await profiles.get(parts, request.user.user.id)).phone == under_way.phone

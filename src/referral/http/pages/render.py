@@ -43,6 +43,7 @@ def page(
             path=_path(request),
             language=spoken,
             notice=texts.notice(said.code, language=spoken) if said and not said.form else None,
+            is_done=said is not None and said.code not in texts.TO_DO,
             said=_Said(said, spoken),
             css=_css(),
             asset=static.url,
@@ -80,6 +81,15 @@ class _Said:
             language=self._language,
             seconds=said.seconds,
             attempts_left=said.attempts_left,
+        )
+
+    def is_over(self, form: str) -> bool:
+        """Whether nothing typed into this form can be right any more."""
+        said = self._said
+        return (
+            said is not None
+            and said.form == form
+            and (said.code in texts.OVER or said.attempts_left == 0)
         )
 
     def value(self, form: str, field: str, otherwise: str | None = "") -> str:

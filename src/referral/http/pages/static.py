@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 from litestar import Response, get
-from litestar.datastructures import CacheControlHeader
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from referral.core.errors import NotFound
 
@@ -16,22 +16,29 @@ _FOLDER = Path(__file__).parent / "static"
 _MEDIA_TYPES = {"pages.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"}
 _YEAR = 31_536_000  # seconds
 
+Version = Annotated[str, QueryParameter()]
+
 
 @get(
     "/static/{name:str}",
-    cache_control=CacheControlHeader(public=True, max_age=_YEAR, immutable=True),
     include_in_schema=False,
     sync_to_thread=False,
 )
-def asset(name: FromPath[str]) -> Response[bytes]:
-    """Raises NotFound."""
+def asset(name: FromPath[str], v: Version = "") -> Response[bytes]:
+    """Raises NotFound. Of another version, as while a deploy is under way, nothing is kept."""
     if name not in _MEDIA_TYPES:
         raise NotFound(reason="no asset")
-    return Response(_read(name), media_type=_MEDIA_TYPES[name])
+    kept = f"public, max-age={_YEAR}, immutable" if v == _version(name) else "no-store"
+    return Response(_read(name), media_type=_MEDIA_TYPES[name], headers={"Cache-Control": kept})
 
 
 def url(name: str) -> str:
-    return f"/static/{name}?v={sha256(_read(name)).hexdigest()[:8]}"
+    return f"/static/{name}?v={_version(name)}"
+
+
+@cache
+def _version(name: str) -> str:
+    return sha256(_read(name)).hexdigest()[:8]
 
 
 @cache

@@ -25,13 +25,14 @@ REFUSALS: Mapping[str, str] = {
     "challenge_spent": N_("This code was used already. Ask for a new one."),
     "too_many_attempts": N_("Too many wrong codes. Ask for a new one."),
     "too_many_requests": N_("Too many tries."),
+    "too_soon": N_("Another code cannot be sent yet."),
     "sms_unavailable": N_("The message could not be sent. Try again in a moment."),
     "storage_unavailable": N_("We cannot be reached just now. Try again in a moment."),
     "overloaded": N_("We cannot be reached just now. Try again in a moment."),
     "account_blocked": N_("This account is blocked. Ask support for help."),
     "unknown_invite_code": N_("There is no such invite code. Check its 6 characters."),
     "own_invite_code": N_("This is your own invite code. Enter somebody else's."),
-    "invite_already_activated": N_("An invite code was activated already: one is all there is."),
+    "invite_already_activated": N_("You have used an invite code already; only one is possible."),
     "invite_loop": N_("You invited this person yourself, directly or through others."),
     "invalid_name": N_("A name has 100 characters at most, in one line."),
     "invalid_email": N_("This is not an email address such as anna@example.com."),
@@ -39,7 +40,7 @@ REFUSALS: Mapping[str, str] = {
     "invalid_request": N_("This address or form is not one of ours. Go back and try again."),
     "last_admin": N_("You are the last administrator. Make somebody else one first."),
     "phone_taken": N_("Another account has this phone. Use another one."),
-    "forbidden": N_("This is not for your account."),
+    "forbidden": N_("This page is for administrators alone."),
     "not_found": N_("There is nothing here."),
     "method_not_allowed": N_("There is nothing here."),
     "body_too_large": N_("This is too long. Write less."),
@@ -47,7 +48,9 @@ REFUSALS: Mapping[str, str] = {
     "unauthorized": N_("Sign in first."),
     "invalid_refresh_token": N_("Sign in first."),
     "sign_in_again": N_("Before this we make sure that it is you."),
-    "invalid_from": N_("Choose a day that is not after the last one, and at most a year before."),
+    "invalid_from": N_(
+        "Choose a day such as 2026-01-31, not after the last one and at most a year before."
+    ),
     "invalid_to": N_("Choose a day, such as 2026-01-31."),
     "invalid_search": N_("Search for less: 254 characters that print at most."),
     "invalid_key_name": N_("Give a name of 1 to 100 characters that no other key has."),
@@ -57,6 +60,9 @@ REFUSALS: Mapping[str, str] = {
     "internal_error": N_("Something broke here. Try again later."),
     "other_site": N_("This form did not come from this site. Open the page anew and try again."),
 }
+
+# Of a code: another one has to be asked for
+OVER = frozenset({"challenge_invalid", "challenge_expired", "challenge_spent", "too_many_attempts"})
 
 NOTICES: Mapping[str, str] = {
     "saved": N_("Saved."),
@@ -79,6 +85,13 @@ NOTICES: Mapping[str, str] = {
 }
 
 
+# Of notices: those that say what comes next, not that something is done
+TO_DO = frozenset({"sign_in_first"})
+
+_WITH_WAIT = frozenset({"too_many_requests", "too_soon"})
+_A_MINUTE = 60
+
+
 def refusal(code: str, *, language: str, seconds: int | None, attempts_left: int | None) -> str:
     """In one or two sentences: what is wrong, and what to do."""
     catalogue = i18n.catalogue(language)
@@ -90,7 +103,7 @@ def refusal(code: str, *, language: str, seconds: int | None, attempts_left: int
         return catalogue.gettext(
             "This is not the code, and it was the last try. Ask for a new one."
         )
-    if seconds and code in {"too_many_requests", "too_many_attempts"}:
+    if seconds and (code in _WITH_WAIT or (code == "too_many_attempts" and seconds > _A_MINUTE)):
         return f"{words} {wait(seconds, language=language)}"
     return words
 

@@ -19,6 +19,7 @@ from referral.service import admins, sessions
 from referral.service.login import SignIn
 from referral.service.parts import Caller
 from referral.service.sessions import SignedIn, Tokens
+from referral.storage import database
 
 _DAY = 86_400  # seconds
 
@@ -63,20 +64,32 @@ def page(request: StrictRequest, template: str, **context: Any) -> Response[str]
 
 async def enter(request: Request[Any, Any, Any], sign_in: SignIn) -> None:
     """Keep what a sign-in gave, and end the session that was here before."""
-    await leave(request)
+    before = cookies.get(request, cookies.REFRESH)
     _keep(request, sign_in.tokens)
     cookies.put(
         request, cookies.DEVICE, sign_in.device_token, seconds=int(DEVICE_LIFE.total_seconds())
     )
+    # The code is spent: whatever happens now, they are signed in
+    with suppress(*database.UNAVAILABLE):
+        await _end(request, before)
 
 
 async def leave(request: Request[Any, Any, Any]) -> None:
     """End the session that is here, if any."""
-    if refresh_token := cookies.get(request, cookies.REFRESH):
+    await _end(request, cookies.get(request, cookies.REFRESH))
+    cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
+
+
+async def require_fresh(request: Request[Any, Any, Any]) -> None:
+    """Raises SignInAgain, and what `signed_in` raises."""
+    sessions.require_fresh(parts(request.app.state), await _authenticated(request))
+
+
+async def _end(request: Request[Any, Any, Any], refresh_token: str | None) -> None:
+    if refresh_token:
         await sessions.sign_out(
             parts(request.app.state), refresh_token, caller=requests.caller(request)
         )
-    cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
 
 
 def _sees_administration(request: StrictRequest) -> bool:

@@ -13,18 +13,22 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """In CSS pixels. labels: how many days have their date written below them."""
+    """In CSS pixels. labels: how many days have their date written below them.
+
+    legends: how many stand side by side.
+    """
 
     width: int
     height: int
     letters: int
     labels: int
+    legends: int
 
 
 # On a phone the narrow one is shrunk a little
 SIZES = {
-    "narrow": Size(360, 300, letters=15, labels=3),
-    "wide": Size(960, 340, letters=13, labels=7),
+    "narrow": Size(360, 300, letters=15, labels=3, legends=1),
+    "wide": Size(960, 340, letters=13, labels=7, legends=2),
 }
 
 _INK, _QUIET, _LINE = "#1b1d22", "#5c6270", "#dcdee3"
@@ -74,7 +78,7 @@ def draw(
         js=[],
         no_prefix=True,
         legend_at_bottom=True,
-        legend_at_bottom_columns=len(series),
+        legend_at_bottom_columns=size.legends,
         truncate_label=-1,
         truncate_legend=-1,
         legend_box_size=size.letters,

@@ -10,7 +10,7 @@ from litestar.response import Redirect
 
 from referral.core.errors import InvalidRequest, NotFound
 from referral.http import problems
-from referral.http.pages import flash, forms, render
+from referral.http.pages import flash, forms, render, visitors
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import api_keys
 
@@ -27,6 +27,8 @@ async def list_keys(request: AdminRequest) -> Response[str]:
 async def make(request: AdminRequest, parts: GivenParts) -> Redirect:
     """The new key goes to the next page in the cookie of what is said once."""
     name = (await forms.read(request)).get("name", "")
+    # Whoever finds a browser open must not take away a key that never ends
+    await visitors.require_fresh(request)
     try:
         key = await api_keys.make(parts, name, by=request.user)
     except InvalidRequest as refusal:

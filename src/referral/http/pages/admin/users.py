@@ -11,8 +11,9 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
 from referral.core import ids
-from referral.core.errors import Forbidden, InvalidRequest, NotFound
-from referral.http.pages import flash, render
+from referral.core.errors import Forbidden, InvalidRequest, NotFound, SignInAgain
+from referral.http import problems
+from referral.http.pages import flash, forms, render, visitors
 from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import audit as trails
@@ -76,7 +77,12 @@ async def act(
     found = ids.read(user_id)
     page = f"{PATH}/{found}"
     try:
+        if action == "make-admin":
+            await visitors.require_fresh(request)
         await do(parts, found, request.user)
+    except SignInAgain as refusal:
+        problems.record(request, refusal)
+        return flash.to(forms.with_next("/again", page))
     except (Forbidden, NotFound) as refusal:
         return flash.refused(request, page, refusal, form="user", field=action, code=words)
     return flash.notice(request, PATH if action == "delete" else page, done)

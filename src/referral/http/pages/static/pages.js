@@ -30,6 +30,8 @@
     form.addEventListener("submit", (event) => {
       if (form.ariaBusy === "true") event.preventDefault();
       form.ariaBusy = "true";
+      // Should somebody stop the page that is on its way
+      setTimeout(() => (form.ariaBusy = null), 15000);
     });
     addEventListener("pageshow", () => (form.ariaBusy = null));
   });

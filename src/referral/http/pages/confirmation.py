@@ -1,0 +1,42 @@
+"""Making sure, by a new code, that it is the phone's owner; then back to where that matters."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+from litestar.response import Redirect
+
+from referral.core.errors import Refusal
+from referral.http.pages import cookies, flash, forms, pending, render, visitors
+from referral.http.pages.pending import Pending
+from referral.http.pages.sign_in import CODE, PROFILE, Next
+from referral.http.requests import GivenParts, StrictRequest
+from referral.service import login
+
+PATH = "/again"
+
+
+@get(PATH, guards=[visitors.signed_in], include_in_schema=False)
+async def confirm(request: StrictRequest, then: Next = None) -> Response[str]:
+    return render.page(
+        request,
+        "again.html",
+        phone=request.user.user.phone,
+        next=forms.local_path(then) or PROFILE,
+    )
+
+
+@post(PATH, guards=[visitors.signed_in], include_in_schema=False)
+async def send_to_confirm(request: StrictRequest, parts: GivenParts) -> Redirect:
+    fields = await forms.read(request)
+    then = forms.local_path(fields.get("next")) or PROFILE
+    try:
+        sent = await login.send_code(
+            parts,
+            phone=request.user.user.phone or "",
+            device_token=cookies.get(request, cookies.DEVICE),
+            caller=visitors.caller(request),
+        )
+    except Refusal as refusal:
+        return flash.not_again(request, forms.with_next(PATH, then), refusal)
+    pending.keep(request, Pending.of(sent, parts=parts, then=then))
+    return flash.to(CODE)

@@ -1,0 +1,20 @@
+"""Choosing the language of the pages."""
+
+from __future__ import annotations
+
+from litestar import post
+from litestar.response import Redirect
+
+from referral import i18n
+from referral.http.pages import cookies, flash, forms
+from referral.http.requests import StrictRequest
+
+_YEAR = 31_536_000  # seconds
+
+
+@post("/language", include_in_schema=False)
+async def choose(request: StrictRequest) -> Redirect:
+    fields = await forms.read(request)
+    if (language := fields.get("language")) in i18n.LANGUAGES:
+        cookies.put(request, cookies.LANGUAGE, language, seconds=_YEAR)
+    return flash.to(forms.local_path(fields.get("next")) or "/")
