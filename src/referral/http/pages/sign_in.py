@@ -32,11 +32,12 @@ HOME, CODE, PROFILE = "/", "/code", "/me"
 _LONGEST_INVITE_CODE = 20  # as its field on the profile takes
 
 Next = Annotated[str | None, QueryParameter(name="next")]
+Anew = Annotated[str, QueryParameter()]
 
 
 @get(HOME, include_in_schema=False)
 async def home(
-    request: StrictRequest, parts: GivenParts, then: Next = None, anew: str = ""
+    request: StrictRequest, parts: GivenParts, then: Next = None, anew: Anew = ""
 ) -> Response[Any]:
     """anew: whether a code was to be entered that this browser does not know of."""
     if await visitors.find(request):
