@@ -51,7 +51,7 @@ class Flood:
         self._opening: set[asyncio.Task[Any]] = set()
 
     async def send(self, rate: float, seconds: float) -> None:
-        """So many a second for so long after the warm-up, then wait a little for the last answers."""
+        """So many a second, for so long after the warm-up; then wait for the last answers."""
         began = perf_counter()
         self.counts_from = began + WARM_UP_SECONDS
         for index in range(int(rate * (WARM_UP_SECONDS + seconds))):
