@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 READS = 40
-OTHERS = 48
+OTHERS = 64
 CROWD = 300
 _REFILL_SECONDS = 60
 
