@@ -55,7 +55,7 @@ class Mode:
         return _OTHER_STEPS + _CASES * (1 + self.rounds) + 2 * self.rounds
 
 
-WHOLE = Mode(users=10_000_000, rounds=5, seconds=4)
+WHOLE = Mode(users=10_000_000, rounds=5, seconds=3)
 SHORT = Mode(users=rows.LEAST_OF_MANY, rounds=3, seconds=1)
 
 

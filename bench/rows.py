@@ -78,10 +78,13 @@ def page_after(invitees: int) -> str:
 
 
 async def fill_few(url: str) -> None:
-    """1,000 users and nothing else."""
+    """1,000 users, and counters as they have left some."""
     await postgres.execute(
         url, _users(1, FEW, inviter="CAST(NULL AS UUID)", count="0"), "ANALYZE users"
     )
+    await fill_counters(url, 10 * FEW)
+    # Or what the service prepares first is planned for an empty table
+    await postgres.execute(url, "ANALYZE counters")
 
 
 async def fill_many(url: str, users: int) -> None:

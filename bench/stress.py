@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+import flood
 import load
 import machine
 import material
@@ -90,7 +91,7 @@ async def overload(bench: Bench, capacities: dict[str, float]) -> dict[str, Any]
             bench.progress(f"overload: {name}, {kind}")
             rate = capacity * times
             seconds = max(bench.seconds, 2, min(_QUIET_ANSWERS / rate, _QUIET_SECONDS))
-            sent = requests(int(rate * seconds))
+            sent = requests(int(rate * (flood.WARM_UP_SECONDS + seconds)))
             found[name][kind] = await _flooded(bench.many, sent, rate, seconds)
             await asyncio.sleep(_REST_SECONDS)
     return found

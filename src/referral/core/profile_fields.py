@@ -9,6 +9,8 @@ from email_validator import EmailNotValidError, validate_email
 from referral.core.errors import InvalidRequest
 
 LONGEST_NAME = 100
+# Of invitees, on the profile itself
+NEWEST_INVITEES = 100
 
 
 def read_name(text: str) -> str:

@@ -114,7 +114,7 @@ async def _charge_send(parts: Parts, subject: Subject, *, caller: Caller, at: da
     keys = budgets.send_keys(parts.limits, subject)
     moments: Mapping[str, int] | None = None
     wait = parts.totals.wait_for_sends(at, known_device=subject.known_device)
-    if not wait and cost_guard.take_at_once(parts, subject, at):
+    if not wait and await cost_guard.take_at_once(parts, subject, caller=caller, at=at):
         # Most often the phone's first one of an hour, which PostgreSQL looks at and charges in one
         # statement; anything else goes by steps
         charges = budgets.send(parts.limits, subject, {}, now=now)

@@ -11,7 +11,7 @@ from datetime import datetime
 from referral.core import buckets
 from referral.core.buckets import HOUR, Bucket
 from referral.core.budgets import Subject
-from referral.core.cost_guard import REFILL_HOURS
+from referral.core.cost_guard import REFILL_HOURS, Block
 from referral.core.errors import TooManyRequests
 from referral.core.phone import country
 from referral.service import outcomes
@@ -29,18 +29,9 @@ async def take(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) 
     if not _is_guarded(parts, subject):
         return
     if block := parts.send_tallies.judge(subject, at):
-        place, refuses = block.place, parts.cost_guard == BLOCK
-        await outcomes.sign_in_blocked(
-            parts,
-            place.limit,
-            place.key,
-            country=country(subject.phone),
-            phone=subject.phone,
-            caller=caller,
-            now=buckets.microseconds(at),
-            refused=refuses,
-        )
-        if refuses:
+        await _record(parts, subject, block, caller=caller, at=at)
+        if parts.cost_guard == BLOCK:
+            place = block.place
             bucket = Bucket(int(place.allowance), REFILL_HOURS * HOUR)
             raise TooManyRequests.by(
                 buckets.charge(place.limit, place.key, bucket), retry_after=block.seconds
@@ -48,12 +39,14 @@ async def take(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) 
     parts.send_tallies.sent(subject, at)
 
 
-def take_at_once(parts: Parts, subject: Subject, at: datetime) -> bool:
-    """As `take`; False, and nothing counted or recorded, where it has something to say."""
+async def take_at_once(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) -> bool:
+    """As `take`; False, and nothing counted or recorded, where it refuses."""
     if not _is_guarded(parts, subject):
         return True
-    if parts.send_tallies.judge(subject, at) is not None:
-        return False
+    if block := parts.send_tallies.judge(subject, at):
+        if parts.cost_guard == BLOCK:
+            return False
+        await _record(parts, subject, block, caller=caller, at=at)
     parts.send_tallies.sent(subject, at)
     return True
 
@@ -68,6 +61,21 @@ def signed_in(parts: Parts, subject: Subject) -> None:
     """A challenge was redeemed. subject: with the address that it was asked for from."""
     if _is_guarded(parts, subject):
         parts.send_tallies.signed_in(subject, parts.clock())
+
+
+async def _record(
+    parts: Parts, subject: Subject, block: Block, *, caller: Caller, at: datetime
+) -> None:
+    await outcomes.sign_in_blocked(
+        parts,
+        block.place.limit,
+        block.place.key,
+        country=country(subject.phone),
+        phone=subject.phone,
+        caller=caller,
+        now=buckets.microseconds(at),
+        refused=parts.cost_guard == BLOCK,
+    )
 
 
 def _is_guarded(parts: Parts, subject: Subject) -> bool:

@@ -118,7 +118,7 @@ async def _sign_in_at_once(
         parts, proves_phone=admins.is_proof(parts, phone), caller=caller, now=now
     )
     entry = outcomes.entry(parts, "signed_in", caller=caller)
-    user = await sign_ins.add(phone, spent, session, entry, invitees=profiles.NEWEST_INVITEES)
+    user = await sign_ins.add(phone, spent, session, entry)
     if user is None:
         return None
     user_id: UUID = user["id"]

@@ -31,8 +31,6 @@ from referral.storage import profiles as stored_profiles
 from referral.storage import sessions as stored_sessions
 from referral.storage import users
 
-NEWEST_INVITEES = 100
-
 
 class Profile(Struct, frozen=True, kw_only=True):
     """A user, as they see themselves."""
@@ -63,7 +61,7 @@ async def read(parts: Parts, access_token: str) -> Profile:
     """
     now = parts.clock()
     session_id = sessions.read_access(parts, access_token, now=now)
-    found = await stored_profiles.find_by_session(session_id, newest=NEWEST_INVITEES)
+    found = await stored_profiles.find_by_session(session_id)
     if found is None:
         raise Unauthorized(reason="session ended")
     sessions.require_good(
@@ -78,7 +76,7 @@ async def read(parts: Parts, access_token: str) -> Profile:
 
 async def get(parts: Parts, user_id: UUID) -> Profile:
     """The profile as it stands. Raises Unauthorized where the account was deleted just now."""
-    return _view(parts, await stored_profiles.find(user_id, newest=NEWEST_INVITEES))
+    return _view(parts, await stored_profiles.find(user_id))
 
 
 async def change(

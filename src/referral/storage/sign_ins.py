@@ -14,6 +14,7 @@ from uuid import UUID
 from msgspec import Struct
 from tortoise.exceptions import IntegrityError
 
+from referral.core.profile_fields import NEWEST_INVITEES
 from referral.storage import database
 from referral.storage.counters import Raise
 from referral.storage.sessions import NewSession
@@ -22,7 +23,7 @@ from referral.storage.sessions import NewSession
 # without a lock, so that nothing is spent where there is none to sign in. Where that look was too
 # early, and the user has been blocked or deleted since, the session has no user: an error, which
 # undoes it all.
-_SIGN_IN = """
+_SIGN_IN = f"""
     WITH known AS (SELECT 1 FROM users WHERE phone = $1 AND NOT is_blocked),
     spent AS (
         INSERT INTO counters (key, moment) SELECT $2, $3 FROM known
@@ -46,10 +47,10 @@ _SIGN_IN = """
     )
     SELECT signed_in.*, inviter.invite_code AS inviter_code, ARRAY(
         SELECT phone FROM users WHERE inviter_id = signed_in.id AND inviter_sees_phone
-        AND deleted_at IS NULL ORDER BY activated_at DESC, id DESC LIMIT $15
+        AND deleted_at IS NULL ORDER BY activated_at DESC, id DESC LIMIT {NEWEST_INVITEES}
     ) AS invitees
     FROM signed_in LEFT JOIN users AS inviter ON inviter.id = signed_in.inviter_id
-"""
+"""  # noqa: S608 - our own number
 
 
 class Entry(Struct, frozen=True):
@@ -61,12 +62,10 @@ class Entry(Struct, frozen=True):
     address: str | None
 
 
-async def add(
-    phone: str, spent: Raise, session: NewSession, entry: Entry, *, invitees: int
-) -> dict[str, Any] | None:
+async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> dict[str, Any] | None:
     """Spend the challenge, mark the user, begin the session, write the entry: all or nothing.
 
-    Answers the user's row with `inviter_code` and the newest `invitees` phones, or None where
+    Answers the user's row with `inviter_code` and the newest invitees' phones, or None where
     nothing was done, and the steps tell why.
     """
     if not database.is_postgres():
@@ -88,7 +87,6 @@ async def add(
             entry.at,
             entry.action,
             entry.address,
-            invitees,
         )
     except (IntegrityError, *database.CONFLICTS):
         return None
