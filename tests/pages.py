@@ -52,7 +52,7 @@ class Browser:
 
     async def enter_code(self, page: str, path: str) -> str:
         """Enter the code that a page shows while sending is simulated; answers where it leads."""
-        return await self.submit(path, token=token_on(page), code=code_on(page))
+        return await self.submit(path, **hidden_on(page), code=code_on(page))
 
 
 @asynccontextmanager
@@ -74,6 +74,12 @@ async def signed_in(service: Service, phone: str | None = None) -> AsyncIterator
 
 def code_on(page: str) -> str:
     return found(r'id="simulated-code">(\d+)<', page)
+
+
+def hidden_on(page: str) -> dict[str, str]:
+    """What the form of a code carries."""
+    form = found(r'(<form method="post" action="[^"]*code">.*?</form>)', page)
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form))
 
 
 def token_on(page: str) -> str:

@@ -155,7 +155,7 @@ async def test_nobody_else_gets_in(chromium: Browser, database_url: str) -> None
         for path in ("", "/users", f"/users/{somebody}", "/keys", "/webhooks", "/audit"):
             answer = await visitor.go(f"/admin{path}")
             assert answer.status == 403
-            assert "This is not for your account." in await visitor.text("main")
+            assert "This page is for administrators alone." in await visitor.text("main")
             assert await visitor.page.locator("main a").count(), "a way on"
         await visitor.go("/me")
         assert not await visitor.page.locator("a[href='/admin']").count()

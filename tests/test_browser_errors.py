@@ -186,7 +186,7 @@ class TestAnInviteCode:
         inviter, other, person = [await scene.service.sign_in() for _ in range(3)]
         await person.activate(await other.invite_code())
         await self.comes_to(scene, person.phone, await inviter.invite_code())
-        assert "activated already" in await scene.visitor.text("main")
+        assert "an invite code already" in await scene.visitor.text("main")
 
     async def test_of_somebody_one_invited(self, scene: Scene) -> None:
         inviter, invitee = [await scene.service.sign_in() for _ in range(2)]

@@ -6,12 +6,12 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from pages import browsing, found
+from pages import browsing, code_on, error_of, found, hidden_on
 from referral.core.errors import Refusal
 from referral.http import problems
 from referral.http.pages import forms, parcel, texts
 from referral.http.pages.flash import Flash
-from referral.http.pages.sign_in import Pending
+from referral.http.pages.pending import Pending
 from support import Service, new_phone, ok, running
 
 OWN = "http://127.0.0.1:8000"
@@ -159,13 +159,13 @@ async def test_a_cookie_that_somebody_wrote_breaks_no_page(service: Service, pho
 async def test_a_cookie_deeper_than_any_of_ours_is_like_none(service: Service, name: str) -> None:
     deep = urlsafe_b64encode(b'{"x":' + 2200 * b"[").decode()
     answer = await service.http.get("/code", headers={"Cookie": f"{name}={deep}"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?anew=1")
     answer = await service.http.get("/", headers={"Cookie": f"{name}={deep}"})
     assert answer.status_code == 200
 
 
 async def test_a_notice_that_nobody_wrote_says_nothing(service: Service) -> None:
-    headers = {"Cookie": f"flash={parcel.write(Flash(code='of_nobody'))}"}
+    headers = {"Cookie": f"flash={parcel.write(Flash(code='of_nobody', path='/'))}"}
     answer = await service.http.get("/", headers=headers)
     assert 'role="status"' not in answer.text
     assert "Content-Type" not in answer.text
@@ -209,3 +209,44 @@ async def test_a_phone_that_is_being_typed_stands_in_no_path(service: Service) -
     assert ok(answer) == {"form": "+7 999 123-45-67", "country": "RU"}
     answer = await service.http.get("/phone-form?phone=%2B79991234567")
     assert answer.status_code == 405
+
+
+async def test_each_tab_has_its_own_invitation(service: Service) -> None:
+    """A code that was asked for without one activates nothing, whatever another tab asks for."""
+    inviter = await service.sign_in()
+    invite_code = await inviter.invite_code()
+    async with browsing(service) as browser:
+        without = await browser.submit_and_see("/", phone=browser.phone)
+        await browser.submit("/", phone=new_phone(), invite_code=invite_code)
+        assert await browser.enter_code(without, "/code") == "/me"
+    assert (await inviter.profile())["invitee_count"] == 0
+
+
+async def test_what_one_page_has_to_say_waits_for_it(service: Service) -> None:
+    async with browsing(service) as browser:
+        where = await browser.submit("/", phone="123")
+        await browser.get("/i/ZZZZZZ")
+        assert "not a phone number" in error_of(await browser.see(where), "phone")
+
+
+async def test_a_browser_without_cookies_is_told_so(service: Service) -> None:
+    answer = await service.http.get("/code")
+    page = await service.http.get(answer.headers["location"])
+    assert "cookies have to be allowed" in page.text
+
+
+async def test_a_code_is_read_with_the_spaces_between_its_digits(service: Service) -> None:
+    async with browsing(service) as browser:
+        page = await browser.submit_and_see("/", phone=browser.phone)
+        code = code_on(page)
+        spaced = f" {code[:2]} {code[2:]} "
+        assert await browser.submit("/code", **hidden_on(page), code=spaced) == "/me"
+
+
+async def test_another_version_of_a_file_is_not_there_to_be_kept(service: Service) -> None:
+    """While a deploy is under way, an old process is asked for what only the new one has."""
+    own = found(r'src="(/static/pages.js[^"]+)"', (await service.get("/")).text)
+    assert "immutable" in (await service.get(own)).headers["cache-control"]
+    for other in ("/static/pages.js", "/static/pages.js?v=00000000"):
+        answer = await service.get(other)
+        assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")

@@ -90,7 +90,7 @@ async def test_the_pages_are_for_administrators_alone(service: Service, path: st
     async with browser(service, await service.sign_in()) as http:
         page = await http.get(path)
         assert page.status_code == 403
-        assert "This is not for your account." in page.text
+        assert "This page is for administrators alone." in page.text
 
 
 async def test_which_methods_a_page_has_anybody_may_ask(service: Service) -> None:
@@ -263,7 +263,7 @@ async def test_users_are_found_as_with_the_api(service: Service, admin: httpx.As
         assert links(answer.text) == [anna.id()]
         assert "Anna &lt;b&gt;" in answer.text
     assert 'value="anna &lt;"' in (await admin.get("/admin/users?search=anna <")).text
-    assert "Nobody fits" in await shown(admin, "/admin/users?search=zoe")
+    assert "Nobody found" in await shown(admin, "/admin/users?search=zoe")
     answer = await admin.get("/admin/users", params={"search": "x" * 255})
     assert answer.headers["location"] == "/admin/users"
     assert 'id="search-error"' in await shown(admin, "/admin/users")
@@ -547,3 +547,17 @@ async def test_pages_are_in_russian_too(service: Service, admin: httpx.AsyncClie
     for path in (*PAGES, f"/admin/users/{person.id()}"):
         answer = await admin.get(path, headers={"Accept-Language": "ru"})
         assert answer.status_code == 200
+
+
+async def test_an_old_sign_in_makes_no_key_and_no_administrator(service: Service) -> None:
+    """Whoever finds a browser open must not take away what never ends."""
+    person = await service.sign_in_admin()
+    other = await service.sign_in()
+    async with browsing(service, person.phone) as visitor:
+        service.clock.move(seconds=3)
+        assert await visitor.sign_in() == "/me"
+        service.clock.move(minutes=16)
+        assert await visitor.submit("/admin/keys", name="mine") == "/again?next=/admin/keys"
+        page = f"/admin/users/{other.id()}"
+        assert await visitor.submit(f"{page}/make-admin") == f"/again?next={page}"
+        assert "mine" not in await visitor.see("/admin/keys")

@@ -113,7 +113,7 @@ async def test_an_invite_code_is_activated_once(service: Service) -> None:
         other = await (await service.sign_in()).invite_code()
         page = await browser.submit_and_see("/me/inviter", invite_code=other)
         said = found(r'id="invite_code-error" role="alert">([^<]+)<', page)
-        assert "activated already" in said
+        assert "an invite code already" in said
     assert (await inviter.profile())["invitees"] == [browser.phone]
 
 
@@ -308,7 +308,9 @@ async def test_a_new_code_to_the_new_phone_and_the_way_back(database_url: str) -
         # Back, and the same again: its code is on its way. Another one has its own wait.
         assert await browser.submit("/me/phone", phone=new) == "/me/phone/code"
         page = await browser.submit_and_see("/me/phone/code/again")
-        assert "Too many tries. Try again in" in found(r'id="again-error"[^>]*>([^<]+)<', page)
+        assert "Another code cannot be sent yet. Try again in" in found(
+            r'id="again-error"[^>]*>([^<]+)<', page
+        )
         service.clock.move(seconds=31)
         page = await browser.submit_and_see("/me/phone/code/again")
         assert notice_on(page) == "A new code is on its way."

@@ -149,7 +149,7 @@ class TestCookies:
             out = await http.post("/sign-out")
             answers += [*refusals.history, *language.history, *out.history]
         set_there = cookies_of(answers)
-        names = {"access", "refresh", "device", "sign_in", "flash", "language"}
+        names = {"access", "refresh", "device", "sign_in", "flash", "language", "new_phone"}
         assert {each.key for each in set_there} == {f"__Host-{name}" for name in names}
         for cookie in set_there:
             assert cookie["httponly"], cookie.key

@@ -86,8 +86,14 @@ async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
 async def verify(request: StrictRequest, parts: GivenParts) -> Redirect:
     """What the form carries counts: its page may be older than the last code that was sent."""
     fields = await forms.read(request)
-    if not fields.get("token"):
-        return flash.to(CODE)
+    under_way = pending.find(request)
+    if not fields.get("token") and under_way:
+        # Of a program that fills in what people do
+        fields |= {
+            "token": under_way.token,
+            "invite_code": under_way.invite_code,
+            "next": under_way.next,
+        }
     then = forms.local_path(fields.get("next")) or PROFILE
     invite_code = fields.get("invite_code", "")[:_LONGEST_INVITE_CODE]
     try:
@@ -202,7 +208,7 @@ async def _verify(
 ) -> tuple[SignIn, Refusal | None]:
     """Sign in; without the invitation where the rules refuse it, and then with what they say."""
     caller = visitors.caller(request)
-    token, code = fields["token"], forms.digits(fields.get("code", ""))
+    token, code = fields.get("token", ""), forms.digits(fields.get("code", ""))
     refused: Refusal | None = None
     if invite_code:
         try:

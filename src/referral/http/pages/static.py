@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from litestar import Response, get
+from litestar.datastructures import CacheControlHeader
 from litestar.params import FromPath, QueryParameter
 
 from referral.core.errors import NotFound
@@ -21,15 +22,15 @@ Version = Annotated[str, QueryParameter()]
 
 @get(
     "/static/{name:str}",
+    cache_control=CacheControlHeader(public=True, max_age=_YEAR, immutable=True),
     include_in_schema=False,
     sync_to_thread=False,
 )
 def asset(name: FromPath[str], v: Version = "") -> Response[bytes]:
-    """Raises NotFound. Of another version, as while a deploy is under way, nothing is kept."""
-    if name not in _MEDIA_TYPES:
+    """Raises NotFound, for another version too: kept for ever, it would outlast a deploy."""
+    if name not in _MEDIA_TYPES or v != _version(name):
         raise NotFound(reason="no asset")
-    kept = f"public, max-age={_YEAR}, immutable" if v == _version(name) else "no-store"
-    return Response(_read(name), media_type=_MEDIA_TYPES[name], headers={"Cache-Control": kept})
+    return Response(_read(name), media_type=_MEDIA_TYPES[name])
 
 
 def url(name: str) -> str:
