@@ -14,7 +14,7 @@ from referral.core.phone import Rules
 
 ANYWHERE = Rules()
 # ITU-T E.164, section 6: at most 15 digits
-E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+E164 = re.compile(r"\+[1-9][0-9]{5,14}")
 DRESSING = [
     *" .-()/\t\n",
     "\xa0",
