@@ -133,6 +133,10 @@ class Opening(TransactionContextPooled):
 class Client(AsyncpgDBClient):
     connection_class = Connection
 
+    def __init__(self, dsn: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._dsn = dsn
+
     def _in_transaction(self) -> TransactionContext:
         return Opening(Transaction(self), self._pool_init_lock)
 
@@ -160,10 +164,6 @@ class Client(AsyncpgDBClient):
             return {}
         idle = self._pool.get_idle_size()
         return {"idle": idle, "in use": self._pool.get_size() - idle}
-
-    def __init__(self, dsn: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._dsn = dsn
 
     async def create_pool(self, **kwargs: Any) -> asyncpg.Pool:
         # asyncpg reads what a DSN may hold (sslmode, a socket's folder, several hosts) better
