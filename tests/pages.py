@@ -82,10 +82,6 @@ def hidden_on(page: str) -> dict[str, str]:
     return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form))
 
 
-def token_on(page: str) -> str:
-    return found(r'name="token" value="([^"]+)"', page)
-
-
 def found(pattern: str, page: str) -> str:
     match = re.search(pattern, page, re.DOTALL)
     assert match is not None, f"{pattern} is not on {page[-3000:]}"

@@ -121,22 +121,12 @@ async def _sign_in_at_once(
     user = await sign_ins.add(phone, spent, session, entry)
     if user is None:
         return None
-    user_id: UUID = user["id"]
+    user_id = user["id"]
     outcomes.trailed("signed_in", by=Actor.user(user_id, caller), user=user_id)
     return SignIn(
         tokens=sessions.issue(parts, user_id, refresh_token, now=now),
         device_token=tokens.issue_device(phone, now=now, kept=parts.kept),
-        profile=Profile(
-            phone=phone,
-            name=user["name"],
-            email=user["email"],
-            invite_code=user["invite_code"],
-            invite_link=invitations.invite_link(parts, user["invite_code"]),
-            activated_invite_code=user["inviter_code"],
-            invitees=user["invitees"],
-            invitee_count=user["invitee_count"],
-            created_at=user["created_at"],
-        ),
+        profile=profiles.view(parts, user),
         is_new_user=False,
     )
 

@@ -71,12 +71,30 @@ async def read(parts: Parts, access_token: str) -> Profile:
         is_blocked=found["is_blocked"],
         now=now,
     )
-    return _view(parts, found)
+    return view(parts, found)
 
 
 async def get(parts: Parts, user_id: UUID) -> Profile:
     """The profile as it stands. Raises Unauthorized where the account was deleted just now."""
-    return _view(parts, await stored_profiles.find(user_id))
+    return view(parts, await stored_profiles.find(user_id))
+
+
+def view(parts: Parts, found: stored_profiles.Profile) -> Profile:
+    """The profile of what the database has. Raises Unauthorized where the account is deleted."""
+    phone, newest = found["phone"], found["newest"]
+    if phone is None:
+        raise Unauthorized(reason="account deleted")
+    return Profile(
+        phone=phone,
+        name=found["name"],
+        email=found["email"],
+        invite_code=found["invite_code"],
+        invite_link=invitations.invite_link(parts, found["invite_code"]),
+        activated_invite_code=found["activated_invite_code"],
+        invitees=newest.split(",") if newest else [],
+        invitee_count=found["invitee_count"],
+        created_at=found["created_at"],
+    )
 
 
 async def change(
@@ -174,20 +192,3 @@ async def _require_session(signed_in: SignedIn) -> None:
     """Once more under the lock: a session that was ended meanwhile moves no account."""
     if await stored_sessions.find(signed_in.session_id) is None:
         raise Unauthorized(reason="session ended")
-
-
-def _view(parts: Parts, found: stored_profiles.Profile) -> Profile:
-    phone, newest = found["phone"], found["newest"]
-    if phone is None:
-        raise Unauthorized(reason="account deleted")
-    return Profile(
-        phone=phone,
-        name=found["name"],
-        email=found["email"],
-        invite_code=found["invite_code"],
-        invite_link=invitations.invite_link(parts, found["invite_code"]),
-        activated_invite_code=found["activated_invite_code"],
-        invitees=newest.split(",") if newest else [],
-        invitee_count=found["invitee_count"],
-        created_at=found["created_at"],
-    )

@@ -62,6 +62,10 @@ _AS_TEXT = {
     # A subquery with a LIMIT is done in its order before anything else
     False: f"(SELECT group_concat(phone) FROM ({_NEWEST}))",  # noqa: S608 - our own names
 }
+# Of a user whom a statement before it has as `signed_in`
+OF_SIGNED_IN = f"{_PROFILE}, users.id FROM signed_in AS users {_INVITER}".format(
+    newest=_AS_TEXT[True]
+)
 _IN_SQL = {
     is_postgres: (_OF_USER.format(newest=newest), _OF_SESSION.format(newest=newest))
     for is_postgres, newest in _AS_TEXT.items()

@@ -8,15 +8,15 @@ process itself, goes every time, and PostgreSQL for whoever is new or brings an 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import cast
 from uuid import UUID
 
 from msgspec import Struct
 from tortoise.exceptions import IntegrityError
 
-from referral.core.profile_fields import NEWEST_INVITEES
 from referral.storage import database
 from referral.storage.counters import Raise
+from referral.storage.profiles import OF_SIGNED_IN, Profile
 from referral.storage.sessions import NewSession
 
 # Locks in the order of the steps: the challenge's counter, then the user, who is looked at before
@@ -45,12 +45,14 @@ _SIGN_IN = f"""
         INSERT INTO audit_entries (id, at, action, actor, user_id, address)
         SELECT $11, $12, $13, 'user:' || user_id, user_id, $14 FROM begun
     )
-    SELECT signed_in.*, inviter.invite_code AS inviter_code, ARRAY(
-        SELECT phone FROM users WHERE inviter_id = signed_in.id AND inviter_sees_phone
-        AND deleted_at IS NULL ORDER BY activated_at DESC, id DESC LIMIT {NEWEST_INVITEES}
-    ) AS invitees
-    FROM signed_in LEFT JOIN users AS inviter ON inviter.id = signed_in.inviter_id
-"""  # noqa: S608 - our own number
+    {OF_SIGNED_IN}
+"""  # noqa: S608 - our own words
+
+
+class SignedIn(Profile):
+    """The profile of the user who signed in."""
+
+    id: UUID
 
 
 class Entry(Struct, frozen=True):
@@ -62,11 +64,10 @@ class Entry(Struct, frozen=True):
     address: str | None
 
 
-async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> dict[str, Any] | None:
+async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> SignedIn | None:
     """Spend the challenge, mark the user, begin the session, write the entry: all or nothing.
 
-    Answers the user's row with `inviter_code` and the newest invitees' phones, or None where
-    nothing was done, and the steps tell why.
+    Answers the user's profile, or None where nothing was done, and the steps tell why.
     """
     if not database.is_postgres():
         return None
@@ -90,4 +91,4 @@ async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> di
         )
     except (IntegrityError, *database.CONFLICTS):
         return None
-    return rows[0] if rows else None
+    return cast("SignedIn", rows[0]) if rows else None

@@ -6,13 +6,11 @@ from litestar import Response, get, post
 from litestar.response import Redirect
 
 from referral.core.errors import Refusal
-from referral.http.pages import cookies, flash, forms, pending, render, visitors
-from referral.http.pages.pending import Pending
-from referral.http.pages.sign_in import CODE, PROFILE, Next
+from referral.http.pages import flash, forms, render, visitors
+from referral.http.pages.sign_in import CODE, PROFILE, Next, send
 from referral.http.requests import GivenParts, StrictRequest
-from referral.service import login
 
-PATH = "/again"
+PATH = flash.CONFIRM
 
 
 @get(PATH, guards=[visitors.signed_in], include_in_schema=False)
@@ -30,13 +28,7 @@ async def send_to_confirm(request: StrictRequest, parts: GivenParts) -> Redirect
     fields = await forms.read(request)
     then = forms.local_path(fields.get("next")) or PROFILE
     try:
-        sent = await login.send_code(
-            parts,
-            phone=request.user.user.phone or "",
-            device_token=cookies.get(request, cookies.DEVICE),
-            caller=visitors.caller(request),
-        )
+        await send(request, parts, request.user.user.phone or "", then=then)
     except Refusal as refusal:
         return flash.not_again(request, forms.with_next(PATH, then), refusal)
-    pending.keep(request, Pending.of(sent, parts=parts, then=then))
     return flash.to(CODE)

@@ -37,8 +37,7 @@ def to_sign_in(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
 
 def to_confirm(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
     """To a new code for this phone, and from there back."""
-    problems.record(request, refusal)
-    return _unkept(flash.to(forms.with_next("/again", request.scope["path"])))
+    return _unkept(flash.confirm_first(request, refusal, request.scope["path"]))
 
 
 def answer_anywhere(

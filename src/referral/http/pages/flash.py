@@ -11,7 +11,9 @@ from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from referral.core.errors import InvalidRequest, Refusal, TooManyRequests
 from referral.http import problems
-from referral.http.pages import cookies, parcel
+from referral.http.pages import cookies, forms, parcel
+
+CONFIRM = "/again"
 
 _SECONDS = 60
 _LONGEST_VALUE = 200
@@ -76,6 +78,12 @@ def refused(
         ),
     )
     return to(path)
+
+
+def confirm_first(request: Request[Any, Any, Any], refusal: Refusal, then: str) -> Redirect:
+    """To a new code for this phone, and from there to a page."""
+    problems.record(request, refusal)
+    return to(forms.with_next(CONFIRM, then))
 
 
 def not_again(request: Request[Any, Any, Any], path: str, refusal: Refusal) -> Redirect:

@@ -24,7 +24,6 @@ from referral.core.errors import (
     UnsupportedPhone,
     WrongCode,
 )
-from referral.http import problems
 from referral.http.pages import cookies, flash, forms, parcel, pending, sign_in, site, visitors
 from referral.http.pages.pending import Pending
 from referral.http.pages.profile import ME
@@ -138,8 +137,7 @@ async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
         await _send(request, parts, under_way.phone)
     except SignInAgain as refusal:
         # Back to the page of this form, which is none by itself
-        problems.record(request, refusal)
-        return flash.to(forms.with_next("/again", CODE))
+        return flash.confirm_first(request, refusal, CODE)
     except _SEND_REFUSALS as refusal:
         return flash.not_again(request, CODE, refusal)
     return flash.notice(request, CODE, "code_sent")

@@ -53,12 +53,7 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
     invite_code = fields.get("invite_code", "")[:_LONGEST_INVITE_CODE]
     then = forms.local_path(fields.get("next")) or ""
     try:
-        sent = await login.send_code(
-            parts,
-            phone=phone,
-            device_token=cookies.get(request, cookies.DEVICE),
-            caller=visitors.caller(request),
-        )
+        await send(request, parts, phone, invite_code=invite_code, then=then)
     except Refusal as refusal:
         before = pending.find(request)
         if isinstance(refusal, TooManyRequests) and before and before.is_good_for(phone, parts):
@@ -66,7 +61,6 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
             return flash.to(CODE)
         where, values = _form_of(invite_code, then), {"phone": phone}
         return flash.refused(request, where, refusal, form="sign_in", field="phone", values=values)
-    pending.keep(request, Pending.of(sent, parts=parts, invite_code=invite_code, then=then))
     return flash.to(CODE)
 
 
@@ -120,16 +114,9 @@ async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
     if before is None:
         return flash.to(CODE)
     try:
-        sent = await login.send_code(
-            parts,
-            phone=before.phone,
-            device_token=cookies.get(request, cookies.DEVICE),
-            caller=visitors.caller(request),
-        )
+        await send(request, parts, before.phone, invite_code=before.invite_code, then=before.next)
     except Refusal as refusal:
         return flash.not_again(request, CODE, refusal)
-    following = Pending.of(sent, parts=parts, invite_code=before.invite_code, then=before.next)
-    pending.keep(request, following)
     return flash.notice(request, CODE, "code_sent")
 
 
@@ -152,6 +139,19 @@ async def phone_form(request: StrictRequest) -> dict[str, str | None]:
 
 
 HANDLERS = [home, send_code, code, verify, send_again, sign_out, phone_form]
+
+
+async def send(
+    request: StrictRequest, parts: Parts, phone: str, *, invite_code: str = "", then: str = ""
+) -> None:
+    """Send a code, and keep in this browser what it is for. Raises what `login.send_code` does."""
+    sent = await login.send_code(
+        parts,
+        phone=phone,
+        device_token=cookies.get(request, cookies.DEVICE),
+        caller=visitors.caller(request),
+    )
+    pending.keep(request, Pending.of(sent, parts=parts, invite_code=invite_code, then=then))
 
 
 def page(

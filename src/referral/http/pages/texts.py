@@ -81,7 +81,6 @@ NOTICES: Mapping[str, str] = {
     "invite_voided": N_("The activation is void. This user can activate a code again."),
     "key_revoked": N_("The key has ended. Programs that use it are refused from now on."),
     "sign_in_first": N_("Sign in first."),
-    "confirm_first": N_("Before this we make sure that it is you."),
 }
 
 

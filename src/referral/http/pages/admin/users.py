@@ -12,8 +12,7 @@ from litestar.response import Redirect
 
 from referral.core import ids
 from referral.core.errors import Forbidden, InvalidRequest, NotFound, SignInAgain
-from referral.http import problems
-from referral.http.pages import flash, forms, render, visitors
+from referral.http.pages import flash, render, visitors
 from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import audit as trails
@@ -81,8 +80,7 @@ async def act(
             await visitors.require_fresh(request)
         await do(parts, found, request.user)
     except SignInAgain as refusal:
-        problems.record(request, refusal)
-        return flash.to(forms.with_next("/again", page))
+        return flash.confirm_first(request, refusal, page)
     except (Forbidden, NotFound) as refusal:
         return flash.refused(request, page, refusal, form="user", field=action, code=words)
     return flash.notice(request, PATH if action == "delete" else page, done)
