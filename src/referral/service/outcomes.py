@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -41,22 +40,22 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the request under way, for every line about it."""
 
 
-def _with_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
+def with_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """A processor of structlog's: of which request a line is."""
     if given := request_id.get():
         event["request_id"] = given
     return event
 
 
-# An event stays a name and its facts until the process's own handler writes it down
-_log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-    logging.getLogger("referral"),
-    processors=[
-        _with_request_id,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
+# Until cli/logs.py says where lines go: to logging, with whatever listens there
+structlog.configure_once(
+    processors=[with_request_id, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
     wrapper_class=structlog.stdlib.BoundLogger,
-    context_class=dict,
+    logger_factory=structlog.stdlib.LoggerFactory(),
 )
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("referral")
+# Looked up once, since refusing has to cost little
+_OVERLOADED = metrics.FAILURES.labels("overloaded")
 _overloaded_at = -inf
 _limited_in: dict[str, int] = {}
 
@@ -199,7 +198,7 @@ def overloaded(*, now: float) -> None:
     now: seconds, of any clock.
     """
     global _overloaded_at  # noqa: PLW0603 - of the process, as its log
-    metrics.FAILURES.labels("overloaded").inc()
+    _OVERLOADED.inc()
     if now - _overloaded_at >= _OVERLOADED_EVERY:
         _overloaded_at = now
         _log.warning("overloaded", hint="more come than are served: see `Sizes` in docs/deploy.md")

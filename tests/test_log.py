@@ -1,0 +1,83 @@
+"""The log of a process, as it is written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processes import environment
+
+WRITE = """
+import logging
+from referral.cli import logs
+from referral.service import outcomes
+
+logs.configure(json={json})
+outcomes.request_id.set("abc-1")
+outcomes.record("code_sent", phone="+79991234567", purpose="sign_in", number=3)
+outcomes.record("send_failed", reason="half a pair \\ud800, and +79991234567")
+outcomes.record("signed_in", name="Анна")
+try:
+    raise ValueError("+79991234567")
+except ValueError as error:
+    outcomes.failed(error, method="GET", route="/")
+outcomes.overloaded(now=1)
+logging.getLogger("a.library").warning("somebody has +79991234567")
+print("done")
+"""
+
+
+def written(folder: Path, *, stderr: Any = subprocess.PIPE, json: bool = True) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE.replace("{json}", str(json))],
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        encoding="utf-8",
+        timeout=60,
+        # Python itself minds at its end what it could not write
+        check=False,
+    )
+    assert done.stdout == "done\n"
+    return done.stderr
+
+
+def test_each_event_is_one_line_of_json(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in written(tmp_path).splitlines()]
+    sent, failure, signed_in, failed, overloaded, other = lines
+    assert sent.pop("timestamp").endswith("Z")
+    assert sent == {
+        "event": "code_sent",
+        "level": "info",
+        "phone": "+79*******67",
+        "purpose": "sign_in",
+        "number": 3,
+        "request_id": "abc-1",
+    }
+    assert failure["reason"] == "half a pair \ud800, and +79*******67"
+    assert signed_in["name"] == "Анна"
+    assert (failed["event"], failed["level"]) == ("failed", "error")
+    assert "ValueError: +79*******67" in failed["exception"]
+    assert (overloaded["event"], overloaded["level"]) == ("overloaded", "warning")
+    # What libraries say comes in the same form
+    assert other["event"] == "somebody has +79*******67"
+    assert other["level"] == "warning"
+
+
+def test_people_get_lines_without_json(tmp_path: Path) -> None:
+    text = written(tmp_path, json=False)
+    assert "+79*******67" in text
+    assert "9991234567" not in text
+    assert "ValueError" in text
+    assert not text.startswith("{")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to offer")
+def test_a_full_disk_stops_nobody(tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        written(tmp_path, stderr=full)
