@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextvars import Context
+from functools import lru_cache
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from referral.core.buckets import Charge
 from referral.storage import clearing, database
@@ -21,13 +22,16 @@ _AT_ONCE = 1000
 # Larger than any moment that is compared with it
 _ALWAYS = 1 << 62
 
+# What is looked up stands in subqueries of one value each, never in joins: for those PostgreSQL
+# would keep a plan that reads the whole table where it was small when first asked
 _WANTED = "WITH wanted (key, token, room, cap) AS ({rows})"
 _CHARGE = """
     INSERT INTO counters (key, moment)
     SELECT key, CAST($1 AS BIGINT) + token FROM wanted
     WHERE NOT EXISTS (
-        SELECT 1 FROM wanted JOIN counters ON counters.key = wanted.key
-        WHERE counters.moment + wanted.token - CAST($1 AS BIGINT) > wanted.room
+        SELECT 1 FROM wanted
+        WHERE (SELECT moment FROM counters WHERE counters.key = wanted.key)
+              + wanted.token - CAST($1 AS BIGINT) > wanted.room
     )
     ORDER BY key
     ON CONFLICT (key) DO UPDATE SET moment = (
@@ -42,11 +46,14 @@ _CHARGE = """
           <= (SELECT room FROM wanted WHERE wanted.key = counters.key)
     RETURNING key, moment
 """
+_CHARGE_ALL = _WANTED + _CHARGE
+# One row, whose texts are read in a fifth of the time of so many rows
 _READ_AND_CHARGE = f"""
     {_WANTED},
     charged AS ({_CHARGE})
-    SELECT key, moment, true AS is_charged FROM charged
-    UNION ALL SELECT key, moment, false FROM counters WHERE key IN ({{keys}})
+    SELECT (SELECT CAST(json_object_agg(key, moment) AS TEXT) FROM charged) AS charged,
+           (SELECT CAST(json_object_agg(key, moment) AS TEXT)
+            FROM counters WHERE key IN ({{keys}})) AS before
 """  # noqa: S608 - our own words
 _GIVE_BACK = """
     WITH wanted (key, taken, most) AS ({rows}),
@@ -70,12 +77,13 @@ _RAISE = """
     RETURNING key
 """
 _CLEAR = "DELETE FROM counters WHERE key = $1"
+_moments = json.Decoder(dict[str, int])
 
 
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | None:
     """Charge all of them, or none where one is full; answers their moments, or None."""
     sql, values = _table(charges)
-    rows = await database.query((_WANTED + _CHARGE).format(rows=sql), now, *values)
+    rows = await database.query(_written(_CHARGE_ALL, sql), now, *values)
     return await _all_or_none({row["key"]: row["moment"] for row in rows}, charges, now)
 
 
@@ -87,11 +95,9 @@ async def read_and_charge(
         return await read(keys), await charge(charges, now=now)
     sql, values = _table(charges)
     wanted, more = database.table(("TEXT",), [(key,) for key in keys], first=2 + len(values))
-    statement = _READ_AND_CHARGE.format(rows=sql, keys=wanted)
-    before: dict[str, int] = {}
-    charged: dict[str, int] = {}
-    for row in await database.query(statement, now, *values, *more):
-        (charged if row["is_charged"] else before)[row["key"]] = row["moment"]
+    statement = _written(_READ_AND_CHARGE, sql, wanted)
+    (row,) = await database.query(statement, now, *values, *more)
+    before, charged = (_moments.decode(row[name] or "{}") for name in ("before", "charged"))
     return before, await _all_or_none(charged, charges, now)
 
 
@@ -172,6 +178,12 @@ class _GivingBack:
 
 _next = _GivingBack()
 _one_at_a_time = asyncio.Lock()
+
+
+@lru_cache
+def _written(statement: str, rows: str, keys: str = "") -> str:
+    """Remembered, since it is as long as it takes to read."""
+    return statement.format(rows=rows, keys=keys)
 
 
 def _table(charges: Sequence[Charge]) -> tuple[str, list[object]]:

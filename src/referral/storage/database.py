@@ -9,6 +9,7 @@ from contextlib import closing
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from enum import IntEnum, unique
+from functools import lru_cache
 from itertools import count
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -240,20 +241,31 @@ def utc_day(column: str) -> str:
 def table(
     types: Sequence[str], rows: Sequence[Sequence[object]], *, first: int
 ) -> tuple[str, list[object]]:
-    """SQL for a table of these rows, and its values, from the placeholder `$first` on."""
+    """SQL for a table of these rows, and its values, from the placeholder `$first` on.
+
+    No text in it may have a comma.
+    """
     if is_postgres():
-        # A column is one value: so one text for any number of rows. The planner, behind OFFSET,
-        # cannot count them: so one plan too, where it would else make a new one every time
-        names = [f"column_{place}" for place in range(len(types))]
-        arrays = ", ".join(
-            f"${first + place}::{name}[] AS {names[place]}" for place, name in enumerate(types)
-        )
-        values: list[object] = [list(column) for column in zip(*rows, strict=True)]
-        given = f"(SELECT {arrays} OFFSET 0) AS given"
-        return f"SELECT rows.* FROM {given}, unnest({', '.join(names)}) AS rows", values  # noqa: S608
+        values: list[object] = [",".join(map(str, column)) for column in zip(*rows, strict=True)]
+        return _table_of_columns(tuple(types), first), values
     places = count(first)
     marks = (", ".join(f"CAST(${next(places)} AS {name})" for name in types) for _ in rows)
     return f"VALUES ({'), ('.join(marks)})", [value for row in rows for value in row]
+
+
+@lru_cache
+def _table_of_columns(types: tuple[str, ...], first: int) -> str:
+    """A column is one value: so one statement for any number of rows. As text, since the driver
+    takes 5 microseconds more for an array. Behind OFFSET the planner cannot count the rows: so one
+    plan too, where it would else make a new one every time.
+    """
+    names = [f"column_{place}" for place in range(len(types))]
+    columns = ", ".join(
+        f"string_to_array(${first + place}::TEXT, ',')::{name}[] AS {names[place]}"
+        for place, name in enumerate(types)
+    )
+    given = f"(SELECT {columns} OFFSET 0) AS given"
+    return f"SELECT rows.* FROM {given}, unnest({', '.join(names)}) AS rows"  # noqa: S608 - our words
 
 
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:

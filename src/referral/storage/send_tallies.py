@@ -16,9 +16,8 @@ from referral.storage import clearing, database
 _AT_ONCE = 1000
 
 _OF_COUNTRY, _OF_PART = "length(key) < 20", "length(key) > 20"
-_ROW = "(CAST(${} AS TEXT), CAST(${} AS INT), CAST(${} AS INT), CAST(${} AS INT))"
 _ADD = """
-    WITH counted (key, hour, sends, sign_ins) AS (VALUES {rows})
+    WITH counted (key, hour, sends, sign_ins) AS ({rows})
     INSERT INTO send_tallies (key, hour, sends, sign_ins)
     SELECT key, hour, sends, sign_ins FROM counted WHERE true ORDER BY key
     ON CONFLICT (key) DO UPDATE SET
@@ -61,9 +60,8 @@ async def add(counted: Mapping[tuple[str, int], Tally]) -> list[Row]:
         rows: list[Row] = []
         for start in range(0, len(values), _AT_ONCE):
             some = values[start : start + _AT_ONCE]
-            places = (range(4 * number + 1, 4 * number + 5) for number in range(len(some)))
-            sql = _ADD.format(rows=", ".join(_ROW.format(*place) for place in places))
-            rows += _rows(await database.query(sql, *(value for row in some for value in row)))
+            sql, given = database.table(("TEXT", "INT", "INT", "INT"), some, first=1)
+            rows += _rows(await database.query(_ADD.format(rows=sql), *given))
         return rows
 
     return await database.transaction(work)
