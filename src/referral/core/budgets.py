@@ -7,10 +7,9 @@ the same numbers, which strangers cannot touch; limits by address pass it by.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import blake2b
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -226,7 +225,8 @@ def _room(bucket: Bucket, length: int, shortest: int) -> int | None:
 # A send asks for most of its keys three times, and the next one for some of them again
 @lru_cache(maxsize=4096)
 def _counter(key: bytes, text: str) -> str:
-    return seal.to_text(hmac.digest(key, text.encode(), sha256)[:_KEY_BYTES])
+    # BLAKE2 with a key (RFC 7693) takes a quarter of an HMAC's time, and a send has ten of these
+    return seal.to_text(blake2b(text.encode(), key=key, digest_size=_KEY_BYTES).digest())
 
 
 def _wait_steps(limits: Limits, subject: Subject) -> Charge:

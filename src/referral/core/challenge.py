@@ -12,7 +12,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from datetime import datetime
-from hashlib import sha256
 
 import msgspec
 
@@ -111,4 +110,4 @@ def is_code(challenge: Challenge, code: str, *, keys: Keyring) -> bool:
 
 
 def _digest(code: str, challenge_id: str, salt: str, key: bytes) -> str:
-    return seal.to_text(hmac.digest(key, f"{challenge_id}.{salt}.{code}".encode(), sha256))
+    return seal.to_text(hmac.digest(key, f"{challenge_id}.{salt}.{code}".encode(), "sha256"))

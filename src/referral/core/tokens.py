@@ -153,7 +153,7 @@ def successors(token: RefreshToken, *, kept: Keyring) -> tuple[RefreshToken, ...
         RefreshToken(
             token.session_id,
             token.family,
-            hmac.digest(key.secret, token.text.encode(), sha256),
+            hmac.digest(key.secret, token.text.encode(), "sha256"),
         )
         for key in kept.all(Purpose.REFRESH)
     )

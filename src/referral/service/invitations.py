@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
 
@@ -177,6 +176,6 @@ async def leave_phone(parts: Parts, user: User, *, now: datetime) -> None:
 
 def _phone_digests(parts: Parts, phone: str) -> list[str]:
     return [
-        seal.to_text(hmac.digest(key.secret, phone.encode(), sha256))
+        seal.to_text(hmac.digest(key.secret, phone.encode(), "sha256"))
         for key in parts.kept.all(Purpose.ACTIVATION)
     ]
