@@ -39,10 +39,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil, inf
 from statistics import median
 from typing import NamedTuple
+
+from msgspec import Struct
 
 OF_COUNTRY, OF_RANGE, OF_ADDRESS = (
     f"cost-guard-{place}" for place in ("country", "range", "address")
@@ -78,8 +79,7 @@ class Tally(NamedTuple):
 Hours = Mapping[int, Tally]
 
 
-@dataclass(frozen=True, slots=True)
-class Normal:
+class Normal(Struct, frozen=True):
     """What is usual in a country: sign-ins for each send, and sign-ins in a day."""
 
     ratio: float = _PRIOR_RATIO
@@ -94,8 +94,10 @@ class Normal:
         return self.sign_ins / 24
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+_USUAL = Normal()
+
+
+class Place(Struct, frozen=True, kw_only=True):
     """A country, a range of numbers or an address, and what it may owe.
 
     limit: the name, for people. share: of a day, where the whole that it belongs to is pumped.
@@ -121,9 +123,9 @@ class Place:
         """The same, with nothing forgiven."""
         return self._owed(now, refill=0, most=inf)
 
-    def wait(self, now: float, level: float) -> float:
+    def wait(self, owed: float, level: float) -> float:
         """Hours until one more message owes no more than this, if nothing happens until then."""
-        hours = (self.owed(now) - level + 1) / self._refill
+        hours = (owed - level + 1) / self._refill
         return hours if hours > _ROUNDING else 0
 
     def wait_for_share(self, now: float) -> float:
@@ -154,8 +156,7 @@ class Place:
         return sorted(each for each in self.hours.items() if first <= each[0] <= now)
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Why a message is not sent. seconds: after which it is, if nothing happens until then."""
 
     place: Place
@@ -179,7 +180,7 @@ def part(limit: str, key: str, hours: Hours, times: int = 1) -> Place:
         limit=limit,
         key=key,
         hours=hours,
-        credit=Normal().credit,
+        credit=_USUAL.credit,
         allowance=_PARTS[limit] * times,
         share=_PART_SHARE * times,
     )
@@ -208,11 +209,12 @@ def is_everywhere(countries: Iterable[tuple[Hours, Normal]], now: float) -> bool
 
 def judge(country: Place, parts: Sequence[Place], *, everywhere: bool, now: float) -> Block | None:
     """Whether a message to this country, of this range and from these addresses, is refused."""
-    waits = [(each, each.wait(now, each.allowance)) for each in parts]
-    if suspicious := country.wait(now, country.allowance / 2):
+    owed = country.owed(now)
+    waits = [(each, each.wait(each.owed(now), each.allowance)) for each in parts]
+    if suspicious := country.wait(owed, country.allowance / 2):
         waits += [(each, min(suspicious, each.wait_for_share(now))) for each in parts]
     if not any(each.limit == OF_ADDRESS and each.vouches(now) for each in parts):
-        waits.append((country, country.wait(now, country.allowance)))
+        waits.append((country, country.wait(owed, country.allowance)))
         waits.append((country, country.wait_for_share(now) if everywhere else 0))
     place, hours = max(waits, key=lambda each: each[1])
     return Block(place, max(ceil(hours * 3600), 1)) if hours else None

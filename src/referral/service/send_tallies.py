@@ -36,6 +36,8 @@ _RANGE_DIGITS = 4
 _MOST_PHONES = 50_000
 _FORGET_AT_ONCE = 5000
 
+_NONE, _USUAL = Tally(), Normal()
+
 Places = dict[str, dict[int, Tally]]
 
 
@@ -74,8 +76,10 @@ class SendTallies:
         return cost_guard.judge(
             cost_guard.country(region, self._countries.get(region, {}), self._normal_in(region)),
             [
-                cost_guard.part(limit, key, self._parts.get(key, {}), times)
+                cost_guard.part(limit, key, hours, times)
                 for limit, key, times in _parts(subject)
+                # Most were sent to by nobody else, and owe nothing
+                if (hours := self._parts.get(key))
             ],
             everywhere=self._everywhere,
             now=_hours(at),
@@ -113,18 +117,18 @@ class SendTallies:
             self._take(await send_tallies.parts(since=since, least=_READ_SENDS, most=_READ_PARTS))
 
     def _normal_in(self, region: str) -> Normal:
-        return self._normal.get(region) or Normal()
+        return self._normal.get(region, _USUAL)
 
     def _add(self, subject: Subject, at: datetime, *, sends: int = 0, sign_ins: int = 0) -> None:
         hour = int(_hours(at))
         for place in (country_of(subject.phone), *(key for _, key, _ in _parts(subject))):
             hours = self._touched(place)
-            hours[hour] = hours.get(hour, Tally()).plus(sends, sign_ins)
+            hours[hour] = hours.get(hour, _NONE).plus(sends, sign_ins)
             self._unsaved[place, hour] = self._of(place, hour).plus(sends, sign_ins)
 
     def _of(self, place: str, hour: int) -> Tally:
         """What this process counted since it last added it."""
-        return self._unsaved.get((place, hour), Tally())
+        return self._unsaved.get((place, hour), _NONE)
 
     def _take(self, rows: Iterable[Row]) -> None:
         for place, hour, tally in rows:
@@ -133,7 +137,7 @@ class SendTallies:
     def _touched(self, place: str) -> dict[int, Tally]:
         if len(place) == len("RU"):
             return self._countries.setdefault(place, {})
-        hours = self._parts[place] = self._parts.pop(place, {})
+        hours = self._parts[place] = self._parts.pop(place, None) or {}
         _drop_first(self._parts, _MOST_PARTS)
         return hours
 
