@@ -17,4 +17,5 @@ class Simulated:
         self._delay = delay
 
     async def send(self, message: Message) -> None:  # noqa: ARG002 - nothing is sent
-        await asyncio.sleep(self._delay())
+        if delay := self._delay():
+            await asyncio.sleep(delay)

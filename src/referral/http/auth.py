@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityScheme
 
 from referral.core.errors import NotSignedIn, Unauthorized
-from referral.http.requests import caller
+from referral.http.requests import caller, lines
 from referral.service import admins, sessions
 
 if TYPE_CHECKING:
@@ -53,13 +53,12 @@ async def administrator(
 
 def bearer(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     """The one bearer token (RFC 6750, section 2.1). Raises NotSignedIn, Unauthorized."""
-    # The framework's own headers would decode all that came
-    headers = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+    headers = lines(connection, b"authorization")
     if not headers:
         raise NotSignedIn(reason="no Authorization header")
     if len(headers) != 1:
         raise Unauthorized(reason=f"{len(headers)} Authorization headers")
-    scheme, _, token = headers[0].decode("latin-1").partition(" ")
+    scheme, _, token = headers[0].partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized(reason="not a bearer token")
     return token.strip()

@@ -37,6 +37,12 @@ class _Strict(Request[Who, str, State]):
     Who: what the guard of its controller leaves at `user`.
     """
 
+    @property
+    def content_length(self) -> int | None:
+        """Bytes, where the client told."""
+        given = lines(self, b"content-length")
+        return int(given[0]) if given and given[0].isdecimal() else None
+
     async def body(self) -> bytes:
         """The body. Raises InvalidRequest where the client went away before its end."""
         try:
@@ -49,7 +55,8 @@ class _Strict(Request[Who, str, State]):
 
         A route's `opt["media_types"]` names what it takes where that is not application/json alone.
         """
-        if self.content_type[0].lower() not in self.route_handler.opt.get("media_types", (JSON,)):
+        media_type = "".join(lines(self, b"content-type")[:1]).partition(";")[0].strip().lower()
+        if media_type not in self.route_handler.opt.get("media_types", (JSON,)):
             raise UnsupportedMediaType
         return parse_json(await self.body())
 
@@ -73,7 +80,7 @@ def parse_json(body: bytes) -> Any:
     """
     try:
         text = body.decode()
-        parsed = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        parsed = _decoder.decode(text)
         if "\\u" in text:
             _refuse_unstorable(parsed)
     except _NulError:
@@ -89,17 +96,20 @@ def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     """Who the request comes from, as far as the connection tells."""
     peer = request.client.host if request.client else "unknown"
     trusted = parts(request.app.state).trusted_proxies
-    address = client_address(
-        peer, request.headers.getall("x-forwarded-for", []), trusted_proxies=trusted
-    )
+    address = client_address(peer, lines(request, b"x-forwarded-for"), trusted_proxies=trusted)
     if address is None:
         outcomes.fewer_proxies(trusted)
         address = canonical(peer) or peer
     return Caller(
         address=address,
-        user_agent=request.headers.get("user-agent"),
-        language=i18n.choose(",".join(request.headers.getall("accept-language", []))),
+        user_agent=next(iter(lines(request, b"user-agent")), None),
+        language=i18n.choose(",".join(lines(request, b"accept-language"))),
     )
+
+
+def lines(request: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:
+    """The values of one header, each line's. The framework's own way decodes all headers."""
+    return [value.decode("latin-1") for each, value in request.scope["headers"] if each == name]
 
 
 def parts(state: State) -> Parts:
@@ -126,3 +136,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from referral.core import errors
 from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, InviteCode, Phone
 from referral.http.problems import BODY, responses
-from referral.http.requests import GivenParts, StrictRequest, caller
+from referral.http.requests import StrictRequest, caller, parts
 from referral.service import login, sessions
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
@@ -85,11 +85,12 @@ class LoginController(Controller):
             errors.SmsUnavailable,
         ),
     )
-    async def send_code(
-        self, data: JSONBody[SendCode], request: StrictRequest, parts: GivenParts
-    ) -> SentCode:
+    async def send_code(self, data: JSONBody[SendCode], request: StrictRequest) -> SentCode:
         return await login.send_code(
-            parts, phone=data.phone, device_token=data.device_token, caller=caller(request)
+            parts(request.app.state),
+            phone=data.phone,
+            device_token=data.device_token,
+            caller=caller(request),
         )
 
     @post(
@@ -126,11 +127,9 @@ class LoginController(Controller):
             ),
         },
     )
-    async def verify(
-        self, data: JSONBody[Verify], request: StrictRequest, parts: GivenParts
-    ) -> Response[SignedIn]:
+    async def verify(self, data: JSONBody[Verify], request: StrictRequest) -> Response[SignedIn]:
         sign_in = await login.verify(
-            parts,
+            parts(request.app.state),
             token=data.token,
             code=data.code,
             invite_code=data.invite_code,
@@ -162,10 +161,10 @@ class LoginController(Controller):
         ),
         responses=responses(*BODY, errors.InvalidRefreshToken, errors.AccountBlocked),
     )
-    async def refresh(
-        self, data: JSONBody[RefreshBody], request: StrictRequest, parts: GivenParts
-    ) -> TokenPair:
-        tokens = await sessions.refresh(parts, data.refresh_token, caller=caller(request))
+    async def refresh(self, data: JSONBody[RefreshBody], request: StrictRequest) -> TokenPair:
+        tokens = await sessions.refresh(
+            parts(request.app.state), data.refresh_token, caller=caller(request)
+        )
         return TokenPair(
             access_token=tokens.access,
             expires_in=tokens.access_life,
@@ -181,7 +180,7 @@ class LoginController(Controller):
         description="Its access tokens end with it. A token that is no longer good is no error.",
         responses=responses(*BODY),
     )
-    async def logout(
-        self, data: JSONBody[RefreshBody], request: StrictRequest, parts: GivenParts
-    ) -> None:
-        await sessions.sign_out(parts, data.refresh_token, caller=caller(request))
+    async def logout(self, data: JSONBody[RefreshBody], request: StrictRequest) -> None:
+        await sessions.sign_out(
+            parts(request.app.state), data.refresh_token, caller=caller(request)
+        )
