@@ -25,6 +25,7 @@ from referral.storage.engines.hosts import Hosts
 ACQUIRE_SECONDS = 5
 RELEASE_SECONDS = 2
 ROLLBACK_SECONDS = 2
+_EARLY_SECONDS = 0.01
 
 # asyncpg's own name for how many prepared statements a connection keeps. PgBouncer before 1.21
 # lends one for a transaction, and the next finds another's statements there, or none: hence 0
@@ -59,11 +60,14 @@ class Line(asyncio.LifoQueue[Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        """Until when, and who, the first to come first."""
+        # One for all who wait: most wait for a moment, and a timer takes as long as half a query
+        self._timer: asyncio.TimerHandle | None = None
 
     def put_nowait(self, item: Any) -> None:
         while self._waiting:
-            waiter = self._waiting.popleft()
+            _, waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(item)
                 return
@@ -75,8 +79,9 @@ class Line(asyncio.LifoQueue[Any]):
             return self.get_nowait()
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
-        self._waiting.append(waiter)
-        timer = loop.call_later(ACQUIRE_SECONDS, _give_up, waiter)
+        self._waiting.append((loop.time() + ACQUIRE_SECONDS, waiter))
+        if self._timer is None:
+            self._timer = loop.call_later(ACQUIRE_SECONDS, self._give_up)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -84,13 +89,19 @@ class Line(asyncio.LifoQueue[Any]):
                 # It was this one's turn just now
                 self.put_nowait(waiter.result())
             raise
-        finally:
-            timer.cancel()
 
-
-def _give_up(waiter: asyncio.Future[Any]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError(f"no free connection for {ACQUIRE_SECONDS} s"))
+    def _give_up(self) -> None:
+        """On those whose time is over; the others' comes."""
+        loop = asyncio.get_running_loop()
+        # A timer may be some milliseconds early
+        now = loop.time() + _EARLY_SECONDS
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
+            _, waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(TimeoutError(f"no free connection for {ACQUIRE_SECONDS} s"))
+        self._timer = None
+        if self._waiting:
+            self._timer = loop.call_at(self._waiting[0][0], self._give_up)
 
 
 class Pool(asyncpg.Pool):  # type: ignore[misc]
