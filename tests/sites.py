@@ -11,6 +11,8 @@ import httpx
 import uvicorn
 
 from processes import free_port
+from referral.http.door import Door
+from referral.http.front import Front
 from support import Inbox, Service, running
 
 
@@ -52,7 +54,7 @@ class _Server(uvicorn.Server):
 async def _listening(app: Any, port: int) -> AsyncIterator[None]:
     """Over HTTP, in this process, until the block ends."""
     config = uvicorn.Config(
-        cast("Any", app), port=port, lifespan="off", log_config=None, proxy_headers=False
+        cast("Any", app), port=port, http=Door, lifespan="off", log_config=None, proxy_headers=False
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve())
@@ -61,6 +63,8 @@ async def _listening(app: Any, port: int) -> AsyncIterator[None]:
             while not server.started:
                 assert not task.done()
                 await asyncio.sleep(0.01)
+        # As the application does it where it is started with the server
+        server.lifespan.state["front"] = app if isinstance(app, Front) else None
         yield
     finally:
         server.should_exit = True

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from referral.core.room import CROWD, OTHERS, READS
 from referral.gateways import Message
+from sites import reachable
 from support import Inbox, Person, Service, new_phone, ok, parts_of, refused, running
 
 MANY = READS + CROWD + 100
@@ -115,3 +121,172 @@ async def test_who_sends_a_body_slowly_takes_no_room(service: Service) -> None:
     go_on.set()
     # All of them go on at one moment, as a crowd
     assert {answer.status_code for answer in await asyncio.gather(*slow)} == {204}
+
+
+# At the door: what uvicorn's side of it answers by itself, over a connection that goes on
+
+
+@dataclass
+class Connection:
+    """To the service, byte by byte."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def ask(self, *parts: str) -> tuple[int, dict[str, str], str]:
+        """Send these parts of a request one after another; answers status, headers, body."""
+        for part in parts:
+            self.writer.write(part.encode())
+            await asyncio.sleep(0.02)
+        return await self.answer(has_body=not parts[0].startswith("HEAD"))
+
+    async def answer(self, *, has_body: bool = True) -> tuple[int, dict[str, str], str]:
+        async with asyncio.timeout(5):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            status, *lines = head.strip().split("\r\n")
+            headers = dict(line.lower().split(": ", 1) for line in lines)
+            length = int(headers["content-length"]) if has_body else 0
+            return int(status.split()[1]), headers, (await self.reader.readexactly(length)).decode()
+
+
+@asynccontextmanager
+async def connected(site: str) -> AsyncIterator[Connection]:
+    """A connection over which something was answered already."""
+    place = urlsplit(site)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    connection = Connection(reader, writer)
+    assert (await connection.ask(get("/health/live")))[0] == 200
+    yield connection
+    writer.close()
+
+
+@contextmanager
+def no_room(service: Service) -> Iterator[None]:
+    room = parts_of(service).room
+    taken = 0
+    while room.enter(is_read=False, now=monotonic()):
+        taken += 1
+    yield
+    for _ in range(taken):
+        room.leave()
+    assert room.taken == 0
+
+
+def get(path: str, *lines: str, method: str = "GET") -> str:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: localhost", *lines, "", ""])
+
+
+POST = "\r\n".join(
+    [
+        "POST /api/v1/auth/refresh HTTP/1.1",
+        *("host: localhost", "content-type: application/json", "content-length: 21"),
+        *("", ""),
+    ]
+)
+BODY = '{"refresh_token":"x"}'
+PROFILE = "/api/v1/profile"
+
+
+def is_refusal(answer: tuple[int, dict[str, str], str]) -> bool:
+    status, headers, body = answer
+    if status == 503 and body:
+        problem: dict[str, Any] = json.loads(body)
+        assert problem["code"] == "overloaded"
+        assert headers["content-type"] == "application/problem+json"
+    return (
+        status == 503
+        and int(headers["retry-after"]) >= 1
+        and headers["x-content-type-options"] == "nosniff"
+        and bool(headers["x-request-id"])
+        and "date" in headers
+    )
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (get(PROFILE),),
+        (get(PROFILE, method="HEAD"),),
+        (POST + BODY,),
+        (POST, BODY),
+        (POST, BODY[:9], BODY[9:]),
+        (get(PROFILE, "accept: text/html", "accept-language: ru"),),
+    ],
+)
+async def test_a_connection_goes_on_after_a_refusal(
+    service_at: tuple[Service, str], parts: tuple[str, ...]
+) -> None:
+    service, site = service_at
+    async with connected(site) as connection:
+        with no_room(service):
+            assert is_refusal(await connection.ask(*parts))
+            assert is_refusal(await connection.ask(*parts))
+            assert (await connection.ask(get("/health/live")))[0] == 200
+            assert (await connection.ask(get("/health/ready?a=b")))[0] == 200
+        assert (await connection.ask(get(PROFILE)))[0] == 401
+        assert (await connection.ask(POST, BODY))[0] == 401
+
+
+async def test_requests_sent_at_once_over_one_connection_are_each_answered(
+    service_at: tuple[Service, str],
+) -> None:
+    service, site = service_at
+    async with connected(site) as connection:
+        with no_room(service):
+            connection.writer.write((get(PROFILE) + POST + BODY + get("/health/live")).encode())
+            assert [(await connection.answer())[0] for _ in range(3)] == [503, 503, 200]
+        connection.writer.write((get(PROFILE) + POST + BODY + get("/health/live")).encode())
+        assert [(await connection.answer())[0] for _ in range(3)] == [401, 401, 200]
+
+
+async def test_who_ends_the_connection_or_asks_first_is_refused_too(
+    service_at: tuple[Service, str],
+) -> None:
+    service, site = service_at
+    with no_room(service):
+        async with connected(site) as connection:
+            asked = POST.replace("host:", "expect: 100-continue\r\nhost:")
+            assert is_refusal(await connection.ask(asked))
+        async with connected(site) as connection:
+            answer = await connection.ask(get(PROFILE, "connection: close"))
+            assert is_refusal(answer)
+            assert answer[1]["connection"] == "close"
+            assert await connection.reader.read() == b""
+
+
+async def test_a_refusal_has_the_id_that_a_proxy_gave(service_at: tuple[Service, str]) -> None:
+    service, site = service_at
+    async with connected(site) as connection:
+        with no_room(service):
+            _, headers, _ = await connection.ask(get(PROFILE, "x-request-id: abc-1"))
+            assert headers["x-request-id"] == "abc-1"
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "//", "http://a:b/"])
+async def test_a_broken_address_takes_no_room(service_at: tuple[Service, str], url: str) -> None:
+    service, site = service_at
+    async with connected(site) as connection:
+        connection.writer.write(get(url).encode())
+        async with asyncio.timeout(5):
+            assert await connection.reader.readline()
+    await asyncio.sleep(0.05)
+    assert parts_of(service).room.taken == 0
+
+
+async def test_who_leaves_in_the_middle_leaves_no_room_taken(
+    service_at: tuple[Service, str],
+) -> None:
+    service, site = service_at
+    for part in (POST, POST + BODY, get(PROFILE)):
+        async with connected(site) as connection:
+            connection.writer.write(part.encode())
+    async with asyncio.timeout(5):
+        while parts_of(service).room.taken:  # noqa: ASYNC110 - soon
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def service_at(database_url: str) -> AsyncIterator[tuple[Service, str]]:
+    """A service, and where it is reached."""
+    async with reachable(database_url) as found:
+        yield found

@@ -21,6 +21,7 @@ from referral.cli import common, logs
 from referral.cli.doctor import without_password
 from referral.http import metrics
 from referral.http.docs import PATH as DOCS_PATH
+from referral.http.door import Door
 from referral.settings import Settings
 
 # Platforms kill 30 s after they ask to stop
@@ -49,6 +50,7 @@ def _run(settings: Settings) -> None:
     uvicorn.run(
         "referral.cli.serve:application",
         factory=True,
+        http=Door,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,

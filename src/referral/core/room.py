@@ -13,12 +13,9 @@ What waits for somebody else, as for a gateway that takes seconds, is *aside* an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-READS = 40
-OTHERS = 64
-CROWD = 300
+READS = 34
+OTHERS = 40
+CROWD = 600
 _REFILL_SECONDS = 60
 
 
@@ -27,6 +24,8 @@ class Room:
 
     def __init__(self) -> None:
         self.taken = 0
+        self.aside = Aside(self)
+        """A request in here takes no room until it comes back, and then has it for sure."""
         self._crowd: float = CROWD
         self._crowd_at = 0.0
 
@@ -40,15 +39,6 @@ class Room:
     def leave(self) -> None:
         self.taken -= 1
 
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """A request in here takes no room until it comes back, and then has it for sure."""
-        self.leave()
-        try:
-            yield
-        finally:
-            self.taken += 1
-
     def _is_crowd(self, now: float) -> bool:
         refilled = (now - self._crowd_at) * CROWD / _REFILL_SECONDS
         self._crowd, self._crowd_at = min(CROWD, self._crowd + refilled), now
@@ -56,3 +46,16 @@ class Room:
             return False
         self._crowd -= 1
         return True
+
+
+class Aside:
+    """Out of a room for the length of a block, any number at once."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    def __enter__(self) -> None:
+        self._room.taken -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._room.taken += 1

@@ -16,11 +16,19 @@ from referral.core.room import Room
 from referral.http import metrics, problems, request_ids
 from referral.service import outcomes
 
-# A platform that is told "overloaded" by these would end what still serves
 _ALWAYS_ROOM = frozenset({"/health/live", "/health/ready", metrics.PATH})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Header = tuple[bytes, bytes]
+
+
+def is_read(method: str) -> bool:
+    return method in _READS
+
+
+def is_never_refused(path: str) -> bool:
+    """A platform that is told "overloaded" by these would end what still serves."""
+    return path in _ALWAYS_ROOM
 
 
 class Front(Litestar):
@@ -32,6 +40,8 @@ class Front(Litestar):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
+            # For the door: see door.py
+            scope.get("state", {})["front"] = self
             await super().__call__(scope, receive, send)
             return
         begun = monotonic()
@@ -55,24 +65,37 @@ class Front(Litestar):
         if method == "HEAD":
             # RFC 9110, section 9.3.2: as GET, without the body
             scope = {**scope, "method": "GET"}
-        room = self.room
-        if scope["path"] in _ALWAYS_ROOM:
-            await super().__call__(scope, receive, answer)
-        elif room.enter(is_read=method in _READS, now=begun):
+        has_room = scope.get("state", {}).pop("has_room", False)
+        if has_room or self.room.enter(is_read=is_read(method), now=begun):
             try:
-                await super().__call__(scope, _aside(receive, room), answer)
+                await super().__call__(scope, _aside(receive, self.room), answer)
             finally:
-                room.leave()
+                self.room.leave()
+        elif is_never_refused(scope["path"]):
+            await super().__call__(scope, receive, answer)
         else:
-            outcomes.overloaded(now=begun)
-            await problems.answer_overloaded(answer, self._cross_origin(scope))
+            head, body = self.refuse(scope["headers"], now=begun)
+            await send({"type": "http.response.start", "status": 503, "headers": head})
+            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
         metrics.count(scope, status, monotonic() - begun)
 
-    def _cross_origin(self, scope: Any) -> list[Header]:
+    def refuse(self, headers: Iterable[Header], *, now: float) -> tuple[list[Header], bytes]:
+        """Count a request that found no room, and answer it: headers and body, with status 503.
+
+        headers: the request's. now: seconds, of any clock.
+        """
+        outcomes.overloaded(now=now)
+        usual, body = problems.overloaded()
+        request_id = (request_ids.HEADER, request_ids.choose(headers))
+        return [*usual, request_id, *self.headers, *self._cross_origin(headers)], body
+
+    def _cross_origin(self, headers: Iterable[Header]) -> list[Header]:
         """What lets a page of another origin read an answer that the framework does not see."""
         cors = self.cors_config
-        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-        if cors is None or origin is None or not cors.is_origin_allowed(origin.decode("latin-1")):
+        if cors is None:
+            return []
+        origin = next((value for name, value in headers if name == b"origin"), None)
+        if origin is None or not cors.is_origin_allowed(origin.decode("latin-1")):
             return []
         return [
             (b"access-control-allow-origin", origin),
@@ -83,9 +106,10 @@ class Front(Litestar):
 
 def _aside(receive: Any, room: Room) -> Any:
     """Who sends a body slowly takes no room with it: else a hundred of them would take all."""
+    aside = room.aside
 
     async def wait() -> Any:
-        with room.aside():
+        with aside:
             return await receive()
 
     return wait

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -12,8 +13,6 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
-from litestar.types import Send
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import errors
@@ -173,8 +172,12 @@ def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Respons
     return _response(InternalError())
 
 
-async def answer_overloaded(send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """The answer to a request that the framework does not get: refusing has to cost little."""
+@cache
+def overloaded() -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body for a request that the framework does not get: refusing has to cost little.
+
+    The status is 503.
+    """
     answer = _response(Overloaded(retry_after=_OVERLOADED_RETRY))
     body = msgspec.json.encode(answer.content)
     given = {
@@ -182,15 +185,7 @@ async def answer_overloaded(send: Send, headers: Iterable[tuple[bytes, bytes]]) 
         "Content-Type": MEDIA_TYPE,
         "Content-Length": str(len(body)),
     }
-    encoded = [(name.lower().encode(), value.encode()) for name, value in given.items()]
-    await send(
-        {
-            "type": "http.response.start",
-            "status": HTTP_503_SERVICE_UNAVAILABLE,
-            "headers": [*encoded, *headers],
-        }
-    )
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return [(name.lower().encode(), value.encode()) for name, value in given.items()], body
 
 
 _WORDS = {"str": "a string", "int": "a whole number"}

@@ -6,7 +6,6 @@ import asyncio
 from time import monotonic
 
 from referral import i18n
-from referral.core import ids
 from referral.core.errors import SmsUnavailable
 from referral.gateways import GatewayError, Message
 from referral.service import metrics, outcomes
@@ -15,6 +14,7 @@ from referral.service.parts import Caller, Parts
 # Below the 30 s after which platforms cut a request
 DEADLINE_SECONDS = 20
 _RETRY_AFTER = 5
+_ID_BYTES = 16
 # So much of the app's name keeps an English text in one SMS, a Russian one in two
 _LONGEST_NAME = 24
 
@@ -46,7 +46,7 @@ async def send(parts: Parts, message: Message) -> None:
     begun = monotonic()
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            with parts.room.aside():
+            with parts.room.aside:
                 await parts.gateway.send(message)
         metrics.GATEWAY.labels("sent").observe(monotonic() - begun)
     except Exception as error:  # noqa: BLE001 - a gateway may raise what it likes
@@ -69,7 +69,7 @@ def _message(
     parts: Parts, phone: str, text: str, caller: Caller, *, code: str | None = None
 ) -> Message:
     return Message(
-        id=f"msg_{ids.new(parts.token_bytes).hex}",
+        id=f"msg_{parts.token_bytes(_ID_BYTES).hex()}",
         phone=phone,
         text=text,
         code=code,
