@@ -11,7 +11,11 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from referral.http.front import Header, is_never_refused, is_read
 
@@ -42,9 +46,10 @@ class Door(HttpToolsProtocol):
 
     def _is_usual(self) -> bool:
         """Whether nothing is under way on the connection, which goes on after the answer."""
+        before: RequestResponseCycle | None = self.cycle
         return (
-            self.cycle is not None
-            and self.cycle.response_complete
+            before is not None
+            and before.response_complete
             and not self.expect_100_continue
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()

@@ -137,7 +137,7 @@ class SendTallies:
     def _touched(self, place: str) -> dict[int, Tally]:
         if len(place) == len("RU"):
             return self._countries.setdefault(place, {})
-        hours = self._parts[place] = self._parts.pop(place, None) or {}
+        hours = self._parts[place] = self._parts.pop(place, {})
         _drop_first(self._parts, _MOST_PARTS)
         return hours
 
