@@ -10,40 +10,20 @@ import asyncio
 import os
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import pytest
 
+from locks import on_postgres, somebody_else, until_somebody_waits
 from referral.storage import counters, database, invitations, outbox
 from support import Person, Service, new_phone, ok, refused, running
 
 # Beyond what the service itself clears away meanwhile
 MOMENT = datetime(2050, 1, 1, tzinfo=UTC)
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
-on_postgres = pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-
-
-@asynccontextmanager
-async def somebody_else(url: str) -> AsyncIterator[Any]:
-    """Another connection to the same PostgreSQL."""
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def until_somebody_waits(connection: Any) -> None:
-    """Until a statement of the service waits for a lock."""
-    async with asyncio.timeout(10):
-        while not await connection.fetchval(WAITING):  # noqa: ASYNC110 - in another process
-            await asyncio.sleep(0.01)
 
 
 async def move(connection: Any, person: Person, phone: str) -> None:

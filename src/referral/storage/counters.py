@@ -8,6 +8,7 @@ where one of them gets it.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextvars import Context
 from functools import lru_cache
@@ -19,31 +20,36 @@ from referral.storage import clearing, database
 
 # Both databases take 32,767 values in a statement
 _AT_ONCE = 1000
+# Of those that read and charge for several calls, so many are on their way at a time
+_STATEMENTS, _CALLS_AT_ONCE = 2, 100
 # Larger than any moment that is compared with it
 _ALWAYS = 1 << 62
 
 # What is looked up stands in subqueries of one value each, never in joins: for those PostgreSQL
-# would keep a plan that reads the whole table where it was small when first asked
-_WANTED = "WITH wanted (key, token, room, cap) AS ({rows})"
+# would keep a plan that reads the whole table where it was small when first asked.
+# call: which rows are charged together or not at all. now: the call's. No key stands in it twice
+_WANTED = """
+    WITH wanted (call, now, key, token, room, cap) AS ({rows}),
+    full_calls (call) AS (
+        SELECT call FROM wanted
+        WHERE (SELECT moment FROM counters WHERE counters.key = wanted.key) + token - now > room
+    )
+"""
 _CHARGE = """
     INSERT INTO counters (key, moment)
-    SELECT key, CAST($1 AS BIGINT) + token FROM wanted
-    WHERE NOT EXISTS (
-        SELECT 1 FROM wanted
-        WHERE (SELECT moment FROM counters WHERE counters.key = wanted.key)
-              + wanted.token - CAST($1 AS BIGINT) > wanted.room
-    )
+    SELECT key, now + token FROM wanted WHERE call NOT IN (SELECT call FROM full_calls)
     ORDER BY key
     ON CONFLICT (key) DO UPDATE SET moment = (
-        SELECT CASE WHEN ahead > wanted.cap THEN wanted.cap ELSE ahead END + CAST($1 AS BIGINT)
+        SELECT CASE WHEN ahead > cap THEN cap ELSE ahead END + now
         FROM (
-            SELECT CASE WHEN counters.moment > CAST($1 AS BIGINT)
-                   THEN counters.moment - CAST($1 AS BIGINT) ELSE 0 END
-                   + excluded.moment - CAST($1 AS BIGINT) AS ahead
-        ) AS charged, wanted WHERE wanted.key = counters.key
+            SELECT CASE WHEN counters.moment > now THEN counters.moment - now ELSE 0 END + token
+                   AS ahead, cap, now
+            FROM wanted WHERE wanted.key = counters.key
+        ) AS charged
     )
-    WHERE counters.moment + excluded.moment - 2 * CAST($1 AS BIGINT)
-          <= (SELECT room FROM wanted WHERE wanted.key = counters.key)
+    WHERE counters.moment <= (
+        SELECT room + now - token FROM wanted WHERE wanted.key = counters.key
+    )
     RETURNING key, moment
 """
 _CHARGE_ALL = _WANTED + _CHARGE
@@ -82,22 +88,23 @@ _moments = json.Decoder(dict[str, int])
 
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | None:
     """Charge all of them, or none where one is full; answers their moments, or None."""
-    sql, values = _table(charges)
-    rows = await database.query(_written(_CHARGE_ALL, sql), now, *values)
+    sql, values = _table([(charges, now)])
+    rows = await database.query(_written(_CHARGE_ALL, sql), *values)
     return await _all_or_none({row["key"]: row["moment"] for row in rows}, charges, now)
 
 
 async def read_and_charge(
-    keys: Iterable[str], charges: Sequence[Charge], *, now: int
+    keys: Sequence[str], charges: Sequence[Charge], *, now: int
 ) -> tuple[dict[str, int], dict[str, int] | None]:
-    """As `read`, and then `charge`: PostgreSQL does both in one statement."""
+    """As `read`, and then `charge`.
+
+    PostgreSQL does both in one statement, and for all who come while two others are on their way:
+    of a send's time that takes a fifth, and one commit is for all of them. So it is for counters
+    that no transaction holds for longer than a statement: others would wait for it.
+    """
     if not database.is_postgres():
         return await read(keys), await charge(charges, now=now)
-    sql, values = _table(charges)
-    wanted, more = database.table(("TEXT",), [(key,) for key in keys], first=2 + len(values))
-    statement = _written(_READ_AND_CHARGE, sql, wanted)
-    (row,) = await database.query(statement, now, *values, *more)
-    before, charged = (_moments.decode(row[name] or "{}") for name in ("before", "charged"))
+    before, charged = await _together.join(keys, charges, now)
     return before, await _all_or_none(charged, charges, now)
 
 
@@ -180,18 +187,96 @@ _next = _GivingBack()
 _one_at_a_time = asyncio.Lock()
 
 
+class _Call(Struct, frozen=True):
+    """What somebody wants to read and to charge, and where the answer goes."""
+
+    keys: Sequence[str]
+    charges: Sequence[Charge]
+    now: int
+    answer: asyncio.Future[tuple[dict[str, int], dict[str, int]]]
+
+
+class _Together:
+    """What is read and charged in one statement, for all who came while others were on their way.
+
+    No counter stands in a statement twice: who wants one that another call wants waits for the
+    next, with all who came later.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Call] = deque()
+        self._on_their_way = 0
+
+    async def join(
+        self, keys: Sequence[str], charges: Sequence[Charge], now: int
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        answer: asyncio.Future[tuple[dict[str, int], dict[str, int]]]
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Call(keys, charges, now, answer))
+        if self._on_their_way < _STATEMENTS:
+            # Not in the context of the first, which may have a transaction under way
+            database.begin(self._send(), context=Context())
+            self._on_their_way += 1
+        return await answer
+
+    async def _send(self) -> None:
+        try:
+            while calls := self._next():
+                await _read_and_charge(calls)
+        finally:
+            self._on_their_way -= 1
+
+    def _next(self) -> list[_Call]:
+        calls: list[_Call] = []
+        taken: set[str] = set()
+        while self._waiting and len(calls) < _CALLS_AT_ONCE:
+            wanted = {each.key for each in self._waiting[0].charges}
+            if not taken.isdisjoint(wanted):
+                break
+            call = self._waiting.popleft()
+            if not call.answer.done():  # somebody waits for it
+                calls.append(call)
+                taken |= wanted
+        return calls
+
+
+_together = _Together()
+
+
+async def _read_and_charge(calls: Sequence[_Call]) -> None:
+    """Never raises: what goes wrong is each call's answer."""
+    sql, values = _table([(call.charges, call.now) for call in calls])
+    read = [(key,) for call in calls for key in call.keys]
+    wanted, more = database.table(("TEXT",), read, first=1 + len(values))
+    try:
+        statement = _written(_READ_AND_CHARGE, sql, wanted)
+        (row,) = await database.query(statement, *values, *more)
+        before, charged = (_moments.decode(row[name] or "{}") for name in ("before", "charged"))
+    except BaseException as error:  # noqa: BLE001 - theirs
+        for call in calls:
+            if not call.answer.done():
+                call.answer.set_exception(error)
+        return
+    for call in calls:
+        if not call.answer.done():
+            mine = {each.key: charged[each.key] for each in call.charges if each.key in charged}
+            call.answer.set_result((before, mine))
+
+
 @lru_cache
 def _written(statement: str, rows: str, keys: str = "") -> str:
     """Remembered, since it is as long as it takes to read."""
     return statement.format(rows=rows, keys=keys)
 
 
-def _table(charges: Sequence[Charge]) -> tuple[str, list[object]]:
+def _table(calls: Sequence[tuple[Sequence[Charge], int]]) -> tuple[str, list[object]]:
+    """The rows of what some calls charge, each with its moment."""
     wanted = [
-        (each.key, each.token, _ALWAYS if each.room is None else each.room, each.cap)
+        (number, now, each.key, each.token, _ALWAYS if each.room is None else each.room, each.cap)
+        for number, (charges, now) in enumerate(calls)
         for each in charges
     ]
-    return database.table(("TEXT", "BIGINT", "BIGINT", "BIGINT"), wanted, first=2)
+    return database.table(("INT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"), wanted, first=1)
 
 
 async def _all_or_none(

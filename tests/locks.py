@@ -1,0 +1,32 @@
+"""Another connection to PostgreSQL, which holds the service up in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+on_postgres = pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
+
+
+@asynccontextmanager
+async def somebody_else(url: str) -> AsyncIterator[Any]:
+    """Another connection to the same PostgreSQL."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def until_somebody_waits(connection: Any) -> None:
+    """Until a statement of the service waits for a lock."""
+    async with asyncio.timeout(10):
+        while not await connection.fetchval(WAITING):  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.01)

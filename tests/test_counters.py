@@ -1,0 +1,130 @@
+"""Many calls that read and charge counters at the same moment, some of them in one statement."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from locks import on_postgres, somebody_else, until_somebody_waits
+from referral.core import buckets
+from referral.core.buckets import HOUR, Bucket, Charge
+from referral.storage import counters, database
+from support import Service
+
+# Beyond what the service itself clears away meanwhile
+NOW = buckets.microseconds(datetime(2050, 1, 1, tzinfo=UTC))
+ALLOWED = 30
+
+
+def one(key: str = "", *, size: int = 5) -> Charge:
+    return buckets.charge("a limit", key or uuid4().hex[:22], Bucket(size, HOUR))
+
+
+async def charge(*charges: Charge, now: int = NOW) -> dict[str, int] | None:
+    keys = [each.key for each in charges]
+    before, charged = await counters.read_and_charge(keys, charges, now=now)
+    assert charged is None or all(charged[key] > before.get(key, 0) for key in keys)
+    return charged
+
+
+@pytest.mark.parametrize("calls", [10, 200])
+async def test_each_charges_its_own_and_no_other(service: Service, calls: int) -> None:
+    del service
+    wanted = [[one() for _ in range(5)] for _ in range(calls)]
+    moments = [NOW + place for place in range(calls)]
+    found = await asyncio.gather(
+        *(charge(*charges, now=now) for charges, now in zip(wanted, moments, strict=True))
+    )
+    for charges, now, charged in zip(wanted, moments, found, strict=True):
+        assert charged == {each.key: now + each.token for each in charges}
+        assert await counters.read(charged) == charged
+
+
+async def test_of_those_who_share_a_counter_as_many_get_it_as_there_are_tokens(
+    service: Service,
+) -> None:
+    """And who does not get it has nothing else charged, whoever else is in the statement."""
+    del service
+    shared = one(size=ALLOWED)
+    own = [one() for _ in range(3 * ALLOWED)]
+    alone = [one() for _ in range(3 * ALLOWED)]
+    found, others = await asyncio.gather(
+        asyncio.gather(*(charge(shared, each) for each in own)),
+        asyncio.gather(*(charge(each) for each in alone)),
+    )
+    assert sum(charged is not None for charged in found) == ALLOWED
+    assert all(charged is not None for charged in others)
+    moments = await counters.read(each.key for each in [shared, *own])
+    assert moments[shared.key] == NOW + ALLOWED * shared.token
+    for each, charged in zip(own, found, strict=True):
+        assert moments.get(each.key, NOW) - NOW == (each.token if charged else 0)
+
+
+async def test_one_that_is_full_keeps_no_other_back(service: Service) -> None:
+    del service
+    full, free = one(size=1), [one() for _ in range(20)]
+    assert await charge(full)
+    refused, *others = await asyncio.gather(
+        charge(free[0], full, free[1]), *(charge(each) for each in free[2:])
+    )
+    assert refused is None
+    assert all(others)
+    assert not await counters.read([free[0].key, free[1].key])
+
+
+async def test_a_call_has_its_own_moment(service: Service) -> None:
+    """Of two who come together, one whose bucket is full again and one whose is not."""
+    del service
+    early, late = one(size=1), one(size=1)
+    assert await charge(early, late)
+    found = await asyncio.gather(
+        charge(one()), charge(early, now=NOW + early.token - 1), charge(late, now=NOW + late.token)
+    )
+    assert [charged is not None for charged in found] == [True, False, True]
+
+
+@on_postgres
+async def test_who_goes_away_takes_nobody_along(database_url: str, service: Service) -> None:
+    del service
+    async with somebody_else(database_url) as other:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("LOCK TABLE counters")
+        waiting = [asyncio.create_task(charge(one())) for _ in range(20)]
+        await until_somebody_waits(other)
+        for task in waiting[::2]:
+            task.cancel()
+        await transaction.rollback()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(each, asyncio.CancelledError) for each in found[::2])
+    assert all(isinstance(each, dict) for each in found[1::2])
+
+
+@on_postgres
+async def test_a_statement_that_breaks_is_told_to_all_in_it_and_the_next_one_works(
+    database_url: str, service: Service
+) -> None:
+    del service
+    async with somebody_else(database_url) as other:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("LOCK TABLE counters")
+        # Two statements on their way, and one that waits for its turn
+        waiting = [asyncio.create_task(charge(one())) for _ in range(20)]
+        await until_somebody_waits(other)
+        await asyncio.sleep(0.1)
+        await other.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN"
+            " (SELECT pid FROM pg_locks WHERE NOT granted)"
+        )
+        await transaction.rollback()
+        found: list[Any] = await asyncio.gather(*waiting, return_exceptions=True)
+    broken = [each for each in found if isinstance(each, BaseException)]
+    assert broken
+    assert all(isinstance(each, database.UNAVAILABLE) for each in broken)
+    async with asyncio.timeout(10):
+        assert all(await asyncio.gather(*(charge(one()) for _ in range(20))))
