@@ -14,6 +14,7 @@ from referral.core import errors
 from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, InviteCode, Phone
 from referral.http.problems import BODY, responses
 from referral.http.requests import StrictRequest, caller, parts
+from referral.http.responses import JsonResponse
 from referral.service import login, sessions
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
@@ -136,7 +137,7 @@ class LoginController(Controller):
             caller=caller(request),
         )
         tokens = sign_in.tokens
-        return Response(
+        return JsonResponse(
             SignedIn(
                 access_token=tokens.access,
                 expires_in=tokens.access_life,
