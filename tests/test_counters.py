@@ -88,6 +88,24 @@ async def test_a_call_has_its_own_moment(service: Service) -> None:
 
 
 @on_postgres
+async def test_who_waits_for_another_keeps_nobody_back(database_url: str, service: Service) -> None:
+    """Many behind one address, and one who comes later from elsewhere."""
+    del service
+    shared = one(size=1000)
+    async with somebody_else(database_url) as other:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("LOCK TABLE counters")
+        crowd = [asyncio.create_task(charge(shared, one())) for _ in range(100)]
+        last = asyncio.create_task(charge(one()))
+        await until_somebody_waits(other)
+        await transaction.rollback()
+        await last
+        assert sum(task.done() for task in crowd) < len(crowd) // 2
+        assert all(await asyncio.gather(*crowd))
+
+
+@on_postgres
 async def test_who_goes_away_takes_nobody_along(database_url: str, service: Service) -> None:
     del service
     async with somebody_else(database_url) as other:

@@ -69,6 +69,17 @@ def test_each_event_is_one_line_of_json(tmp_path: Path) -> None:
     assert other["level"] == "warning"
 
 
+def test_no_stderr_stops_nobody(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, WRITE.replace("{json}", "True")],
+        env=environment(tmp_path),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == b"done\n"
+
+
 def test_people_get_lines_without_json(tmp_path: Path) -> None:
     text = written(tmp_path, json=False)
     assert "+79*******67" in text

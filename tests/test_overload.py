@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -20,6 +20,7 @@ from sites import reachable
 from support import Inbox, Person, Service, new_phone, ok, parts_of, refused, running
 
 MANY = READS + CROWD + 100
+KEPT_OPEN_SECONDS = 5  # by uvicorn
 ORIGIN = "https://app.example.com"
 
 
@@ -260,6 +261,52 @@ async def test_a_refusal_has_the_id_that_a_proxy_gave(service_at: tuple[Service,
         with no_room(service):
             _, headers, _ = await connection.ask(get(PROFILE, "x-request-id: abc-1"))
             assert headers["x-request-id"] == "abc-1"
+
+
+async def test_what_follows_a_refusal_in_the_same_packet_may_take_long(database_url: str) -> None:
+    """Longer than a connection is kept open for a next request."""
+    gateway = Slow()
+    body = json.dumps({"phone": new_phone()})
+    slow = POST.replace("refresh", "send-code").replace("21", str(len(body))) + body
+    async with (
+        reachable(database_url, inbox=gateway) as (service, site),
+        connected(site) as connection,
+    ):
+        room = parts_of(service).room
+        with no_room(service):
+            # But for what is no read
+            freed = room.taken - READS
+            room.taken -= freed
+            connection.writer.write((get(PROFILE) + slow).encode())
+            assert is_refusal(await connection.answer())
+            await asyncio.sleep(KEPT_OPEN_SECONDS + 1)
+            gateway.go_on.set()
+            assert (await connection.answer())[0] == 200
+            room.taken += freed
+
+
+async def test_who_reads_no_answers_is_given_no_more(service_at: tuple[Service, str]) -> None:
+    service, site = service_at
+    async with connected(site) as connection:
+        with no_room(service):
+            many = get(PROFILE).encode() * 1000
+            sent = 0
+            with suppress(TimeoutError):
+                while sent < 100_000_000:
+                    async with asyncio.timeout(1):
+                        connection.writer.write(many)
+                        await connection.writer.drain()
+                    sent += len(many)
+    # What systems keep on the way
+    assert sent < 50_000_000
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health%2Flive", "http://localhost/health/live"])
+async def test_no_spelling_of_health_is_refused(service_at: tuple[Service, str], path: str) -> None:
+    service, site = service_at
+    async with connected(site) as connection:
+        with no_room(service):
+            assert (await connection.ask(get(path)))[0] == 200
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "//", "http://a:b/"])

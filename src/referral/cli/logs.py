@@ -49,11 +49,12 @@ class _Stderr:
     """Takes whole lines. One that cannot be written, as to a full disk, stops nobody."""
 
     def info(self, line: str) -> None:
-        with suppress(OSError, ValueError):
+        # AttributeError: a process may have no stderr at all
+        with suppress(OSError, ValueError, AttributeError):
             sys.stderr.buffer.write(line.encode(errors="backslashreplace") + b"\n")
             sys.stderr.buffer.flush()
 
-    warning = error = info
+    warning = error = critical = info
 
 
 def _steps(*, json: bool) -> list[Processor]:

@@ -7,6 +7,7 @@ load that a process can take, it answers so twice as many others, in a sixth of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from time import monotonic
 from typing import Any
@@ -17,21 +18,27 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from referral.http import request_ids
 from referral.http.front import Header, is_never_refused, is_read
 
 _UNAVAILABLE = STATUS_LINE[503]
+# A path that reads as it is written
+_PLAIN = re.compile(rb"(/[^%?]*)(?:\?.*)?", re.DOTALL)
 
 
 class Door(HttpToolsProtocol):
     """One connection."""
 
     def on_headers_complete(self) -> None:
+        # A refusal before this one, in the same packet, has set its time for the next one to come
+        self._unset_keepalive_if_required()
         front: Any = self.app_state.get("front")
-        if front is None or not self._is_usual():
+        if front is None or not self._begins_at_once():
             super().on_headers_complete()
             return
         now = monotonic()
-        if front.room.enter(is_read=is_read(self.parser.get_method().decode()), now=now):
+        method = self.parser.get_method().decode()
+        if front.room.enter(is_read=is_read(method), now=now):
             self.scope["state"]["has_room"] = True
             try:
                 super().on_headers_complete()
@@ -39,21 +46,36 @@ class Door(HttpToolsProtocol):
                 # No task began that would
                 front.room.leave()
                 raise
-        elif is_never_refused(self.url.partition(b"?")[0].decode("latin-1")):
-            super().on_headers_complete()
+        elif self._may_be_refused_here(method):
+            request_id = request_ids.begin(self.headers)
+            self._refuse(*front.refuse(self.headers, request_id, now=now))
         else:
-            self._refuse(*front.refuse(self.headers, now=now))
+            super().on_headers_complete()
 
-    def _is_usual(self) -> bool:
-        """Whether nothing is under way on the connection, which goes on after the answer."""
+    def _begins_at_once(self) -> bool:
+        """Whether the application gets the request surely and before any other of the connection,
+        and so leaves the room that it takes.
+        """
         before: RequestResponseCycle | None = self.cycle
         return (
             before is not None
             and before.response_complete
-            and not self.expect_100_continue
-            and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
-            and self.parser.get_method() != b"HEAD"
+            and self.limit_concurrency is None
+        )
+
+    def _may_be_refused_here(self, method: str) -> bool:
+        """Whether a plain answer is right, after which the connection goes on."""
+        path = _PLAIN.fullmatch(self.url)
+        return (
+            path is not None
+            and not is_never_refused(self.root_path + path[1].decode("latin-1"))
+            and method != "HEAD"
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.expect_100_continue
+            # Who does not read what is answered gets no more
+            and not self.flow.write_paused
         )
 
     def _refuse(self, headers: Iterable[Header], body: bytes) -> None:

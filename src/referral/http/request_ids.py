@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from secrets import token_hex
-from typing import Any
 
 from referral.service import outcomes
 
@@ -17,16 +16,12 @@ _BYTES = 16
 _GOOD = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-def begin(scope: Mapping[str, Any]) -> bytes:
-    """Give the request that begins here its id."""
-    request_id = choose(scope["headers"])
-    outcomes.request_id.set(request_id.decode())
-    return request_id
-
-
-def choose(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The id of a request with these headers."""
+def begin(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Give the request with these headers, which begins here, its id."""
     given = next((value for name, value in headers if name == HEADER), None)
     if given is not None and _GOOD.fullmatch(given):
-        return given
-    return token_hex(_BYTES).encode()
+        request_id = given.decode()
+    else:
+        request_id = token_hex(_BYTES)
+    outcomes.request_id.set(request_id)
+    return request_id.encode()

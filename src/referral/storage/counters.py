@@ -192,6 +192,7 @@ class _Call(Struct, frozen=True):
 
     keys: Sequence[str]
     charges: Sequence[Charge]
+    charged: set[str]
     now: int
     answer: asyncio.Future[tuple[dict[str, int], dict[str, int]]]
 
@@ -200,7 +201,7 @@ class _Together:
     """What is read and charged in one statement, for all who came while others were on their way.
 
     No counter stands in a statement twice: who wants one that another call wants waits for the
-    next, with all who came later.
+    next, and stays first in line.
     """
 
     def __init__(self) -> None:
@@ -212,7 +213,7 @@ class _Together:
     ) -> tuple[dict[str, int], dict[str, int]]:
         answer: asyncio.Future[tuple[dict[str, int], dict[str, int]]]
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Call(keys, charges, now, answer))
+        self._waiting.append(_Call(keys, charges, {each.key for each in charges}, now, answer))
         if self._on_their_way < _STATEMENTS:
             # Not in the context of the first, which may have a transaction under way
             database.begin(self._send(), context=Context())
@@ -228,15 +229,18 @@ class _Together:
 
     def _next(self) -> list[_Call]:
         calls: list[_Call] = []
+        later: list[_Call] = []
         taken: set[str] = set()
         while self._waiting and len(calls) < _CALLS_AT_ONCE:
-            wanted = {each.key for each in self._waiting[0].charges}
-            if not taken.isdisjoint(wanted):
-                break
             call = self._waiting.popleft()
-            if not call.answer.done():  # somebody waits for it
+            if call.answer.done():  # nobody waits for it any more
+                continue
+            if taken.isdisjoint(call.charged):
                 calls.append(call)
-                taken |= wanted
+                taken |= call.charged
+            else:
+                later.append(call)
+        self._waiting.extendleft(reversed(later))
         return calls
 
 
@@ -245,10 +249,10 @@ _together = _Together()
 
 async def _read_and_charge(calls: Sequence[_Call]) -> None:
     """Never raises: what goes wrong is each call's answer."""
-    sql, values = _table([(call.charges, call.now) for call in calls])
-    read = [(key,) for call in calls for key in call.keys]
-    wanted, more = database.table(("TEXT",), read, first=1 + len(values))
     try:
+        sql, values = _table([(call.charges, call.now) for call in calls])
+        read = [(key,) for call in calls for key in call.keys]
+        wanted, more = database.table(("TEXT",), read, first=1 + len(values))
         statement = _written(_READ_AND_CHARGE, sql, wanted)
         (row,) = await database.query(statement, *values, *more)
         before, charged = (_moments.decode(row[name] or "{}") for name in ("before", "charged"))

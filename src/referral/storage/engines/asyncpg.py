@@ -85,7 +85,7 @@ class Line(asyncio.LifoQueue[Any]):
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 # It was this one's turn just now
                 self.put_nowait(waiter.result())
             raise
