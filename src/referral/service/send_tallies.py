@@ -9,7 +9,7 @@ them, and the ranges and addresses for which most was sent.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -46,10 +46,12 @@ class SendTallies:
 
     def __init__(self) -> None:
         self._countries: Places = {}
-        self._parts: Places = {}  # the one that was touched last is the last
+        # The one that was touched last is the last. A dict would look for its first past all that
+        # were deleted before it
+        self._parts: OrderedDict[str, dict[int, Tally]] = OrderedDict()
         self._unsaved: dict[tuple[str, int], Tally] = {}
         self._normal: dict[str, Normal] = {}
-        self._paid: dict[str, datetime] = {}
+        self._paid: OrderedDict[str, datetime] = OrderedDict()
         self._everywhere = False
         self._one_at_a_time = asyncio.Lock()
 
@@ -137,7 +139,8 @@ class SendTallies:
     def _touched(self, place: str) -> dict[int, Tally]:
         if len(place) == len("RU"):
             return self._countries.setdefault(place, {})
-        hours = self._parts[place] = self._parts.pop(place, {})
+        hours = self._parts.setdefault(place, {})
+        self._parts.move_to_end(place)
         _drop_first(self._parts, _MOST_PARTS)
         return hours
 
@@ -179,6 +182,6 @@ def _forget(places: Places, since: int) -> None:
             del places[place]
 
 
-def _drop_first(kept: dict[str, Any], most: int) -> None:
+def _drop_first(kept: OrderedDict[str, Any], most: int) -> None:
     while len(kept) > most:
-        del kept[next(iter(kept))]
+        kept.popitem(last=False)
