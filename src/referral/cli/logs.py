@@ -26,7 +26,7 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 def configure(*, json: bool) -> None:
     """From here on this process's events, and what libraries log, go to stderr in one form."""
     steps = _steps(json=json)
-    # Not by way of logging, which makes 70 microseconds of a line's 20
+    # Not by way of logging: a line took 57 microseconds there, and takes 17
     structlog.configure(
         processors=[outcomes.with_request_id, *steps],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

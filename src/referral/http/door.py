@@ -1,8 +1,8 @@
 """uvicorn's reader of requests, which itself refuses those beyond the process's room.
 
 A request that the application refuses has cost a task, an event and its way through both before: 18
-microseconds beside the socket's. Here, as soon as its headers are read, it costs 8. At twice the
-load that a process can take, it answers so twice as many others, in a sixth of the time.
+microseconds beside the socket's. Here, as soon as its headers are read, it costs 8. So at twice the
+load that it can take, a process answers twice as many of the others, in a sixth of the time.
 """
 
 from __future__ import annotations
