@@ -25,8 +25,8 @@ async def somebody_else(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def until_somebody_waits(connection: Any) -> None:
-    """Until a statement of the service waits for a lock."""
+async def until_somebody_waits(connection: Any, *, number: int = 1) -> None:
+    """Until so many statements of the service wait for a lock."""
     async with asyncio.timeout(10):
-        while not await connection.fetchval(WAITING):  # noqa: ASYNC110 - in another process
+        while await connection.fetchval(WAITING) < number:  # noqa: ASYNC110 - in another process
             await asyncio.sleep(0.01)

@@ -92,6 +92,8 @@ async def test_who_waits_for_another_keeps_nobody_back(database_url: str, servic
     """Many behind one address, and one who comes later from elsewhere."""
     del service
     shared = one(size=1000)
+    # So that two connections are open
+    await asyncio.gather(charge(shared), charge(shared))
     async with somebody_else(database_url) as other:
         transaction = other.transaction()
         await transaction.start()
@@ -131,10 +133,12 @@ async def test_a_statement_that_breaks_is_told_to_all_in_it_and_the_next_one_wor
         transaction = other.transaction()
         await transaction.start()
         await other.execute("LOCK TABLE counters")
-        # Two statements on their way, and one that waits for its turn
-        waiting = [asyncio.create_task(charge(one())) for _ in range(20)]
-        await until_somebody_waits(other)
-        await asyncio.sleep(0.1)
+        # Two statements on their way, and others that wait for their turn
+        waiting: list[asyncio.Task[dict[str, int] | None]] = []
+        for number in (1, 1, 18):
+            waiting += [asyncio.create_task(charge(one())) for _ in range(number)]
+            await asyncio.sleep(0.05)
+        await until_somebody_waits(other, number=2)
         await other.fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN"
             " (SELECT pid FROM pg_locks WHERE NOT granted)"

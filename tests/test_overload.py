@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -165,7 +165,9 @@ async def connected(site: str) -> AsyncIterator[Connection]:
 def no_room(service: Service) -> Iterator[None]:
     room = parts_of(service).room
     taken = 0
-    while room.enter(is_read=False, now=monotonic()):
+    # So that no crowd may come again for a minute
+    later = monotonic() + 60
+    while room.enter(is_read=False, now=later):
         taken += 1
     yield
     for _ in range(taken):
@@ -186,6 +188,7 @@ POST = "\r\n".join(
 )
 BODY = '{"refresh_token":"x"}'
 PROFILE = "/api/v1/profile"
+BUNDLE = "/docs/assets/swagger-ui-bundle.js"
 
 
 def is_refusal(answer: tuple[int, dict[str, str], str]) -> bool:
@@ -297,11 +300,35 @@ async def test_who_reads_no_answers_is_given_no_more(service_at: tuple[Service, 
                         connection.writer.write(many)
                         await connection.writer.drain()
                     sent += len(many)
-    # What systems keep on the way
-    assert sent < 50_000_000
+        # What systems keep on the way
+        assert sent < 50_000_000
+        connection.writer.transport.abort()
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health%2Flive", "http://localhost/health/live"])
+async def test_who_reads_no_answers_takes_no_room(service_at: tuple[Service, str]) -> None:
+    service, site = service_at
+    room = parts_of(service).room
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(connected(site)) for _ in range(5)]
+        for connection in connections:
+            connection.writer.write((get(BUNDLE) * 20).encode())
+        # The first answers are on their way, and nobody reads them
+        await asyncio.sleep(1)
+        async with asyncio.timeout(10):
+            while room.taken:  # noqa: ASYNC110 - soon
+                await asyncio.sleep(0.01)
+        # They wait, and have not left more room than they took
+        await asyncio.sleep(0.5)
+        assert room.taken == 0
+        for connection in connections:
+            connection.writer.transport.abort()
+    await asyncio.sleep(0.5)
+    assert room.taken == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/health%2Flive", "/health/live#x", "http://localhost/health/live"]
+)
 async def test_no_spelling_of_health_is_refused(service_at: tuple[Service, str], path: str) -> None:
     service, site = service_at
     async with connected(site) as connection:

@@ -8,7 +8,8 @@ cost nobody anything to repeat, while a sign-in has cost a message.
 A crowd that comes at one moment is no overload: so many more are let in at once, and a few more
 each second (a bucket, as in buckets.py). They are served soon and leave no queue behind.
 
-What waits for somebody else, as for a gateway that takes seconds, is *aside* and takes no room.
+What waits for somebody else, as for a gateway that takes seconds or for who does not read the
+answer, is *aside* and takes no room.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ class Room:
     def leave(self) -> None:
         self.taken -= 1
 
+    def come_back(self) -> None:
+        """Take the room again that was left for a while, for sure."""
+        self.taken += 1
+
     def _is_crowd(self, now: float) -> bool:
         refilled = (now - self._crowd_at) * CROWD / _REFILL_SECONDS
         self._crowd, self._crowd_at = min(CROWD, self._crowd + refilled), now
@@ -55,7 +60,7 @@ class Aside:
         self._room = room
 
     def __enter__(self) -> None:
-        self._room.taken -= 1
+        self._room.leave()
 
     def __exit__(self, *_: object) -> None:
-        self._room.taken += 1
+        self._room.come_back()

@@ -1,8 +1,8 @@
 """uvicorn's reader of requests, which itself refuses those beyond the process's room.
 
 A request that the application refuses has cost a task, an event and its way through both before: 18
-microseconds beside the socket's. Here, as soon as its headers are read, it costs 8. So at twice the
-load that it can take, a process answers twice as many of the others, in a sixth of the time.
+microseconds beside the socket's. Here, as soon as its headers are read, it costs 8. So at twice as
+many reads of profiles as it can take, a process answers twice as many, in a sixth of the time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from referral.http.front import Header, is_never_refused, is_read
 
 _UNAVAILABLE = STATUS_LINE[503]
 # A path that reads as it is written
-_PLAIN = re.compile(rb"(/[^%?]*)(?:\?.*)?", re.DOTALL)
+_PLAIN = re.compile(rb"(/[^%?#]*)(?:\?.*)?", re.DOTALL)
 
 
 class Door(HttpToolsProtocol):
@@ -74,8 +74,9 @@ class Door(HttpToolsProtocol):
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.expect_100_continue
-            # Who does not read what is answered gets no more
+            # Who does not read what is answered gets no more, nor who is gone
             and not self.flow.write_paused
+            and not self.transport.is_closing()
         )
 
     def _refuse(self, headers: Iterable[Header], body: bytes) -> None:

@@ -99,8 +99,8 @@ async def read_and_charge(
     """As `read`, and then `charge`.
 
     PostgreSQL does both in one statement, and for all who come while two others are on their way:
-    of a send's time that takes a fifth, and one commit is for all of them. So it is for counters
-    that no transaction holds for longer than a statement: others would wait for it.
+    a send takes a seventh less time, and one commit is for all of them. So it is for counters that
+    no transaction holds for longer than a statement: others would wait for it.
     """
     if not database.is_postgres():
         return await read(keys), await charge(charges, now=now)
