@@ -184,7 +184,7 @@ async def test_three_hundred_people_behind_one_address_sign_in_at_once(
 ) -> None:
     """Of whom 60 may fail in an hour: those who sign in are no failures."""
     sent = await some_at_a_time(many.send_code(new_phone()) for _ in range(300))
-    answers = await all_at_once(four_workers, sent, connections=300)
+    answers = await all_at_once(four_workers, sent, connections=100)
     assert Counter(answer.status_code for answer in answers) == {201: 300}
 
 

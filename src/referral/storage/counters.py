@@ -223,7 +223,11 @@ class _Together:
     async def _send(self) -> None:
         try:
             while calls := self._next():
-                await _read_and_charge(calls)
+                error = await _read_and_charge(calls)
+                if isinstance(error, TimeoutError):
+                    # Who came meanwhile has waited as long, and waits no second time
+                    _refuse(self._waiting, error)
+                    self._waiting.clear()
         finally:
             self._on_their_way -= 1
 
@@ -247,8 +251,8 @@ class _Together:
 _together = _Together()
 
 
-async def _read_and_charge(calls: Sequence[_Call]) -> None:
-    """Never raises: what goes wrong is each call's answer."""
+async def _read_and_charge(calls: Sequence[_Call]) -> BaseException | None:
+    """Never raises: what goes wrong is each call's answer, and this one's."""
     try:
         sql, values = _table([(call.charges, call.now) for call in calls])
         read = [(key,) for call in calls for key in call.keys]
@@ -257,14 +261,19 @@ async def _read_and_charge(calls: Sequence[_Call]) -> None:
         (row,) = await database.query(statement, *values, *more)
         before, charged = (_moments.decode(row[name] or "{}") for name in ("before", "charged"))
     except BaseException as error:  # noqa: BLE001 - theirs
-        for call in calls:
-            if not call.answer.done():
-                call.answer.set_exception(error)
-        return
+        _refuse(calls, error)
+        return error
     for call in calls:
         if not call.answer.done():
             mine = {each.key: charged[each.key] for each in call.charges if each.key in charged}
             call.answer.set_result((before, mine))
+    return None
+
+
+def _refuse(calls: Iterable[_Call], error: BaseException) -> None:
+    for call in calls:
+        if not call.answer.done():
+            call.answer.set_exception(error)
 
 
 @lru_cache
