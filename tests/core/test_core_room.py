@@ -61,7 +61,7 @@ def test_a_crowd_may_come_again_after_a_while(seconds: float, more: int) -> None
 def test_what_waits_aside_takes_no_room_and_has_it_when_it_is_back() -> None:
     room = crowded()
     room.enter(is_read=False, now=NOW)
-    with room.aside:
+    with room.aside():
         assert fill(room) == OTHERS
     assert room.taken == OTHERS + 1
 
@@ -69,6 +69,6 @@ def test_what_waits_aside_takes_no_room_and_has_it_when_it_is_back() -> None:
 def test_what_breaks_aside_is_counted_again() -> None:
     room = Room()
     room.enter(is_read=False, now=NOW)
-    with pytest.raises(ValueError, match="gateway"), room.aside:
+    with pytest.raises(ValueError, match="gateway"), room.aside():
         raise ValueError("gateway")
     assert room.taken == 1

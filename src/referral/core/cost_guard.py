@@ -94,7 +94,7 @@ class Normal(Struct, frozen=True):
         return self.sign_ins / 24
 
 
-_USUAL = Normal()
+USUAL = Normal()
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -180,7 +180,7 @@ def part(limit: str, key: str, hours: Hours, times: int = 1) -> Place:
         limit=limit,
         key=key,
         hours=hours,
-        credit=_USUAL.credit,
+        credit=USUAL.credit,
         allowance=_PARTS[limit] * times,
         share=_PART_SHARE * times,
     )

@@ -25,8 +25,6 @@ class Room:
 
     def __init__(self) -> None:
         self.taken = 0
-        self.aside = Aside(self)
-        """A request in here takes no room until it comes back, and then has it for sure."""
         self._crowd: float = CROWD
         self._crowd_at = 0.0
 
@@ -44,6 +42,10 @@ class Room:
         """Take the room again that was left for a while, for sure."""
         self.taken += 1
 
+    def aside(self) -> Aside:
+        """A request in here takes no room until it comes back, and then has it for sure."""
+        return Aside(self)
+
     def _is_crowd(self, now: float) -> bool:
         refilled = (now - self._crowd_at) * CROWD / _REFILL_SECONDS
         self._crowd, self._crowd_at = min(CROWD, self._crowd + refilled), now
@@ -54,13 +56,18 @@ class Room:
 
 
 class Aside:
-    """Out of a room for the length of a block, any number at once."""
+    """One request out of its room. It may wait for several things at once, and leaves it once."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
+        self._waits = 0
 
     def __enter__(self) -> None:
-        self._room.leave()
+        if not self._waits:
+            self._room.leave()
+        self._waits += 1
 
     def __exit__(self, *_: object) -> None:
-        self._room.come_back()
+        self._waits -= 1
+        if not self._waits:
+            self._room.come_back()

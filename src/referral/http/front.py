@@ -13,7 +13,7 @@ from typing import Any
 
 from litestar import Litestar
 
-from referral.core.room import Room
+from referral.core.room import Aside, Room
 from referral.http import metrics, problems, request_ids
 from referral.service import outcomes
 
@@ -70,7 +70,8 @@ class Front(Litestar):
             scope = {**scope, "method": "GET"}
         has_room = scope.get("state", {}).pop("has_room", False)
         if has_room or self.room.enter(is_read=is_read(method), now=begun):
-            sending = aside = _Aside(self.room)
+            # Who reads no answer takes no room with it
+            sending = aside = self.room.aside()
             try:
                 await super().__call__(scope, _waiting(receive, aside), answer)
             finally:
@@ -110,27 +111,9 @@ class Front(Litestar):
         ]
 
 
-class _Aside:
-    """A request that waits, for its body or for who reads the answer, takes no room meanwhile: else
-    a hundred slow ones would take all. It may wait for both, and has left its room once.
-    """
+def _waiting(receive: Any, aside: Aside) -> Any:
+    """Who sends a body slowly takes no room with it: else a hundred of them would take all."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self._waits = 0
-
-    def __enter__(self) -> None:
-        if not self._waits:
-            self._room.leave()
-        self._waits += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._waits -= 1
-        if not self._waits:
-            self._room.come_back()
-
-
-def _waiting(receive: Any, aside: _Aside) -> Any:
     async def wait() -> Any:
         with aside:
             return await receive()

@@ -142,7 +142,7 @@ async def _charge_in_crowd(parts: Parts, charges: list[Charge], now: int) -> dic
                 return moments
         elif full != budgets.OF_ADDRESS:
             return None
-        with parts.room.aside:
+        with parts.room.aside():
             await asyncio.sleep(_CROWD_SECONDS)
     return None
 

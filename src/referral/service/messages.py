@@ -46,7 +46,7 @@ async def send(parts: Parts, message: Message) -> None:
     begun = monotonic()
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            with parts.room.aside:
+            with parts.room.aside():
                 await parts.gateway.send(message)
         metrics.GATEWAY.labels("sent").observe(monotonic() - begun)
     except Exception as error:  # noqa: BLE001 - a gateway may raise what it likes

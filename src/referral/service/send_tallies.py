@@ -36,7 +36,7 @@ _RANGE_DIGITS = 4
 _MOST_PHONES = 50_000
 _FORGET_AT_ONCE = 5000
 
-_NONE, _USUAL = Tally(), Normal()
+_NONE = Tally()
 
 Places = dict[str, dict[int, Tally]]
 
@@ -119,7 +119,7 @@ class SendTallies:
             self._take(await send_tallies.parts(since=since, least=_READ_SENDS, most=_READ_PARTS))
 
     def _normal_in(self, region: str) -> Normal:
-        return self._normal.get(region, _USUAL)
+        return self._normal.get(region, cost_guard.USUAL)
 
     def _add(self, subject: Subject, at: datetime, *, sends: int = 0, sign_ins: int = 0) -> None:
         hour = int(_hours(at))
