@@ -121,6 +121,12 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         raise
 
 
+def family(process: int) -> list[int]:
+    """A process and all that it, or those, started."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    return [process, *(one for child in children.split() for one in family(int(child)))]
+
+
 def wait_until_ready(server: Server) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -15,6 +17,8 @@ import rich_click as click
 import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from referral.app import create_app
 from referral.cli import common, logs
@@ -47,7 +51,7 @@ def serve() -> None:
 
 
 def _run(settings: Settings) -> None:
-    uvicorn.run(
+    config = uvicorn.Config(
         "referral.cli.serve:application",
         factory=True,
         http=Door,
@@ -63,6 +67,32 @@ def _run(settings: Settings) -> None:
         log_config=None,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+    if settings.workers > 1:
+        _Workers(config, [config.bind_socket()]).run()
+        return
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+class _Workers(Multiprocess):
+    """uvicorn's, which stops listening as soon as it is asked to end.
+
+    uvicorn's own keeps the port until the last worker has ended. Who connects meanwhile is taken by
+    none of them, and cut off at the end; who is refused at once may go to another server.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+
+    def _end(self, number: int, _: object) -> None:
+        for listener in self.sockets:
+            listener.close()
+        self.signal_queue.append(number)
 
 
 def application() -> ASGIApp:

@@ -22,6 +22,8 @@ from referral.http import request_ids
 from referral.http.front import Header, is_never_refused, is_read
 
 _UNAVAILABLE = STATUS_LINE[503]
+# How long a process that stops still takes a request of each connection
+_LAST_REQUEST_SECONDS = 1
 # A path that reads as it is written
 _PLAIN = re.compile(rb"(/[^%?#]*)(?:\?.*)?", re.DOTALL)
 
@@ -29,12 +31,30 @@ _PLAIN = re.compile(rb"(/[^%?#]*)(?:\?.*)?", re.DOTALL)
 class Door(HttpToolsProtocol):
     """One connection."""
 
+    _is_last = False
+    """The request that comes is the connection's last."""
+
+    def shutdown(self) -> None:
+        """Let the connection end, after the answer to a request that is under way already.
+
+        It may be on its way to us, or read in part. Closed at once, the connection would lose it,
+        and a proxy may not send a POST again to another server.
+        """
+        before: RequestResponseCycle | None = self.cycle
+        if before is None or before.response_complete:
+            self._is_last = True
+            self.loop.call_later(_LAST_REQUEST_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
+
     def on_headers_complete(self) -> None:
         # A refusal before this one, in the same packet, has set its time for the next one to come
         self._unset_keepalive_if_required()
         front: Any = self.app_state.get("front")
         if front is None or not self._begins_at_once():
             super().on_headers_complete()
+            if self._is_last and not self.parser.should_upgrade():
+                self.cycle.keep_alive = False
             return
         now = monotonic()
         method = self.parser.get_method().decode()
@@ -60,6 +80,7 @@ class Door(HttpToolsProtocol):
         return (
             before is not None
             and before.response_complete
+            and not self._is_last
             and not self.parser.should_upgrade()
             and self.limit_concurrency is None
         )

@@ -1,0 +1,128 @@
+"""A server that is asked to end, and those who are connected to it or come just then."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit
+
+import pytest
+
+from processes import Server, family, serving
+
+_HALF = b"GET /health/live HTTP/1.1\r\nHost: "
+_OTHER_HALF = b"x\r\n\r\n"
+# How late a request may come, in seconds: less than the server waits
+_LATE = 0.25
+_BODY = b'{"phone":"+79161234567"}'
+_HEAD = (
+    b"POST /api/v1/auth/send-code HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(_BODY)
+)
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture(params=["1", "2"], ids=["one-process", "two-workers"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    url = f"sqlite://{tmp_path}/referral.sqlite3"
+    with serving(tmp_path, DATABASE_URL=url, WEB_CONCURRENCY=request.param) as one:
+        yield one
+
+
+@pytest.mark.parametrize("already", [b"", _HALF], ids=["nothing", "half-a-head"])
+@pytest.mark.parametrize("is_used", [False, True], ids=["new", "used"])
+async def test_what_is_on_its_way_is_answered(
+    server: Server, already: bytes, *, is_used: bool
+) -> None:
+    """A connection may be there before its request, whether it is its first or not."""
+    async with connected(server) as (reader, writer):
+        if is_used:
+            writer.write(_HALF + _OTHER_HALF)
+            assert b"connection: close" not in (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(len(b'{"status":"ok"}'))
+        writer.write(already)
+        await until_refused(server, asked=await ask(server))
+        await asyncio.sleep(_LATE)
+        writer.write((_HALF + _OTHER_HALF).removeprefix(already))
+        answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer.lower()
+    assert await asyncio.to_thread(server.process.wait, 10) in {0, -signal.SIGTERM}
+
+
+async def test_who_asks_for_nothing_holds_it_up_for_a_moment(server: Server) -> None:
+    async with connected(server) as (reader, writer), connected(server) as (other, _):
+        writer.write(_HALF)
+        asked = await ask(server)
+        assert await reader.read() == b""
+        assert await other.read() == b""
+        await asyncio.to_thread(server.process.wait, 15)
+    assert monotonic() - asked < 10
+
+
+async def test_who_comes_while_it_ends_is_refused_at_once(server: Server) -> None:
+    """So a proxy takes the next server, which it may not once a request is sent."""
+    async with connected(server) as (reader, writer):
+        await begin(reader, writer)
+        await until_refused(server, asked=await ask(server))
+        assert server.process.poll() is None
+        writer.write(_BODY)
+        answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_all_processes_may_be_asked_at_the_same_time(server: Server) -> None:
+    """As platforms do it: the parent process first or last, or a worker."""
+    async with connected(server) as (reader, writer):
+        await begin(reader, writer)
+        asked = monotonic()
+        for process in reversed(family(server.process.pid)):
+            os.kill(process, signal.SIGTERM)
+        await until_refused(server, asked=asked)
+        writer.write(_BODY)
+        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200 ")
+    assert await asyncio.to_thread(server.process.wait, 10) in {0, -signal.SIGTERM}
+    assert "Traceback" not in server.log.read_text()
+
+
+async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Ask for a code, until the service waits for the body."""
+    writer.write(_HEAD)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+
+
+async def ask(server: Server) -> float:
+    """Ask it to end, once all who connected are let in. When that was."""
+    async with connected(server) as (reader, writer):
+        writer.write(_HALF + _OTHER_HALF)
+        await reader.readuntil(b"\r\n\r\n")
+    server.process.send_signal(signal.SIGTERM)
+    return monotonic()
+
+
+async def until_refused(server: Server, *, asked: float) -> None:
+    """Come until nobody is let in any more, within two seconds."""
+    while True:
+        try:
+            async with connected(server):
+                pass
+        except ConnectionRefusedError:
+            return
+        assert monotonic() - asked < 2
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def connected(server: Server) -> AsyncIterator[Ends]:
+    where = urlsplit(server.url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
