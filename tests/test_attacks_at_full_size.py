@@ -30,7 +30,7 @@ from referral.core import buckets, budgets
 from referral.core.budgets import Subject
 from referral.core.limits import Limits
 from referral.service import housekeeping
-from referral.storage import database, migrate
+from referral.storage import configuration, database, migrate
 from support import Clock, Inbox, Person, Service, new_phone, ok, parts_of, refused, running
 from test_attacks import assert_nothing_broke, client, codes, wrong
 from test_limits import (
@@ -501,7 +501,7 @@ def counters_of_sends(at: datetime, phones: int) -> Iterator[tuple[str, int]]:
 async def fill(url: str, rows: Iterator[tuple[str, int]]) -> int:
     """Write counters into a new database; answers how many there are then."""
     await migrate.apply()
-    if (path := database.sqlite_file(url)) is not None:
+    if (path := configuration.sqlite_file(url)) is not None:
         with closing(sqlite3.connect(path)) as file:
             file.execute("PRAGMA cache_size = -1000000")
             file.executemany("INSERT INTO counters (key, moment) VALUES (?, ?)", rows)

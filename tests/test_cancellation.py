@@ -9,7 +9,7 @@ from random import Random
 
 import httpx
 
-from referral.storage import database
+from referral.storage import configuration, database
 from support import Person, Service, ok
 
 PEOPLE = 75
@@ -47,7 +47,7 @@ async def test_requests_cancelled_at_any_moment_leave_nothing_held(service: Serv
     async with asyncio.timeout(30):
         await all_given_back()
         newcomers = await asyncio.gather(
-            *(service.sign_in() for _ in range(database.POOL_SIZE + 5))
+            *(service.sign_in() for _ in range(configuration.POOL_SIZE + 5))
         )
         for response in await asyncio.gather(*(person.activate(code) for person in newcomers)):
             ok(response)

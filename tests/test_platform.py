@@ -31,7 +31,7 @@ from processes import (
     stop,
 )
 from referral.settings import names, read
-from referral.storage.database import POOL_SIZE
+from referral.storage.configuration import POOL_SIZE
 from support import SECRET, TODAY, Clock, Inbox, Service, ok
 
 INSTALL_SECONDS = 600

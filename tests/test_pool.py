@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from referral.storage import database
+from referral.storage import configuration, database
 from referral.storage.engines import asyncpg
 from referral.storage.engines.asyncpg import Line
 from support import Service
 
-BUSY = 2 * database.POOL_SIZE
+BUSY = 2 * configuration.POOL_SIZE
 
 
 async def test_who_asks_again_at_once_lets_the_others_go_first(service: Service) -> None:

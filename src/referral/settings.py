@@ -30,7 +30,7 @@ from referral.core.keys import SHORTEST_SECRET_BYTES
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
 from referral.gateways import signature, urls
-from referral.storage.database import sqlite_file
+from referral.storage.configuration import sqlite_file
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from referral.app import assemble, system_clock
 from referral.core.errors import Refusal
 from referral.service.parts import Parts
 from referral.settings import Settings, SettingsError, load
-from referral.storage import database, migrate
+from referral.storage import configuration, database, migrate
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = 
         await database.connect(
             found.database_url,
             # A migration, or the wait for somebody else's, takes its time
-            statement_seconds=database.STATEMENT_SECONDS if migrated else None,
+            statement_seconds=configuration.STATEMENT_SECONDS if migrated else None,
         )
         try:
             if migrated and (missing := await migrate.pending()):

@@ -14,7 +14,7 @@ from functools import lru_cache
 from msgspec import Struct, json
 
 from referral.core.buckets import Charge
-from referral.storage import database
+from referral.storage import database, dialect
 
 # So many statements for several calls are on their way at a time
 _STATEMENTS, _CALLS_AT_ONCE = 2, 100
@@ -147,7 +147,7 @@ async def _read_and_charge(calls: Sequence[_Call]) -> BaseException | None:
     try:
         sql, values = _table([(call.charges, call.now) for call in calls])
         read = [(key,) for call in calls for key in call.keys]
-        wanted, more = database.table(("TEXT",), read, first=1 + len(values))
+        wanted, more = dialect.table(("TEXT",), read, first=1 + len(values))
         statement = _written(_READ_AND_CHARGE, sql, wanted)
         (row,) = await database.query(statement, *values, *more)
         before, charged = (_moments.decode(row[name] or "{}") for name in ("before", "charged"))
@@ -180,4 +180,4 @@ def _table(calls: Sequence[tuple[Sequence[Charge], int]]) -> tuple[str, list[obj
         for number, (charges, now) in enumerate(calls)
         for each in charges
     ]
-    return database.table(("INT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"), wanted, first=1)
+    return dialect.table(("INT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "BIGINT"), wanted, first=1)

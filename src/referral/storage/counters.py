@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from referral.core.buckets import Charge
-from referral.storage import charging, clearing, database, give_backs
+from referral.storage import charging, clearing, database, dialect, give_backs
 
 _READ = "SELECT key, moment FROM counters WHERE key IN ({keys})"
 _RAISE = """
@@ -63,7 +63,7 @@ async def give_back(charges: Sequence[Charge], *, now: int) -> None:
 
 async def read(keys: Iterable[str]) -> dict[str, int]:
     """The moments of counters; those that nobody charged are missing."""
-    sql, values = database.table(("TEXT",), [(key,) for key in keys], first=1)
+    sql, values = dialect.table(("TEXT",), [(key,) for key in keys], first=1)
     rows = await database.query(_READ.format(keys=sql), *values)
     return {row["key"]: row["moment"] for row in rows}
 

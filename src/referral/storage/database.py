@@ -9,10 +9,7 @@ from contextlib import closing
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from enum import IntEnum, unique
-from functools import lru_cache
-from itertools import count
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 import asyncpg
 from tortoise import Tortoise
@@ -21,15 +18,10 @@ from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError, OperationalError
 from tortoise.transactions import in_transaction
 
-from referral.storage.engines import urls
+from referral.storage import configuration
+from referral.storage.configuration import APP, LISTS, STATEMENT_SECONDS, sqlite_file
 
 T = TypeVar("T")
-
-APP = "referral"
-POOL_SIZE = 10
-STATEMENT_SECONDS = 10
-CONNECT_SECONDS = 5
-BUSY_MILLISECONDS = 5000
 
 # What a call may repeat later, and nothing was lost. The drivers' own errors come out
 # untranslated while PostgreSQL goes away or comes back.
@@ -52,8 +44,6 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
 
 CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _ATTEMPTS = 5
-_SQLITE = "sqlite://"
-_LISTS = "postgres_lists"
 
 _running: set[asyncio.Task[Any]] = set()
 _afterwards: ContextVar[list[Callable[[], None]] | None] = ContextVar("afterwards", default=None)
@@ -87,61 +77,13 @@ class Conflict(Exception):  # noqa: N818 - no error: the cure is to try again
     """What a transaction read has changed under it: begin again."""
 
 
-def sqlite_file(url: str) -> str | None:
-    """The path in a `sqlite://PATH` URL: relative, or absolute with a third slash."""
-    return unquote(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
-
-
-def config(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> dict[str, Any]:
-    """Tortoise's configuration for a `sqlite://`, `postgres://` or `postgresql://` URL.
-
-    Raises ValueError.
-    """
-    file = sqlite_file(url)
-    if file is not None:
-        name, engine = "sqlite", "referral.storage.engines.sqlite"
-        credentials: dict[str, Any] = {
-            "file_path": file,
-            "busy_timeout": BUSY_MILLISECONDS,
-        }
-        connections = {name: {"engine": engine, "credentials": credentials}}
-    else:
-        name, engine = "postgres", "referral.storage.engines.asyncpg"
-        main, of_lists = urls.split_lists(url)
-        credentials = {
-            "dsn": main,
-            # While the server is away, asyncpg would log each try to keep a connection open
-            "minsize": 0,
-            "maxsize": POOL_SIZE,
-            "command_timeout": statement_seconds,
-            "timeout": CONNECT_SECONDS,
-        }
-        connections = {name: {"engine": engine, "credentials": credentials}}
-        if of_lists:
-            connections[_LISTS] = {"engine": engine, "credentials": credentials | {"dsn": of_lists}}
-    # Tortoise keeps prepared statements under the connection's name for as long as the process
-    # lives, so two kinds of database never share one.
-    return {
-        "connections": connections,
-        "apps": {
-            APP: {
-                "models": ["referral.storage.models"],
-                "migrations": "referral.storage.migrations",
-                "default_connection": name,
-            }
-        },
-        "use_tz": True,
-        "timezone": "UTC",
-    }
-
-
 async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> None:
     """Connect this process. statement_seconds: how long one may take. Raises Unusable."""
     global _connected  # noqa: PLW0603 - Tortoise's own state is as global
     if (file := sqlite_file(url)) is not None:
         _probe(file)
     try:
-        tortoise = config(url, statement_seconds=statement_seconds)
+        tortoise = configuration.of(url, statement_seconds=statement_seconds)
     except ValueError as error:
         raise Unusable(_explained(error)) from error
     # The global fallback: a web server's requests run outside the context of its start-up
@@ -173,7 +115,7 @@ def of_lists() -> BaseDBAsyncClient:
 
     It is some moments behind, so nothing that decides on anything is read there.
     """
-    return get_connection(_LISTS) if _LISTS in _connected.config["connections"] else connection()
+    return get_connection(LISTS) if LISTS in _connected.config["connections"] else connection()
 
 
 def pool_connections() -> dict[str, int]:
@@ -229,43 +171,6 @@ async def lock_all(lock: Lock) -> None:
     # SQLite's immediate transaction is such a lock already
     if is_postgres():
         await query("SELECT pg_advisory_xact_lock($1)", lock.value)
-
-
-def utc_day(column: str) -> str:
-    """SQL for the day, in UTC, of a moment in a column: `2026-01-31`."""
-    if is_postgres():
-        return f"CAST(CAST({column} AT TIME ZONE 'UTC' AS DATE) AS TEXT)"
-    return f"date({column})"
-
-
-def table(
-    types: Sequence[str], rows: Sequence[Sequence[object]], *, first: int
-) -> tuple[str, list[object]]:
-    """SQL for a table of these rows, and its values, from the placeholder `$first` on.
-
-    No text in it may have a comma.
-    """
-    if is_postgres():
-        values: list[object] = [",".join(map(str, column)) for column in zip(*rows, strict=True)]
-        return _table_of_columns(tuple(types), first), values
-    places = count(first)
-    marks = (", ".join(f"CAST(${next(places)} AS {name})" for name in types) for _ in rows)
-    return f"VALUES ({'), ('.join(marks)})", [value for row in rows for value in row]
-
-
-@lru_cache
-def _table_of_columns(types: tuple[str, ...], first: int) -> str:
-    """A column is one value: so one statement for any number of rows. As text, since the driver
-    takes 5 microseconds more for an array. Behind OFFSET the planner cannot count the rows: so one
-    plan too, where it would else make a new one every time.
-    """
-    names = [f"column_{place}" for place in range(len(types))]
-    columns = ", ".join(
-        f"string_to_array(${first + place}::TEXT, ',')::{name}[] AS {names[place]}"
-        for place, name in enumerate(types)
-    )
-    given = f"(SELECT {columns} OFFSET 0) AS given"
-    return f"SELECT rows.* FROM {given}, unnest({', '.join(names)}) AS rows"  # noqa: S608 - our words
 
 
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextvars import Context
 
 from referral.core.buckets import Charge
-from referral.storage import database
+from referral.storage import database, dialect
 
 # Both databases take 32,767 values in a statement
 _AT_ONCE = 1000
@@ -66,7 +66,7 @@ class _GivingBack:
             given = [(key, taken, self._most[key]) for key, taken in self._taken.items()]
             for begin in range(0, len(given), _AT_ONCE):
                 some = given[begin : begin + _AT_ONCE]
-                sql, values = database.table(("TEXT", "BIGINT", "BIGINT"), some, first=2)
+                sql, values = dialect.table(("TEXT", "BIGINT", "BIGINT"), some, first=2)
                 await database.query(_GIVE_BACK.format(rows=sql, **parts), self._now, *values)
 
 

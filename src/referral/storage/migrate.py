@@ -5,10 +5,10 @@ from __future__ import annotations
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, SqliteSchemaEditor
 
-from referral.storage import database
+from referral.storage import configuration, database
 
 # For `tortoise makemigrations`, which reads the models and touches no database
-CONFIG = database.config("sqlite://unused.sqlite3")
+CONFIG = configuration.of("sqlite://unused.sqlite3")
 
 
 async def apply() -> list[str]:

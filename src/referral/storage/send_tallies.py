@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from referral.core.cost_guard import Tally
-from referral.storage import clearing, database
+from referral.storage import clearing, database, dialect
 
 # Both databases take 32,767 values in a statement
 _AT_ONCE = 1000
@@ -60,7 +60,7 @@ async def add(counted: Mapping[tuple[str, int], Tally]) -> list[Row]:
         rows: list[Row] = []
         for start in range(0, len(values), _AT_ONCE):
             some = values[start : start + _AT_ONCE]
-            sql, given = database.table(("TEXT", "INT", "INT", "INT"), some, first=1)
+            sql, given = dialect.table(("TEXT", "INT", "INT", "INT"), some, first=1)
             rows += _rows(await database.query(_ADD.format(rows=sql), *given))
         return rows
 

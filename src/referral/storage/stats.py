@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from referral.core.days import Days
-from referral.storage import database
+from referral.storage import database, dialect
 
 _TOTALS = """
     SELECT count(*) FILTER (WHERE deleted_at IS NULL) AS users,
@@ -65,6 +65,6 @@ async def top_inviters(days: Days, *, limit: int) -> list[dict[str, Any]]:
 
 
 async def _by_day(column: str, days: Days) -> dict[str, DayCount]:
-    sql = _BY_DAY.format(day=database.utc_day(column), column=column)
+    sql = _BY_DAY.format(day=dialect.utc_day(column), column=column)
     rows = await database.query_for_lists(sql, days.start, days.end)
     return {row["day"]: DayCount(row["number"], row["invitees"]) for row in rows}
