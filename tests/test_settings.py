@@ -18,7 +18,8 @@ from processes import environment
 from referral import settings
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
-from referral.settings import Settings, SettingsError
+from referral.setting_reader import SettingsError
+from referral.settings import Settings
 from support import SECRET, TODAY
 
 TWILIO = "twilio://AC0123456789abcdef0123456789abcdef:0123456789abcdef@+15005550007"

@@ -16,7 +16,8 @@ from rich.text import Text
 from referral.app import assemble, system_clock
 from referral.core.errors import Refusal
 from referral.service.parts import Parts
-from referral.settings import Settings, SettingsError, load
+from referral.setting_reader import SettingsError
+from referral.settings import Settings, load
 from referral.storage import configuration, database, migrate
 
 T = TypeVar("T")
