@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Example
+from litestar.exceptions import HTTPException
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import errors
 from referral.core.errors import Refusal
-from referral.http import methods
+from referral.http import field_errors, methods
+from referral.http.field_errors import FieldError
 from referral.service import outcomes
 from referral.storage import database
 
@@ -61,13 +58,6 @@ class InternalError(Refusal):
     detail = "Something broke here. It is logged; try again later."
 
 
-class FieldError(Struct, frozen=True):
-    """What is wrong with one field."""
-
-    field: Annotated[str, Meta(examples=["phone"])]
-    message: Annotated[str, Meta(examples=["Required."])]
-
-
 class Problem(Struct, frozen=True, kw_only=True):
     """An error (RFC 9457). `code` is stable; `detail` says what to do next."""
 
@@ -83,7 +73,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 # status, title
-_TABLE: dict[type[Refusal], tuple[int, str]] = {
+TABLE: dict[type[Refusal], tuple[int, str]] = {
     errors.InvalidRequest: (400, "Invalid request"),
     errors.InvalidPhone: (400, "Invalid phone"),
     errors.UnsupportedPhone: (400, "Unsupported phone"),
@@ -151,9 +141,7 @@ def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> R
         return answer_failure(request, error)
     refusal = kind(reason=type(error).__name__)
     if kind is errors.InvalidRequest:
-        extra = error.extra if isinstance(error, ValidationException) else None
-        known = _known_fields(request)
-        refusal.members = {"errors": [_field_error(each, known) for each in extra or ()]}
+        refusal.members = {"errors": field_errors.found(request, error)}
     response = answer_refusal(request, refusal)
     if kind is MethodNotAllowed:
         response.headers["Allow"] = methods.allowed(request)
@@ -188,15 +176,6 @@ def overloaded() -> tuple[list[tuple[bytes, bytes]], bytes]:
     return [(name.lower().encode(), value.encode()) for name, value in given.items()], body
 
 
-_WORDS = {"str": "a string", "int": "a whole number"}
-
-# What any operation may answer, one with a body, one for signed-in users, and one for those who
-# administer
-ANY = (StorageUnavailable, Overloaded)
-BODY = (errors.InvalidRequest, BodyTooLarge, UnsupportedMediaType, *ANY)
-SIGNED_IN = (errors.Unauthorized, errors.AccountBlocked, *ANY)
-ADMINISTRATOR = (*SIGNED_IN, errors.Forbidden)
-
 HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]] = {
     Refusal: answer_refusal,
     HTTPException: answer_framework,
@@ -205,25 +184,8 @@ HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]] = {
 }
 
 
-def responses(*refusals: type[Refusal]) -> dict[int, ResponseSpec]:
-    """What an operation's part of the OpenAPI document says of its errors."""
-    by_status: dict[int, list[type[Refusal]]] = defaultdict(list)
-    for refusal in dict.fromkeys(refusals):
-        by_status[_TABLE[refusal][0]].append(refusal)
-    return {
-        status: ResponseSpec(
-            Problem,
-            generate_examples=False,
-            media_type=MEDIA_TYPE,
-            description=" or ".join(f"`{kind.code}`" for kind in kinds),
-            examples=[Example(id=kind.code, value=_example(kind)) for kind in kinds],
-        )
-        for status, kinds in by_status.items()
-    }
-
-
 def _response(refusal: Refusal) -> Response[Problem]:
-    status, title = _TABLE[type(refusal)]
+    status, title = TABLE[type(refusal)]
     headers = {"Cache-Control": "no-store"}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
@@ -253,44 +215,6 @@ def _rate_limit(refusal: errors.Limited) -> dict[str, str]:
         "RateLimit-Policy": f'"{name}";q={size};w={window}',
         "RateLimit": f'"{name}";r=0;t={refusal.retry_after}',
     }
-
-
-def _example(kind: type[Refusal]) -> dict[str, Any]:
-    status, title = _TABLE[kind]
-    members: dict[type[Refusal], dict[str, Any]] = {
-        errors.InvalidRequest: {"errors": [{"field": "phone", "message": "Required."}]},
-        errors.WrongCode: {"attempts_left": 2},
-    }
-    return {
-        "type": f"urn:referral:problem:{kind.code}",
-        "title": title,
-        "status": status,
-        "detail": kind.detail,
-        "code": kind.code,
-        **members.get(kind, {}),
-    }
-
-
-def _field_error(error: Any, known: tuple[str, ...]) -> FieldError:
-    """A field's error in our words: the framework's repeat what was sent."""
-    field, message = str(error.get("key", "")), str(error.get("message", ""))
-    field = "" if field == "data" else field
-    if "unknown field" in message:
-        return FieldError(field, f"This operation knows no other fields than {', '.join(known)}.")
-    if missing := re.match(r"Object missing required field `(\w+)`", message):
-        return FieldError(missing[1], "Required.")
-    if not field:
-        return FieldError(field, "Send a JSON object.")
-    if "matching regex" in message:  # which codes alone have
-        return FieldError(field, "Must be digits.")
-    if wanted := re.match(r"Expected `(\w+)(?: \| null)?`, got", message):
-        return FieldError(field, f"Must be {_WORDS.get(wanted[1], wanted[1])}.")
-    return FieldError(field, message.partition(" - at")[0].replace("Expected", "Must be") + ".")
-
-
-def _known_fields(request: Request[Any, Any, Any]) -> tuple[str, ...]:
-    body = request.route_handler.parsed_data_field
-    return getattr(body.annotation, "__struct_fields__", ()) if body else ()
 
 
 def _route(request: Request[Any, Any, Any]) -> str:

@@ -11,7 +11,7 @@ from referral.core import errors
 from referral.core.cursor import DEFAULT_PAGE
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor
-from referral.http.problems import ADMINISTRATOR, responses
+from referral.http.api.refusals import ADMINISTRATOR, responses
 from referral.http.requests import AdminRequest
 from referral.service import audit
 from referral.service.audit import AuditPage

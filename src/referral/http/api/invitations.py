@@ -14,7 +14,7 @@ from referral.core import errors
 from referral.core.cursor import DEFAULT_PAGE
 from referral.http import auth, qr
 from referral.http.api.fields import InviteCode, Limit, PageCursor
-from referral.http.problems import ANY, BODY, SIGNED_IN, responses
+from referral.http.api.refusals import ANY, BODY, SIGNED_IN, responses
 from referral.http.requests import GivenParts, StrictRequest, caller
 from referral.service import invitations, profiles
 from referral.service.invitations import Invitation, InviteePage

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from referral.core import errors
 from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, InviteCode, Phone
-from referral.http.problems import BODY, responses
+from referral.http.api.refusals import BODY, responses
 from referral.http.requests import StrictRequest, caller, parts
 from referral.http.responses import JsonResponse
 from referral.service import login, sessions

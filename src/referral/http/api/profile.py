@@ -18,7 +18,7 @@ from referral.http.api.fields import (
     Code,
     Phone,
 )
-from referral.http.problems import BODY, SIGNED_IN, responses
+from referral.http.api.refusals import BODY, SIGNED_IN, responses
 from referral.http.requests import JSON, MERGE_PATCH, GivenParts, StrictRequest, caller, parts
 from referral.service import messages, profiles
 from referral.service.codes import SentCode

@@ -11,7 +11,7 @@ from referral.core import errors
 from referral.core.cursor import DEFAULT_PAGE
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor
-from referral.http.problems import SIGNED_IN, responses
+from referral.http.api.refusals import SIGNED_IN, responses
 from referral.http.requests import GivenParts, StrictRequest, caller
 from referral.service import sessions
 from referral.service.sessions import SessionPage

@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from referral.core import errors
 from referral.core.days import DEFAULT_DAYS, MOST_DAYS
 from referral.http import auth
-from referral.http.problems import ADMINISTRATOR, responses
+from referral.http.api.refusals import ADMINISTRATOR, responses
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import stats
 from referral.service.stats import Stats

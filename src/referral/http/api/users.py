@@ -13,7 +13,7 @@ from referral.core.cursor import DEFAULT_PAGE
 from referral.core.search import LONGEST
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor, UserId
-from referral.http.problems import ADMINISTRATOR, BODY, responses
+from referral.http.api.refusals import ADMINISTRATOR, BODY, responses
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import invitations, users
 from referral.service.users import InviteeViewPage, UserPage, UserView

@@ -1,0 +1,47 @@
+"""What is wrong with a request's fields, in our words: the framework's repeat what was sent."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from litestar import Request
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import Meta, Struct
+
+_WORDS = {"str": "a string", "int": "a whole number"}
+
+
+class FieldError(Struct, frozen=True):
+    """What is wrong with one field."""
+
+    field: Annotated[str, Meta(examples=["phone"])]
+    message: Annotated[str, Meta(examples=["Required."])]
+
+
+def found(request: Request[Any, Any, Any], error: HTTPException) -> list[FieldError]:
+    """What the framework found wrong with the fields of this request."""
+    extra = error.extra if isinstance(error, ValidationException) else None
+    known = _known_fields(request)
+    return [_field_error(each, known) for each in extra or ()]
+
+
+def _known_fields(request: Request[Any, Any, Any]) -> tuple[str, ...]:
+    body = request.route_handler.parsed_data_field
+    return getattr(body.annotation, "__struct_fields__", ()) if body else ()
+
+
+def _field_error(error: Any, known: tuple[str, ...]) -> FieldError:
+    field, message = str(error.get("key", "")), str(error.get("message", ""))
+    field = "" if field == "data" else field
+    if "unknown field" in message:
+        return FieldError(field, f"This operation knows no other fields than {', '.join(known)}.")
+    if missing := re.match(r"Object missing required field `(\w+)`", message):
+        return FieldError(missing[1], "Required.")
+    if not field:
+        return FieldError(field, "Send a JSON object.")
+    if "matching regex" in message:  # which codes alone have
+        return FieldError(field, "Must be digits.")
+    if wanted := re.match(r"Expected `(\w+)(?: \| null)?`, got", message):
+        return FieldError(field, f"Must be {_WORDS.get(wanted[1], wanted[1])}.")
+    return FieldError(field, message.partition(" - at")[0].replace("Expected", "Must be") + ".")
