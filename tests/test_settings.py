@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from processes import environment
@@ -150,6 +150,15 @@ def problems(variables: dict[str, str]) -> list[str]:
     found = error.value.problems
     assert str(error.value).splitlines() == found
     return found
+
+
+def found(variables: dict[str, str]) -> list[str]:
+    """What is wrong, if anything is: a line each."""
+    try:
+        settings.read(variables, today=TODAY)
+    except SettingsError as error:
+        return error.problems
+    return []
 
 
 class TestDefaults:
@@ -406,23 +415,32 @@ class TestWrong:
 
     @given(st.sampled_from(sorted(settings.names() - {"REFERRAL_SECRET"})), st.text(max_size=50))
     def test_any_text_is_a_value_or_one_line(self, variable: str, text: str) -> None:
-        try:
-            settings.read({"REFERRAL_SECRET": SECRET, variable: text}, today=TODAY)
-        except SettingsError as error:
-            found = error.problems
-        else:
-            found = []
+        lines = found({"REFERRAL_SECRET": SECRET, variable: text})
         if variable != "REFERRAL_ENV":
-            assert [line.partition(": ")[0] for line in found] in ([], [variable])
+            assert [line.partition(": ")[0] for line in lines] in ([], [variable])
 
     @pytest.mark.parametrize("variable", WEBHOOK)
     def test_half_a_webhook_stops(self, variable: str) -> None:
         (line,) = problems({"REFERRAL_SECRET": SECRET, variable: WEBHOOK[variable]})
         assert line.startswith(f"{variable}: set REFERRAL_WEBHOOK_")
 
-    def test_a_bad_secret_is_not_repeated(self) -> None:
-        (line,) = problems({"REFERRAL_SECRET": "hunter2"})
+    @pytest.mark.parametrize("text", ["hunter2", "hunter2" * 9 + "\udcff"])
+    def test_a_bad_secret_is_not_repeated(self, text: str) -> None:
+        (line,) = problems({"REFERRAL_SECRET": text})
         assert "hunter2" not in line
+        assert "`referral secret new`" in line
+
+    @given(
+        st.sampled_from(sorted(name for name in settings.names() if name.endswith(("URL", "NS")))),
+        st.sampled_from(["https", "http", "postgres", "twilio", "sqlite"]),
+        st.text(st.sampled_from("a/:@[]#?{}℀\udcff .1"), max_size=8),
+    )
+    @example("REFERRAL_PUBLIC_URL", "https", "℀.example")
+    def test_a_password_in_a_url_is_not_repeated(
+        self, variable: str, scheme: str, end: str
+    ) -> None:
+        given = {"REFERRAL_SECRET": SECRET, variable: f"{scheme}://user:hunter2@host{end}"}
+        assert "hunter2" not in "".join(found(given))
 
     @pytest.mark.parametrize(
         ("variable", "hint"),
@@ -445,7 +463,7 @@ class TestWrong:
         assert read(REFERRALS="1", referral_env="x", PATH="/bin", XREFERRAL_ENV="x") == read()
 
     def test_everything_that_is_wrong_is_told_at_once(self) -> None:
-        found = problems(
+        lines = problems(
             {
                 "REFERRAL_ENV": "production",
                 "REFERRAL_CODE_LENGTH": "3",
@@ -454,7 +472,7 @@ class TestWrong:
                 "PORT": "http",
             }
         )
-        assert [line.partition(": ")[0] for line in found] == [
+        assert [line.partition(": ")[0] for line in lines] == [
             "PORT",
             "REFERRAL_SECRET",
             "REFERRAL_TRUSTED_PROXIES",

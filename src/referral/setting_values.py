@@ -1,6 +1,7 @@
 """From the text of one variable to its value.
 
-What cannot be right raises ValueError, whose text says what is.
+What cannot be right raises ValueError, whose text says what is, and repeats nothing of it: it may
+be a password.
 """
 
 from __future__ import annotations
@@ -76,7 +77,10 @@ def secrets(*, strict: bool) -> Callable[[str], tuple[bytes, ...]]:
     """Secrets long enough to make keys of. strict: whether one that looks typed is refused."""
 
     def parse(text: str) -> tuple[bytes, ...]:
-        secrets = tuple(dict.fromkeys(item.encode() for item in _items(text)))
+        try:
+            secrets = tuple(dict.fromkeys(item.encode() for item in _items(text)))
+        except UnicodeEncodeError:
+            raise ValueError("not UTF-8 text; `referral secret new` makes one") from None
         if not secrets:
             raise ValueError("there is none in it")
         for secret in secrets:
@@ -155,10 +159,11 @@ def webhook_url(*, production: bool) -> Callable[[str], str]:
 
 
 def web_url(text: str) -> str:
-    parts = urlsplit(printable(text))
+    printable(text)
     try:
+        parts = urlsplit(text)
         whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # of a port that is none; its text repeats the value
+    except ValueError:  # of a host or a port that is none; its text repeats the value
         whole = False
     if not whole or re.search(r"\s", text):
         raise ValueError("a URL that starts with https:// or http://")
