@@ -15,17 +15,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
-from referral.core import ids, webhooks
-from referral.core.webhooks import Outage
+from referral.core import ids
 from referral.gateways import receiver
-from referral.gateways.receiver import Failure, Receiver
+from referral.gateways.receiver import Receiver
 from referral.service import metrics, outcomes
 from referral.service import webhooks as events
+from referral.service.delivery_results import Results
 from referral.service.parts import Parts
 from referral.storage import database, leases, outbox
 from referral.storage.models import Event
@@ -44,9 +43,6 @@ _WINDOW = 300
 _LANE = 20
 _COUNT_SECONDS = 10
 _MOST_COUNTED = 100_000
-_GIVEN_UP_AT_ONCE = 5000
-# So many different events in a row without one that gets through: it is not the events
-_MOST_FAILING = 20
 _END_SECONDS = 5
 
 
@@ -67,17 +63,6 @@ async def running(parts: Parts) -> AsyncIterator[None]:
             await task
 
 
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """A try that failed, at this moment."""
-
-    event: Event
-    failure: Failure
-    at: datetime
-    in_outage: bool
-    """Whether it was the receiver's fault rather than the event's."""
-
-
 class _Courier:
     """One process's part in it."""
 
@@ -90,13 +75,7 @@ class _Courier:
         self._slots = asyncio.Semaphore(AT_ONCE)
         # Places of what is in a lane, or was and is not written down yet
         self._taken: set[int] = set()
-        self._acknowledged: list[int] = []
-        self._failed: list[_Tried] = []
-        # Places of what failed since anything was acknowledged
-        self._failing: set[int] = set()
-        self._outage: Outage | None = None
-        self._unsaved = False
-        self._last: _Tried | None = None
+        self._results = Results(clock=parts.clock, written=self._taken.difference_update)
         self._counted_at = -float(_COUNT_SECONDS)
         self.stopping = asyncio.Event()
 
@@ -117,7 +96,7 @@ class _Courier:
         if not await self._hold():
             return False
         self._parts.events_wait.clear()
-        await self._save()
+        await self._results.save()
         await self._start()
         return True
 
@@ -138,7 +117,7 @@ class _Courier:
             lane.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
         with suppress(*database.UNAVAILABLE):
-            await self._save()
+            await self._results.save()
             # The receiver may be at work on what hangs: then nobody else begins before its time
             if not hanging:
                 await leases.give_back(LEASE, self._id)
@@ -152,8 +131,8 @@ class _Courier:
         if not await leases.take(LEASE, self._id, now=now, until=until):
             self._held_until = now
             return False
-        if not held and not self._lanes and not self._unsaved:
-            self._outage = outbox.outage(await outbox.receiver())
+        if not held and not self._lanes:
+            await self._results.read_outage()
         self._held_until = until
         return True
 
@@ -161,12 +140,12 @@ class _Courier:
         """Whether a try that begins now ends while this process holds the lease."""
         left = (self._held_until - self._parts.clock()).total_seconds()
         in_time = left > receiver.TIMEOUT_SECONDS + _MARGIN_SECONDS
-        return in_time and (self._outage is None or probe) and not self.stopping.is_set()
+        return in_time and (self._results.outage is None or probe) and not self.stopping.is_set()
 
     async def _start(self) -> None:
         """Open a lane for each user of whom something is due."""
-        now = self._parts.clock()
-        if self._outage is not None and (self._lanes or now < self._outage.until):
+        now, outage = self._parts.clock(), self._results.outage
+        if outage is not None and (self._lanes or now < outage.until):
             return
         if len(self._taken) >= _WINDOW:
             return
@@ -176,7 +155,7 @@ class _Courier:
         ]
         lanes += await self._users_lanes({event.user_id for event in found if event.user_id}, now)
         lanes.sort(key=lambda lane: (lane[0].due_at, lane[0].place))
-        probe = self._outage is not None
+        probe = self._results.outage is not None
         if probe:
             del lanes[1:]
         told = await events.bodies(event for lane in lanes for event in lane)
@@ -219,10 +198,9 @@ class _Courier:
                     failure = await self._team.post(str(event.id), body)
                 settled += 1
                 if failure is not None:
-                    self._note(event, failure)
+                    self._results.failed(event, failure)
                     return
-                self._acknowledged.append(event.place)
-                self._is_there()
+                self._results.acknowledged(event)
         finally:
             self._taken.difference_update(event.place for event in lane[settled:])
 
@@ -232,97 +210,9 @@ class _Courier:
         if not task.cancelled() and (error := task.exception()):
             outcomes.deliveries_stalled(error)
 
-    def _is_there(self) -> None:
-        self._failing.clear()
-        if self._outage is not None:
-            self._outage, self._unsaved = None, True
-            outcomes.receiver_back()
-
-    def _note(self, event: Event, failure: Failure) -> None:
-        now = self._parts.clock()
-        self._failing.add(event.place)
-        self._unsaved = True
-        away = failure.no_connection or len(self._failing) >= _MOST_FAILING
-        if self._outage is None and away:
-            outcomes.receiver_away(failure.reason)
-            self._outage = webhooks.failed_again(None, now=now)
-        elif self._outage is not None and now >= self._outage.until:
-            self._outage = webhooks.failed_again(self._outage, now=now)
-        self._last = _Tried(event, failure, now, in_outage=self._outage is not None)
-        self._failed.append(self._last)
-
-    async def _save(self) -> None:
-        """Write down what has become of what was sent."""
-        acknowledged, failed = self._acknowledged[:], self._failed[:]
-        outage, unsaved, last = self._outage, self._unsaved, self._last
-        if not (acknowledged or failed or unsaved):
-            return
-        self._unsaved = False
-
-        async def work() -> int:
-            now = self._parts.clock()
-            await outbox.acknowledge(acknowledged, now=now)
-            for tried in failed:
-                await _save_failure(tried)
-            if unsaved:
-                await outbox.save_receiver(
-                    outage,
-                    error=last.failure.reason if last else None,
-                    failed_at=last.at if last else None,
-                )
-            if not failed or outage is None or not webhooks.is_over(outage, now=now):
-                return 0
-            return await outbox.give_up_since(
-                now - webhooks.TRIED_FOR,
-                failed[-1].failure.reason,
-                now=now,
-                most=_GIVEN_UP_AT_ONCE,
-            )
-
-        try:
-            given_up = await database.transaction(work)
-        except BaseException:
-            self._unsaved = unsaved
-            raise
-        self._taken.difference_update(acknowledged, (tried.event.place for tried in failed))
-        del self._acknowledged[: len(acknowledged)]
-        del self._failed[: len(failed)]
-        _tell(acknowledged, failed, given_up)
-
     async def _count(self) -> None:
         if monotonic() - self._counted_at < _COUNT_SECONDS:
             return
         self._counted_at = monotonic()
         due = await outbox.count_due(now=self._parts.clock(), most=_MOST_COUNTED)
         metrics.OUTBOX.set(due)
-
-
-async def _save_failure(tried: _Tried) -> None:
-    event, reason, due = tried.event, tried.failure.reason, _next_try(tried)
-    if due is None:
-        await outbox.give_up(event, reason, now=tried.at)
-        return
-    first = event.first_tried_at or tried.at
-    if tried.failure.no_connection and event.due_at is not None:
-        # No fault of this event's: it goes first once the receiver is back
-        due = event.due_at
-    elif tried.in_outage:
-        # Behind the others, but not so far that none is left to find the receiver back with
-        due = min(due, tried.at + webhooks.LONGEST_PAUSE)
-    await outbox.fail(event, reason, first=first, due=due)
-    if event.user_id is not None:
-        await outbox.hold_back(event.user_id, until=due)
-
-
-def _next_try(tried: _Tried) -> datetime | None:
-    first = tried.event.first_tried_at or tried.at
-    return webhooks.next_try(tried.event.tries + 1, first=first, now=tried.at)
-
-
-def _tell(acknowledged: list[int], failed: list[_Tried], given_up: int) -> None:
-    outcomes.delivered(len(acknowledged))
-    for tried in failed:
-        last = _next_try(tried) is None
-        outcomes.delivery_failed(str(tried.event.id), tried.failure.reason, given_up=last)
-    if given_up:
-        outcomes.deliveries_given_up(given_up)

@@ -1,0 +1,142 @@
+"""What has become of the events that were sent: noted at once, written down together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from referral.core import webhooks
+from referral.core.webhooks import Outage
+from referral.gateways.receiver import Failure
+from referral.service import outcomes
+from referral.storage import database, outbox
+from referral.storage.models import Event
+
+_GIVEN_UP_AT_ONCE = 5000
+# So many different events in a row without one that gets through: it is not the events
+_MOST_FAILING = 20
+
+
+class Results:
+    """One process's, between two times that they are written down."""
+
+    def __init__(
+        self, *, clock: Callable[[], datetime], written: Callable[[Iterable[int]], None]
+    ) -> None:
+        """written: told of the places whose results are written down, once they are."""
+        self._clock = clock
+        self._written = written
+        self._acknowledged: list[int] = []
+        self._failed: list[_Tried] = []
+        # Places of what failed since anything was acknowledged
+        self._failing: set[int] = set()
+        self.outage: Outage | None = None
+        # Whether the receiver's state is another than the one that is written down
+        self._unsaved = False
+        self._last: _Tried | None = None
+
+    async def read_outage(self) -> None:
+        """Go on with the outage that is written down, unless this process knows of a later one."""
+        if not self._unsaved:
+            self.outage = outbox.outage(await outbox.receiver())
+
+    def acknowledged(self, event: Event) -> None:
+        self._acknowledged.append(event.place)
+        self._failing.clear()
+        if self.outage is not None:
+            self.outage, self._unsaved = None, True
+            outcomes.receiver_back()
+
+    def failed(self, event: Event, failure: Failure) -> None:
+        now = self._clock()
+        self._failing.add(event.place)
+        self._unsaved = True
+        away = failure.no_connection or len(self._failing) >= _MOST_FAILING
+        if self.outage is None and away:
+            outcomes.receiver_away(failure.reason)
+            self.outage = webhooks.failed_again(None, now=now)
+        elif self.outage is not None and now >= self.outage.until:
+            self.outage = webhooks.failed_again(self.outage, now=now)
+        self._last = _Tried(event, failure, now, in_outage=self.outage is not None)
+        self._failed.append(self._last)
+
+    async def save(self) -> None:
+        """Write down what there is by now. What comes meanwhile waits for the next time."""
+        acknowledged, failed = self._acknowledged[:], self._failed[:]
+        outage, unsaved, last = self.outage, self._unsaved, self._last
+        if not (acknowledged or failed or unsaved):
+            return
+        self._unsaved = False
+
+        async def work() -> int:
+            now = self._clock()
+            await outbox.acknowledge(acknowledged, now=now)
+            for tried in failed:
+                await _save_failure(tried)
+            if unsaved:
+                await outbox.save_receiver(
+                    outage,
+                    error=last.failure.reason if last else None,
+                    failed_at=last.at if last else None,
+                )
+            if not failed or outage is None or not webhooks.is_over(outage, now=now):
+                return 0
+            return await outbox.give_up_since(
+                now - webhooks.TRIED_FOR,
+                failed[-1].failure.reason,
+                now=now,
+                most=_GIVEN_UP_AT_ONCE,
+            )
+
+        try:
+            given_up = await database.transaction(work)
+        except BaseException:
+            self._unsaved = unsaved
+            raise
+        self._written([*acknowledged, *(tried.event.place for tried in failed)])
+        del self._acknowledged[: len(acknowledged)]
+        del self._failed[: len(failed)]
+        _tell(acknowledged, failed, given_up)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A try that failed, at this moment."""
+
+    event: Event
+    failure: Failure
+    at: datetime
+    in_outage: bool
+    """Whether it was the receiver's fault rather than the event's."""
+
+
+async def _save_failure(tried: _Tried) -> None:
+    event, reason, due = tried.event, tried.failure.reason, _next_try(tried)
+    if due is None:
+        await outbox.give_up(event, reason, now=tried.at)
+        return
+    first = event.first_tried_at or tried.at
+    if tried.failure.no_connection and event.due_at is not None:
+        # No fault of this event's: it goes first once the receiver is back
+        due = event.due_at
+    elif tried.in_outage:
+        # Behind the others, but not so far that none is left to find the receiver back with
+        due = min(due, tried.at + webhooks.LONGEST_PAUSE)
+    await outbox.fail(event, reason, first=first, due=due)
+    if event.user_id is not None:
+        await outbox.hold_back(event.user_id, until=due)
+
+
+def _next_try(tried: _Tried) -> datetime | None:
+    first = tried.event.first_tried_at or tried.at
+    return webhooks.next_try(tried.event.tries + 1, first=first, now=tried.at)
+
+
+def _tell(acknowledged: list[int], failed: list[_Tried], given_up: int) -> None:
+    outcomes.delivered(len(acknowledged))
+    for tried in failed:
+        last = _next_try(tried) is None
+        outcomes.delivery_failed(str(tried.event.id), tried.failure.reason, given_up=last)
+    if given_up:
+        outcomes.deliveries_given_up(given_up)
