@@ -23,7 +23,7 @@ from referral.service import (
     sessions,
 )
 from referral.service.codes import SentCode
-from referral.service.outcomes import Activation
+from referral.service.outbox import Activation
 from referral.service.parts import Actor, Caller, Parts
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from math import inf
 from typing import Any
@@ -17,24 +15,17 @@ from structlog.typing import EventDict
 
 from referral.core import ids
 from referral.core import phone as phones
-from referral.service import metrics
+from referral.service import metrics, outbox
+from referral.service.outbox import Activation
 from referral.service.parts import Actor, Caller, Parts
-from referral.storage import audit, database, outbox
-from referral.storage.models import AuditEntry, Event
+from referral.storage import audit, database
+from referral.storage.models import AuditEntry
 from referral.storage.sign_ins import Entry
 
 _HOUR = 3_600_000_000
 _OVERLOADED_EVERY = 10  # seconds
 _MOST_REMEMBERED = 10_000
 _INSTANT = timedelta(microseconds=1)
-# Of what is done, what the team's receiver is told of
-_TYPES = {
-    "user_created": "user.created",
-    "invite_activated": "invite.activated",
-    "invite_voided": "invite.voided",
-    "phone_changed": "user.phone_changed",
-    "account_deleted": "user.deleted",
-}
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the request under way, for every line about it."""
@@ -58,16 +49,6 @@ _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("referral")
 _OVERLOADED = metrics.FAILURES.labels("overloaded")
 _overloaded_at = -inf
 _limited_in: dict[str, int] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """An invite code that was activated or voided."""
-
-    inviter_id: UUID
-    invite_code: str
-    inviter_invitee_count: int
-    """Right after it."""
 
 
 def record(
@@ -111,8 +92,7 @@ async def trail(
         for place, action in enumerate(actions)
     ]
     await audit.add(entries)
-    if parts.endpoint is not None:
-        await _tell_receiver(parts, entries, activation)
+    await outbox.add(parts, entries, activation=activation)
     for action in actions:
         database.after_commit(partial(trailed, action, by=by, user=user, **facts))
 
@@ -170,10 +150,10 @@ async def sign_in_blocked(
             country=country,
             refused=refused,
         )
-        if refused and parts.endpoint is not None:
-            facts = {"reason": reason, "country": country, "phone": phones.mask(phone)}
-            entry = _event(ids.new(parts.token_bytes), "sign_in.blocked", parts.clock(), facts)
-            await _send_off(parts, [entry])
+        if refused:
+            await outbox.add_sign_in_blocked(
+                parts, reason=reason, country=country, phone=phones.mask(phone)
+            )
 
 
 def refused(code: str, reason: str, *, method: str, route: str) -> None:
@@ -273,36 +253,6 @@ def kept_secrets_closed() -> None:
             "past activations are forgotten until the earlier one is listed"
         ),
     )
-
-
-async def _tell_receiver(
-    parts: Parts, entries: Iterable[AuditEntry], activation: Activation | None
-) -> None:
-    events = []
-    for entry in entries:
-        if kind := _TYPES.get(entry.action):
-            facts: dict[str, Any] = {}
-            if activation is not None and kind.startswith("invite."):
-                facts = {
-                    "inviter_id": str(activation.inviter_id),
-                    "invite_code": activation.invite_code,
-                    "inviter_invitee_count": activation.inviter_invitee_count,
-                }
-            events.append(_event(entry.id, kind, entry.at, facts, entry.user_id))
-    if events:
-        await _send_off(parts, events)
-
-
-def _event(
-    event_id: UUID, kind: str, at: datetime, facts: dict[str, Any], user_id: UUID | None = None
-) -> Event:
-    data = json.dumps(facts, ensure_ascii=False)
-    return Event(id=event_id, type=kind, user_id=user_id, data=data, at=at, due_at=at)
-
-
-async def _send_off(parts: Parts, events: list[Event]) -> None:
-    await outbox.add(events)
-    database.after_commit(parts.events_wait.set)
 
 
 def _is_first_in_hour(key: str, now: int) -> bool:
