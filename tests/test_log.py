@@ -15,10 +15,10 @@ from processes import environment
 WRITE = """
 import logging
 from referral.cli import logs
-from referral.service import outcomes
+from referral.service import log, outcomes
 
 logs.configure(json={json})
-outcomes.request_id.set("abc-1")
+log.request_id.set("abc-1")
 outcomes.record("code_sent", phone="+79991234567", purpose="sign_in", number=3)
 outcomes.record("send_failed", reason="half a pair \\ud800, and +79991234567")
 outcomes.record("signed_in", name="Анна")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from secrets import token_hex
 
-from referral.service import outcomes
+from referral.service import log
 
 HEADER = b"x-request-id"
 
@@ -23,5 +23,5 @@ def begin(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         request_id = given.decode()
     else:
         request_id = token_hex(_BYTES)
-    outcomes.request_id.set(request_id)
+    log.request_id.set(request_id)
     return request_id.encode()

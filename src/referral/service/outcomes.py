@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
 from math import inf
 from typing import Any
 from uuid import UUID
 
-import structlog
-from structlog.typing import EventDict
-
 from referral.core import ids
 from referral.core import phone as phones
-from referral.service import metrics, outbox
+from referral.service import log, metrics, outbox
 from referral.service.outbox import Activation
 from referral.service.parts import Actor, Caller, Parts
 from referral.storage import audit, database
@@ -26,25 +22,7 @@ _HOUR = 3_600_000_000
 _OVERLOADED_EVERY = 10  # seconds
 _MOST_REMEMBERED = 10_000
 _INSTANT = timedelta(microseconds=1)
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request under way, for every line about it."""
-
-
-def with_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """A processor of structlog's: of which request a line is."""
-    if given := request_id.get():
-        event["request_id"] = given
-    return event
-
-
-# Until cli/logs.py says where lines go: to logging, with whatever listens there
-structlog.configure_once(
-    processors=[with_request_id, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-    wrapper_class=structlog.stdlib.BoundLogger,
-    logger_factory=structlog.stdlib.LoggerFactory(),
-)
-_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("referral")
+_log = log.logger
 # Looked up once, since refusing has to cost little
 _OVERLOADED = metrics.FAILURES.labels("overloaded")
 _overloaded_at = -inf
