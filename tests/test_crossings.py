@@ -13,11 +13,15 @@ import sqlite3
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from locks import on_postgres, somebody_else, until_somebody_waits
+from referral.gateways.receiver import Failure
+from referral.service.delivery_results import Results
 from referral.storage import configuration, counters, database, invitations, outbox
+from referral.storage.models import Event
 from support import Person, Service, new_phone, ok, refused, running
 
 # Beyond what the service itself clears away meanwhile
@@ -117,6 +121,36 @@ async def test_a_transaction_that_cannot_begin_gives_the_lock_back(
         other.close()
         async with asyncio.timeout(10):
             refused(await person.activate("7KQ2MX"), 404, "unknown_invite_code")
+
+
+@on_sqlite
+async def test_an_outage_that_begins_while_results_cannot_be_written_is_kept(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits until it can be written down is not what was read there before."""
+    monkeypatch.setattr(configuration, "BUSY_MILLISECONDS", 200)
+    async with running(database_url):
+        events = [
+            Event(place=place, id=uuid4(), type="user.created", data="{}", at=MOMENT, due_at=MOMENT)
+            for place in (1, 2)
+        ]
+        results = Results(clock=lambda: MOMENT, written=lambda _: None)
+        results.acknowledged(events[0])
+        other = sqlite3.connect(database_url.removeprefix("sqlite://"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        saving = asyncio.create_task(results.save())
+        await asyncio.sleep(0.05)
+        results.failed(events[1], Failure("ConnectError", no_connection=True))
+        with pytest.raises(database.UNAVAILABLE):
+            await saving
+        other.close()
+        outage = results.outage
+        assert outage is not None
+        await results.read_outage()
+        assert results.outage == outage
+        await results.save()
+        await results.read_outage()
+        assert results.outage == outage
 
 
 @on_postgres

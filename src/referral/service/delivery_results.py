@@ -92,7 +92,8 @@ class Results:
         try:
             given_up = await database.transaction(work)
         except BaseException:
-            self._unsaved = unsaved
+            # Meanwhile it may have changed again
+            self._unsaved = self._unsaved or unsaved
             raise
         self._written([*acknowledged, *(tried.event.place for tried in failed)])
         del self._acknowledged[: len(acknowledged)]
