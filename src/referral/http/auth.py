@@ -9,7 +9,7 @@ from litestar.openapi.spec import SecurityScheme
 
 from referral.core.errors import NotSignedIn, Unauthorized
 from referral.http.requests import caller, lines
-from referral.service import admins, sessions
+from referral.service import access, admins
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -35,7 +35,7 @@ async def signed_in(
     """A guard: runs before the body is read, and leaves the user at `request.user`."""
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
         return
-    connection.scope["user"] = await sessions.authenticate(
+    connection.scope["user"] = await access.authenticate(
         connection.app.state.parts, bearer(connection)
     )
 

@@ -17,8 +17,8 @@ from referral.core.address import canonical, client_address
 from referral.core.errors import InvalidRequest
 from referral.http.problems import UnsupportedMediaType
 from referral.service import outcomes
+from referral.service.access import SignedIn
 from referral.service.parts import Actor, Caller, Parts
-from referral.service.sessions import SignedIn
 
 LARGEST_BODY = 64 * 1024
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from referral.core import api_key
 from referral.core import phone as phones
 from referral.core.errors import Forbidden, Unauthorized
-from referral.service import outcomes, sessions
+from referral.service import access, outcomes
+from referral.service.access import SignedIn
 from referral.service.parts import COMMAND, Actor, Caller, Parts
-from referral.service.sessions import SignedIn
 from referral.storage import api_keys, database, users
 from referral.storage.models import User
 
@@ -22,7 +22,7 @@ async def authenticate(parts: Parts, token: str, *, caller: Caller) -> Actor:
         if name is None:
             raise Unauthorized("This API key is not known here. Use another.", reason="no such key")
         return Actor.key(name, caller)
-    return actor(parts, await sessions.authenticate(parts, token), caller=caller)
+    return actor(parts, await access.authenticate(parts, token), caller=caller)
 
 
 def actor(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> Actor:

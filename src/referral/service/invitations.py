@@ -28,9 +28,9 @@ from referral.core.errors import (
 )
 from referral.core.keys import Purpose
 from referral.service import invite_limits, outcomes
+from referral.service.access import SignedIn
 from referral.service.outbox import Activation
 from referral.service.parts import Actor, Caller, Parts
-from referral.service.sessions import SignedIn
 from referral.storage import database, invitations, users
 from referral.storage.models import User
 

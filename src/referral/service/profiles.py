@@ -14,6 +14,7 @@ from referral.core.errors import ChallengeInvalid, PhoneTaken, Unauthorized
 from referral.core.keys import Purpose
 from referral.gateways import Message
 from referral.service import (
+    access,
     admins,
     codes,
     deletion,
@@ -21,11 +22,10 @@ from referral.service import (
     invitations,
     messages,
     outcomes,
-    sessions,
 )
+from referral.service.access import SignedIn
 from referral.service.codes import SentCode
 from referral.service.parts import Actor, Caller, Parts
-from referral.service.sessions import SignedIn
 from referral.storage import invitations as stored_invitations
 from referral.storage import profiles as stored_profiles
 from referral.storage import sessions as stored_sessions
@@ -56,15 +56,15 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 
 async def read(parts: Parts, access_token: str) -> Profile:
-    """The profile of whom an access token stands for: `sessions.authenticate` and `get` in one
+    """The profile of whom an access token stands for: `access.authenticate` and `get` in one
     statement. Raises Unauthorized, AccountBlocked.
     """
     now = parts.clock()
-    session_id = sessions.read_access(parts, access_token, now=now)
+    session_id = access.read_access(parts, access_token, now=now)
     found = await stored_profiles.find_by_session(session_id)
     if found is None:
         raise Unauthorized(reason="session ended")
-    sessions.require_good(
+    access.require_good(
         parts,
         signed_in_at=found["signed_in_at"],
         last_used_at=found["last_used_at"],
@@ -117,7 +117,7 @@ async def change(
 
 async def delete(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
     """Delete the account, see deletion.py. Raises SignInAgain, Forbidden."""
-    sessions.require_fresh(parts, signed_in)
+    access.require_fresh(parts, signed_in)
     user_id = signed_in.user.id
     await deletion.delete(
         parts,
@@ -134,7 +134,7 @@ async def send_phone_code(
 
     Raises SignInAgain, InvalidPhone, UnsupportedPhone, SmsUnavailable.
     """
-    sessions.require_fresh(parts, signed_in)
+    access.require_fresh(parts, signed_in)
     return await codes.send(
         parts,
         text=phone,
@@ -153,7 +153,7 @@ async def change_phone(
     Raises SignInAgain, ChallengeInvalid, ChallengeExpired, ChallengeSpent, WrongCode,
     TooManyAttempts, PhoneTaken.
     """
-    sessions.require_fresh(parts, signed_in)
+    access.require_fresh(parts, signed_in)
     now, user_id = parts.clock(), signed_in.user.id
     challenge = challenges.read(token, purpose=Purpose.CHANGE_PHONE, now=now, keys=parts.keys)
     if challenge.user_id != str(user_id):

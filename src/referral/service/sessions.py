@@ -17,14 +17,13 @@ from referral.core.errors import (
     AccountBlocked,
     InvalidRefreshToken,
     NotFound,
-    SignInAgain,
-    Unauthorized,
 )
 from referral.core.tokens import RefreshToken
 from referral.service import outcomes
+from referral.service.access import SignedIn
 from referral.service.parts import Actor, Caller, Parts
-from referral.storage import database, profiles, sessions
-from referral.storage.models import Session, User
+from referral.storage import database, sessions
+from referral.storage.models import Session
 from referral.storage.sessions import NewSession
 
 _LONGEST_USER_AGENT = 255
@@ -52,17 +51,6 @@ class SessionView(Struct, frozen=True, kw_only=True):
 class SessionPage(Struct, frozen=True, kw_only=True):
     items: list[SessionView]
     next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """Who a request is from: the account and its session, both good at this moment."""
-
-    user: User
-    session_id: UUID
-    signed_in_at: datetime
-    proves_phone: bool
-    """Whether only the phone's owner can have signed in."""
 
 
 async def start(
@@ -101,57 +89,6 @@ def issue(parts: Parts, user_id: UUID, refresh_token: RefreshToken, *, now: date
         token_bytes=parts.token_bytes,
     )
     return Tokens(access, parts.issuer.access_life, refresh_token.text)
-
-
-async def authenticate(parts: Parts, access_token: str) -> SignedIn:
-    """Who an access token stands for. Raises Unauthorized, AccountBlocked."""
-    now = parts.clock()
-    session_id = UUID(read_access(parts, access_token, now=now))
-    account = await profiles.find_account(session_id)
-    if account is None:
-        raise Unauthorized(reason="session ended")
-    require_good(
-        parts,
-        signed_in_at=account["signed_in_at"],
-        last_used_at=account["last_used_at"],
-        is_blocked=account["user"].is_blocked,
-        now=now,
-    )
-    return SignedIn(
-        account["user"],
-        session_id,
-        account["signed_in_at"],
-        proves_phone=bool(account["proves_phone"]),
-    )
-
-
-def read_access(parts: Parts, access_token: str, *, now: datetime) -> str:
-    """The id of the session that a good access token names. Raises Unauthorized."""
-    claims = tokens.read_access(access_token, issuer=parts.issuer, now=now, keys=parts.keys)
-    return claims.sid
-
-
-def require_good(
-    parts: Parts,
-    *,
-    signed_in_at: datetime,
-    last_used_at: datetime,
-    is_blocked: bool,
-    now: datetime,
-) -> None:
-    """Raises Unauthorized where the session is over by its age, AccountBlocked."""
-    if not session_rules.is_alive(
-        signed_in_at=signed_in_at, last_used_at=last_used_at, limits=parts.limits, now=now
-    ):
-        raise Unauthorized(reason="session ended")
-    if is_blocked:
-        raise AccountBlocked
-
-
-def require_fresh(parts: Parts, signed_in: SignedIn) -> None:
-    """Raises SignInAgain where the session's sign-in is 15 minutes old or older."""
-    if not session_rules.is_fresh(signed_in_at=signed_in.signed_in_at, now=parts.clock()):
-        raise SignInAgain
 
 
 async def refresh(parts: Parts, text: str, *, caller: Caller) -> Tokens:

@@ -12,10 +12,11 @@ from litestar.response import Stream
 from referral.http.pages import visitors
 from referral.http.requests import JSON, GivenParts, StrictRequest
 from referral.service import invitations, profiles, sessions
+from referral.service.access import SignedIn
 from referral.service.invitations import InviteePage
 from referral.service.parts import Parts
 from referral.service.profiles import Profile
-from referral.service.sessions import SessionPage, SignedIn
+from referral.service.sessions import SessionPage
 
 _PAGE = 500
 

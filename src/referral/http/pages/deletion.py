@@ -10,14 +10,14 @@ from litestar.response import Redirect
 from referral.core.errors import Forbidden, InvalidRequest
 from referral.http.pages import cookies, flash, forms, visitors
 from referral.http.requests import GivenParts, StrictRequest
-from referral.service import profiles, sessions
+from referral.service import access, profiles
 
 DELETE = "/me/delete"
 
 
 @get(DELETE, guards=[visitors.signed_in], include_in_schema=False)
 async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
-    sessions.require_fresh(parts, request.user)
+    access.require_fresh(parts, request.user)
     return visitors.page(
         request, "delete.html", profile=await profiles.get(parts, request.user.user.id)
     )

@@ -13,8 +13,8 @@ from referral.http import problems
 from referral.http.pages import render, sign_in, texts, visitors
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import invitations
+from referral.service.access import SignedIn
 from referral.service.parts import Parts
-from referral.service.sessions import SignedIn
 
 
 @get("/i/{invite_code:str}", include_in_schema=False)

@@ -28,7 +28,7 @@ from referral.http.pages import cookies, flash, forms, parcel, pending, sign_in,
 from referral.http.pages.pending import Pending
 from referral.http.pages.profile import ME
 from referral.http.requests import GivenParts, StrictRequest
-from referral.service import messages, profiles, sessions
+from referral.service import access, messages, profiles
 from referral.service.parts import Parts
 
 PHONE = f"{ME}/phone"
@@ -55,7 +55,7 @@ class NewPhone(msgspec.Struct, frozen=True):
 
 @get(PHONE, guards=[visitors.signed_in], include_in_schema=False)
 async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
-    sessions.require_fresh(parts, request.user)
+    access.require_fresh(parts, request.user)
     return visitors.page(
         request,
         "phone.html",
@@ -82,7 +82,7 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
 
 @get(CODE, guards=[visitors.signed_in], include_in_schema=False)
 async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
-    sessions.require_fresh(parts, request.user)
+    access.require_fresh(parts, request.user)
     under_way = _pending(request)
     if under_way is None:
         return flash.to(PHONE)

@@ -15,10 +15,11 @@ from referral.core.tokens import DEVICE_LIFE
 from referral.http import requests
 from referral.http.pages import cookies, render
 from referral.http.requests import StrictRequest, parts
-from referral.service import admins, sessions
+from referral.service import access, admins, sessions
+from referral.service.access import SignedIn
 from referral.service.login import SignIn
 from referral.service.parts import Caller
-from referral.service.sessions import SignedIn, Tokens
+from referral.service.sessions import Tokens
 from referral.storage import database
 
 _DAY = 86_400  # seconds
@@ -82,7 +83,7 @@ async def leave(request: Request[Any, Any, Any]) -> None:
 
 async def require_fresh(request: Request[Any, Any, Any]) -> None:
     """Raises SignInAgain, and what `signed_in` raises."""
-    sessions.require_fresh(parts(request.app.state), await _authenticated(request))
+    access.require_fresh(parts(request.app.state), await _authenticated(request))
 
 
 async def _end(request: Request[Any, Any, Any], refresh_token: str | None) -> None:
@@ -101,13 +102,13 @@ async def _authenticated(connection: ASGIConnection[Any, Any, Any, Any]) -> Sign
     of_app = parts(connection.app.state)
     if access_token := cookies.get(connection, cookies.ACCESS):
         with suppress(Unauthorized):
-            return await sessions.authenticate(of_app, access_token)
+            return await access.authenticate(of_app, access_token)
     refresh_token = cookies.get(connection, cookies.REFRESH)
     if refresh_token is None:
         raise NotSignedIn(reason="no cookie")
     tokens = await sessions.refresh(of_app, refresh_token, caller=requests.caller(connection))
     _keep(connection, tokens)
-    return await sessions.authenticate(of_app, tokens.access)
+    return await access.authenticate(of_app, tokens.access)
 
 
 def _keep(connection: ASGIConnection[Any, Any, Any, Any], tokens: Tokens) -> None:

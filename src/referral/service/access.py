@@ -1,0 +1,76 @@
+"""Access: who an access token stands for, and whether their session is still good for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from referral.core import session as session_rules
+from referral.core import tokens
+from referral.core.errors import AccountBlocked, SignInAgain, Unauthorized
+from referral.service.parts import Parts
+from referral.storage import profiles
+from referral.storage.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who a request is from: the account and its session, both good at this moment."""
+
+    user: User
+    session_id: UUID
+    signed_in_at: datetime
+    proves_phone: bool
+    """Whether only the phone's owner can have signed in."""
+
+
+async def authenticate(parts: Parts, access_token: str) -> SignedIn:
+    """Who an access token stands for. Raises Unauthorized, AccountBlocked."""
+    now = parts.clock()
+    session_id = UUID(read_access(parts, access_token, now=now))
+    account = await profiles.find_account(session_id)
+    if account is None:
+        raise Unauthorized(reason="session ended")
+    require_good(
+        parts,
+        signed_in_at=account["signed_in_at"],
+        last_used_at=account["last_used_at"],
+        is_blocked=account["user"].is_blocked,
+        now=now,
+    )
+    return SignedIn(
+        account["user"],
+        session_id,
+        account["signed_in_at"],
+        proves_phone=bool(account["proves_phone"]),
+    )
+
+
+def read_access(parts: Parts, access_token: str, *, now: datetime) -> str:
+    """The id of the session that a good access token names. Raises Unauthorized."""
+    claims = tokens.read_access(access_token, issuer=parts.issuer, now=now, keys=parts.keys)
+    return claims.sid
+
+
+def require_good(
+    parts: Parts,
+    *,
+    signed_in_at: datetime,
+    last_used_at: datetime,
+    is_blocked: bool,
+    now: datetime,
+) -> None:
+    """Raises Unauthorized where the session is over by its age, AccountBlocked."""
+    if not session_rules.is_alive(
+        signed_in_at=signed_in_at, last_used_at=last_used_at, limits=parts.limits, now=now
+    ):
+        raise Unauthorized(reason="session ended")
+    if is_blocked:
+        raise AccountBlocked
+
+
+def require_fresh(parts: Parts, signed_in: SignedIn) -> None:
+    """Raises SignInAgain where the session's sign-in is 15 minutes old or older."""
+    if not session_rules.is_fresh(signed_in_at=signed_in.signed_in_at, now=parts.clock()):
+        raise SignInAgain
