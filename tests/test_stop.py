@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
 import pytest
 
-from processes import Server, family, serving
+from processes import (
+    Server,
+    environment,
+    family,
+    free_port,
+    referral,
+    serving,
+    wait_until_ready,
+)
 
 _HALF = b"GET /health/live HTTP/1.1\r\nHost: "
 _OTHER_HALF = b"x\r\n\r\n"
@@ -89,6 +101,73 @@ async def test_all_processes_may_be_asked_at_the_same_time(server: Server) -> No
         assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200 ")
     assert await asyncio.to_thread(server.process.wait, 10) in {0, -signal.SIGTERM}
     assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_whoever_asks_twice_does_not_wait(tmp_path: Path, workers: str) -> None:
+    """As with Ctrl+C, which all its processes get."""
+    with starting(tmp_path, workers=workers) as one:
+        wait_until_ready(one)
+        where = urlsplit(one.url)
+        with socket.create_connection((where.hostname, where.port)):
+            for _ in range(2):
+                time.sleep(0.3)
+                os.killpg(one.process.pid, signal.SIGINT)
+            assert one.process.wait(5) in {0, 130}
+
+
+def test_it_may_be_asked_between_the_starts_of_two_workers(tmp_path: Path) -> None:
+    with starting(tmp_path, workers="4") as one:
+        # Itself, Python's tracker of resources, and a worker
+        until_processes(one, 3)
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(20) == 0
+        assert "Traceback" not in one.log.read_text()
+
+
+def test_it_may_be_asked_while_its_workers_are_replaced(tmp_path: Path) -> None:
+    with starting(tmp_path, workers="2") as one:
+        wait_until_ready(one)
+        number = len(family(one.process.pid))
+        one.process.send_signal(signal.SIGHUP)
+        until_processes(one, number + 1)
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(20) == 0
+        assert "Traceback" not in one.log.read_text()
+
+
+@contextmanager
+def starting(folder: Path, *, workers: str) -> Iterator[Server]:
+    """A server that has been started, and has perhaps not come up yet."""
+    variables = {
+        "DATABASE_URL": f"sqlite://{folder}/referral.sqlite3",
+        "WEB_CONCURRENCY": workers,
+        "PORT": str(free_port()),
+    }
+    assert referral(folder, "migrate", **variables).returncode == 0
+    log = folder / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "referral", "serve"],
+            cwd=folder,
+            env=environment(folder, **variables),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield Server(f"http://127.0.0.1:{variables['PORT']}", process, log)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def until_processes(server: Server, number: int) -> None:
+    deadline = monotonic() + 20
+    while len(family(server.process.pid)) < number:
+        assert monotonic() < deadline
+        time.sleep(0.001)
 
 
 async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -30,6 +30,8 @@ from referral.settings import Settings
 
 # Platforms kill 30 s after they ask to stop
 _GRACE_SECONDS = 20
+# As a shell has it for who is ended by SIGINT
+_FORCED = 130
 # After how many new objects, and how many rounds among the young and the middle-aged
 _GARBAGE = (10_000, 10, 10)
 
@@ -73,6 +75,9 @@ def _run(settings: Settings) -> None:
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
         server.run()
+    if server.force_exit:
+        # Asked twice. Threads whose work was cut off would keep it for ever
+        os._exit(_FORCED)
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
@@ -86,10 +91,22 @@ class _Workers(Multiprocess):
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
+        self._is_ending = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
 
+    def run(self) -> None:
+        try:
+            super().run()
+        except (OSError, ValueError):
+            if not self._is_ending:
+                raise
+            # It was about to start a worker, to which it would give the port
+            self.terminate_all()
+            self.join_all()
+
     def _end(self, number: int, _: object) -> None:
+        self._is_ending = True
         for listener in self.sockets:
             listener.close()
         self.signal_queue.append(number)

@@ -52,8 +52,9 @@ class Door(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         front: Any = self.app_state.get("front")
         if front is None or not self._begins_at_once():
+            before = self.cycle
             super().on_headers_complete()
-            if self._is_last and not self.parser.should_upgrade():
+            if self._is_last and self.cycle is not before:
                 self.cycle.keep_alive = False
             return
         now = monotonic()
