@@ -3,6 +3,8 @@
 A request that the application refuses has cost a task, an event and its way through both before: 18
 microseconds beside the socket's. Here, as soon as its headers are read, it costs 8. So at twice as
 many reads of profiles as it can take, a process answers twice as many, in a sixth of the time.
+
+And it lets connections end well when the process stops.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class Door(HttpToolsProtocol):
 
     def _begins_at_once(self) -> bool:
         """Whether the application gets the request surely and before any other of the connection,
-        and so leaves the room that it takes.
+        and so leaves the room that it takes, and whether the connection goes on behind it.
         """
         before: RequestResponseCycle | None = self.cycle
         return (

@@ -1,6 +1,6 @@
 """What the team's receiver is told of: written as it happens, sent by deliveries.py.
 
-Called by outcomes.py alone. Without a receiver, nothing is written.
+Its functions are for outcomes.py alone. Without a receiver, nothing is written.
 """
 
 from __future__ import annotations

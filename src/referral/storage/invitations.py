@@ -79,18 +79,6 @@ async def unlink(user: User, inviter_id: UUID) -> int | None:
     return await users.change_invitee_count(inviter_id, -1) if unlinked else None
 
 
-async def newest_phones(user_id: UUID, *, limit: int) -> list[str]:
-    """Phones of the newest invitees, without those who changed theirs since."""
-    rows = (
-        await _invitees(user_id)
-        .filter(inviter_sees_phone=True)
-        .order_by("-activated_at", "-id")
-        .limit(limit)
-        .values("phone")
-    )
-    return [row["phone"] for row in rows]
-
-
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[User]:
     """The user's invitees, newest first."""
     rows = _invitees(user_id).using_db(database.of_lists())

@@ -107,10 +107,6 @@ async def take_admin_grant(phone: str) -> bool:
     return bool(await AdminGrant.filter(phone=phone).delete())
 
 
-async def get_with_inviter(user_id: UUID) -> User:
-    return await User.get(id=user_id).select_related("inviter")
-
-
 async def move_to_phone(user_id: UUID, phone: str) -> bool:
     """Change the phone; False, and the transaction is lost, where another user has it."""
     try:
