@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any
 
@@ -73,7 +73,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 # status, title
-TABLE: dict[type[Refusal], tuple[int, str]] = {
+_TABLE: dict[type[Refusal], tuple[int, str]] = {
     errors.InvalidRequest: (400, "Invalid request"),
     errors.InvalidPhone: (400, "Invalid phone"),
     errors.UnsupportedPhone: (400, "Unsupported phone"),
@@ -184,8 +184,21 @@ HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]] = {
 }
 
 
+def problem(kind: type[Refusal], detail: str, members: Mapping[str, Any]) -> Problem:
+    """What is said of a kind of refusal. members: what only this kind has."""
+    status, title = _TABLE[kind]
+    return Problem(
+        type=f"urn:referral:problem:{kind.code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=kind.code,
+        **members,
+    )
+
+
 def _response(refusal: Refusal) -> Response[Problem]:
-    status, title = TABLE[type(refusal)]
+    body = problem(type(refusal), refusal.detail, refusal.members)
     headers = {"Cache-Control": "no-store"}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
@@ -194,15 +207,8 @@ def _response(refusal: Refusal) -> Response[Problem]:
     if challenge := _WWW_AUTHENTICATE.get(type(refusal)):
         headers["WWW-Authenticate"] = challenge
     return Response(
-        Problem(
-            type=f"urn:referral:problem:{refusal.code}",
-            title=title,
-            status=status,
-            detail=refusal.detail,
-            code=refusal.code,
-            **refusal.members,
-        ),
-        status_code=status,
+        body,
+        status_code=body.status,
         media_type=MEDIA_TYPE,
         headers=headers,
     )

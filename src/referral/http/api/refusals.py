@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
@@ -12,12 +13,12 @@ from referral.core import errors
 from referral.core.errors import Refusal
 from referral.http.problems import (
     MEDIA_TYPE,
-    TABLE,
     BodyTooLarge,
     Overloaded,
     Problem,
     StorageUnavailable,
     UnsupportedMediaType,
+    problem,
 )
 
 # What any operation may answer, one with a body, one for signed-in users, and one for those who
@@ -28,34 +29,25 @@ SIGNED_IN = (errors.Unauthorized, errors.AccountBlocked, *ANY)
 ADMINISTRATOR = (*SIGNED_IN, errors.Forbidden)
 
 
+_MEMBERS: dict[type[Refusal], dict[str, Any]] = {
+    errors.InvalidRequest: {"errors": [{"field": "phone", "message": "Required."}]},
+    errors.WrongCode: {"attempts_left": 2},
+}
+
+
 def responses(*refusals: type[Refusal]) -> dict[int, ResponseSpec]:
     """What an operation's part of the OpenAPI document says of its errors."""
-    by_status: dict[int, list[type[Refusal]]] = defaultdict(list)
-    for refusal in dict.fromkeys(refusals):
-        by_status[TABLE[refusal][0]].append(refusal)
+    by_status: dict[int, list[Problem]] = defaultdict(list)
+    for kind in dict.fromkeys(refusals):
+        example = problem(kind, kind.detail, _MEMBERS.get(kind, {}))
+        by_status[example.status].append(example)
     return {
         status: ResponseSpec(
             Problem,
             generate_examples=False,
             media_type=MEDIA_TYPE,
-            description=" or ".join(f"`{kind.code}`" for kind in kinds),
-            examples=[Example(id=kind.code, value=_example(kind)) for kind in kinds],
+            description=" or ".join(f"`{each.code}`" for each in examples),
+            examples=[Example(id=each.code, value=msgspec.to_builtins(each)) for each in examples],
         )
-        for status, kinds in by_status.items()
-    }
-
-
-def _example(kind: type[Refusal]) -> dict[str, Any]:
-    status, title = TABLE[kind]
-    members: dict[type[Refusal], dict[str, Any]] = {
-        errors.InvalidRequest: {"errors": [{"field": "phone", "message": "Required."}]},
-        errors.WrongCode: {"attempts_left": 2},
-    }
-    return {
-        "type": f"urn:referral:problem:{kind.code}",
-        "title": title,
-        "status": status,
-        "detail": kind.detail,
-        "code": kind.code,
-        **members.get(kind, {}),
+        for status, examples in by_status.items()
     }
