@@ -574,33 +574,40 @@ async def test_unknown_invite_codes_of_a_user(database_url: str) -> None:
 
 
 async def test_unknown_invite_codes_of_an_address(database_url: str) -> None:
-    """Looked up, activated or at sign-in: one budget. What it refuses leaves the challenge good."""
-    async with proxied(database_url, REFERRAL_INVITE_FAILURES_PER_ADDRESS_HOUR="9") as service:
-        address, guesser = new_address(), await service.sign_in()
-        code = await (await service.sign_in()).invite_code()
+    """Counted where nobody is known: who signed in, or has a right code, is never refused by it."""
+    async with proxied(database_url, REFERRAL_INVITE_FAILURES_PER_ADDRESS_HOUR="3") as service:
+        address, inviter, invitee = new_address(), await service.sign_in(), await service.sign_in()
+        code = await inviter.invite_code()
         forwarded = {"X-Forwarded-For": address}
-        sent = ok(await send(service, new_phone(), address))
 
         async def look_up(text: str) -> httpx.Response:
             return await service.get(f"/api/v1/invitations/{text}", **forwarded)
 
-        async def activate(text: str) -> httpx.Response:
-            body = {"invite_code": text}
-            return await guesser.call("PUT", "/profile/inviter", json=body, headers=forwarded)
-
-        async def sign_in(text: str) -> httpx.Response:
-            return await enter(service, sent, address, invite_code=text)
-
-        for attempt in (look_up, activate, sign_in):
-            for _ in range(3):
-                refused(await attempt(UNKNOWN), 404, "unknown_invite_code")
-        for attempt in (look_up, activate, sign_in):
-            limited(await attempt(UNKNOWN))
+        for _ in range(3):
+            refused(await look_up(UNKNOWN), 404, "unknown_invite_code")
         wait = limited(await look_up(code))
         ok(await service.get(f"/api/v1/invitations/{code}", **{"X-Forwarded-For": new_address()}))
-        ok(await enter(service, sent, address))
+        body = {"invite_code": code}
+        ok(await invitee.call("PUT", "/profile/inviter", json=body, headers=forwarded))
+        sent = ok(await send(service, new_phone(), address))
+        ok(await enter(service, sent, address, invite_code=code))
         service.clock.move(seconds=wait)
         ok(await look_up(code))
+
+
+async def test_unknown_invite_codes_of_a_phone_that_signs_in(database_url: str) -> None:
+    """Counted by phone, with an account or without. What it refuses leaves the challenge good."""
+    async with proxied(database_url, REFERRAL_INVITE_FAILURES_PER_USER_HOUR="3") as service:
+        code = await (await service.sign_in()).invite_code()
+        for phone in (new_phone(), (await service.sign_in()).phone):
+            service.clock.move(seconds=3)
+            sent = ok(await send(service, phone))
+            for _ in range(3):
+                answer = await enter(service, sent, invite_code=UNKNOWN)
+                refused(answer, 404, "unknown_invite_code")
+            limited(await enter(service, sent, invite_code=UNKNOWN))
+            limited(await enter(service, sent, invite_code=code))
+            ok(await enter(service, sent))
 
 
 async def test_the_60_of_an_address_hold_where_they_are_looked_up(database_url: str) -> None:

@@ -127,7 +127,8 @@ def test_nothing_overflows_63_bits(limits: Limits, subject: Subject, digits: int
     every = [
         *budgets.guess(limits, subject, challenge_id="a", code_length=digits),
         *budgets.send(limits, subject, {}, now=NOW),
-        *budgets.unknown_invite_code(limits, subject, "user"),
+        *budgets.invite_code_try(limits, subject, "user"),
+        *budgets.invite_code_try(limits, subject, None),
     ]
     for each in every:
         assert 1 <= each.token <= each.cap
@@ -208,7 +209,8 @@ def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
     charges = [
         *budgets.guess(Limits(), STRANGER, challenge_id="a", code_length=4),
         *budgets.send(Limits(), STRANGER, {}, now=NOW),
-        *budgets.unknown_invite_code(Limits(), STRANGER, "user"),
+        *budgets.invite_code_try(Limits(), STRANGER, "user"),
+        *budgets.invite_code_try(Limits(), STRANGER, None),
     ]
     keys = {each.key for each in charges}
     assert len(keys) == len(charges)
@@ -220,7 +222,7 @@ def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
         more = [
             *budgets.guess(Limits(), other, challenge_id="b", code_length=4),
             *budgets.send(Limits(), other, {}, now=NOW),
-            *budgets.unknown_invite_code(Limits(), other, "other user"),
+            *budgets.invite_code_try(Limits(), other, "other user"),
         ]
         assert keys.isdisjoint(each.key for each in more)
 

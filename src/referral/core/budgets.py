@@ -180,22 +180,12 @@ def lengthening(limits: Limits) -> list[tuple[str, Bucket]]:
     ]
 
 
-def unknown_invite_code(limits: Limits, subject: Subject, user_id: str | None) -> list[Charge]:
-    """What an invite code that does not exist takes, of the user who tried it and the address."""
-    name = _INVITES_OF_USER
-    of_user = (
-        [
-            buckets.charge(
-                name,
-                subject.counter(name, user_id),
-                Bucket(limits.invite_failures_per_user_hour, HOUR),
-            )
-        ]
-        if user_id
-        else []
-    )
-    address = _of_address(_INVITES_OF_ADDRESS, limits.invite_failures_per_address_hour, subject)
-    return [*of_user, *address]
+def invite_code_try(limits: Limits, subject: Subject, counted_by: str | None) -> list[Charge]:
+    """Charges of one try of an invite code: to a person, by id or phone, or else to the address."""
+    if counted_by is None:
+        return _of_address(_INVITES_OF_ADDRESS, limits.invite_failures_per_address_hour, subject)
+    bucket = Bucket(limits.invite_failures_per_user_hour, HOUR)
+    return [buckets.charge(_INVITES_OF_USER, subject.counter(_INVITES_OF_USER, counted_by), bucket)]
 
 
 def first_full(charges: Iterable[Charge], moments: Mapping[str, int], *, now: int) -> Charge | None:

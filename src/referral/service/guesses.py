@@ -43,13 +43,16 @@ async def redeem(
     work: Callable[[], Awaitable[T]],
     *,
     caller: Caller,
+    before: Callable[[], Awaitable[None]] | None = None,
     at_once: AtOnce[T] | None = None,
 ) -> T:
     """Take one guess at the challenge; where it is right, do `work` and spend the challenge.
 
     Both happen in one transaction, or neither: what refuses or breaks `work` leaves the challenge
     good and gives the guess back, also to a client that did not wait for the answer.
-    at_once: tried before, it does both itself, or answers None and has done nothing.
+    before: done once the guess is found right, in transactions of its own, so that what it writes
+    stays if it then refuses.
+    at_once: tried next, it does both itself, or answers None and has done nothing.
     Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
     `work` raises.
     """
@@ -61,7 +64,7 @@ async def redeem(
         key=parts.counter_key,
     )
     return await database.to_its_end(
-        _redeem(parts, challenge, code, work, at_once, subject, caller)
+        _redeem(parts, challenge, code, work, before, at_once, subject, caller)
     )
 
 
@@ -70,6 +73,7 @@ async def _redeem(
     challenge: Challenge,
     code: str,
     work: Callable[[], Awaitable[T]],
+    before: Callable[[], Awaitable[None]] | None,
     at_once: AtOnce[T] | None,
     subject: Subject,
     caller: Caller,
@@ -103,6 +107,8 @@ async def _redeem(
         return await work()
 
     try:
+        if before is not None:
+            await before()
         done = await at_once(spent) if at_once is not None else None
         if done is None:
             done = await database.transaction(spend_and_work)

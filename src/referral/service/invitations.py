@@ -27,7 +27,7 @@ from referral.core.errors import (
     UnknownInviteCode,
 )
 from referral.core.keys import Purpose
-from referral.service import invite_limits, outcomes
+from referral.service import invite_code_tries, outcomes
 from referral.service.access import SignedIn
 from referral.service.outbox import Activation
 from referral.service.parts import Actor, Caller, Parts
@@ -67,10 +67,7 @@ def invite_link(parts: Parts, invite_code: str) -> str:
 
 async def look_up(parts: Parts, text: str, *, caller: Caller) -> Invitation:
     """What a landing page shows. Raises UnknownInviteCode, TooManyRequests."""
-    async with invite_limits.counted(parts, caller):
-        inviter = await users.find_by_invite_code(invite_codes.read(text))
-        if inviter is None or inviter.deleted_at is not None:
-            raise UnknownInviteCode(reason="unknown")
+    inviter = await invite_code_tries.take(parts, lambda: _find_inviter(text), caller=caller)
     return Invitation(invite_code=inviter.invite_code, inviter_name=inviter.name)
 
 
@@ -89,22 +86,35 @@ async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Call
                 parts, "invite_activated", by=by, user=user_id, activation=activation
             )
 
-    async with invite_limits.counted(parts, caller, user_id=str(user_id)):
-        await database.transaction(work)
+    async def look_up() -> None:
+        await _find_inviter(text, of=await users.get(user_id))
+
+    await invite_code_tries.take(parts, look_up, caller=caller, counted_by=str(user_id))
+    await database.transaction(work)
+
+
+async def try_at_sign_in(parts: Parts, phone: str, text: str, *, caller: Caller) -> None:
+    """Charge a try of an invite code to a phone whose sign-in code was right.
+
+    Raises UnknownInviteCode, TooManyRequests.
+    """
+
+    async def look_up() -> None:
+        await _find_inviter(text, of=await users.find_by_phone(phone))
+
+    await invite_code_tries.take(parts, look_up, caller=caller, counted_by=phone)
 
 
 async def activate_within(
     parts: Parts, user_id: UUID, text: str, *, now: datetime
 ) -> Activation | None:
     """As `activate`, inside a transaction under way; None where it was activated before."""
-    inviter = await users.find_by_invite_code(invite_codes.read(text))
     user = await users.get(user_id)
     if user.deleted_at is not None:
         raise Unauthorized(reason="account deleted")
-    if inviter is not None and user.inviter_id == inviter.id:
+    inviter = await _find_inviter(text, of=user)
+    if user.inviter_id == inviter.id:
         return None
-    if inviter is None or inviter.deleted_at is not None:
-        raise UnknownInviteCode(reason="unknown")
     if inviter.id == user_id:
         raise OwnInviteCode
     if user.inviter_id is not None:
@@ -172,6 +182,22 @@ async def leave_phone(parts: Parts, user: User, *, now: datetime) -> None:
     digests = _phone_digests(parts, user.phone)
     if user.inviter_sees_phone or await invitations.activated_before(digests, now=now):
         await invitations.remember_activation(digests[0], until=now + PHONE_REMEMBERED)
+
+
+async def _find_inviter(text: str, *, of: User | None = None) -> User:
+    """The user whose invite code `text` spells. Raises UnknownInviteCode.
+
+    A deleted or a blocked user's code counts as unknown, but for the invitee who has activated it.
+    """
+    inviter = await users.find_by_invite_code(invite_codes.read(text))
+    if inviter is None:
+        raise UnknownInviteCode(reason="unknown")
+    if of is None or of.inviter_id != inviter.id:
+        if inviter.deleted_at is not None:
+            raise UnknownInviteCode(reason="deleted")
+        if inviter.is_blocked:
+            raise UnknownInviteCode(reason="blocked")
+    return inviter
 
 
 def _phone_digests(parts: Parts, phone: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -17,7 +16,6 @@ from referral.service import (
     codes,
     guesses,
     invitations,
-    invite_limits,
     outcomes,
     profiles,
     sessions,
@@ -98,16 +96,19 @@ async def verify(
     async def at_once(spent: Raise) -> SignIn | None:
         return await _sign_in_at_once(parts, challenge.phone, spent, caller=caller, now=now)
 
-    # Counted around the transaction, which is rolled back where the invite code is unknown
-    async with await _counted(parts, challenge.phone, invite_code, caller):
-        return await guesses.redeem(
-            parts,
-            challenge,
-            code,
-            work,
-            caller=caller,
-            at_once=at_once if invite_code is None else None,
-        )
+    async def try_invite_code() -> None:
+        if invite_code is not None:
+            await invitations.try_at_sign_in(parts, challenge.phone, invite_code, caller=caller)
+
+    return await guesses.redeem(
+        parts,
+        challenge,
+        code,
+        work,
+        caller=caller,
+        before=try_invite_code,
+        at_once=at_once if invite_code is None else None,
+    )
 
 
 async def _sign_in_at_once(
@@ -138,15 +139,6 @@ async def _tell(
     done = [action for action, is_so in actions.items() if is_so]
     by = Actor.user(user_id, caller)
     await outcomes.trail(parts, *done, by=by, user=user_id, activation=activation)
-
-
-async def _counted(
-    parts: Parts, phone: str, invite_code: str | None, caller: Caller
-) -> AbstractAsyncContextManager[None]:
-    if invite_code is None:
-        return nullcontext()
-    user = await users.find_by_phone(phone)
-    return invite_limits.counted(parts, caller, user_id=str(user.id) if user else None)
 
 
 async def _find_or_create(parts: Parts, phone: str, now: datetime) -> tuple[User, bool]:

@@ -29,6 +29,14 @@ async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | Non
     return await _all_or_none(await charging.alone(charges, now=now), charges, now)
 
 
+async def charge_within(charges: Sequence[Charge], *, now: int) -> bool:
+    """Charge all of them in the transaction under way, whose caller rolls it back on False.
+
+    False: one is exhausted, and others may have been charged.
+    """
+    return len(await charging.alone(charges, now=now)) == len(charges)
+
+
 async def read_and_charge(
     keys: Sequence[str], charges: Sequence[Charge], *, now: int
 ) -> tuple[dict[str, int], dict[str, int] | None]:

@@ -60,7 +60,7 @@ async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> in
     None, and nothing done, where what was read before the locks holds no more.
     """
     if await find_root(inviter_id) != root or not await User.exists(
-        id=inviter_id, deleted_at__isnull=True
+        id=inviter_id, deleted_at__isnull=True, is_blocked=False
     ):
         return None
     linked = await User.filter(
@@ -74,7 +74,11 @@ async def unlink(user: User, inviter_id: UUID) -> int | None:
     then. None, and nothing done, where it is another one by now.
     """
     unlinked = await User.filter(
-        id=user.id, phone=user.phone, inviter_id=inviter_id, deleted_at__isnull=True
+        id=user.id,
+        phone=user.phone,
+        inviter_id=inviter_id,
+        deleted_at__isnull=True,
+        is_blocked=False,
     ).update(inviter_id=None, activated_at=None, inviter_sees_phone=True)
     return await users.change_invitee_count(inviter_id, -1) if unlinked else None
 

@@ -6,14 +6,16 @@ from typing import Any
 
 from litestar import Response, get
 from litestar.params import FromPath
-from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_429_TOO_MANY_REQUESTS
+from litestar.status_codes import HTTP_404_NOT_FOUND
 
+from referral.core import invite_code as invite_codes
 from referral.core.errors import TooManyRequests, UnknownInviteCode
 from referral.http import problems
 from referral.http.pages import render, sign_in, texts, visitors
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import invitations
 from referral.service.access import SignedIn
+from referral.service.invitations import Invitation
 from referral.service.parts import Parts
 
 
@@ -21,11 +23,11 @@ from referral.service.parts import Parts
 async def invitation(
     request: StrictRequest, parts: GivenParts, invite_code: FromPath[str]
 ) -> Response[Any]:
-    """Whose invitation it is. A bad code says so, and one can go on without it."""
+    """Show whose invitation it is. A bad code says so, and one can go on without it."""
     visitor = await visitors.find(request)
     try:
-        found = await invitations.look_up(parts, invite_code, caller=visitors.caller(request))
-    except (UnknownInviteCode, TooManyRequests) as refusal:
+        found = await _look_up(request, parts, invite_code)
+    except UnknownInviteCode as refusal:
         return _without_invitation(request, parts, refusal, visitor)
     return sign_in.page(
         request,
@@ -36,18 +38,27 @@ async def invitation(
     )
 
 
+async def _look_up(request: StrictRequest, parts: Parts, text: str) -> Invitation:
+    """Raises UnknownInviteCode."""
+    try:
+        return await invitations.look_up(parts, text, caller=visitors.caller(request))
+    except TooManyRequests as refusal:
+        # Others behind the same address used its tries up: the invitation still counts
+        problems.record(request, refusal)
+        return Invitation(invite_code=invite_codes.read(text), inviter_name=None)
+
+
 def _without_invitation(
     request: StrictRequest,
     parts: Parts,
-    refusal: UnknownInviteCode | TooManyRequests,
+    refusal: UnknownInviteCode,
     visitor: SignedIn | None,
 ) -> Response[str]:
     problems.record(request, refusal)
-    limited = isinstance(refusal, TooManyRequests)
-    page = sign_in.page(
+    return sign_in.page(
         request,
         parts,
-        status=HTTP_429_TOO_MANY_REQUESTS if limited else HTTP_404_NOT_FOUND,
+        status=HTTP_404_NOT_FOUND,
         visitor=visitor,
         refusal=texts.refusal(
             refusal.code,
@@ -56,6 +67,3 @@ def _without_invitation(
             attempts_left=None,
         ),
     )
-    if limited:
-        page.headers["Retry-After"] = str(refusal.retry_after)
-    return page
