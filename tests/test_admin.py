@@ -591,6 +591,27 @@ async def test_a_voided_activation_is_as_if_it_had_never_been(service: Service) 
     assert (await other.profile())["invitees"] == [person.phone]
 
 
+async def test_a_deleted_users_activation_can_be_voided_once(service: Service) -> None:
+    """The deletion took them off the count already; they stay deleted."""
+    admin, inviter = await service.sign_in_admin(), await service.sign_in()
+    code = await inviter.invite_code()
+    person, other = [await service.sign_in(invite_code=code) for _ in range(2)]
+    ok(await admin.call("DELETE", f"/users/{person.id()}"))
+    assert (await admin.call("DELETE", f"/users/{person.id()}/inviter")).status_code == 204
+    refused(await admin.call("DELETE", f"/users/{person.id()}/inviter"), 404, "not_found")
+    profile = await inviter.profile()
+    assert (profile["invitees"], profile["invitee_count"]) == ([other.phone], 1)
+    refused(await admin.call("GET", f"/users/{person.id()}"), 404, "not_found")
+
+
+async def test_a_blocked_users_activation_can_be_voided(service: Service) -> None:
+    admin, inviter = await service.sign_in_admin(), await service.sign_in()
+    person = await service.sign_in(invite_code=await inviter.invite_code())
+    ok(await patch(admin, person, is_blocked=True))
+    ok(await admin.call("DELETE", f"/users/{person.id()}/inviter"))
+    assert (await inviter.profile())["invitee_count"] == 0
+
+
 async def test_the_memory_of_a_phone_does_not_stop_who_was_voided(service: Service) -> None:
     """It left the account once and came back, so a digest of it is kept."""
     admin, inviter = await service.sign_in_admin(), await service.sign_in()

@@ -381,7 +381,7 @@ async def test_who_changes_phone_before_activating_is_seen(service: Service) -> 
     assert (await inviter.profile())["invitees"] == [person.phone]
 
 
-# A phone activates once in a year, whoever has it
+# A phone that left its account activates nothing for a year
 
 
 @pytest.mark.parametrize("leave", ["by deletion", "by another phone"])
@@ -403,11 +403,20 @@ async def test_signing_up_anew_farms_no_activation_for_365_days(
     assert ok(await again.activate(code))["activated_invite_code"] == code
 
 
-async def test_a_phone_that_never_activated_may_after_a_deletion(service: Service) -> None:
+@pytest.mark.parametrize("leave", ["by deletion", "by another phone"])
+async def test_nobody_becomes_a_new_invitee_by_signing_up_again(
+    service: Service, leave: str
+) -> None:
+    """Also a phone that had activated nothing; signing up without an invitation stays possible."""
     inviter, person = await service.sign_in(), await service.sign_in()
-    await deleted(person)
-    again = await service.sign_in_again(person)
-    ok(await again.activate(await inviter.invite_code()))
+    code = await inviter.invite_code()
+    await (deleted(person) if leave == "by deletion" else moved(service, person))
+    service.clock.move(seconds=3)
+    sent = await service.send_code(person.phone)
+    body = refused(await service.verify(sent, invite_code=code), 409, "invite_already_activated")
+    assert "in the last year" in body["detail"]
+    assert ok(await service.verify(sent))["profile"]["activated_invite_code"] is None
+    assert (await inviter.profile())["invitee_count"] == 0
 
 
 async def test_the_phone_that_activated_is_remembered_over_a_detour(service: Service) -> None:

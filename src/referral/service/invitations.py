@@ -34,7 +34,7 @@ from referral.service.parts import Actor, Caller, Parts
 from referral.storage import database, invitations, users
 from referral.storage.models import User
 
-# How long a phone that activated a code and left its account cannot activate another
+# How long a phone whose user was deleted, or took another phone, cannot activate a code
 PHONE_REMEMBERED = timedelta(days=365)
 
 
@@ -120,8 +120,14 @@ async def activate_within(
     if user.inviter_id is not None:
         raise InviteAlreadyActivated
     digests = _phone_digests(parts, user.phone or "")
-    if await invitations.activated_before(digests, now=now):
-        raise InviteAlreadyActivated(reason="this phone activated one with an earlier account")
+    if await invitations.is_remembered(digests, now=now):
+        if (await users.get(user_id)).phone != user.phone:
+            raise database.Conflict  # it left this very account, a moment ago
+        raise InviteAlreadyActivated(
+            "This phone belonged to another account in the last year, so it cannot activate an "
+            "invite code. Go on without one.",
+            reason="the phone left an earlier account",
+        )
     root = await invitations.find_root(inviter.id)
     if root == user_id:
         raise InviteLoop
@@ -135,23 +141,24 @@ async def activate_within(
 async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
     """Undo a user's activation, as if it had never been: they may activate again.
 
-    Raises NotFound.
+    A deleted user's too, who no longer counts as anybody's invitee. Raises NotFound.
     """
 
     async def work() -> None:
-        user = await users.find(user_id)
+        user = (await users.find_all([user_id])).get(user_id)
         if user is None:
             raise NotFound("There is no user of this id.", reason="no such user")
-        inviter = user.inviter
-        if inviter is None:
+        if user.inviter_id is None:
             raise NotFound("This user has activated no invite code.")
         # Taking a link away makes no loop. Those that activate below this user meanwhile meet its
         # own next activation at the locks of both.
-        await invitations.lock(changed=user_id, kept=(inviter.id,))
-        count = await invitations.unlink(user, inviter.id)
+        await invitations.lock(changed=user_id, kept=(user.inviter_id,))
+        count = await invitations.unlink(user, user.inviter_id)
         if count is None:
             raise database.Conflict
-        await invitations.forget_activations(_phone_digests(parts, user.phone or ""))
+        if user.phone is not None:
+            await invitations.forget_phone(_phone_digests(parts, user.phone))
+        inviter = await users.get(user.inviter_id)
         voided = Activation(inviter.id, inviter.invite_code, count)
         await outcomes.trail(parts, "invite_voided", by=by, user=user_id, activation=voided)
 
@@ -176,12 +183,14 @@ async def page(signed_in: SignedIn, *, cursor: str | None, limit: int) -> Invite
 
 
 async def leave_phone(parts: Parts, user: User, *, now: datetime) -> None:
-    """Remember, when a phone leaves its user, that it has had its one activation."""
-    if user.inviter_id is None or user.phone is None:
-        return
-    digests = _phone_digests(parts, user.phone)
-    if user.inviter_sees_phone or await invitations.activated_before(digests, now=now):
-        await invitations.remember_activation(digests[0], until=now + PHONE_REMEMBERED)
+    """Remember a phone whose user is deleted or takes another: for a year it activates nothing.
+
+    Whether it had activated a code does not matter: otherwise an account that was deleted could
+    sign up again as somebody's new invitee.
+    """
+    if user.phone is not None:
+        (digest, *_) = _phone_digests(parts, user.phone)
+        await invitations.remember_phone(digest, until=now + PHONE_REMEMBERED)
 
 
 async def _find_inviter(text: str, *, of: User | None = None) -> User:

@@ -71,16 +71,17 @@ async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> in
 
 async def unlink(user: User, inviter_id: UUID) -> int | None:
     """Take a user's inviter away, under their locks; answers how many invitees the inviter has
-    then. None, and nothing done, where it is another one by now.
+    then. None, and nothing done, if the user was changed since it was read.
     """
+    is_deleted = user.deleted_at is not None
+    phone: dict[str, Any] = {"phone__isnull": True} if is_deleted else {"phone": user.phone}
     unlinked = await User.filter(
-        id=user.id,
-        phone=user.phone,
-        inviter_id=inviter_id,
-        deleted_at__isnull=True,
-        is_blocked=False,
+        id=user.id, inviter_id=inviter_id, deleted_at__isnull=not is_deleted, **phone
     ).update(inviter_id=None, activated_at=None, inviter_sees_phone=True)
-    return await users.change_invitee_count(inviter_id, -1) if unlinked else None
+    if not unlinked:
+        return None
+    # A deletion has taken its user off the count already
+    return await users.change_invitee_count(inviter_id, 0 if is_deleted else -1)
 
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[User]:
@@ -114,16 +115,16 @@ def place(invitee: User) -> Cursor:
     return Cursor(cast("datetime", invitee.activated_at), invitee.id)
 
 
-async def remember_activation(phone_digest: str, *, until: datetime) -> None:
+async def remember_phone(phone_digest: str, *, until: datetime) -> None:
     await PastActivation.filter(phone_digest=phone_digest).delete()
     await PastActivation.create(phone_digest=phone_digest, expires_at=until)
 
 
-async def forget_activations(phone_digests: Iterable[str]) -> None:
+async def forget_phone(phone_digests: Iterable[str]) -> None:
     await PastActivation.filter(phone_digest__in=list(phone_digests)).delete()
 
 
-async def activated_before(phone_digests: Iterable[str], *, now: datetime) -> bool:
+async def is_remembered(phone_digests: Iterable[str], *, now: datetime) -> bool:
     return await PastActivation.exists(phone_digest__in=list(phone_digests), expires_at__gt=now)
 
 

@@ -139,7 +139,7 @@ class UserController(Controller):
         summary="Void a user's activation",
         description=(
             "As if it had never been: the inviter's count goes down, and the user may activate "
-            "a code again. 404 where the user has activated none."
+            "a code again. Works for a deleted user too. 404 if the user has activated none."
         ),
         responses=responses(*ADMINISTRATOR, errors.InvalidRequest, errors.NotFound),
     )
