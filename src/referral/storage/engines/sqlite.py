@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import lru_cache
 from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
@@ -33,13 +31,13 @@ class _Statements:
         self, query: str, values: list[Any] | None = None
     ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = await super().execute_query_dict(  # type: ignore[misc]
-            _numbered(query), [_stored(value) for value in values or ()]
+            query, _bound(query, values or ())
         )
         return rows
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
-        rows = [[_stored(value) for value in row] for row in values]
-        await super().execute_many(_numbered(query), rows)  # type: ignore[misc]
+        rows = [_bound(query, row) for row in values]
+        await super().execute_many(query, rows)  # type: ignore[misc]
 
 
 class Transaction(_Statements, SqliteTransactionWrapper):
@@ -133,9 +131,15 @@ def _is_busy(error: OperationalError) -> bool:
 client_class = Client
 
 
-@lru_cache(maxsize=256)
-def _numbered(query: str) -> str:
-    return re.sub(r"\$(\d+)", r"?\1", query)
+def _bound(query: str, values: Sequence[object]) -> Sequence[object] | dict[str, object]:
+    """Bind the values to the placeholders of a query: to Tortoise's `?` by position, to `$1` of a
+    named query by name, since that is what it is to SQLite. As `?1` it would be neither: Python
+    3.12.0 to 3.12.3 warn of it (python/cpython#117995).
+    """
+    stored = [_stored(value) for value in values]
+    if "$1" not in query:
+        return stored
+    return {str(place): value for place, value in enumerate(stored, 1)}
 
 
 def _stored(value: object) -> object:
