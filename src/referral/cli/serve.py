@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -26,12 +29,16 @@ from referral.cli.doctor import without_password
 from referral.http import metrics
 from referral.http.docs import PATH as DOCS_PATH
 from referral.http.door import Door
+from referral.service.parts import Parts
 from referral.settings import Settings
 
 # Platforms kill 30 s after they ask to stop
 _GRACE_SECONDS = 20
 # As a shell has it for who is ended by SIGINT
 _FORCED = 130
+# uvicorn's default
+_BACKLOG = 2048
+_LOG = logging.getLogger("referral")
 # After how many new objects, and how many rounds among the young and the middle-aged
 _GARBAGE = (10_000, 10, 10)
 
@@ -45,15 +52,41 @@ def serve() -> None:
     settings = common.settings()
     logs.configure(json=settings.in_production)
     # Here rather than in each worker, so that what is wrong is told once and in one line
-    common.with_database(_nothing)
-    _refuse_taken_port(settings)
+    common.with_parts(_nothing)
+    listener = _listen(settings)
     _greet(settings)
-    with _metrics_folder(settings.workers):
+    if settings.workers > 1:
+        with _metrics_folder():
+            _run_workers(settings, listener)
+    else:
+        # It listens once it is ready: who comes before is refused at once, and tries another server
+        listener.close()
         _run(settings)
 
 
 def _run(settings: Settings) -> None:
-    config = uvicorn.Config(
+    server = uvicorn.Server(_config(settings))
+    # uvicorn ends itself by the signal that it was asked by. SIGTERM then does as SIGINT does, so
+    # that the status is 0, as it is with several workers
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if server.force_exit:
+        # Asked twice. Threads whose work was cut off would keep it for ever
+        os._exit(_FORCED)
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def _run_workers(settings: Settings, listener: socket.socket) -> None:
+    workers = _Workers(_config(settings), [listener])
+    workers.run()
+    if not workers.is_ending:
+        sys.exit(STARTUP_FAILURE)
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         "referral.cli.serve:application",
         factory=True,
         http=Door,
@@ -69,17 +102,6 @@ def _run(settings: Settings) -> None:
         log_config=None,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    if settings.workers > 1:
-        _Workers(config, [config.bind_socket()]).run()
-        return
-    server = uvicorn.Server(config)
-    with suppress(KeyboardInterrupt):
-        server.run()
-    if server.force_exit:
-        # Asked twice. Threads whose work was cut off would keep it for ever
-        os._exit(_FORCED)
-    if not server.started:
-        sys.exit(STARTUP_FAILURE)
 
 
 class _Workers(Multiprocess):
@@ -87,11 +109,15 @@ class _Workers(Multiprocess):
 
     uvicorn's own keeps the port until the last worker has ended. Who connects meanwhile is taken by
     none of them, and cut off at the end; who is refused at once may go to another server.
+
+    And it ends if a worker ends before all of them serve: what is wrong then is wrong for each, and
+    a platform shows a server that ended, not one that goes on trying. Later, one is replaced.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
-        self._is_ending = False
+        self.is_ending = False
+        self._has_served = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
 
@@ -99,14 +125,25 @@ class _Workers(Multiprocess):
         try:
             super().run()
         except (OSError, ValueError):
-            if not self._is_ending:
+            if not self.is_ending:
                 raise
             # It was about to start a worker, to which it would give the port
             self.terminate_all()
             self.join_all()
 
+    def keep_subprocess_alive(self) -> None:
+        if self._has_served or self.is_ending:
+            super().keep_subprocess_alive()
+            return
+        for status in (worker.exitcode for worker in self.processes):
+            if status is not None:
+                _LOG.error("a worker ended with status %s before all of them served", status)
+                self.should_exit.set()
+                return
+        self._has_served = all(worker.is_ready(timeout=1) for worker in self.processes)
+
     def _end(self, number: int, _: object) -> None:
-        self._is_ending = True
+        self.is_ending = True
         for listener in self.sockets:
             listener.close()
         self.signal_queue.append(number)
@@ -116,9 +153,20 @@ def application() -> ASGIApp:
     """The application of one process."""
     settings = common.settings()
     logs.configure(json=settings.in_production)
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     app = create_app(settings)
     _spare_the_collector()
     return _replaceable(app) if settings.workers > 1 else app
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """Wait for the parent process to end, then end this one as if it was asked to.
+
+    A parent that is killed asks nobody, and its workers would keep the port from the next server.
+    """
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _spare_the_collector() -> None:
@@ -132,17 +180,16 @@ def _spare_the_collector() -> None:
 
 
 def _replaceable(app: Litestar) -> ASGIApp:
-    """The application of a worker that is replaced when it cannot start.
+    """The application of a worker that says in one line why it cannot start, and ends.
 
-    uvicorn takes a worker that says so for a reason to stop all others, which may well be serving;
-    one that just ends it replaces. What can be wrong for good, `serve` has looked at before.
+    uvicorn takes a worker that says so itself for a reason to stop all others, which may well be
+    serving; one that just ends it replaces.
     """
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         async def watch(message: Any) -> None:
             if message["type"] == "lifespan.startup.failed":
-                *_, why = message.get("message", "").strip().splitlines() or ["unknown"]
-                logging.getLogger("referral").error("a worker cannot start: %s", why)
+                _LOG.error("a worker cannot start: %s", _reason(message.get("message", "")))
                 os._exit(1)
             await send(message)
 
@@ -151,10 +198,16 @@ def _replaceable(app: Litestar) -> ASGIApp:
     return asgi
 
 
+def _reason(traceback: str) -> str:
+    """The last line that says something: a group of exceptions ends with the edge of its frame."""
+    lines = [line.strip(" |+-") for line in traceback.splitlines()]
+    return next((line for line in reversed(lines) if line), "unknown")
+
+
 @contextmanager
-def _metrics_folder(workers: int) -> Iterator[None]:
+def _metrics_folder() -> Iterator[None]:
     """Where several processes put their counts together, so that any of them answers for all."""
-    if workers == 1 or metrics.FOLDER in os.environ:
+    if metrics.FOLDER in os.environ:
         yield
         return
     with TemporaryDirectory(prefix="referral-metrics-") as folder:
@@ -162,17 +215,25 @@ def _metrics_folder(workers: int) -> Iterator[None]:
         yield
 
 
-async def _nothing(_: Settings) -> None:
-    """To see that the database answers."""
+async def _nothing(_: Parts) -> None:
+    """To see that the service can be put together: the database answers, its keys open."""
 
 
-def _refuse_taken_port(settings: Settings) -> None:
+def _listen(settings: Settings) -> socket.socket:
+    """Take the port, or say why not. Another server that starts at the same moment cannot too.
+
+    Two may bind it, as long as none listens.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with socket.create_server(address[:2], family=family):
-            pass
+        return socket.create_server(
+            address[:2],
+            family=family,
+            backlog=_BACKLOG,
+            dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6(),
+        )
     except OSError as error:
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
         common.fail(

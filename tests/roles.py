@@ -1,0 +1,20 @@
+"""Roles of PostgreSQL that may do less than the one that the tests connect as."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import asyncpg
+
+
+async def granted(database_url: str, privileges: str, options: str = "") -> str:
+    """The URL of a new role, which has these privileges on all tables of this database."""
+    role = f"role_{uuid4().hex}"
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(f"CREATE ROLE {role} LOGIN {options}")
+        await connection.execute(f"GRANT {privileges} ON ALL TABLES IN SCHEMA public TO {role}")
+        await connection.execute(f"GRANT {privileges} ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    finally:
+        await connection.close()
+    return database_url.replace("//postgres:@", f"//{role}:@")

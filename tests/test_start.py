@@ -1,0 +1,80 @@
+"""A server that cannot start says why, in a line, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from processes import Server, environment, free_port, new_postgres_database, referral
+from processes import wait_until_ready as until_ready
+from roles import granted
+
+TWO_WORKERS = {"WEB_CONCURRENCY": "2"}
+
+
+@pytest.mark.parametrize("workers", ["1", "2"], ids=["one-process", "two-workers"])
+async def test_a_role_that_may_only_read(tmp_path: Path, workers: str, postgres_url: str) -> None:
+    """The first start writes keys of its own."""
+    url = await new_postgres_database(postgres_url)
+    assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
+    reader = await granted(url, "SELECT")
+    started = referral(
+        tmp_path, "serve", DATABASE_URL=reader, PORT=str(free_port()), WEB_CONCURRENCY=workers
+    )
+    assert started.returncode == 1
+    (line,) = started.stderr.splitlines()
+    assert line.startswith("referral: the database cannot be used: permission denied for table ")
+
+
+async def test_what_only_a_worker_meets(tmp_path: Path, postgres_url: str) -> None:
+    """A role that takes one connection: the second worker gets none."""
+    url = await new_postgres_database(postgres_url)
+    assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
+    one = await granted(url, "ALL", "CONNECTION LIMIT 1")
+    started = referral(tmp_path, "serve", DATABASE_URL=one, PORT=str(free_port()), **TWO_WORKERS)
+    assert started.returncode == 3
+    reasons = [line for line in started.stderr.splitlines() if "a worker cannot start" in line]
+    assert reasons
+    assert all("(TooManyConnectionsError)" in line for line in reasons)
+    assert "a worker ended with status 1 before all of them served" in started.stderr
+    assert "Traceback" not in started.stderr
+
+
+async def test_two_that_start_at_the_same_moment_on_one_port(tmp_path: Path) -> None:
+    """One serves, the other says that the port is taken, and ends."""
+    url = f"sqlite://{tmp_path}/referral.sqlite3"
+    assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
+    port = free_port()
+    env = environment(tmp_path, DATABASE_URL=url, PORT=str(port), **TWO_WORKERS)
+    logs = [tmp_path / "one.log", tmp_path / "other.log"]
+    servers = [Server(f"http://127.0.0.1:{port}", begun(tmp_path, env, log), log) for log in logs]
+    try:
+        async with asyncio.timeout(60):
+            while all(server.process.poll() is None for server in servers):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        ended, stays = sorted(servers, key=lambda server: server.process.poll() is None)
+        assert ended.process.returncode == 1
+        assert ended.log.read_text().splitlines() == [
+            f"referral: cannot listen on 127.0.0.1 port {port}: Address already in use; "
+            "set PORT or HOST"
+        ]
+        until_ready(stays)
+    finally:
+        for server in servers:
+            server.process.terminate()
+            server.process.wait(30)
+
+
+def begun(folder: Path, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "referral", "serve"],
+            cwd=folder,
+            env=env,
+            stdout=output,
+            stderr=output,
+        )
