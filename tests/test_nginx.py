@@ -22,6 +22,7 @@ from support import SECRET, Clock, Inbox, Service, new_phone, ok, refused
 from visitors import visited
 
 UNIT = ROOT / "docs" / "deploy" / "referral@.service"
+TOKEN = "a token for the metrics"
 SLOW_CLIENTS = 100
 # How long an answer may take beside them, in seconds; alone it takes a hundredth of that
 PATIENCE = 5
@@ -51,7 +52,7 @@ class Units:
                 words("ExecStart", port), cwd=ROOT, env=env, stdout=output, stderr=output
             )
         self._servers[port] = Server(f"http://127.0.0.1:{port}", process, log)
-        subprocess.run(words("ExecStartPost", port), check=True, timeout=60)
+        subprocess.run(words("ExecStartPost", port), env=env, check=True, timeout=60)
 
     def stop(self, port: int) -> None:
         stop(self._servers.pop(port).process)
@@ -99,6 +100,9 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
             "REFERRAL_PUBLIC_URL": f"https://{NAME}",
             "REFERRAL_TRUSTED_PROXIES": "1",
             "REFERRAL_SMS_URL": "simulated://?delay=0",
+            "REFERRAL_METRICS_TOKEN": TOKEN,
+            # What curl in the unit may find, and has to pass by
+            "http_proxy": "http://127.0.0.1:9",
             # All people of a test have the address of this machine
             "REFERRAL_SENDS_PER_ADDRESS_HOUR": "100000",
         },
@@ -150,8 +154,23 @@ def test_plain_http_leads_to_https(behind: Behind) -> None:
     assert answer.headers["location"] == f"https://{NAME}/api/v1/auth/send-code"
 
 
-async def test_metrics_are_not_for_the_world(service: Service) -> None:
-    assert (await service.get("/metrics")).status_code == 404
+@pytest.mark.parametrize(
+    "target",
+    ["/metrics", "/metrics/", "//metrics", "/metrics%2f", "/%6detrics", "/metrics//", "/metrics?a"],
+)
+async def test_metrics_are_not_for_the_world(behind: Behind, target: str) -> None:
+    """However they are spelt: the service itself answers each of these, and would say 401 or 200."""
+    url = f"http://127.0.0.1:{behind.units.ports()[0]}"
+    async with httpx.AsyncClient(base_url=url) as direct:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert (await raw(direct, target, headers)).status_code == 200
+    async with client(behind.proxy) as proxied:
+        assert (await raw(proxied, target, headers)).status_code == 404
+
+
+async def raw(http: httpx.AsyncClient, target: str, headers: dict[str, str]) -> httpx.Response:
+    """The answer to GET of a target that is sent as it is written here."""
+    return await http.get("/", headers=headers, extensions={"target": target.encode()})
 
 
 async def test_a_body_over_64_kib_is_refused_as_the_service_does(service: Service) -> None:

@@ -164,7 +164,15 @@ def test_the_commands_of_the_image_serve_and_tell_its_health(
     env = platform(
         installed,
         tmp_path,
-        {**variables, **PRODUCTION, "PYTHONPATH": str(ROOT / "src"), "PORT": str(port)},
+        {
+            **variables,
+            **PRODUCTION,
+            "DATABASE_URL": f"sqlite://{tmp_path}/referral.sqlite3",
+            "PYTHONPATH": str(ROOT / "src"),
+            "PORT": str(port),
+            # Of the machine that it runs on, for what is outside
+            "http_proxy": "http://127.0.0.1:9",
+        },
     )
     assert variables["REFERRAL_ENV"] == "production"
     health, command = (json.loads(line.partition("CMD ")[2]) for line in lines if "CMD [" in line)
@@ -247,6 +255,7 @@ def test_the_python_named_for_platforms_is_one_that_the_project_takes() -> None:
 @pytest.mark.parametrize(
     ("change", "starts"),
     [
+        ({"DATABASE_URL": ""}, "DATABASE_URL: "),
         ({"REFERRAL_SECRET": ""}, "REFERRAL_SECRET: "),
         ({"REFERRAL_SECRET": "short"}, "REFERRAL_SECRET: "),
         ({"REFERRAL_SECRET": "a" * 64}, "REFERRAL_SECRET: "),
@@ -257,6 +266,7 @@ def test_the_python_named_for_platforms_is_one_that_the_project_takes() -> None:
         ({"REFERRAL_SMS_URL": "console://"}, "REFERRAL_SMS_URL: "),
     ],
     ids=[
+        "no database",
         "no secret",
         "short secret",
         "weak secret",
@@ -270,17 +280,20 @@ def test_the_python_named_for_platforms_is_one_that_the_project_takes() -> None:
 def test_production_refuses_to_start_in_one_clear_line(
     tmp_path: Path, change: dict[str, str], starts: str
 ) -> None:
-    refused = referral(tmp_path, "serve", PORT=str(free_port()), **{**PRODUCTION, **change})
+    variables = {**PRODUCTION, "DATABASE_URL": "sqlite://referral.sqlite3", **change}
+    refused = referral(tmp_path, "serve", PORT=str(free_port()), **variables)
     assert refused.returncode == 1
     lines = refused.stderr.splitlines()
     assert len(lines) == 1, refused.stderr
     assert lines[0].startswith(f"referral: {starts}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_production_tells_everything_that_is_wrong_at_once(tmp_path: Path) -> None:
     refused = referral(tmp_path, "serve", PORT=str(free_port()), REFERRAL_ENV="production")
     assert refused.returncode == 1
     assert [line.split(":")[1].strip() for line in refused.stderr.splitlines()] == [
+        "DATABASE_URL",
         "REFERRAL_SECRET",
         "REFERRAL_TRUSTED_PROXIES",
         "REFERRAL_PUBLIC_URL",

@@ -28,6 +28,7 @@ WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "another secret of the tests with 32 bytes or more 9876543210"
 PRODUCTION = {
     "REFERRAL_ENV": "production",
+    "DATABASE_URL": "postgres://u:p@host/name",
     "REFERRAL_SECRET": SECRET,
     "REFERRAL_TRUSTED_PROXIES": "1",
     "REFERRAL_PUBLIC_URL": "https://referral.example",
@@ -448,7 +449,7 @@ class TestWrong:
             ("REFERRAL_RESEND_WAIT", "; did you mean REFERRAL_RESEND_WAITS?"),
             ("REFERRAL_SECRETS", "; did you mean REFERRAL_SECRET?"),
             ("REFERRAL_CODE_LIFE", "; did you mean REFERRAL_CODE_"),
-            ("REFERRAL_PORT", "; did you mean PORT?"),
+            ("REFERRAL_SERVICES", ""),
             ("REFERRAL_", ""),
             ("REFERRAL_XXXXXXXXXXXXXXXXXXXXXXXX", ""),
         ],
@@ -462,6 +463,19 @@ class TestWrong:
     def test_other_names_are_nobodys_business(self) -> None:
         assert read(REFERRALS="1", referral_env="x", PATH="/bin", XREFERRAL_ENV="x") == read()
 
+    @pytest.mark.parametrize(
+        "variable",
+        [
+            "REFERRAL_SERVICE_HOST",
+            "REFERRAL_SERVICE_PORT_HTTP",
+            "REFERRAL_PORT",
+            "REFERRAL_PORT_8000_TCP_ADDR",
+        ],
+    )
+    def test_what_kubernetes_sets_stops_nothing(self, variable: str) -> None:
+        """For a Service that is called `referral`, in each of its namespace's containers."""
+        assert read(**{variable: "tcp://10.0.0.1:8000"}) == read()
+
     def test_everything_that_is_wrong_is_told_at_once(self) -> None:
         lines = problems(
             {
@@ -474,6 +488,7 @@ class TestWrong:
         )
         assert [line.partition(": ")[0] for line in lines] == [
             "PORT",
+            "DATABASE_URL",
             "REFERRAL_SECRET",
             "REFERRAL_TRUSTED_PROXIES",
             "REFERRAL_PUBLIC_URL",
@@ -521,6 +536,10 @@ class TestProduction:
     def test_what_it_refuses_to_miss(self, variable: str) -> None:
         (line,) = problems({name: PRODUCTION[name] for name in PRODUCTION if name != variable})
         assert line.startswith(f"{variable}: ")
+
+    def test_a_file_of_sqlite_is_an_answer_too(self) -> None:
+        given = {**PRODUCTION, "DATABASE_URL": "sqlite:///data/referral.sqlite3"}
+        assert settings.read(given, today=TODAY).sqlite_path == Path("/data/referral.sqlite3")
 
     @pytest.mark.parametrize(
         "url", [TWILIO, HOOK, HOOK.replace("https://team.example", "http://127.0.0.1:9000")]

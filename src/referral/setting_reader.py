@@ -9,6 +9,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PREFIX = "REFERRAL_"
+# Kubernetes sets such names for a Service that is called `referral`
+_NOT_OURS = ("REFERRAL_SERVICE_", "REFERRAL_PORT")
 
 
 class SettingsError(Exception):
@@ -44,7 +46,9 @@ class Reader:
     def finish(self, names: Iterable[str]) -> None:
         """Raises SettingsError with everything that was wrong, unknown names too."""
         unknown = sorted(
-            name for name in names if name.startswith(PREFIX) and name not in self.known
+            name
+            for name in names
+            if name.startswith(PREFIX) and not name.startswith(_NOT_OURS) and name not in self.known
         )
         for name in unknown:
             ends = {known.removeprefix(PREFIX): known for known in self.known}

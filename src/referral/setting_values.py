@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,9 +23,14 @@ from referral.core.phone import FixedCode, Rules
 from referral.gateways import signature
 from referral.storage.configuration import sqlite_file
 
+T = TypeVar("T")
+
 _LONGEST_TEXT = 500
 _LEAST_DISTINCT_BYTES = 10
 _LONGEST_TEST = timedelta(days=90)
+# How the documentation writes what an operator puts in
+_PLACEHOLDER = re.compile(r"([A-Z]+_)*(SID|TOKEN|KEY|SECRET|PASSWORD)|WHAT_\w+_PRINTS|.*\.{3}")
+_IN_A_LIST, _IN_A_URL = r",\s*", r"[,:/@?&=\s]+"
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?")
 
 
@@ -35,6 +41,16 @@ def one_of(*choices: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def secret(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A value that holds secrets, several perhaps. Refuses what the documentation has there."""
+    return _filled_in(parse, _IN_A_LIST)
+
+
+def secret_url(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A URL, or several, with secrets in it. Refuses what the documentation has there."""
+    return _filled_in(parse, _IN_A_URL)
 
 
 def waits(text: str) -> tuple[int, ...]:
@@ -197,6 +213,15 @@ def _test_phone(item: str, today: date) -> tuple[str, FixedCode]:
     if until > today + _LONGEST_TEST:
         raise ValueError(f"at most {_LONGEST_TEST.days} days ahead")
     return phone, FixedCode(code=form[2], until=until)
+
+
+def _filled_in(parse: Callable[[str], T], separators: str) -> Callable[[str], T]:
+    def parse_filled_in(text: str) -> T:
+        if any(_PLACEHOLDER.fullmatch(piece) for piece in re.split(separators, text)):
+            raise ValueError("the documentation's placeholder is still in it; put your own value")
+        return parse(text)
+
+    return parse_filled_in
 
 
 def _items(text: str) -> list[str]:

@@ -128,7 +128,9 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
     environment = reader.read("REFERRAL_ENV", values.one_of(DEVELOPMENT, PRODUCTION), DEVELOPMENT)
     production = environment == PRODUCTION
     sms_urls = reader.read(
-        "REFERRAL_SMS_URL", partial(urls.read, production=production), urls.DEFAULT
+        "REFERRAL_SMS_URL",
+        values.secret_url(partial(urls.read, production=production)),
+        urls.DEFAULT,
     )
     simulated = urls.is_simulated(sms_urls)
     port = reader.read("PORT", values.number(1, 65535), 8000)
@@ -141,11 +143,15 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
     if production:
         _refuse_in_production(reader, environ, public_url=public_url)
     base_url = public_url or f"http://127.0.0.1:{port}"
-    database_url = reader.read("DATABASE_URL", values.database_url, DEFAULT_DATABASE_URL)
+    database_url = reader.read(
+        "DATABASE_URL", values.secret_url(values.database_url), DEFAULT_DATABASE_URL
+    )
     return Settings(
         environment=environment,
         database_url=database_url,
-        secrets=reader.read("REFERRAL_SECRET", values.secrets(strict=production), ()),
+        secrets=reader.read(
+            "REFERRAL_SECRET", values.secret(values.secrets(strict=production)), ()
+        ),
         sms_urls=sms_urls,
         limits=_limits(reader, _default_limits(simulated=simulated, production=production)),
         phone_rules=rules,
@@ -162,7 +168,7 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
             values.one_of("block", "warn", "off"),
             "off" if simulated else "block",
         ),
-        metrics_token=reader.read("REFERRAL_METRICS_TOKEN", values.printable, None),
+        metrics_token=reader.read("REFERRAL_METRICS_TOKEN", values.secret(values.printable), None),
         trusted_proxies=reader.read("REFERRAL_TRUSTED_PROXIES", values.number(0, 10), 0),
         # In production a platform's proxy comes from outside
         host=reader.read("HOST", values.printable, "0.0.0.0" if production else "127.0.0.1"),  # noqa: S104
@@ -174,6 +180,11 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
 
 def _refuse_in_production(reader: Reader, environ: Mapping[str, str], *, public_url: str) -> None:
     """What development may leave open, production may not."""
+    if not environ.get("DATABASE_URL"):
+        reader.problems.append(
+            "DATABASE_URL: name the database, postgres://... or sqlite:///PATH of a file that the "
+            "next deploy keeps"
+        )
     if not environ.get("REFERRAL_SECRET"):
         reader.problems.append("REFERRAL_SECRET: set one, as `referral secret new` prints it")
     if not environ.get("REFERRAL_TRUSTED_PROXIES"):
@@ -195,8 +206,10 @@ def _refuse_in_production(reader: Reader, environ: Mapping[str, str], *, public_
 def _webhook(reader: Reader, *, production: bool) -> dict[str, Any]:
     """The URL and the secrets, both or neither."""
     none: tuple[str, ...] = ()
-    url = reader.read("REFERRAL_WEBHOOK_URL", values.webhook_url(production=production), None)
-    secrets = reader.read("REFERRAL_WEBHOOK_SECRET", values.webhook_secrets, none)
+    url = reader.read(
+        "REFERRAL_WEBHOOK_URL", values.secret_url(values.webhook_url(production=production)), None
+    )
+    secrets = reader.read("REFERRAL_WEBHOOK_SECRET", values.secret(values.webhook_secrets), none)
     if url and not reader.is_given("REFERRAL_WEBHOOK_SECRET"):
         reader.problems.append(
             "REFERRAL_WEBHOOK_URL: set REFERRAL_WEBHOOK_SECRET too, to sign events with; "
