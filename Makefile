@@ -141,6 +141,7 @@ LOCALES := src/referral/locales
 .PHONY: messages
 messages: $(VENV)/.test ## Take new texts into the catalogues, and compile them
 	@mkdir -p .cache
+	$(BIN)/python tests/countries.py
 	$(BIN)/pybabel --quiet extract --mapping pyproject.toml --no-location --sort-output --output .cache/referral.pot src
 	$(BIN)/pybabel --quiet update --domain referral --input-file .cache/referral.pot \
 		--output-dir $(LOCALES) --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date

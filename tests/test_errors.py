@@ -225,8 +225,6 @@ async def test_bodies_over_64_kib(service: Service, method: str, path: str) -> N
 async def test_values_that_cannot_be(service: Service) -> None:
     person = await service.sign_in()
     for method, path, body, status, code in (
-        ("POST", "/auth/send-code", {"phone": "+7999123456\u0667"}, 400, "invalid_phone"),
-        ("POST", "/auth/send-code", {"phone": "\uff0b79991234567"}, 400, "invalid_phone"),
         ("POST", "/auth/send-code", {"phone": CANARY}, 400, "invalid_phone"),
         ("POST", "/auth/send-code", {"phone": ""}, 400, "invalid_phone"),
         ("POST", "/auth/send-code", {"phone": "9" * 60_000}, 400, "invalid_phone"),

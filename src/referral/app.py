@@ -109,7 +109,6 @@ def _site(settings: Settings) -> Site:
         app_name=settings.app_name,
         public_url=settings.public_url,
         https=settings.in_production,
-        region=settings.phone_rules.default_region,
         terms_url=settings.terms_url,
         privacy_url=settings.privacy_url,
     )

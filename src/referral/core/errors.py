@@ -53,7 +53,15 @@ class InvalidPhone(Refusal):
 
 class UnsupportedPhone(Refusal):
     code = "unsupported_phone"
-    detail = "This service does not serve this kind of number or its country. Use another number."
+    detail = (
+        "This service does not send codes to phones of this country: Germany. "
+        "Use a mobile phone such as +7 999 123-45-67."
+    )
+
+    def __init__(self, detail: str | None = None, *, country: str = "", **more: Any) -> None:
+        """country: which one is not served, or its calling code; empty if the kind is not."""
+        super().__init__(detail, **more)
+        self.country = country
 
 
 class ChallengeInvalid(Refusal):

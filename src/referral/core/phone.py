@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import NamedTuple
 
 import phonenumbers
-from phonenumbers import PhoneNumberType
+from phonenumbers import (
+    SUPPORTED_REGIONS,
+    NumberParseException,
+    PhoneNumber,
+    PhoneNumberFormat,
+    PhoneNumberType,
+)
 
+from referral.core import countries, phone_text
 from referral.core.errors import InvalidPhone, UnsupportedPhone
 
-# The parser also takes letters, NUL and other scripts' digits, and drops extensions without a
-# word, so the text is checked first. Dashes, spaces and direction marks come with numbers that
-# are pasted from contacts.
-_DRESSING = re.compile(
-    r"[\s().\-/\u00ad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060-\u2069\ufeff]"
-)
-_DIGITS = re.compile(r"\+?[0-9]{3,20}")
-_LONGEST_TEXT = 64
+_SHORTEST = 3
 LONGEST = 16  # + and 15 digits: ITU-T E.164, section 6
 
-# Kinds that a text message reaches. UNKNOWN stays in: new ranges open before the metadata knows.
-_SERVED_KINDS = {
+# Kinds that a text message reaches
+_REACHED_KINDS = {
     PhoneNumberType.MOBILE,
     PhoneNumberType.FIXED_LINE_OR_MOBILE,
     PhoneNumberType.VOIP,
-    PhoneNumberType.UNKNOWN,
 }
+# New ranges open before the metadata knows them
+_SERVED_KINDS = {*_REACHED_KINDS, PhoneNumberType.UNKNOWN}
 # What libphonenumber calls the codes of no country: satellite, premium and toll-free networks.
 _NO_COUNTRY = "001"
+
+# https://github.com/google/libphonenumber/blob/master/FAQ.md#mx_and_ar: without 9 after the country
+# code, an Argentinian mobile looks like a fixed line; Mexico gave its prefixes of mobiles up.
+_ARGENTINA, _MEXICO = 54, 52
+_MEXICAN = re.compile(r"(?:0?[12]|04[45])([2-9][0-9]{9})")
+_MOST_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +50,10 @@ class Rules:
     default_region: str | None = None
     allowed: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
+
+    def serves(self, regions: set[str]) -> bool:
+        """Whether phones of a region are served, or of one that shares a calling code."""
+        return not regions & self.denied and (not self.allowed or bool(regions & self.allowed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,43 +65,52 @@ class FixedCode:
 
 
 def read(text: str, rules: Rules) -> str:
-    """The phone in E.164 (`+79991234567`).
+    """Read a phone in whatever way it is spelt: its E.164 (`+79991234567`).
 
-    Raises InvalidPhone when it is not a possible number, UnsupportedPhone when its kind or
-    country is not served.
+    Reading the result again gives the same. Raises InvalidPhone if it is not a possible number,
+    UnsupportedPhone if its kind or country is not served.
     """
-    bare = _DRESSING.sub("", text)
-    if len(text) > _LONGEST_TEXT or not _DIGITS.fullmatch(bare):
-        raise InvalidPhone(reason="not digits")
-    if not bare.startswith("+") and rules.default_region is None:
-        raise InvalidPhone(
-            "Write the phone with + and the country's code, such as +7 999 123-45-67.",
-            reason="no country code",
-        )
-    try:
-        number = _parse(bare, None if bare.startswith("+") else rules.default_region)
-    except phonenumbers.NumberParseException as error:
-        raise InvalidPhone(reason=f"parse: {error.error_type}") from None
-    region = phonenumbers.region_code_for_number(number)
-    regions = {region} if region is not None else _regions(number)
+    bare = phone_text.read(text)
+    if bare is None or len(bare) < _SHORTEST:
+        raise _invalid(rules, reason="not digits")
+    found, e164 = _settle(bare, rules)
+    regions = {found.region} if found.region is not None else _regions(found.number)
     if _NO_COUNTRY in regions:
-        raise UnsupportedPhone(reason="no country")
-    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    reason = phonenumbers.is_possible_number_with_reason(number)
-    if reason != phonenumbers.ValidationResult.IS_POSSIBLE or len(e164) > LONGEST:
-        raise InvalidPhone(reason="not possible")
-    # A number of no region is of no kind, and both take long to find out
-    if region is not None and phonenumbers.number_type(number) not in _SERVED_KINDS:
-        raise UnsupportedPhone(reason="kind")
-    if regions & rules.denied or (rules.allowed and not regions <= rules.allowed):
-        raise UnsupportedPhone(reason="country")
+        raise _unsupported(rules, reason="no country")
+    if found.kind not in _SERVED_KINDS:
+        raise _unsupported(rules, reason="kind")
+    if not rules.serves(regions):
+        raise _unsupported(
+            rules,
+            reason="country",
+            country=found.region or f"+{found.number.country_code}",
+        )
     return e164
+
+
+def spellings(text: str, rules: Rules) -> set[str]:
+    """Every E.164 under which a text may be kept: as it is read, and as earlier releases read it.
+
+    Those took the parser's first result, which parsed again may give another number.
+    """
+    bare, region, found = phone_text.read(text), rules.default_region, set()
+    with suppress(InvalidPhone, UnsupportedPhone):
+        found.add(read(text, Rules(default_region=region)))
+    while bare is not None and bare not in found:
+        if bare.startswith("+"):
+            found.add(bare)
+        try:
+            number = _parse(bare, None if bare.startswith("+") else region)
+        except NumberParseException:
+            break
+        bare = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return found
 
 
 def digits(text: str) -> str | None:
     """A part of a phone as E.164 spells it, with + its beginning; None where it can be none."""
-    bare = _DRESSING.sub("", text)
-    return bare if re.fullmatch(r"\+?[0-9]{1,15}", bare) else None
+    bare = phone_text.read(text)
+    return bare if bare is not None and len(bare) <= LONGEST else None
 
 
 @lru_cache(maxsize=1024)
@@ -100,41 +123,12 @@ def country(phone: str) -> str:
     return region
 
 
-def spell(phone: str) -> str:
-    """The phone as people of its country write it for others: `+7 999 123-45-67`.
-
-    What is none, such as a browser brings back from a cookie that somebody wrote, stays as it is.
-    """
-    try:
-        number = phonenumbers.parse(phone)
-    except phonenumbers.NumberParseException:
-        return phone
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-
-
-def example(region: str | None) -> str:
-    """How a mobile phone of a region is spelt; of no region, one that shows the + at least."""
-    number = phonenumbers.example_number_for_type(region or "US", PhoneNumberType.MOBILE)
-    if number is None:  # an island without mobile numbers of its own
-        return ""
-    form = phonenumbers.PhoneNumberFormat
-    return phonenumbers.format_number(number, form.NATIONAL if region else form.INTERNATIONAL)
-
-
-def as_typed(text: str, region: str | None) -> tuple[str, str | None]:
-    """A phone that is still being typed, in its country's form, and the country if it is known."""
-    bare = _DRESSING.sub("", text)
-    if not re.fullmatch(r"\+?[0-9]{1,20}", bare):
-        return "", None
-    formatter = phonenumbers.AsYouTypeFormatter(region or "ZZ")
-    spelt = ""
-    for character in bare:
-        spelt = formatter.input_digit(character)
-    try:
-        number = phonenumbers.parse(bare, region)
-    except phonenumbers.NumberParseException:
-        return spelt, None
-    return spelt, phonenumbers.region_code_for_number(number)
+@lru_cache(maxsize=256)
+def example(rules: Rules) -> str:
+    """A mobile phone that is served: without its country's code if it is read without one."""
+    region = _example_region(rules)
+    form = PhoneNumberFormat
+    return _example(region, form.NATIONAL if region == rules.default_region else form.INTERNATIONAL)
 
 
 def mask(phone: str) -> str:
@@ -142,10 +136,127 @@ def mask(phone: str) -> str:
     return phone[:3] + "*" * (len(phone) - 5) + phone[-2:]
 
 
+class _Found(NamedTuple):
+    """A number, the region that it belongs to if the metadata can tell, and its kind."""
+
+    number: PhoneNumber
+    region: str | None
+    kind: int
+
+
+def _settle(bare: str, rules: Rules) -> tuple[_Found, str]:
+    """Parse until parsing the result changes nothing.
+
+    In 88 regions, libphonenumber parses its own result as another number: `+49 00 1512...` as
+    `+490151...`, and that as `+49151...`.
+    """
+    for _ in range(_MOST_ROUNDS):
+        found = _find(bare, rules)
+        e164 = phonenumbers.format_number(found.number, PhoneNumberFormat.E164)
+        reason = phonenumbers.is_possible_number_with_reason(found.number)
+        if reason != phonenumbers.ValidationResult.IS_POSSIBLE or len(e164) > LONGEST:
+            raise _invalid(rules, reason="not possible")
+        if e164 == bare:
+            return found, e164
+        bare = e164
+    raise _invalid(rules, reason="every reading gives another number")
+
+
+def _find(bare: str, rules: Rules) -> _Found:
+    if bare.startswith("00"):
+        # Before the region's rules: in Brazil, Colombia and others, 00 and the own country's code
+        # are the prefix of a carrier
+        try:
+            found = _mend(_parse("+" + bare[2:], None))
+        except NumberParseException:
+            pass
+        else:
+            if found.kind != PhoneNumberType.UNKNOWN:
+                return found
+    has_code = bare.startswith("+")
+    if not has_code and rules.default_region is None:
+        raise _invalid(rules, "The country's code is missing.", reason="no country code")
+    try:
+        return _mend(_parse(bare, None if has_code else rules.default_region))
+    except NumberParseException as error:
+        raise _invalid(rules, reason=f"parse: {error.error_type}") from None
+
+
+def _mend(number: PhoneNumber) -> _Found:
+    """Find the number that is meant, which can be reached. Raises NumberParseException."""
+    found = _identify(number)
+    if found.kind in {PhoneNumberType.UNKNOWN, PhoneNumberType.FIXED_LINE}:
+        for candidate in _meant(found):
+            other = _identify(_parse(f"+{number.country_code}{candidate}", None))
+            if other.kind in _REACHED_KINDS:
+                return other
+    return found
+
+
+def _meant(found: _Found) -> Iterator[str]:
+    """What may be meant by a national number that is invalid or of a fixed line."""
+    code = found.number.country_code
+    national = phonenumbers.national_significant_number(found.number)
+    if code == _ARGENTINA:
+        yield "9" + national
+    if found.kind == PhoneNumberType.FIXED_LINE:
+        return
+    if national.startswith("0"):  # the prefix of calls within the country
+        yield national[1:]
+    if code == _MEXICO and (former := _MEXICAN.fullmatch(national)):
+        yield former[1]
+
+
+def _identify(number: PhoneNumber) -> _Found:
+    region = phonenumbers.region_code_for_number(number)
+    # A number of no region is of no kind, and it takes long to find out
+    kind = PhoneNumberType.UNKNOWN if region is None else phonenumbers.number_type(number)
+    return _Found(number, region, kind)
+
+
 # For the moment between a phone's being read and its country's being asked for
 _parse = lru_cache(maxsize=256)(phonenumbers.parse)
 
 
-def _regions(number: phonenumbers.PhoneNumber) -> set[str]:
+def _regions(number: PhoneNumber) -> set[str]:
     """All regions that share the number's country code, where the number does not tell."""
     return set(phonenumbers.region_codes_for_country_code(number.country_code or 0))
+
+
+def _invalid(
+    rules: Rules, wrong: str = "This is not a possible phone number.", *, reason: str
+) -> InvalidPhone:
+    advice = f"Write it with + and the country's code, such as {_example_with_code(rules)}."
+    return InvalidPhone(f"{wrong} {advice}", reason=reason)
+
+
+def _unsupported(rules: Rules, *, reason: str, country: str = "") -> UnsupportedPhone:
+    what = "this kind of number"
+    if country:
+        what = f"phones of this country: {countries.name(country, 'en')}"
+    return UnsupportedPhone(
+        f"This service does not send codes to {what}. "
+        f"Use a mobile phone such as {_example_with_code(rules)}.",
+        reason=reason,
+        country=country,
+    )
+
+
+@lru_cache(maxsize=256)
+def _example_with_code(rules: Rules) -> str:
+    return _example(_example_region(rules), PhoneNumberFormat.INTERNATIONAL)
+
+
+def _example(region: str, form: int) -> str:
+    number = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+    return phonenumbers.format_number(number, form) if number else ""
+
+
+def _example_region(rules: Rules) -> str:
+    """The default region, else the first one that is served and has mobile phones."""
+    regions = [rules.default_region, *sorted(rules.allowed), "US", *sorted(SUPPORTED_REGIONS)]
+    for region in filter(None, regions):
+        has_mobiles = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+        if has_mobiles and rules.serves({region}):
+            return region
+    return "US"

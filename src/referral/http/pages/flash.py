@@ -9,7 +9,7 @@ from litestar import Request
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
-from referral.core.errors import InvalidRequest, Refusal, TooManyRequests
+from referral.core.errors import InvalidRequest, Refusal, TooManyRequests, UnsupportedPhone
 from referral.http import problems
 from referral.http.pages import cookies, forms, parcel
 
@@ -24,6 +24,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     without a form it is a notice.
 
     values: what was typed. seconds: until it can work. attempts_left: of a challenge.
+    country: the one that is not served.
     """
 
     code: str
@@ -33,6 +34,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     values: dict[str, str] = {}
     seconds: int | None = None
     attempts_left: int | None = None
+    country: str = ""
 
 
 def to(path: str) -> Redirect:
@@ -75,6 +77,7 @@ def refused(
             values={name: text[:_LONGEST_VALUE] for name, text in (values or {}).items()},
             seconds=refusal.retry_after,
             attempts_left=refusal.members.get("attempts_left"),
+            country=refusal.country if isinstance(refusal, UnsupportedPhone) else "",
         ),
     )
     return to(path)

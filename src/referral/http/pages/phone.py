@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Redirect
 
-from referral.core import phone as phones
+from referral.core import phone_display
 from referral.core.errors import (
     ChallengeExpired,
     ChallengeInvalid,
@@ -24,7 +24,16 @@ from referral.core.errors import (
     UnsupportedPhone,
     WrongCode,
 )
-from referral.http.pages import cookies, flash, forms, parcel, pending, sign_in, site, visitors
+from referral.http.pages import (
+    cookies,
+    flash,
+    forms,
+    parcel,
+    pending,
+    phone_field,
+    sign_in,
+    visitors,
+)
 from referral.http.pages.pending import Pending
 from referral.http.pages.profile import ME
 from referral.http.requests import GivenParts, StrictRequest
@@ -60,14 +69,15 @@ async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
         request,
         "phone.html",
         phone=request.user.user.phone,
-        example=phones.example(site.of(request.app.state).region),
+        example=phone_field.example(request, parts),
     )
 
 
 @post(PHONE, guards=[visitors.signed_in], include_in_schema=False)
 async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
-    phone = (await forms.read(request)).get("phone", "")
+    typed = phone = (await forms.read(request)).get("phone", "")
     try:
+        phone = phone_field.read(request, parts, typed)
         await _send(request, parts, phone)
     except _SEND_REFUSALS as refusal:
         before = _pending(request)
@@ -75,7 +85,7 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
             # Back, and the same phone again: its code is on its way already
             return flash.to(CODE)
         return flash.refused(
-            request, PHONE, refusal, form="phone", field="phone", values={"phone": phone}
+            request, PHONE, refusal, form="phone", field="phone", values={"phone": typed}
         )
     return flash.to(CODE)
 
@@ -112,7 +122,7 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
             refusal,
             form="phone",
             field="phone",
-            values={"phone": phones.spell(under_way.phone)} if under_way else None,
+            values={"phone": phone_display.spell(under_way.phone)} if under_way else None,
         )
     except _CODE_REFUSALS as refusal:
         if isinstance(refusal, ChallengeSpent) and await _is_done(request, parts, under_way):

@@ -14,7 +14,7 @@ from litestar.status_codes import HTTP_200_OK
 from markupsafe import Markup
 
 from referral import i18n
-from referral.core import phone as phones
+from referral.core import phone_display
 from referral.http.pages import cookies, dates, flash, site, static, texts
 from referral.http.pages.flash import Flash
 
@@ -81,6 +81,7 @@ class _Said:
             language=self._language,
             seconds=said.seconds,
             attempts_left=said.attempts_left,
+            country=said.country,
         )
 
     def is_over(self, form: str) -> bool:
@@ -110,7 +111,7 @@ def _environment(language: str) -> Environment:
         auto_reload=False,
     )
     environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
-    environment.filters["phone"] = phones.spell
+    environment.filters["phone"] = phone_display.spell
     environment.filters["day"] = partial(dates.day, language=language)
     environment.filters["minute"] = partial(dates.minute, language=language)
     environment.filters["number"] = texts.number

@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_200_OK
 
-from referral.core import phone as phones
+from referral.core import phone_display
 from referral.core.budgets import OF_INVITES
 from referral.core.errors import (
     ChallengeSpent,
@@ -20,7 +20,7 @@ from referral.core.errors import (
     TooManyRequests,
     UnknownInviteCode,
 )
-from referral.http.pages import cookies, flash, forms, pending, render, site, visitors
+from referral.http.pages import cookies, flash, forms, pending, phone_field, render, visitors
 from referral.http.pages.pending import Pending
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import login
@@ -48,18 +48,19 @@ async def home(
 @post(HOME, include_in_schema=False)
 async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
-    phone = fields.get("phone", "")
+    typed = phone = fields.get("phone", "")
     # Browsers drop a cookie of over 4 KB, and the code that was sent with it
     invite_code = fields.get("invite_code", "")[:_LONGEST_INVITE_CODE]
     then = forms.local_path(fields.get("next")) or ""
     try:
+        phone = phone_field.read(request, parts, typed)
         await send(request, parts, phone, invite_code=invite_code, then=then)
     except Refusal as refusal:
         before = pending.find(request)
         if isinstance(refusal, TooManyRequests) and before and before.is_good_for(phone, parts):
             # Back, and the same phone again: its code is on its way already
             return flash.to(CODE)
-        where, values = _form_of(invite_code, then), {"phone": phone}
+        where, values = _form_of(invite_code, then), {"phone": typed}
         return flash.refused(request, where, refusal, form="sign_in", field="phone", values=values)
     return flash.to(CODE)
 
@@ -128,13 +129,14 @@ async def sign_out(request: StrictRequest) -> Redirect:
 
 
 @post("/phone-form", status_code=HTTP_200_OK, include_in_schema=False)
-async def phone_form(request: StrictRequest) -> dict[str, str | None]:
+async def phone_form(request: StrictRequest, parts: GivenParts) -> dict[str, str | None]:
     """A phone that is being typed, as its country writes it: for the script.
 
     In a body, since proxies write paths with their queries into their logs.
     """
     phone = (await forms.read(request)).get("phone", "")
-    spelt, country = phones.as_typed(phone, site.of(request.app.state).region)
+    region = phone_field.rules(request, parts).default_region
+    spelt, country = phone_display.as_typed(phone, region)
     return {"form": spelt, "country": country}
 
 
@@ -171,7 +173,7 @@ def page(
         request,
         "sign_in.html",
         status=status,
-        example=phones.example(site.of(request.app.state).region),
+        example=phone_field.example(request, parts),
         is_simulated=parts.gateway.echoes_code,
         **context,
     )

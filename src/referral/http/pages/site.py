@@ -16,8 +16,6 @@ class Site:
     """Where people reach the service, without a slash at its end."""
     https: bool
     """Whether by https alone, as in production."""
-    region: str | None
-    """Whose way to write a phone is shown as an example (ISO 3166-1)."""
     terms_url: str | None
     privacy_url: str | None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from referral import i18n
+from referral.core import countries
 
 
 def N_(text: str) -> str:  # noqa: N802 - the name by which catalogues are collected
@@ -91,9 +92,21 @@ _WITH_WAIT = frozenset({"too_many_requests", "too_soon"})
 _A_MINUTE = 60
 
 
-def refusal(code: str, *, language: str, seconds: int | None, attempts_left: int | None) -> str:
+def refusal(
+    code: str,
+    *,
+    language: str,
+    seconds: int | None,
+    attempts_left: int | None,
+    country: str = "",
+) -> str:
     """In one or two sentences: what is wrong, and what to do."""
     catalogue = i18n.catalogue(language)
+    if country:
+        words = catalogue.gettext(
+            "We do not send codes to phones of this country: %(country)s. Use another phone."
+        )
+        return words % {"country": countries.name(country, language)}
     words = catalogue.gettext(REFUSALS.get(code, REFUSALS["invalid_request"]))
     if attempts_left:
         tries = catalogue.ngettext("%(num)d try is left.", "%(num)d tries are left.", attempts_left)

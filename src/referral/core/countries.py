@@ -1,0 +1,19 @@
+"""The names of countries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from referral.core.country_names import LANGUAGES, NAMES
+
+
+def name(region: str, language: str) -> str:
+    """The name of a region (ISO 3166-1); anything else, such as a calling code, as it is."""
+    return _names(language).get(region, region)
+
+
+@cache
+def _names(language: str) -> Mapping[str, str]:
+    column = LANGUAGES.index(language) + 1
+    return {line.split("|")[0]: line.split("|")[column] for line in NAMES.splitlines()}

@@ -1,0 +1,36 @@
+"""The field for a phone: how what is typed into it is read, and the example beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from litestar import Request
+
+from referral.core import browser_region
+from referral.core import phone as phones
+from referral.core.phone import Rules
+from referral.http.pages import cookies
+from referral.service.parts import Parts
+
+
+def rules(request: Request[Any, Any, Any], parts: Parts) -> Rules:
+    """Read a phone without a country's code as one of the default region, else of the browser's.
+
+    The language that was chosen on these pages comes before the browser's own.
+    """
+    if parts.phone_rules.default_region is not None:
+        return parts.phone_rules
+    chosen = cookies.get(request, cookies.LANGUAGE) or ""
+    languages = [chosen, *request.headers.getall("accept-language", [])]
+    return replace(parts.phone_rules, default_region=browser_region.read(",".join(languages)))
+
+
+def read(request: Request[Any, Any, Any], parts: Parts, text: str) -> str:
+    """The E.164 of what was typed. Raises InvalidPhone, UnsupportedPhone."""
+    return phones.read(text, rules(request, parts))
+
+
+def example(request: Request[Any, Any, Any], parts: Parts) -> str:
+    """A phone that is served, as it may be typed here."""
+    return phones.example(rules(request, parts))

@@ -1,0 +1,201 @@
+"""Every country's phones in every spelling: one phone has one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import phonenumbers
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
+
+from referral.core import phone, phone_text
+from referral.core.errors import InvalidPhone, Refusal, UnsupportedPhone
+from referral.core.phone import Rules
+
+REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
+ANYWHERE = Rules()
+# In BR, CO, KH, AU and ID, 00 and the own country's code are the prefix of a carrier
+READERS = [Rules(default_region=each) for each in (None, "BR", "CO", "KH", "AU", "ID", "US", "DE")]
+KINDS = (
+    PhoneNumberType.MOBILE,
+    PhoneNumberType.FIXED_LINE_OR_MOBILE,
+    PhoneNumberType.VOIP,
+)
+# Italy's and Ascension's 0 is no prefix: with it, these are numbers of fixed lines
+VALID_WITH_A_ZERO = {"+247040123", "+3903123456789", "+3905512345678"}
+
+unhurried = settings(deadline=None)
+
+
+def examples(region: str) -> Iterator[phonenumbers.PhoneNumber]:
+    """The example of each kind that a message reaches."""
+    for kind in KINDS:
+        number = phonenumbers.example_number_for_type(region, kind)
+        if number is not None and phonenumbers.number_type(number) in KINDS:
+            yield number
+
+
+def in_digits_from(zero: str) -> Callable[[str], str]:
+    return lambda text: "".join(chr(ord(zero) + int(c)) if c.isdigit() else c for c in text)
+
+
+DRESSES: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "tel:": "tel:{}".format,
+    "TEL: in brackets": "<TEL: {}>".format,
+    "full width": lambda text: "".join(
+        chr(ord(c) + 0xFEE0) if c != " " else "\u3000" for c in text
+    ),
+    "Arabic-Indic digits": in_digits_from("\u0660"),
+    "Persian digits": in_digits_from("\u06f0"),
+    "Devanagari digits": in_digits_from("\u0966"),
+    "mathematical digits": in_digits_from("\U0001d7ec"),
+    "superscripts": lambda text: text.translate(
+        str.maketrans("0123456789+", "\u2070\xb9\xb2\xb3\u2074\u2075\u2076\u2077\u2078\u2079\u207a")
+    ),
+    "minus signs": lambda text: text.replace(" ", "\u2212"),
+    "dashes": lambda text: text.replace(" ", "\u2014").replace("-", "\u2010"),
+    "dots": lambda text: text.replace(" ", ".").replace("-", "\xb7"),
+    "slashes": lambda text: text.replace(" ", "/"),
+    "tildes": lambda text: text.replace(" ", "~").replace("-", "\uff5e"),
+    "square brackets": lambda text: text.replace(" ", " [", 1).replace("-", "]", 1),
+    "direction marks": "\u202a{}\u202c".format,
+    "isolates and a mark": "\u2066\u200e{}\u2069".format,
+    "invisible characters": lambda text: text.replace(" ", "\u2060\u034f\u3164\ufe0f\u2800"),
+    "spaces of all kinds": lambda text: "\ufeff" + text.replace(" ", "\xa0\u2009\u3000\u202f"),
+}
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_phone_is_one_in_every_spelling(region: str) -> None:
+    own = Rules(default_region=region)
+    for number in examples(region):
+        e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+        form = phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
+        national = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
+        bare = phonenumbers.national_significant_number(number)
+        for name, dress in DRESSES.items():
+            for rules in (ANYWHERE, own):
+                assert phone.read(dress(form), rules) == e164, name
+                assert phone.read(dress(f"00 {form[1:]}"), rules) == e164, name
+            assert phone.read(dress(national), own) == e164, name
+        for rules in (*READERS, own):
+            assert phone.read(e164, rules) == e164
+            assert phone.read(f"00 {form[1:]}", rules) == e164
+            if f"+{number.country_code}0{bare}" not in VALID_WITH_A_ZERO:
+                assert phone.read(f"+{number.country_code} (0) {bare}", rules) == e164
+                assert phone.read(f"+{number.country_code} 0 {bare}", rules) == e164
+        assert phone.read(bare, own) == e164
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "read"),
+    [
+        # Each was somebody else's number, or a second account, or refused
+        ("00 55 51 99912-3456", "BR", "+5551999123456"),
+        ("00 57 321 123 4567", "CO", "+573211234567"),
+        ("00 61 412 345 678", "AU", "+61412345678"),
+        ("00 62 812 345 678", "ID", "+62812345678"),
+        ("0011 49 1512 3456789", "AU", "+4915123456789"),
+        ("00 7 999 123-45-67", None, "+79991234567"),
+        ("00 44 (0) 7400 123456", None, "+447400123456"),
+        ("+48 0 512 345 678", None, "+48512345678"),
+        ("0 512 345 678", "PL", "+48512345678"),
+        ("+44 (0) 7400 123456", None, "+447400123456"),
+        ("+49 00 1512 3456789", None, "+4915123456789"),
+        ("+49 0151 23456789", None, "+4915123456789"),
+        ("+225 07 01 23 45 67", None, "+2250701234567"),  # its 0 is no prefix
+        # Argentina: a code can only be sent to a mobile, whose 9 people leave out
+        ("+54 11 2345-6789", None, "+5491123456789"),
+        ("+54 9 11 2345-6789", None, "+5491123456789"),
+        ("+54 11 15 2345-6789", None, "+5491123456789"),
+        ("+54 011 15 2345-6789", None, "+5491123456789"),
+        ("+54 2966 41-2345", None, "+5492966412345"),
+        ("011 15-2345-6789", "AR", "+5491123456789"),
+        ("11 2345-6789", "AR", "+5491123456789"),
+        ("0054 11 2345-6789", "AR", "+5491123456789"),
+        # Mexico: its prefixes of mobiles are gone
+        ("+52 1 55 1234 5678", None, "+525512345678"),
+        ("+52 55 1234 5678", None, "+525512345678"),
+        ("0052 1 55 1234 5678", None, "+525512345678"),
+        ("044 55 1234 5678", "MX", "+525512345678"),
+        ("045 55 1234 5678", "MX", "+525512345678"),
+        ("01 55 1234 5678", "MX", "+525512345678"),
+    ],
+)
+def test_what_people_of_a_country_write(text: str, region: str | None, read: str) -> None:
+    assert phone.read(text, Rules(default_region=region)) == read
+
+
+@pytest.mark.parametrize(
+    "text", ["+54 800 123 4567", "+54 9 11 15 2345-6789", "+52 1 800 123 4567"]
+)
+def test_no_mobile_is_made_of_other_numbers_of_argentina_and_mexico(text: str) -> None:
+    with pytest.raises((InvalidPhone, UnsupportedPhone)):
+        phone.read(text, ANYWHERE)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("+49 00 1512 3456789", {"+49015123456789", "+4915123456789", "+490015123456789"}),
+        ("+54 11 2345-6789", {"+541123456789", "+5491123456789"}),
+        ("no phone", set()),
+    ],
+)
+def test_the_spellings_under_which_earlier_releases_kept_a_phone(text: str, kept: set[str]) -> None:
+    assert phone.spellings(text, ANYWHERE) == kept
+
+
+numbers = st.builds(
+    lambda plus, code, prefix, rest: f"{plus}{code}{prefix}{rest}",
+    st.sampled_from(["+", "00", "", "0", "8", "011"]),
+    st.sampled_from(["", *map(str, sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE))]),
+    st.sampled_from(["", "0", "00", "000", "1", "8", "9", "044", "15"]),
+    st.from_regex(r"[0-9]{4,12}", fullmatch=True),
+)
+real = st.sampled_from([each for region in REGIONS for each in examples(region)])
+near_numbers = st.builds(
+    lambda number, prefix, end: (
+        f"+{number.country_code}{prefix}"
+        f"{phonenumbers.national_significant_number(number)[: -len(end) or None]}{end}"
+    ),
+    real,
+    st.sampled_from(["", "0", "00", "1", "8", "9", "15"]),
+    st.from_regex(r"[0-9]{0,6}", fullmatch=True),
+)
+
+
+@settings(deadline=None, max_examples=1000)
+@given(numbers | near_numbers | st.text(), st.sampled_from([None, *REGIONS]))
+def test_reading_the_result_again_changes_nothing(text: str, region: str | None) -> None:
+    try:
+        read = phone.read(text, Rules(default_region=region))
+    except Refusal:
+        return
+    for again in (region, None, "BR", "US"):
+        assert phone.read(read, Rules(default_region=again)) == read
+    assert read in phone.spellings(text, Rules(default_region=region))
+
+
+@unhurried
+@given(st.text(min_size=1, max_size=64))
+def test_any_text_becomes_ascii_digits_or_nothing(text: str) -> None:
+    bare = phone_text.read(text)
+    if bare is not None:
+        assert bare.isascii()
+        assert bare.lstrip("+").isdigit()
+
+
+@pytest.mark.parametrize("letter", ["a\u0315\u0300", "\ufdfa", "\u0f77", "9"])
+def test_a_long_text_costs_no_time(letter: str) -> None:
+    """Normalising alternating combining marks takes time quadratic in their number."""
+    text = letter * (65_536 // len(letter))
+    began = time.process_time()
+    for _ in range(1000):
+        with pytest.raises(InvalidPhone):
+            phone.read(text, ANYWHERE)
+    assert time.process_time() - began < 1
