@@ -26,7 +26,7 @@ import pytest
 from msgspec.structs import replace
 
 from processes import Server, new_postgres_database, serving
-from referral.core import buckets, budgets, room
+from referral.core import buckets, room, send_budgets
 from referral.core.budgets import Subject
 from referral.core.limits import Limits
 from referral.service import housekeeping
@@ -488,14 +488,14 @@ def counters_of_sends(at: datetime, phones: int) -> Iterator[tuple[str, int]]:
     limits, now, key = Limits(), buckets.microseconds(at), b"a key of this test, 32 bytes long"
     somebody = Subject(phone="", address="", known_device=False, key=key)
     # The same for every phone, and slow to make a million times
-    charges = budgets.send(limits, somebody, {}, now=now)
+    charges = send_budgets.send(limits, somebody, {}, now=now)
     of_phone = [charge for charge in charges if charge.name.startswith("phone")]
     for number in range(phones):
         subject = replace(somebody, phone=f"+79{number:09}", address=new_address())
         for charge in of_phone:
             yield subject.of_phone(charge.name), now + charge.token
         if number % PHONES_OF_AN_ADDRESS == 0:
-            for charge in budgets.address_sends(limits, subject):
+            for charge in send_budgets.address_sends(limits, subject):
                 yield charge.key, now + PHONES_OF_AN_ADDRESS * charge.token
 
 

@@ -20,8 +20,7 @@ import pytest
 
 from processes import Server, new_postgres_database, serving
 from referral.core.budgets import Subject
-from referral.core.errors import SmsUnavailable
-from referral.gateways import Message
+from referral.gateways import Failure, GatewayError, Message
 from referral.service import send_tallies
 from referral.service.send_tallies import SendTallies
 from referral.storage import database
@@ -236,7 +235,7 @@ async def test_a_change_of_phone_counts_too(database_url: str) -> None:
 async def test_what_a_gateway_refuses_is_no_send(database_url: str) -> None:
     class Broken(Inbox):
         async def send(self, message: Message) -> None:  # noqa: ARG002 - nothing gets through
-            raise SmsUnavailable
+            raise GatewayError("broken", Failure.NOT_TAKEN)
 
     async with guarded(database_url, Broken()) as service:
         for _ in range(COUNTRY + 10):

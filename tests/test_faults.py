@@ -23,8 +23,7 @@ import httpx
 import pytest
 
 from processes import Server, family, serving
-from referral.core.errors import SmsUnavailable
-from referral.gateways import Message
+from referral.gateways import Failure, GatewayError, Message
 from referral.service import messages
 from referral.storage import configuration
 from support import Clock, Inbox, Person, Service, migrated, new_phone, ok, refused, running
@@ -263,13 +262,25 @@ class Slow(Inbox):
 
 
 @pytest.mark.parametrize(
-    "failure",
-    [None, SmsUnavailable(), RuntimeError("no route"), TimeoutError(), KeyError("status")],
-    ids=lambda failure: type(failure).__name__ if failure else "hangs",
+    ("failure", "status", "refunded"),
+    [
+        (GatewayError("no connection", Failure.NOT_TAKEN), 503, True),
+        (GatewayError("no"), 503, False),
+        (RuntimeError("no route"), 503, False),
+        (KeyError("status"), 503, False),
+        (None, 200, False),
+        (TimeoutError(), 200, False),
+    ],
+    ids=["not taken", "failed", "RuntimeError", "KeyError", "hangs", "TimeoutError"],
 )
-async def test_a_gateway_that_does_not_send_is_told_soon_and_takes_no_send(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, failure: Exception | None
+async def test_a_gateway_that_does_not_send_is_told_soon(
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception | None,
+    status: int,
+    refunded: bool,  # noqa: FBT001 - of a case
 ) -> None:
+    """And takes no send where nothing was taken for sure."""
     monkeypatch.setattr(messages, "DEADLINE_SECONDS", 0.2)
     inbox = Troubled(failure=failure)
     once: Any = {
@@ -278,16 +289,18 @@ async def test_a_gateway_that_does_not_send_is_told_soon_and_takes_no_send(
     once |= {"REFERRAL_RESEND_WAITS": "30"}
     async with running(database_url, inbox=inbox, **once) as service:
         phone = new_phone()
-        for _ in range(3):
+        for expected in [status, *[status if refunded else 429] * 2]:
             response, took = await timed(service.post("/auth/send-code", phone=phone))
-            refused(response, 503, "sms_unavailable")
-            assert int(response.headers["retry-after"]) > 0
+            assert response.status_code == expected, response.text
+            if status == 503:
+                assert int(response.headers["retry-after"]) > 0
             assert took < 5
         assert inbox.messages == []
         inbox.works.set()
-        sent = await service.send_code(phone)
+        if refunded:
+            sent = await service.send_code(phone)
+            assert (await service.verify(sent)).status_code == 201
         refused(await service.post("/auth/send-code", phone=phone), 429, "too_many_requests")
-        assert (await service.verify(sent)).status_code == 201
 
 
 async def test_hanging_sends_hold_no_database_connection(database_url: str) -> None:

@@ -15,8 +15,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from referral.gateways import Gateway, GatewayError, Message, hook, sms, urls
-from referral.gateways.chain import Chain
+from referral.gateways import Failure, Gateway, GatewayError, Message, hook, sms, urls
+from referral.gateways.chain import Chain, Result
 from referral.gateways.console import Console
 from referral.gateways.hook import Hook
 from referral.gateways.simulated import Simulated
@@ -40,7 +40,7 @@ TWILIO = f"twilio://{TWILIO_SID}:{TWILIO_TOKEN}@{TWILIO_SENDER}"
 PHONE, CODE = "+79995550199", "482716"
 ENGLISH = f"{CODE} is your code for Referral.\n@app.example #{CODE}"
 RUSSIAN = f"{CODE} — ваш код для «Друзей».\n@app.example #{CODE}"
-REAL = ("hook", "twilio", "chain")
+REAL = ("hook", "twilio")
 EVERY = ("simulated", "console", *REAL)
 
 
@@ -54,14 +54,22 @@ def now() -> datetime:
 
 @dataclass
 class Told:
-    """What a chain told of the gateways that failed."""
+    """What a chain told of its gateways."""
 
     failures: list[tuple[str, str]] = field(default_factory=list)
     phones: set[str] = field(default_factory=set)
+    outcomes: list[tuple[str, Failure | None]] = field(default_factory=list)
 
-    def __call__(self, gateway: str, phone: str, reason: str) -> None:
+    def __call__(self, gateway: str, phone: str, failure: Failure | None, reason: str) -> None:
         self.phones.add(phone)
-        self.failures.append((gateway, reason))
+        self.outcomes.append((gateway, failure))
+        if failure:
+            self.failures.append((gateway, reason))
+
+
+async def charge() -> bool:
+    """A phone that may get any number of messages."""
+    return True
 
 
 def hook_url(sender_url: str, *, secret: str = HOOK_SECRET) -> str:
@@ -122,11 +130,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
             with twilio() as sender:
                 lead_twilio_to(sender.url, monkeypatch)
                 yield Way(SmsService(TWILIO), sender)
-        case "chain":
-            with endpoint() as sender:
-                broken = hook_to(NOWHERE)
-                last = hook_to(sender.url)
-                yield Way(Chain([broken, last], seconds=5, failed=Told()), sender)
 
 
 every = pytest.mark.parametrize("way", EVERY, indirect=True)
@@ -239,8 +242,8 @@ async def test_a_service_that_hangs_takes_no_more_than_its_time(way: Way) -> Non
     way.server.hanging = True
     told = Told()
     started = time.monotonic()
-    with pytest.raises(GatewayError):
-        await Chain([way.gateway], seconds=0.6, failed=told).send(message())
+    result = await Chain([way.gateway], seconds=0.6, told=told).send(message(), charge=charge)
+    assert result == Result(has_failed=False, unused=False)
     assert time.monotonic() - started < 2
     assert told.failures == [(way.gateway.name, "no answer in 0.6 s")]
     assert len(way.server.requests) == 1
@@ -308,16 +311,52 @@ async def test_every_secret_signs_while_rotating(own_endpoint: Sender) -> None:
 
 
 async def test_a_second_try_has_the_same_id_and_a_fresh_timestamp(own_endpoint: Sender) -> None:
+    """At the next endpoint, so that one receiver behind both can drop the second."""
     times = iter([now() - timedelta(seconds=40), now()])
     own_endpoint.answers = [(503, None)]
-    gateway = hook_to(own_endpoint.url, clock=lambda: next(times))
-    await Chain([gateway], seconds=5, failed=Told()).send(message())
+    gateways = [hook_to(own_endpoint.url, clock=lambda: next(times)) for _ in range(2)]
+    await Chain(gateways, seconds=5, told=Told()).send(message(), charge=charge)
     first, second = own_endpoint.requests
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == "msg_1"
     apart = int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"])
     assert 39 <= apart <= 41
     for request in (first, second):
         Webhook(HOOK_SECRET).verify(request.body, request.headers)
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        *((status, Failure.PHONE) for status in (400, 422)),
+        *((status, Failure.NOT_TAKEN) for status in (401, 402, 403, 404, 405, 409, 413, 429)),
+        *((status, Failure.UNKNOWN) for status in (301, 302, 307, 500, 501, 502, 503, 504)),
+    ],
+)
+async def test_what_a_status_of_the_endpoint_says(
+    own_endpoint: Sender, status: int, failure: Failure
+) -> None:
+    """And it is asked once: what it did before it answered, nobody knows."""
+    own_endpoint.usual = (status, None)
+    told = Told()
+    await Chain([hook_to(own_endpoint.url)], seconds=5, told=told).send(message(), charge=charge)
+    assert told.outcomes == [("hook+http", failure)]
+    assert len(own_endpoint.requests) == 1
+
+
+async def test_an_endpoint_that_is_not_there_has_taken_nothing() -> None:
+    told = Told()
+    result = await Chain([hook_to(NOWHERE)], seconds=5, told=told).send(message(), charge=charge)
+    assert told.outcomes == [("hook+http", Failure.NOT_TAKEN)]
+    assert result == Result(has_failed=True, unused=True)
+
+
+async def test_an_endpoint_that_breaks_off_may_have_taken_it(own_endpoint: Sender) -> None:
+    own_endpoint.hanging = True
+    own_endpoint.ended.set()
+    told = Told()
+    chain = Chain([hook_to(own_endpoint.url)], seconds=5, told=told)
+    assert await chain.send(message(), charge=charge) == Result(has_failed=False, unused=False)
+    assert told.outcomes == [("hook+http", Failure.NO_ANSWER)]
 
 
 # Apprise
@@ -405,54 +444,112 @@ class Stub:
             raise self.errors.pop(0)
 
 
-async def sent_by(*gateways: Stub, seconds: float = 5) -> Told:
-    told = Told()
-    await Chain(gateways, seconds=seconds, failed=told).send(message())
-    return told
+NOT_TAKEN, ABOUT_PHONE, UNKNOWN = (
+    GatewayError("said no", failure)
+    for failure in (Failure.NOT_TAKEN, Failure.PHONE, Failure.UNKNOWN)
+)
+# Taken, and one that never answers
+TAKEN, HANGS = "taken", "hangs"
 
 
-async def test_the_next_is_tried_when_one_fails() -> None:
-    """Whatever it raises; of a foreign error its type alone is told."""
-    first = Stub("first", [GatewayError("status 400")])
-    second = Stub("second", [RuntimeError(PHONE)])
-    third, fourth = Stub("third"), Stub("fourth")
-    told = await sent_by(first, second, third, fourth)
-    assert told.failures == [("first", "status 400"), ("second", "RuntimeError")]
+async def sent_by(
+    *outcomes: Exception | str, allowed: int = 5
+) -> tuple[list[int], Result, Told, int]:
+    """A message to gateways that do so: how often each was asked, what became of the message, what
+    was told, and how many more messages were charged. allowed: so many may be.
+    """
+    told, more = Told(), 0
+    stubs = [
+        Stub(
+            f"{number}",
+            [outcome] * 5 if isinstance(outcome, Exception) else [],
+            seconds=30 if outcome == HANGS else 0,
+        )
+        for number, outcome in enumerate(outcomes)
+    ]
+
+    async def charge_one_more() -> bool:
+        nonlocal more
+        more += more < allowed
+        return more <= allowed and allowed > 0
+
+    result = await Chain(stubs, seconds=0.2, told=told).send(message(), charge=charge_one_more)
+    return [stub.tries for stub in stubs], result, told, more
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "tries", "charged", "result"),
+    [
+        ([TAKEN, TAKEN], [1, 0], 0, Result()),
+        # Nothing was taken: the next one gets the same message
+        ([NOT_TAKEN, NOT_TAKEN, TAKEN], [1, 1, 1], 0, Result()),
+        ([NOT_TAKEN, NOT_TAKEN], [1, 1], 0, Result(has_failed=True, unused=True)),
+        # Nobody knows: one more message to the next one, and no third
+        ([UNKNOWN, TAKEN], [1, 1], 1, Result()),
+        ([UNKNOWN, UNKNOWN, TAKEN], [1, 1, 0], 1, Result(has_failed=True)),
+        ([HANGS, HANGS, TAKEN], [1, 1, 0], 1, Result()),
+        ([HANGS, UNKNOWN], [1, 1], 1, Result()),
+        ([UNKNOWN], [1], 0, Result(has_failed=True)),
+        ([HANGS], [1], 0, Result()),
+        # Of two messages, the one that was surely not taken comes back
+        ([UNKNOWN, NOT_TAKEN, NOT_TAKEN], [1, 1, 1], 1, Result(has_failed=True, unused=True)),
+        ([HANGS, NOT_TAKEN], [1, 1], 1, Result(unused=True)),
+        ([NOT_TAKEN, UNKNOWN, TAKEN], [1, 1, 1], 1, Result()),
+        # What is said about the phone changes neither the answer nor its counts
+        ([ABOUT_PHONE], [1], 0, Result()),
+        ([ABOUT_PHONE, TAKEN], [1, 1], 0, Result()),
+        ([ABOUT_PHONE, NOT_TAKEN], [1, 1], 0, Result()),
+        ([NOT_TAKEN, ABOUT_PHONE], [1, 1], 0, Result()),
+        ([UNKNOWN, ABOUT_PHONE], [1, 1], 1, Result()),
+        ([RuntimeError(PHONE), TAKEN], [1, 1], 1, Result()),
+    ],
+)
+async def test_what_becomes_of_a_message(
+    outcomes: list[Exception | str],
+    tries: list[int],
+    charged: int,
+    result: Result,
+) -> None:
+    """In a chain of gateways that take it, do not take it, do not say, or hang."""
+    seen, found, _, more = await sent_by(*outcomes)
+    assert (seen, more, found) == (tries, charged, result)
+
+
+@pytest.mark.parametrize("first", [UNKNOWN, HANGS])
+async def test_a_phone_that_may_get_no_second_message_gets_none(first: Exception | str) -> None:
+    seen, result, _, _ = await sent_by(first, TAKEN, allowed=0)
+    assert seen == [1, 0]
+    assert result == Result(has_failed=first is UNKNOWN, unused=False)
+
+
+async def test_each_that_failed_is_told_without_a_phone() -> None:
+    """Of a foreign error its type only."""
+    _, _, told, _ = await sent_by(GatewayError("status 401"), RuntimeError(PHONE))
+    assert told.failures == [("0", "status 401"), ("1", "RuntimeError")]
     assert told.phones == {PHONE}
-    assert [each.tries for each in (first, second, third, fourth)] == [1, 1, 1, 0]
 
 
-async def test_the_next_is_tried_when_one_hangs() -> None:
-    slow, quick = Stub("slow", seconds=30), Stub("quick")
-    told = await sent_by(slow, quick, seconds=0.2)
-    assert told.failures == [("slow", "no answer in 0.2 s")]
-    assert (slow.tries, quick.tries) == (1, 1)
-
-
-async def test_one_that_surely_took_nothing_is_asked_once_more() -> None:
-    again = GatewayError("ConnectError", may_repeat=True)
-    recovers = Stub("recovers", [again])
-    assert (await sent_by(recovers)).failures == []
-    assert recovers.tries == 2
-    broken, other = Stub("broken", [again] * 5), Stub("other")
-    assert (await sent_by(broken, other)).failures == [("broken", "ConnectError")]
+async def test_one_without_a_connection_is_asked_once_more() -> None:
+    again = GatewayError("ConnectError", Failure.NOT_TAKEN, may_repeat=True)
+    recovers, other = Stub("recovers", [again]), Stub("other")
+    result = await Chain([recovers, other], seconds=5, told=Told()).send(message(), charge=charge)
+    assert result == Result()
+    assert (recovers.tries, other.tries) == (2, 0)
+    broken = Stub("broken", [again] * 5)
+    result = await Chain([broken, other], seconds=5, told=Told()).send(message(), charge=charge)
+    assert result == Result()
     assert (broken.tries, other.tries) == (2, 1)
-
-
-async def test_a_chain_whose_gateways_all_fail_has_failed() -> None:
-    with pytest.raises(GatewayError, match=r"^every gateway failed$"):
-        await sent_by(Stub("one", [ValueError()]), Stub("two", [GatewayError("no")]))
 
 
 async def test_the_real_ones_stand_in_for_each_other(
     twilio_api: Sender, own_endpoint: Sender
 ) -> None:
     told = Told()
-    chain = Chain([SmsService(TWILIO), hook_to(own_endpoint.url)], seconds=8, failed=told)
-    await chain.send(message())
+    chain = Chain([SmsService(TWILIO), hook_to(own_endpoint.url)], seconds=8, told=told)
+    await chain.send(message(), charge=charge)
     assert (len(twilio_api.requests), len(own_endpoint.requests)) == (1, 0)
     twilio_api.usual = twilio_error(400, 21211)
-    await chain.send(message())
+    await chain.send(message(), charge=charge)
     assert (len(twilio_api.requests), own_endpoint.texts) == (2, [(PHONE, ENGLISH)])
     assert told.failures == [("twilio", "not taken")]
 
@@ -460,7 +557,7 @@ async def test_the_real_ones_stand_in_for_each_other(
 # Through the service
 
 
-@pytest.fixture(params=REAL)
+@pytest.fixture(params=[*REAL, "chain"])
 def sms_url(request: pytest.FixtureRequest, own_endpoint: Sender) -> str:
     """A REFERRAL_SMS_URL for each; the chain's first is away."""
     url: str = {
@@ -539,25 +636,20 @@ async def test_a_change_of_phone_tells_the_old_one_in_the_callers_language(
     assert new not in last["text"]
 
 
-async def test_a_gateway_that_fails_is_told_by_its_scheme_and_the_send_is_given_back(
+async def test_a_gateway_that_fails_is_told_by_its_scheme(
     database_url: str, sms_url: str, twilio_api: Sender, own_endpoint: Sender
 ) -> None:
-    variables = {"REFERRAL_SMS_URL": sms_url, "REFERRAL_SENDS_PER_PHONE_DAY": "1"}
-    usual = twilio_api.usual, own_endpoint.usual
-    async with sending(database_url, **variables) as service:
-        twilio_api.usual = own_endpoint.usual = twilio_error(400, 21211)
+    async with sending(database_url, REFERRAL_SMS_URL=sms_url) as service:
+        twilio_api.usual = own_endpoint.usual = twilio_error(500, 20500)
         phone = new_phone()
         with everything_logged() as records:
-            for _ in range(2):
-                response = await service.post("/auth/send-code", phone=phone)
-                refused(response, 503, "sms_unavailable")
-                assert 0 < int(response.headers["retry-after"]) <= 60
+            response = await service.post("/auth/send-code", phone=phone)
+            refused(response, 503, "sms_unavailable")
+            assert 0 < int(response.headers["retry-after"]) <= 60
         failing = {url.strip().partition(":")[0] for url in sms_url.split(",")}
         told = [record for record in records if "gateway_failed" in record]
         assert {name for name in failing if any(f"'{name}'" in each for each in told)} == failing
         assert tells(records, phone[1:], HOOK_SECRET, TWILIO_TOKEN) == []
-        twilio_api.usual, own_endpoint.usual = usual
-        assert "token" in await service.send_code(phone)
 
 
 async def test_a_test_phone_gets_no_message_and_its_code_is_not_told(
@@ -592,7 +684,10 @@ async def test_a_country_that_is_not_served_gets_no_message(
 async def test_a_hanging_gateway_holds_up_nobody_else(
     database_url: str, own_endpoint: Sender
 ) -> None:
-    """Neither those who sign in with an earlier code, nor the database's few connections."""
+    """Neither those who sign in with an earlier code, nor the database's few connections.
+
+    Their codes may still arrive, so they get challenges.
+    """
     url = hook_url(own_endpoint.url)
     async with sending(database_url, REFERRAL_SMS_URL=url, REFERRAL_COST_GUARD="off") as service:
         sent = await service.send_code(new_phone())
@@ -609,7 +704,7 @@ async def test_a_hanging_gateway_holds_up_nobody_else(
         assert (await _profile(service, signed_in["access_token"])) == signed_in["profile"]
         own_endpoint.ended.set()
         for response in await asyncio.gather(*waiting):
-            refused(response, 503, "sms_unavailable")
+            ok(response)
 
 
 async def _reached(sender: Sender, count: int) -> None:

@@ -154,7 +154,7 @@ async def assemble(
         phone_rules=settings.phone_rules,
         test_phones=settings.test_phones,
         admins_allowed=not settings.is_open_demo,
-        gateway=gateway or _gateway(settings, clock),
+        gateway=_chain([gateway] if gateway else _gateways(settings, clock)),
         app_name=settings.app_name,
         domain=urlsplit(settings.public_url).hostname or "",
         invite_url=settings.invite_url,
@@ -165,23 +165,23 @@ async def assemble(
     )
 
 
-def _gateway(settings: Settings, clock: Callable[[], datetime]) -> Gateway:
+def _chain(gateways: list[Gateway]) -> Chain:
+    share = (messages.DEADLINE_SECONDS - 1) / len(gateways)
+    return Chain(gateways, seconds=min(_GATEWAY_SECONDS, share), told=outcomes.gateway_tried)
+
+
+def _gateways(settings: Settings, clock: Callable[[], datetime]) -> list[Gateway]:
     if settings.sending_is_simulated:
         if settings.sms_urls[0].endswith("delay=0"):
-            return Simulated(lambda: 0)
+            return [Simulated(lambda: 0)]
         # As long as a real gateway takes
-        return Simulated(lambda: 1 + secrets.randbelow(1001) / 1000)
+        return [Simulated(lambda: 1 + secrets.randbelow(1001) / 1000)]
     if urls.scheme(settings.sms_urls[0]) == "console":
-        return Console()
-    share = (messages.DEADLINE_SECONDS - 1) / len(settings.sms_urls)
-    return Chain(
-        [_link(url, settings, clock) for url in settings.sms_urls],
-        seconds=min(_GATEWAY_SECONDS, share),
-        failed=outcomes.gateway_failed,
-    )
+        return [Console()]
+    return [_real(url, settings, clock) for url in settings.sms_urls]
 
 
-def _link(url: str, settings: Settings, clock: Callable[[], datetime]) -> Gateway:
+def _real(url: str, settings: Settings, clock: Callable[[], datetime]) -> Gateway:
     if urls.scheme(url) in hook.SCHEMES:
         return Hook(hook.read(url, production=settings.in_production), clock=clock)
     return SmsService(url)

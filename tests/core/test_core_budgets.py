@@ -8,10 +8,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from referral.core import buckets, budgets
+from referral.core import buckets, budgets, send_budgets
 from referral.core.address import networks
-from referral.core.buckets import HOUR, SECOND, Bucket, Charge
+from referral.core.buckets import HOUR, SECOND, Charge
 from referral.core.budgets import Subject
 from referral.core.limits import Limits
 
@@ -126,7 +127,7 @@ def test_nothing_overflows_63_bits(limits: Limits, subject: Subject, digits: int
     """However large the limits: a moment as far ahead as it gets, and one token more."""
     every = [
         *budgets.guess(limits, subject, challenge_id="a", code_length=digits),
-        *budgets.send(limits, subject, {}, now=NOW),
+        *send_budgets.send(limits, subject, {}, now=NOW),
         *budgets.invite_code_try(limits, subject, "user"),
         *budgets.invite_code_try(limits, subject, None),
     ]
@@ -146,7 +147,9 @@ def test_the_guesses_of_a_challenge_do_not_come_back_while_it_lives() -> None:
 
 @given(waits=st.lists(st.just(0), min_size=1, max_size=3).map(tuple), subject=SUBJECTS)
 def test_a_wait_of_nothing_is_no_charge(waits: tuple[int, ...], subject: Subject) -> None:
-    names = [each.name for each in budgets.send(Limits(resend_waits=waits), subject, {}, now=NOW)]
+    names = [
+        each.name for each in send_budgets.send(Limits(resend_waits=waits), subject, {}, now=NOW)
+    ]
     assert "phone-resend-wait" not in names
     assert "phone-sends-hour" in names
 
@@ -154,14 +157,14 @@ def test_a_wait_of_nothing_is_no_charge(waits: tuple[int, ...], subject: Subject
 def test_the_waits_between_sends_grow_and_then_stay() -> None:
     limits, moments, now, waits = Limits(sends_per_phone_hour=10), dict[str, int](), NOW, []
     for _ in range(5):
-        charges = budgets.send(limits, STRANGER, moments, now=now)
+        charges = send_budgets.send(limits, STRANGER, moments, now=now)
         assert budgets.first_full(charges, moments, now=now) is None
         for each in charges:
             ahead = max(moments.get(each.key, 0) - now, 0) + each.token
             moments[each.key] = now + min(ahead, each.cap)
-        waits.append(budgets.resend_in(charges, moments, now=now))
+        waits.append(send_budgets.resend_in(charges, moments, now=now))
         now += waits[-1] * SECOND
-        early = budgets.send(limits, STRANGER, moments, now=now - 1)
+        early = send_budgets.send(limits, STRANGER, moments, now=now - 1)
         refusal = budgets.first_full(early, moments, now=now - 1)
         assert refusal is not None
         assert refusal.name == "phone-resend-wait"
@@ -173,14 +176,14 @@ def test_the_first_wait_after_a_refused_one_works(subject: Subject, sent: int) -
     """After the seconds that a refusal names, the send is let through."""
     limits, moments = Limits(), dict[str, int]()
     for _ in range(sent):
-        for each in budgets.send(limits, subject, moments, now=NOW):
+        for each in send_budgets.send(limits, subject, moments, now=NOW):
             moments[each.key] = max(moments.get(each.key, 0), NOW) + each.token
-    charges = budgets.send(limits, subject, moments, now=NOW)
+    charges = send_budgets.send(limits, subject, moments, now=NOW)
     if budgets.first_full(charges, moments, now=NOW) is None:
         assert sent == 0
         return
     later = NOW + budgets.retry_after(charges, moments, now=NOW) * SECOND
-    again = budgets.send(limits, subject, moments, now=later)
+    again = send_budgets.send(limits, subject, moments, now=later)
     assert budgets.first_full(again, moments, now=later) is None
 
 
@@ -188,7 +191,7 @@ def phone_keys(subject: Subject) -> set[str]:
     """Every counter of a phone's own, but for the challenge's."""
     charges = [
         *budgets.guess(Limits(), subject, challenge_id="a", code_length=4)[1:],
-        *budgets.send(Limits(), subject, {}, now=NOW),
+        *send_budgets.send(Limits(), subject, {}, now=NOW),
     ]
     return {each.key for each in charges if each.name.startswith("phone-")}
 
@@ -208,7 +211,7 @@ def test_strangers_and_known_devices_share_no_counter(phone: str, address: str, 
 def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
     charges = [
         *budgets.guess(Limits(), STRANGER, challenge_id="a", code_length=4),
-        *budgets.send(Limits(), STRANGER, {}, now=NOW),
+        *send_budgets.send(Limits(), STRANGER, {}, now=NOW),
         *budgets.invite_code_try(Limits(), STRANGER, "user"),
         *budgets.invite_code_try(Limits(), STRANGER, None),
     ]
@@ -221,7 +224,7 @@ def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
     for other in others:
         more = [
             *budgets.guess(Limits(), other, challenge_id="b", code_length=4),
-            *budgets.send(Limits(), other, {}, now=NOW),
+            *send_budgets.send(Limits(), other, {}, now=NOW),
             *budgets.invite_code_try(Limits(), other, "other user"),
         ]
         assert keys.isdisjoint(each.key for each in more)
@@ -249,26 +252,30 @@ def test_a_known_device_is_charged_nothing_by_address(address: str) -> None:
     def by_address(subject: Subject) -> int:
         charges = [
             *budgets.guess(Limits(), subject, challenge_id="a", code_length=4),
-            *budgets.send(Limits(), subject, {}, now=NOW),
+            *send_budgets.send(Limits(), subject, {}, now=NOW),
         ]
         return sum(each.name.startswith("address-") for each in charges)
 
     assert by_address(known) == 0
+    assert by_address(replace(known, as_stranger=True)) == by_address(stranger)
     assert by_address(stranger) == 2 * len(networks(address))
 
 
-def test_ipv6_counts_as_its_64_and_four_times_the_limit_as_its_56() -> None:
+def test_ipv6_counts_as_its_64_its_56_and_its_48() -> None:
+    """With once, four and sixteen times the limit."""
     one = Subject(phone="+79991234567", address="2001:db8:0:1::1", known_device=False, key=KEY)
-    charges = budgets.address_sends(Limits(), one)
-    assert [each.bucket for each in charges] == [Bucket(30, HOUR), Bucket(120, HOUR)]
+    charges = send_budgets.address_sends(Limits(), one)
+    assert [each.bucket.size for each in charges] == [30, 120, 480]
+    assert {each.bucket.window for each in charges} == {HOUR}
     neighbours = {
-        "2001:db8:0:1:ffff::9": [True, True],
-        "2001:db8:0:2::1": [False, True],
-        "2001:db8:0:100::1": [False, False],
+        "2001:db8:0:1:ffff::9": [True, True, True],
+        "2001:db8:0:2::1": [False, True, True],
+        "2001:db8:0:100::1": [False, False, True],
+        "2001:db8:1:1::1": [False, False, False],
     }
     for address, shared in neighbours.items():
         other = Subject(phone="+79991234567", address=address, known_device=False, key=KEY)
-        more = budgets.address_sends(Limits(), other)
+        more = send_budgets.address_sends(Limits(), other)
         assert [a.key == b.key for a, b in zip(charges, more, strict=True)] == shared
 
 
@@ -279,9 +286,9 @@ def test_an_address_lies_in_its_networks(address: IPv4Address | IPv6Address) -> 
         assert [(ip_address(network), times) for network, times in found] == [(address, 1)]
     else:
         nets = [IPv6Network(network) for network, _ in found]
-        assert [net.prefixlen for net in nets] == [64, 56]
+        assert [net.prefixlen for net in nets] == [64, 56, 48]
         assert all(address in net for net in nets)
-        assert [times for _, times in found] == [1, 4]
+        assert [times for _, times in found] == [1, 4, 16]
 
 
 def test_what_is_no_address_counts_as_itself() -> None:
@@ -289,7 +296,7 @@ def test_what_is_no_address_counts_as_itself() -> None:
 
 
 def test_a_charge_of_a_full_bucket_is_the_one_that_is_told() -> None:
-    charges = budgets.send(Limits(), STRANGER, {}, now=NOW)
+    charges = send_budgets.send(Limits(), STRANGER, {}, now=NOW)
     assert budgets.first_full(charges, {}, now=NOW) is None
     assert budgets.retry_after(charges, {}, now=NOW) == 1
     last = charges[-1]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referral.core import buckets, budgets
+from referral.core import buckets, budgets, send_budgets
 from referral.core.buckets import DAY, SECOND, Charge
 from referral.core.budgets import Subject
 from referral.core.guessing import takeovers
@@ -73,7 +73,7 @@ def test_an_attacker_who_plays_by_the_counters_stays_below_the_bound(
     number = 0
     while now < end:
         number += 1
-        charges = budgets.send(limits, PHONE, moments, now=now)
+        charges = send_budgets.send(limits, PHONE, moments, now=now)
         if charged(charges, moments, now):
             length = budgets.code_length(limits, PHONE, moments, alarm=False, now=now)
             for _ in range(limits.guesses_per_challenge):
@@ -83,7 +83,7 @@ def test_an_attacker_who_plays_by_the_counters_stays_below_the_bound(
                 if charged(of_phone, moments, now):
                     chance += 1 / 10**length
         now += random.randint(1, random.choice([60, 3600, 6 * 3600])) * SECOND
-        for network in budgets.address_sends(limits, PHONE):
+        for network in send_budgets.address_sends(limits, PHONE):
             moments.pop(network.key, None)
     assert 0 < chance <= takeovers(limits, phones=1, seconds=days * DAY)
 

@@ -30,8 +30,8 @@ def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: 
 def networks(address: str) -> Sequence[tuple[str, int]]:
     """What an address in its one spelling counts as, each with how many times a limit it has.
 
-    IPv6 is its /64, which one customer has at least, and at four times the limit its /56, which
-    many have.
+    IPv6 is its /64, which one customer has at least, at four times the limit its /56, which many
+    have, and at sixteen times its /48, which anybody gets for nothing.
     """
     return _networks(address) if ":" in address else [(address, 1)]
 
@@ -63,5 +63,5 @@ def _networks(address: str) -> Sequence[tuple[str, int]]:
         return [(address, 1)]
     return [
         (str(ip_network((int(parsed), bits), strict=False)), times)
-        for bits, times in ((64, 1), (56, 4))
+        for bits, times in ((64, 1), (56, 4), (48, 16))
     ]

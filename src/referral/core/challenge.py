@@ -29,7 +29,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
 
     id, salt: base64url of 16 bytes. digest: base64url of 32. expires_at: Unix seconds.
     code_length: digits. user_id: whose phone changes, for that purpose. known_device: which of
-    the phone's two budgets it counts against. address: from where it was asked for.
+    the phone's two budgets it counts against. as_stranger: for a known device, see budgets.Subject.
+    address: from where it was asked for.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
     user_id: str | None = None
     known_device: bool = False
+    as_stranger: bool = False
     address: str = ""
 
 
@@ -67,6 +69,7 @@ def issue(  # noqa: PLR0913 - what a challenge carries
     token_bytes: Callable[[int], bytes],
     user_id: str | None = None,
     known_device: bool = False,
+    as_stranger: bool = False,
     address: str = "",
 ) -> str:
     """The challenge token for a code. life: seconds; token_bytes(n): n unpredictable bytes."""
@@ -82,6 +85,7 @@ def issue(  # noqa: PLR0913 - what a challenge carries
         expires_at=int(now.timestamp()) + life,
         user_id=user_id,
         known_device=known_device,
+        as_stranger=as_stranger,
         address=address,
     )
     return seal.seal(msgspec.json.encode(challenge), keys.first(purpose))

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
 
-from referral.gateways import GatewayError, Message
+from referral.gateways import Failure, GatewayError, Message, failure_of
 from referral.gateways.signature import LOOPBACK, Endpoint, Signer, is_secret
 
 SCHEMES = ("hook+https", "hook+http")
@@ -83,10 +83,8 @@ class Hook:
             ):
                 status = response.status_code
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise GatewayError(type(error).__name__, may_repeat=True) from None
+            raise GatewayError(type(error).__name__, Failure.NOT_TAKEN, may_repeat=True) from None
         except httpx.HTTPError as error:
-            raise GatewayError(type(error).__name__) from None
+            raise GatewayError(type(error).__name__, Failure.NO_ANSWER) from None
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            raise GatewayError(
-                f"status {status}", may_repeat=status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            )
+            raise GatewayError(f"status {status}", failure_of(status))

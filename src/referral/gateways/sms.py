@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from referral.gateways import GatewayError, Message
+from referral.gateways import Failure, GatewayError, Message
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
@@ -75,7 +75,7 @@ def _send(url: str, message: Message) -> bool:
     # Apprise drops a phone that it takes for none (under 10 or over 14 digits), and some services
     # then write to the sender instead
     if service is None or message.phone.lstrip("+") not in _targets(service):
-        raise GatewayError("takes no such phone")
+        raise GatewayError("takes no such phone", Failure.PHONE)
     service.socket_connect_timeout = _CONNECT_SECONDS
     service.socket_read_timeout = _READ_SECONDS
     return bool(service.notify(body=message.text))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from referral.core import buckets, budgets, phone, tokens
+from referral.core import budgets, phone, tokens
 from referral.core import challenge as challenges
-from referral.core.buckets import Charge
 from referral.core.budgets import Subject
-from referral.core.errors import SmsUnavailable, TooManyRequests
+from referral.core.errors import SmsUnavailable
 from referral.core.keys import Purpose
-from referral.service import cost_guard, messages, outcomes
+from referral.service import messages, outcomes, sends
 from referral.service.parts import Caller, Parts
-from referral.service.totals import SENDS
-from referral.storage import counters
+from referral.service.sends import Charged
+
+_RETRY_AFTER = 5  # seconds
 
 
 class SentCode(Struct, frozen=True, kw_only=True):
@@ -57,7 +55,6 @@ async def send(
     """
     to = phone.read(text, parts.phone_rules)
     at = parts.clock()
-    now = buckets.microseconds(at)
     subject = Subject(
         phone=to,
         address=caller.address,
@@ -65,17 +62,11 @@ async def send(
         and tokens.is_known_device(device_token, to, now=at, kept=parts.kept),
         key=parts.counter_key,
     )
-    taken = await _charge_send(parts, subject, caller=caller, at=at)
+    charged = await sends.charge(parts, subject, caller=caller, at=at)
     length = budgets.code_length(
-        parts.limits, subject, taken.before, alarm=parts.totals.is_alarmed(at), now=now
+        parts.limits, subject, charged.before, alarm=parts.totals.is_alarmed(at), now=charged.now
     )
-    try:
-        code, is_fixed = await _make_and_send(parts, to, length, caller)
-    except SmsUnavailable:
-        cost_guard.give_back(parts, subject, at)
-        await counters.give_back(taken.charges, now=now)
-        raise
-    parts.totals.add(SENDS)
+    code, is_fixed = await _make_and_send(parts, charged, length, caller)
     # Made after the message went out, so that a slow gateway takes nothing from the code's life
     token = challenges.issue(
         purpose=purpose,
@@ -87,6 +78,7 @@ async def send(
         token_bytes=parts.token_bytes,
         user_id=user_id,
         known_device=subject.known_device,
+        as_stranger=charged.subject.as_stranger,
         address=caller.address,
     )
     outcomes.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
@@ -95,68 +87,36 @@ async def send(
         phone=to,
         code_length=len(code),
         expires_in=parts.limits.code_life,
-        resend_in=budgets.resend_in(taken.charges, taken.charged, now=now),
+        resend_in=charged.resend_in,
         code=code if parts.gateway.echoes_code and not is_fixed else UNSET,
     )
 
 
-class _Send(Struct, frozen=True):
-    """What a send took, and where its counters stood before it and stand after it."""
+async def _make_and_send(
+    parts: Parts, charged: Charged, length: int, caller: Caller
+) -> tuple[str, bool]:
+    """The code that was sent, and whether it is a test phone's, to which nothing is sent.
 
-    charges: list[Charge]
-    before: Mapping[str, int]
-    charged: Mapping[str, int]
-
-
-async def _charge_send(parts: Parts, subject: Subject, *, caller: Caller, at: datetime) -> _Send:
-    """Raises TooManyRequests."""
-    now = buckets.microseconds(at)
-    keys = budgets.send_keys(parts.limits, subject)
-    moments: Mapping[str, int] | None = None
-    wait = parts.totals.wait_for_sends(at, known_device=subject.known_device)
-    if not wait and await cost_guard.take_at_once(parts, subject, caller=caller, at=at):
-        # Most often the phone's first one of an hour, which PostgreSQL looks at and charges in one
-        # statement; anything else goes by steps
-        charges = budgets.send(parts.limits, subject, {}, now=now)
-        try:
-            first = budgets.only_first(charges)
-            moments, charged = await counters.read_and_charge(keys, first, now=now)
-        except BaseException:
-            cost_guard.give_back(parts, subject, at)
-            raise
-        if charged is not None:
-            return _Send(charges, moments, charged)
-        cost_guard.give_back(parts, subject, at)
-    if moments is None:
-        moments = await counters.read(keys)
-    charges = budgets.send(parts.limits, subject, moments, now=now)
-    if wait:
-        total = parts.totals.charges[SENDS]
-        outcomes.limited(total.name, total.key, caller=caller, now=now)
-        raise TooManyRequests.by(total, retry_after=wait)
-    if budgets.first_full(charges, moments, now=now) is not None:
-        _refuse_send(charges, moments, caller, now)
-    await cost_guard.take(parts, subject, caller=caller, at=at)
-    charged = await counters.charge(charges, now=now)
-    if charged is None:
-        cost_guard.give_back(parts, subject, at)
-        # Another call took the last one since the look
-        _refuse_send(charges, await counters.read(each.key for each in charges), caller, now)
-    return _Send(charges, moments, charged)
-
-
-async def _make_and_send(parts: Parts, to: str, length: int, caller: Caller) -> tuple[str, bool]:
-    """The code that was sent, and whether it is a test phone's, to which nothing is sent."""
+    Raises SmsUnavailable. What nobody knows to have failed may still arrive.
+    """
+    to = charged.subject.phone
     if fixed := parts.fixed_code(to):
         return fixed, True
+    last = charged
+
+    async def charge_another() -> bool:
+        nonlocal last
+        another = await sends.charge_another(parts, charged)
+        last = another or last
+        return another is not None
+
     code = challenges.new_code(length, parts.randbelow)
-    await messages.send(parts, messages.code(parts, to, code, caller=caller))
+    message = messages.code(parts, to, code, caller=caller)
+    result = await messages.send(parts, message, charge=charge_another)
+    if result.unused:
+        await sends.refund(parts, last)
+    if result.has_failed:
+        # Where the message counts, so does the wait for the next one
+        wait = 0 if result.unused and last is charged else charged.resend_in
+        raise SmsUnavailable(reason="every gateway failed", retry_after=max(wait, _RETRY_AFTER))
     return code, False
-
-
-def _refuse_send(
-    charges: list[Charge], moments: Mapping[str, int], caller: Caller, now: int
-) -> NoReturn:
-    full = budgets.first_full(charges, moments, now=now) or charges[0]
-    outcomes.limited(full.name, full.key, caller=caller, now=now)
-    raise TooManyRequests.by(full, retry_after=budgets.retry_after(charges, moments, now=now))

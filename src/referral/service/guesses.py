@@ -9,13 +9,13 @@ from typing import NoReturn, TypeVar
 
 from msgspec.structs import replace
 
-from referral.core import buckets, budgets
+from referral.core import buckets, budgets, send_budgets
 from referral.core import challenge as challenges
 from referral.core.buckets import HOUR, SECOND, Charge
 from referral.core.budgets import Subject
 from referral.core.challenge import Challenge
 from referral.core.errors import ChallengeSpent, TooManyAttempts, TooManyRequests, WrongCode
-from referral.service import cost_guard, outcomes
+from referral.service import cost_guard, outcomes, sends
 from referral.service.parts import Caller, Parts
 from referral.service.totals import FAILURES
 from referral.storage import counters, database
@@ -62,6 +62,7 @@ async def redeem(
         address=caller.address,
         known_device=challenge.known_device,
         key=parts.counter_key,
+        as_stranger=challenge.as_stranger,
     )
     return await database.to_its_end(
         _redeem(parts, challenge, code, work, before, at_once, subject, caller)
@@ -78,6 +79,7 @@ async def _redeem(
     subject: Subject,
     caller: Caller,
 ) -> T:
+    asked_from = replace(subject, address=challenge.address)
     now = buckets.microseconds(parts.clock())
     charges = budgets.guess(
         parts.limits, subject, challenge_id=challenge.id, code_length=challenge.code_length
@@ -90,19 +92,22 @@ async def _redeem(
         async with _crowd:
             moments = await _charge_in_crowd(parts, charges, now)
     if moments is None:
-        await _refuse_guess(parts, subject, charges, caller, now)
+        await _refuse_guess(parts, subject, asked_from, charges, caller)
     if not challenges.is_code(challenge, code, keys=parts.keys):
         parts.totals.add(FAILURES)
         left = budgets.guesses_left(guesses, moments[guesses.key], now=now)
         raise WrongCode.with_attempts_left(left)
 
-    asked_from = replace(subject, address=challenge.address)
-
     base = now + guesses.bucket.room
-    spent = Raise(guesses.key, base + _SPENT, below=base + 2 * _TOO_SHORT)
+    spent = Raise(guesses.key, base + _SPENT, below=base + _TOO_SHORT // 2)
+    # Another guess found it too short meanwhile, which refunded its send
+    spent_later = replace(spent, below=base + 2 * _TOO_SHORT)
+    is_refunded = False
 
     async def spend_and_work() -> T:
-        if not await counters.raise_to(spent):
+        nonlocal is_refunded
+        is_refunded = not await counters.raise_to(spent)
+        if is_refunded and not await counters.raise_to(spent_later):
             raise ChallengeSpent
         return await work()
 
@@ -121,7 +126,7 @@ async def _redeem(
         raise
     cost_guard.signed_in(parts, asked_from)
     # Not inside: the transaction would hold what many share, a phone's and an address's counters
-    shared = [*others, *budgets.address_sends(parts.limits, asked_from)]
+    shared = [*others, *(() if is_refunded else send_budgets.verified(parts.limits, asked_from))]
     # An error would make the caller repeat what is done and cannot be repeated
     with suppress(*database.UNAVAILABLE):
         await counters.give_back(shared, now=now)
@@ -161,32 +166,33 @@ async def _full_of(charges: list[Charge], now: int) -> str | None:
 
 
 async def _refuse_guess(
-    parts: Parts, subject: Subject, charges: list[Charge], caller: Caller, now: int
+    parts: Parts, subject: Subject, asked_from: Subject, charges: list[Charge], caller: Caller
 ) -> NoReturn:
     """Say why a guess was not taken. Writes nothing, but for a code that has become too short."""
-    sends = budgets.send_keys(parts.limits, subject)
-    moments = await counters.read([*(each.key for each in charges), *sends])
+    at = parts.clock()
+    now = buckets.microseconds(at)
+    keys = send_budgets.send_keys(parts.limits, subject)
+    moments = await counters.read([*(each.key for each in charges), *keys])
     guesses = charges[0]
     used = moments.get(guesses.key, 0) - now - guesses.bucket.room
     if used > 2 * _TOO_SHORT:
         raise ChallengeSpent
     full = budgets.first_full(charges, moments, now=now) or guesses
     outcomes.limited(full.name, full.key, caller=caller, now=now)
-    if full.name == budgets.OF_ADDRESS:
-        raise TooManyRequests.by(full, retry_after=budgets.retry_after([full], moments, now=now))
-    if full.name == budgets.OF_DAY:
-        raise TooManyAttempts.by(full, retry_after=budgets.retry_after([full], moments, now=now))
+    if full.name in {budgets.OF_ADDRESS, budgets.OF_DAY}:
+        refusal = TooManyRequests if full.name == budgets.OF_ADDRESS else TooManyAttempts
+        # The challenge's own guesses and too short codes are told first, so none of those is full
+        raise refusal.by(full, retry_after=budgets.retry_after(charges, moments, now=now))
     if full is not guesses:
-        moments = await _make_way(parts, subject, guesses, now)
-    next_send = budgets.send(parts.limits, subject, moments, now=now)
-    raise TooManyAttempts.by(full, retry_after=budgets.retry_after(next_send, moments, now=now))
+        await _make_way(parts, asked_from, guesses, now)
+        moments = await counters.read(keys)
+    wait = sends.retry_after(parts, subject, moments, at=at)
+    raise TooManyAttempts.by(full, retry_after=wait)
 
 
-async def _make_way(parts: Parts, subject: Subject, guesses: Charge, now: int) -> dict[str, int]:
+async def _make_way(parts: Parts, asked_from: Subject, guesses: Charge, now: int) -> None:
     """Let the owner of a code that has become too short ask for a longer one, once a challenge."""
     base = now + guesses.bucket.room
     too_short = Raise(guesses.key, base + _TOO_SHORT, below=base + _TOO_SHORT // 2)
     if await counters.raise_to(too_short):
-        await counters.clear(budgets.wait_key(subject))
-        await counters.give_back(budgets.phone_sends(parts.limits, subject), now=now)
-    return await counters.read(budgets.send_keys(parts.limits, subject))
+        await sends.refund_too_short(parts, asked_from, now=now)

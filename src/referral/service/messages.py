@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from time import monotonic
 
 from referral import i18n
-from referral.core.errors import SmsUnavailable
-from referral.gateways import GatewayError, Message
-from referral.service import metrics, outcomes
+from referral.gateways import Message
+from referral.gateways.chain import Result
+from referral.service import metrics, outcomes, sends
 from referral.service.parts import Caller, Parts
 
 # Below the 30 s after which platforms cut a request
 DEADLINE_SECONDS = 20
-_RETRY_AFTER = 5
 _ID_BYTES = 16
 # So much of the app's name keeps an English text in one SMS, a Russian one in two
 _LONGEST_NAME = 24
@@ -41,28 +41,37 @@ def account_moved(parts: Parts, phone: str, *, caller: Caller) -> Message:
     return _message(parts, phone, words.format(app=_name(parts)), caller)
 
 
-async def send(parts: Parts, message: Message) -> None:
-    """Raises SmsUnavailable, whatever became of the gateway."""
+async def send(parts: Parts, message: Message, *, charge: Callable[[], Awaitable[bool]]) -> Result:
+    """Hand over a message that is charged already. charge(): see Chain.send."""
     begun = monotonic()
+    deadline = asyncio.timeout(DEADLINE_SECONDS)
     try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with deadline:
             with parts.room.aside():
-                await parts.gateway.send(message)
-        metrics.GATEWAY.labels("sent").observe(monotonic() - begun)
-    except Exception as error:  # noqa: BLE001 - a gateway may raise what it likes
-        # Of any other error its type alone: its words may repeat the phone and the text
-        why = str(error) if isinstance(error, GatewayError) else type(error).__name__
-        metrics.GATEWAY.labels("failed").observe(monotonic() - begun)
-        outcomes.record("send_failed", phone=message.phone, reason=why)
-        raise SmsUnavailable(reason=why, retry_after=_RETRY_AFTER) from None
+                result = await parts.gateway.send(message, charge=charge)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        # It may still arrive
+        result = Result()
+    outcome = "failed" if result.has_failed else "sent"
+    metrics.GATEWAY.labels(outcome).observe(monotonic() - begun)
+    if result.has_failed:
+        outcomes.record("send_failed", phone=message.phone, counted=not result.unused)
+    return result
 
 
 async def notify(parts: Parts, message: Message) -> None:
-    """As `send`, where nobody waits for it: a failure is recorded, and that is all."""
-    try:
-        await send(parts, message)
-    except SmsUnavailable:
-        return
+    """Send a message that no limit holds back. A failure is recorded, and that is all."""
+    charged = [await sends.count_notice(parts, message.phone)]
+
+    async def charge() -> bool:
+        charged.append(await sends.count_notice(parts, message.phone))
+        return True
+
+    result = await send(parts, message, charge=charge)
+    if result.unused:
+        await sends.refund_notice(parts, charged[-1])
 
 
 def _message(

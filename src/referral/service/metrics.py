@@ -18,6 +18,11 @@ GATEWAY = Histogram(
     ["outcome"],
     buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 20),
 )
+MESSAGES = Counter(
+    "referral_gateway_messages_total",
+    "Messages given to each gateway, by what it made of them",
+    ["gateway", "outcome"],
+)
 OUTBOX = Gauge(
     "referral_outbox_events",
     "Events that are due and not acknowledged, up to 100,000",

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from referral.core import ids
 from referral.core import phone as phones
+from referral.gateways import Failure
 from referral.service import log, metrics, outbox
 from referral.service.outbox import Activation
 from referral.service.parts import Actor, Caller, Parts
@@ -97,9 +98,11 @@ def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
         record("limited", caller=caller, limit=limit)
 
 
-def gateway_failed(gateway: str, phone: str, reason: str) -> None:
-    """A gateway, by its scheme, that did not take a message. reason: no phone, no text."""
-    record("gateway_failed", phone=phone, gateway=gateway, reason=reason)
+def gateway_tried(gateway: str, phone: str, failure: Failure | None, reason: str) -> None:
+    """A gateway, by its scheme, that was given a message. reason: no phone, no text."""
+    metrics.MESSAGES.labels(gateway, failure.value if failure else "taken").inc()
+    if failure:
+        record("gateway_failed", phone=phone, gateway=gateway, failure=failure.value, reason=reason)
 
 
 async def sign_in_blocked(

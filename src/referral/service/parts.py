@@ -14,7 +14,7 @@ from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
 from referral.core.room import Room
 from referral.core.tokens import Issuer
-from referral.gateways import Gateway
+from referral.gateways.chain import Chain
 from referral.gateways.signature import Endpoint
 from referral.service.send_tallies import SendTallies
 from referral.service.totals import Totals
@@ -31,7 +31,7 @@ class Parts:
     phone_rules: Rules
     test_phones: Mapping[str, FixedCode]
     admins_allowed: bool
-    gateway: Gateway
+    gateway: Chain
     app_name: str
     domain: str
     """The host of the public URL, to which browsers bind codes."""

@@ -1,9 +1,13 @@
 """Sends and completed sign-ins of each country, range of numbers and address, counted aside.
 
-A send looks at memory alone. Every two seconds each process adds what it counted to the database,
+A send looks at memory only. Every two seconds each process adds what it counted to the database,
 and is told where the countries stand, and the ranges and addresses to which it added: those of an
 attack are among them. Once a minute it reads the whole day of the countries, what is normal in
 them, and the ranges and addresses for which most was sent.
+
+Two seconds are enough for several processes to let a burst through, each as much as one may. So a
+send that would be refused if other processes had counted as much as this one waits until all have
+added what they counted, itself included, and is judged by that.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
+from contextvars import Context
 from datetime import datetime
 from typing import Any
 
@@ -27,12 +32,14 @@ from referral.core.cost_guard import (
     Tally,
 )
 from referral.core.phone import country as country_of
-from referral.storage import send_tallies
+from referral.storage import database, send_tallies
 from referral.storage.send_tallies import Row
 
 _MOST_PARTS = 30_000
 _READ_PARTS, _READ_SENDS = 5000, 2
 _RANGE_DIGITS = 4
+# As many processes as may have counted what this one did. More of them let more through in a burst
+_PROCESSES = 16
 _MOST_PHONES = 50_000
 _FORGET_AT_ONCE = 5000
 
@@ -54,6 +61,22 @@ class SendTallies:
         self._paid: OrderedDict[str, datetime] = OrderedDict()
         self._everywhere = False
         self._one_at_a_time = asyncio.Lock()
+        self._next_save: asyncio.Task[None] | None = None
+
+    async def take(self, subject: Subject, at: datetime) -> Block | None:
+        """Count a message, unless it is refused."""
+        if self.judge(subject, at, processes=_PROCESSES):
+            if block := self.judge(subject, at):
+                return block
+            self.sent(subject, at)
+            try:
+                await self._save_together(at)
+            finally:
+                self.not_sent(subject, at)
+            if block := self.judge(subject, at):
+                return block
+        self.sent(subject, at)
+        return None
 
     def sent(self, subject: Subject, at: datetime) -> None:
         self._add(subject, at, sends=1)
@@ -72,13 +95,20 @@ class SendTallies:
         if not recent:
             self._add(subject, at, sign_ins=1)
 
-    def judge(self, subject: Subject, at: datetime) -> Block | None:
-        """Whether a message is refused to this phone from this address."""
+    def judge(self, subject: Subject, at: datetime, *, processes: int = 1) -> Block | None:
+        """Whether a message is refused to this phone from this address.
+
+        processes: how many have counted what this one did since it last added it.
+        """
         region = country_of(subject.phone)
+        here = self._countries.get(region, {})
+        hour = int(_hours(at))
         return cost_guard.judge(
-            cost_guard.country(region, self._countries.get(region, {}), self._normal_in(region)),
+            cost_guard.country(
+                region, self._times(processes, region, here, hour), self._normal_in(region)
+            ),
             [
-                cost_guard.part(limit, key, hours, times)
+                cost_guard.part(limit, key, self._times(processes, key, hours, hour), times)
                 for limit, key, times in _parts(subject)
                 # Most were sent to by nobody else, and owe nothing
                 if (hours := self._parts.get(key))
@@ -90,15 +120,30 @@ class SendTallies:
     async def save(self, at: datetime) -> None:
         """Add what this process counted, and read where the countries stand."""
         async with self._one_at_a_time:
-            counted, self._unsaved = self._unsaved, {}
-            try:
-                rows = await send_tallies.add(counted) if counted else []
-            except BaseException:
-                for (place, hour), tally in counted.items():
-                    self._unsaved[place, hour] = tally.plus(*self._of(place, hour))
-                raise
-            self._take(rows)
-            self._take(await send_tallies.countries(since=int(_hours(at)) - 1))
+            await self._save(at)
+
+    async def _save_together(self, at: datetime) -> None:
+        """As `save`, in one round for all who wait for it."""
+        if self._next_save is None:
+            # Not in the context of the first, which may have a transaction under way
+            self._next_save = database.begin(self._save_for_all(at), context=Context())
+        await asyncio.shield(self._next_save)
+
+    async def _save_for_all(self, at: datetime) -> None:
+        async with self._one_at_a_time:
+            self._next_save = None
+            await self._save(at)
+
+    async def _save(self, at: datetime) -> None:
+        counted, self._unsaved = self._unsaved, {}
+        try:
+            rows = await send_tallies.add(counted) if counted else []
+        except BaseException:
+            for (place, hour), tally in counted.items():
+                self._unsaved[place, hour] = tally.plus(*self._of(place, hour))
+            raise
+        self._take(rows)
+        self._take(await send_tallies.countries(since=int(_hours(at)) - 1))
         countries = ((hours, self._normal_in(region)) for region, hours in self._countries.items())
         self._everywhere = cost_guard.is_everywhere(countries, _hours(at))
 
@@ -117,6 +162,14 @@ class SendTallies:
                 _forget(places, since)
             self._take(await send_tallies.countries(since=since))
             self._take(await send_tallies.parts(since=since, least=_READ_SENDS, most=_READ_PARTS))
+
+    def _times(
+        self, processes: int, place: str, hours: dict[int, Tally], hour: int
+    ) -> dict[int, Tally]:
+        unsaved = self._of(place, hour).sends
+        if processes == 1 or unsaved <= 0:
+            return hours
+        return {**hours, hour: hours[hour].plus((processes - 1) * unsaved, 0)}
 
     def _normal_in(self, region: str) -> Normal:
         return self._normal.get(region, cost_guard.USUAL)

@@ -36,18 +36,19 @@ class Totals:
         self._moments: dict[str, int] = {}
         self._unsaved: Tally[str] = Tally()
 
-    def add(self, name: str) -> None:
-        self._unsaved[name] += 1
+    def add(self, name: str, number: int = 1) -> None:
+        """number: -1 takes one back."""
+        self._unsaved[name] += number
 
     def is_alarmed(self, now: datetime) -> bool:
         """Whether so many guesses failed that everybody's codes get longer."""
         bucket = self.charges[FAILURES].bucket
         return self._taken(FAILURES, now) >= bucket.size
 
-    def wait_for_sends(self, now: datetime, *, known_device: bool) -> int:
-        """Seconds until the day has a send left; for strangers, beside its last fifth."""
+    def wait_for_sends(self, now: datetime, *, is_exempt: bool) -> int:
+        """Seconds until the day has a send left; its last fifth is for exempt devices."""
         bucket = self.charges[SENDS].bucket
-        reserved = 0 if known_device else self._limits.sends_reserved
+        reserved = 0 if is_exempt else self._limits.sends_reserved
         over = self._taken(SENDS, now) - (bucket.size - reserved) + 1
         return ceil(over * bucket.token / SECOND) if over > 0 else 0
 

@@ -22,6 +22,7 @@ _RAISE = """
     RETURNING key
 """
 _CLEAR = "DELETE FROM counters WHERE key = $1"
+_CLEAR_AT = "DELETE FROM counters WHERE key = $1 AND moment = $2"
 
 
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | None:
@@ -81,8 +82,12 @@ async def raise_to(wanted: Raise) -> bool:
     return bool(await database.query(_RAISE, wanted.key, wanted.moment, wanted.below))
 
 
-async def clear(key: str) -> None:
-    await database.query(_CLEAR, key)
+async def clear(key: str, *, moment: int | None = None) -> None:
+    """Empty a counter. moment: only if it still stands there."""
+    if moment is None:
+        await database.query(_CLEAR, key)
+    else:
+        await database.query(_CLEAR_AT, key, moment)
 
 
 async def forget(*, before: int, most: int) -> int:

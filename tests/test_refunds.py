@@ -1,0 +1,415 @@
+"""What counts as sent, and what comes back: to the phone, the address, the cost guard and the day.
+
+A gateway that says nothing, or only that it failed, may have sent the message. So nothing comes
+back unless it is certain that nothing was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from referral.core import challenge as challenges
+from referral.core.keys import Purpose
+from referral.gateways import Failure, GatewayError, Message
+from referral.service import guesses
+from referral.service.parts import Caller
+from referral.storage.counters import Raise
+from senders import HOOK_SECRET, Sender, code_in, endpoint
+from support import Inbox, Service, new_phone, ok, parts_of, refused, running, sending
+from test_limits import (
+    WAITS,
+    enter,
+    fail,
+    guess,
+    limited,
+    new_address,
+    proxied,
+    save_totals,
+    send,
+    wrong,
+)
+
+REAL_LIMITS = {
+    "REFERRAL_RESEND_WAITS": WAITS,
+    "REFERRAL_SENDS_PER_PHONE_HOUR": "5",
+    "REFERRAL_SENDS_PER_PHONE_DAY": "10",
+    "REFERRAL_SENDS_PER_ADDRESS_HOUR": "30",
+}
+SENT_DAY = "sends-day"
+
+
+@dataclass
+class Troubled(Inbox):
+    """A gateway that keeps what it is given, and then fails so. waits: until it may go on."""
+
+    failure: Failure | None = None
+    goes_on: asyncio.Event | None = None
+
+    async def send(self, message: Message) -> None:
+        await super().send(message)
+        failure = self.failure
+        if self.goes_on is not None:
+            await self.goes_on.wait()
+        if failure is not None:
+            raise GatewayError("troubled", failure)
+
+
+@pytest.fixture
+def first() -> Iterator[Sender]:
+    with endpoint() as sender:
+        yield sender
+
+
+@pytest.fixture
+def second() -> Iterator[Sender]:
+    with endpoint() as sender:
+        yield sender
+
+
+def url_of(*senders: Sender) -> str:
+    return ",".join(f"hook+{sender.url}?secret={HOOK_SECRET}" for sender in senders)
+
+
+def sent_today(service: Service) -> int:
+    """The day's total, as this process knows it."""
+    totals = parts_of(service).totals
+    return totals._taken(SENT_DAY, service.clock())  # noqa: SLF001 - what is counted
+
+
+# A gateway that takes messages and says that it failed
+
+
+async def test_a_gateway_that_takes_messages_and_answers_500_gives_nothing_back(
+    database_url: str, first: Sender
+) -> None:
+    """64 requests for one phone under the default limits: one message."""
+    first.usual = (500, None)
+    async with sending(database_url, REFERRAL_SMS_URL=url_of(first), **REAL_LIMITS) as service:
+        phone = new_phone()
+        answers = [await service.post("/auth/send-code", phone=phone) for _ in range(64)]
+        wait = int(answers[0].headers["retry-after"])
+        refused(answers[0], 503, "sms_unavailable")
+        for answer in answers[1:]:
+            limited(answer)
+        assert len(first.requests) == 1
+        assert sent_today(service) == 1
+        service.clock.move(seconds=wait)
+        refused(await service.post("/auth/send-code", phone=phone), 503, "sms_unavailable")
+
+
+async def test_an_hour_of_failures_sends_no_more_than_the_phones_caps(
+    database_url: str, first: Sender, second: Sender
+) -> None:
+    """Two messages for each request, one by each gateway, and five in all."""
+    first.usual = second.usual = (503, None)
+    variables = REAL_LIMITS | {"REFERRAL_SMS_URL": url_of(first, second)}
+    async with sending(database_url, **variables) as service:
+        phone, asked = new_phone(), 0
+        while (answer := await service.post("/auth/send-code", phone=phone)).status_code == 503:
+            asked += 1
+            service.clock.move(seconds=120)
+        limited(answer)
+        assert asked == 3
+        assert (len(first.requests), len(second.requests)) == (3, 2)
+        assert sent_today(service) == 5
+
+
+async def test_what_may_still_arrive_is_a_challenge(database_url: str, first: Sender) -> None:
+    """The connection breaks off once the message has come."""
+    first.hanging = True
+    first.ended.set()
+    async with sending(database_url, REFERRAL_SMS_URL=url_of(first), **REAL_LIMITS) as service:
+        phone = new_phone()
+        sent = await service.send_code(phone)
+        assert sent["resend_in"] == 30
+        limited(await service.post("/auth/send-code", phone=phone))
+        code = code_in(first.texts[-1][1])
+        assert (await service.verify({**sent, "code": code})).status_code == 201
+
+
+async def test_after_an_unknown_outcome_the_next_gateway_gets_the_same_code(
+    database_url: str, first: Sender, second: Sender
+) -> None:
+    first.usual = (500, None)
+    variables = REAL_LIMITS | {"REFERRAL_SMS_URL": url_of(first, second)}
+    async with sending(database_url, **variables) as service:
+        phone = new_phone()
+        sent = await service.send_code(phone)
+        assert first.texts == second.texts
+        assert sent_today(service) == 2
+        code = code_in(second.texts[-1][1])
+        assert (await service.verify({**sent, "code": code})).status_code == 201
+
+
+async def test_no_second_message_passes_the_phones_caps(
+    database_url: str, first: Sender, second: Sender
+) -> None:
+    first.usual = (500, None)
+    variables = {"REFERRAL_SMS_URL": url_of(first, second), "REFERRAL_SENDS_PER_PHONE_DAY": "3"}
+    async with sending(database_url, **variables) as service:
+        phone = new_phone()
+        await service.send_code(phone)
+        response = await service.post("/auth/send-code", phone=phone)
+        refused(response, 503, "sms_unavailable")
+        assert (len(first.requests), len(second.requests)) == (2, 1)
+        wait = int(response.headers["retry-after"])
+        assert 3600 < wait <= 8 * 3600
+        limited(await service.post("/auth/send-code", phone=phone))
+        service.clock.move(seconds=wait)
+        refused(await service.post("/auth/send-code", phone=phone), 503, "sms_unavailable")
+
+
+# A gateway that surely took nothing
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+async def test_a_send_that_surely_was_not_taken_is_refunded(
+    database_url: str, first: Sender, status: int
+) -> None:
+    """To the phone, its wait, the address, the day and the cost guard; so often as you like."""
+    first.usual = (status, None)
+    variables = {
+        "REFERRAL_SMS_URL": url_of(first),
+        "REFERRAL_RESEND_WAITS": WAITS,
+        "REFERRAL_SENDS_PER_PHONE_HOUR": "1",
+        "REFERRAL_SENDS_PER_PHONE_DAY": "1",
+        "REFERRAL_SENDS_PER_ADDRESS_HOUR": "1",
+        "REFERRAL_SENDS_PER_DAY": "2",
+    }
+    async with sending(database_url, **variables) as service:
+        phone = new_phone()
+        for _ in range(30):
+            response = await service.post("/auth/send-code", phone=phone)
+            refused(response, 503, "sms_unavailable")
+            assert response.headers["retry-after"] == "5"
+        assert sent_today(service) == 0
+        first.usual = (204, None)
+        assert (await service.send_code(phone))["code_length"] == 6
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_what_a_gateway_says_of_a_phone_changes_neither_answer_nor_counts(
+    database_url: str, first: Sender, status: int
+) -> None:
+    async with sending(database_url, REFERRAL_SMS_URL=url_of(first), **REAL_LIMITS) as service:
+        taken, not_taken = new_phone(), new_phone()
+        usual = await service.send_code(taken)
+        first.usual = (status, None)
+        sent = await service.send_code(not_taken)
+        assert sent.keys() == usual.keys()
+        assert sent["resend_in"] == usual["resend_in"]
+        waits = [
+            limited(await service.post("/auth/send-code", phone=phone))
+            for phone in (taken, not_taken)
+        ]
+        assert abs(waits[0] - waits[1]) <= 1
+        assert sent_today(service) == 2
+
+
+async def test_the_second_message_comes_back_if_it_was_not_taken(
+    database_url: str, first: Sender, second: Sender
+) -> None:
+    """And the first one does not."""
+    first.usual, second.usual = (500, None), (401, None)
+    variables = {"REFERRAL_SMS_URL": url_of(first, second), "REFERRAL_SENDS_PER_PHONE_DAY": "4"}
+    async with sending(database_url, **variables) as service:
+        phone = new_phone()
+        for number in range(1, 5):
+            response = await service.post("/auth/send-code", phone=phone)
+            refused(response, 503, "sms_unavailable")
+            assert sent_today(service) == number
+        limited(await service.post("/auth/send-code", phone=phone))
+
+
+async def test_a_refund_ends_its_own_wait_only(database_url: str) -> None:
+    """Another message went out while the gateway took its time."""
+    inbox = Troubled(failure=Failure.NOT_TAKEN, goes_on=asyncio.Event())
+    async with proxied(database_url, inbox, REFERRAL_RESEND_WAITS="3,30") as service:
+        phone = new_phone()
+        slow = asyncio.create_task(send(service, phone))
+        await _until(lambda: len(inbox.messages) == 1)
+        service.clock.move(seconds=3)
+        inbox.failure, goes_on = None, inbox.goes_on
+        inbox.goes_on = None
+        ok(await send(service, phone))
+        assert goes_on is not None
+        goes_on.set()
+        refused(await slow, 503, "sms_unavailable")
+        assert limited(await send(service, phone)) > 20
+
+
+@pytest.mark.parametrize("failure", [None, *Failure])
+async def test_a_send_that_is_cut_off_counts_once(
+    database_url: str, failure: Failure | None
+) -> None:
+    """Whoever hangs up while the gateway works gets no message for nothing."""
+    inbox = Troubled(failure=failure, goes_on=asyncio.Event())
+    variables = {"REFERRAL_SENDS_PER_PHONE_DAY": "3", "REFERRAL_SENDS_PER_DAY": "100"}
+    async with proxied(database_url, inbox, **variables) as service:
+        phone = new_phone()
+        for number in range(1, 4):
+            request = asyncio.create_task(send(service, phone))
+            await _until(lambda: len(inbox.messages) == number)  # noqa: B023 - awaited here
+            request.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await request
+            assert sent_today(service) == number
+        limited(await send(service, phone))
+        assert len(inbox.messages) == 3
+
+
+async def test_messages_under_way_count_in_the_days_total(database_url: str) -> None:
+    inbox = Troubled(goes_on=asyncio.Event())
+    async with proxied(database_url, inbox, REFERRAL_SENDS_PER_DAY="10") as service:
+        waiting = [asyncio.create_task(send(service, new_phone())) for _ in range(40)]
+        await _until(lambda: sum(each.done() for each in waiting) == 32)
+        assert inbox.goes_on is not None
+        inbox.goes_on.set()
+        statuses = Counter(response.status_code for response in await asyncio.gather(*waiting))
+        assert statuses == {200: 8, 429: 32}
+
+
+# A code that has become too short
+
+
+async def test_too_short_codes_bring_no_message_beyond_the_phones_caps(database_url: str) -> None:
+    """No waits, long lives: every challenge under way becomes too short, and each one makes way."""
+    variables = {
+        "REFERRAL_CODE_TTL": "600",
+        "REFERRAL_SENDS_PER_PHONE_HOUR": "5",
+        "REFERRAL_SENDS_PER_PHONE_DAY": "10",
+        "REFERRAL_SENDS_PER_ADDRESS_HOUR": "1000",
+        "REFERRAL_FAILURES_PER_PHONE_DAY": "3",
+    }
+    async with proxied(database_url, **variables) as service:
+        phone, under_way = new_phone(), []
+        for _ in range(20):
+            answer = await send(service, phone)
+            if answer.is_success:
+                under_way.append(ok(answer))
+            for sent in under_way:
+                await guess(service, sent, wrong(sent))
+        assert len(service.inbox.messages) == 5
+
+
+async def test_a_too_short_code_ends_the_wait_and_refunds_address_and_day(
+    database_url: str,
+) -> None:
+    """Once a challenge, to the address that asked for it, and not to the phone's caps."""
+    variables = {
+        "REFERRAL_RESEND_WAITS": WAITS,
+        "REFERRAL_FAILURES_PER_PHONE_DAY": "3",
+        "REFERRAL_SENDS_PER_PHONE_DAY": "4",
+        "REFERRAL_SENDS_PER_ADDRESS_HOUR": "2",
+    }
+    async with proxied(database_url, **variables) as service:
+        phone, asking, entering = new_phone(), new_address(), new_address()
+        short = ok(await send(service, phone, asking))
+        service.clock.move(seconds=30)
+        await fail(service, phone, 3)
+        ok(await send(service, new_phone(), asking))
+        limited(await send(service, new_phone(), asking))
+        for _ in range(2):
+            ok(await send(service, new_phone(), entering))
+        assert sent_today(service) == 5
+        limited(await send(service, phone))
+        assert limited(await enter(service, short, entering), "too_many_attempts") > 60
+        limited(await send(service, new_phone(), entering))
+        assert sent_today(service) == 4
+        for _ in range(3):
+            limited(await enter(service, short), "too_many_attempts")
+        assert sent_today(service) == 4
+        ok(await send(service, new_phone(), asking))
+        limited(await send(service, new_phone(), asking))
+        for _ in range(2):
+            ok(await send(service, phone))
+            service.clock.move(seconds=120)
+        assert limited(await send(service, phone)) > 3600
+
+
+async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
+    database_url: str,
+) -> None:
+    """The right guess was under way when another one found the code too short."""
+    variables = {
+        "REFERRAL_FAILURES_PER_PHONE_DAY": "3",
+        "REFERRAL_SENDS_PER_ADDRESS_HOUR": "3",
+    }
+    async with proxied(database_url, **variables) as service:
+        parts, phone, address = parts_of(service), new_phone(), new_address()
+        await fail(service, phone, 2)
+        sent = ok(await send(service, phone, address))
+        for _ in range(2):
+            ok(await send(service, new_phone(), address))
+        challenge = challenges.read(
+            sent["token"], purpose=Purpose.SIGN_IN, now=service.clock(), keys=parts.keys
+        )
+        begun, goes_on, done = asyncio.Event(), asyncio.Event(), []
+
+        async def later(_: Raise) -> None:
+            begun.set()
+            await goes_on.wait()
+
+        async def work() -> str:
+            done.append(1)
+            return "signed in"
+
+        caller = Caller(address=new_address(), user_agent=None)
+        right = asyncio.create_task(
+            guesses.redeem(parts, challenge, sent["code"], work, caller=caller, at_once=later)
+        )
+        await begun.wait()
+        limited(await enter(service, sent), "too_many_attempts")
+        goes_on.set()
+        assert await right == "signed in"
+        assert done == [1]
+        ok(await send(service, new_phone(), address))
+        limited(await send(service, new_phone(), address))
+
+
+async def test_failures_over_all_leave_codes_under_way_alone(database_url: str) -> None:
+    async with proxied(database_url, REFERRAL_FAILURES_PER_HOUR="6") as service:
+        sent = [ok(await send(service, new_phone())) for _ in range(3)]
+        for _ in range(4):
+            await fail(service, new_phone(), 3)
+        await save_totals(service)
+        assert ok(await send(service, new_phone()))["code_length"] == 6
+        for each in sent:
+            assert each["code_length"] == 4
+            refused(await guess(service, each, wrong(each)), 400, "wrong_code")
+            ok(await enter(service, each))
+
+
+# Messages that no limit holds back
+
+
+async def test_the_message_to_the_old_phone_is_not_held_back_and_counts(
+    database_url: str,
+) -> None:
+    variables = {"REFERRAL_SENDS_PER_PHONE_DAY": "2", "REFERRAL_SENDS_PER_DAY": "100"}
+    async with running(database_url, inbox=Inbox(), **variables) as service:
+        for exhausted in (False, True):
+            person, new = await service.sign_in(), new_phone()
+            if exhausted:
+                await service.send_code(person.phone)
+                limited(await service.post("/auth/send-code", phone=person.phone))
+            sent = ok(await person.call("POST", "/profile/phone/send-code", json={"phone": new}))
+            before = sent_today(service)
+            body = {"token": sent["token"], "code": sent["code"]}
+            ok(await person.call("PUT", "/profile/phone", json=body))
+            await _until(lambda: service.inbox.messages[-1].code is None)
+            assert service.inbox.messages[-1].phone == person.phone
+            assert sent_today(service) == before + 1
+            limited(await service.post("/auth/send-code", phone=person.phone))
+
+
+async def _until(is_so: Any) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110 - conditions without an event
+            await asyncio.sleep(0.01)
