@@ -54,6 +54,7 @@ async def test_a_new_profile(service: Service) -> None:
     assert set(code) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
     assert profile.pop("created_at").endswith("Z")
     assert profile == {
+        "id": person.id(),
         "phone": person.phone,
         "name": None,
         "email": None,

@@ -202,15 +202,80 @@ async def test_the_predecessor_answers_with_the_live_token_for_30_seconds(
     ok(await live.refresh())
 
 
-async def test_the_predecessor_ends_the_session_after_30_seconds(service: Service) -> None:
-    """Asking in between makes the 30 seconds no longer."""
+async def test_a_lost_answer_is_made_good_three_times_in_a_day(service: Service) -> None:
+    """After 30 seconds with another live token; the one it replaces is an older one then."""
     person = await service.sign_in()
-    live = await rotated(person)
+    live = [person.tokens["refresh_token"], ok(await person.refresh())["refresh_token"]]
     service.clock.move(seconds=20)
-    ok(await person.refresh())
+    # Asking in between makes the 30 seconds no longer
+    assert ok(await person.refresh())["refresh_token"] == live[1]
     service.clock.move(seconds=11)
+    for _ in range(3):
+        again = [ok(await person.refresh())["refresh_token"] for _ in range(2)]
+        assert again[0] == again[1]
+        assert again[0] not in live
+        live.append(again[0])
+        service.clock.move(seconds=31)
+    last = Person(person.http, person.phone, ok(await person.refresh(live[-1])), is_new=False)
+    service.clock.move(seconds=31)
+    # The direct predecessor now is the token that was refreshed just before, and it is late
+    refused(await person.refresh(live[-1]), 401, "invalid_refresh_token")
+    await ended(last)
+
+
+async def test_the_fourth_late_repeat_of_a_token_ends_the_session(service: Service) -> None:
+    person = await service.sign_in()
+    for _ in range(4):
+        live = await rotated(person)
+        service.clock.move(seconds=31)
     refused(await person.refresh(), 401, "invalid_refresh_token")
     await ended(live)
+
+
+async def test_a_day_later_late_repeats_are_good_again(service: Service) -> None:
+    person = await service.sign_in()
+    await rotated(person)
+    for _ in range(2):
+        service.clock.move(hours=24)
+        for _ in range(3):
+            await rotated(person)
+            service.clock.move(seconds=31)
+    refused(await person.refresh(), 401, "invalid_refresh_token")
+
+
+async def test_what_a_late_repeat_replaced_ends_the_session(service: Service) -> None:
+    person = await service.sign_in()
+    lost = await rotated(person)
+    service.clock.move(seconds=31)
+    live = await rotated(person)
+    refused(await lost.refresh(), 401, "invalid_refresh_token")
+    await ended(live)
+
+
+async def test_after_a_late_repeat_the_session_goes_on(service: Service) -> None:
+    """What it gave rotates as any other; what was repeated is an older one then."""
+    person = await service.sign_in()
+    await rotated(person)
+    service.clock.move(hours=2)
+    live = await rotated(await rotated(person))
+    ok(await live.call("GET", "/profile"))
+    live = await rotated(live)
+    refused(await person.refresh(), 401, "invalid_refresh_token")
+    await ended(live)
+
+
+async def test_late_repeats_side_by_side_get_one_live_token(service: Service) -> None:
+    """They count once: two more are good."""
+    person = await service.sign_in()
+    await rotated(person)
+    service.clock.move(seconds=31)
+    answers = await asyncio.gather(*(person.refresh() for _ in range(20)))
+    assert len({ok(answer)["refresh_token"] for answer in answers}) == 1
+    for _ in range(2):
+        service.clock.move(seconds=31)
+        ok(await person.refresh())
+    service.clock.move(seconds=31)
+    refused(await person.refresh(), 401, "invalid_refresh_token")
 
 
 async def test_a_stolen_token_used_after_its_owner_moved_on_ends_the_session(

@@ -50,6 +50,7 @@ def test_what_it_carries() -> None:
         "user_id": None,
         "known_device": False,
         "address": "",
+        "proof": None,
     }
 
 

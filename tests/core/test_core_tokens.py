@@ -19,6 +19,7 @@ from jwcrypto.jwt import JWT
 from referral.core import seal, tokens
 from referral.core.errors import InvalidRefreshToken, Unauthorized
 from referral.core.keys import Keyring, Purpose
+from referral.core.proof import Proof
 from referral.core.tokens import Issuer, RefreshToken
 
 OLD = b"the old secret of these tests, long enough"
@@ -30,6 +31,14 @@ TICK = timedelta(microseconds=1)
 ISSUER = Issuer(url="https://referral.example", audience="https://app.example", access_life=900)
 PHONE = "+79991234567"
 SESSION = UUID("6f1e7b0a-0000-4000-8000-000000000001")
+USER_ID = "6f1e7b0a-0000-4000-8000-000000000002"
+DEVICE = {
+    "phone": PHONE,
+    "expires_at": 2**40,
+    "user_id": USER_ID,
+    "generation": 3,
+    "proof": "sent",
+}
 
 REFRESH = st.builds(
     RefreshToken,
@@ -207,6 +216,21 @@ class TestRefresh:
         assert old.changing != new.changing
         assert tokens.successors(token, kept=Keyring([NEW, OLD])) == (new, old)
 
+    @given(REFRESH, st.integers(0, 2**63 - 1))
+    def test_a_late_successor_is_another_one_each_time(
+        self, token: RefreshToken, late: int
+    ) -> None:
+        """So the one that it replaces is worth nothing."""
+        made = [
+            tokens.successors(token, kept=Keyring([OLD, NEW]), late=each)
+            for each in (None, late, late + 1)
+        ]
+        assert len({each.text for some in made for each in some}) == 6
+        assert {(each.session_id, each.family) for some in made for each in some} == {
+            (token.session_id, token.family)
+        }
+        assert made[1] == tokens.successors(token, kept=Keyring([OLD, NEW]), late=late)
+
     @given(REFRESH)
     def test_digests_are_sha_256(self, token: RefreshToken) -> None:
         """Pinned: with another digest every session would end."""
@@ -216,7 +240,7 @@ class TestRefresh:
 
 class TestDevice:
     def test_it_is_known_for_180_days_and_not_a_moment_longer(self) -> None:
-        token = tokens.issue_device(PHONE, now=NOW, kept=KEYS)
+        token = _device(PHONE, kept=KEYS)
         end = NOW + timedelta(days=180)
         assert _is_known(token, now=NOW)
         assert _is_known(token, now=end - TICK)
@@ -225,11 +249,11 @@ class TestDevice:
 
     @pytest.mark.parametrize("phone", ["+79991234568", "79991234567", "+7999123456", ""])
     def test_it_is_worth_nothing_for_another_phone(self, phone: str) -> None:
-        token = tokens.issue_device(PHONE, now=NOW, kept=KEYS)
-        assert not tokens.is_known_device(token, phone, now=NOW, kept=KEYS)
+        token = _device(PHONE, kept=KEYS)
+        assert tokens.read_device(token, phone, now=NOW, kept=KEYS) is None
 
     def test_every_change_of_one_character_makes_it_unknown(self) -> None:
-        for changed in by_one_character(tokens.issue_device(PHONE, now=NOW, kept=KEYS)):
+        for changed in by_one_character(_device(PHONE, kept=KEYS)):
             assert not _is_known(changed, now=NOW)
 
     @unhurried
@@ -239,18 +263,30 @@ class TestDevice:
 
     @pytest.mark.parametrize("purpose", [Purpose.SIGN_IN, Purpose.CHANGE_PHONE, Purpose.KEPT])
     def test_what_was_sealed_for_another_purpose_is_unknown(self, purpose: Purpose) -> None:
-        payload = json.dumps({"phone": PHONE, "expires_at": 2**40}).encode()
+        payload = json.dumps(DEVICE).encode()
         assert _is_known(seal.seal(payload, KEYS.first(Purpose.DEVICE)), now=NOW)
         assert not _is_known(seal.seal(payload, KEYS.first(purpose)), now=NOW)
 
+    def test_it_says_whose_it_is_and_how_the_phone_was_proven(self) -> None:
+        device = tokens.read_device(_device(PHONE, kept=KEYS), PHONE, now=NOW, kept=KEYS)
+        assert device is not None
+        assert (device.user_id, device.generation, device.proof) == (USER_ID, 3, Proof.SENT)
+
+    @pytest.mark.parametrize("missing", ["user_id", "generation", "proof"])
+    def test_one_that_says_less_is_unknown(self, missing: str) -> None:
+        """As the release before made them, which nothing could end."""
+        payload = {name: value for name, value in DEVICE.items() if name != missing}
+        token = seal.seal(json.dumps(payload).encode(), KEYS.first(Purpose.DEVICE))
+        assert not _is_known(token, now=NOW)
+
     def test_it_is_known_as_long_as_its_kept_secret_is_listed(self) -> None:
-        token = tokens.issue_device(PHONE, now=NOW, kept=Keyring([OLD, NEW]))
+        token = _device(PHONE, kept=Keyring([OLD, NEW]))
         assert _is_known(token, now=NOW, kept=Keyring([NEW, OLD]))
         assert not _is_known(token, now=NOW, kept=Keyring([NEW]))
 
     def test_its_length_says_nothing_about_the_phone(self) -> None:
         phones = ("+29012345", PHONE, "+123456789012345")
-        lengths = {len(tokens.issue_device(phone, now=NOW, kept=KEYS)) for phone in phones}
+        lengths = {len(_device(phone, kept=KEYS)) for phone in phones}
         assert len(lengths) == 1
 
 
@@ -270,4 +306,10 @@ def _read(token: str, *, now: datetime, keys: Keyring = KEYS) -> tokens.AccessCl
 
 
 def _is_known(token: str, *, now: datetime, kept: Keyring = KEYS) -> bool:
-    return tokens.is_known_device(token, PHONE, now=now, kept=kept)
+    return tokens.read_device(token, PHONE, now=now, kept=kept) is not None
+
+
+def _device(phone: str, *, kept: Keyring) -> str:
+    return tokens.issue_device(
+        phone, user_id=USER_ID, generation=3, proof=Proof.SENT, now=NOW, kept=kept
+    )

@@ -18,6 +18,7 @@ import msgspec
 from referral.core import seal
 from referral.core.errors import ChallengeExpired, ChallengeInvalid, InvalidRequest
 from referral.core.keys import Keyring, Purpose
+from referral.core.proof import Proof
 
 SHORTEST_CODE, LONGEST_CODE = 4, 8
 
@@ -30,7 +31,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     id, salt: base64url of 16 bytes. digest: base64url of 32. expires_at: Unix seconds.
     code_length: digits. user_id: whose phone changes, for that purpose. known_device: which of
     the phone's two budgets it counts against. as_stranger: for a known device, see budgets.Subject.
-    address: from where it was asked for.
+    address: from where it was asked for. proof: what its code proves; None: the release before did
+    not say.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     known_device: bool = False
     as_stranger: bool = False
     address: str = ""
+    proof: Proof | None = None
 
 
 def new_code(length: int, randbelow: Callable[[int], int]) -> str:
@@ -71,6 +74,7 @@ def issue(  # noqa: PLR0913 - what a challenge carries
     known_device: bool = False,
     as_stranger: bool = False,
     address: str = "",
+    proof: Proof | None = None,
 ) -> str:
     """The challenge token for a code. life: seconds; token_bytes(n): n unpredictable bytes."""
     challenge_id = seal.to_text(token_bytes(_ID_BYTES))
@@ -87,6 +91,7 @@ def issue(  # noqa: PLR0913 - what a challenge carries
         known_device=known_device,
         as_stranger=as_stranger,
         address=address,
+        proof=proof,
     )
     return seal.seal(msgspec.json.encode(challenge), keys.first(purpose))
 

@@ -5,9 +5,10 @@ Access tokens are ES256 JWTs that any service can check by the published keys.
 A refresh token is 64 random bytes: the session's id, a *family* that all tokens of a session
 share, and a part that changes at every use. The database keeps digests of the family and of the
 live token. The successor of a token is a keyed digest of it, so two tabs, or a client whose
-answer was lost, get the same one, byte for byte, and nothing has to be stored for that. A token
-of the right family that is neither the live one nor its predecessor was used before: somebody
-has a copy.
+answer was lost, get the same one, byte for byte, and nothing has to be stored for that. If the
+answer was lost for longer, the token gets another successor instead: a keyed digest of it and of a
+number that the session keeps and that rises with each such repeat. A token of the right family
+that is neither the live one nor its direct predecessor was used before: somebody has a copy.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import msgspec
 from referral.core import seal
 from referral.core.errors import InvalidRefreshToken, Unauthorized
 from referral.core.keys import Key, Keyring, Purpose
+from referral.core.proof import Proof
 
 # How long the predecessor of the live refresh token still answers with the live one
 REFRESH_GRACE = timedelta(seconds=30)
@@ -147,13 +149,17 @@ def read_refresh(text: str) -> RefreshToken:
     )
 
 
-def successors(token: RefreshToken, *, kept: Keyring) -> tuple[RefreshToken, ...]:
-    """The token that follows this one: the first is made, any of them may have been."""
+def successors(
+    token: RefreshToken, *, kept: Keyring, late: int | None = None
+) -> tuple[RefreshToken, ...]:
+    """The token that follows this one: the first is made, any of them may have been.
+
+    late: for a successor in place of an earlier one, a number that the session has once.
+    """
+    text = token.text if late is None else f"{token.text}.{late}"
     return tuple(
         RefreshToken(
-            token.session_id,
-            token.family,
-            hmac.digest(key.secret, token.text.encode(), "sha256"),
+            token.session_id, token.family, hmac.digest(key.secret, text.encode(), "sha256")
         )
         for key in kept.all(Purpose.REFRESH)
     )
@@ -169,22 +175,39 @@ def family_digest(token: RefreshToken) -> bytes:
     return sha256(token.family).digest()
 
 
-class _Device(msgspec.Struct, frozen=True):
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device token carries.
+
+    expires_at: Unix seconds. generation: the user's, when it was issued. proof: of the sign-in.
+    """
+
     phone: str
     expires_at: int
+    user_id: str
+    generation: int
+    proof: Proof
 
 
-def issue_device(phone: str, *, now: datetime, kept: Keyring) -> str:
+def issue_device(
+    phone: str, *, user_id: str, generation: int, proof: Proof, now: datetime, kept: Keyring
+) -> str:
     """A token that marks a device on which this phone has signed in."""
-    device = _Device(phone, int((now + DEVICE_LIFE).timestamp()))
+    device = Device(
+        phone=phone,
+        expires_at=int((now + DEVICE_LIFE).timestamp()),
+        user_id=user_id,
+        generation=generation,
+        proof=proof,
+    )
     return seal.seal(msgspec.json.encode(device), kept.first(Purpose.DEVICE))
 
 
-def is_known_device(token: str, phone: str, *, now: datetime, kept: Keyring) -> bool:
-    """Whether a device token opens, is this phone's and is not too old."""
+def read_device(token: str, phone: str, *, now: datetime, kept: Keyring) -> Device | None:
+    """A device token that opens, is this phone's and is not too old; whether its user still has
+    devices is for the database to say.
+    """
     try:
-        payload = seal.unseal(token, kept.all(Purpose.DEVICE))
-    except seal.BadToken:
-        return False
-    device = msgspec.json.decode(payload, type=_Device)
-    return device.phone == phone and now.timestamp() < device.expires_at
+        device = msgspec.json.decode(seal.unseal(token, kept.all(Purpose.DEVICE)), type=Device)
+    except (seal.BadToken, msgspec.ValidationError):  # The latter: of the release before
+        return None
+    return device if device.phone == phone and now.timestamp() < device.expires_at else None

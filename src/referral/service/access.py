@@ -9,7 +9,9 @@ from uuid import UUID
 from referral.core import session as session_rules
 from referral.core import tokens
 from referral.core.errors import AccountBlocked, SignInAgain, Unauthorized
-from referral.service.parts import Parts
+from referral.core.proof import Proof
+from referral.service import proofs
+from referral.service.parts import Actor, Parts
 from referral.storage import profiles
 from referral.storage.models import User
 
@@ -37,6 +39,8 @@ async def authenticate(parts: Parts, access_token: str) -> SignedIn:
         signed_in_at=account["signed_in_at"],
         last_used_at=account["last_used_at"],
         is_blocked=account["user"].is_blocked,
+        proof=account["proof"],
+        phone=account["user"].phone,
         now=now,
     )
     return SignedIn(
@@ -59,18 +63,26 @@ def require_good(
     signed_in_at: datetime,
     last_used_at: datetime,
     is_blocked: bool,
+    proof: Proof | None,
+    phone: str | None,
     now: datetime,
 ) -> None:
-    """Raises Unauthorized where the session is over by its age, AccountBlocked."""
+    """Raises Unauthorized if the session is over by its age or its proof, AccountBlocked."""
     if not session_rules.is_alive(
         signed_in_at=signed_in_at, last_used_at=last_used_at, limits=parts.limits, now=now
     ):
         raise Unauthorized(reason="session ended")
+    if not proofs.hold(parts, proof, phone):
+        raise Unauthorized(reason="session of an earlier gateway or test phone")
     if is_blocked:
         raise AccountBlocked
 
 
-def require_fresh(parts: Parts, signed_in: SignedIn) -> None:
-    """Raises SignInAgain where the session's sign-in is 15 minutes old or older."""
-    if not session_rules.is_fresh(signed_in_at=signed_in.signed_in_at, now=parts.clock()):
+def require_fresh(parts: Parts, signed_in: SignedIn | Actor) -> None:
+    """Raises SignInAgain if the sign-in is 15 minutes old or older.
+
+    API keys and commands have none that could grow old.
+    """
+    at = signed_in.signed_in_at
+    if at is not None and not session_rules.is_fresh(signed_in_at=at, now=parts.clock()):
         raise SignInAgain

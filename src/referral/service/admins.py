@@ -37,7 +37,7 @@ def actor(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> Actor:
             "This session began where anybody could sign in with this phone. Sign in again.",
             reason="a session of an open demo or a test phone",
         )
-    return Actor.user(signed_in.user.id, caller)
+    return Actor.user(signed_in.user.id, caller, signed_in_at=signed_in.signed_in_at)
 
 
 def is_proof(parts: Parts, phone: str | None) -> bool:

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from referral.core import budgets, phone, tokens
+from referral.core import budgets, phone
 from referral.core import challenge as challenges
+from referral.core import proof as proofs
 from referral.core.budgets import Subject
 from referral.core.errors import SmsUnavailable
 from referral.core.keys import Purpose
-from referral.service import messages, outcomes, sends
+from referral.service import devices, messages, outcomes, sends
 from referral.service.parts import Caller, Parts
 from referral.service.sends import Charged
 
@@ -58,8 +59,7 @@ async def send(
     subject = Subject(
         phone=to,
         address=caller.address,
-        known_device=device_token is not None
-        and tokens.is_known_device(device_token, to, now=at, kept=parts.kept),
+        known_device=await devices.is_known(parts, device_token, to, now=at),
         key=parts.counter_key,
     )
     charged = await sends.charge(parts, subject, caller=caller, at=at)
@@ -80,6 +80,7 @@ async def send(
         known_device=subject.known_device,
         as_stranger=charged.subject.as_stranger,
         address=caller.address,
+        proof=proofs.of_code(is_fixed=is_fixed, is_simulated=parts.gateway.echoes_code),
     )
     outcomes.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
     return SentCode(

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from referral.core.errors import NotFound
-from referral.service import admins, invitations, outcomes
+from referral.service import admins, invitations, outcomes, sessions
 from referral.service.parts import Actor, Parts
-from referral.storage import database, sessions, users
+from referral.storage import audit, database, users
 from referral.storage import invitations as stored_invitations
 
 
@@ -38,12 +38,12 @@ async def delete(
         await invitations.leave_phone(parts, user, now=now)
         if user.phone is not None:
             await users.take_admin_grant(user.phone)
-        await users.set_fields(
-            user_id, phone=None, name=None, email=None, is_admin=False, deleted_at=now
-        )
-        await sessions.end_all(user_id)
+        await sessions.end_everywhere(user_id)
+        await users.erase(user_id, now=now)
         if user.inviter_id is not None:
             await users.change_invitee_count(user.inviter_id, -1)
         await outcomes.trail(parts, "account_deleted", by=by, user=user_id)
+        # The address of that entry too, if it is the user's own
+        await audit.erase(user_id)
 
     await database.transaction(work)

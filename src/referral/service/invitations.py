@@ -27,7 +27,7 @@ from referral.core.errors import (
     UnknownInviteCode,
 )
 from referral.core.keys import Purpose
-from referral.service import invite_code_tries, outcomes
+from referral.service import access, invite_code_tries, outcomes
 from referral.service.access import SignedIn
 from referral.service.outbox import Activation
 from referral.service.parts import Actor, Caller, Parts
@@ -141,8 +141,9 @@ async def activate_within(
 async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
     """Undo a user's activation, as if it had never been: they may activate again.
 
-    A deleted user's too, who no longer counts as anybody's invitee. Raises NotFound.
+    A deleted user's too, who no longer counts as anybody's invitee. Raises SignInAgain, NotFound.
     """
+    access.require_fresh(parts, by)
 
     async def work() -> None:
         user = (await users.find_all([user_id])).get(user_id)

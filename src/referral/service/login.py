@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from referral.core import challenge as challenges
-from referral.core import ids, tokens
+from referral.core import ids
 from referral.core import invite_code as invite_codes
 from referral.core.errors import AccountBlocked, Unauthorized
 from referral.core.keys import Purpose
+from referral.core.proof import Proof
+from referral.core.tokens import RefreshToken
 from referral.service import (
     admins,
     codes,
+    devices,
     guesses,
     invitations,
     outcomes,
     profiles,
+    proofs,
     sessions,
 )
 from referral.service.codes import SentCode
@@ -26,8 +29,11 @@ from referral.service.parts import Actor, Caller, Parts
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
 from referral.storage import database, sign_ins, users
+from referral.storage import profiles as stored_profiles
+from referral.storage import sessions as stored_sessions
 from referral.storage.counters import Raise
 from referral.storage.models import User
+from referral.storage.sessions import NewSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ async def verify(
     AccountBlocked, and for the invite code what `invitations.activate` raises.
     """
     now = parts.clock()
-    challenge = challenges.read(token, purpose=Purpose.SIGN_IN, now=now, keys=parts.keys)
+    challenge, proof = proofs.read_challenge(parts, token, purpose=Purpose.SIGN_IN, now=now)
 
     async def work() -> SignIn:
         user, is_new = await _find_or_create(parts, challenge.phone, now)
@@ -80,21 +86,13 @@ async def verify(
         await _tell(parts, user.id, is_new=is_new, activation=activation, caller=caller)
         if is_new:
             await admins.take_grant(parts, user)
-        return SignIn(
-            tokens=await sessions.start(
-                parts,
-                user.id,
-                proves_phone=admins.is_proof(parts, challenge.phone),
-                caller=caller,
-                now=now,
-            ),
-            device_token=tokens.issue_device(challenge.phone, now=now, kept=parts.kept),
-            profile=await profiles.get(parts, user.id),
-            is_new_user=is_new,
-        )
+        session, refresh_token = _prepare(parts, challenge.phone, proof, caller=caller, now=now)
+        await stored_sessions.add(session, user_id=user.id)
+        found = await stored_profiles.find(user.id)
+        return _signed_in(parts, found, refresh_token, proof, is_new_user=is_new, now=now)
 
     async def at_once(spent: Raise) -> SignIn | None:
-        return await _sign_in_at_once(parts, challenge.phone, spent, caller=caller, now=now)
+        return await _sign_in_at_once(parts, challenge.phone, spent, proof, caller=caller, now=now)
 
     async def try_invite_code() -> None:
         if invite_code is not None:
@@ -112,23 +110,50 @@ async def verify(
 
 
 async def _sign_in_at_once(
-    parts: Parts, phone: str, spent: Raise, *, caller: Caller, now: datetime
+    parts: Parts, phone: str, spent: Raise, proof: Proof, *, caller: Caller, now: datetime
 ) -> SignIn | None:
     """As the steps of `verify`, for a user who has an account; None where there is none such."""
-    session, refresh_token = sessions.prepare(
-        parts, proves_phone=admins.is_proof(parts, phone), caller=caller, now=now
-    )
+    session, refresh_token = _prepare(parts, phone, proof, caller=caller, now=now)
     entry = outcomes.entry(parts, "signed_in", caller=caller)
-    user = await sign_ins.add(phone, spent, session, entry)
-    if user is None:
+    found = await sign_ins.add(phone, spent, session, entry)
+    if found is None:
         return None
-    user_id = user["id"]
+    user_id = found["id"]
     outcomes.trailed("signed_in", by=Actor.user(user_id, caller), user=user_id)
+    return _signed_in(parts, found, refresh_token, proof, is_new_user=False, now=now)
+
+
+def _prepare(
+    parts: Parts, phone: str, proof: Proof, *, caller: Caller, now: datetime
+) -> tuple[NewSession, RefreshToken]:
+    return sessions.prepare(
+        parts, proves_phone=admins.is_proof(parts, phone), proof=proof, caller=caller, now=now
+    )
+
+
+def _signed_in(
+    parts: Parts,
+    found: stored_profiles.Profile,
+    refresh_token: RefreshToken,
+    proof: Proof,
+    *,
+    is_new_user: bool,
+    now: datetime,
+) -> SignIn:
+    """What whoever signed in gets, once the database has their session."""
+    user_id, profile = found["id"], profiles.view(parts, found)
     return SignIn(
         tokens=sessions.issue(parts, user_id, refresh_token, now=now),
-        device_token=tokens.issue_device(phone, now=now, kept=parts.kept),
-        profile=profiles.view(parts, user),
-        is_new_user=False,
+        device_token=devices.issue(
+            parts,
+            user_id,
+            profile.phone,
+            generation=found["device_generation"],
+            proof=proof,
+            now=now,
+        ),
+        profile=profile,
+        is_new_user=is_new_user,
     )
 
 

@@ -78,10 +78,12 @@ class Actor:
 
     name: str
     address: str | None = None
+    signed_in_at: datetime | None = None
+    """Of the session of an administrator."""
 
     @classmethod
-    def user(cls, user_id: UUID, caller: Caller) -> Actor:
-        return cls(f"user:{user_id}", caller.address)
+    def user(cls, user_id: UUID, caller: Caller, *, signed_in_at: datetime | None = None) -> Actor:
+        return cls(f"user:{user_id}", caller.address, signed_in_at)
 
     @classmethod
     def key(cls, name: str, caller: Caller) -> Actor:

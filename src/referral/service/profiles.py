@@ -8,7 +8,6 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from referral.core import challenge as challenges
 from referral.core import profile_fields
 from referral.core.errors import ChallengeInvalid, PhoneTaken, Unauthorized
 from referral.core.keys import Purpose
@@ -22,6 +21,8 @@ from referral.service import (
     invitations,
     messages,
     outcomes,
+    proofs,
+    sessions,
 )
 from referral.service.access import SignedIn
 from referral.service.codes import SentCode
@@ -35,6 +36,13 @@ from referral.storage import users
 class Profile(Struct, frozen=True, kw_only=True):
     """A user, as they see themselves."""
 
+    id: Annotated[
+        str,
+        Meta(
+            description="The `sub` of the user's access tokens.",
+            examples=["9b2d3c1e-4f5a-4e6b-8c7d-0a1b2c3d4e5f"],
+        ),
+    ]
     phone: Annotated[str, Meta(description="E.164", examples=["+79991234567"])]
     name: Annotated[str | None, Meta(examples=["Anna"])]
     email: Annotated[str | None, Meta(examples=["anna@example.com"])]
@@ -69,6 +77,8 @@ async def read(parts: Parts, access_token: str) -> Profile:
         signed_in_at=found["signed_in_at"],
         last_used_at=found["last_used_at"],
         is_blocked=found["is_blocked"],
+        proof=found["proof"],
+        phone=found["phone"],
         now=now,
     )
     return view(parts, found)
@@ -85,6 +95,7 @@ def view(parts: Parts, found: stored_profiles.Profile) -> Profile:
     if phone is None:
         raise Unauthorized(reason="account deleted")
     return Profile(
+        id=str(found["id"]),
         phone=phone,
         name=found["name"],
         email=found["email"],
@@ -155,7 +166,7 @@ async def change_phone(
     """
     access.require_fresh(parts, signed_in)
     now, user_id = parts.clock(), signed_in.user.id
-    challenge = challenges.read(token, purpose=Purpose.CHANGE_PHONE, now=now, keys=parts.keys)
+    challenge, proof = proofs.read_challenge(parts, token, purpose=Purpose.CHANGE_PHONE, now=now)
     if challenge.user_id != str(user_id):
         raise ChallengeInvalid(reason="another user's")
 
@@ -177,7 +188,8 @@ async def change_phone(
         # A grant that waits is for whoever has the phone now, not for whoever gets it next
         for phone in (user.phone, challenge.phone):
             await users.take_admin_grant(phone)
-        await stored_sessions.end_all(user_id, but=signed_in.session_id)
+        await sessions.end_everywhere(user_id, but=signed_in.session_id)
+        await stored_sessions.set_proof(signed_in.session_id, proof)
         await outcomes.trail(parts, "phone_changed", by=by, user=user_id)
         return user.phone
 

@@ -11,18 +11,18 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from referral.core import cursor as cursors
-from referral.core import ids, retention, tokens
+from referral.core import ids, tokens
 from referral.core import session as session_rules
 from referral.core.errors import (
-    AccountBlocked,
     InvalidRefreshToken,
     NotFound,
 )
+from referral.core.proof import Proof
 from referral.core.tokens import RefreshToken
-from referral.service import outcomes
+from referral.service import outcomes, proofs
 from referral.service.access import SignedIn
 from referral.service.parts import Actor, Caller, Parts
-from referral.storage import database, sessions
+from referral.storage import database, sessions, users
 from referral.storage.models import Session
 from referral.storage.sessions import NewSession
 
@@ -53,17 +53,8 @@ class SessionPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-async def start(
-    parts: Parts, user_id: UUID, *, proves_phone: bool, caller: Caller, now: datetime
-) -> Tokens:
-    """Begin a session. To be called inside the transaction that made it right to."""
-    session, refresh_token = prepare(parts, proves_phone=proves_phone, caller=caller, now=now)
-    await sessions.add(session, user_id=user_id)
-    return issue(parts, user_id, refresh_token, now=now)
-
-
 def prepare(
-    parts: Parts, *, proves_phone: bool, caller: Caller, now: datetime
+    parts: Parts, *, proves_phone: bool, proof: Proof, caller: Caller, now: datetime
 ) -> tuple[NewSession, RefreshToken]:
     """A session that nobody has yet, and the first refresh token of it."""
     refresh_token = tokens.new_refresh(ids.new(parts.token_bytes), token_bytes=parts.token_bytes)
@@ -73,6 +64,7 @@ def prepare(
         refresh_digest=tokens.digest(refresh_token),
         user_agent=_printable(caller.user_agent),
         proves_phone=proves_phone,
+        proof=proof,
         begun_at=now,
     )
     return session, refresh_token
@@ -91,49 +83,10 @@ def issue(parts: Parts, user_id: UUID, refresh_token: RefreshToken, *, now: date
     return Tokens(access, parts.issuer.access_life, refresh_token.text)
 
 
-async def refresh(parts: Parts, text: str, *, caller: Caller) -> Tokens:
-    """The next tokens of a session.
-
-    The live token's predecessor, for 30 seconds, gets the live one. Any older one shows that
-    somebody has a copy: it ends the session. Raises InvalidRefreshToken, AccountBlocked.
-    """
-    now = parts.clock()
-    token = tokens.read_refresh(text)
-    following = tokens.successors(token, kept=parts.kept)
-    # Everything that a good token has to be is asked for in the statement that takes its turn
-    user_id = await sessions.rotate(
-        token.session_id,
-        family=tokens.family_digest(token),
-        live=tokens.digest(token),
-        successor=tokens.digest(following[0]),
-        now=now,
-        horizon=retention.horizon(parts.limits, now=now),
-    )
-    if user_id is not None:
-        return issue(parts, user_id, following[0], now=now)
-    session = await _find(parts, token, now)
-    if session.user.is_blocked:
-        raise AccountBlocked
-    if _is_live(session, token):
-        raise InvalidRefreshToken(reason="could not be used a moment ago")
-    # Another call took this token's turn; what it made tells whether it was just now
-    for successor in following:
-        if _is_live(session, successor) and now - session.last_used_at <= tokens.REFRESH_GRACE:
-            return issue(parts, session.user_id, successor, now=now)
-
-    async def end_it() -> None:
-        if await sessions.end(session.id, user_id=session.user_id):
-            by = Actor.user(session.user_id, caller)
-            await outcomes.trail(parts, "refresh_token_reused", by=by, user=session.user_id)
-
-    await database.transaction(end_it)
-    raise InvalidRefreshToken(reason="used before: the session is ended")
-
-
 async def sign_out(parts: Parts, text: str, *, caller: Caller) -> None:
     """End the session of a refresh token, live or not. Nothing to end is no error."""
     try:
-        session = await _find(parts, tokens.read_refresh(text), parts.clock())
+        session = await find(parts, tokens.read_refresh(text), parts.clock())
     except InvalidRefreshToken:
         return
     await sessions.end(session.id, user_id=session.user_id)
@@ -159,31 +112,50 @@ async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: 
             )
             for row in rows
             if _is_alive(parts, row, now)
+            and proofs.hold(parts, sessions.proof(row), signed_in.user.phone)
         ],
         next_cursor=next_cursor,
     )
 
 
 async def end(signed_in: SignedIn, session_id: str, *, caller: Caller) -> None:
-    """End one of the user's sessions. Raises NotFound."""
-    if not await sessions.end(ids.read(session_id), user_id=signed_in.user.id):
-        raise NotFound(reason="no such session of this user")
-    outcomes.record("signed_out", caller=caller, user=signed_in.user.id)
+    """End one of the user's sessions; with another than this one, all device tokens end too.
+
+    Raises NotFound.
+    """
+    user_id, ended = signed_in.user.id, ids.read(session_id)
+
+    async def work() -> None:
+        if ended != signed_in.session_id:
+            await users.end_devices(user_id)
+        if not await sessions.end(ended, user_id=user_id):
+            raise NotFound(reason="no such session of this user")
+
+    await database.transaction(work)
+    outcomes.record("signed_out", caller=caller, user=user_id)
 
 
 async def end_all(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
-    """End all the user's sessions, this one too."""
+    """End all the user's sessions, this one too, and all device tokens."""
     user_id = signed_in.user.id
 
     async def work() -> None:
-        await sessions.end_all(user_id)
+        await end_everywhere(user_id)
         by = Actor.user(user_id, caller)
         await outcomes.trail(parts, "signed_out_everywhere", by=by, user=user_id)
 
     await database.transaction(work)
 
 
-async def _find(parts: Parts, token: RefreshToken, now: datetime) -> Session:
+async def end_everywhere(user_id: UUID, *, but: UUID | None = None) -> None:
+    """End all sessions of a user, or all but one, and all device tokens. Inside a transaction."""
+    # First, since it locks the user, as everything else does before it comes to sessions
+    await users.end_devices(user_id)
+    await sessions.end_all(user_id, but=but)
+
+
+async def find(parts: Parts, token: RefreshToken, now: datetime) -> Session:
+    """The session that a token was made for, live or not. Raises InvalidRefreshToken."""
     session = await sessions.find(token.session_id)
     if session is None:
         raise InvalidRefreshToken(reason="no such session")
@@ -193,10 +165,6 @@ async def _find(parts: Parts, token: RefreshToken, now: datetime) -> Session:
     if not _is_alive(parts, session, now):
         raise InvalidRefreshToken(reason="session expired")
     return session
-
-
-def _is_live(session: Session, token: RefreshToken) -> bool:
-    return hmac.compare_digest(session.refresh_digest, tokens.digest(token))
 
 
 def _is_alive(parts: Parts, session: Session, now: datetime) -> bool:

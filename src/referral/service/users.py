@@ -13,9 +13,9 @@ from referral.core import cursor as cursors
 from referral.core import phone as phones
 from referral.core import search as searches
 from referral.core.errors import InvalidRequest, NotFound
-from referral.service import admins, deletion, outcomes
+from referral.service import access, admins, deletion, outcomes, sessions
 from referral.service.parts import Actor, Parts
-from referral.storage import database, invitations, sessions, users
+from referral.storage import database, invitations, users
 from referral.storage.models import User
 
 
@@ -102,9 +102,10 @@ async def change(
 ) -> UserView:
     """Set what is given. Blocking ends all sessions at once.
 
-    Raises NotFound, InvalidRequest, and Forbidden for who can be no administrator and for the
-    last one.
+    Raises SignInAgain, NotFound, InvalidRequest, and Forbidden for who can be no administrator and
+    for the last one.
     """
+    access.require_fresh(parts, by)
     if is_blocked is UNSET and is_admin is UNSET:
         raise InvalidRequest.field("", "Give `is_blocked`, `is_admin` or both.")
 
@@ -128,7 +129,7 @@ async def change(
         if not await users.set_fields(user_id, **values):
             raise NotFound(reason="deleted just now")
         if values.get("is_blocked"):
-            await sessions.end_all(user_id)
+            await sessions.end_everywhere(user_id)
         await outcomes.trail(parts, *done, by=by, user=user_id)
 
     await database.transaction(work)
@@ -136,7 +137,11 @@ async def change(
 
 
 async def delete(parts: Parts, user_id: UUID, *, by: Actor) -> None:
-    """As the user's own deletion. Raises NotFound, and Forbidden for the last administrator."""
+    """As the user's own deletion.
+
+    Raises SignInAgain, NotFound, and Forbidden for the last administrator.
+    """
+    access.require_fresh(parts, by)
     await deletion.delete(parts, user_id, by=by)
 
 

@@ -16,6 +16,10 @@ _FORGET_ADDRESSES = """
     )
     RETURNING id
 """
+_ERASE = f"""
+    UPDATE audit_entries SET {", ".join(f"{column} = NULL" for column in AuditEntry.PERSONAL)}
+    WHERE actor = $1
+"""  # noqa: S608 - our own names
 
 
 async def add(entries: Iterable[AuditEntry]) -> None:
@@ -26,6 +30,15 @@ async def page(user_id: UUID | None, *, after: Cursor | None, limit: int) -> lis
     """The newest entries, of one user or of all."""
     rows = AuditEntry.all() if user_id is None else AuditEntry.filter(user_id=user_id)
     return await pages.newest(rows, by="at", after=after, limit=limit)
+
+
+async def erase(user_id: UUID) -> None:
+    """Clear what the trail says about a person besides what they did: from where."""
+    actor = f"user:{user_id}"
+    await database.query(f"{_ERASE} AND user_id = $2", actor, user_id)
+    # Only administrators do something to others. No index finds that, but they are few
+    if await AuditEntry.exists(user_id=user_id, action="admin_granted"):
+        await database.query(_ERASE, actor)
 
 
 async def forget_addresses(*, before: datetime, most: int) -> int:

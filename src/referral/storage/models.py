@@ -1,8 +1,12 @@
-"""The tables."""
+"""The tables.
+
+Each says which of its columns are about a person, in `PERSONAL`: the deletion of an account clears
+these, or deletes the rows that they stand in. A test asks it of every column.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tortoise import fields
 from tortoise.indexes import Index
@@ -12,12 +16,24 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-class User(Model):
+class Table(Model):
+    """What every table says of itself."""
+
+    PERSONAL: ClassVar[frozenset[str]] = frozenset()
+    """Columns that tell something about a person, in a way that leads to them."""
+
+    class Meta:
+        abstract = True
+
+
+class User(Table):
     """One person, one phone.
 
     A deleted user stays as a row without phone and personal data: the invite code is retired for
     ever, invitees keep what they activated, and the chain of inviters keeps its links.
     """
+
+    PERSONAL = frozenset({"phone", "name", "email"})
 
     id = fields.UUIDField(primary_key=True)
     phone = fields.CharField(max_length=16, unique=True, null=True)
@@ -38,6 +54,8 @@ class User(Model):
     invitee_count = fields.IntField(default=0)
     is_admin = fields.BooleanField(default=False)
     is_blocked = fields.BooleanField(default=False)
+    device_generation = fields.IntField(db_default=0)
+    """Device tokens carry it; raising it ends those of before."""
     created_at = fields.DatetimeField()
     last_sign_in_at = fields.DatetimeField()
     deleted_at = fields.DatetimeField(null=True)
@@ -50,8 +68,10 @@ class User(Model):
         )
 
 
-class Session(Model):
+class Session(Table):
     """One sign-in. Ending it deletes the row."""
+
+    PERSONAL = frozenset({"user_agent"})
 
     id = fields.UUIDField(primary_key=True)
     user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
@@ -62,7 +82,11 @@ class Session(Model):
     refresh_digest = fields.BinaryField()
     user_agent = fields.CharField(max_length=255, null=True)
     proves_phone = fields.BooleanField(null=True)
-    """Whether only the phone's owner can have begun it: no open demo's, no test phone's."""
+    """As the release before `proof` knew it, which may run beside this one."""
+    proof = fields.CharField(max_length=10, null=True)
+    """How the phone was proven, see core/proof.py. Null: by the release before."""
+    late_repeats_tat = fields.BigIntField(db_default=0)
+    """Counts late repeats of a refresh token, see core/session.py and core/buckets.py."""
     created_at = fields.DatetimeField()
     last_used_at = fields.DatetimeField()
     """When the live refresh token was made: at sign-in, then at each refresh."""
@@ -72,7 +96,7 @@ class Session(Model):
         indexes = (Index(fields=("user_id", "created_at", "id"), name="sessions_by_user"),)
 
 
-class Counter(Model):
+class Counter(Table):
     """How much of one limit somebody has used, see core/buckets.py. Never a code."""
 
     key = fields.CharField(max_length=22, primary_key=True)
@@ -83,7 +107,7 @@ class Counter(Model):
         table = "counters"
 
 
-class PastActivation(Model):
+class PastActivation(Table):
     """A keyed digest of a phone that activated an invite code and then left its account."""
 
     phone_digest = fields.CharField(max_length=43, primary_key=True)
@@ -93,8 +117,10 @@ class PastActivation(Model):
         table = "past_activations"
 
 
-class AdminGrant(Model):
+class AdminGrant(Table):
     """A phone that becomes an administrator at its first sign-in."""
+
+    PERSONAL = frozenset({"phone"})
 
     phone = fields.CharField(max_length=16, primary_key=True)
 
@@ -102,7 +128,7 @@ class AdminGrant(Model):
         table = "admin_grants"
 
 
-class KeptSecret(Model):
+class KeptSecret(Table):
     """A random secret, sealed by a key derived from REFERRAL_SECRET."""
 
     id = fields.UUIDField(primary_key=True)
@@ -113,7 +139,7 @@ class KeptSecret(Model):
         table = "kept_secrets"
 
 
-class ApiKey(Model):
+class ApiKey(Table):
     """A bearer token for administration by programs."""
 
     name = fields.CharField(max_length=100, primary_key=True)
@@ -124,8 +150,10 @@ class ApiKey(Model):
         table = "api_keys"
 
 
-class AuditEntry(Model):
+class AuditEntry(Table):
     """Who did what, when, from where. User ids, never phones: it outlives the users."""
+
+    PERSONAL = frozenset({"address"})
 
     id = fields.UUIDField(primary_key=True)
     at = fields.DatetimeField()
@@ -135,7 +163,7 @@ class AuditEntry(Model):
     user_id = fields.UUIDField(null=True)
     """Whom it was done to, where that is somebody."""
     address = fields.CharField(max_length=45, null=True)
-    """Cleared after a while: an address is personal."""
+    """Of the actor. Cleared after a while, and with the actor's account."""
 
     class Meta:
         table = "audit_entries"
@@ -145,7 +173,7 @@ class AuditEntry(Model):
         )
 
 
-class SendTally(Model):
+class SendTally(Table):
     """What was sent, and how many signed in with it, by hour and country or address."""
 
     key = fields.CharField(max_length=32, primary_key=True)
@@ -159,7 +187,7 @@ class SendTally(Model):
         table = "send_tallies"
 
 
-class Lease(Model):
+class Lease(Table):
     """Which process does something that one at a time should do, and until when it has said so."""
 
     name = fields.CharField(max_length=50, primary_key=True)
@@ -170,7 +198,7 @@ class Lease(Model):
         table = "leases"
 
 
-class Event(Model):
+class Event(Table):
     """What happened, for the team's receiver. User ids, never phones: those join at delivery."""
 
     place = fields.BigIntField(primary_key=True)
@@ -200,7 +228,7 @@ class Event(Model):
         )
 
 
-class ReceiverState(Model):
+class ReceiverState(Table):
     """How the receiver of the events is, for whichever process delivers next."""
 
     name = fields.CharField(max_length=50, primary_key=True)

@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any, TypedDict, cast
 from uuid import UUID
 
+from referral.core import proof as proofs
 from referral.core.profile_fields import NEWEST_INVITEES
+from referral.core.proof import Proof
 from referral.storage import database
 from referral.storage.models import User
 
@@ -32,13 +34,15 @@ _USER = (
 )
 _ACCOUNT = f"""
     SELECT {", ".join(f"users.{column}" for column in _USER)},
-           sessions.created_at AS signed_in_at, sessions.last_used_at, sessions.proves_phone
+           sessions.created_at AS signed_in_at, sessions.last_used_at, sessions.proves_phone,
+           sessions.proof
     FROM sessions JOIN users ON users.id = sessions.user_id
     WHERE sessions.id = $1
 """  # noqa: S608 - our own names
 _PROFILE = """
-    SELECT users.phone, users.name, users.email, users.invite_code, users.invitee_count,
-           users.created_at, inviters.invite_code AS activated_invite_code, {newest} AS newest
+    SELECT users.id, users.phone, users.name, users.email, users.invite_code, users.invitee_count,
+           users.created_at, users.device_generation,
+           inviters.invite_code AS activated_invite_code, {newest} AS newest
 """
 # An index has the newest in their order, however many there are. Their number is written here: of
 # one that comes with each call the planner knows nothing, expects many and plans each call anew,
@@ -52,7 +56,8 @@ _NEWEST = f"""
 _INVITER = "LEFT JOIN users AS inviters ON inviters.id = users.inviter_id"
 _OF_USER = f"{_PROFILE} FROM users {_INVITER} WHERE users.id = $1"
 _OF_SESSION = f"""
-    {_PROFILE}, users.is_blocked, sessions.created_at AS signed_in_at, sessions.last_used_at
+    {_PROFILE}, users.is_blocked, sessions.created_at AS signed_in_at, sessions.last_used_at,
+           sessions.proves_phone, sessions.proof
     FROM sessions JOIN users ON users.id = sessions.user_id {_INVITER}
     WHERE sessions.id = $1
 """
@@ -63,9 +68,7 @@ _AS_TEXT = {
     False: f"(SELECT group_concat(phone) FROM ({_NEWEST}))",  # noqa: S608 - our own names
 }
 # Of a user whom a statement before it has as `signed_in`
-OF_SIGNED_IN = f"{_PROFILE}, users.id FROM signed_in AS users {_INVITER}".format(
-    newest=_AS_TEXT[True]
-)
+OF_SIGNED_IN = f"{_PROFILE} FROM signed_in AS users {_INVITER}".format(newest=_AS_TEXT[True])
 _IN_SQL = {
     is_postgres: (_OF_USER.format(newest=newest), _OF_SESSION.format(newest=newest))
     for is_postgres, newest in _AS_TEXT.items()
@@ -83,12 +86,14 @@ _MOMENTS = (
 class Profile(TypedDict):
     """A user with their inviter's code. newest: phones of the newest invitees, after commas."""
 
+    id: UUID
     phone: str | None
     name: str | None
     email: str | None
     invite_code: str
     invitee_count: int
     created_at: datetime
+    device_generation: int
     activated_invite_code: str | None
     newest: str | None
 
@@ -99,6 +104,7 @@ class ProfileOfSession(Profile):
     is_blocked: bool
     signed_in_at: datetime
     last_used_at: datetime
+    proof: Proof | None
 
 
 class Account(TypedDict):
@@ -108,6 +114,7 @@ class Account(TypedDict):
     signed_in_at: datetime
     last_used_at: datetime
     proves_phone: bool | None
+    proof: Proof | None
 
 
 async def find(user_id: UUID) -> Profile:
@@ -135,12 +142,16 @@ async def find_account(session_id: UUID) -> Account | None:
         "signed_in_at": row["signed_in_at"],
         "last_used_at": row["last_used_at"],
         "proves_phone": row["proves_phone"],
+        "proof": row["proof"],
     }
 
 
 def _read(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its moments as moments, which SQLite has as text."""
+    """The row with its proof, its id and its moments, which SQLite has as text."""
+    if "proof" in row:
+        row["proof"] = proofs.of_session(row["proof"], proves_phone=row["proves_phone"])
     if not database.is_postgres():
+        row["id"] = UUID(row["id"])
         for column in _MOMENTS:
             if row.get(column) is not None:
                 row[column] = datetime.fromisoformat(row[column])

@@ -7,22 +7,31 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from referral.core import proof as proofs
 from referral.core.cursor import Cursor
+from referral.core.proof import Proof
 from referral.core.retention import Horizon
 from referral.storage import clearing, database, pages
 from referral.storage.models import Session
 
 _ADD = """
     INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
-                          created_at, last_used_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+                          proof, created_at, last_used_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
 """
 _ROTATE = """
     UPDATE sessions SET refresh_digest = $3, last_used_at = $4
     WHERE id = $1 AND refresh_digest = $2 AND family_digest = $5
     AND created_at > $6 AND last_used_at > $7
     AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND NOT users.is_blocked)
-    RETURNING user_id
+    RETURNING user_id, proof, proves_phone,
+              (SELECT phone FROM users WHERE users.id = sessions.user_id) AS phone
+"""
+_REPEAT = """
+    UPDATE sessions SET refresh_digest = $4, late_repeats_tat = $5, last_used_at = $6
+    WHERE id = $1 AND refresh_digest = $2 AND late_repeats_tat = $3
+    AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND NOT users.is_blocked)
+    RETURNING id
 """
 
 
@@ -34,7 +43,16 @@ class NewSession(Struct, frozen=True, kw_only=True):
     refresh_digest: bytes
     user_agent: str | None
     proves_phone: bool
+    proof: Proof
     begun_at: datetime
+
+
+class Rotated(Struct, frozen=True):
+    """Whose session it is whose refresh token has just been replaced."""
+
+    user_id: UUID
+    phone: str | None
+    proof: Proof | None
 
 
 async def add(session: NewSession, *, user_id: UUID) -> None:
@@ -46,6 +64,7 @@ async def add(session: NewSession, *, user_id: UUID) -> None:
         session.refresh_digest,
         session.user_agent,
         session.proves_phone,
+        session.proof,
         session.begun_at,
     )
 
@@ -63,7 +82,7 @@ async def rotate(
     successor: bytes,
     now: datetime,
     horizon: Horizon,
-) -> UUID | None:
+) -> Rotated | None:
     """Put the successor's digest in the live one's place; answers whose session it is.
 
     None, and nothing done, where these are not the session's digests (any more), where the session
@@ -72,7 +91,41 @@ async def rotate(
     rows = await database.query(
         _ROTATE, session_id, live, successor, now, family, horizon.signed_in, horizon.last_used
     )
-    return UUID(str(rows[0]["user_id"])) if rows else None
+    if not rows:
+        return None
+    row = rows[0]
+    return Rotated(
+        UUID(str(row["user_id"])),
+        row["phone"],
+        proofs.of_session(row["proof"], proves_phone=row["proves_phone"]),
+    )
+
+
+async def repeat(session: Session, *, successor: bytes, tat: int, now: datetime) -> bool:
+    """Put another successor's digest in the live one's place, and keep what its repeats count.
+
+    False, and nothing done, if the session has changed since it was read.
+    """
+    rows = await database.query(
+        _REPEAT,
+        session.id,
+        session.refresh_digest,
+        session.late_repeats_tat,
+        successor,
+        tat,
+        now,
+    )
+    return bool(rows)
+
+
+async def set_proof(session_id: UUID, proof: Proof) -> None:
+    """Note that the session's user has proven another phone."""
+    await Session.filter(id=session_id).update(proof=proof)
+
+
+def proof(session: Session) -> Proof | None:
+    """How the phone of a session's user was proven."""
+    return proofs.of_session(session.proof, proves_phone=session.proves_phone)
 
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[Session]:

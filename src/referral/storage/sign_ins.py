@@ -37,22 +37,16 @@ _SIGN_IN = f"""
     ),
     begun AS (
         INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
-                              created_at, last_used_at)
-        SELECT $6, (SELECT id FROM signed_in), $7, $8, $9, $10, $5, $5 FROM spent
+                              proof, created_at, last_used_at)
+        SELECT $6, (SELECT id FROM signed_in), $7, $8, $9, $10, $11, $5, $5 FROM spent
         RETURNING user_id
     ),
     entered AS (
         INSERT INTO audit_entries (id, at, action, actor, user_id, address)
-        SELECT $11, $12, $13, 'user:' || user_id, user_id, $14 FROM begun
+        SELECT $12, $13, $14, 'user:' || user_id, user_id, $15 FROM begun
     )
     {OF_SIGNED_IN}
 """  # noqa: S608 - our own words
-
-
-class SignedIn(Profile):
-    """The profile of the user who signed in."""
-
-    id: UUID
 
 
 class Entry(Struct, frozen=True):
@@ -64,7 +58,7 @@ class Entry(Struct, frozen=True):
     address: str | None
 
 
-async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> SignedIn | None:
+async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> Profile | None:
     """Spend the challenge, mark the user, begin the session, write the entry: all or nothing.
 
     Answers the user's profile, or None where nothing was done, and the steps tell why.
@@ -84,6 +78,7 @@ async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> Si
             session.refresh_digest,
             session.user_agent,
             session.proves_phone,
+            session.proof,
             entry.id,
             entry.at,
             entry.action,
@@ -91,4 +86,4 @@ async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> Si
         )
     except (IntegrityError, *database.CONFLICTS):
         return None
-    return cast("SignedIn", rows[0]) if rows else None
+    return cast("Profile", rows[0]) if rows else None

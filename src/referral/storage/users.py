@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
-from tortoise.expressions import Q
+from tortoise.expressions import F, Q
 
 from referral.core import search as searches
 from referral.core.cursor import Cursor
@@ -18,6 +18,10 @@ from referral.storage.pages import Where
 
 _CHANGE_INVITEE_COUNT = """
     UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1 RETURNING invitee_count
+"""
+_HAS_DEVICES = """
+    SELECT 1 AS one FROM users
+    WHERE id = $1 AND phone = $2 AND device_generation = $3 AND NOT is_blocked
 """
 
 # Within brackets they are letters like all others
@@ -70,10 +74,27 @@ async def set_fields(user_id: UUID, **values: object) -> bool:
     return bool(await User.filter(id=user_id, deleted_at__isnull=True).update(**values))
 
 
+async def erase(user_id: UUID, *, now: datetime) -> None:
+    """Leave of a user what others' links need, and nothing about the person."""
+    await set_fields(user_id, **dict.fromkeys(User.PERSONAL), is_admin=False, deleted_at=now)
+
+
 async def mark_signed_in(user_id: UUID, *, phone: str, now: datetime) -> bool:
     """False, and nothing done, where the user is deleted, blocked or has another phone by now."""
     rows = User.filter(id=user_id, phone=phone, deleted_at__isnull=True, is_blocked=False)
     return bool(await rows.update(last_sign_in_at=now))
+
+
+async def has_devices(user_id: UUID, *, phone: str, generation: int) -> bool:
+    """Whether device tokens of this generation are good: the user still has this phone, is not
+    blocked, and nothing has ended them.
+    """
+    return bool(await database.query(_HAS_DEVICES, user_id, phone, generation))
+
+
+async def end_devices(user_id: UUID) -> None:
+    """End all device tokens of a user. Locks the user until the transaction ends."""
+    await User.filter(id=user_id).update(device_generation=F("device_generation") + 1)
 
 
 async def change_invitee_count(user_id: UUID, by: int) -> int:

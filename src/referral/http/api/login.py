@@ -15,7 +15,7 @@ from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, Invite
 from referral.http.api.refusals import BODY, responses
 from referral.http.requests import StrictRequest, caller, parts
 from referral.http.responses import JsonResponse
-from referral.service import login, sessions
+from referral.service import login, refreshes, sessions
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
 
@@ -163,7 +163,7 @@ class LoginController(Controller):
         responses=responses(*BODY, errors.InvalidRefreshToken, errors.AccountBlocked),
     )
     async def refresh(self, data: JSONBody[RefreshBody], request: StrictRequest) -> TokenPair:
-        tokens = await sessions.refresh(
+        tokens = await refreshes.refresh(
             parts(request.app.state), data.refresh_token, caller=caller(request)
         )
         return TokenPair(

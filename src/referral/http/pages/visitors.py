@@ -15,7 +15,7 @@ from referral.core.tokens import DEVICE_LIFE
 from referral.http import requests
 from referral.http.pages import cookies, render
 from referral.http.requests import StrictRequest, parts
-from referral.service import access, admins, sessions
+from referral.service import access, admins, refreshes, sessions
 from referral.service.access import SignedIn
 from referral.service.login import SignIn
 from referral.service.parts import Caller
@@ -106,7 +106,7 @@ async def _authenticated(connection: ASGIConnection[Any, Any, Any, Any]) -> Sign
     refresh_token = cookies.get(connection, cookies.REFRESH)
     if refresh_token is None:
         raise NotSignedIn(reason="no cookie")
-    tokens = await sessions.refresh(of_app, refresh_token, caller=requests.caller(connection))
+    tokens = await refreshes.refresh(of_app, refresh_token, caller=requests.caller(connection))
     _keep(connection, tokens)
     return await access.authenticate(of_app, tokens.access)
 

@@ -12,7 +12,7 @@ from litestar.response import Redirect
 
 from referral.core import ids
 from referral.core.errors import Forbidden, InvalidRequest, NotFound, SignInAgain
-from referral.http.pages import flash, render, visitors
+from referral.http.pages import flash, render
 from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import audit as trails
@@ -76,8 +76,6 @@ async def act(
     found = ids.read(user_id)
     page = f"{PATH}/{found}"
     try:
-        if action == "make-admin":
-            await visitors.require_fresh(request)
         await do(parts, found, request.user)
     except SignInAgain as refusal:
         return flash.confirm_first(request, refusal, page)

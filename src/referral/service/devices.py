@@ -1,0 +1,40 @@
+"""Known devices: those on which a phone has signed in before, by the token that they keep."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from referral.core import tokens
+from referral.core.proof import Proof
+from referral.service import proofs
+from referral.service.parts import Parts
+from referral.storage import users
+
+
+def issue(
+    parts: Parts, user_id: UUID, phone: str, *, generation: int, proof: Proof, now: datetime
+) -> str:
+    """A token for the device on which a user signs in. generation: the user's."""
+    return tokens.issue_device(
+        phone,
+        user_id=str(user_id),
+        generation=generation,
+        proof=proof,
+        now=now,
+        kept=parts.kept,
+    )
+
+
+async def is_known(parts: Parts, token: str | None, phone: str, *, now: datetime) -> bool:
+    """Whether a token marks a known device of this phone.
+
+    The account is looked at only for a token that was issued to this phone: nobody else learns
+    anything by the time that takes.
+    """
+    if token is None:
+        return False
+    device = tokens.read_device(token, phone, now=now, kept=parts.kept)
+    if device is None or not proofs.hold(parts, device.proof, phone):
+        return False
+    return await users.has_devices(UUID(device.user_id), phone=phone, generation=device.generation)
