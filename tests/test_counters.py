@@ -147,6 +147,6 @@ async def test_a_statement_that_breaks_is_told_to_all_in_it_and_the_next_one_wor
         found: list[Any] = await asyncio.gather(*waiting, return_exceptions=True)
     broken = [each for each in found if isinstance(each, BaseException)]
     assert broken
-    assert all(isinstance(each, database.UNAVAILABLE) for each in broken)
+    assert all(isinstance(each, database.Unavailable) for each in broken)
     async with asyncio.timeout(10):
         assert all(await asyncio.gather(*(charge(one()) for _ in range(20))))

@@ -141,7 +141,7 @@ async def test_an_outage_that_begins_while_results_cannot_be_written_is_kept(
         saving = asyncio.create_task(results.save())
         await asyncio.sleep(0.05)
         results.failed(events[1], Failure("ConnectError", no_connection=True))
-        with pytest.raises(database.UNAVAILABLE):
+        with pytest.raises(database.Unavailable):
             await saving
         other.close()
         outage = results.outage
@@ -177,7 +177,7 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
                 *(database.transaction(lambda: database.query("SELECT 1")) for _ in pids),
                 return_exceptions=True,
             )
-            assert all(isinstance(outcome, database.UNAVAILABLE) for outcome in outcomes)
+            assert all(isinstance(outcome, database.Unavailable) for outcome in outcomes)
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)

@@ -76,7 +76,7 @@ async def test_a_list_that_the_standby_cannot_finish_may_be_asked_for_again(
     primary = await asyncpg.connect(pair.primary.url)
     try:
         async with following(pair, users=1):
-            with pytest.raises(database.UNAVAILABLE, match="conflict with recovery"):
+            with pytest.raises(database.Unavailable, match="conflict with recovery"):
                 await read_while_locked(primary)
     finally:
         await primary.close()

@@ -57,7 +57,7 @@ def with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = 
         return asyncio.run(connected())
     except database.Unusable as error:
         fail(f"the database cannot be used: {error}")
-    except database.UNAVAILABLE as error:
+    except database.Unavailable as error:
         fail(f"the database cannot be used: {str(error) or type(error).__name__}")
 
 

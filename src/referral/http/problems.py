@@ -180,7 +180,7 @@ HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]] = {
     Refusal: answer_refusal,
     HTTPException: answer_framework,
     Exception: answer_failure,
-    **dict.fromkeys(database.UNAVAILABLE, answer_unavailable),
+    database.Unavailable: answer_unavailable,
 }
 
 

@@ -116,7 +116,7 @@ class _Courier:
         for lane in hanging:
             lane.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
-        with suppress(*database.UNAVAILABLE):
+        with suppress(database.Unavailable):
             await self._results.save()
             # The receiver may be at work on what hangs: then nobody else begins before its time
             if not hanging:

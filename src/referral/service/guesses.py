@@ -128,14 +128,14 @@ async def _redeem(
     # Not inside: the transaction would hold what many share, a phone's and an address's counters
     shared = [*others, *(() if is_refunded else send_budgets.verified(parts.limits, asked_from))]
     # An error would make the caller repeat what is done and cannot be repeated
-    with suppress(*database.UNAVAILABLE):
+    with suppress(database.Unavailable):
         await counters.give_back(shared, now=now)
     return done
 
 
 async def _give_back_if_possible(charges: list[Charge], now: int) -> None:
     """Quickly or not at all: what broke may be the database, and somebody waits for the answer."""
-    with suppress(*database.UNAVAILABLE):
+    with suppress(database.Unavailable, TimeoutError):
         async with asyncio.timeout(_GIVE_BACK_SECONDS):
             await counters.give_back(charges, now=now)
 

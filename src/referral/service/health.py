@@ -15,5 +15,5 @@ async def is_ready() -> bool:
     try:
         async with asyncio.timeout(_LONGEST_SECONDS):
             return not await migrate.pending()
-    except database.UNAVAILABLE:
+    except (database.Unavailable, TimeoutError):
         return False

@@ -42,7 +42,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with suppress(*database.UNAVAILABLE):
+        with suppress(database.Unavailable):
             # What was counted since the last time
             await keeper.add_up()
             await leases.give_back(LEASE, keeper.id)

@@ -115,7 +115,7 @@ class _Together:
         try:
             while calls := self._next():
                 error = await _read_and_charge(calls)
-                if isinstance(error, TimeoutError):
+                if isinstance(error, database.TimedOut):
                     # Who came meanwhile has waited as long, and waits no second time
                     _refuse(self._waiting, error)
                     self._waiting.clear()

@@ -20,29 +20,12 @@ from tortoise.transactions import in_transaction
 
 from referral.storage import configuration
 from referral.storage.configuration import APP, LISTS, STATEMENT_SECONDS, sqlite_file
+from referral.storage.engines.errors import Conflict, TimedOut, Unavailable
+
+__all__ = ["Conflict", "TimedOut", "Unavailable"]
 
 T = TypeVar("T")
 
-# What a call may repeat later, and nothing was lost. The drivers' own errors come out
-# untranslated while PostgreSQL goes away or comes back.
-UNAVAILABLE: tuple[type[Exception], ...] = (
-    DBConnectionError,
-    OperationalError,
-    sqlite3.OperationalError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    # A connection that the server cut while it was idle, taken before its end arrived
-    asyncpg.InternalClientError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.DeadlockDetectedError,
-    # A standby ends a long read that what it repeats of its primary would change
-    asyncpg.SerializationError,
-    OSError,
-)
-
-CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _ATTEMPTS = 5
 
 _running: set[asyncio.Task[Any]] = set()
@@ -73,10 +56,6 @@ class Unusable(Exception):  # noqa: N818 - of the database, and what its text sa
     """The database cannot be connected to. The text says why and what to do."""
 
 
-class Conflict(Exception):  # noqa: N818 - no error: the cure is to try again
-    """What a transaction read has changed under it: begin again."""
-
-
 async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> None:
     """Connect this process. statement_seconds: how long one may take. Raises Unusable."""
     global _connected  # noqa: PLW0603 - Tortoise's own state is as global
@@ -92,7 +71,7 @@ async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS
     _connected = Connected(name, tortoise, get_connection(name))
     try:
         await connection().execute_query_dict("SELECT 1 FROM (SELECT 1) AS one")
-    except (*UNAVAILABLE, asyncpg.PostgresError, sqlite3.Error, ValueError) as error:
+    except (Unavailable, asyncpg.PostgresError, sqlite3.Error, OSError, ValueError) as error:
         # What connected half would keep the process from ending
         await Tortoise.close_connections()
         raise Unusable(_explained(error)) from error
@@ -200,7 +179,7 @@ def _probe(path: str) -> None:
 
 
 def _explained(error: Exception) -> str:
-    match error:
+    match error.__cause__ if isinstance(error, Unavailable) else error:
         case asyncpg.InvalidAuthorizationSpecificationError():
             return "it refuses the user or the password in DATABASE_URL"
         case DBConnectionError() | asyncpg.InvalidCatalogNameError():
@@ -209,8 +188,8 @@ def _explained(error: Exception) -> str:
             return "the file in DATABASE_URL cannot be opened: is its folder there, and writable?"
         case sqlite3.DatabaseError():
             return "the file in DATABASE_URL is no SQLite database"
-        case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError():
-            return f"nothing answers at DATABASE_URL ({type(error).__name__}): is it running there?"
+        case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError() as cause:
+            return f"nothing answers at DATABASE_URL ({type(cause).__name__}): is it running there?"
         case _:
             return "DATABASE_URL cannot be read: check how it is written"
 
@@ -219,12 +198,9 @@ async def _attempts(work: Callable[[], Awaitable[T]]) -> T:
     for _ in range(_ATTEMPTS - 1):
         try:
             return await _once(work)
-        except (Conflict, *CONFLICTS):
+        except Conflict:
             continue
-    try:
-        return await _once(work)
-    except (Conflict, *CONFLICTS) as error:
-        raise OperationalError(f"{_ATTEMPTS} transactions in conflict") from error
+    return await _once(work)
 
 
 async def _once(work: Callable[[], Awaitable[T]]) -> T:

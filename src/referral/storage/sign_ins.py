@@ -84,6 +84,6 @@ async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> Pr
             entry.action,
             entry.address,
         )
-    except (IntegrityError, *database.CONFLICTS):
+    except (IntegrityError, database.Conflict):
         return None
     return cast("Profile", rows[0]) if rows else None

@@ -71,7 +71,7 @@ async def enter(request: Request[Any, Any, Any], sign_in: SignIn) -> None:
         request, cookies.DEVICE, sign_in.device_token, seconds=int(DEVICE_LIFE.total_seconds())
     )
     # The code is spent: whatever happens now, they are signed in
-    with suppress(*database.UNAVAILABLE):
+    with suppress(database.Unavailable):
         await _end(request, before)
 
 

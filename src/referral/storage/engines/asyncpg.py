@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -19,7 +19,7 @@ from tortoise.backends.base.client import (
     TransactionContextPooled,
 )
 
-from referral.storage.engines import urls
+from referral.storage.engines import errors, urls
 from referral.storage.engines.hosts import Hosts
 
 ACQUIRE_SECONDS = 5
@@ -122,7 +122,21 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         await connection._holder.release(timeout or RELEASE_SECONDS)  # noqa: SLF001
 
 
-class Transaction(TransactionWrapper):
+class _Translating:
+    """Raises what engines/errors.py has for the driver's errors."""
+
+    async def _translate_exceptions(
+        self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
+    ) -> Any:
+        # Every statement of Tortoise's goes through here
+        try:
+            return await func(self, *args, **kwargs)
+        except errors.POSTGRES as error:
+            errors.translate_postgres(error)
+            raise
+
+
+class Transaction(_Translating, TransactionWrapper):
     async def rollback(self) -> None:
         # Of a statement that got no answer, most often: this one would not either
         async with asyncio.timeout(ROLLBACK_SECONDS):
@@ -133,15 +147,23 @@ class Opening(TransactionContextPooled):
     async def __aenter__(self) -> TransactionalDBClient:
         try:
             return await super().__aenter__()
-        except Exception:
+        except Exception as error:
             # Tortoise keeps the connection of a transaction that did not begin, for ever
             connection = self.client._connection  # noqa: SLF001 - nothing public has it
             if connection is not None:
                 connection.terminate()
+            errors.translate_postgres(error)
+            raise
+
+    async def __aexit__(self, *raised: object) -> None:
+        try:
+            await super().__aexit__(*raised)
+        except errors.POSTGRES as error:
+            errors.translate_postgres(error)
             raise
 
 
-class Client(AsyncpgDBClient):
+class Client(_Translating, AsyncpgDBClient):
     connection_class = Connection
 
     def __init__(self, dsn: str, **kwargs: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from time import monotonic
 from typing import Any, TypeVar
@@ -17,37 +18,74 @@ from tortoise.backends.sqlite.client import (
     SqliteTransactionWrapper,
 )
 from tortoise.connection import get_connections
-from tortoise.exceptions import OperationalError
+
+from referral.storage.engines import errors
 
 T = TypeVar("T")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.08  # seconds
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise what engines/errors.py has for the driver's errors."""
+    try:
+        yield
+    except errors.SQLITE as error:
+        errors.translate_sqlite(error)
+        raise
+
+
 class _Statements:
-    """Named queries are written once, for both databases."""
+    """Named queries are written once, for both databases, and errors translated once."""
+
+    async def create_connection(self, with_db: bool) -> None:  # noqa: FBT001 - Tortoise's own
+        with _translated():
+            await super().create_connection(with_db)  # type: ignore[misc]
+
+    async def execute_insert(self, query: str, values: list[Any]) -> int:
+        with _translated():
+            row: int = await super().execute_insert(query, values)  # type: ignore[misc]
+        return row
+
+    async def execute_query(
+        self, query: str, values: list[Any] | None = None
+    ) -> tuple[int, Sequence[dict[str, Any]]]:
+        with _translated():
+            found: tuple[int, Sequence[dict[str, Any]]] = await super().execute_query(  # type: ignore[misc]
+                query, values
+            )
+        return found
 
     async def execute_query_dict(
         self, query: str, values: list[Any] | None = None
     ) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = await super().execute_query_dict(  # type: ignore[misc]
-            query, _bound(query, values or ())
-        )
+        with _translated():
+            rows: list[dict[str, Any]] = await super().execute_query_dict(  # type: ignore[misc]
+                query, _bound(query, values or ())
+            )
         return rows
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
         rows = [_bound(query, row) for row in values]
-        await super().execute_many(query, rows)  # type: ignore[misc]
+        with _translated():
+            await super().execute_many(query, rows)  # type: ignore[misc]
 
 
 class Transaction(_Statements, SqliteTransactionWrapper):
     async def begin(self) -> None:
         # A deferred transaction that reads, then writes, fails with "database is locked" as soon
         # as another process wrote in between; an immediate one waits for its turn.
-        try:
+        with _translated():
             await self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise OperationalError(error) from error
+
+    async def commit(self) -> None:
+        with _translated():
+            await super().commit()
+
+    async def rollback(self) -> None:
+        with _translated():
+            await super().rollback()
 
     async def execute_script(self, query: str) -> None:
         # sqlite3's executescript() would commit first
@@ -93,8 +131,8 @@ class Client(_Statements, SqliteClient):
         while True:
             try:
                 return await attempt()
-            except OperationalError as error:
-                if not _is_busy(error) or monotonic() >= deadline:
+            except errors.Unavailable as error:
+                if not errors.is_busy(error) or monotonic() >= deadline:
                     raise
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
@@ -121,11 +159,6 @@ class Client(_Statements, SqliteClient):
 
     def _in_transaction(self) -> TransactionContext:
         return Opening(Transaction(self), self._lock)
-
-
-def _is_busy(error: OperationalError) -> bool:
-    code = getattr(error.args[0], "sqlite_errorcode", 0) if error.args else 0
-    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 client_class = Client
