@@ -69,15 +69,18 @@ class Front(Litestar):
             # RFC 9110, section 9.3.2: as GET, without the body
             scope = {**scope, "method": "GET"}
         has_room = scope.get("state", {}).pop("has_room", False)
-        if has_room or self.room.enter(is_read=is_read(method), now=begun):
+        if is_never_refused(scope["path"]):
+            # It takes no room either: while the database hangs, it waits for it
+            if has_room:
+                self.room.leave()
+            await super().__call__(scope, receive, answer)
+        elif has_room or self.room.enter(is_read=is_read(method), now=begun):
             # Who reads no answer takes no room with it
             sending = aside = self.room.aside()
             try:
                 await super().__call__(scope, _waiting(receive, aside), answer)
             finally:
                 self.room.leave()
-        elif is_never_refused(scope["path"]):
-            await super().__call__(scope, receive, answer)
         else:
             head, body = self.refuse(scope["headers"], request_id, now=begun)
             await send({"type": "http.response.start", "status": 503, "headers": head})

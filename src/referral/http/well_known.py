@@ -11,8 +11,8 @@ from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from msgspec import Meta, Struct, convert
 
 from referral.core import tokens
-from referral.http.requests import GivenParts
-from referral.service import health
+from referral.http.requests import StrictRequest, parts
+from referral.http.responses import JsonResponse
 
 # Short against the 15 minutes between a rotation's steps: nobody checks by a list too old
 _KEYS_MAX_AGE = 300
@@ -48,8 +48,8 @@ class Health(Struct):
     cache_control=CacheControlHeader(public=True, max_age=_KEYS_MAX_AGE),
     sync_to_thread=False,
 )
-def keys(parts: GivenParts) -> PublicKeys:
-    return convert(tokens.public_keys(parts.keys), PublicKeys)
+def keys(request: StrictRequest) -> PublicKeys:
+    return convert(tokens.public_keys(parts(request.app.state).keys), PublicKeys)
 
 
 @get(
@@ -67,8 +67,9 @@ def live() -> Health:
 @get(
     "/health/ready",
     operation_id="isReady",
-    response_description="It does, and it has.",
+    response_description="The database is reachable and migrated.",
     summary="Whether the database answers and has every migration",
+    description="It looks at the database at most once a second, however often it is asked.",
     responses={
         HTTP_503_SERVICE_UNAVAILABLE: ResponseSpec(
             Health, generate_examples=False, description="Not now."
@@ -76,10 +77,10 @@ def live() -> Health:
     },
     tags=("Operation",),
 )
-async def ready() -> Response[Health]:
-    if await health.is_ready():
-        return Response(Health("ok"), status_code=HTTP_200_OK)
-    return Response(
+async def ready(request: StrictRequest) -> Response[Health]:
+    if await parts(request.app.state).readiness.is_ready():
+        return JsonResponse(Health("ok"), status_code=HTTP_200_OK)
+    return JsonResponse(
         Health("unavailable"),
         status_code=HTTP_503_SERVICE_UNAVAILABLE,
         headers={"Retry-After": "2"},

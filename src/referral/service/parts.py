@@ -16,6 +16,7 @@ from referral.core.room import Room
 from referral.core.tokens import Issuer
 from referral.gateways.chain import Chain
 from referral.gateways.signature import Endpoint
+from referral.service.health import Readiness
 from referral.service.send_tallies import SendTallies
 from referral.service.totals import Totals
 
@@ -45,6 +46,7 @@ class Parts:
     send_tallies: SendTallies
     endpoint: Endpoint | None
     """The team's receiver of events; None: nothing is written for it."""
+    readiness: Readiness = field(default_factory=Readiness)
     events_wait: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this process has written an event."""
     clock: Callable[[], datetime]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncpg
+from tortoise.exceptions import OperationalError
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, SqliteSchemaEditor
 
 from referral.storage import configuration, database
+from referral.storage.configuration import APP
 
 # For `tortoise makemigrations`, which reads the models and touches no database
 CONFIG = configuration.of("sqlite://unused.sqlite3")
@@ -33,10 +36,28 @@ async def apply() -> list[str]:
 
 
 async def pending() -> list[str]:
-    """The names of the migrations that this database does not have yet."""
-    # Tortoise takes a database that does not answer for one without migrations
-    await database.query("SELECT 1")
-    return [step.migration.name for step in await _executor().plan()]
+    """The names of the migrations that this database does not have yet. One short query."""
+    names = await _names()
+    try:
+        rows = await database.query("SELECT name FROM tortoise_migrations WHERE app = $1", APP)
+    except (asyncpg.UndefinedTableError, OperationalError):
+        # Nothing was ever applied
+        return names
+    applied = {row["name"] for row in rows}
+    return [name for name in names if name not in applied]
+
+
+async def _names() -> list[str]:
+    """Every migration's, in order: read once, since it takes 4 ms and files do not change."""
+    if not _known:
+        loader = _executor().loader
+        await loader.build_graph()
+        (last,) = loader.graph.leaf_nodes(APP)
+        _known.extend(key.name for key in loader.graph.forwards_plan(last))
+    return list(_known)
+
+
+_known: list[str] = []
 
 
 def _executor() -> MigrationExecutor:
