@@ -26,6 +26,33 @@ async def test_the_documents_page_works_in_a_browser(chromium: Browser, served: 
         await visitor.page.get_by_text("/api/v1/auth/send-code").first.wait_for()
 
 
+async def test_the_documents_page_runs_no_other_script_and_keeps_no_token(
+    chromium: Browser, served: Server
+) -> None:
+    """Its buttons work under its policy; nothing stays in the browser, and nobody frames it."""
+    async with visiting(chromium, served.url, device=DESKTOP) as visitor:
+        page = visitor.page
+        policy = (await visitor.go("/docs")).headers["content-security-policy"]
+        assert "unsafe" not in policy
+        await page.get_by_role("button", name="Authorize").first.click()
+        await page.locator("#api_key_value, input[type=text]").first.fill("a-token-of-somebody")
+        await page.get_by_role("button", name="Apply credentials").first.click()
+        await page.get_by_role("button", name="Close").first.click()
+        await page.get_by_text("/health/live").first.click()
+        await page.get_by_role("button", name="Execute").first.click()
+        await page.get_by_text('"status": "ok"').first.wait_for()
+        kept = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+        assert "a-token-of-somebody" not in await page.evaluate(kept)
+    framed = f'<!doctype html><title>Frame</title><iframe src="{served.url}/docs"></iframe>'
+    async with another_origin(framed) as port:
+        page = await chromium.new_page()
+        await page.goto(f"http://127.0.0.1:{port}")
+        await page.wait_for_timeout(500)
+        frame = page.frames[-1]
+        assert await frame.locator("#docs").count() == 0
+        await page.close()
+
+
 async def test_a_server_of_this_process_is_reached_by_a_browser(
     chromium: Browser, database_url: str
 ) -> None:

@@ -111,5 +111,5 @@ async def test_a_frozen_database_is_told_in_time_and_nothing_piles_up(
         assert {answer.status_code for answer in answers} == {503}
         assert len(looks) <= 2
     async with asyncio.timeout(10):
-        while (await service.get(READY)).status_code != 200:
+        while (await service.get(READY)).status_code != 200:  # noqa: ASYNC110 - the database
             await asyncio.sleep(0.1)

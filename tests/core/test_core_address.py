@@ -144,3 +144,23 @@ def test_any_text_is_an_address_or_tells_nothing(text: str) -> None:
     """A line without commas is one entry, and what is no address is no word of a proxy."""
     line = text.replace(",", "")
     assert client_address(PEER, [line], trusted_proxies=1) == canonical(line.strip())
+
+
+@pytest.mark.parametrize("length", [1, 15, 60, 5000])
+@pytest.mark.parametrize(
+    ("before", "address"),
+    [("fe80::1", "fe80::1"), ("2001:DB8::1", "2001:db8::1"), ("::ffff:192.0.2.1", "192.0.2.1")],
+)
+def test_a_zone_counts_for_nothing(before: str, address: str, length: int) -> None:
+    """RFC 4007: it means something to one machine only, and may be as long as one likes."""
+    text = f"{before}%{'a' * length}"
+    assert canonical(text) == canonical(f"[{text}]:443") == address
+    assert client_address(PEER, [f"198.51.100.7, {text}"], trusted_proxies=1) == address
+    assert client_address(text, [], trusted_proxies=0) == address
+
+
+def test_empty_entries_count_for_nothing() -> None:
+    assert (
+        client_address(PEER, ["192.0.2.1, ,", "", "192.0.2.2,"], trusted_proxies=2) == "192.0.2.1"
+    )
+    assert client_address(PEER, [" , ", ""], trusted_proxies=1) is None

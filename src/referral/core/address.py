@@ -22,6 +22,8 @@ def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: 
     if trusted_proxies == 0:
         return canonical(peer) or peer
     entries = [entry.strip() for line in forwarded_for for entry in line.split(",")]
+    # RFC 9110, section 5.6.1: empty ones do not count
+    entries = [entry for entry in entries if entry]
     if len(entries) < trusted_proxies:
         return None
     return canonical(entries[-trusted_proxies])
@@ -37,9 +39,10 @@ def networks(address: str) -> Sequence[tuple[str, int]]:
 
 
 def canonical(text: str) -> str | None:
-    """One spelling for an address, or None for what is none.
+    """One spelling for an address, at most 39 characters, or None for what is none.
 
-    IPv4 inside IPv6 is IPv4. A port, which some proxies add, is dropped.
+    IPv4 inside IPv6 is IPv4. A port, which some proxies add, and a zone (RFC 4007: `fe80::1%eth0`),
+    which means something to one machine only, are dropped.
     """
     with suppress(OSError, ValueError):
         # The usual case in a tenth of the time: what this takes has no other spelling
@@ -50,8 +53,8 @@ def canonical(text: str) -> str | None:
         address = ip_address(next(filter(None, host.groups())) if host else text)
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Address(int(address)))
     return str(address)
 
 

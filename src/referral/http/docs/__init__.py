@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from litestar import MediaType, Request, get
+from litestar import MediaType, Request, Router, get
 from litestar.datastructures import CacheControlHeader
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
@@ -29,6 +29,7 @@ _MEDIA_TYPES = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
 }
+_CHUNK = 64 * 1024
 _DESCRIPTION = """\
 Sign-in by phone and growth by invitation.
 
@@ -46,6 +47,17 @@ _TAGS = [
     Tag("Administration", "For administrators and API keys."),
     Tag("Operation", "For the machines around this one."),
 ]
+
+
+# Whoever runs a script here reads the tokens that were pasted into the page
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 
 
 class _Page(OpenAPIRenderPlugin):
@@ -82,7 +94,9 @@ def config(public_url: str) -> OpenAPIConfig:
         servers=[Server(url="/", description="This server"), *_published(public_url)],
         tags=_TAGS,
         components=Components(security_schemes={"bearer": auth.BEARER, "api_key": auth.API_KEY}),
-        path=PATH,
+        openapi_router=Router(
+            PATH, route_handlers=[], include_in_schema=False, response_headers=_HEADERS
+        ),
         render_plugins=[_Page(), _Document()],
         use_handler_docstrings=False,
     )
@@ -107,5 +121,7 @@ def asset(name: FromPath[str]) -> File:
         _ASSETS / name,
         filename=name,
         media_type=_MEDIA_TYPES[name],
+        # Of a client that reads slowly, so much is kept in memory
+        chunk_size=_CHUNK,
         content_disposition_type="inline",
     )
