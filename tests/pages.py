@@ -72,13 +72,21 @@ async def signed_in(service: Service, phone: str | None = None) -> AsyncIterator
         yield browser
 
 
+async def confirmed(browser: Browser, path: str) -> str:
+    """Through "Is it you?" at this path; answers where that leads in the end."""
+    page = await browser.submit_and_see(
+        path, next=found(r'name="next" value="([^"]+)">\n', await browser.see(path))
+    )
+    return await browser.enter_code(page, "/code")
+
+
 def code_on(page: str) -> str:
     return found(r'id="simulated-code">(\d+)<', page)
 
 
 def hidden_on(page: str) -> dict[str, str]:
     """What the form of a code carries."""
-    form = found(r'(<form method="post" action="[^"]*code">.*?</form>)', page)
+    form = found(r'(<form method="post" action="[^"]*code\?[^"]*">.*?</form>)', page)
     return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form))
 
 

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser
 
 from browser import DESKTOP, NARROW, Visitor, barriers, visiting
-from sites import reachable
-from support import Service, new_phone, ok
-from walks import ask_for_code, change, enter, shown_code, sign_in, use_invite_code, wrong
+from tour import ADMIN_PATHS, OWN_PATHS, Town, built, tour
+from walks import sign_in
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 LARGEST = 50_000  # bytes of a page with all that it loads
 STILL = 0.001  # of a page's layout shift (CLS), where 0.1 counts as good
-PATHS = (
-    *("/me", "/me/invitees", "/me/sessions", "/me/phone", "/me/delete", "/again?next=/me"),
-    *("/admin", "/admin/users", "/admin/users/{id}", "/admin/keys", "/admin/webhooks"),
-    *("/admin/audit", "/admin/audit?user={id}", "/admin/users?search=nobody"),
-)
+PATHS = (*OWN_PATHS, *ADMIN_PATHS)
 
 OWN = r"[a-z.]+@[a-z.]+|https?://\S+|shop \S+|[0-9a-f-]{36}"  # what people wrote, and addresses
 
@@ -39,84 +33,19 @@ _WORDS = """() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const inside = walker.currentNode.parentElement;
-        if (!inside.closest("script, style, .code, .phone, #my-link, #new-key, .trail .quiet"))
+        if (!inside.closest("script, style, bdi, .code, .phone, #my-link, #new-key, .trail .quiet"))
             texts.push(walker.currentNode.textContent);
     }
-    for (const name of ["aria-label", "title", "alt", "placeholder", "data-done", "data-text"])
+    for (const name of ["aria-label", "title", "alt", "placeholder", "data-done", "data-words"])
         document.querySelectorAll(`[${name}]`).forEach((it) => texts.push(it.getAttribute(name)));
     return texts.join("\\n");
 }"""
 
 
-@dataclass
-class Town:
-    """A service with people, invitations, an administrator and their doings.
-
-    phone, invite_code, id: of the administrator, who invited most of the others.
-    """
-
-    service: Service
-    site: str
-    phone: str
-    invite_code: str
-    id: str
-
-
 @pytest.fixture
 async def town(database_url: str) -> AsyncIterator[Town]:
-    async with reachable(database_url) as (service, site):
-        admin = await service.sign_in_admin()
-        ok(await admin.call("PATCH", "/profile", json={"name": "Анна", "email": "a@b.example.com"}))
-        code = await admin.invite_code()
-        second = await service.sign_in(invite_code=code)
-        await service.sign_in(invite_code=await second.invite_code())
-        for _ in range(52):
-            await service.sign_in(invite_code=code)
-        service.clock.move(seconds=3)
-        yield Town(service, site, admin.phone, code, admin.id())
-
-
-async def tour(town: Town, visitor: Visitor) -> AsyncIterator[str]:
-    """Brings somebody to every page, and to every form with something wrong in it."""
-    for path in ("/", f"/i/{town.invite_code}", "/i/ZZZZZZ", "/nowhere", "/again"):
-        await visitor.go(path)
-        yield path
-    await visitor.go("/")
-    await ask_for_code(visitor, "12")
-    yield "/ with an error"
-    await ask_for_code(visitor, town.phone)
-    yield "/code"
-    code = await shown_code(visitor)
-    await enter(visitor, wrong(code))
-    yield "/code with an error"
-    await visitor.submit("#again")
-    yield "/code with a notice"
-    await enter(visitor, await shown_code(visitor))
-    for path in PATHS[:6]:
-        await visitor.go(path)
-        yield path
-    await visitor.go("/me/invitees")
-    await visitor.submit("a[rel=next]")
-    yield "/me/invitees, further on"
-    await visitor.go("/me")
-    await use_invite_code(visitor, "ZZZZZZ")
-    yield "/me with a wrong invite code"
-    await change(visitor, "email", "a@b")
-    yield "/me with a wrong email"
-    await visitor.go("/me/phone")
-    await ask_for_code(visitor, "12")
-    yield "/me/phone with an error"
-    await ask_for_code(visitor, new_phone())
-    yield "/me/phone/code"
-    for path in PATHS[6:]:
-        await visitor.go(path.format(id=town.id))
-        yield path
-    await visitor.go("/admin?from=2026-03-02&to=2026-03-01")
-    yield "/admin with an error"
-    await visitor.go("/admin/keys")
-    await visitor.page.fill("input[name=name]", f"shop {new_phone()}")
-    await visitor.submit("form[action='/admin/keys'] button")
-    yield "/admin/keys with a new one"
+    async with built(database_url) as there:
+        yield there
 
 
 @pytest.mark.parametrize(
@@ -177,3 +106,18 @@ async def test_every_page_is_light(chromium: Browser, town: Town) -> None:
 async def weigh(visitor: Visitor, urls: list[str]) -> int:
     """The bytes of them all, with nothing kept from before."""
     return sum([len(await (await visitor.context.request.get(url)).body()) for url in urls])
+
+
+async def test_forced_colors_mark_one_tab(chromium: Browser, town: Town) -> None:
+    """Such as of Windows' contrast themes, in which a transparent border is drawn too."""
+    async with visiting(chromium, town.site, device=DESKTOP) as visitor:
+        await visitor.page.emulate_media(forced_colors="active")
+        await sign_in(visitor, town.phone)
+        for path in ("/me", "/admin", "/admin/users"):
+            await visitor.go(path)
+            marked = await visitor.page.evaluate(
+                "[...document.querySelectorAll('.nav a, .nav button')]"
+                ".filter((it) => parseFloat(getComputedStyle(it).borderBottomWidth) > 0)"
+                ".map((it) => it.getAttribute('href'))"
+            )
+            assert marked == [path]

@@ -54,13 +54,13 @@ async def test_another_phone(scene: Scene) -> None:
     assert "not a phone number" in await error(visitor, "phone")
     service.clock.move(seconds=3)
     await ask_for_code(visitor, somebody.phone)
-    if visitor.path() == "/me/phone/code":
+    if visitor.path().startswith("/me/phone/code"):
         await enter(visitor, await shown_code(visitor))
         assert visitor.path() == "/me/phone"
     assert "Another account has this phone" in await error(visitor, "phone")
     phone = new_phone()
     await ask_for_code(visitor, phone)
-    assert visitor.path() == "/me/phone/code"
+    assert visitor.path().startswith("/me/phone/code?tab=")
     code = await shown_code(visitor)
     await enter(visitor, f"{(int(code) + 1) % 10_000:04}")
     assert "2 tries are left" in await error(visitor, "code")
@@ -86,12 +86,12 @@ async def test_an_old_sign_in_is_made_sure_of_first(scene: Scene) -> None:
     assert visitor.path() == "/me"
     await visitor.go("/me/phone")
     assert visitor.path() == "/again?next=/me/phone"
-    await visitor.submit("form[action='/again'] button")
-    assert visitor.path() == "/code"
+    await visitor.submit("form[action^='/again?'] button")
+    assert visitor.path().startswith("/code?tab=")
     await enter(visitor, await shown_code(visitor))
     assert visitor.path() == "/me/phone"
     await ask_for_code(visitor, new_phone())
-    assert visitor.path() == "/me/phone/code"
+    assert visitor.path().startswith("/me/phone/code?tab=")
 
 
 async def test_deleting_the_account(scene: Scene) -> None:
@@ -142,13 +142,15 @@ async def test_devices_are_signed_out_one_by_one_and_all(scene: Scene, chromium:
         await sign_in(other, phone)
         await visitor.go("/me/sessions")
         assert await visitor.text("li:has(.badge)")
+        await visitor.page.click("main li:not(:has(.badge)) summary")
         await visitor.submit("main li:not(:has(.badge)) form button")
         assert await notice(visitor) == "That device is signed out."
         await other.go("/me")
         assert other.path() == "/?next=/me"
         scene.service.clock.move(seconds=3)
         await sign_in(other, phone)
-        await visitor.submit("form[action='/me/sessions/end-all'] button")
+        await visitor.page.click("details:has(#end-all) summary")
+        await visitor.submit("#end-all")
         assert await notice(visitor) == "You are signed out everywhere."
         for each in (visitor, other):
             await each.go("/me/sessions")
@@ -168,6 +170,22 @@ async def test_my_data_and_my_qr_code_are_files(scene: Scene) -> None:
             await visitor.page.click(f"a[href='/me/{name}']")
         file = await (await coming.value).path()
         assert file.read_bytes().startswith((begins, b"<svg"))
+
+
+@SQLITE
+@pytest.mark.parametrize("clipboard", ["refused", "missing"])
+async def test_a_copy_that_the_browser_refuses(scene: Scene, clipboard: str) -> None:
+    """It is said, and the text is selected to be copied by hand."""
+    visitor = scene.visitor
+    await visitor.context.add_init_script(
+        "navigator.clipboard.writeText = async () => { throw new Error('no') }"
+        if clipboard == "refused"
+        else "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
+    )
+    await sign_in(visitor)
+    await visitor.page.click("[data-copy]")
+    await visitor.page.get_by_text("It is selected now: copy it yourself.").wait_for()
+    assert await visitor.page.evaluate("String(getSelection())") == await visitor.text("#my-link")
 
 
 @SQLITE
@@ -204,12 +222,24 @@ async def test_where_one_was_going_is_kept_over_the_sign_in(scene: Scene) -> Non
 
 
 async def test_a_form_of_somebody_signed_out_meanwhile(scene: Scene) -> None:
-    """In another tab, say: a new sign-in, and nothing is done unasked."""
+    """In another tab, say: a new sign-in, and what was typed is there again, but not saved."""
     visitor, service = scene.visitor, scene.service
     phone = await sign_in(visitor)
     service.clock.move(seconds=3)
     same = await service.sign_in(phone)
     ok(await same.call("DELETE", "/sessions"))
     await change(visitor, "name", "Anna")
-    assert visitor.path() == "/"
-    assert (await same.http.get("/health/live")).status_code == 200
+    assert visitor.path().startswith("/?next=/me")
+    assert (await notice(visitor)).startswith("You were signed out before this was done.")
+    service.clock.move(seconds=3)
+    await ask_for_code(visitor, phone)
+    await enter(visitor, await shown_code(visitor))
+    assert (await notice(visitor)).startswith("Nothing is changed yet.")
+    field = visitor.page.locator("input[name=name]")
+    assert await field.is_visible()
+    assert await field.input_value() == "Anna"
+    await visitor.page.reload()
+    assert await field.input_value() == "Anna"
+    await visitor.submit("details:has(input[name=name]) button")
+    assert await notice(visitor) == "Saved."
+    assert "Anna" in await visitor.text("main")

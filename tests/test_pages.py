@@ -146,21 +146,24 @@ def test_every_refusal_has_words_for_people() -> None:
 @pytest.mark.parametrize("phone", ["", "x", "+99912345678", 900 * "1"])
 async def test_a_cookie_that_somebody_wrote_breaks_no_page(service: Service, phone: str) -> None:
     """One with a phone that is none."""
-    pending = Pending(token="t", phone=phone, code_length=4, expires_at=1, resend_at=1)
-    headers = {"Cookie": f"sign_in={parcel.write(pending)}", "Origin": OWN}
-    answer = await service.http.get("/code", headers=headers)
-    assert answer.status_code == 200
+    pending = Pending(
+        token="t", phone=phone, code_length=4, expires_at=1, resend_at=1, tab="00000000"
+    )
+    headers = {"Cookie": f"sign_in-00000000={parcel.write(pending)}", "Origin": OWN}
+    for path in ("/code", "/code?tab=00000000"):
+        answer = await service.http.get(path, headers=headers)
+        assert answer.status_code == 200
     answer = await service.http.post("/code/again", data={"x": ""}, headers=headers)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/code")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/code?tab=00000000")
     assert service.inbox.messages == []
 
 
-@pytest.mark.parametrize("name", ["sign_in", "flash"])
+@pytest.mark.parametrize("name", ["sign_in-00000000", "draft-00000000", "flash"])
 async def test_a_cookie_deeper_than_any_of_ours_is_like_none(service: Service, name: str) -> None:
     deep = urlsafe_b64encode(b'{"x":' + 2200 * b"[").decode()
     answer = await service.http.get("/code", headers={"Cookie": f"{name}={deep}"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/?anew=1")
-    answer = await service.http.get("/", headers={"Cookie": f"{name}={deep}"})
+    answer = await service.http.get("/?draft=00000000", headers={"Cookie": f"{name}={deep}"})
     assert answer.status_code == 200
 
 
@@ -232,7 +235,7 @@ async def test_what_one_page_has_to_say_waits_for_it(service: Service) -> None:
 async def test_a_browser_without_cookies_is_told_so(service: Service) -> None:
     answer = await service.http.get("/code")
     page = await service.http.get(answer.headers["location"])
-    assert "cookies have to be allowed" in page.text
+    assert "does not allow cookies" in page.text
 
 
 async def test_a_code_is_read_with_the_spaces_between_its_digits(service: Service) -> None:

@@ -25,7 +25,7 @@ MOST = len(AREAS) * PHONES_PER_AREA
 
 _AGE = timedelta(days=180)
 _INVITED, _BY_THE_POPULAR = 0.7, 0.8
-_NAMED, _WITH_EMAIL = 0.9, 0.4
+_NAMED, _UNUSUAL, _WITH_EMAIL = 0.9, 0.05, 0.4
 _FIRST_NAMES = (  # noqa: SIM905 - a name a line would say no more
     "Aisha Alina Ana Anna Boris Carlos Chen Daniel Elena Emma Fatima Felix Grace Hana Hugo Ines "
     "Ivan Jonas Julia Kofi Lars Leila Lena Liam Lucas Maria Marta Mei Mila Noah Nora Olga Omar "
@@ -36,6 +36,17 @@ _LAST_NAMES = (  # noqa: SIM905 - likewise
     "Hansen Ivanova Jensen Kaya Khan Kim Kovacs Kumar Lee Lopez Mbeki Meyer Mori Nguyen Novak "
     "Okafor Park Petrov Popescu Rossi Sato Silva Singh Smith Sokolov Tan Varga Wang Weber Yilmaz"
 ).split()
+
+# Names that break careless pages: from right to left, emoji of several characters, combining marks
+# that no letter is composed with, and very long ones with and without a space
+UNUSUAL_NAMES = (
+    "\u0645\u062d\u0645\u062f \u0639\u0628\u062f \u0627\u0644\u0631\u062d\u0645\u0646",
+    "\u05e0\u05d5\u05e2\u05d4 \u05db\u05d4\u05df",
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 Zoe & co \U0001f389",
+    "Q\u0303\u0301uy\u030bn\u0308h X\u0323\u0302\u0308",
+    "Maximiliane Alexandra Friederike von Hohenlohe-Schillingsfürst zu Waldenburg und Pfedelbach",
+    "Wolfeschlegelsteinhausenbergerdorffvoralternwarengewissenhaftschaferswessenschafewaren",
+)
 
 
 async def fill(count: int, *, seed: int, add: bool, production: bool, run: Import) -> None:
@@ -73,7 +84,8 @@ def lines(count: int, *, first: int, seed: int, now: datetime) -> Iterator[Line]
             texts["inviter_code"] = _code(first + inviter, seed)
         if random.random() < _NAMED:
             names = random.choice(_FIRST_NAMES), random.choice(_LAST_NAMES)
-            texts["name"] = " ".join(names)
+            is_unusual = random.random() < _UNUSUAL
+            texts["name"] = random.choice(UNUSUAL_NAMES) if is_unusual else " ".join(names)
             if random.random() < _WITH_EMAIL:
                 texts["email"] = f"{'.'.join(names).lower()}.{first + number}@example.com"
         yield Line(number + 1, texts)

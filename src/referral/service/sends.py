@@ -132,14 +132,14 @@ async def count_notice(parts: Parts, phone: str) -> Charged:
     charges = send_budgets.counted(send_budgets.phone_sends(parts.limits, subject))
     parts.totals.add(SENDS)
     # Told all the same: whoever reads it may have lost their account
-    with suppress(*database.UNAVAILABLE):
+    with suppress(database.Unavailable):
         await counters.charge(charges, now=buckets.microseconds(at))
     return Charged(subject=subject, at=at, charges=charges, before={}, after={})
 
 
 async def refund_notice(parts: Parts, charged: Charged) -> None:
     parts.totals.add(SENDS, -1)
-    with suppress(*database.UNAVAILABLE):
+    with suppress(database.Unavailable):
         await counters.give_back(charged.charges, now=charged.now)
 
 

@@ -23,12 +23,12 @@ async def confirm(request: StrictRequest, then: Next = None) -> Response[str]:
     )
 
 
-@post(PATH, guards=[visitors.signed_in], include_in_schema=False)
+@post(PATH, guards=[visitors.signed_in], opt=forms.on(PATH, "again"), include_in_schema=False)
 async def send_to_confirm(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
     then = forms.local_path(fields.get("next")) or PROFILE
     try:
-        await send(request, parts, request.user.user.phone or "", then=then)
+        under_way = await send(request, parts, request.user.user.phone or "", then=then)
     except Refusal as refusal:
         return flash.not_again(request, forms.with_next(PATH, then), refusal)
-    return flash.to(CODE)
+    return flash.to(under_way.at(CODE))

@@ -16,6 +16,7 @@ from referral.http.pages import site
 
 ACCESS, REFRESH, DEVICE = "access", "refresh", "device"
 SIGN_IN, NEW_PHONE = "sign_in", "new_phone"
+DRAFT = "draft"
 FLASH, LANGUAGE = "flash", "language"
 
 _PREFIX = "__Host-"
@@ -40,6 +41,14 @@ def put(connection: _Connection, name: str, value: str, *, seconds: int) -> None
 def clear(connection: _Connection, *names: str) -> None:
     for name in names:
         put(connection, name, "", seconds=0)
+
+
+def names(connection: _Connection, *kinds: str) -> list[str]:
+    """The cookies of kinds that have several, the oldest first (RFC 6265, section 5.4)."""
+    begins = tuple(f"{kind}-" for kind in kinds)
+    prefix = _full(connection, "")
+    sent = [name.removeprefix(prefix) for name in connection.cookies if name.startswith(prefix)]
+    return [name for name in sent if name.startswith(begins) and get(connection, name)]
 
 
 def middleware(app: ASGIApp) -> ASGIApp:

@@ -8,7 +8,7 @@ from litestar import Response, get, post
 from litestar.response import Redirect
 
 from referral.core.errors import Forbidden, InvalidRequest
-from referral.http.pages import cookies, flash, forms, visitors
+from referral.http.pages import cookies, flash, forms, tabs, visitors
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import access, profiles
 
@@ -23,7 +23,7 @@ async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     )
 
 
-@post(DELETE, guards=[visitors.signed_in], include_in_schema=False)
+@post(DELETE, guards=[visitors.signed_in], opt=forms.on(DELETE, "delete"), include_in_schema=False)
 async def delete(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
     try:
@@ -36,7 +36,8 @@ async def delete(request: StrictRequest, parts: GivenParts) -> Redirect:
         return flash.refused(
             request, DELETE, refusal, form="delete", field="delete", code="last_admin"
         )
-    cookies.clear(request, cookies.ACCESS, cookies.REFRESH, cookies.DEVICE, cookies.NEW_PHONE)
+    cookies.clear(request, cookies.ACCESS, cookies.REFRESH, cookies.DEVICE)
+    tabs.forget_all(request)
     return flash.notice(request, "/", "account_deleted")
 
 

@@ -1,4 +1,4 @@
-"""Refusals as pages: the same table as the API's, in words for people."""
+"""Refusals as pages: the same table as the API's, in words for people. No form is lost by one."""
 
 from __future__ import annotations
 
@@ -22,22 +22,27 @@ from referral.http.pages import cookies, flash, forms, render, texts
 from referral.http.problems import Problem
 
 _KEPT = ("Cache-Control", "Retry-After", "Allow")
+_WORTH_A_RETRY = frozenset({429, 500, 503})
 
 
 def to_sign_in(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
     """To the sign-in page, and from there back."""
     problems.record(request, refusal)
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
-    path = request.scope["path"]
-    where = forms.with_next("/", path) if request.method == "GET" else "/"
-    if isinstance(refusal, NotSignedIn) and path == "/me":
+    if forms.of(request):
+        where = forms.with_next("/", flash.keep_draft(request))
+        return _unkept(flash.notice(request, where, "sign_in_to_do"))
+    if isinstance(refusal, NotSignedIn) and request.scope["path"] == "/me":
         return _unkept(flash.to("/"))
+    page = forms.local_path(forms.page_of(request)) or request.scope["path"]
+    where = forms.with_next("/", page)
     return _unkept(flash.notice(request, where, "sign_in_first"))
 
 
 def to_confirm(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
     """To a new code for this phone, and from there back."""
-    return _unkept(flash.confirm_first(request, refusal, request.scope["path"]))
+    problems.record(request, refusal)
+    return _unkept(flash.to(forms.with_next(flash.CONFIRM, flash.keep_draft(request))))
 
 
 def answer_anywhere(
@@ -75,7 +80,15 @@ def _page(request: Request[Any, Any, Any], answer: Response[Problem]) -> Respons
         seconds=int(seconds) if seconds else None,
         attempts_left=None,
     )
-    page = render.page(request, "error.html", status=problem.status, words=words)
+    again = forms.typed(request) if problem.status in _WORTH_A_RETRY else {}
+    page = render.page(
+        request,
+        "error.html",
+        status=problem.status,
+        words=words,
+        action=render.path(request) if again else None,
+        fields=again,
+    )
     page.headers |= {name: answer.headers[name] for name in _KEPT if name in answer.headers}
     return page
 

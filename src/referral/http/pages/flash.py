@@ -11,12 +11,16 @@ from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from referral.core.errors import InvalidRequest, Refusal, TooManyRequests, UnsupportedPhone
 from referral.http import problems
-from referral.http.pages import cookies, forms, parcel
+from referral.http.pages import cookies, forms, parcel, tabs
+from referral.service.access import SignedIn
+from referral.service.parts import Actor
 
 CONFIRM = "/again"
 
 _SECONDS = 60
-_LONGEST_VALUE = 200
+_LONGEST_VALUE = 254  # an email's
+_DRAFT_SECONDS = 900
+_DRAFT = "draft"
 
 
 class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -24,7 +28,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     without a form it is a notice.
 
     values: what was typed. seconds: until it can work. attempts_left: of a challenge.
-    country: the one that is not served.
+    country: the one that is not served. who: as the audit trail names them; nobody else may see it.
     """
 
     code: str
@@ -35,6 +39,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: int | None = None
     attempts_left: int | None = None
     country: str = ""
+    who: str = ""
 
 
 def to(path: str) -> Redirect:
@@ -74,7 +79,7 @@ def refused(
             path=_path(path),
             form=form,
             field=field,
-            values={name: text[:_LONGEST_VALUE] for name, text in (values or {}).items()},
+            values=_cut(values or {}),
             seconds=refusal.retry_after,
             attempts_left=refusal.members.get("attempts_left"),
             country=refusal.country if isinstance(refusal, UnsupportedPhone) else "",
@@ -83,10 +88,27 @@ def refused(
     return to(path)
 
 
-def confirm_first(request: Request[Any, Any, Any], refusal: Refusal, then: str) -> Redirect:
-    """To a new code for this phone, and from there to a page."""
-    problems.record(request, refusal)
-    return to(forms.with_next(CONFIRM, then))
+def keep_draft(request: Request[Any, Any, Any]) -> str:
+    """Keep what was typed into a form that something else has to come before.
+
+    Answers the address that leads back to it: the page of the form, with all of it there again.
+    Nothing is done by itself then: somebody else may have signed in.
+    """
+    page, form = forms.page_of(request), forms.of(request)
+    if form is None:
+        return page
+    typed = forms.typed(request)
+    draft = Flash(
+        code="not_done",
+        path=_path(page),
+        form=form.name,
+        field=request.path_params.get("action", ""),
+        values=_cut({name: typed[name] for name in form.fields if name in typed}),
+        who=_who(request),
+    )
+    key = tabs.key_of(parcel.write(draft))
+    tabs.keep(request, cookies.DRAFT, key, draft, seconds=_DRAFT_SECONDS)
+    return f"{page}{'&' if '?' in page else '?'}{_DRAFT}={key}"
 
 
 def not_again(request: Request[Any, Any, Any], path: str, refusal: Refusal) -> Redirect:
@@ -96,16 +118,40 @@ def not_again(request: Request[Any, Any, Any], path: str, refusal: Refusal) -> R
 
 
 def take(request: Request[Any, Any, Any]) -> Flash | None:
-    """What is to be said on this page, once. What is for another waits for it."""
+    """What is to be said on this page, once. What is for another waits for it.
+
+    A draft is there for as long as its address is.
+    """
+    path = request.scope["path"]
     said = parcel.read(cookies.get(request, cookies.FLASH), Flash)
-    if said is None or said.path != request.scope["path"]:
+    if said is not None and said.path == path:
+        cookies.clear(request, cookies.FLASH)
+        return said
+    if (key := request.query_params.get(_DRAFT)) is None:
         return None
-    cookies.clear(request, cookies.FLASH)
-    return said
+    draft = tabs.find(request, cookies.DRAFT, Flash, key=key)
+    is_theirs = draft is not None and draft.who in {"", _who(request)}
+    return draft if draft and draft.path == path and is_theirs else None
 
 
 def _path(location: str) -> str:
     return location.partition("?")[0]
+
+
+def _who(request: Request[Any, Any, Any]) -> str:
+    """Empty if nobody is signed in, or not any more."""
+    user = request.scope.get("user")
+    if isinstance(user, SignedIn):
+        return f"user:{user.user.id}"
+    return user.name if isinstance(user, Actor) else ""
+
+
+def _cut(values: dict[str, str]) -> dict[str, str]:
+    """As much as the cookie has room for, without what nobody can type into a field."""
+    return {
+        name: "".join(each for each in text[:_LONGEST_VALUE] if each >= " ")
+        for name, text in values.items()
+    }
 
 
 def _put(request: Request[Any, Any, Any], flash: Flash) -> None:

@@ -1,8 +1,9 @@
-"""Forms: what was typed, and that it was typed here."""
+"""Forms: what was typed, that it was typed here, and on which page."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 from urllib.parse import parse_qsl, quote
 
 from litestar import Request
@@ -16,6 +17,43 @@ from referral.http.problems import OtherSite, UnsupportedMediaType
 _URL_ENCODED = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 20
 _LONGEST_PATH = 300
+_BODY = "pages_form"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Where a form stands, for answers that lead back to it.
+
+    page: the path, with the parameters of the form's own. name: as its page has it.
+    fields: those that people fill in.
+    """
+
+    page: str
+    name: str
+    fields: tuple[str, ...] = ()
+
+
+def on(page: str, name: str, *fields: str) -> dict[str, Any]:
+    """For the `opt` of the route that takes a form. Every one says where its form stands."""
+    return {"form": Form(page, name, fields)}
+
+
+def of(request: Request[Any, Any, Any]) -> Form | None:
+    """Where the form stands that was sent, if this is one."""
+    if request.method != "POST" or "route_handler" not in request.scope:
+        return None
+    form: Form | None = request.scope["route_handler"].opt.get("form")
+    return form
+
+
+def page_of(request: Request[Any, Any, Any]) -> str:
+    """The address to come back to: of this page, or of the one where the form stands."""
+    path, query = request.scope["path"], request.scope["query_string"].decode("ascii", "replace")
+    if form := of(request):
+        path = form.page.format(**request.path_params)
+    elif request.method == "POST":
+        path = "/"
+    return path + (f"?{query}" if query else "")
 
 
 async def read(request: Request[Any, Any, Any]) -> dict[str, str]:
@@ -26,21 +64,25 @@ async def read(request: Request[Any, Any, Any]) -> dict[str, str]:
     if request.content_type[0].lower() != _URL_ENCODED:
         raise UnsupportedMediaType
     try:
-        pairs = parse_qsl(
-            (await request.body()).decode(),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=_MOST_FIELDS,
-        )
+        return _parse(await request.body())
     except ValueError:
         raise InvalidRequest("This form cannot be read.") from None
-    return {name: text.strip() for name, text in pairs}
 
 
-def from_our_own_pages(
+def typed(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """What was typed, for an answer that gives it back: nothing if it cannot be read."""
+    try:
+        return _parse(request.scope["state"].get(_BODY, b""))
+    except ValueError:
+        return {}
+
+
+async def from_our_own_pages(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
     """A guard against forms of other sites (CSRF), without a token that could grow too old.
+
+    It leaves what was typed for `typed`, since the guards that follow may refuse the form.
 
     Browsers say with every form where it stands: in Sec-Fetch-Site (W3C Fetch Metadata), and
     over plain http, which does not have it, in Origin (RFC 6454). What says neither is no browser.
@@ -49,13 +91,17 @@ def from_our_own_pages(
         return
     headers = connection.headers
     if (fetch_site := headers.get("sec-fetch-site")) is not None:
-        if fetch_site == "same-origin":
-            return
-    elif origin := headers.get("origin"):
-        own = {site.of(connection.app.state).public_url, f"http://{headers.get('host')}"}
-        if origin in own or origin == f"https://{headers.get('host')}":
-            return
-    raise OtherSite(reason="a form of another site")
+        is_own = fetch_site == "same-origin"
+    else:
+        origin, host = headers.get("origin"), headers.get("host")
+        is_own = origin in {
+            site.of(connection.app.state).public_url,
+            f"http://{host}",
+            f"https://{host}",
+        }
+    if not is_own:
+        raise OtherSite(reason="a form of another site")
+    connection.scope["state"][_BODY] = await cast("Request[Any, Any, Any]", connection).body()
 
 
 def digits(text: str) -> str:
@@ -75,3 +121,11 @@ def local_path(text: str | None) -> str | None:
     # Browsers read a backslash as a slash, and drop control characters
     is_plain = text.isascii() and text.isprintable() and not set(text) & set('\\ "<>')
     return text if is_plain and len(text) <= _LONGEST_PATH else None
+
+
+def _parse(body: bytes) -> dict[str, str]:
+    """Raises ValueError."""
+    pairs = parse_qsl(
+        body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+    )
+    return {name: text.strip() for name, text in pairs}

@@ -12,7 +12,7 @@ from referral.http.requests import StrictRequest
 _YEAR = 31_536_000  # seconds
 
 
-@post("/language", include_in_schema=False)
+@post("/language", opt=forms.on("/", "language"), include_in_schema=False)
 async def choose(request: StrictRequest) -> Redirect:
     fields = await forms.read(request)
     if (language := fields.get("language")) in i18n.LANGUAGES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from litestar import Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Redirect
@@ -17,7 +16,6 @@ from referral.core.errors import (
     InvalidPhone,
     InvalidRequest,
     PhoneTaken,
-    SignInAgain,
     SmsUnavailable,
     TooManyAttempts,
     TooManyRequests,
@@ -28,10 +26,10 @@ from referral.http.pages import (
     cookies,
     flash,
     forms,
-    parcel,
     pending,
     phone_field,
     sign_in,
+    tabs,
     visitors,
 )
 from referral.http.pages.pending import Pending
@@ -55,13 +53,6 @@ _CODE_REFUSALS = (
 )
 
 
-class NewPhone(msgspec.Struct, frozen=True):
-    """A code under way to somebody's new phone; whoever signs in here next is somebody else."""
-
-    user_id: str
-    pending: Pending
-
-
 @get(PHONE, guards=[visitors.signed_in], include_in_schema=False)
 async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     access.require_fresh(parts, request.user)
@@ -73,63 +64,70 @@ async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     )
 
 
-@post(PHONE, guards=[visitors.signed_in], include_in_schema=False)
+@post(
+    PHONE,
+    guards=[visitors.signed_in],
+    opt=forms.on(PHONE, "phone", "phone"),
+    include_in_schema=False,
+)
 async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
     typed = phone = (await forms.read(request)).get("phone", "")
     try:
         phone = phone_field.read(request, parts, typed)
-        await _send(request, parts, phone)
+        under_way = await _send(request, parts, phone)
     except _SEND_REFUSALS as refusal:
-        before = _pending(request)
-        if isinstance(refusal, TooManyRequests) and before and before.is_good_for(phone, parts):
+        before = _own(request, pending.on_its_way(request, phone, parts, cookies.NEW_PHONE))
+        if isinstance(refusal, TooManyRequests) and before:
             # Back, and the same phone again: its code is on its way already
-            return flash.to(CODE)
+            return flash.to(before.at(CODE))
         return flash.refused(
             request, PHONE, refusal, form="phone", field="phone", values={"phone": typed}
         )
-    return flash.to(CODE)
+    return flash.to(under_way.at(CODE))
 
 
 @get(CODE, guards=[visitors.signed_in], include_in_schema=False)
 async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
     access.require_fresh(parts, request.user)
-    under_way = _pending(request)
+    under_way = _own(request, pending.find(request, cookies.NEW_PHONE))
     if under_way is None:
-        return flash.to(PHONE)
-    return sign_in.code_page(
-        request, parts, under_way, back=PHONE, action=CODE, again=f"{CODE}/again"
-    )
+        return flash.notice(request, PHONE, "code_gone")
+    return sign_in.code_page(request, parts, under_way, path=CODE, back=PHONE)
 
 
-@post(CODE, guards=[visitors.signed_in], include_in_schema=False)
+@post(
+    CODE, guards=[visitors.signed_in], opt=forms.on(CODE, "code", "code"), include_in_schema=False
+)
 async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
-    under_way = _pending(request)
+    under_way = _own(request, pending.sent_with(request, fields, cookies.NEW_PHONE))
+    if under_way is None:
+        return flash.notice(request, PHONE, "code_gone")
     try:
         _, message = await profiles.change_phone(
             parts,
             request.user,
-            # The form's own: the page may be older than the last code
-            token=fields.get("token") or (under_way.token if under_way else ""),
+            token=under_way.token,
             code=forms.digits(fields.get("code", "")),
             caller=visitors.caller(request),
         )
     except PhoneTaken as refusal:
-        cookies.clear(request, cookies.NEW_PHONE)
+        tabs.forget(request, cookies.NEW_PHONE, under_way.tab)
         return flash.refused(
             request,
             PHONE,
             refusal,
             form="phone",
             field="phone",
-            values={"phone": phone_display.spell(under_way.phone)} if under_way else None,
+            values={"phone": phone_display.spell(under_way.phone)},
         )
     except _CODE_REFUSALS as refusal:
         if isinstance(refusal, ChallengeSpent) and await _is_done(request, parts, under_way):
             # The form was sent twice
             return flash.to(ME)
-        return flash.refused(request, CODE, refusal, form="code", field="code")
-    cookies.clear(request, cookies.NEW_PHONE)
+        pending.keep_for_its_page(request, under_way, cookies.NEW_PHONE)
+        return flash.refused(request, under_way.at(CODE), refusal, form="code", field="code")
+    tabs.forget(request, cookies.NEW_PHONE, under_way.tab)
     if message is None:
         return flash.to(ME)
     answer = flash.notice(request, ME, "phone_changed")
@@ -137,44 +135,44 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
     return answer
 
 
-@post(f"{CODE}/again", guards=[visitors.signed_in], include_in_schema=False)
+@post(
+    f"{CODE}/again",
+    guards=[visitors.signed_in],
+    opt=forms.on(CODE, "again"),
+    include_in_schema=False,
+)
 async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
     """A new code to the same new phone. The one before stays good."""
-    under_way = _pending(request)
-    if under_way is None:
-        return flash.to(PHONE)
+    fields = await forms.read(request)
+    before = _own(request, pending.sent_with(request, fields, cookies.NEW_PHONE))
+    if before is None:
+        return flash.notice(request, PHONE, "code_gone")
+    page = before.at(CODE)
     try:
-        await _send(request, parts, under_way.phone)
-    except SignInAgain as refusal:
-        # Back to the page of this form, which is none by itself
-        return flash.confirm_first(request, refusal, CODE)
+        await _send(request, parts, before.phone, tab=before.tab)
     except _SEND_REFUSALS as refusal:
-        return flash.not_again(request, CODE, refusal)
-    return flash.notice(request, CODE, "code_sent")
+        pending.keep_for_its_page(request, before, cookies.NEW_PHONE)
+        return flash.not_again(request, page, refusal)
+    return flash.notice(request, page, "code_sent")
 
 
 HANDLERS: list[Any] = [show, send_code, code, change, send_again]
 
 
-async def _send(request: StrictRequest, parts: Parts, phone: str) -> None:
+async def _send(request: StrictRequest, parts: Parts, phone: str, *, tab: str = "") -> Pending:
     sent = await profiles.send_phone_code(
         parts, request.user, phone=phone, caller=visitors.caller(request)
     )
-    under_way = Pending.of(sent, parts=parts)
-    cookies.put(
-        request,
-        cookies.NEW_PHONE,
-        parcel.write(NewPhone(str(request.user.user.id), under_way)),
-        seconds=pending.SECONDS,
-    )
+    under_way = Pending.of(sent, parts=parts, user_id=str(request.user.user.id), tab=tab)
+    pending.keep(request, under_way, cookies.NEW_PHONE)
+    return under_way
 
 
-def _pending(request: StrictRequest) -> Pending | None:
-    kept = parcel.read(cookies.get(request, cookies.NEW_PHONE), NewPhone)
-    return kept.pending if kept and kept.user_id == str(request.user.user.id) else None
+def _own(request: StrictRequest, under_way: Pending | None) -> Pending | None:
+    """Leave out one of whoever was signed in here before."""
+    is_own = under_way is not None and under_way.user_id == str(request.user.user.id)
+    return under_way if is_own else None
 
 
-async def _is_done(request: StrictRequest, parts: Parts, under_way: Pending | None) -> bool:
-    if under_way is None:
-        return True
+async def _is_done(request: StrictRequest, parts: Parts, under_way: Pending) -> bool:
     return (await profiles.get(parts, request.user.user.id)).phone == under_way.phone

@@ -47,7 +47,12 @@ async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     )
 
 
-@post(ME, guards=[visitors.signed_in], include_in_schema=False)
+@post(
+    ME,
+    guards=[visitors.signed_in],
+    opt=forms.on(ME, "profile", "name", "email"),
+    include_in_schema=False,
+)
 async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
     """Name and email, or one of them; an empty one clears it."""
     fields = await forms.read(request)
@@ -62,7 +67,12 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
     return flash.notice(request, ME, "saved")
 
 
-@post(f"{ME}/inviter", guards=[visitors.signed_in], include_in_schema=False)
+@post(
+    f"{ME}/inviter",
+    guards=[visitors.signed_in],
+    opt=forms.on(ME, "inviter", "invite_code"),
+    include_in_schema=False,
+)
 async def activate(request: StrictRequest, parts: GivenParts) -> Redirect:
     invite_code = (await forms.read(request)).get("invite_code", "")
     try:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from referral import i18n
 from referral.core import phone_display
-from referral.http.pages import cookies, dates, flash, site, static, texts
+from referral.http.pages import cookies, dates, flash, forms, site, static, texts
 from referral.http.pages.flash import Flash
 
 _FOLDER = Path(__file__).parent
@@ -40,9 +40,9 @@ def page(
         .get_template(template)
         .render(
             site=site.of(request.app.state),
-            path=_path(request),
+            path=forms.page_of(request),
             language=spoken,
-            notice=texts.notice(said.code, language=spoken) if said and not said.form else None,
+            notice=_notice(said, spoken),
             is_done=said is not None and said.code not in texts.TO_DO,
             said=_Said(said, spoken),
             css=_css(),
@@ -64,6 +64,13 @@ def page(
     )
 
 
+def _notice(said: Flash | None, language: str) -> str:
+    """What stands above the content. What is wrong with a form stands beside its fields."""
+    if said is None or (said.form and said.code not in texts.TO_DO):
+        return ""
+    return texts.notice(said.code, language=language)
+
+
 class _Said:
     """What is wrong with a form's fields, and what was typed into them."""
 
@@ -74,7 +81,7 @@ class _Said:
     def error(self, form: str, field: str) -> str:
         """Empty where nothing is wrong with it."""
         said = self._said
-        if said is None or (said.form, said.field) != (form, field):
+        if said is None or (said.form, said.field) != (form, field) or said.code in texts.TO_DO:
             return ""
         return texts.refusal(
             said.code,
@@ -98,6 +105,11 @@ class _Said:
             return otherwise or ""
         return self._said.values.get(field, otherwise or "")
 
+    def is_about(self, form: str, field: str) -> bool:
+        """Whether something was typed into this field, or it is what was to be done."""
+        said = self._said
+        return said is not None and said.form == form and field in {said.field, *said.values}
+
 
 @cache
 def _environment(language: str) -> Environment:
@@ -111,7 +123,9 @@ def _environment(language: str) -> Environment:
         auto_reload=False,
     )
     environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
-    environment.filters["phone"] = phone_display.spell
+    environment.filters["phone"] = _phone
+    environment.filters["spelt"] = phone_display.spell
+    environment.filters["isolated"] = _isolated
     environment.filters["day"] = partial(dates.day, language=language)
     environment.filters["minute"] = partial(dates.minute, language=language)
     environment.filters["number"] = texts.number
@@ -134,6 +148,17 @@ def _policy() -> str:
     )
 
 
-def _path(request: Request[Any, Any, Any]) -> str:
+def path(request: Request[Any, Any, Any]) -> str:
+    """The address that was asked for, without the origin."""
     query = request.scope["query_string"].decode("ascii", "replace")
     return request.scope["path"] + (f"?{query}" if query else "")
+
+
+def _isolated(text: object) -> Markup:
+    """Keep somebody's words, which may run from right to left, from reordering their neighbours."""
+    return Markup("<bdi>{}</bdi>").format(text)
+
+
+def _phone(e164: str) -> Markup:
+    """Write a phone as its country does, from left to right among any words."""
+    return Markup('<bdi dir="ltr">{}</bdi>').format(phone_display.spell(e164))

@@ -11,7 +11,7 @@ from litestar.response import Redirect
 from referral.core.errors import NotFound
 from referral.http import problems
 from referral.http.api.fields import PageCursor
-from referral.http.pages import cookies, devices, flash, visitors
+from referral.http.pages import cookies, devices, flash, forms, tabs, visitors
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import sessions
 
@@ -28,7 +28,12 @@ async def show(
     return visitors.page(request, "sessions.html", page=page, cursor=cursor, device=devices.read)
 
 
-@post(f"{SESSIONS}/{{session_id:str}}/end", guards=[visitors.signed_in], include_in_schema=False)
+@post(
+    f"{SESSIONS}/{{session_id:str}}/end",
+    guards=[visitors.signed_in],
+    opt=forms.on(SESSIONS, "sessions"),
+    include_in_schema=False,
+)
 async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
     try:
         await sessions.end(request.user, session_id, caller=visitors.caller(request))
@@ -41,10 +46,16 @@ async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
     return flash.notice(request, SESSIONS, "session_ended")
 
 
-@post(f"{SESSIONS}/end-all", guards=[visitors.signed_in], include_in_schema=False)
+@post(
+    f"{SESSIONS}/end-all",
+    guards=[visitors.signed_in],
+    opt=forms.on(SESSIONS, "sessions"),
+    include_in_schema=False,
+)
 async def end_all(request: StrictRequest, parts: GivenParts) -> Redirect:
     await sessions.end_all(parts, request.user, caller=visitors.caller(request))
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
+    tabs.forget_all(request)
     return flash.notice(request, "/", "signed_out_everywhere")
 
 

@@ -20,7 +20,7 @@ from referral.core.errors import (
     TooManyRequests,
     UnknownInviteCode,
 )
-from referral.http.pages import cookies, flash, forms, pending, phone_field, render, visitors
+from referral.http.pages import cookies, flash, forms, pending, phone_field, render, tabs, visitors
 from referral.http.pages.pending import Pending
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import login
@@ -32,20 +32,17 @@ HOME, CODE, PROFILE = "/", "/code", "/me"
 _LONGEST_INVITE_CODE = 20  # as its field on the profile takes
 
 Next = Annotated[str | None, QueryParameter(name="next")]
-Anew = Annotated[str, QueryParameter()]
+InviteCode = Annotated[str, QueryParameter()]
 
 
 @get(HOME, include_in_schema=False)
-async def home(
-    request: StrictRequest, parts: GivenParts, then: Next = None, anew: Anew = ""
-) -> Response[Any]:
-    """anew: whether a code was to be entered that this browser does not know of."""
+async def home(request: StrictRequest, parts: GivenParts, then: Next = None) -> Response[Any]:
     if await visitors.find(request):
         return flash.to(forms.local_path(then) or PROFILE)
-    return page(request, parts, then=forms.local_path(then), anew=bool(anew))
+    return page(request, parts, then=forms.local_path(then))
 
 
-@post(HOME, include_in_schema=False)
+@post(HOME, opt=forms.on(HOME, "sign_in", "phone"), include_in_schema=False)
 async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
     typed = phone = fields.get("phone", "")
@@ -54,22 +51,28 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
     then = forms.local_path(fields.get("next")) or ""
     try:
         phone = phone_field.read(request, parts, typed)
-        await send(request, parts, phone, invite_code=invite_code, then=then)
+        under_way = await send(request, parts, phone, invite_code=invite_code, then=then)
     except Refusal as refusal:
-        before = pending.find(request)
-        if isinstance(refusal, TooManyRequests) and before and before.is_good_for(phone, parts):
+        before = pending.on_its_way(request, phone, parts)
+        if isinstance(refusal, TooManyRequests) and before:
             # Back, and the same phone again: its code is on its way already
-            return flash.to(CODE)
+            under_way = before.leading(invite_code=invite_code, then=then)
+            pending.keep(request, under_way)
+            return flash.to(under_way.at(CODE))
         where, values = _form_of(invite_code, then), {"phone": typed}
         return flash.refused(request, where, refusal, form="sign_in", field="phone", values=values)
-    return flash.to(CODE)
+    return flash.to(under_way.at(CODE))
 
 
 @get(CODE, include_in_schema=False)
-async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
+async def code(
+    request: StrictRequest, parts: GivenParts, invite_code: InviteCode = ""
+) -> Response[Any]:
+    """invite_code: kept in the address, for a tab whose cookie is gone."""
     under_way = pending.find(request)
     if under_way is None:
-        return flash.to(f"{HOME}?anew=1")
+        where = _form_of(invite_code, None)
+        return flash.to(f"{where}?anew=1")
     visitor = await visitors.find(request)
     back = _form_of(under_way.invite_code, forms.local_path(under_way.next))
     return code_page(
@@ -77,58 +80,66 @@ async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
     )
 
 
-@post(CODE, include_in_schema=False)
+@post(CODE, opt=forms.on(CODE, "code", "code"), include_in_schema=False)
 async def verify(request: StrictRequest, parts: GivenParts) -> Redirect:
-    """What the form carries counts: its page may be older than the last code that was sent."""
     fields = await forms.read(request)
-    under_way = pending.find(request)
-    if not fields.get("token") and under_way:
-        # Of a program that fills in what people do
-        fields |= {
-            "token": under_way.token,
-            "invite_code": under_way.invite_code,
-            "next": under_way.next,
-        }
-    then = forms.local_path(fields.get("next")) or PROFILE
-    invite_code = fields.get("invite_code", "")[:_LONGEST_INVITE_CODE]
+    under_way = pending.sent_with(request, fields)
+    if under_way is None:
+        return flash.to(forms.page_of(request))
+    then = forms.local_path(under_way.next) or PROFILE
     try:
-        sign_in, refused = await _verify(request, parts, fields, invite_code)
+        sign_in, refused = await _verify(request, parts, under_way, fields.get("code", ""))
     except Refusal as refusal:
         if isinstance(refusal, ChallengeSpent) and await visitors.find(request):
             # The form was sent twice, or is one of before
             return flash.to(then)
-        return flash.refused(request, CODE, refusal, form="code", field="code")
+        pending.keep_for_its_page(request, under_way)
+        return flash.refused(request, under_way.at(CODE), refusal, form="code", field="code")
     await visitors.enter(request, sign_in)
-    cookies.clear(request, cookies.SIGN_IN)
+    tabs.forget(request, cookies.SIGN_IN, under_way.tab)
     if refused is None:
         return flash.to(then)
-    values = {"invite_code": invite_code}
+    values = {"invite_code": under_way.invite_code}
     return flash.refused(
         request, PROFILE, refused, form="inviter", field="invite_code", values=values
     )
 
 
-@post(f"{CODE}/again", include_in_schema=False)
+@post(f"{CODE}/again", opt=forms.on(CODE, "again"), include_in_schema=False)
 async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
     """A new code to the same phone. The one before stays good."""
-    before = pending.find(request)
+    before = pending.sent_with(request, await forms.read(request))
     if before is None:
-        return flash.to(CODE)
+        return flash.to(forms.page_of(request))
+    page = before.at(CODE)
     try:
-        await send(request, parts, before.phone, invite_code=before.invite_code, then=before.next)
+        await send(
+            request,
+            parts,
+            before.phone,
+            invite_code=before.invite_code[:_LONGEST_INVITE_CODE],
+            then=forms.local_path(before.next) or "",
+            tab=before.tab,
+        )
     except Refusal as refusal:
-        return flash.not_again(request, CODE, refusal)
-    return flash.notice(request, CODE, "code_sent")
+        pending.keep_for_its_page(request, before)
+        return flash.not_again(request, page, refusal)
+    return flash.notice(request, page, "code_sent")
 
 
-@post("/sign-out", include_in_schema=False)
+@post("/sign-out", opt=forms.on(HOME, "sign_out"), include_in_schema=False)
 async def sign_out(request: StrictRequest) -> Redirect:
     await visitors.leave(request)
-    cookies.clear(request, cookies.SIGN_IN, cookies.NEW_PHONE)
+    tabs.forget_all(request)
     return flash.notice(request, HOME, "signed_out")
 
 
-@post("/phone-form", status_code=HTTP_200_OK, include_in_schema=False)
+@post(
+    "/phone-form",
+    status_code=HTTP_200_OK,
+    opt=forms.on(HOME, "sign_in"),
+    include_in_schema=False,
+)
 async def phone_form(request: StrictRequest, parts: GivenParts) -> dict[str, str | None]:
     """A phone that is being typed, as its country writes it: for the script.
 
@@ -144,16 +155,27 @@ HANDLERS = [home, send_code, code, verify, send_again, sign_out, phone_form]
 
 
 async def send(
-    request: StrictRequest, parts: Parts, phone: str, *, invite_code: str = "", then: str = ""
-) -> None:
-    """Send a code, and keep in this browser what it is for. Raises what `login.send_code` does."""
+    request: StrictRequest,
+    parts: Parts,
+    phone: str,
+    *,
+    invite_code: str = "",
+    then: str = "",
+    tab: str = "",
+) -> Pending:
+    """Send a code, and keep in this browser what it is for. Raises what `login.send_code` does.
+
+    tab: which one asks, if it has asked before.
+    """
     sent = await login.send_code(
         parts,
         phone=phone,
         device_token=cookies.get(request, cookies.DEVICE),
         caller=visitors.caller(request),
     )
-    pending.keep(request, Pending.of(sent, parts=parts, invite_code=invite_code, then=then))
+    under_way = Pending.of(sent, parts=parts, invite_code=invite_code, then=then, tab=tab)
+    pending.keep(request, under_way)
+    return under_way
 
 
 def page(
@@ -166,7 +188,9 @@ def page(
         "visitor": None,
         "refusal": None,
         "then": "",
-        "anew": False,
+        # Whether a code was to be entered that this browser does not know of
+        "anew": "anew" in request.query_params,
+        "has_cookies": bool(request.cookies),
         **context,
     }
     return render.page(
@@ -180,22 +204,24 @@ def page(
 
 
 def code_page(
-    request: StrictRequest, parts: Parts, under_way: Pending, **context: Any
+    request: StrictRequest, parts: Parts, under_way: Pending, *, path: str = CODE, **context: Any
 ) -> Response[str]:
     """Where a code is entered.
 
-    back, action, again: where its links and forms lead. is_signed_in: whether by this code only
-    something is confirmed.
+    back: where its link leads. path: under which its forms are taken. is_signed_in: whether by
+    this code only something is confirmed.
     """
-    context = {
-        "back": HOME,
-        "action": CODE,
-        "again": f"{CODE}/again",
-        "is_signed_in": False,
+    context = {"back": HOME, "is_signed_in": False, **context}
+    return render.page(
+        request,
+        "code.html",
+        pending=under_way,
+        action=under_way.at(path),
+        again=under_way.at(f"{path}/again"),
+        seconds=under_way.seconds_to_wait(parts),
+        is_over=under_way.is_over(parts),
         **context,
-    }
-    seconds = under_way.seconds_to_wait(parts)
-    return render.page(request, "code.html", pending=under_way, seconds=seconds, **context)
+    )
 
 
 def _form_of(invite_code: str, then: str | None) -> str:
@@ -206,13 +232,13 @@ def _form_of(invite_code: str, then: str | None) -> str:
 
 
 async def _verify(
-    request: StrictRequest, parts: Parts, fields: dict[str, str], invite_code: str
+    request: StrictRequest, parts: Parts, under_way: Pending, code: str
 ) -> tuple[SignIn, Refusal | None]:
     """Sign in; without the invitation where the rules refuse it, and then with what they say."""
     caller = visitors.caller(request)
-    token, code = fields.get("token", ""), forms.digits(fields.get("code", ""))
+    token, code = under_way.token, forms.digits(code)
     refused: Refusal | None = None
-    if invite_code:
+    if invite_code := under_way.invite_code[:_LONGEST_INVITE_CODE]:
         try:
             sign_in = await login.verify(
                 parts, token=token, code=code, invite_code=invite_code, caller=caller

@@ -82,11 +82,14 @@ NOTICES: Mapping[str, str] = {
     "invite_voided": N_("The activation is void. This user can activate a code again."),
     "key_revoked": N_("The key has ended. Programs that use it are refused from now on."),
     "sign_in_first": N_("Sign in first."),
+    "sign_in_to_do": N_("You were signed out before this was done. Sign in, and go on from there."),
+    "code_gone": N_("This code is too old. Ask for a new one."),
+    "not_done": N_("Nothing is changed yet. Look at it once more, and send it again."),
 }
 
 
 # Of notices: those that say what comes next, not that something is done
-TO_DO = frozenset({"sign_in_first"})
+TO_DO = frozenset({"sign_in_first", "sign_in_to_do", "code_gone", "not_done"})
 
 _WITH_WAIT = frozenset({"too_many_requests", "too_soon"})
 _A_MINUTE = 60

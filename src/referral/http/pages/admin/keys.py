@@ -23,7 +23,7 @@ async def list_keys(request: AdminRequest) -> Response[str]:
     return render.page(request, "admin/keys.html", keys=keys)
 
 
-@post("/keys", include_in_schema=False)
+@post("/keys", opt=forms.on(PATH, "key", "name"), include_in_schema=False)
 async def make(request: AdminRequest, parts: GivenParts) -> Redirect:
     """The new key goes to the next page in the cookie of what is said once."""
     name = (await forms.read(request)).get("name", "")
@@ -44,7 +44,7 @@ async def make(request: AdminRequest, parts: GivenParts) -> Redirect:
     return flash.notice(request, PATH, "key_made", form="made", values={"name": name, "key": key})
 
 
-@post("/keys/{name:str}/revoke", include_in_schema=False)
+@post("/keys/{name:str}/revoke", opt=forms.on(PATH, "revoke"), include_in_schema=False)
 async def revoke(request: AdminRequest, parts: GivenParts, name: FromPath[str]) -> Redirect:
     try:
         await api_keys.revoke(parts, unquote(name), by=request.user)

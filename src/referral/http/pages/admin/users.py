@@ -11,8 +11,8 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
 from referral.core import ids
-from referral.core.errors import Forbidden, InvalidRequest, NotFound, SignInAgain
-from referral.http.pages import flash, render
+from referral.core.errors import Forbidden, InvalidRequest, NotFound
+from referral.http.pages import flash, forms, render
 from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import audit as trails
@@ -65,7 +65,11 @@ async def show_user(
     )
 
 
-@post("/users/{user_id:str}/{action:str}", include_in_schema=False)
+@post(
+    "/users/{user_id:str}/{action:str}",
+    opt=forms.on(f"{PATH}/{{user_id}}", "user"),
+    include_in_schema=False,
+)
 async def act(
     request: AdminRequest, parts: GivenParts, user_id: FromPath[str], action: FromPath[str]
 ) -> Redirect:
@@ -77,8 +81,6 @@ async def act(
     page = f"{PATH}/{found}"
     try:
         await do(parts, found, request.user)
-    except SignInAgain as refusal:
-        return flash.confirm_first(request, refusal, page)
     except (Forbidden, NotFound) as refusal:
         return flash.refused(request, page, refusal, form="user", field=action, code=words)
     return flash.notice(request, PATH if action == "delete" else page, done)

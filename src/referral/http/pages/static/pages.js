@@ -72,12 +72,19 @@
     tick();
   });
 
-  // Copy and share
+  // Copy and share; where the browser refuses, select what can be copied by hand
+  const refuse = (button) => {
+    getSelection().selectAllChildren(document.getElementById(button.dataset.shown));
+    all(`[data-refused="${button.dataset.shown}"]`, (note) => (note.textContent = note.dataset.words));
+  };
   all("[data-copy]", (button) => {
-    if (!navigator.clipboard) return;
     button.hidden = false;
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.dataset.copy);
+      try {
+        await navigator.clipboard.writeText(button.dataset.copy);
+      } catch {
+        return refuse(button);
+      }
       const words = button.textContent;
       button.textContent = button.dataset.done;
       setTimeout(() => (button.textContent = words), 2000);
@@ -86,6 +93,13 @@
   all("[data-share]", (button) => {
     if (!navigator.share) return;
     button.hidden = false;
-    button.addEventListener("click", () => navigator.share({ url: button.dataset.share, text: button.dataset.text }).catch(() => {}));
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.share({ url: button.dataset.share, text: button.dataset.text });
+      } catch (error) {
+        // Whoever closed the list of apps knows it
+        if (error.name !== "AbortError") refuse(button);
+      }
+    });
   });
 }

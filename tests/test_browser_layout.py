@@ -1,0 +1,169 @@
+"""Every page at every width: no texts overlap, nothing is cut or sticks out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser
+
+from browser import Visitor, visiting
+from referral.http.pages import router
+from referral.service import demo
+from tour import Town, built, tour
+
+# Where things stand does not depend on the database
+pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
+WIDTHS = (320, 390, 640, 1024)  # CSS pixels; at 640 and 768 the style sheet changes
+LONGEST = demo.UNUSUAL_NAMES[-1]
+SETTINGS = {
+    "REFERRAL_APP_NAME": "Клуб любителей кофе и какао",
+    "REFERRAL_INVITE_URL": "https://club-of-those-who-love-coffee.example.com/invitations/{code}",
+    "REFERRAL_TERMS_URL": "https://coffee.example/terms",
+    "REFERRAL_PRIVACY_URL": "https://coffee.example/privacy",
+}
+# Routes that answer files
+FILES = {
+    "/static/{name}",
+    "/admin/charts/days.svg",
+    "/me/data.json",
+    "/me/invite.svg",
+    "/me/invite.png",
+}
+
+FAULTS = """() => {
+    const EDGE = 1.5;
+    const found = new Set(), boxes = [], range = document.createRange();
+    const screen = document.documentElement.clientWidth;
+    const say = (node) => `"${(node.textContent || node.id || node.tagName).trim().slice(0, 60)}"`;
+    const isOffOnPurpose = (it) => it.closest(".skip, .row label");
+    const isBox = (it) => !["inline", "contents"].includes(getComputedStyle(it).display);
+    const add = (node, holder, rect) => boxes.push({ node, holder, rect });
+
+    document.querySelectorAll("details").forEach((it) => { it.open = true; });
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode, holder = node.parentElement;
+        if (!node.textContent.trim() || !holder.checkVisibility()) continue;
+        if (isOffOnPurpose(holder)) continue;
+        if (/[\\u0590-\\u08FF]/.test(node.textContent) && !holder.closest("bdi, [dir]"))
+            found.add(`${say(node)} can reorder the text beside it`);
+        range.selectNodeContents(node);
+        for (const rect of range.getClientRects()) if (rect.width > 1) add(node, holder, rect);
+    }
+    document.querySelectorAll("main input:not([type=hidden]), img, svg").forEach((it) => {
+        if (it.checkVisibility()) add(it, it.parentElement, it.getBoundingClientRect());
+    });
+
+    for (const { node, holder, rect } of boxes) {
+        if (rect.left < -EDGE || rect.right > screen + EDGE)
+            found.add(`${say(node)} sticks out of the screen`);
+        for (let it = holder; it !== document.body; it = it.parentElement) {
+            if (!isBox(it)) continue;
+            const box = it.getBoundingClientRect();
+            if (rect.left < box.left - EDGE || rect.right > box.right + EDGE)
+                found.add(`${say(node)} sticks out of its ${it.tagName} at the side`);
+            if (rect.bottom > box.bottom + rect.height / 3 || rect.top < box.top - rect.height / 3)
+                found.add(`${say(node)} sticks out of its ${it.tagName} above or below`);
+            const style = getComputedStyle(it);
+            if (style.overflowX !== "visible" && it.scrollWidth > it.clientWidth + EDGE)
+                found.add(`${say(node)} is cut by its ${it.tagName}`);
+        }
+    }
+    boxes.forEach(({ node, rect: a }, index) => {
+        for (const { node: other, rect: b } of boxes.slice(index + 1)) {
+            if (node === other) continue;
+            const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            if (wide > EDGE && high > Math.min(a.height, b.height) / 3)
+                found.add(`${say(node)} and ${say(other)} overlap`);
+        }
+    });
+    if (document.scrollingElement.scrollWidth > innerWidth) found.add("it scrolls sideways");
+    return [...found];
+}"""
+
+
+@pytest.fixture
+async def town(database_url: str) -> AsyncIterator[Town]:
+    async with built(database_url, name=LONGEST, **SETTINGS) as there:
+        yield there
+
+
+@pytest.mark.parametrize("language", ["en-US", "ru-RU"])
+async def test_nothing_overlaps_and_nothing_is_cut(
+    chromium: Browser, town: Town, language: str
+) -> None:
+    """At every width; and the tour leaves no page out."""
+    wrong_there: list[str] = []
+    seen: set[str] = set()
+    device = {"viewport": {"width": WIDTHS[0], "height": 800}}
+    async with visiting(
+        chromium, town.site, device=device, language=language, expected=[404]
+    ) as visitor:
+        async for name in tour(town, visitor):
+            seen |= routes_of(visitor)
+            for width in WIDTHS:
+                await visitor.page.set_viewport_size({"width": width, "height": 800})
+                faults = await visitor.page.evaluate(FAULTS)
+                wrong_there += [f"{name} at {width} px: {fault}" for fault in faults]
+    assert not wrong_there, "\n".join(wrong_there)
+    assert set(PAGES) - seen == set(), "pages that the tour leaves out"
+
+
+async def test_what_is_wrong_with_a_page_is_seen(chromium: Browser, town: Town) -> None:
+    """Each kind of fault, on a page that has one of it."""
+    broken = {
+        "overlap": "<p>One text</p><p id=a>Another</p>",
+        "of the screen": "<p><b id=b>Far to the right</b></p>",
+        "at the side": "<p id=c>UnbreakableUnbreakable</p>",
+        "above or below": "<p id=d>Two<br>lines</p>",
+        "is cut by": "<p id=e>A longer text</p>",
+        "can reorder": "<p>\u05e0\u05d5\u05e2\u05d4 2026</p>",
+    }
+    async with visiting(chromium, town.site) as visitor:
+        await visitor.go("/")
+        for fault, html in broken.items():
+            await visitor.page.evaluate(
+                "(html) => { document.querySelector('main').innerHTML = html }", html
+            )
+            await visitor.page.evaluate(_BREAK)
+            found = await visitor.page.evaluate(FAULTS)
+            assert any(fault in each for each in found), f"{fault}: {found}"
+
+
+_BREAK = """() => {
+    const styles = {
+        a: "margin-top: -1.4em",
+        b: "position: relative; left: 90vw",
+        c: "width: 3em; overflow-wrap: normal",
+        d: "height: 1em",
+        e: "width: 3em; overflow: hidden; white-space: nowrap",
+    };
+    for (const [id, style] of Object.entries(styles))
+        { const it = document.getElementById(id); if (it) it.style.cssText = style; }
+}"""
+
+
+def _pattern(path: str) -> str:
+    return re.sub(r"\\\{\w+(:\w+)?\\\}", "[^/]+", re.escape(path))
+
+
+PAGES = {
+    path: re.compile(_pattern(path))
+    for path in (
+        re.sub(r":\w+\}", "}", route.path)
+        for route in router.routes
+        if "GET" in getattr(route, "methods", ())
+    )
+    if path not in FILES
+}
+
+
+def routes_of(visitor: Visitor) -> set[str]:
+    """The routes that a page may have come from."""
+    path = urlsplit(visitor.page.url).path
+    return {route for route, pattern in PAGES.items() if pattern.fullmatch(path)}
