@@ -40,7 +40,7 @@ lint: $(VENV)/.test ## Check style, types and which layer imports which
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx pgbouncer browser ## Check everything and run every test
+test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx pgbouncer promtool browser ## Check everything and run every test
 	$(BIN)/pytest --cov
 
 .PHONY: test-faults
@@ -87,6 +87,15 @@ nginx: ## Fetch nginx for the tests, where there is none
 		{ apt-get --quiet=2 download nginx || { apt-get --quiet=2 update && apt-get --quiet=2 download nginx; }; } && \
 		dpkg-deb --extract nginx_*.deb .; } || \
 		{ echo "The tests need nginx, which could not be fetched: install it, then make test"; exit 1; }
+
+# As nginx; of 90 MB the one program that tests alerts
+.PHONY: promtool
+promtool: ## Fetch promtool for the tests, where there is none
+	@PATH="$$PATH:.cache/prometheus/usr/bin"; command -v promtool > /dev/null || { \
+		mkdir -p .cache/prometheus && cd .cache/prometheus && \
+		{ apt-get --quiet=2 download prometheus || { apt-get --quiet=2 update && apt-get --quiet=2 download prometheus; }; } && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract ./usr/bin/promtool && rm prometheus_*.deb; } || \
+		{ echo "The tests need promtool, which could not be fetched: install Prometheus, then make test"; exit 1; }
 
 # Debian's where root may install it, Playwright's own elsewhere
 .PHONY: browser

@@ -159,7 +159,7 @@ def test_plain_http_leads_to_https(behind: Behind) -> None:
     ["/metrics", "/metrics/", "//metrics", "/metrics%2f", "/%6detrics", "/metrics//", "/metrics?a"],
 )
 async def test_metrics_are_not_for_the_world(behind: Behind, target: str) -> None:
-    """However they are spelt: the service itself answers each of these, and would say 401 or 200."""
+    """However they are spelt: each of these reaches the service's own where nginx lets it."""
     url = f"http://127.0.0.1:{behind.units.ports()[0]}"
     async with httpx.AsyncClient(base_url=url) as direct:
         headers = {"Authorization": f"Bearer {TOKEN}"}

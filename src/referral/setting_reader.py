@@ -1,16 +1,27 @@
-"""Reads variables one by one, and tells everything that is wrong with them at once."""
+"""Where variables come from, and a reader that tells everything that is wrong with them at once."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
+
+from dotenv import dotenv_values
 
 T = TypeVar("T")
 
 PREFIX = "REFERRAL_"
 # Kubernetes sets such names for a Service that is called `referral`
 _NOT_OURS = ("REFERRAL_SERVICE_", "REFERRAL_PORT")
+
+# Variables in which platforms name the address or the host under which they publish an app
+_PLATFORM_URL = "RENDER_EXTERNAL_URL"
+_PLATFORM_HOSTS = (
+    "RAILWAY_PUBLIC_DOMAIN",
+    "KOYEB_PUBLIC_DOMAIN",
+    "HEROKU_APP_DEFAULT_DOMAIN_NAME",
+)
 
 
 class SettingsError(Exception):
@@ -57,3 +68,23 @@ class Reader:
             self.problems.append(f"{name}: there is no such setting{hint}")
         if self.problems:
             raise SettingsError(self.problems)
+
+
+def variables() -> dict[str, str]:
+    """Those of the process's environment and, below it, `.env` in the working folder.
+
+    Raises SettingsError.
+    """
+    try:
+        lines = dotenv_values(".env", interpolate=False)
+    except UnicodeDecodeError:
+        raise SettingsError([".env: not UTF-8 text"]) from None
+    from_file = {name: text for name, text in lines.items() if text is not None}
+    return {**from_file, **os.environ}
+
+
+def platform_url(environ: Mapping[str, str]) -> str:
+    """The public address that a platform names, or nothing."""
+    if url := environ.get(_PLATFORM_URL):
+        return url.rstrip("/")
+    return next((f"https://{environ[name]}" for name in _PLATFORM_HOSTS if environ.get(name)), "")

@@ -6,7 +6,6 @@ not read here stops the service: a misspelt limit would be no limit.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
@@ -14,15 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
-
 from referral import development_secret
 from referral import setting_values as values
 from referral.core.challenge import LONGEST_CODE, SHORTEST_CODE
 from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
 from referral.gateways import urls
-from referral.setting_reader import PREFIX, Reader, SettingsError
+from referral.setting_reader import PREFIX, Reader, platform_url, variables
 from referral.storage.configuration import sqlite_file
 
 DEVELOPMENT, PRODUCTION = "development", "production"
@@ -31,13 +28,6 @@ DEFAULT_DATABASE_URL = "sqlite://referral.sqlite3"
 _OTHER_NAMES = {"code_life": "CODE_TTL", "access_life": "ACCESS_TTL"}
 _LARGEST = 10**9
 _MOST_DAYS = 36_500
-# Variables in which platforms name the address or the host under which they publish an app
-_PLATFORM_URL = "RENDER_EXTERNAL_URL"
-_PLATFORM_HOSTS = (
-    "RAILWAY_PUBLIC_DOMAIN",
-    "KOYEB_PUBLIC_DOMAIN",
-    "HEROKU_APP_DEFAULT_DOMAIN_NAME",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +82,16 @@ def load(*, today: date) -> Settings:
 
     Raises SettingsError.
     """
-    try:
-        lines = dotenv_values(".env", interpolate=False)
-    except UnicodeDecodeError:
-        raise SettingsError([".env: not UTF-8 text"]) from None
-    from_file = {name: text for name, text in lines.items() if text is not None}
-    return read({**from_file, **os.environ}, today=today)
+    return read(variables(), today=today)
+
+
+def load_database_url() -> str:
+    """DATABASE_URL alone, for who makes backups where nothing else is set. Raises SettingsError."""
+    given = {name: text.strip() for name, text in variables().items() if text.strip()}
+    reader = Reader(given)
+    url = _database_url(reader)
+    reader.finish(())
+    return url
 
 
 def read(environ: Mapping[str, str], *, today: date) -> Settings:
@@ -107,8 +101,8 @@ def read(environ: Mapping[str, str], *, today: date) -> Settings:
     """
     # A variable that is set to nothing is not set
     given = {name: text.strip() for name, text in environ.items() if text.strip()}
-    if platform_url := _platform_url(given):
-        given.setdefault("REFERRAL_PUBLIC_URL", platform_url)
+    if url := platform_url(given):
+        given.setdefault("REFERRAL_PUBLIC_URL", url)
     reader = Reader(given)
     settings = _read(reader, given, today)
     reader.finish(environ)
@@ -122,6 +116,10 @@ def names() -> frozenset[str]:
     reader = Reader({})
     _read(reader, {}, date.min)
     return frozenset(reader.known)
+
+
+def _database_url(reader: Reader) -> str:
+    return reader.read("DATABASE_URL", values.secret_url(values.database_url), DEFAULT_DATABASE_URL)
 
 
 def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
@@ -143,12 +141,9 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
     if production:
         _refuse_in_production(reader, environ, public_url=public_url)
     base_url = public_url or f"http://127.0.0.1:{port}"
-    database_url = reader.read(
-        "DATABASE_URL", values.secret_url(values.database_url), DEFAULT_DATABASE_URL
-    )
     return Settings(
         environment=environment,
-        database_url=database_url,
+        database_url=_database_url(reader),
         secrets=reader.read(
             "REFERRAL_SECRET", values.secret(values.secrets(strict=production)), ()
         ),
@@ -248,10 +243,3 @@ def _limits(reader: Reader, defaults: Limits) -> Limits:
             for field in fields(Limits)
         }
     )
-
-
-def _platform_url(environ: Mapping[str, str]) -> str:
-    """The public address that a platform names, or nothing."""
-    if url := environ.get(_PLATFORM_URL):
-        return url.rstrip("/")
-    return next((f"https://{environ[name]}" for name in _PLATFORM_HOSTS if environ.get(name)), "")

@@ -6,6 +6,7 @@ import rich_click as click
 
 from referral import __version__
 from referral.cli.admin import admin
+from referral.cli.database import database
 from referral.cli.demo import demo
 from referral.cli.doctor import doctor
 from referral.cli.key import key
@@ -27,7 +28,19 @@ def main() -> None:
     """
 
 
-for command in (serve, worker, migrate, secret, admin, key, users, webhooks, demo, doctor):
+for command in (
+    serve,
+    worker,
+    migrate,
+    secret,
+    admin,
+    key,
+    users,
+    webhooks,
+    demo,
+    doctor,
+    database,
+):
     main.add_command(command)
 for command in (import_, export):
     users.add_command(command)

@@ -27,8 +27,13 @@ _WIDE = 300
 
 def settings() -> Settings:
     """The settings, or a line for each thing that is wrong with them, and the end."""
+    return read_settings(lambda: load(today=system_clock().date()))
+
+
+def read_settings(read: Callable[[], T]) -> T:
+    """What this reads of them, or as `settings`."""
     try:
-        return load(today=system_clock().date())
+        return read()
     except SettingsError as error:
         fail(*error.problems)
 

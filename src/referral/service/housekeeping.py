@@ -91,7 +91,12 @@ class _Housekeeper:
         metrics.IN_PROGRESS.set(self._parts.room.taken)
         for state, number in database.pool_connections().items():
             metrics.POOL.labels(state).set(number)
-        await database.to_its_end(self._exchange(read_all=self._rounds % _READ_EVERY == 0))
+        try:
+            await database.to_its_end(self._exchange(read_all=self._rounds % _READ_EVERY == 0))
+        except Exception:
+            metrics.DATABASE.set(0)
+            raise
+        metrics.DATABASE.set(1)
         self._rounds += 1
 
     async def sweep(self) -> None:

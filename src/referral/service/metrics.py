@@ -43,3 +43,17 @@ POOL = Gauge(
     ["state"],
     multiprocess_mode="livesum",
 )
+DATABASE = Gauge(
+    "referral_database_up",
+    "Whether the database answered the last round of housekeeping, of every 2 seconds",
+    # One process that does not reach it is enough to say so
+    multiprocess_mode="livemin",
+)
+
+# There from the start: what begins with the first failure has no increase for Prometheus
+for _error in ("storage_unavailable", "internal_error", "overloaded"):
+    FAILURES.labels(_error)
+for _event in ("code_sent", "signed_in"):
+    EVENTS.labels(_event)
+for _outcome in ("sent", "failed"):
+    GATEWAY.labels(_outcome)

@@ -27,10 +27,6 @@ RELEASE_SECONDS = 2
 ROLLBACK_SECONDS = 2
 _EARLY_SECONDS = 0.01
 
-# asyncpg's own name for how many prepared statements a connection keeps. PgBouncer before 1.21
-# lends one for a transaction, and the next finds another's statements there, or none: hence 0
-_CACHE = "statement_cache_size"
-
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     def get_reset_query(self) -> str:
@@ -205,9 +201,11 @@ class Client(_Translating, AsyncpgDBClient):
             del kwargs[part]
         kwargs.setdefault("max_queries", 50_000)
         kwargs.setdefault("max_inactive_connection_lifetime", 300.0)
-        dsn, size = urls.without(self._dsn, _CACHE)
+        # PgBouncer before 1.21 lends a connection for a transaction, and the next finds another's
+        # prepared statements there, or none: hence 0 in some URLs
+        dsn, size = urls.without(self._dsn, urls.CACHE)
         if size is not None:
-            kwargs[_CACHE] = int(size)
+            kwargs[urls.CACHE] = int(size)
         if len(urls.each_host(dsn)) > 1:
             kwargs["connect"] = Hosts(dsn).connect
         return await Pool(dsn, record_class=asyncpg.Record, **kwargs)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 ATTRIBUTES = "target_session_attrs"
+CACHE = "statement_cache_size"
+"""How many prepared statements a connection keeps: asyncpg's own name."""
 _LISTS = "lists"
+# What both asyncpg and libpq read in a URL
+_READ_BY_BOTH = frozenset(
+    f"host port dbname user password passfile service krbsrvname gsslib {ATTRIBUTES} sslmode "
+    "sslcert sslkey sslrootcert sslcrl sslpassword sslnegotiation ssl_min_protocol_version "
+    "ssl_max_protocol_version application_name".split()
+)
 
 
 def without(url: str, name: str) -> tuple[str, str | None]:
@@ -13,7 +21,7 @@ def without(url: str, name: str) -> tuple[str, str | None]:
     know itself, and that refuses it.
     """
     parts = urlsplit(url)
-    found = dict(parse_qsl(parts.query, keep_blank_values=True))
+    found = dict(_parameters(url))
     value = found.pop(name, None)
     if value is None:
         return url, None
@@ -41,3 +49,24 @@ def split_lists(url: str) -> tuple[str, str | None]:
     parts = urlsplit(whole)
     query = "&".join([*filter(None, [parts.query]), f"{ATTRIBUTES}=prefer-standby"])
     return main, parts._replace(query=query).geturl()
+
+
+def for_libpq(url: str) -> str:
+    """The URL as PostgreSQL's own tools read it, which refuse parameters that they do not know.
+
+    Ours are left out; what asyncpg would tell the server as a setting becomes one of `options`.
+    """
+    parts = urlsplit(url)
+    found = {"dbname" if name == "database" else name: value for name, value in _parameters(url)}
+    known = {name: value for name, value in found.items() if name in _READ_BY_BOTH}
+    if len(each_host(url)) > 1:
+        # As the service does
+        known.setdefault(ATTRIBUTES, "primary")
+    others = found.keys() - known.keys() - {_LISTS, CACHE}
+    if others:
+        known["options"] = " ".join(f"-c {name}={found[name]}" for name in sorted(others))
+    return parts._replace(query=urlencode(known, quote_via=quote)).geturl()
+
+
+def _parameters(url: str) -> list[tuple[str, str]]:
+    return parse_qsl(urlsplit(url).query, keep_blank_values=True)
