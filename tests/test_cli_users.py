@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from processes import referral
+from referral.storage.models import User
 from support import SECRET, Person, Service, ok, refused
 
 
@@ -112,6 +113,67 @@ async def test_commands_may_remove_the_last_administrator(
     admin = await service.sign_in_admin()
     done(referral(tmp_path, "users", "delete", admin.id(), "--yes", **on))
     assert (await service.sign_in_again(admin)).is_new
+
+
+STRAY, OWN = "+49015123456789", "+4915123456789"
+
+
+async def with_stray_phone(service: Service) -> tuple[Person, Person]:
+    """Somebody whom an earlier release kept as `+490151...`, and who has the phone read of that."""
+    stray, own = await service.sign_in(), await service.sign_in(phone=OWN)
+    await User.filter(id=stray.id()).update(phone=STRAY)
+    return stray, own
+
+
+async def test_phones_that_are_read_as_others_are_listed(
+    service: Service, on: dict[str, str], tmp_path: Path
+) -> None:
+    assert "Every phone is read" in done(referral(tmp_path, "users", "check", **on))
+    stray, own = await with_stray_phone(service)
+    landline = await service.sign_in()
+    await User.filter(id=landline.id()).update(phone="+442079460958")
+    deleted = await service.sign_in()
+    ok(await deleted.call("DELETE", "/profile"))
+    finished = referral(tmp_path, "users", "check", **on)
+    assert "2 cannot sign in" in refusal(finished)
+    assert sorted(finished.stdout.splitlines()) == sorted(
+        [
+            f"{stray.id()} {STRAY} is read as {OWN}, the phone of {own.id()}",
+            f"{landline.id()} +442079460958 is never sent a code",
+        ]
+    )
+
+
+async def test_a_command_finds_the_very_phone_first(
+    service: Service, on: dict[str, str], tmp_path: Path
+) -> None:
+    """`users block +490151...` blocked the account of +49151..."""
+    stray, own = await with_stray_phone(service)
+    for phone, person in ((STRAY, stray), (OWN, own)):
+        assert person.id() in done(referral(tmp_path, "users", "show", phone, **on))
+        assert phone in done(referral(tmp_path, "users", "block", phone, **on))
+    assert stray.id() in done(referral(tmp_path, "users", "show", f" {STRAY} ", **on))
+    line = refusal(referral(tmp_path, "users", "block", "+49 00 1512 3456789", **on))
+    assert stray.id() in line
+    assert own.id() in line
+
+
+async def test_a_user_is_given_another_phone(
+    service: Service, on: dict[str, str], tmp_path: Path
+) -> None:
+    stray, own = await with_stray_phone(service)
+    line = refusal(referral(tmp_path, "users", "phone", STRAY, OWN, **on))
+    assert "Another account" in line
+    ok(await own.call("DELETE", "/profile"))
+    moved = done(referral(tmp_path, "users", "phone", STRAY, "+49 00 1512 3456789", **on))
+    assert moved == f"{stray.id()} has the phone {OWN}\n"
+    refused(await stray.call("GET", "/profile"), 401, "unauthorized")
+    again = await service.sign_in(phone=OWN)
+    assert again.id() == stray.id()
+    assert "Every phone is read" in done(referral(tmp_path, "users", "check", **on))
+    key = await service.api_key()
+    trail = ok(await key.call("GET", f"/audit?user={stray.id()}"))["items"]
+    assert ("phone_changed", "command") in [(each["action"], each["actor"]) for each in trail]
 
 
 @pytest.mark.parametrize("command", ["show", "block", "unblock", "delete"])

@@ -80,6 +80,41 @@ def unblock(user: str) -> None:
 
 @users.command()
 @click.argument("user")
+@click.argument("new_phone")
+def phone(user: str, new_phone: str) -> None:
+    """Move a USER, by id or phone, to NEW_PHONE. Ends all their sessions; sends no message."""
+
+    async def work(parts: Parts) -> UserView:
+        found = await service.find(parts, user)
+        return await service.change_phone(parts, UUID(found.id), new_phone, by=COMMAND)
+
+    moved = common.with_parts(work)
+    click.echo(f"{moved.id} has the phone {moved.phone}")
+
+
+@users.command()
+def check() -> None:
+    """List users whose phone is read as another one, so that they cannot sign in."""
+
+    async def work(parts: Parts) -> int:
+        number = 0
+        async for each in service.misread(parts):
+            number += 1
+            read_as = f"is read as {each.read_as}" if each.read_as else "is never sent a code"
+            owner = f", the phone of {each.other}" if each.other else ""
+            click.echo(f"{each.user_id} {each.phone} {read_as}{owner}")
+        return number
+
+    if number := common.with_parts(work):
+        common.fail(
+            f"{number} cannot sign in: give each the right phone with `referral users phone ID "
+            "PHONE`, or delete it with `referral users delete ID`"
+        )
+    click.echo("Every phone is read as it is kept")
+
+
+@users.command()
+@click.argument("user")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(user: str, *, yes: bool) -> None:
     """Delete a USER, by id or phone, as they could themselves. Nothing brings it back."""

@@ -51,6 +51,11 @@ class Rules:
     allowed: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
 
+    @property
+    def everywhere(self) -> Rules:
+        """These rules without their lists: for phones that are kept already."""
+        return Rules(default_region=self.default_region)
+
     def serves(self, regions: set[str]) -> bool:
         """Whether phones of a region are served, or of one that shares a calling code."""
         return not regions & self.denied and (not self.allowed or bool(regions & self.allowed))
@@ -95,7 +100,7 @@ def spellings(text: str, rules: Rules) -> set[str]:
     """
     bare, region, found = phone_text.read(text), rules.default_region, set()
     with suppress(InvalidPhone, UnsupportedPhone):
-        found.add(read(text, Rules(default_region=region)))
+        found.add(read(text, rules.everywhere))
     while bare is not None and bare not in found:
         if bare.startswith("+"):
             found.add(bare)

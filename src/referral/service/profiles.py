@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import profile_fields
-from referral.core.errors import ChallengeInvalid, PhoneTaken, Unauthorized
+from referral.core.errors import ChallengeInvalid, Unauthorized
 from referral.core.keys import Purpose
 from referral.gateways import Message
 from referral.service import (
@@ -21,6 +21,7 @@ from referral.service import (
     invitations,
     messages,
     outcomes,
+    phone_moves,
     proofs,
     sessions,
 )
@@ -182,12 +183,7 @@ async def change_phone(
         by = Actor.user(user_id, caller)
         if to_test_phone:
             await admins.require_another(parts, user, by=by)
-        await invitations.leave_phone(parts, user, now=now)
-        if not await users.move_to_phone(user_id, challenge.phone):
-            raise PhoneTaken
-        # A grant that waits is for whoever has the phone now, not for whoever gets it next
-        for phone in (user.phone, challenge.phone):
-            await users.take_admin_grant(phone)
+        await phone_moves.move_within(parts, user, challenge.phone, now=now)
         await sessions.end_everywhere(user_id, but=signed_in.session_id)
         await stored_sessions.set_proof(signed_in.session_id, proof)
         await outcomes.trail(parts, "phone_changed", by=by, user=user_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, cast
 from uuid import UUID
@@ -12,11 +13,26 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from referral.core import cursor as cursors
 from referral.core import phone as phones
 from referral.core import search as searches
-from referral.core.errors import InvalidRequest, NotFound
-from referral.service import access, admins, deletion, outcomes, sessions
+from referral.core.errors import InvalidPhone, InvalidRequest, NotFound, UnsupportedPhone
+from referral.service import access, admins, deletion, outcomes, phone_moves, sessions
 from referral.service.parts import Actor, Parts
 from referral.storage import database, invitations, users
 from referral.storage.models import User
+
+_PHONES_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Misread:
+    """A user whose phone is read as another one, or as none.
+
+    read_as: None if it cannot be a phone here. other: the user who has that phone.
+    """
+
+    user_id: UUID
+    phone: str
+    read_as: str | None
+    other: UUID | None
 
 
 class UserView(Struct, frozen=True, kw_only=True):
@@ -73,17 +89,37 @@ async def get(parts: Parts, user_id: UUID) -> UserView:
 
 
 async def find(parts: Parts, text: str) -> UserView:
-    """The user of an id or a phone, however it is spelt. Raises NotFound, InvalidPhone,
-    UnsupportedPhone.
+    """The user of an id or a phone, however it is spelt; first the one whose phone is this text.
+
+    Raises NotFound, InvalidPhone, UnsupportedPhone, and InvalidRequest if it may mean several.
     """
     try:
         return await get(parts, UUID(text))
     except ValueError:
         pass
-    user = await users.find_by_phone(phones.read(text, parts.phone_rules))
-    if user is None:
+    found = await users.find_by_phones(phones.spellings(text, parts.phone_rules))
+    chosen = [user for user in found if user.phone == text.strip()] or found
+    if not chosen:
+        phones.read(text, parts.phone_rules.everywhere)
         raise NotFound("There is no user with this phone.")
-    return await get(parts, user.id)
+    if len(chosen) > 1:
+        ids = ", ".join(f"{user.id} ({user.phone})" for user in chosen)
+        raise InvalidRequest.field("user", f"this may mean several; name one by id: {ids}")
+    return await get(parts, chosen[0].id)
+
+
+async def misread(parts: Parts) -> AsyncIterator[Misread]:
+    """The users whose phone, read again, is another one or none: no code reaches them."""
+    async for page in users.phones_of_all(_PHONES_AT_ONCE):
+        for user_id, phone in page:
+            try:
+                read = phones.read(phone, parts.phone_rules.everywhere)
+            except (InvalidPhone, UnsupportedPhone):
+                yield Misread(user_id, phone, None, None)
+                continue
+            if read != phone:
+                other = await users.find_by_phone(read)
+                yield Misread(user_id, phone, read, other.id if other else None)
 
 
 async def phones_of(user_ids: Iterable[UUID]) -> dict[str, str]:
@@ -131,6 +167,30 @@ async def change(
         if values.get("is_blocked"):
             await sessions.end_everywhere(user_id)
         await outcomes.trail(parts, *done, by=by, user=user_id)
+
+    await database.transaction(work)
+    return await get(parts, user_id)
+
+
+async def change_phone(parts: Parts, user_id: UUID, text: str, *, by: Actor) -> UserView:
+    """Move an account to another phone, and end its sessions. No message is sent.
+
+    Raises NotFound, InvalidPhone, UnsupportedPhone, PhoneTaken, and Forbidden for the last
+    administrator.
+    """
+    phone = phones.read(text, parts.phone_rules)
+
+    async def work() -> None:
+        await users.lock_admins()
+        await invitations.lock(changed=user_id)
+        user = await _find(user_id)
+        if user.phone == phone:
+            return
+        if phone in parts.test_phones:
+            await admins.require_another(parts, user, by=by)
+        await phone_moves.move_within(parts, user, phone, now=parts.clock())
+        await sessions.end_everywhere(user_id)
+        await outcomes.trail(parts, "phone_changed", by=by, user=user_id)
 
     await database.transaction(work)
     return await get(parts, user_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -23,6 +23,8 @@ _HAS_DEVICES = """
     SELECT 1 AS one FROM users
     WHERE id = $1 AND phone = $2 AND device_generation = $3 AND NOT is_blocked
 """
+
+_PHONES = "SELECT id, phone FROM users WHERE phone > $1 ORDER BY phone LIMIT $2"
 
 # Within brackets they are letters like all others
 _GLOB_SIGNS = "*?["
@@ -56,6 +58,19 @@ async def page(search: Search | None, *, after: Cursor | None, limit: int) -> li
 
 async def find_by_phone(phone: str) -> User | None:
     return await User.get_or_none(phone=phone)
+
+
+async def find_by_phones(phones: Collection[str]) -> list[User]:
+    return await User.filter(phone__in=list(phones)) if phones else []
+
+
+async def phones_of_all(size: int) -> AsyncIterator[list[tuple[UUID, str]]]:
+    """The id and phone of every user who is not deleted, so many at a time."""
+    last = ""
+    while found := await database.query(_PHONES, last, size):
+        rows = [(UUID(str(row["id"])), row["phone"]) for row in found]
+        yield rows
+        last = rows[-1][1]
 
 
 async def find_by_invite_code(code: str) -> User | None:

@@ -1,0 +1,21 @@
+"""Moving an account to another phone: what its owner and an administrator have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from referral.core.errors import PhoneTaken
+from referral.service import invitations
+from referral.service.parts import Parts
+from referral.storage import users
+from referral.storage.models import User
+
+
+async def move_within(parts: Parts, user: User, phone: str, *, now: datetime) -> None:
+    """Move an account under the locks of a transaction under way. Raises PhoneTaken."""
+    await invitations.leave_phone(parts, user, now=now)
+    if not await users.move_to_phone(user.id, phone):
+        raise PhoneTaken
+    # A grant that waits is for whoever has the phone now, not for whoever gets it next
+    for each in filter(None, (user.phone, phone)):
+        await users.take_admin_grant(each)
