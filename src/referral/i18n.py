@@ -12,9 +12,13 @@ LOCALES = Path(__file__).parent / "locales"
 LANGUAGES = ("en", "ru")
 DEFAULT = LANGUAGES[0]
 
-# One item of Accept-Language (RFC 9110, section 12.5.4), of the tag its language alone
+# Browsers send under a hundred characters
+_LONGEST = 1000
+# One item of Accept-Language (RFC 9110, section 12.5.4), of the tag its language only. Some clients
+# send the name of a locale, such as ru_RU.UTF-8.
 _ITEM = re.compile(
-    r"\s*([a-z]{1,8}|\*)(?:-[a-z0-9-]+)?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?", re.IGNORECASE
+    r"\s*([a-z]{1,8}|\*)(?:[-_][a-z0-9_.@-]*)?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?",
+    re.IGNORECASE,
 )
 
 
@@ -26,12 +30,17 @@ def catalogue(language: str) -> gettext.NullTranslations:
 
 def choose(accept_language: str) -> str:
     """The first of the languages that the header asks for which there is, else the default."""
-    found = [item for item in map(_ITEM.fullmatch, accept_language.split(",")) if item is not None]
+    found = [
+        item
+        for item in map(_ITEM.fullmatch, accept_language[:_LONGEST].split(","))
+        if item is not None
+    ]
     wanted = [(float(item[2] or 1), item[1].lower()) for item in found]
+    refused = {language for weight, language in wanted if weight == 0}
     # Equal weights stay in the order in which they came
     for weight, language in sorted(wanted, key=lambda pair: -pair[0]):
         if weight > 0 and language in LANGUAGES:
             return language
         if weight > 0 and language == "*":
-            break
+            return next((each for each in LANGUAGES if each not in refused), DEFAULT)
     return DEFAULT

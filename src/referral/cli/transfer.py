@@ -87,6 +87,7 @@ def new_import(
         test_phones=settings.test_phones,
         admins_allowed=not settings.is_open_demo,
         now=system_clock(),
+        invite_url=settings.invite_url,
         randbelow=secrets.randbelow,
         token_bytes=secrets.token_bytes,
         report=report,

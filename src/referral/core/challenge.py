@@ -10,6 +10,7 @@ id, which comes from inside the seal.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -19,9 +20,16 @@ from referral.core import seal
 from referral.core.errors import ChallengeExpired, ChallengeInvalid, InvalidRequest
 from referral.core.keys import Keyring, Purpose
 from referral.core.proof import Proof
+from referral.core.text import BLANK, with_ascii_digits
 
 SHORTEST_CODE, LONGEST_CODE = 4, 8
+LONGEST_CODE_TEXT = 1000  # characters: of a message that is pasted whole
 
+_DIGITS = re.compile("[0-9]+")
+# Spaces, dashes of every kind, and characters that nobody sees, such as direction marks
+_BETWEEN_DIGITS = re.compile(
+    rf"[-\u02d7\u2010-\u2015\u2043\u207b\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d]|{BLANK.pattern}"
+)
 _ID_BYTES = _SALT_BYTES = 16
 
 
@@ -54,11 +62,24 @@ def new_code(length: int, randbelow: Callable[[int], int]) -> str:
     return f"{randbelow(10**length):0{length}}"
 
 
-def read_code(text: str) -> str:
-    """The code that somebody typed. Raises InvalidRequest for what can be none."""
-    if not (text.isascii() and text.isdigit() and SHORTEST_CODE <= len(text) <= LONGEST_CODE):
-        raise InvalidRequest.field("code", f"Must be {SHORTEST_CODE} to {LONGEST_CODE} digits.")
-    return text
+def read_code(text: str, length: int) -> str:
+    """Read the code that somebody typed, or pasted with the whole message around it.
+
+    One text is one code, chosen without a look at the right one: the digits, if there are no
+    others than spaces and dashes between them; else those after the last `#`, where the message
+    has them for browsers; else the only run of `length` digits. Raises InvalidRequest.
+    """
+    if len(text) > LONGEST_CODE_TEXT:
+        raise InvalidRequest.field("code", f"At most {LONGEST_CODE_TEXT} characters.")
+    plain = with_ascii_digits(text)
+    code = _BETWEEN_DIGITS.sub("", plain)
+    if not _DIGITS.fullmatch(code):
+        after_mark = _DIGITS.match(plain, plain.rfind("#") + 1) if "#" in plain else None
+        fitting = [run for run in _DIGITS.findall(plain) if len(run) == length]
+        code = after_mark[0] if after_mark else (fitting[0] if len(fitting) == 1 else "")
+    if len(code) != length:
+        raise InvalidRequest.field("code", f"Must be the {length} digits that were sent.")
+    return code
 
 
 def issue(  # noqa: PLR0913 - what a challenge carries

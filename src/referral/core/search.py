@@ -28,10 +28,12 @@ class Search:
 
 def read(text: str, rules: Rules) -> Search | None:
     """None where nothing is searched for. Raises InvalidRequest."""
-    # As names are kept
-    text = unicodedata.normalize("NFC", text.strip())
+    text = text.strip()
     if not text:
         return None
+    # As names are kept
+    if len(text) <= LONGEST:
+        text = unicodedata.normalize("NFC", text)
     if len(text) > LONGEST or not text.isprintable():
         raise InvalidRequest.field("search", f"At most {LONGEST} characters that print.")
     return Search(

@@ -1,7 +1,9 @@
 """Files of users: CSV with a header (RFC 4180) or JSON Lines, in UTF-8.
 
-Texts are taken and written as they are. A name that starts with =, +, - or @ is a name, and every
-phone starts with +: what a spreadsheet makes of them is for the spreadsheet to be told.
+JSON Lines are taken and written as they are. In CSV, spreadsheets and databases leave marks:
+`'+7...` and `="+7..."` stand for +7..., `NULL` and a backslash with N for nothing. A text that
+would be taken for a formula or for such a mark is written as `="..."`, which is read as the text
+again.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +23,13 @@ from referral.core.user_row import FIELDS
 
 LONGEST_LINE = 65_536  # bytes
 
+# As PostgreSQL and MySQL write a NULL
+_NOTHING = {"NULL", "\\N"}
+_TEXT_FORMULA = re.compile('="((?:[^"]|"")*)"')
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = {"=", "+", "-", "@", "\t", "\r"}
+_AFTER_MARK = {"=", "+", "-", "@", *"0123456789"}
+_PHONE = re.compile(r"\+[0-9]+")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -61,14 +71,14 @@ def write(rows: Iterable[Mapping[str, str | None]], form: Format, *, header: boo
     writer = csv.DictWriter(text, FIELDS)
     if header:
         writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({field: _marked(value or "") for field, value in row.items()})
     return text.getvalue()
 
 
 def _decoded(file: BinaryIO) -> Iterator[str]:
-    number = 0
-    while line := file.readline(LONGEST_LINE + 1):
-        number += 1
+    for number, each in enumerate(_lines(file), 1):
+        line = each
         if number == 1:
             if line.startswith(_UTF_16):
                 raise Unreadable("the file is UTF-16: save it as UTF-8")
@@ -79,6 +89,38 @@ def _decoded(file: BinaryIO) -> Iterator[str]:
             yield line.decode()
         except UnicodeDecodeError:
             raise Unreadable(f"line {number} is not UTF-8: save the file as UTF-8") from None
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Lines that end with LF, CR LF or CR alone. The last one may be too long, and is cut."""
+    rest = b""
+    while chunk := file.read(LONGEST_LINE):
+        lines = (rest + chunk).splitlines(keepends=True)
+        # It may go on, or a CR at its end be half of a CR LF
+        rest = lines.pop()
+        yield from lines
+        if len(rest) > LONGEST_LINE:
+            break
+    if rest:
+        yield rest
+
+
+def _unmarked(text: str) -> str:
+    """A value of CSV without what spreadsheets and databases add to it."""
+    if text in _NOTHING:
+        return ""
+    if formula := _TEXT_FORMULA.fullmatch(text):
+        return formula[1].replace('""', '"')
+    # Typed before what is to stay a text
+    return text[1:] if text[:1] == "'" and text[1:2] in _AFTER_MARK else text
+
+
+def _marked(text: str) -> str:
+    """A value of CSV from which `_unmarked` makes the text, and no spreadsheet a formula."""
+    is_formula = text[:1] in _FORMULA and not _PHONE.fullmatch(text)
+    if not is_formula and _unmarked(text) == text:
+        return text
+    return '="' + text.replace('"', '""') + '"'
 
 
 def _read_csv(lines: Iterator[str]) -> Iterator[Line]:
@@ -94,7 +136,7 @@ def _read_csv(lines: Iterator[str]) -> Iterator[Line]:
             yield Line(number, {}, f"This is no row of CSV ({error}): correct its quotes.")
             continue
         if len(values) == len(header):
-            yield Line(number, dict(zip(header, values, strict=True)))
+            yield Line(number, dict(zip(header, map(_unmarked, values), strict=True)))
         elif values:
             problem = f"{len(values)} values under a header of {len(header)}: correct the commas."
             yield Line(number, {}, problem)

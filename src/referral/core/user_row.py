@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -12,6 +13,12 @@ from referral.core import invite_code, phone, profile_fields
 from referral.core.errors import InvalidRequest, UnknownInviteCode
 
 FIELDS = ("phone", "name", "email", "invite_code", "inviter_code", "created_at")
+
+# RFC 3339, and as PostgreSQL, Ruby and others write a moment: offsets of +00 and +0530, and UTC
+_MOMENT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)"
+    r" ?(?:[Zz]|UTC|([+-][0-9]{2})(?::?([0-9]{2}))?)"
+)
 
 # What is older is the zero of somebody's clock
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -29,8 +36,12 @@ class UserRow:
     created_at: datetime | None = None
 
 
-def read(texts: Mapping[str, str], *, rules: phone.Rules, now: datetime) -> UserRow:
+def read(
+    texts: Mapping[str, str], *, rules: phone.Rules, now: datetime, invite_url: str = ""
+) -> UserRow:
     """The row of these texts; one that is missing is as good as an empty one.
+
+    invite_url: the shape of invite links. The code of a link stands for the link.
 
     Raises InvalidPhone, UnsupportedPhone, InvalidRequest.
     """
@@ -38,13 +49,18 @@ def read(texts: Mapping[str, str], *, rules: phone.Rules, now: datetime) -> User
     def text(field: str) -> str | None:
         return texts.get(field, "").strip() or None
 
+    def code(field: str) -> str | None:
+        given = text(field)
+        is_link = given is not None and "/" in given
+        return (canonical_code(given, invite_url) if is_link else None) or given
+
     name, email, created_at = text("name"), text("email"), text("created_at")
     return UserRow(
         phone=phone.read(texts.get("phone", ""), rules),
         name=name and profile_fields.read_name(name),
         email=email and profile_fields.read_email(email),
-        invite_code=text("invite_code"),
-        inviter_code=text("inviter_code"),
+        invite_code=code("invite_code"),
+        inviter_code=code("inviter_code"),
         created_at=_read_moment(created_at, now) if created_at else None,
     )
 
@@ -56,10 +72,10 @@ def write(row: UserRow) -> dict[str, str | None]:
     return {field: getattr(row, field) for field in FIELDS[:-1]} | {"created_at": moment}
 
 
-def canonical_code(text: str | None) -> str | None:
+def canonical_code(text: str | None, invite_url: str = "") -> str | None:
     """The invite code that this text stands for, or None where none can look like it."""
     try:
-        return invite_code.read(text or "")
+        return invite_code.read(text or "", invite_url)
     except UnknownInviteCode:
         return None
 
@@ -83,11 +99,16 @@ def _read_moment(text: str, now: datetime) -> datetime:
                 "created_at", f"In the future, or before {EARLIEST.date()}: correct it."
             )
     raise InvalidRequest.field(
-        "created_at", "Write it as 2026-01-31T12:00:00Z, with Z or an offset, or as 2026-01-31."
+        "created_at",
+        "Write it as 2026-01-31T12:00:00Z or 2026-01-31 12:00:00+00, with Z or an offset, or as "
+        "2026-01-31.",
     )
 
 
 def _parse(text: str) -> datetime:
+    if written := _MOMENT.fullmatch(text):
+        day, time, hours, minutes = written.groups()
+        text = f"{day}T{time}{hours}:{minutes or '00'}" if hours else f"{day}T{time}Z"
     if len(text) == len("2026-01-31"):
         day = msgspec.convert(text, date)
         return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -56,7 +56,7 @@ async def redeem(
     Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
     `work` raises.
     """
-    code = challenges.read_code(code)
+    code = challenges.read_code(code, challenge.code_length)
     subject = Subject(
         phone=challenge.phone,
         address=caller.address,

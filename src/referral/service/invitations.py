@@ -17,8 +17,9 @@ from msgspec import Meta, Struct
 
 from referral.core import cursor as cursors
 from referral.core import invite_code as invite_codes
-from referral.core import seal
+from referral.core import profile_fields, seal
 from referral.core.errors import (
+    InvalidRequest,
     InviteAlreadyActivated,
     InviteLoop,
     NotFound,
@@ -42,7 +43,13 @@ class Invitation(Struct, frozen=True, kw_only=True):
     """What anybody who has an invite code may know of it."""
 
     invite_code: Annotated[str, Meta(examples=["7KQ2MX"])]
-    inviter_name: Annotated[str | None, Meta(examples=["Anna"])]
+    inviter_name: Annotated[
+        str | None,
+        Meta(
+            description="Null if there is none, or if it looks like an address on the web.",
+            examples=["Anna"],
+        ),
+    ]
 
 
 class Invitee(Struct, frozen=True, kw_only=True):
@@ -67,16 +74,21 @@ def invite_link(parts: Parts, invite_code: str) -> str:
 
 async def look_up(parts: Parts, text: str, *, caller: Caller) -> Invitation:
     """What a landing page shows. Raises UnknownInviteCode, TooManyRequests."""
-    inviter = await invite_code_tries.take(parts, lambda: _find_inviter(text), caller=caller)
-    return Invitation(invite_code=inviter.invite_code, inviter_name=inviter.name)
+    inviter = await invite_code_tries.take(parts, lambda: _find_inviter(parts, text), caller=caller)
+    return Invitation(
+        invite_code=inviter.invite_code, inviter_name=profile_fields.public_name(inviter.name)
+    )
 
 
 async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Caller) -> None:
     """Make the owner of an invite code this user's inviter. The same code again is no error.
 
-    Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop, TooManyRequests,
-    and Unauthorized where the account was deleted just now.
+    Raises InvalidRequest for an empty text, UnknownInviteCode, OwnInviteCode,
+    InviteAlreadyActivated, InviteLoop, TooManyRequests, and Unauthorized where the account was
+    deleted just now.
     """
+    if not text.strip():
+        raise InvalidRequest.field("invite_code", "Give an invite code.")
     now, user_id = parts.clock(), signed_in.user.id
 
     async def work() -> None:
@@ -87,7 +99,7 @@ async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Call
             )
 
     async def look_up() -> None:
-        await _find_inviter(text, of=await users.get(user_id))
+        await _find_inviter(parts, text, of=await users.get(user_id))
 
     await invite_code_tries.take(parts, look_up, caller=caller, counted_by=str(user_id))
     await database.transaction(work)
@@ -100,7 +112,7 @@ async def try_at_sign_in(parts: Parts, phone: str, text: str, *, caller: Caller)
     """
 
     async def look_up() -> None:
-        await _find_inviter(text, of=await users.find_by_phone(phone))
+        await _find_inviter(parts, text, of=await users.find_by_phone(phone))
 
     await invite_code_tries.take(parts, look_up, caller=caller, counted_by=phone)
 
@@ -112,7 +124,7 @@ async def activate_within(
     user = await users.get(user_id)
     if user.deleted_at is not None:
         raise Unauthorized(reason="account deleted")
-    inviter = await _find_inviter(text, of=user)
+    inviter = await _find_inviter(parts, text, of=user)
     if user.inviter_id == inviter.id:
         return None
     if inviter.id == user_id:
@@ -194,12 +206,12 @@ async def leave_phone(parts: Parts, user: User, *, now: datetime) -> None:
         await invitations.remember_phone(digest, until=now + PHONE_REMEMBERED)
 
 
-async def _find_inviter(text: str, *, of: User | None = None) -> User:
+async def _find_inviter(parts: Parts, text: str, *, of: User | None = None) -> User:
     """The user whose invite code `text` spells. Raises UnknownInviteCode.
 
     A deleted or a blocked user's code counts as unknown, but for the invitee who has activated it.
     """
-    inviter = await users.find_by_invite_code(invite_codes.read(text))
+    inviter = await users.find_by_invite_code(invite_codes.read(text, parts.invite_url))
     if inviter is None:
         raise UnknownInviteCode(reason="unknown")
     if of is None or of.inviter_id != inviter.id:

@@ -67,6 +67,7 @@ async def verify(
     Raises ChallengeInvalid, ChallengeExpired, ChallengeSpent, WrongCode, TooManyAttempts,
     AccountBlocked, and for the invite code what `invitations.activate` raises.
     """
+    invite_code = _given(invite_code)
     now = parts.clock()
     challenge, proof = proofs.read_challenge(parts, token, purpose=Purpose.SIGN_IN, now=now)
 
@@ -107,6 +108,11 @@ async def verify(
         before=try_invite_code,
         at_once=at_once if invite_code is None else None,
     )
+
+
+def _given(invite_code: str | None) -> str | None:
+    """The invite code, or None if it is blank."""
+    return invite_code if invite_code and invite_code.strip() else None
 
 
 async def _sign_in_at_once(

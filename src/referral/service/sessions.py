@@ -179,4 +179,4 @@ def _is_alive(parts: Parts, session: Session, now: datetime) -> bool:
 def _printable(user_agent: str | None) -> str | None:
     if user_agent is None:
         return None
-    return "".join(c if c.isprintable() else " " for c in user_agent)[:_LONGEST_USER_AGENT]
+    return "".join(c if c.isprintable() else " " for c in user_agent[:_LONGEST_USER_AGENT])

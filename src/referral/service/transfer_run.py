@@ -39,6 +39,8 @@ class Import:
     token_bytes: Callable[[int], bytes]
     report: Callable[[Finding], None]
     progress: Progress
+    invite_url: str = ""
+    """The shape of invite links, with `{code}` in it."""
     batch: int = BATCH
     """How many rows to a transaction."""
 

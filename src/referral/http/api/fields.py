@@ -7,8 +7,9 @@ from typing import Annotated
 from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
-from referral.core.challenge import LONGEST_CODE, SHORTEST_CODE
+from referral.core.challenge import LONGEST_CODE_TEXT
 from referral.core.cursor import LARGEST_PAGE
+from referral.core.invite_code import LONGEST_TEXT
 from referral.core.seal import LONGEST_SEALED
 
 TOKEN_EXAMPLE = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiRU52ZnllU3cifQ..."  # noqa: S105 - the start of one
@@ -30,10 +31,11 @@ ChallengeToken = Annotated[
 Code = Annotated[
     str,
     Meta(
-        pattern="^[0-9]+$",
-        min_length=SHORTEST_CODE,
-        max_length=LONGEST_CODE,
-        description="The digits that were sent.",
+        description=(
+            "The digits that were sent, of any script; spaces, dashes and direction marks are "
+            f"dropped. Or the whole message, of at most {LONGEST_CODE_TEXT} characters: the digits "
+            "after its last `#`, else its only run of as many digits as were sent."
+        ),
         examples=["0391"],
     ),
 ]
@@ -41,8 +43,9 @@ InviteCode = Annotated[
     str,
     Meta(
         description=(
-            "6 characters, in any case; O is read as 0, I and L as 1, U as V, and hyphens are "
-            "dropped."
+            "6 characters, in any case; O is read as 0, I and L as 1, U as V. Spaces, dashes, "
+            "quotes, invisible characters and punctuation around it are dropped. Or the whole "
+            f"invite link, in at most {LONGEST_TEXT} characters."
         ),
         examples=["7KQ2MX"],
     ),

@@ -61,7 +61,7 @@ async def read(request: Request[Any, Any, Any]) -> dict[str, str]:
 
     Raises InvalidRequest, UnsupportedMediaType.
     """
-    if request.content_type[0].lower() != _URL_ENCODED:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _URL_ENCODED:
         raise UnsupportedMediaType
     try:
         return _parse(await request.body())
@@ -102,11 +102,6 @@ async def from_our_own_pages(
     if not is_own:
         raise OtherSite(reason="a form of another site")
     connection.scope["state"][_BODY] = await cast("Request[Any, Any, Any]", connection).body()
-
-
-def digits(text: str) -> str:
-    """A code as it was typed, without the spaces that people put between its digits."""
-    return "".join(text.split())
 
 
 def with_next(path: str, then: str) -> str:

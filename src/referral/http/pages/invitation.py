@@ -45,7 +45,7 @@ async def _look_up(request: StrictRequest, parts: Parts, text: str) -> Invitatio
     except TooManyRequests as refusal:
         # Others behind the same address used its tries up: the invitation still counts
         problems.record(request, refusal)
-        return Invitation(invite_code=invite_codes.read(text), inviter_name=None)
+        return Invitation(invite_code=invite_codes.read(text, parts.invite_url), inviter_name=None)
 
 
 def _without_invitation(

@@ -108,7 +108,7 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
             parts,
             request.user,
             token=under_way.token,
-            code=forms.digits(fields.get("code", "")),
+            code=fields.get("code", ""),
             caller=visitors.caller(request),
         )
     except PhoneTaken as refusal:

@@ -26,6 +26,7 @@ ME = "/me"
 NEWEST = 10
 
 _INVITE_REFUSALS = (
+    InvalidRequest,
     UnknownInviteCode,
     OwnInviteCode,
     InviteAlreadyActivated,

@@ -9,6 +9,7 @@ from litestar.params import QueryParameter
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_200_OK
 
+from referral.core import invite_code as invite_codes
 from referral.core import phone_display
 from referral.core.budgets import OF_INVITES
 from referral.core.errors import (
@@ -29,7 +30,7 @@ from referral.service.parts import Parts
 
 HOME, CODE, PROFILE = "/", "/code", "/me"
 
-_LONGEST_INVITE_CODE = 20  # as its field on the profile takes
+_LONGEST_UNREADABLE = 20
 
 Next = Annotated[str | None, QueryParameter(name="next")]
 InviteCode = Annotated[str, QueryParameter()]
@@ -46,8 +47,7 @@ async def home(request: StrictRequest, parts: GivenParts, then: Next = None) -> 
 async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
     typed = phone = fields.get("phone", "")
-    # Browsers drop a cookie of over 4 KB, and the code that was sent with it
-    invite_code = fields.get("invite_code", "")[:_LONGEST_INVITE_CODE]
+    invite_code = _invite_code(fields.get("invite_code", ""), parts)
     then = forms.local_path(fields.get("next")) or ""
     try:
         phone = phone_field.read(request, parts, typed)
@@ -117,7 +117,7 @@ async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
             request,
             parts,
             before.phone,
-            invite_code=before.invite_code[:_LONGEST_INVITE_CODE],
+            invite_code=_invite_code(before.invite_code, parts),
             then=forms.local_path(before.next) or "",
             tab=before.tab,
         )
@@ -224,6 +224,17 @@ def code_page(
     )
 
 
+def _invite_code(text: str, parts: Parts) -> str:
+    """The invite code of a form, or what is none, which is refused after the sign-in.
+
+    It is short: browsers drop a cookie of over 4 KB, and the code that was sent with it.
+    """
+    try:
+        return invite_codes.read(text, parts.invite_url)
+    except UnknownInviteCode:
+        return text if len(text) <= _LONGEST_UNREADABLE else "?"
+
+
 def _form_of(invite_code: str, then: str | None) -> str:
     """The sign-in form that somebody came from, with the invitation or the way on that it had."""
     if invite_code.isalnum():
@@ -236,9 +247,9 @@ async def _verify(
 ) -> tuple[SignIn, Refusal | None]:
     """Sign in; without the invitation where the rules refuse it, and then with what they say."""
     caller = visitors.caller(request)
-    token, code = under_way.token, forms.digits(code)
+    token = under_way.token
     refused: Refusal | None = None
-    if invite_code := under_way.invite_code[:_LONGEST_INVITE_CODE]:
+    if invite_code := _invite_code(under_way.invite_code, parts):
         try:
             sign_in = await login.verify(
                 parts, token=token, code=code, invite_code=invite_code, caller=caller

@@ -40,20 +40,24 @@
   all("[data-length]", (input) => {
     let sent = false;
     input.addEventListener("input", () => {
-      const digits = input.value.replace(/\D/g, "");
-      if (digits !== input.value) input.value = digits;
-      if (digits.length === Number(input.dataset.length) && !sent) {
+      // Digits of every script; the server reads the text, whatever is in it
+      const rest = input.value.replace(/[\s\p{Pd}\p{Cf}]/gu, "");
+      if (/^\p{Nd}+$/u.test(rest) && [...rest].length === Number(input.dataset.length) && !sent) {
         sent = true;
         input.form.requestSubmit();
       }
     });
-    // Of a whole message the field's maxlength would leave the first words
+    // A whole message goes as it is, with spaces where the field would join its lines
     input.addEventListener("paste", (event) => {
-      const digits = event.clipboardData.getData("text").replace(/\D/g, "");
-      if (!digits) return;
+      const text = event.clipboardData.getData("text").trim();
+      if (!/\p{Nd}/u.test(text) || text.length > input.maxLength) return;
       event.preventDefault();
-      input.value = digits.slice(0, Number(input.dataset.length));
+      input.value = text.replace(/\s+/g, " ");
       input.dispatchEvent(new Event("input"));
+      if (/[^\s\p{Nd}\p{Pd}\p{Cf}]/u.test(text) && !sent) {
+        sent = true;
+        input.form.requestSubmit();
+      }
     });
     addEventListener("pageshow", () => (sent = false));
   });

@@ -1,0 +1,286 @@
+"""No text costs more than its size: every field of every operation, header and form.
+
+A text of 64 KB that is hard on some reader, such as combining marks in no canonical order on
+Unicode's normalisation, costs about what as many bytes of `a` cost in the same place.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import process_time
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import QueryParameter
+from litestar.routes import HTTPRoute
+
+import referral
+from pages import ORIGIN, hidden_on, signed_in
+from referral.http.front import Front
+from referral.service import admins
+from support import Service, migrated, new_phone, ok, parts_of, running
+
+BYTES = 64_000  # a body has 64 KiB, and its other fields have to fit
+LONGEST_ESCAPED = 20_000
+MOST_TIMES = 3
+ROUNDS = 25
+# A difference below this is the machine's
+SHORTEST_SECONDS = 0.0015
+
+# What is repeated. Each is hard on a normalisation, a regular expression or a loop somewhere.
+UNITS = {
+    "marks in no order": "\u0301\u0316",
+    "letters with such marks": "a\u0301\u0316\u0301\u0316",
+    "letters in parts": "\u1112\u1161\u11ab",
+    "digits of another script": "\u0667",
+    "invisible characters": "\u200b",
+    "spaces": " ",
+    "digits": "7",
+    "dashes": "-",
+    "dots": "a.",
+    "ats": "a@",
+    "hashes": "#1",
+    "languages": "ru;q=0,",
+    "links": ".//i/",
+    "brackets": "([",
+    "colons": "1:",
+}
+HEADERS = (
+    *("authorization", "accept", "accept-language", "content-type", "cookie", "origin"),
+    *("user-agent", "x-forwarded-for", "x-request-id"),
+)
+COOKIES = ("access", "device", "flash", "language", "new_phone", "refresh", "sign_in")
+# They end the session of this test, and read no text
+ENDING = {"deleteProfile", "endAllSessions", "/sign-out", "/me/sessions/end-all"}
+
+# Every name that a form's field has in a template
+FIELDS = sorted(
+    {
+        name
+        for template in (Path(referral.__file__).parent / "http/pages/templates").rglob("*.html")
+        for pair in re.findall(
+            r'name="([a-z_]+)"|field\(said, "\w+", "(\w+)"', template.read_text()
+        )
+        for name in pair
+        if name
+    }
+    - {"viewport", "description"}
+)
+
+Place = Callable[[bytes], "Request"]
+
+
+async def test_the_worst_text_costs_what_any_text_costs(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/referral.sqlite3"
+    await migrated(url)
+    hours = {f"REFERRAL_INVITE_FAILURES_PER_{each}_HOUR": "1000000" for each in ("USER", "ADDRESS")}
+    async with running(url, inbox=None, **hours) as service:
+        places = await every_place(service)
+        slow = {}
+        for name, place in places.items():
+            for kind, unit in UNITS.items():
+                if times := await times_as_slow(place, unit.encode()):
+                    slow[f"{name}: {kind}"] = times
+    assert slow == {}
+    for known in ("patchProfile, name", "verify, code", "listUsers, search", "/me, email"):
+        assert known in places
+    assert len(places) > 300
+
+
+async def times_as_slow(place: Place, unit: bytes) -> float:
+    """How many times as much a text costs as `a`; 0 if that is little. The cheapest of many."""
+    text, plain = place(unit * (BYTES // len(unit))), place(b"a" * BYTES)
+    best = best_plain = float("inf")
+    for _ in range(ROUNDS):
+        best_plain = min(best_plain, await seconds(plain))
+        best = min(best, await seconds(text))
+        if best <= max(best_plain * MOST_TIMES, SHORTEST_SECONDS):
+            return 0
+    return round(best / best_plain, 1)
+
+
+async def seconds(request: Request) -> float:
+    """Of the processor: the machine's other work counts for nothing."""
+    begun = process_time()
+    status = await request.send()
+    taken = process_time() - begun
+    assert status < 500, (status, request.method, request.path[:80])
+    return taken
+
+
+async def every_place(service: Service) -> dict[str, Place]:
+    """Where a text can be sent, by its name."""
+    assert isinstance(service.app, Front)
+    admin, user = await service.sign_in_admin(), await service.sign_in()
+    moving = ok(await admin.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
+    signing_in = await service.send_code(new_phone())
+    right = {
+        "phone": new_phone(),
+        "token": signing_in["token"],
+        "code": signing_in["code"],
+        "invite_code": "000000",
+        "refresh_token": "x",
+        "user_id": user.id(),
+        "session_id": user.id(),
+        "action": "unblock",
+        "name": "Anna",
+    }
+    document = ok(await service.get("/docs/openapi.json"))
+    bearer = {
+        "authorization": f"Bearer {admin.tokens['access_token']}",
+        "content-type": "application/json",
+    }
+    of_operation = {"changePhone": {"token": moving["token"], "code": moving["code"]}}
+    places: dict[str, Place] = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            name = operation["operationId"]
+            values = {**right, **of_operation.get(name, {})}
+            request = Request(service.app, method.upper(), path, values, bearer)
+            if name not in ENDING:
+                places |= of_operation_places(document, operation, request)
+    phone = new_phone()
+    await admins.grant(parts_of(service), phone)
+    async with signed_in(service, phone) as browser:
+        await browser.submit("/me/phone", phone=new_phone())
+        page = await browser.see("/me/phone/code")
+        right |= {name: hidden_on(page)[name] for name in hidden_on(page)}
+        cookies = "; ".join(f"{name}={value}" for name, value in browser.http.cookies.items())
+        for route in service.app.routes:
+            if isinstance(route, HTTPRoute) and route.path not in ENDING:
+                for handler in route.route_handlers:
+                    places |= of_page(service.app, route.path, handler, right, cookies)
+    return places
+
+
+def of_operation_places(
+    document: dict[str, Any], operation: dict[str, Any], request: Request
+) -> dict[str, Place]:
+    """Parameters, fields of the body, and headers of an operation of the API."""
+    places = {}
+    for parameter in operation.get("parameters", ()):
+        name = parameter["name"]
+        places[name] = (
+            request.in_path(name) if parameter["in"] == "path" else request.in_query(name)
+        )
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        schema = content["schema"]["$ref"].rpartition("/")[2]
+        body = document["components"]["schemas"][schema]
+        for name, field in body["properties"].items():
+            if "boolean" not in json.dumps(field):
+                places[name] = request.in_json(name, body.get("required", []))
+    for name in HEADERS:
+        places[f"header {name}"] = request.in_header(name)
+    places["header authorization, a token"] = request.in_header("authorization", "Bearer ")
+    return {f"{operation['operationId']}, {name}": place for name, place in places.items()}
+
+
+def of_page(
+    app: Front, path: str, handler: HTTPRouteHandler, right: dict[str, str], cookies: str
+) -> dict[str, Place]:
+    """Parameters, fields of forms, and headers of a page: every field's name for every form."""
+    [method] = handler.http_methods - {"HEAD"}
+    if handler.include_in_schema or method == "OPTIONS":
+        return {}
+    headers = {
+        "cookie": cookies,
+        "origin": ORIGIN,
+        "content-type": "application/x-www-form-urlencoded",
+    }
+    request = Request(app, method, re.sub(r":\w+}", "}", path), right, headers)
+    places = {}
+    for name in re.findall(r"{(\w+)}", request.path):
+        places[name] = request.in_path(name)
+    for name, parameter in handler.parsed_fn_signature.parameters.items():
+        if isinstance(parameter.kwarg_definition, QueryParameter):
+            places[name] = request.in_query(parameter.kwarg_definition.name or name)
+    for name in FIELDS if method == "POST" else ():
+        places[name] = request.in_form(name, right)
+    for name in HEADERS if path in {"/", "/me", "/code"} else ():
+        places[f"header {name}"] = request.in_header(name)
+    for name in COOKIES if path in {"/", "/me", "/code"} else ():
+        places[f"cookie {name}"] = request.in_header("cookie", f"{cookies}; {name}=")
+    return {f"{path}, {name}": place for name, place in places.items()}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to the application in this process, without the cost of a client.
+
+    path: with {names} in it. right: what stands there, unless a text does.
+    """
+
+    app: Front
+    method: str
+    path: str
+    right: Mapping[str, str]
+    headers: Mapping[str, str]
+    query: bytes = b""
+    body: bytes = b""
+
+    def in_path(self, name: str) -> Place:
+        return lambda text: replace(
+            self, right={**self.right, name: text.decode().replace("/", "-")}
+        )
+
+    def in_query(self, name: str) -> Place:
+        return lambda text: replace(self, query=f"{name}={escaped(text)}".encode())
+
+    def in_form(self, name: str, fields: Mapping[str, str]) -> Place:
+        rest = urlencode({each: value for each, value in fields.items() if each != name})
+        return lambda text: replace(self, body=f"{rest}&{name}={escaped(text)}".encode())
+
+    def in_json(self, name: str, names: list[str]) -> Place:
+        rest = {each: self.right[each] for each in names if each != name}
+
+        def place(text: bytes) -> Request:
+            body = json.dumps({**rest, name: text.decode()}, ensure_ascii=False)
+            return replace(self, body=body.encode())
+
+        return place
+
+    def in_header(self, name: str, before: str = "") -> Place:
+        # Servers hand over bytes, which are read as ISO 8859-1
+        return lambda text: replace(
+            self, headers={**self.headers, name: before + text.decode("latin-1")}
+        )
+
+    async def send(self) -> int:
+        """Answers the status."""
+        headers = {"host": "127.0.0.1:8000", "content-length": str(len(self.body)), **self.headers}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": self.method,
+            "scheme": "http",
+            "path": self.path.format_map(self.right),
+            "raw_path": b"",
+            "query_string": self.query,
+            "root_path": "",
+            "headers": [(n.encode(), value.encode("latin-1")) for n, value in headers.items()],
+            "client": ("127.0.0.1", 50_000),
+            "server": ("127.0.0.1", 8000),
+        }
+        statuses = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": self.body, "more_body": False}
+
+        async def answer(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        await self.app(scope, receive, answer)
+        [status] = statuses
+        return int(status)
+
+
+def escaped(text: bytes) -> str:
+    """Every byte, those of `a` too, in three letters: 60 KB."""
+    return "".join(f"%{byte:02X}" for byte in text[:LONGEST_ESCAPED])
