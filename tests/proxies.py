@@ -57,7 +57,7 @@ def nginx(folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy]:
     Ports, the certificate and the wait for headers are the test's own; nothing else is changed.
     """
     port, plain_port = free_port(), free_port()
-    _make_certificate(folder)
+    make_certificate(folder)
     changes = {
         "127.0.0.1:8000 ": f"127.0.0.1:{upstreams[0]} ",
         "127.0.0.1:8001 ": f"127.0.0.1:{upstreams[1]} ",
@@ -106,7 +106,7 @@ def _binary() -> str:
     return found
 
 
-def _make_certificate(folder: Path) -> None:
+def make_certificate(folder: Path) -> None:
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),

@@ -14,7 +14,7 @@ async def granted(database_url: str, privileges: str, options: str = "") -> str:
     try:
         await connection.execute(f"CREATE ROLE {role} LOGIN {options}")
         await connection.execute(f"GRANT {privileges} ON ALL TABLES IN SCHEMA public TO {role}")
-        await connection.execute(f"GRANT {privileges} ON ALL SEQUENCES IN SCHEMA public TO {role}")
+        await connection.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
     finally:
         await connection.close()
     return database_url.replace("//postgres:@", f"//{role}:@")

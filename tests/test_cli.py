@@ -60,7 +60,7 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
             (),
             (
                 *("serve", "worker", "migrate", "secret", "admin", "key", "users", "webhooks"),
-                *("demo", "doctor"),
+                *("demo", "doctor", "database"),
             ),
         ),
         (("secret",), ("new",)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from urllib.parse import urlsplit
 
 import rich_click as click
 
@@ -11,15 +13,15 @@ from referral.core import guessing, kept
 from referral.core.buckets import DAY
 from referral.core.keys import Keyring, Purpose
 from referral.core.limits import Limits
-from referral.gateways import urls
+from referral.gateways import reach, urls
 from referral.settings import Settings
 from referral.storage import kept as stored
-from referral.storage import migrate
+from referral.storage import migrate, writing
 
 
 @click.command()
 def doctor() -> None:
-    """Check settings, database, migrations and keys, and say what to do."""
+    """Check settings, database, migrations, keys and hosts, and say what to do. Sends nothing."""
     settings = common.settings()
     _say("settings", f"good, {settings.environment}")
     _say("public URL", settings.public_url)
@@ -29,10 +31,13 @@ def doctor() -> None:
     _say("cost guard", settings.cost_guard)
     keys = Keyring(settings.secrets)
     _say("keys", ", ".join(key.kid for key in keys.all(Purpose.ACCESS)) + " (the first makes)")
+    _say("proxies", _proxies(settings.trusted_proxies))
+    _say("metrics", _metrics(settings))
     _guessing(settings.limits)
+    problems = asyncio.run(_check_hosts(settings))
     if settings.sqlite_path is not None and not settings.sqlite_path.exists():
-        common.fail("there is no database yet: run `referral migrate`")
-    problems = common.with_database(lambda _: _check_database(settings, keys), migrated=False)
+        common.fail(*problems, "there is no database yet: run `referral migrate`")
+    problems += common.with_database(lambda _: _check_database(settings, keys), migrated=False)
     if problems:
         common.fail(*problems)
     click.echo("all is well")
@@ -43,6 +48,9 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
     if missing := await migrate.pending():
         return [f"migrations: {', '.join(missing)} not applied; run `referral migrate`"]
     _say("migrations", "all applied")
+    if why := await writing.failure():
+        return [f"database: it may be read and not written: {why}"]
+    _say("", "may be written")
     rows = await stored.all_sealed()
     closed = sum(kept.unwrap(row.sealed, keys=keys) is None for row in rows)
     told = f"{closed} of {len(rows)} do not open; list the earlier secret too"
@@ -50,6 +58,47 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
         return [f"kept secrets: {told}"]
     _say("kept secrets", told if closed else "open" if rows else "none yet; a start makes one")
     return []
+
+
+async def _check_hosts(settings: Settings) -> list[str]:
+    """Whether the team's receiver and the gateways can be connected to."""
+    found: list[tuple[str, str, str | None]] = []
+    if settings.webhook_url is None:
+        _say("webhooks", "none; REFERRAL_WEBHOOK_URL says where events go")
+    else:
+        host = f"{urlsplit(settings.webhook_url).hostname}"
+        secrets = len(settings.webhook_secrets)
+        signed = "one secret" if secrets == 1 else f"{secrets} secrets"
+        found.append(("webhooks", f"to {host}, signed with {signed}", settings.webhook_url))
+    gateways = urls.endpoints(settings.sms_urls, production=settings.in_production)
+    found += [("gateway", name, url) for name, url in gateways]
+    failures = await asyncio.gather(*(_failure(url) for _, _, url in found))
+    problems = []
+    for (what, name, url), why in zip(found, failures, strict=True):
+        _say(
+            what, f"{name}: {why or ('answers' if url else 'its host is not known, so not tried')}"
+        )
+        if why:
+            problems.append(f"{what}: {name}: cannot be connected to ({why})")
+    return problems
+
+
+async def _failure(url: str | None) -> str | None:
+    return await reach.failure(url) if url else None
+
+
+def _proxies(number: int) -> str:
+    if not number:
+        return "none: an address is the connection's own"
+    return f"{number}: an address is entry {number} from the right of X-Forwarded-For"
+
+
+def _metrics(settings: Settings) -> str:
+    if settings.metrics_token:
+        return "for who sends REFERRAL_METRICS_TOKEN"
+    if settings.in_production:
+        return "none: /metrics is 404 until REFERRAL_METRICS_TOKEN is set"
+    return "for everybody; in production REFERRAL_METRICS_TOKEN opens them"
 
 
 def _guessing(limits: Limits) -> None:

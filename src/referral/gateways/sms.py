@@ -9,7 +9,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from referral.gateways import Failure, GatewayError, Message
 
@@ -50,6 +50,13 @@ def check(url: str) -> None:
         raise ValueError(
             f"{scheme}:// is not written as Apprise has it: see https://appriseit.com/services/"
         )
+
+
+def endpoint(url: str) -> str | None:
+    """Where the service takes messages, if its plugin says so in a place of its own."""
+    found = str(getattr(_service(url, _ANY_PHONE), "notify_url", None))
+    known = found.startswith(("https://", "http://")) and "{" not in urlsplit(found).netloc
+    return found if known else None
 
 
 class SmsService:

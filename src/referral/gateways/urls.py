@@ -47,6 +47,17 @@ def describe(urls: tuple[str, ...]) -> str:
     )
 
 
+def endpoints(urls: tuple[str, ...], *, production: bool) -> list[tuple[str, str | None]]:
+    """Where messages are handed over: what may be shown of each gateway, and its URL, if known."""
+    found: list[tuple[str, str | None]] = []
+    for url in urls:
+        if scheme(url) in hook.SCHEMES:
+            found.append((describe((url,)), hook.read(url, production=production).url))
+        elif scheme(url) in sms.SCHEMES:
+            found.append((scheme(url), sms.endpoint(url)))
+    return found
+
+
 def _canonical(url: str) -> str:
     """With its scheme in lower case."""
     name = scheme(url)

@@ -1,0 +1,42 @@
+"""Whether the host of a URL answers: a connection, over TLS for https, on which nothing is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+_SECONDS = 5
+_PORTS = {"https": 443, "http": 80}
+
+
+async def failure(url: str) -> str | None:
+    """Why nothing answers there, where it does not; for who reads the log, without the URL.
+
+    Where a proxy is set, as messages take it, the proxy is what has to answer.
+    """
+    parts = urlsplit(url)
+    host, tls = parts.hostname or "", parts.scheme == "https"
+    proxy = getproxies().get(parts.scheme)
+    if proxy and not proxy_bypass(host):
+        parts, tls = urlsplit(proxy if "://" in proxy else f"http://{proxy}"), False
+    port = parts.port or _PORTS.get(parts.scheme, 80)
+    try:
+        async with asyncio.timeout(_SECONDS):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, port, ssl=httpx.create_ssl_context() if tls else None
+            )
+    except TimeoutError:
+        return f"no answer in {_SECONDS} s"
+    except ssl.SSLCertVerificationError as error:
+        return f"its certificate: {error.verify_message}"
+    except (OSError, UnicodeError) as error:
+        return type(error).__name__
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return None

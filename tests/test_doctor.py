@@ -1,0 +1,131 @@
+"""`referral doctor` finds what would fail later."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import closing
+from pathlib import Path
+from socket import create_server
+from threading import Thread
+
+import pytest
+
+from processes import free_port, new_postgres_database, referral
+from proxies import make_certificate
+from roles import granted
+from support import SECRET
+
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    """Of a database that is up to date."""
+    made = {"DATABASE_URL": f"sqlite://{tmp_path}/r.sqlite3", "REFERRAL_SECRET": SECRET}
+    assert referral(tmp_path, "migrate", **made).returncode == 0
+    return made
+
+
+@pytest.mark.parametrize("privileges", ["SELECT", "SELECT, INSERT, UPDATE"])
+async def test_a_role_that_may_not_write(
+    tmp_path: Path, postgres_url: str, privileges: str
+) -> None:
+    url = await new_postgres_database(postgres_url)
+    assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
+    found = referral(tmp_path, "doctor", DATABASE_URL=await granted(url, privileges))
+    assert found.returncode == 1
+    (line,) = found.stderr.splitlines()
+    told = "referral: database: it may be read and not written: permission denied for table "
+    assert line.startswith(told)
+
+
+async def test_a_database_that_is_read_only(tmp_path: Path, postgres_url: str) -> None:
+    """As a standby is."""
+    url = await new_postgres_database(postgres_url)
+    assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
+    read_only = f"{url}&default_transaction_read_only=on"
+    found = referral(tmp_path, "doctor", DATABASE_URL=read_only)
+    assert found.returncode == 1
+    assert "read-only transaction" in found.stderr
+
+
+@pytest.mark.parametrize("what", ["webhooks", "gateway"])
+def test_a_host_that_does_not_answer(tmp_path: Path, settings: dict[str, str], what: str) -> None:
+    found = referral(tmp_path, "doctor", **settings, **there(what, "http", free_port()))
+    assert found.returncode == 1
+    (line,) = found.stderr.splitlines()
+    assert line.startswith(f"referral: {what}: ")
+    assert line.endswith("cannot be connected to (ConnectionRefusedError)")
+    assert WEBHOOK_SECRET not in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("what", ["webhooks", "gateway"])
+def test_a_host_that_answers(tmp_path: Path, settings: dict[str, str], what: str) -> None:
+    """It is connected to, and sent nothing."""
+    with closing(create_server(("127.0.0.1", 0))) as listener:
+        variables = there(what, "http", listener.getsockname()[1])
+        found = referral(tmp_path, "doctor", **settings, **variables)
+        listener.settimeout(5)
+        connection, _ = listener.accept()
+        assert connection.recv(1) == b""
+        connection.close()
+    assert found.returncode == 0, found.stderr
+    (line,) = (line for line in found.stdout.splitlines() if line.startswith(what))
+    assert line.endswith(": answers")
+
+
+def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, settings: dict[str, str]) -> None:
+    make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
+    with closing(create_server(("127.0.0.1", 0))) as listener:
+
+        def shake_hands() -> None:
+            connection, _ = listener.accept()
+            with pytest.raises(ssl.SSLError):
+                context.wrap_socket(connection, server_side=True)
+
+        hands = Thread(target=shake_hands)
+        hands.start()
+        variables = there("webhooks", "https", listener.getsockname()[1])
+        found = referral(tmp_path, "doctor", **settings, **variables)
+        hands.join(10)
+    assert found.returncode == 1
+    assert "(its certificate: self-signed certificate)" in found.stderr
+
+
+def test_a_placeholder_as_metrics_token(tmp_path: Path, settings: dict[str, str]) -> None:
+    token = "WHAT_openssl_rand_hex_16_PRINTS"
+    found = referral(tmp_path, "doctor", **settings, REFERRAL_METRICS_TOKEN=token)
+    assert found.returncode == 1
+    assert found.stderr.startswith("referral: REFERRAL_METRICS_TOKEN: ")
+
+
+def test_how_proxies_metrics_and_webhooks_are_set(tmp_path: Path, settings: dict[str, str]) -> None:
+    bare = referral(tmp_path, "doctor", **settings).stdout
+    assert "proxies      none" in bare
+    assert "metrics      for everybody" in bare
+    assert "webhooks     none" in bare
+    assert "may be written" in bare
+    set_ = referral(
+        tmp_path,
+        "doctor",
+        **settings,
+        **there("webhooks", "http", free_port()),
+        REFERRAL_TRUSTED_PROXIES="2",
+        REFERRAL_METRICS_TOKEN="0123456789",
+    ).stdout
+    assert "proxies      2: an address is entry 2 from the right of X-Forwarded-For" in set_
+    assert "metrics      for who sends REFERRAL_METRICS_TOKEN" in set_
+    assert "webhooks     to 127.0.0.1, signed with one secret" in set_
+    assert "0123456789" not in set_
+
+
+def there(what: str, scheme: str, port: int) -> dict[str, str]:
+    """The settings that send events, or messages, to this port."""
+    if what == "webhooks":
+        return {
+            "REFERRAL_WEBHOOK_URL": f"{scheme}://127.0.0.1:{port}/hook",
+            "REFERRAL_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        }
+    return {"REFERRAL_SMS_URL": f"hook+{scheme}://127.0.0.1:{port}/?secret={WEBHOOK_SECRET}"}
