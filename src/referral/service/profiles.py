@@ -191,7 +191,8 @@ async def change_phone(
 
     old_phone = await guesses.redeem(parts, challenge, code, work, caller=caller)
     profile = await get(parts, user_id)
-    if old_phone is None:
+    # To a test phone nothing is sent
+    if old_phone is None or parts.fixed_code(old_phone) is not None:
         return profile, None
     return profile, messages.account_moved(parts, old_phone, caller=caller)
 

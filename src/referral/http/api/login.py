@@ -156,9 +156,10 @@ class LoginController(Controller):
         response_description="The next tokens.",
         summary="Get the next tokens of a session",
         description=(
-            "A refresh token works once; keep the new one. For 30 seconds the one before the live "
-            "one gets the live one again, so a lost answer can be asked for anew. Any older one "
-            "ends the session: somebody has a copy."
+            "A refresh token works once; keep the new one. If the answer was lost, repeat the "
+            "call: for 30 seconds the token before the live one gets the live one again, and "
+            "after that, 3 times in a day, a new one in its place. One more late repeat, or any "
+            "older token, ends the session and all the user's device tokens: somebody has a copy."
         ),
         responses=responses(*BODY, errors.InvalidRefreshToken, errors.AccountBlocked),
     )

@@ -144,7 +144,8 @@ class ProfileController(Controller):
         response_description="The profile with the new phone.",
         summary="Move the account to the new phone",
         description=(
-            "Needs a sign-in under 15 minutes old. Ends all other sessions and tells the old phone."
+            "Needs a sign-in under 15 minutes old. Ends all other sessions and all device tokens, "
+            "and tells the old phone."
         ),
         responses=responses(
             *SIGNED_IN,

@@ -44,7 +44,10 @@ class SessionController(Controller):
         operation_id="endSession",
         response_description="The session is ended.",
         summary="End a session",
-        description="Its refresh and access tokens stop working at once.",
+        description=(
+            "Its refresh and access tokens stop working at once. If it is not the session of this "
+            "request, all the user's device tokens end too."
+        ),
         responses=responses(*SIGNED_IN, errors.InvalidRequest, errors.NotFound),
     )
     async def end_session(
@@ -61,7 +64,7 @@ class SessionController(Controller):
         operation_id="endAllSessions",
         response_description="Every session is ended.",
         summary="End all sessions",
-        description="Sign out everywhere, here too.",
+        description="Sign out everywhere, here too. All the user's device tokens end.",
         responses=responses(*SIGNED_IN),
     )
     async def end_all_sessions(self, request: StrictRequest, parts: GivenParts) -> None:

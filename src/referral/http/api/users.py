@@ -32,7 +32,10 @@ SearchText = Annotated[
 class ChangeUser(Struct, forbid_unknown_fields=True):
     is_blocked: Annotated[
         bool | UnsetType,
-        Meta(description="Blocking ends all the user's sessions at once.", examples=[True]),
+        Meta(
+            description="Blocking ends all the user's sessions and device tokens at once.",
+            examples=[True],
+        ),
     ] = UNSET
     is_admin: Annotated[
         bool | UnsetType,
@@ -81,10 +84,11 @@ class UserController(Controller):
         response_description="The user as it is now.",
         summary="Block a user, or make an administrator, or undo it",
         description=(
-            "Either field or both. A test phone can be no administrator, nor can anybody of an "
-            "open demo, and the last administrator stays one: 403."
+            "Needs a sign-in under 15 minutes old, or an API key. Either field or both. A test "
+            "phone can be no administrator, nor can anybody of an open demo, and the last "
+            "administrator stays one: 403."
         ),
-        responses=responses(*ADMINISTRATOR, *BODY, errors.NotFound),
+        responses=responses(*ADMINISTRATOR, *BODY, errors.SignInAgain, errors.NotFound),
     )
     async def change_user(
         self,
@@ -110,8 +114,13 @@ class UserController(Controller):
         operation_id="deleteUser",
         response_description="The user is deleted.",
         summary="Delete a user",
-        description=("As the users' own deletion. The last administrator is not deleted: 403."),
-        responses=responses(*ADMINISTRATOR, errors.InvalidRequest, errors.NotFound),
+        description=(
+            "As the users' own deletion. Needs a sign-in under 15 minutes old, or an API key. The "
+            "last administrator is not deleted: 403."
+        ),
+        responses=responses(
+            *ADMINISTRATOR, errors.InvalidRequest, errors.SignInAgain, errors.NotFound
+        ),
     )
     async def delete_user(self, request: AdminRequest, parts: GivenParts, user_id: UserId) -> None:
         await users.delete(parts, ids.read(user_id), by=request.user)
@@ -139,9 +148,12 @@ class UserController(Controller):
         summary="Void a user's activation",
         description=(
             "As if it had never been: the inviter's count goes down, and the user may activate "
-            "a code again. Works for a deleted user too. 404 if the user has activated none."
+            "a code again. Works for a deleted user too. Needs a sign-in under 15 minutes old, or "
+            "an API key. 404 if the user has activated none."
         ),
-        responses=responses(*ADMINISTRATOR, errors.InvalidRequest, errors.NotFound),
+        responses=responses(
+            *ADMINISTRATOR, errors.InvalidRequest, errors.SignInAgain, errors.NotFound
+        ),
     )
     async def void_activation(
         self, request: AdminRequest, parts: GivenParts, user_id: UserId

@@ -15,6 +15,7 @@ from litestar import Request
 from referral.core import phone as phones
 from referral.core.errors import InvalidPhone, UnsupportedPhone
 from referral.http.pages import cookies, parcel, tabs
+from referral.http.requests import parts
 from referral.service.codes import SentCode
 from referral.service.parts import Parts
 
@@ -89,6 +90,10 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_over(self, parts: Parts) -> bool:
         return self.expires_at <= parts.clock().timestamp()
 
+    def is_leftover(self, parts: Parts) -> bool:
+        """Whether it is of a simulated gateway in whose place a real one has come."""
+        return bool(self.code) and not parts.gateway.echoes_code
+
     def is_good_for(self, text: str, parts: Parts) -> bool:
         """Whether it is under way to the phone that was typed."""
         if self.is_over(parts):
@@ -101,7 +106,8 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def find(request: Request[Any, Any, Any], kind: str = cookies.SIGN_IN) -> Pending | None:
     """The one of this tab; without a tab in the address, the newest."""
-    return tabs.find(request, kind, Pending, key=request.query_params.get(TAB))
+    found = tabs.find(request, kind, Pending, key=request.query_params.get(TAB))
+    return None if found is None or found.is_leftover(parts(request.app.state)) else found
 
 
 def sent_with(
