@@ -677,3 +677,46 @@ async def test_parallel_voids_count_once(service: Service) -> None:
     )
     assert sorted(answer.status_code for answer in answers) == [204, 404, 404, 404, 404]
     assert (await inviter.profile())["invitee_count"] == 0
+
+
+# A fresh sign-in
+
+ACTS: list[tuple[str, str, dict[str, bool] | None]] = [
+    ("PATCH", "", {"is_blocked": True}),
+    ("PATCH", "", {"is_blocked": False}),
+    ("PATCH", "", {"is_admin": True}),
+    ("PATCH", "", {"is_admin": False}),
+    ("DELETE", "/inviter", None),
+    ("DELETE", "", None),
+]
+
+
+async def test_acts_of_administrators_need_a_fresh_sign_in(service: Service) -> None:
+    """15 minutes, whatever was refreshed since; reading goes on, and a key is never too old."""
+    admin, key = await service.sign_in_admin(), await service.api_key()
+    code = await admin.invite_code()
+    person = await service.sign_in(invite_code=code)
+    before = await view(key, person)
+    service.clock.move(minutes=15)
+    admin = Person(admin.http, admin.phone, ok(await admin.refresh()), is_new=False)
+    for method, path, body in ACTS:
+        answer = await admin.call(method, f"/users/{person.id()}{path}", json=body)
+        refused(answer, 403, "sign_in_again")
+    assert await view(admin, person) == before
+    again = await service.sign_in_again(admin)
+    service.clock.move(minutes=14, seconds=50)
+    for actor in (again, key):
+        for method, path, body in ACTS[:4]:
+            ok(await actor.call(method, f"/users/{person.id()}{path}", json=body))
+    service.clock.move(minutes=10)
+    for method, path, body in ACTS[4:]:
+        ok(await key.call(method, f"/users/{person.id()}{path}", json=body))
+
+
+async def test_who_may_not_act_is_not_asked_to_sign_in_again(service: Service) -> None:
+    person = await service.sign_in()
+    service.clock.move(minutes=15)
+    person = Person(person.http, person.phone, ok(await person.refresh()), is_new=False)
+    for method, path, body in ACTS:
+        answer = await person.call(method, f"/users/{person.id()}{path}", json=body)
+        refused(answer, 403, "forbidden")

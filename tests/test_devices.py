@@ -1,0 +1,149 @@
+"""Known devices: what ends their tokens, and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from referral.core import challenge as challenges
+from referral.core.keys import Keyring, Purpose
+from support import SECRET, Person, Service, new_phone, ok, refused
+
+
+async def is_known(service: Service, phone: str, device_token: str) -> bool:
+    """Whether a code sent with this token counts against the budget of known devices."""
+    service.clock.move(seconds=3)
+    sent = await service.send_code(phone, device_token=device_token)
+    opened = challenges.read(
+        sent["token"],
+        purpose=Purpose.SIGN_IN,
+        now=service.clock(),
+        keys=Keyring([SECRET.encode()]),
+    )
+    return opened.known_device
+
+
+async def session_id(person: Person) -> str:
+    items = ok(await person.call("GET", "/sessions"))["items"]
+    found: str = next(item["id"] for item in items if item["current"])
+    return found
+
+
+async def sign_out_everywhere(_service: Service, person: Person) -> None:
+    ok(await person.call("DELETE", "/sessions"))
+
+
+async def end_another_session(service: Service, person: Person) -> None:
+    other = await service.sign_in_again(person)
+    ok(await other.call("DELETE", f"/sessions/{await session_id(person)}"))
+
+
+async def use_a_refresh_token_twice(_service: Service, person: Person) -> None:
+    first = ok(await person.refresh())
+    ok(await person.refresh(first["refresh_token"]))
+    refused(await person.refresh(), 401, "invalid_refresh_token")
+
+
+async def delete_the_account(_service: Service, person: Person) -> None:
+    ok(await person.call("DELETE", "/profile"))
+
+
+async def give_the_number_to_somebody_else(service: Service, person: Person) -> None:
+    await delete_the_account(service, person)
+    assert (await service.sign_in_again(person)).is_new
+
+
+async def change_phone(service: Service, person: Person, phone: str | None = None) -> None:
+    service.clock.move(seconds=3)
+    body = {"phone": phone or new_phone()}
+    sent = ok(await person.call("POST", "/profile/phone/send-code", json=body))
+    body = {"token": sent["token"], "code": sent["code"]}
+    ok(await person.call("PUT", "/profile/phone", json=body))
+
+
+async def change_phone_and_back(service: Service, person: Person) -> None:
+    await change_phone(service, person)
+    await change_phone(service, person, person.phone)
+
+
+async def block(service: Service, person: Person) -> None:
+    key = await service.api_key()
+    ok(await key.call("PATCH", f"/users/{person.id()}", json={"is_blocked": True}))
+
+
+async def block_and_unblock(service: Service, person: Person) -> None:
+    await block(service, person)
+    key = await service.api_key()
+    ok(await key.call("PATCH", f"/users/{person.id()}", json={"is_blocked": False}))
+
+
+async def sign_out(service: Service, person: Person) -> None:
+    ok(await service.post("/auth/logout", refresh_token=person.tokens["refresh_token"]))
+
+
+async def sign_out_with_a_replaced_token(service: Service, person: Person) -> None:
+    ok(await person.refresh())
+    await sign_out(service, person)
+
+
+async def end_this_session(_service: Service, person: Person) -> None:
+    ok(await person.call("DELETE", f"/sessions/{await session_id(person)}"))
+
+
+async def end_a_session_that_is_not_there(service: Service, person: Person) -> None:
+    stranger = await service.sign_in()
+    for path in ("x", await session_id(stranger)):
+        refused(await person.call("DELETE", f"/sessions/{path}"), 404, "not_found")
+
+
+async def sign_in_once_more(service: Service, person: Person) -> None:
+    await service.sign_in_again(person)
+
+
+Deed = Callable[[Service, Person], Awaitable[None]]
+
+ENDING: list[Deed] = [
+    sign_out_everywhere,
+    end_another_session,
+    use_a_refresh_token_twice,
+    delete_the_account,
+    give_the_number_to_somebody_else,
+    change_phone,
+    change_phone_and_back,
+    block,
+    block_and_unblock,
+]
+KEEPING: list[Deed] = [
+    sign_out,
+    sign_out_with_a_replaced_token,
+    end_this_session,
+    end_a_session_that_is_not_there,
+    sign_in_once_more,
+]
+
+
+@pytest.mark.parametrize("deed", ENDING)
+async def test_what_ends_device_tokens(service: Service, deed: Deed) -> None:
+    """And nothing of it touches another user's."""
+    person, bystander = await service.sign_in(), await service.sign_in()
+    device = person.tokens["device_token"]
+    assert await is_known(service, person.phone, device)
+    await deed(service, person)
+    assert not await is_known(service, person.phone, device)
+    assert await is_known(service, bystander.phone, bystander.tokens["device_token"])
+
+
+@pytest.mark.parametrize("deed", KEEPING)
+async def test_what_keeps_device_tokens(service: Service, deed: Deed) -> None:
+    person = await service.sign_in()
+    await deed(service, person)
+    assert await is_known(service, person.phone, person.tokens["device_token"])
+
+
+async def test_the_next_sign_in_makes_a_good_one(service: Service) -> None:
+    person = await service.sign_in()
+    await sign_out_everywhere(service, person)
+    again = await service.sign_in_again(person)
+    assert await is_known(service, person.phone, again.tokens["device_token"])
+    assert not await is_known(service, person.phone, person.tokens["device_token"])

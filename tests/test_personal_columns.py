@@ -1,0 +1,112 @@
+"""Every column of every table is personal or is not, and a deletion leaves nothing personal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tortoise import Tortoise
+
+from referral.storage import configuration, database
+from referral.storage.models import Table
+from support import Person, Service, ok
+
+# Whatever is not in a model's PERSONAL has to be here: ids, digests, times, counts, states
+IMPERSONAL = {
+    "users": """
+        id invite_code inviter_id activated_at inviter_sees_phone invitee_count is_admin is_blocked
+        device_generation created_at last_sign_in_at deleted_at
+    """,
+    "sessions": """
+        id user_id family_digest refresh_digest proves_phone proof late_repeats_tat created_at
+        last_used_at
+    """,
+    "counters": "key moment",
+    "past_activations": "phone_digest expires_at",
+    "admin_grants": "",
+    "kept_secrets": "id sealed created_at",
+    "api_keys": "name digest created_at",
+    "audit_entries": "id at action actor user_id",
+    "send_tallies": "key hour sends sign_ins",
+    "leases": "name holder expires_at",
+    "outbox": "place id type user_id data at due_at tries first_tried_at error done_at",
+    "receiver_states": "name away_since failures until error failed_at",
+}
+
+
+def tables() -> dict[str, type[Table]]:
+    """The models by their tables."""
+    assert Tortoise.apps is not None
+    models: Any = Tortoise.apps[configuration.APP].values()
+    return {model.describe()["table"]: model for model in models}
+
+
+def columns_of(model: type[Table]) -> set[str]:
+    described = model.describe()
+    return {each["db_column"] for each in [described["pk_field"], *described["data_fields"]]}
+
+
+async def test_every_column_is_personal_or_is_not(service: Service) -> None:
+    """A new one fails here until somebody has decided."""
+    assert service.app is not None
+    found = tables()
+    assert {name: set(columns.split()) for name, columns in IMPERSONAL.items()} == {
+        name: columns_of(model) - model.PERSONAL for name, model in found.items()
+    }
+    for model in found.values():
+        assert columns_of(model) >= model.PERSONAL
+
+
+@pytest.mark.parametrize("by", ["its owner", "an API key"])
+async def test_a_deletion_leaves_nothing_personal(service: Service, by: str) -> None:
+    """Each personal column of each table holds something that is looked for afterwards."""
+    person = await _with_a_past(service)
+    canaries = {person.phone}
+    for name, model in tables().items():
+        # The phone leads from one table to the other, so it is itself
+        for column in model.PERSONAL - {"phone"}:
+            canaries.add(canary := f"{name[:6]}-{column[:8]}"[:16])
+            await database.query(f"UPDATE {name} SET {column} = $1", canary)  # noqa: S608 - ours
+    await database.query("INSERT INTO admin_grants (phone) VALUES ($1)", person.phone)
+    before = await dump()
+    assert {canary for canary in canaries if canary in before} == canaries
+    if by == "its owner":
+        ok(await person.call("DELETE", "/profile", headers={"User-Agent": "agent-of-the-end"}))
+    else:
+        key = await service.api_key()
+        ok(await key.call("DELETE", f"/users/{person.id()}"))
+        # Where the key's request came from is not about the user
+        await database.query("UPDATE audit_entries SET address = NULL WHERE actor LIKE 'key:%'")
+    after = await dump()
+    assert {canary for canary in canaries if canary in after} == set()
+    rows = await database.query("SELECT address FROM audit_entries WHERE address IS NOT NULL")
+    assert rows == []
+
+
+async def test_what_others_did_keeps_its_address(service: Service) -> None:
+    """A deletion clears the addresses of whoever is deleted, of an administrator all of them."""
+    admin, other = await service.sign_in_admin(), await service.sign_in_admin()
+    person = await service.sign_in()
+    for is_blocked in (True, False):
+        for each in (admin, other):
+            ok(await each.call("PATCH", f"/users/{person.id()}", json={"is_blocked": is_blocked}))
+    ok(await admin.call("DELETE", "/profile"))
+    rows = await database.query("SELECT actor, address FROM audit_entries WHERE actor <> 'command'")
+    gone = f"user:{admin.id()}"
+    assert gone in {row["actor"] for row in rows}
+    assert [row["address"] is None for row in rows] == [row["actor"] == gone for row in rows]
+
+
+async def _with_a_past(service: Service) -> Person:
+    """Somebody with a row in each table that knows people; nobody else is there."""
+    person = await service.sign_in()
+    profile = {"name": "Anna", "email": "anna@example.com"}
+    ok(await person.call("PATCH", "/profile", json=profile))
+    return await service.sign_in_again(person)
+
+
+async def dump() -> str:
+    """Every row of every table."""
+    rows = [await database.query(f"SELECT * FROM {name}") for name in tables()]  # noqa: S608 - ours
+    return json.dumps(rows, default=str)
