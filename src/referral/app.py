@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import CacheControlHeader
 from litestar.datastructures.state import State
 from litestar.di import Provide
@@ -27,6 +26,7 @@ from referral.gateways.signature import Endpoint
 from referral.gateways.simulated import Simulated
 from referral.gateways.sms import SmsService
 from referral.http import api, docs, metrics, pages, problems, well_known
+from referral.http.cors import Cors
 from referral.http.front import Front
 from referral.http.headers import on_every_answer
 from referral.http.methods import answer_options
@@ -95,11 +95,11 @@ def create_app(
         response_class=JsonResponse,
         request_max_body_size=LARGEST_BODY,
         cache_control=CacheControlHeader(no_store=True),
-        cors_config=_cors(settings),
         openapi_config=docs.config(settings.public_url),
         logging_config=None,
     )
     app.room = room
+    app.cors = Cors(settings.cors_origins)
     app.headers = on_every_answer(https=settings.in_production)
     return app
 
@@ -185,14 +185,3 @@ def _real(url: str, settings: Settings, clock: Callable[[], datetime]) -> Gatewa
     if urls.scheme(url) in hook.SCHEMES:
         return Hook(hook.read(url, production=settings.in_production), clock=clock)
     return SmsService(url)
-
-
-def _cors(settings: Settings) -> CORSConfig | None:
-    if not settings.cors_origins:
-        return None
-    return CORSConfig(
-        allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type"],
-        expose_headers=["Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
-    )

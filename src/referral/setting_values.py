@@ -31,6 +31,8 @@ _LONGEST_TEST = timedelta(days=90)
 # How the documentation writes what an operator puts in
 _PLACEHOLDER = re.compile(r"([A-Z]+_)*(SID|TOKEN|KEY|SECRET|PASSWORD)|WHAT_\w+_PRINTS|.*\.{3}")
 _IN_A_LIST, _IN_A_URL = r",\s*", r"[,:/@?&=\s]+"
+# A file's origin is `null`, which every sandboxed frame has too
+_APP_ORIGIN = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:[0-9]{1,5})?")
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?")
 
 
@@ -137,7 +139,18 @@ def test_phones(today: date) -> Callable[[str], dict[str, FixedCode]]:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    return tuple(public_url(item) for item in _items(text))
+    """Origins, as browsers send them; of web pages, and of apps with a scheme of their own, such as
+    capacitor://localhost.
+    """
+    return tuple(_origin(item) for item in _items(text))
+
+
+def _origin(text: str) -> str:
+    if text.lower().startswith(("http:", "https:")):
+        return public_url(text)
+    if not _APP_ORIGIN.fullmatch(text.lower()):
+        raise ValueError("origins, such as https://app.example.com or capacitor://localhost")
+    return text.lower()
 
 
 def public_url(text: str) -> str:

@@ -14,14 +14,12 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from referral.http import request_ids
-from referral.http.front import Header, is_never_refused, is_read
+from referral.http.connection import BoundedConnection
+from referral.http.cors import Header
+from referral.http.front import is_never_refused, is_read
 
 _UNAVAILABLE = STATUS_LINE[503]
 # How long a process that stops still takes a request of each connection
@@ -30,7 +28,7 @@ _LAST_REQUEST_SECONDS = 1
 _PLAIN = re.compile(rb"(/[^%?#]*)(?:\?.*)?", re.DOTALL)
 
 
-class Door(HttpToolsProtocol):
+class Door(BoundedConnection):
     """One connection."""
 
     _is_last = False
@@ -71,7 +69,8 @@ class Door(HttpToolsProtocol):
                 raise
         elif self._may_be_refused_here(method):
             request_id = request_ids.begin(self.headers)
-            self._refuse(*front.refuse(self.headers, request_id, now=now))
+            path = self.root_path + self.url.partition(b"?")[0].decode("latin-1")
+            self._refuse(*front.refuse(path, self.headers, request_id, now=now))
         else:
             super().on_headers_complete()
 
@@ -94,7 +93,7 @@ class Door(HttpToolsProtocol):
         return (
             path is not None
             and not is_never_refused(self.root_path + path[1].decode("latin-1"))
-            and method != "HEAD"
+            and method not in {"HEAD", "OPTIONS"}
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.expect_100_continue

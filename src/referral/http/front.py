@@ -15,12 +15,11 @@ from litestar import Litestar
 
 from referral.core.room import Aside, Room
 from referral.http import metrics, problems, request_ids
+from referral.http.cors import Cors, Header
 from referral.service import outcomes
 
 _ALWAYS_ROOM = frozenset({"/health/live", "/health/ready", metrics.PATH})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-Header = tuple[bytes, bytes]
 
 
 def is_read(method: str) -> bool:
@@ -36,6 +35,7 @@ class Front(Litestar):
     """The application."""
 
     room: Room
+    cors: Cors
     headers: Iterable[Header] = ()
     """What every answer carries."""
 
@@ -44,9 +44,13 @@ class Front(Litestar):
             # For the door: see door.py
             scope.get("state", {})["front"] = self
             await super().__call__(scope, receive, send)
-            return
+        elif scope["method"] != "OPTIONS" or not await self._answer_preflight(scope, send):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         begun = monotonic()
-        method, headers = scope["method"], self.headers
+        method = scope["method"]
+        headers = [*self.headers, *self.cors.headers(scope["path"], scope["headers"])]
         request_id = request_ids.begin(scope["headers"])
         status = 0
         sending: AbstractContextManager[None] = nullcontext()
@@ -82,36 +86,37 @@ class Front(Litestar):
             finally:
                 self.room.leave()
         else:
-            head, body = self.refuse(scope["headers"], request_id, now=begun)
+            head, body = self.refuse(scope["path"], scope["headers"], request_id, now=begun)
             await send({"type": "http.response.start", "status": 503, "headers": head})
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
         metrics.count(scope, status, monotonic() - begun)
 
+    async def _answer_preflight(self, scope: Any, send: Any) -> bool:
+        """Answer a preflight that is allowed; False if this is none. It is never refused: a page
+        learns nothing from a refusal, and this costs less.
+        """
+        preflight = self.cors.preflight(scope["path"], scope["headers"])
+        if preflight is None:
+            return False
+        if scope.get("state", {}).pop("has_room", False):
+            self.room.leave()
+        its_id = (request_ids.HEADER, request_ids.begin(scope["headers"]))
+        headers = [*preflight, its_id, *self.headers]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return True
+
     def refuse(
-        self, headers: Iterable[Header], request_id: bytes, *, now: float
+        self, path: str, headers: Iterable[Header], request_id: bytes, *, now: float
     ) -> tuple[list[Header], bytes]:
         """Count a request that found no room, and answer it: headers and body, with status 503.
 
-        headers: the request's. now: seconds, of any clock.
+        path, headers: the request's. now: seconds, of any clock.
         """
         outcomes.overloaded(now=now)
         usual, body = problems.overloaded()
         its_id = (request_ids.HEADER, request_id)
-        return [*usual, its_id, *self.headers, *self._cross_origin(headers)], body
-
-    def _cross_origin(self, headers: Iterable[Header]) -> list[Header]:
-        """What lets a page of another origin read an answer that the framework does not see."""
-        cors = self.cors_config
-        if cors is None:
-            return []
-        origin = next((value for name, value in headers if name == b"origin"), None)
-        if origin is None or not cors.is_origin_allowed(origin.decode("latin-1")):
-            return []
-        return [
-            (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", ", ".join(cors.expose_headers).encode()),
-            (b"vary", b"Origin"),
-        ]
+        return [*usual, its_id, *self.headers, *self.cors.headers(path, headers)], body
 
 
 def _waiting(receive: Any, aside: Aside) -> Any:

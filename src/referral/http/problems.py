@@ -166,7 +166,23 @@ def overloaded() -> tuple[list[tuple[bytes, bytes]], bytes]:
 
     The status is 503.
     """
-    answer = _response(Overloaded(retry_after=_OVERLOADED_RETRY))
+    return _encoded(Overloaded(retry_after=_OVERLOADED_RETRY))
+
+
+@cache
+def malformed() -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """As `overloaded`, for what is no request of HTTP. The status is 400."""
+    return _encoded(errors.InvalidRequest.field("", "This is not a request of HTTP/1.1."))
+
+
+@cache
+def head_too_large() -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """As `overloaded`, for a request whose headers do not end. The status is 400."""
+    return _encoded(errors.InvalidRequest.field("", "Path and headers have at most 64 KiB."))
+
+
+def _encoded(refusal: Refusal) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    answer = _response(refusal)
     body = msgspec.json.encode(answer.content)
     given = {
         **answer.headers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tortoise import Tortoise
+from tortoise.exceptions import OperationalError
 
 from referral.storage import configuration, database
 
@@ -22,6 +23,6 @@ async def failure() -> str | None:
         ):
             try:
                 await database.query(statement)
-            except database.UNAVAILABLE as error:
+            except (database.Unavailable, OperationalError) as error:
                 return str(error) or type(error).__name__
     return None
