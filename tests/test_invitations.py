@@ -129,7 +129,6 @@ async def test_codes_that_are_nobodys(service: Service) -> None:
     person = await service.sign_in()
     for text in (
         "000000",
-        "",
         "7KQ2M",
         "7KQ2MXX",
         "7KQ2M!",
@@ -140,6 +139,40 @@ async def test_codes_that_are_nobodys(service: Service) -> None:
     ):
         refused(await person.activate(text), 404, "unknown_invite_code")
     assert (await person.profile())["activated_invite_code"] is None
+
+
+async def test_an_empty_code_is_no_code(service: Service) -> None:
+    person = await service.sign_in()
+    for text in ("", " "):
+        body = refused(await person.activate(text), 400, "invalid_request")
+        assert [error["field"] for error in body["errors"]] == ["invite_code"]
+
+
+@pytest.mark.parametrize(
+    "form", ["{}.", "({})", "\u2068{}\u2069", "Join me: http://127.0.0.1:8000/i/{}?utm_source=sms"]
+)
+async def test_a_code_is_read_out_of_what_people_send(service: Service, form: str) -> None:
+    person, inviter = await service.sign_in(), await service.sign_in()
+    code = await inviter.invite_code()
+    assert ok(await person.activate(form.format(code)))["activated_invite_code"] == code
+
+
+async def test_links_as_messengers_cut_them_lead_to_the_invitation(service: Service) -> None:
+    inviter = await service.sign_in()
+    ok(await inviter.call("PUT", "/profile", json={"name": "Anna"}))
+    code = await inviter.invite_code()
+    for end in (".", ")", "%E2%80%8B", ",", "%22"):
+        assert "Anna invites you" in (await service.get(f"/i/{code}{end}")).text
+        found = ok(await service.get(f"/api/v1/invitations/{code}{end}"))
+        assert found["invite_code"] == code
+
+
+async def test_an_invitation_shows_no_name_that_leads_elsewhere(service: Service) -> None:
+    inviter = await service.sign_in()
+    ok(await inviter.call("PUT", "/profile", json={"name": "Win at https://evil.example"}))
+    code = await inviter.invite_code()
+    assert ok(await service.get(f"/api/v1/invitations/{code}"))["inviter_name"] is None
+    assert "evil" not in (await service.get(f"/i/{code}")).text
 
 
 async def test_nobody_activates_their_own(service: Service) -> None:

@@ -99,7 +99,7 @@ async def test_name_and_email_are_saved_each_by_itself_and_cleared(service: Serv
 
 @pytest.mark.parametrize(
     ("field", "text", "words"),
-    [("name", "A" * 101, "100 characters"), ("email", "anna@", "not an email address")],
+    [("name", "A" * 101, "1 to 100 characters"), ("email", "anna@", "not an email address")],
 )
 async def test_a_refused_field_says_why_and_keeps_what_was_typed(
     service: Service, field: str, text: str, words: str

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from referral.core import challenge, seal
-from referral.core.errors import ChallengeExpired, ChallengeInvalid
+from referral.core.errors import ChallengeExpired, ChallengeInvalid, InvalidRequest
 from referral.core.keys import Keyring, Purpose
 
 OLD = b"the old secret of these tests, long enough"
@@ -192,6 +192,61 @@ class TestNewCode:
     def test_zeros_in_front_stay(self) -> None:
         assert challenge.new_code(4, lambda _: 7) == "0007"
         assert challenge.new_code(8, lambda _: 0) == "00000000"
+
+
+class TestReadCode:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "5847",
+            " 58 47\n",
+            "58-47",
+            "5\u20118\u22124\u20147",
+            "\u20685847\u2069\u200e",
+            "\u0665\u0668\u0664\u0667",
+            "\uff15\uff18\uff14\uff17",
+            "\u096b\u096e\u096a\u096d",
+            "13:40 Bloom: 5847",
+            "13:40 Bloom: 5847 is your code for 2026-1.\n@referral.example #5847",
+            "1234 is no code.\n@referral.example #5847",
+            "# Bloom: 5847",
+            "\u0665\u0668\u0664\u0667 is your code",
+            "5847" + " " * 996,
+        ],
+    )
+    def test_reads_what_people_type_and_paste(self, text: str) -> None:
+        assert challenge.read_code(text, 4) == "5847"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            " ",
+            "584",
+            "58475",
+            "12:30 5847 1234",
+            "5847 #58475",
+            "58.47",
+            "five",
+            "\u2464\u2467\u2463\u2466",  # circled: no decimal digits
+            "5847" + " " * 997,
+        ],
+    )
+    def test_refuses_anything_else(self, text: str) -> None:
+        with pytest.raises(InvalidRequest) as refused:
+            challenge.read_code(text, 4)
+        assert [error["field"] for error in refused.value.members["errors"]] == ["code"]
+
+    @given(st.text(st.sampled_from("5847# -:\n\u200e\u0665a"), max_size=30), st.integers(4, 8))
+    def test_gives_a_code_of_the_length_or_refuses(self, text: str, length: int) -> None:
+        try:
+            code = challenge.read_code(text, length)
+        except InvalidRequest:
+            return
+        assert len(code) == length
+        assert code.isascii()
+        assert code.isdigit()
+        assert challenge.read_code(code, length) == code
 
 
 def _fresh() -> Callable[[int], bytes]:

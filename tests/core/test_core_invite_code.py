@@ -62,6 +62,16 @@ def test_it_is_read_however_it_was_typed(code: str, data: st.DataObject) -> None
     [
         ("7kq2mx", "7KQ2MX"),
         ("7KQ-2MX", "7KQ2MX"),
+        ("7KQ\u20102MX", "7KQ2MX"),
+        ("7KQ2MX\u200b", "7KQ2MX"),
+        ("\u20687KQ2MX\u2069.", "7KQ2MX"),
+        ("(7KQ 2MX)", "7KQ2MX"),
+        ("\u00ab7kq2mx\u00bb!", "7KQ2MX"),
+        ("'7KQ2MX'...", "7KQ2MX"),
+        ("https://x.example/i/7kq2mx", "7KQ2MX"),
+        ("HTTPS://X.EXAMPLE/I/7KQ2MX).", "7KQ2MX"),
+        ("Join me at Bloom: http://127.0.0.1:8000/i/7KQ2MX?utm_source=sms#top", "7KQ2MX"),
+        ("<https://x.example/i/7KQ2MX/> https://x.example/i/7KQ2MX", "7KQ2MX"),
         (" 7kq-2mx\n", "7KQ2MX"),
         ("OoIiLl", "001111"),
         ("uUvV00", "VVVV00"),
@@ -94,8 +104,12 @@ def test_spellings(typed: str, code: str) -> None:
         "\uff17\uff2b\uff31\uff12\uff2d\uff38",  # full width
         "\u0667" * 6,  # Arabic digits
         "\u0410\u0412\u0421\u0415\u041d\u041a",  # Cyrillic
-        "7KQ\u20102MX",  # a hyphen outside ASCII
-        "7KQ2MX\u200b",
+        "7KQ2MX" + "." * 2043,
+        "my code is 7KQ2MX",
+        "https://abcdef/",
+        "https://referral.example/join/7KQ2MX",
+        "https://x.example/i/7KQ2MXX",
+        "https://x.example/i/7KQ2MX https://x.example/i/7KQ2MY",
         "\ud800KQ2MX",
     ],
 )
@@ -113,4 +127,33 @@ def test_any_text_is_a_code_or_unknown(text: str) -> None:
     assert len(code) == 6
     assert set(code) <= set(invite_code.ALPHABET)
     assert invite_code.read(code) == code
-    assert text.isascii()
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ("https://app.example/{code}", "https://app.example/7kq2mx?utm=1"),
+        ("https://app.example/{code}", "Join me: app.example/7KQ2MX."),
+        ("https://app.example/join?ref={code}", "https://app.example/join?utm=a&ref=7KQ2MX&b=1"),
+        ("https://app.example/join?ref={code}", "https://app.example/join?ref=7KQ2MX#abcdef"),
+        ("https://app.example/#/in/{code}", "https://app.example/#/in/7KQ2MX"),
+        ("https://app.example/{code}", "https://old.example/i/7KQ2MX"),
+    ],
+)
+def test_links_of_the_shape_that_is_set_are_read(shape: str, text: str) -> None:
+    assert invite_code.read(text, shape) == "7KQ2MX"
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ("https://app.example/{code}", "https://evil-app.example/7KQ2MX"),
+        ("https://app.example/{code}", "https://app.example/7KQ2MXX"),
+        ("https://app.example/{code}", "https://app.example/7KQ2MX app.example/P0V3RT"),
+        ("https://app.example/join?ref={code}", "https://app.example/join?xref=7KQ2MX"),
+        ("https://app.example/join?ref={code}", "https://app.example/joins?ref=7KQ2MX"),
+    ],
+)
+def test_other_links_have_no_code(shape: str, text: str) -> None:
+    with pytest.raises(UnknownInviteCode):
+        invite_code.read(text, shape)

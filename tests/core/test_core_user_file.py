@@ -61,6 +61,51 @@ def test_what_is_written_as_json_lines_is_read_again(rows: list[dict[str, str | 
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("form", Format)
+def test_every_end_of_a_line_is_one(end: str, form: Format) -> None:
+    rows = [f"+{number}" for number in range(20_000)]
+    header = ["phone"] if form is Format.CSV else []
+    texts = rows if form is Format.CSV else [f'{{"phone":"{row}"}}' for row in rows]
+    lines = read(end.join([*header, *texts]), form)
+    assert [line.texts["phone"] for line in lines] == rows
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("'+79991234567", "+79991234567"),
+        ('="+79991234567"', "+79991234567"),
+        ('"=""+79991234567"""', "+79991234567"),
+        ("'012345", "012345"),
+        ("NULL", ""),
+        ("\\N", ""),
+        ("'t Hooft", "'t Hooft"),
+        ("Null", "Null"),
+        ("=1", "=1"),
+    ],
+)
+def test_marks_of_spreadsheets_and_databases_are_taken_off(written: str, text: str) -> None:
+    [line] = read(f"phone,name\n+1,{written}\n")
+    assert line.texts["name"] == text
+    assert line.problem is None
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("=1+1", '"=""=1+1"""'),
+        ("@x", '"=""@x"""'),
+        ("NULL", '"=""NULL"""'),
+        ("Anna", "Anna"),
+        ("'t Hooft", "'t Hooft"),
+    ],
+)
+def test_no_name_is_written_as_a_formula_or_as_nothing(name: str, written: str) -> None:
+    text = user_file.write([{"phone": "+79991234567", "name": name}], Format.CSV, header=False)
+    assert text == f"+79991234567,{written},,,,\r\n"
+
+
 def test_a_row_that_cannot_be_read_is_told_and_the_rest_is_read() -> None:
     lines = read('phone,name\n+1\n+2,a,b\n+3,"a"b\n+4,Anna\n+5,"open\n')
     assert [(line.number, line.problem is None) for line in lines] == [

@@ -45,6 +45,14 @@ def test_codes_stay_as_they_are_written() -> None:
     assert (row.invite_code, row.inviter_code) == ("l87zwp", "ANNA-2024")
 
 
+def test_the_code_of_an_invite_link_stands_for_the_link() -> None:
+    row = read(invite_code="https://x.example/i/l87zwp", inviter_code="https://old.example/ANNA")
+    assert (row.invite_code, row.inviter_code) == ("187ZWP", "https://old.example/ANNA")
+    link = {"phone": PHONE, "inviter_code": "https://app.example/7kq2mx"}
+    read_link = user_row.read(link, rules=Rules(), now=NOW, invite_url="https://app.example/{code}")
+    assert read_link.inviter_code == "7KQ2MX"
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
@@ -52,6 +60,11 @@ def test_codes_stay_as_they_are_written() -> None:
         ("2026-01-31 12:00:00z", NOW),
         ("2026-01-31T15:00:00+03:00", NOW),
         ("2026-01-31T11:59:59.999999Z", NOW - timedelta(microseconds=1)),
+        ("2026-01-31 12:00:00+00", NOW),
+        ("2026-01-31 15:00:00.000+03", NOW),
+        ("2026-01-31 17:30:00+0530", NOW),
+        ("2026-01-31 17:30:00+05:30", NOW),
+        ("2026-01-31 12:00:00 UTC", NOW),
         ("2026-01-31", NOW.replace(hour=0)),
         ("2000-01-01", EARLIEST),
     ],

@@ -36,7 +36,7 @@ REFUSALS: Mapping[str, str] = {
     "own_invite_code": N_("This is your own invite code. Enter somebody else's."),
     "invite_already_activated": N_("You have used an invite code already; only one is possible."),
     "invite_loop": N_("You invited this person yourself, directly or through others."),
-    "invalid_name": N_("A name has 1 to 100 visible characters, in one line."),
+    "invalid_name": N_("A name has 1 to 100 characters that can be seen, in one line."),
     "invalid_email": N_("This is not an email address such as anna@example.com."),
     "invalid_sure": N_("Tick this box to go on: a deleted account cannot be brought back."),
     "invalid_request": N_("This address or form is not one of ours. Go back and try again."),
