@@ -235,6 +235,26 @@ class TestTheCodeField:
             await visitor.page.keyboard.insert_text(f" {code[:2]}-{code[2:]} ")
         assert visitor.path() == "/me"
 
+    @pytest.mark.parametrize("scripts", ["with scripts", "without scripts"])
+    async def test_takes_a_whole_message_and_digits_of_any_script(
+        self, scene: Scene, chromium: Browser, scripts: str
+    ) -> None:
+        site, javascript = scene.visitor.site, scripts == "with scripts"
+        for arabic in (False, True):
+            async with visiting(chromium, site, javascript=javascript) as visitor:
+                await visitor.go("/")
+                await ask_for_code(visitor, new_phone())
+                code = await shown_code(visitor)
+                text = f"13:40 Bloom: {code} is your code. @x.example #{code}"
+                if arabic:
+                    text = code.translate({ord("0") + n: 0x660 + n for n in range(10)})
+                await visitor.page.focus(CODE)
+                async with visitor.page.expect_navigation():
+                    await visitor.page.keyboard.insert_text(text)
+                    if not (javascript and arabic):
+                        await visitor.page.keyboard.press("Enter")
+                assert visitor.path() == "/me"
+
     async def test_is_known_to_browsers_as_one_time_code(self, scene: Scene) -> None:
         await scene.visitor.go("/")
         await ask_for_code(scene.visitor, new_phone())

@@ -127,6 +127,15 @@ async def test_an_invite_code_is_activated_once(service: Service) -> None:
     assert (await inviter.profile())["invitees"] == [browser.phone]
 
 
+async def test_an_invite_link_is_as_good_as_its_code(service: Service) -> None:
+    link = (await (await service.sign_in()).profile())["invite_link"]
+    async with signed_in(service) as browser:
+        empty = await browser.submit_and_see("/me/inviter", invite_code="")
+        assert "Enter an invite code" in error_of(empty, "invite_code")
+        page = await browser.submit_and_see("/me/inviter", invite_code=f"Join me: {link}?utm=1.")
+        assert notice_on(page) == "The invite code is activated."
+
+
 async def test_a_refused_invite_code_says_why_beside_it(service: Service) -> None:
     async with signed_in(service) as browser:
         own = found(r'id="my-code">(\w+)<', await browser.see("/me"))

@@ -464,7 +464,7 @@ def test_what_was_refused_and_changed_is_in_a_report_for_its_owner_alone(
     database_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "users.csv").write_text(
-        "phone,invite_code,inviter_code\n+79980000001,odd one,\nnobody,,\n+79980000002,,AAAAA1\n"
+        "phone,invite_code,inviter_code\n+79980000001,an odd one,\nnobody,,\n+79980000002,,AAAAA1\n"
     )
     report = tmp_path / "users.csv.report.csv"
     report.touch(mode=0o644)
@@ -479,7 +479,7 @@ def test_what_was_refused_and_changed_is_in_a_report_for_its_owner_alone(
         ("2", "+79980000001", "invite_code_changed"),
         ("4", "+79980000002", "unknown_inviter_code"),
     ]
-    assert told[1]["old_code"] == "odd one"
+    assert told[1]["old_code"] == "an odd one"
     # What was taken is taken: with the bad row out and the code known, all is well
     (tmp_path / "users.csv").write_text("phone,invite_code\n+79980000002,\n")
     again = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
@@ -490,7 +490,7 @@ def test_what_was_refused_and_changed_is_in_a_report_for_its_owner_alone(
 def test_codes_that_were_changed_are_told_and_are_no_failure(
     database_url: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "users.csv").write_text("phone,invite_code\n+79980000001,odd one\n")
+    (tmp_path / "users.csv").write_text("phone,invite_code\n+79980000001,an odd one\n")
     taken = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
     assert (taken.returncode, taken.stderr) == (0, "")
     assert "users.csv.report.csv has the old and the new codes" in taken.stdout
