@@ -59,17 +59,13 @@ COOKIES = ("access", "device", "flash", "language", "new_phone", "refresh", "sig
 ENDING = {"deleteProfile", "endAllSessions", "/sign-out", "/me/sessions/end-all"}
 
 # Every name that a form's field has in a template
+_FIELD = re.compile(r'(?:name="|row\("|field\(said, "\w+", ")([a-z_]+)"')
 FIELDS = sorted(
     {
         name
         for template in (Path(referral.__file__).parent / "http/pages/templates").rglob("*.html")
-        for pair in re.findall(
-            r'name="([a-z_]+)"|field\(said, "\w+", "(\w+)"', template.read_text()
-        )
-        for name in pair
-        if name
+        for name in _FIELD.findall(template.read_text())
     }
-    - {"viewport", "description"}
 )
 
 Place = Callable[[bytes], "Request"]
