@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -10,43 +12,88 @@ from hypothesis import strategies as st
 
 from referral.core.errors import InvalidRequest
 from referral.core.phone import Rules
-from referral.core.search import LONGEST, Search, read, spellings
+from referral.core.search import LONGEST, Search, Word, read, spellings
 
 RUSSIA = Rules(default_region="RU")
+
+
+def wanted(text: str, rules: Rules = Rules(), *, invite_url: str = "") -> Search:  # noqa: B008 - frozen
+    found = read(text, rules, invite_url=invite_url)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("Anna", Search(text="Anna", phone=None, digits=None, invite_code=None)),
-        ("+7 999", Search(text="+7 999", phone=None, digits="+7999", invite_code=None)),
-        ("7kq-2mx", Search(text="7kq-2mx", phone=None, digits=None, invite_code="7KQ2MX")),
-        ("123456", Search(text="123456", phone=None, digits="123456", invite_code="123456")),
+        ("Anna", Search(words=(Word("Anna"),))),
+        ("Anna  Petrova", Search(words=(Word("Anna"), Word("Petrova")))),
+        ("anna +7999", Search(words=(Word("anna"), Word("+7999", "+7999")))),
+        ("+7 999", Search(words=(Word("+7"), Word("999")), digits=("+7999",))),
         (
-            "+7 (999) 123-45-67",
-            Search(
-                text="+7 (999) 123-45-67",
-                phone="+79991234567",
-                digits="+79991234567",
-                invite_code=None,
-            ),
+            "8 999 12",
+            Search(words=(Word("8"), Word("999"), Word("12")), digits=("899912", "99912")),
+        ),
+        ("00 799", Search(words=(Word("00"), Word("799")), digits=("00799", "+799"))),
+        ("7kq-2mx", Search(words=(Word("7kq-2mx"),), invite_code="7KQ2MX")),
+        (
+            "123456",
+            Search(words=(Word("123456"),), digits=("123456",), invite_code="123456"),
         ),
     ],
 )
 def test_a_text_may_mean_several_things(text: str, found: Search) -> None:
-    assert read(f" {text} ", Rules()) == found
+    read = wanted(f" {text} ")
+    assert replace(read, phones=frozenset()) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+7 (999) 123-45-67",
+        "00 7 999 1234567",
+        "\u202a+7\xa0999\xa01234567\u202c",
+        "tel:+79991234567",
+    ],
+)
+def test_a_phone_is_found_however_it_is_spelt(text: str) -> None:
+    assert "+79991234567" in wanted(text).phones
 
 
 def test_a_phone_without_its_country_is_of_the_default_region() -> None:
-    found = read("8 999 123-45-67", RUSSIA)
-    assert found is not None
-    assert found.phone == "+79991234567"
+    assert wanted("8 999 123-45-67", RUSSIA).phones == {"+79991234567"}
 
 
 def test_phones_of_countries_that_are_served_no_more_are_found() -> None:
-    found = read("+79991234567", Rules(denied=frozenset({"RU"})))
-    assert found is not None
-    assert found.phone == "+79991234567"
+    assert wanted("+79991234567", Rules(denied=frozenset({"RU"}))).phones == {"+79991234567"}
+
+
+def test_a_user_id_is_found_however_it_is_spelt() -> None:
+    user_id = UUID("9b2d3c1e-4f5a-4e6b-8c7d-0a1b2c3d4e5f")
+    for text in (str(user_id), str(user_id).upper(), user_id.hex, user_id.urn):
+        assert wanted(text).user_id == user_id
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("https://app.example/join?code=7KQ2MX", "7KQ2MX"),
+        ("app.example/join?code=7kq2mx&utm=x", "7KQ2MX"),
+        ("Join: https://app.example/join?code=7KQ2MX.", "7KQ2MX"),
+        ("http://127.0.0.1:8000/i/7KQ2MX", "7KQ2MX"),
+        ("https://other.example/i/7KQ2MX)", "7KQ2MX"),
+        ("https://app.example/join?code=7KQ2MXA", None),
+        ("https://app.example/join", None),
+    ],
+)
+def test_the_code_of_a_pasted_link(text: str, code: str | None) -> None:
+    found = wanted(text, invite_url="https://app.example/join?code={code}")
+    assert (found.invite_code, found.is_link) == (code, code is not None)
+
+
+def test_many_words_are_one_text() -> None:
+    text = "a b c d e f g h i"
+    assert wanted(text).words == (Word(text),)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t"])
@@ -54,7 +101,9 @@ def test_nothing_is_no_search(text: str) -> None:
     assert read(text, Rules()) is None
 
 
-@pytest.mark.parametrize("text", ["x" * (LONGEST + 1), "a\0b", "a\nb", "\ud800"])
+@pytest.mark.parametrize(
+    "text", ["x" * (LONGEST + 1), "a\0b", "a\nb", "\ud800", "a\u0315\u0300" * 20_000]
+)
 def test_texts_that_no_database_takes(text: str) -> None:
     with pytest.raises(InvalidRequest):
         read(text, Rules())

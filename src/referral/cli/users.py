@@ -22,7 +22,7 @@ def users() -> None:
 
 
 @users.command(name="list")
-@click.option("--search", help="A phone, a part of a name or email, an invite code.")
+@click.option("--search", help="A phone, parts of a name or email, an invite code or link, an id.")
 @click.option(
     "--limit",
     default=50,

@@ -14,6 +14,7 @@ from referral.core import cursor as cursors
 from referral.core import phone as phones
 from referral.core import search as searches
 from referral.core.errors import InvalidPhone, InvalidRequest, NotFound, UnsupportedPhone
+from referral.core.phone import Rules
 from referral.service import access, admins, deletion, outcomes, phone_moves, sessions
 from referral.service.parts import Actor, Parts
 from referral.storage import database, invitations, users
@@ -72,10 +73,22 @@ class InviteeViewPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-async def page(parts: Parts, *, search: str | None, cursor: str | None, limit: int) -> UserPage:
-    """Users, newest first, all or those that a search fits. Raises InvalidRequest."""
+async def page(
+    parts: Parts,
+    *,
+    search: str | None,
+    cursor: str | None,
+    limit: int,
+    rules: Rules | None = None,
+) -> UserPage:
+    """Users, newest first, all or those that a search fits. Raises InvalidRequest.
+
+    rules: how the page reads a phone, if not as the API does.
+    """
     after = cursors.read(cursor) if cursor is not None else None
-    wanted = searches.read(search, parts.phone_rules) if search is not None else None
+    wanted = None
+    if search is not None:
+        wanted = searches.read(search, rules or parts.phone_rules, invite_url=parts.invite_url)
     found = await users.page(wanted, after=after, limit=limit + 1)
     rows, next_cursor = cursors.page(
         found, limit, place=lambda row: cursors.Cursor(row.created_at, row.id)

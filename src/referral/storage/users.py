@@ -11,7 +11,7 @@ from tortoise.expressions import F, Q
 
 from referral.core import search as searches
 from referral.core.cursor import Cursor
-from referral.core.search import Search
+from referral.core.search import Search, Word
 from referral.storage import database, pages
 from referral.storage.models import AdminGrant, User
 from referral.storage.pages import Where
@@ -48,11 +48,8 @@ async def page(search: Search | None, *, after: Cursor | None, limit: int) -> li
     """Users who are not deleted, with their inviters, newest first."""
     rows = User.filter(deleted_at__isnull=True).using_db(database.of_lists())
     rows = rows.select_related("inviter")
-    if search is not None and search.phone is not None and await find_by_phone(search.phone):
-        # A phone that somebody has is all that is meant, and an index finds it
-        rows = rows.filter(phone=search.phone)
-    elif search is not None:
-        rows = rows.filter(_fits(search))
+    if search is not None:
+        rows = rows.filter(await _found_by_index(search) or _fits(search))
     return await pages.newest(rows, by="created_at", after=after, limit=limit)
 
 
@@ -152,14 +149,33 @@ async def move_to_phone(user_id: UUID, phone: str) -> bool:
     return True
 
 
+async def _found_by_index(search: Search) -> Q | None:
+    """An id, a link, or a phone that somebody has is all that is meant."""
+    if search.user_id is not None:
+        return Q(id=search.user_id)
+    if search.is_link:
+        return Q(invite_code=search.invite_code)
+    found = await find_by_phones(search.phones)
+    return Q(phone__in=[user.phone for user in found]) if found else None
+
+
 def _fits(search: Search) -> Q:
-    fits = _contains("name", search.text) | _contains("email", search.text)
-    if search.digits is not None:
-        part = "startswith" if search.digits.startswith("+") else "contains"
-        fits |= Q(**{f"phone__{part}": search.digits})
+    fits = Q(*map(_has, search.words))
+    for digits in search.digits:
+        fits |= _has_digits(digits)
     if search.invite_code is not None:
         fits |= Q(invite_code=search.invite_code)
     return fits
+
+
+def _has(word: Word) -> Q:
+    fits = _contains("name", word.text) | _contains("email", word.text)
+    return fits if word.digits is None else fits | _has_digits(word.digits)
+
+
+def _has_digits(digits: str) -> Q:
+    part = "startswith" if digits.startswith("+") else "contains"
+    return Q(**{f"phone__{part}": digits})
 
 
 def _contains(column: str, text: str) -> Q:

@@ -17,7 +17,11 @@ TOKEN_EXAMPLE = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiRU52ZnllU3cifQ.
 Phone = Annotated[
     str,
     Meta(
-        description="However people write it: spaces, dashes and brackets are dropped.",
+        description=(
+            "However people write it, at most 64 characters: digits of any script; spaces, dashes, "
+            "dots, slashes, brackets, tildes, direction marks and `tel:` are dropped. Start with "
+            "`+` and the country's code, or `00`."
+        ),
         examples=["+7 999 123-45-67"],
     ),
 ]

@@ -22,8 +22,9 @@ SearchText = Annotated[
     str | None,
     QueryParameter(
         description=(
-            "A phone, however it is spelt, or some of its digits; a part of a name or of an "
-            f"email, in any case; an invite code. At most {LONGEST} characters."
+            "A phone, however it is spelt, or some of its digits; parts of a name or of an email, "
+            "in any case and any order; an invite code, an invite link, a user id. "
+            f"At most {LONGEST} characters."
         )
     ),
 ]

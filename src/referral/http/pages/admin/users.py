@@ -12,7 +12,7 @@ from litestar.response import Redirect
 
 from referral.core import ids
 from referral.core.errors import Forbidden, InvalidRequest, NotFound
-from referral.http.pages import flash, forms, render
+from referral.http.pages import flash, forms, phone_field, render
 from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import audit as trails
@@ -33,7 +33,13 @@ async def search_users(
     request: AdminRequest, parts: GivenParts, search: Search = None, cursor: Cursor = None
 ) -> Response[Any]:
     try:
-        found = await users.page(parts, search=search, cursor=cursor, limit=_PAGE)
+        found = await users.page(
+            parts,
+            search=search,
+            cursor=cursor,
+            limit=_PAGE,
+            rules=phone_field.rules(request, parts),
+        )
     except InvalidRequest as refusal:
         if cursor is not None:
             raise
