@@ -113,6 +113,46 @@ async def test_another_service_checks_an_access_token_by_itself(
         assert person.id() not in done.stdout
 
 
+# The program's clock is so many seconds ahead
+CLOCKS = {
+    "tokens.py": """
+import datetime, sys
+import jwt.api_jwt
+class Shifted(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return super().now(tz) + datetime.timedelta(seconds=float(sys.argv[2]))
+jwt.api_jwt.datetime = Shifted
+""",
+    "tokens.mjs": """
+const Real = Date;
+globalThis.Date = class extends Real {
+  constructor(...given) {
+    if (given.length) super(...given);
+    else super(Real.now() + 1000 * Number(process.argv[3]));
+  }
+};
+""",
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+async def test_a_clock_that_is_some_seconds_off_refuses_nobody(
+    name: str, service: Service, server: Server, folder: Path
+) -> None:
+    interpreter, then = CHECKS[name]
+    file = example(name, server, folder, then=CLOCKS[name] + then)
+    person = await service.sign_in()
+    token = person.tokens["access_token"]
+    for ahead in ("-20", "-1", "0", "20"):
+        told = await asyncio.to_thread(printed, interpreter, file, token, ahead, cwd=folder)
+        assert told == person.id()
+    for ahead in ("-3600", "960"):
+        done = await asyncio.to_thread(run, interpreter, file, token, ahead, cwd=folder)
+        # Nobody needs to refuse what was made in the future, as jose does not
+        assert (done.returncode != 0) or (ahead == "-3600" and name == "tokens.mjs")
+
+
 @pytest.mark.parametrize("name", ["receiver.py", "receiver.mjs"])
 def test_a_reward_is_given_once_for_three_invitations(
     name: str, server: Server, folder: Path
@@ -220,6 +260,63 @@ async def test_a_landing_page_signs_people_in_with_the_invite_code(
     assert told["profile"]["activated_invite_code"] == code
     assert told["again"]["activated_invite_code"] == code
     assert (await inviter.profile())["invitees"] == [phone]
+
+
+TROUBLE = """
+const [phone, inviteCode] = process.argv.slice(2);
+const real = globalThis.fetch;
+const planned = [];
+const asked = [];
+globalThis.fetch = (url, options) => {
+  asked.push(JSON.parse(options?.body ?? "{}"));
+  const answer = planned.shift();
+  return answer ? answer() : real(url, options);
+};
+const problem = (status, code, headers) => () =>
+  Promise.resolve(Response.json({ status, code, detail: code }, { status, headers }));
+const overloaded = problem(503, "overloaded", { "Retry-After": "1" });
+const broken = () => Promise.reject(new TypeError("fetch failed"));
+
+planned.push(broken);
+if ((await invitation(inviteCode)) !== null) throw new Error("no connection");
+planned.push(problem(429, "too_many_requests", { "Retry-After": "60" }));
+if ((await invitation(inviteCode)) !== null) throw new Error("too many");
+
+planned.push(overloaded);
+const sent = await sendCode(phone);
+planned.push(problem(429, "too_many_requests", { "Retry-After": "60" }), overloaded);
+const signedIn = await signIn(sent, sent.code, inviteCode);
+const without = "invite_code" in asked.at(-1);
+
+const told = [];
+for (const answer of [
+  problem(429, "too_many_requests", { "Retry-After": "60" }),
+  () => Promise.resolve(new Response("<h1>Bad gateway</h1>", { status: 502 })),
+]) {
+  planned.push(answer);
+  await sendCode(phone).catch(({ code, detail }) => told.push([code, detail]));
+}
+planned.push(overloaded, overloaded, overloaded);
+await sendCode(phone).catch(({ code }) => told.push(code));
+console.log(JSON.stringify({ profile: signedIn.profile, without, told }));
+"""
+
+
+async def test_a_landing_page_signs_people_in_whatever_it_is_answered(
+    service: Service, server: Server, folder: Path
+) -> None:
+    """An address that tried too many invite codes, an overload, a proxy's page, no connection."""
+    inviter = await service.sign_in()
+    file = example("landing.mjs", server, folder, then=TROUBLE)
+    phone, code = new_phone(), await inviter.invite_code()
+    told = json.loads(await asyncio.to_thread(printed, NODE, file, phone, code, cwd=folder))
+    assert told["profile"]["phone"] == phone
+    assert told["without"] is False
+    too_many, bad_gateway, overloaded = told["told"]
+    assert too_many[0] == "too_many_requests"
+    assert bad_gateway[0] == "unknown"
+    assert bad_gateway[1]
+    assert overloaded == "overloaded"
 
 
 async def test_a_browser_lets_the_named_page_alone_call_the_api(service: Service) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import pairwise
 from typing import Any
 
@@ -362,6 +363,79 @@ async def test_a_receiver_that_answers_503_for_hours_gets_all_within_minutes_of_
     await eventually_status(service, waiting=0)
 
 
+async def test_a_410_stops_deliveries_until_somebody_resumes_them(
+    database_url: str, team: Receiver
+) -> None:
+    """Also in the processes that come after, and whatever else was under way."""
+    async with running(database_url, **team.settings) as service:
+        team.answer = lambda _: 410
+        await service.sign_in()
+        await eventually_status(service, is_stopped=True, waiting=1, given_up=0, next_try=None)
+        tried = len(team.tries)
+        team.answer = lambda _: 200
+        await service.sign_in()
+        # Longer than any event waits for its next try, or a receiver for its next probe
+        for _ in range(4):
+            service.clock.move(days=1)
+            await asyncio.sleep(1.2)
+        assert len(team.tries) == tried
+    async with running(database_url, **team.settings) as service:
+        service.clock.move(days=5)
+        await service.sign_in()
+        await asyncio.sleep(2)
+        assert len(team.tries) == tried
+        await eventually_status(service, is_stopped=True, waiting=3, given_up=0)
+        async with asyncio.timeout(15):
+            await until_told(service, "referral_webhooks_stopped 1.0")
+        assert await webhooks.resume()
+        await team.until(3)
+        await eventually_status(service, is_stopped=False, waiting=0, away_since=None)
+        assert not await webhooks.resume()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"), [("600", 600), ("date", 600), ("7200", 3600), ("999999999", 3600)]
+)
+async def test_retry_after_is_honoured_up_to_an_hour(
+    service: Service, team: Receiver, status: int, retry_after: str, seconds: int
+) -> None:
+    """By every event: it is the receiver that wants to be left alone."""
+    if retry_after == "date":
+        retry_after = format_datetime(service.clock() + timedelta(seconds=seconds), usegmt=True)
+    team.headers, team.answer = f"Retry-After: {retry_after}\r\n", lambda _: status
+    await service.sign_in()
+    await team.until_tried(1)
+    async with asyncio.timeout(10):
+        while (await webhooks.status(parts_of(service))).away_since is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    team.answer = lambda _: 200
+    await service.sign_in()
+    service.clock.move(seconds=seconds - 10)
+    await asyncio.sleep(1.5)
+    assert len(team.tries) == 1
+    service.clock.move(seconds=15)
+    await team.until(2)
+    await eventually_status(service, waiting=0, away_since=None)
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after"),
+    [(500, "600"), (302, "600"), (503, "soon"), (503, "-5"), (429, "0"), (503, "Mon, 99 Foo")],
+)
+async def test_another_retry_after_counts_for_nothing(
+    service: Service, team: Receiver, status: int, retry_after: str
+) -> None:
+    team.headers, team.answer = f"Retry-After: {retry_after}\r\n", lambda _: status
+    await service.sign_in()
+    await team.until_tried(1)
+    team.answer = lambda _: 200
+    await service.sign_in()
+    await team.until(1)
+    service.clock.move(seconds=6)
+    await team.until(2)
+
+
 async def test_metrics_tell_what_waits_and_what_became_of_the_tries(
     service: Service, team: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -475,6 +549,11 @@ async def eventually_status(service: Service, **fields: Any) -> None:
             if all(getattr(found, name) == value for name, value in fields.items()):
                 return
             await asyncio.sleep(0.05)
+
+
+async def until_told(service: Service, line: str) -> None:
+    while line not in (await service.get("/metrics")).text:  # noqa: ASYNC110 - another task
+        await asyncio.sleep(0.2)
 
 
 async def rows(condition: str = "1 = 1") -> int:

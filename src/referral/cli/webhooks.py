@@ -86,7 +86,7 @@ def status() -> None:
             "next try": common.moment(found.next_try) if found.next_try else "none",
             "delivered in the last hour": str(found.acknowledged),
             "given up in 30 days": str(found.given_up),
-            "receiver": f"away for {_age(found.away_since, now)}" if found.away_since else "there",
+            "receiver": _receiver(found, now),
             "last error": f"{found.error}, {common.moment(found.failed_at)}"
             if found.failed_at
             else "none",
@@ -97,6 +97,27 @@ def status() -> None:
         common.show(table)
 
     common.with_parts(work)
+
+
+@webhooks.command()
+def resume() -> None:
+    """Send events again, after the receiver answered 410 and that stopped them."""
+
+    async def work(parts: Parts) -> bool:
+        _warn(parts)
+        return await service.resume()
+
+    was_stopped = common.with_parts(work)
+    click.echo("what waits goes out within seconds" if was_stopped else "nothing was stopped")
+
+
+def _receiver(found: service.Status, now: datetime) -> str:
+    if found.away_since is None:
+        return "there"
+    if found.is_stopped:
+        since = common.moment(found.away_since)
+        return f"gone (410) since {since}: nothing is sent until `referral webhooks resume`"
+    return f"away for {_age(found.away_since, now)}"
 
 
 def _warn(parts: Parts) -> None:

@@ -25,6 +25,8 @@ KEPT = timedelta(days=30)
 # In seconds; after the last one, that long again and again
 _WAITS = (5, 30, 2 * 60, 10 * 60, 30 * 60, 3600, 2 * 3600, 4 * 3600, 8 * 3600)
 LONGEST_PAUSE = timedelta(seconds=60)
+# The longest Retry-After that is honoured
+LONGEST_RETRY_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,12 @@ class Outage:
 
     since: datetime
     failures: int
-    until: datetime
-    """When to try it again, with one event."""
+    until: datetime | None
+    """When to try it again, with one event; None: only once somebody resumes deliveries."""
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.until is None
 
 
 def next_try(tries: int, *, first: datetime, now: datetime) -> datetime | None:
@@ -48,13 +54,24 @@ def next_try(tries: int, *, first: datetime, now: datetime) -> datetime | None:
     return min(now + timedelta(seconds=_WAITS[min(tries, len(_WAITS)) - 1]), end)
 
 
-def failed_again(outage: Outage | None, *, now: datetime) -> Outage:
-    """The outage after one more failure, or the beginning of one."""
+def failed_again(
+    outage: Outage | None, *, now: datetime, retry_after: timedelta = timedelta()
+) -> Outage:
+    """The outage after one more failure, or the beginning of one.
+
+    retry_after: how long the receiver asked to be left alone, which is honoured up to an hour.
+    """
     failures = outage.failures + 1 if outage else 1
     pause = min(timedelta(seconds=2 ** min(failures - 1, 10)), LONGEST_PAUSE)
+    pause = max(pause, min(retry_after, LONGEST_RETRY_AFTER))
     return Outage(outage.since if outage else now, failures, now + pause)
+
+
+def stopped(outage: Outage | None, *, now: datetime) -> Outage:
+    """After a 410: the receiver is gone for good, unless somebody says otherwise."""
+    return Outage(now, outage.failures + 1 if outage else 1, None)
 
 
 def is_over(outage: Outage, *, now: datetime) -> bool:
     """Whether the receiver was away so long that what waited all the time is given up."""
-    return now >= outage.since + TRIED_FOR
+    return not outage.is_stopped and now >= outage.since + TRIED_FOR

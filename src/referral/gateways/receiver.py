@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -21,6 +23,8 @@ TIMEOUT_SECONDS = 10.0
 _MOST_READ = 16_384  # bytes of an answer, of which nothing is wanted
 _READ_SECONDS = 1
 _CONNECT_SECONDS = 5
+_MAY_ASK_TO_WAIT = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class Failure:
     """A status or the kind of an error: nothing that the receiver wrote."""
     no_connection: bool = False
     """Whether the receiver was not there at all, so that it says nothing of the event."""
+    gone: bool = False
+    """Whether it said 410: it wants no more events."""
+    retry_after: timedelta = timedelta()
+    """How long it asked to be left alone."""
 
 
 class Receiver:
@@ -67,16 +75,23 @@ class Receiver:
         headers = self._signer.headers(message_id, body, at=self._clock())
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                status = await self._status(body, headers)
+                status, retry_after = await self._answer(body, headers)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             return Failure(type(error).__name__, no_connection=True)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it was not acknowledged
             return Failure(type(error).__name__)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return None
-        return Failure(f"status {status}")
+        return Failure(
+            f"status {status}",
+            gone=status == HTTPStatus.GONE,
+            retry_after=_wait(retry_after, now=self._clock())
+            if status in _MAY_ASK_TO_WAIT
+            else timedelta(),
+        )
 
-    async def _status(self, body: str, headers: dict[str, str]) -> int:
+    async def _answer(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
+        """Status and Retry-After."""
         async with self._client.stream(
             "POST", self._url, content=body, headers=headers
         ) as response:
@@ -84,7 +99,18 @@ class Receiver:
             with suppress(httpx.HTTPError, TimeoutError):
                 async with asyncio.timeout(_READ_SECONDS):
                     await _read_a_little(response)
-            return response.status_code
+            return response.status_code, response.headers.get("retry-after", "")
+
+
+def _wait(text: str, *, now: datetime) -> timedelta:
+    """A Retry-After, in seconds or as a date (RFC 9110, section 10.2.3); none if it is neither."""
+    if _SECONDS.fullmatch(text):
+        return timedelta(seconds=int(text))
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return timedelta()
+    return max(timedelta(), (at if at.tzinfo else at.replace(tzinfo=UTC)) - now)
 
 
 async def _read_a_little(response: httpx.Response) -> None:

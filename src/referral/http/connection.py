@@ -98,12 +98,12 @@ class BoundedConnection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._timer is None:
-            self._watch()
+        self._watch()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._drains += 1
+        self._watch()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own is no problem
         self._refuse_and_close(problems.malformed())
@@ -155,6 +155,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _watch(self) -> None:
         """Look in a while whether this connection waits for a silent client."""
+        if self._timer is not None:
+            self._timer.cancel()
         unsent = (self._drains, self.transport.get_write_buffer_size())
         if self.flow.write_paused:
             self._timer = self.loop.call_later(ANSWER_SECONDS, self._look, None, unsent)

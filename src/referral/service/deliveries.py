@@ -97,6 +97,7 @@ class _Courier:
             return False
         self._parts.events_wait.clear()
         await self._results.save()
+        await self._results.read_resumption()
         await self._start()
         return True
 
@@ -140,12 +141,14 @@ class _Courier:
         """Whether a try that begins now ends while this process holds the lease."""
         left = (self._held_until - self._parts.clock()).total_seconds()
         in_time = left > receiver.TIMEOUT_SECONDS + _MARGIN_SECONDS
-        return in_time and (self._results.outage is None or probe) and not self.stopping.is_set()
+        outage = self._results.outage
+        is_there = outage is None or (probe and not outage.is_stopped)
+        return in_time and is_there and not self.stopping.is_set()
 
     async def _start(self) -> None:
         """Open a lane for each user of whom something is due."""
         now, outage = self._parts.clock(), self._results.outage
-        if outage is not None and (self._lanes or now < outage.until):
+        if outage is not None and (self._lanes or outage.until is None or now < outage.until):
             return
         if len(self._taken) >= _WINDOW:
             return
@@ -216,3 +219,5 @@ class _Courier:
         self._counted_at = monotonic()
         due = await outbox.count_due(now=self._parts.clock(), most=_MOST_COUNTED)
         metrics.OUTBOX.set(due)
+        outage = outbox.outage(await outbox.receiver())
+        metrics.STOPPED.set(outage is not None and outage.is_stopped)

@@ -41,10 +41,16 @@ class Results:
         if not self._unsaved:
             self.outage = outbox.outage(await outbox.receiver())
 
+    async def read_resumption(self) -> None:
+        """Look whether somebody resumed what was stopped."""
+        if self.outage is not None and self.outage.is_stopped:
+            await self.read_outage()
+
     def acknowledged(self, event: Event) -> None:
         self._acknowledged.append(event.place)
         self._failing.clear()
-        if self.outage is not None:
+        # What was under way when a 410 came ends no stop
+        if self.outage is not None and not self.outage.is_stopped:
             self.outage, self._unsaved = None, True
             outcomes.receiver_back()
 
@@ -52,14 +58,27 @@ class Results:
         now = self._clock()
         self._failing.add(event.place)
         self._unsaved = True
-        away = failure.no_connection or len(self._failing) >= _MOST_FAILING
-        if self.outage is None and away:
-            outcomes.receiver_away(failure.reason)
-            self.outage = webhooks.failed_again(None, now=now)
-        elif self.outage is not None and now >= self.outage.until:
-            self.outage = webhooks.failed_again(self.outage, now=now)
+        self.outage = self._outage_after(failure, now)
         self._last = _Tried(event, failure, now, in_outage=self.outage is not None)
         self._failed.append(self._last)
+
+    def _outage_after(self, failure: Failure, now: datetime) -> Outage | None:
+        before = self.outage
+        if before is not None and before.until is None:
+            return before
+        if failure.gone:
+            outcomes.receiver_gone()
+            return webhooks.stopped(before, now=now)
+        asked = failure.retry_after
+        away = failure.no_connection or asked or len(self._failing) >= _MOST_FAILING
+        if before is None:
+            if not away:
+                return None
+            outcomes.receiver_away(failure.reason)
+        elif before.until is not None and now < before.until - asked:
+            # It was under way when the outage began
+            return before
+        return webhooks.failed_again(before, now=now, retry_after=asked)
 
     async def save(self) -> None:
         """Write down what there is by now. What comes meanwhile waits for the next time."""
@@ -113,7 +132,9 @@ class _Tried:
 
 
 async def _save_failure(tried: _Tried) -> None:
-    event, reason, due = tried.event, tried.failure.reason, _next_try(tried)
+    event, reason = tried.event, tried.failure.reason
+    # A 410 is no fault of the event's, and loses none
+    due = event.due_at if tried.failure.gone else _next_try(tried)
     if due is None:
         await outbox.give_up(event, reason, now=tried.at)
         return
@@ -121,7 +142,7 @@ async def _save_failure(tried: _Tried) -> None:
     if tried.failure.no_connection and event.due_at is not None:
         # No fault of this event's: it goes first once the receiver is back
         due = event.due_at
-    elif tried.in_outage:
+    elif tried.in_outage and not tried.failure.gone:
         # Behind the others, but not so far that none is left to find the receiver back with
         due = min(due, tried.at + webhooks.LONGEST_PAUSE)
     await outbox.fail(event, reason, first=first, due=due)
@@ -137,7 +158,7 @@ def _next_try(tried: _Tried) -> datetime | None:
 def _tell(acknowledged: list[int], failed: list[_Tried], given_up: int) -> None:
     outcomes.delivered(len(acknowledged))
     for tried in failed:
-        last = _next_try(tried) is None
+        last = _next_try(tried) is None and not tried.failure.gone
         outcomes.delivery_failed(str(tried.event.id), tried.failure.reason, given_up=last)
     if given_up:
         outcomes.deliveries_given_up(given_up)

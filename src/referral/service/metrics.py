@@ -29,6 +29,11 @@ OUTBOX = Gauge(
     # Each process counts them all
     multiprocess_mode="livemostrecent",
 )
+STOPPED = Gauge(
+    "referral_webhooks_stopped",
+    "1 while nothing is sent, because the team's receiver answered 410",
+    multiprocess_mode="livemostrecent",
+)
 DELIVERIES = Counter(
     "referral_deliveries_total", "Tries to tell the team's receiver an event", ["outcome"]
 )

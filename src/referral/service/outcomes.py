@@ -207,6 +207,11 @@ def receiver_away(reason: str) -> None:
     _log.warning("receiver_away", reason=reason, hint="`referral webhooks status` says more")
 
 
+def receiver_gone() -> None:
+    """The team's receiver answered 410: nothing more is sent."""
+    _log.error("receiver_gone", hint="`referral webhooks resume` sends what waits")
+
+
 def receiver_back() -> None:
     _log.info("receiver_back")
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from referral.core import webhooks
+from referral.core.webhooks import Outage
 from referral.service.parts import Parts
 from referral.storage import outbox, users
 from referral.storage.models import Event, User
@@ -35,6 +36,8 @@ class Status:
     given_up: int
     """Of those that are kept."""
     away_since: datetime | None
+    is_stopped: bool
+    """Whether nothing is sent until somebody resumes it."""
     error: str | None
     failed_at: datetime | None
 
@@ -68,13 +71,19 @@ async def status(parts: Parts) -> Status:
     return Status(
         waiting=await outbox.count_waiting(),
         oldest=oldest.at if oldest else None,
-        next_try=max(due, outage.until) if due and outage else due,
+        next_try=_next_try(due, outage),
         acknowledged=await outbox.count_done(since=now - timedelta(hours=1), given_up=False),
         given_up=await outbox.count_done(since=now - webhooks.KEPT, given_up=True),
         away_since=outage.since if outage else None,
+        is_stopped=outage is not None and outage.is_stopped,
         error=state.error if state else None,
         failed_at=state.failed_at if state else None,
     )
+
+
+async def resume() -> bool:
+    """Send events again after a 410; whether they were stopped."""
+    return await outbox.end_stop()
 
 
 async def replay(parts: Parts, *, since: datetime | None, kind: str | None) -> int:
@@ -110,6 +119,12 @@ async def follow(seen: Iterable[int]) -> AsyncIterator[list[tuple[Event, str]]]:
         fresh = [event for event in found if event.place not in known]
         known.update(event.place for event in fresh)
         yield await _told(fresh)
+
+
+def _next_try(due: datetime | None, outage: Outage | None) -> datetime | None:
+    if due is None or outage is None:
+        return due
+    return max(due, outage.until) if outage.until else None
 
 
 async def _told(events: list[Event]) -> list[tuple[Event, str]]:

@@ -233,9 +233,10 @@ class ReceiverState(Table):
 
     name = fields.CharField(max_length=50, primary_key=True)
     away_since = fields.DatetimeField(null=True)
-    """Null while it takes events, and `until` too."""
+    """Null while it takes events."""
     failures = fields.IntField(default=0)
     until = fields.DatetimeField(null=True)
+    """When to try again; null while it takes events, and after a 410, until somebody resumes."""
     error = fields.CharField(max_length=100, null=True)
     """Of the last try that failed, at `failed_at`."""
     failed_at = fields.DatetimeField(null=True)

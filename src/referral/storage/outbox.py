@@ -147,8 +147,14 @@ async def save_receiver(
     )
 
 
+async def end_stop() -> bool:
+    """End a stop; whether there was one."""
+    stopped = ReceiverState.filter(name=_RECEIVER, away_since__isnull=False, until__isnull=True)
+    return bool(await stopped.update(away_since=None, failures=0))
+
+
 def outage(state: ReceiverState | None) -> Outage | None:
-    """The outage that was saved, if it lasts."""
-    if state is None or state.away_since is None or state.until is None:
+    """The outage that was saved, if it lasts. Without `until`, it lasts until it is ended."""
+    if state is None or state.away_since is None:
         return None
     return Outage(state.away_since, state.failures, state.until)
