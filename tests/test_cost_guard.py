@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time
@@ -390,6 +391,53 @@ async def test_another_machine_refuses_what_this_one_sent(fresh_url: str, tmp_pa
             sent += 1
             assert sent < 10
             await asyncio.sleep(1)
+
+
+async def test_a_burst_on_several_processes_gets_what_one_would(
+    fresh_url: str, tmp_path: Path
+) -> None:
+    """All at once, before any of them has told the others what it counted."""
+    settings = {
+        "DATABASE_URL": fresh_url,
+        "REFERRAL_TRUSTED_PROXIES": "1",
+        "REFERRAL_COST_GUARD": "block",
+        "WEB_CONCURRENCY": "4",
+    }
+    with serving(tmp_path, **settings) as server:
+        # Each request has a connection of its own, so all processes get some
+        limits = httpx.Limits(max_connections=60, max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as http:
+
+            async def one(_: int) -> int:
+                response = await http.post(
+                    "/api/v1/auth/send-code",
+                    json={"phone": phone_of_new_range()},
+                    headers={"X-Forwarded-For": new_address()},
+                )
+                return response.status_code
+
+            statuses = Counter(await asyncio.gather(*map(one, range(300))))
+    assert statuses.keys() == {200, 429}
+    # An hour's refill more, where the hour is almost over; one less where two met at the last
+    assert COUNTRY - 1 <= statuses[200] <= COUNTRY + 5
+
+
+async def test_a_pumped_48_of_ipv6_is_refused(database_url: str) -> None:
+    """Sixteen times as much as an address may owe, in a country that people sign in from."""
+    async with guarded(database_url) as service:
+        parts, at = parts_of(service), service.clock()
+        for number in range(16 * ADDRESS):
+            subject = Subject(
+                f"+4915{number:05}0001",
+                f"2001:db8:0:{number:x}::1",
+                known_device=False,
+                key=parts.counter_key,
+            )
+            parts.send_tallies.sent(subject, at)
+        blocked_there = await send(service, address="2001:db8:0:ffff::1")
+        refused(blocked_there, 429, "too_many_requests")
+        assert blocked_there.headers["ratelimit-policy"].startswith('"cost-guard-address";q=384;')
+        ok(await send(service, address="2001:db8:1::1"))
 
 
 async def test_rows_name_nobody_and_are_cleared_away(database_url: str) -> None:

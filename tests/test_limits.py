@@ -155,6 +155,53 @@ async def test_resend_in_is_when_the_next_send_works(database_url: str) -> None:
             service.clock.move(seconds=sent["resend_in"])
 
 
+@pytest.mark.parametrize("waits", ["30,0", "0,30,0", "0,0,30"])
+async def test_waits_of_nothing_among_others(database_url: str, waits: str) -> None:
+    """One that is not over holds, whatever the next one would be."""
+    async with proxied(database_url, REFERRAL_RESEND_WAITS=waits) as service:
+        phone = new_phone()
+        for wait in map(int, waits.split(",")):
+            assert ok(await send(service, phone))["resend_in"] == wait
+            if wait:
+                assert limited(await send(service, phone)) <= wait
+                service.clock.move(seconds=wait)
+
+
+async def test_the_caps_may_be_very_large(database_url: str) -> None:
+    large = "1000000000"
+    names = ("PHONE_HOUR", "PHONE_DAY", "ADDRESS_HOUR", "DAY")
+    variables = {f"REFERRAL_SENDS_PER_{name}": large for name in names}
+    async with proxied(database_url, **variables) as service:
+        phone, address = new_phone(), new_address()
+        answers = await asyncio.gather(*(send(service, phone, address) for _ in range(50)))
+        assert {answer.status_code for answer in answers} == {200}
+        await save_totals(service)
+        ok(await enter(service, ok(await send(service, phone, address)), address))
+
+
+async def test_retry_after_is_when_no_limit_refuses_any_more(database_url: str) -> None:
+    """The phone's wait is short, its hour and the day are not."""
+    variables = {
+        "REFERRAL_RESEND_WAITS": "30",
+        "REFERRAL_SENDS_PER_PHONE_HOUR": "1",
+        "REFERRAL_SENDS_PER_DAY": "5",
+    }
+    async with proxied(database_url, **variables) as service:
+        phone = new_phone()
+        sent = ok(await send(service, phone))
+        for _ in range(3):
+            ok(await send(service, new_phone()))
+        wait = limited(await send(service, phone))
+        assert wait > 3600
+        for _ in range(3):
+            refused(await guess(service, sent, wrong(sent)), 400, "wrong_code")
+        assert abs(limited(await enter(service, sent), "too_many_attempts") - wait) <= 1
+        await save_totals(service)
+        service.clock.move(seconds=wait)
+        await save_totals(service)
+        ok(await send(service, phone))
+
+
 async def test_a_wait_is_never_longer_than_a_code_lives(database_url: str) -> None:
     variables = {"REFERRAL_RESEND_WAITS": "300", "REFERRAL_CODE_TTL": "40"}
     async with proxied(database_url, **variables) as service:
@@ -450,6 +497,15 @@ async def test_an_ipv6_address_is_its_64_and_four_times_its_56(database_url: str
                 limited(await send(service, new_phone(), f"2001:db8:0:{network}::ffff"))
         limited(await send(service, new_phone(), "2001:db8:0:99::1"))
         ok(await send(service, new_phone(), "2001:db8:0:100::1"))
+
+
+async def test_an_ipv6_network_of_a_48_has_sixteen_times_the_limit(database_url: str) -> None:
+    """Whatever part of it asks; 65,536 networks are had for nothing."""
+    async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="2") as service:
+        for network in range(32):
+            ok(await send(service, new_phone(), f"2001:db8:0:{network:x}00::1"))
+        limited(await send(service, new_phone(), "2001:db8:0:ff00::1"))
+        ok(await send(service, new_phone(), "2001:db8:1::1"))
 
 
 # Strangers and owners

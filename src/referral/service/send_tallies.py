@@ -38,8 +38,10 @@ from referral.storage.send_tallies import Row
 _MOST_PARTS = 30_000
 _READ_PARTS, _READ_SENDS = 5000, 2
 _RANGE_DIGITS = 4
-# As many processes as may have counted what this one did. More of them let more through in a burst
-_PROCESSES = 16
+# So many processes may each have counted as much as this one and one message: where less than this
+# is left, every message is added before it is judged. Where more is left, a process may be late by
+# a 64th of that
+_PROCESSES = 64
 _MOST_PHONES = 50_000
 _FORGET_AT_ONCE = 5000
 
@@ -105,7 +107,7 @@ class SendTallies:
         hour = int(_hours(at))
         return cost_guard.judge(
             cost_guard.country(
-                region, self._times(processes, region, here, hour), self._normal_in(region)
+                region, self._times(processes, region, here, hour, least=1), self._normal_in(region)
             ),
             [
                 cost_guard.part(limit, key, self._times(processes, key, hours, hour), times)
@@ -164,12 +166,13 @@ class SendTallies:
             self._take(await send_tallies.parts(since=since, least=_READ_SENDS, most=_READ_PARTS))
 
     def _times(
-        self, processes: int, place: str, hours: dict[int, Tally], hour: int
+        self, processes: int, place: str, hours: dict[int, Tally], hour: int, *, least: int = 0
     ) -> dict[int, Tally]:
-        unsaved = self._of(place, hour).sends
-        if processes == 1 or unsaved <= 0:
-            return hours
-        return {**hours, hour: hours[hour].plus((processes - 1) * unsaved, 0)}
+        """The hours of a place, if as many processes counted what this one did. least: so many
+        messages each, also if this one counted fewer.
+        """
+        others = (processes - 1) * max(self._of(place, hour).sends, least)
+        return {**hours, hour: hours.get(hour, _NONE).plus(others, 0)} if others else hours
 
     def _normal_in(self, region: str) -> Normal:
         return self._normal.get(region, cost_guard.USUAL)
