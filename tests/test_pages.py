@@ -253,3 +253,36 @@ async def test_another_version_of_a_file_is_not_there_to_be_kept(service: Servic
     for other in ("/static/pages.js", "/static/pages.js?v=00000000"):
         answer = await service.get(other)
         assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
+
+
+@pytest.mark.parametrize(
+    ("languages", "typed", "example"),
+    [
+        ("ru-RU,ru;q=0.9", "8 (999) 123-45-67", "8 (912) 345-67-89"),
+        ("ru_RU", "8 (999) 123-45-67", "8 (912) 345-67-89"),
+        ("en", "+7 999 123-45-67", "+1 201-555-0123"),
+    ],
+)
+async def test_a_phone_is_read_as_one_of_the_browsers_country(
+    service: Service, languages: str, typed: str, example: str
+) -> None:
+    headers = {"Origin": OWN, "Accept-Language": languages}
+    page = await service.http.get("/", headers=headers)
+    assert f"<b>{example}</b>" in page.text
+    answer = await service.http.post("/", data={"phone": typed}, headers=headers)
+    assert answer.headers["location"] == "/code"
+    # The API has no browser
+    sent = await service.http.post(
+        "/api/v1/auth/send-code", json={"phone": "8 (999) 123-45-67"}, headers=headers
+    )
+    assert sent.status_code == 400
+
+
+async def test_a_page_names_the_country_that_is_not_served(database_url: str) -> None:
+    async with running(database_url, REFERRAL_COUNTRIES_ALLOWED="RU,KZ") as service:
+        for languages, said in (("en-GB", "United Kingdom"), ("ru-RU", "Великобритания")):
+            headers = {"Origin": OWN, "Accept-Language": languages}
+            await service.http.post("/", data={"phone": "+44 7400 123456"}, headers=headers)
+            page = (await service.http.get("/", headers=headers)).text
+            assert said in page
+            assert "<b>+7 771 000 9998</b>" in page or "<b>8 (912) 345-67-89</b>" in page
