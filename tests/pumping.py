@@ -16,7 +16,9 @@ from math import pi, sin
 from pathlib import Path
 from random import Random
 
-from referral.core import cost_guard
+from referral.core import cost_guard, send_budgets
+from referral.core.buckets import SECOND
+from referral.core.budgets import Subject
 from referral.core.cost_guard import LEARNED_DAYS, OF_ADDRESS, OF_RANGE, Normal, Tally
 
 DOCUMENT = Path(__file__).parent.parent / "docs/cost-guard.md"
@@ -24,7 +26,7 @@ DOCUMENT = Path(__file__).parent.parent / "docs/cost-guard.md"
 HOUR, DAY = 3600, 86_400
 START = 500_000 * HOUR
 # Of the limits without the guard: for an address in an hour, and for strangers in a day
-ADDRESS_HOUR, STRANGERS_DAY = 30, 8000
+ADDRESS_HOUR, STRANGERS_DAY, ALL_DAY = 30, 8000, 10_000
 # Sign-ins begun in a day, and the share of messages that is answered by a sign-in
 HONEST = {
     "RU": (1200, 0.78),
@@ -38,8 +40,8 @@ TRIES = 3
 SHARED_ADDRESSES = 20
 RANGES = 2000
 
-# A range of numbers and an address
-Parts = tuple[str, str]
+# A range of numbers and the networks of an address, each with how many times the limits it has
+Parts = tuple[str, tuple[tuple[str, int], ...]]
 
 ELSEWHERE = tuple(f"{letter}{other}" for letter in "QX" for other in "ABCDEFGHIJKLMNOPQRST")
 
@@ -58,6 +60,10 @@ class Attack:
     completed: float = 0
     """The share that the attacker signs in with, each with a phone of its own."""
     hours: float = 24
+    in_48: bool = False
+    """Its addresses are the /64 of one /48 of IPv6."""
+    own_phones: int = 0
+    """So many phones that signed in once, on devices that are known since."""
 
     @property
     def messages(self) -> int:
@@ -116,6 +122,19 @@ ATTACKS = [
     ),
     Attack(name="40 new countries", countries=ELSEWHERE, addresses=2000),
     Attack(
+        name="a /48 of IPv6, a new country",
+        countries=("QA",),
+        addresses=65_536,
+        ranges=RANGES,
+        in_48=True,
+    ),
+    Attack(
+        name="1,000 phones that signed in once, a new country",
+        countries=("QA",),
+        addresses=2000,
+        own_phones=1000,
+    ),
+    Attack(
         name="45 countries, any numbers",
         countries=(*HONEST, *ELSEWHERE),
         addresses=2000,
@@ -157,8 +176,11 @@ class World:
         block = cost_guard.judge(
             cost_guard.country(country, self._countries[country], self._normal_in(country)),
             [
-                cost_guard.part(limit, key, self._parts[key])
-                for limit, key in zip((OF_RANGE, OF_ADDRESS), parts, strict=True)
+                cost_guard.part(OF_RANGE, parts[0], self._parts[parts[0]]),
+                *(
+                    cost_guard.part(OF_ADDRESS, network, self._parts[network], times)
+                    for network, times in parts[1]
+                ),
             ],
             everywhere=self._everywhere,
             now=now,
@@ -173,7 +195,8 @@ class World:
     def _add(
         self, country: str, parts: Parts, hour: int, *, sends: int = 0, sign_ins: int = 0
     ) -> None:
-        for hours in (self._countries[country], *(self._parts[part] for part in parts)):
+        places = (parts[0], *(network for network, _ in parts[1]))
+        for hours in (self._countries[country], *(self._parts[place] for place in places)):
             hours[hour] = hours.get(hour, Tally()).plus(sends, sign_ins)
 
     def _normal_in(self, country: str) -> Normal:
@@ -190,6 +213,7 @@ class _Simulation:
         self._attack, self._random, self._outcome = attack, random, Outcome()
         self._world = World({country: _learned(country, random) for country in HONEST})
         self._usual = _UsualLimits()
+        self._unused: dict[int, int] = {}
         self._order = count()
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
 
@@ -224,16 +248,41 @@ class _Simulation:
 
     def _pump(self, at: float) -> None:
         country = self._random.choice(self._attack.countries)
-        address = f"attacker {self._random.randrange(self._attack.addresses)}"
-        parts = (f"{country} {self._random.randrange(self._attack.ranges)}", address)
+        number = self._random.randrange(self._attack.addresses)
+        address = f"attacker {number}"
+        networks: tuple[tuple[str, int], ...] = ((address, 1),)
+        if self._attack.in_48:
+            networks = ((address, 1), (f"attacker/56 {number // 256}", 4), ("attacker/48", 16))
+        parts = (f"{country} {self._random.randrange(self._attack.ranges)}", networks)
         self._outcome.asked += 1
-        self._outcome.unguarded += self._usual.takes(address, at)
-        if self._world.send(country, parts, at):
+        if self._attack.own_phones:
+            # Known devices: ten messages a day each, and nothing else limits them but the day
+            self._outcome.unguarded = min(self._outcome.asked, ALL_DAY)
+        else:
+            self._outcome.unguarded += self._usual.takes(networks, at)
+        if self._is_exempt(at):
+            self._outcome.sent += 1
+        elif self._world.send(country, parts, at):
             self._outcome.sent += 1
             if self._random.random() < self._attack.completed:
                 self._at(at + 20, partial(self._world.sign_in, country, parts))
         elif not self._outcome.before_refusal:
             self._outcome.before_refusal = self._outcome.sent
+
+    def _is_exempt(self, at: float) -> bool:
+        """Whether the message is to a phone of the attacker's that left fewer than 3 unused."""
+        if not self._attack.own_phones:
+            return False
+        now = round(at * SECOND)
+        phone = self._random.randrange(self._attack.own_phones)
+        [unused] = send_budgets.unused_message(
+            Subject(phone=f"{phone}", address="", known_device=True, key=b"key")
+        )
+        moment = self._unused.get(phone, 0)
+        if unused.is_full(moment, now):
+            return False
+        self._unused[phone] = max(moment, now) + unused.token
+        return True
 
 
 @dataclass
@@ -243,12 +292,15 @@ class _UsualLimits:
     sent: int = 0
     by_address: Counter[tuple[str, int]] = field(default_factory=Counter)
 
-    def takes(self, address: str, at: float) -> bool:
-        place = (address, int(at // HOUR))
-        if self.sent >= STRANGERS_DAY or self.by_address[place] >= ADDRESS_HOUR:
+    def takes(self, networks: tuple[tuple[str, int], ...], at: float) -> bool:
+        hour = int(at // HOUR)
+        if self.sent >= STRANGERS_DAY or any(
+            self.by_address[network, hour] >= ADDRESS_HOUR * times for network, times in networks
+        ):
             return False
         self.sent += 1
-        self.by_address[place] += 1
+        for network, _ in networks:
+            self.by_address[network, hour] += 1
         return True
 
 
@@ -274,7 +326,7 @@ def _honest(country: str, random: Random) -> Parts:
     """Half are behind a few addresses of their country's operators, half at home."""
     home = random.random() < 0.5
     address = random.random() if home else random.randrange(SHARED_ADDRESSES)
-    return f"{country} {random.randrange(RANGES)}", f"{country} address {address}"
+    return f"{country} {random.randrange(RANGES)}", ((f"{country} address {address}", 1),)
 
 
 def table() -> str:

@@ -475,9 +475,17 @@ async def test_what_cannot_be_saved_is_saved_later(database_url: str) -> None:
         await pump(service, 3)
         await database.query("ALTER TABLE send_tallies RENAME TO tallies_away")
         try:
+            subject = Subject(
+                phone_of_new_range(),
+                new_address(),
+                known_device=False,
+                key=parts_of(service).counter_key,
+            )
+            for _ in range(2):
+                parts_of(service).send_tallies.sent(subject, service.clock())
             with pytest.raises(Exception, match="send_tallies"):
                 await save(service)
-            await pump(service, 2)
+            refused(await send(service), 503, "storage_unavailable")
         finally:
             await database.query("ALTER TABLE tallies_away RENAME TO send_tallies")
         await save(service)

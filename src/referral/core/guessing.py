@@ -6,8 +6,9 @@ and N more in each window: twice N in the worst one. Known devices are left out:
 cannot be had without a device token.
 
 Two rules hold at once, so the smaller of two bounds counts. A phone takes only so many guesses at
-its shortest codes before they grow. All phones together have only so many failures before
-everybody's codes grow (counted some seconds late, which is left out), and so many sends.
+its shortest codes before they grow. All phones together have only so many sends. The lengthening
+for everybody is left out: it concerns new codes only, so an attacker who asks for all codes first,
+and guesses afterwards, does not feel it.
 """
 
 from __future__ import annotations
@@ -26,13 +27,7 @@ def takeovers(limits: Limits, *, phones: int, seconds: int) -> float:
     sends = _most(Bucket(limits.sends_per_day, DAY), seconds) - limits.sends_reserved
     over_all = guesses * sends
     of_phones = [phones * number for number in _of_phone(limits, seconds)]
-    alarm = _most(Bucket(limits.failures_per_hour, HOUR), seconds)
-    at_most = [
-        min(of_phones[0], over_all, alarm),
-        min(of_phones[1], over_all),
-        min(of_phones[2], over_all),
-    ]
-    return _expected(at_most, limits.code_length)
+    return _expected([min(number, over_all) for number in of_phones], limits.code_length)
 
 
 def _of_phone(limits: Limits, seconds: int) -> list[float]:
