@@ -581,6 +581,19 @@ async def test_an_old_sign_in_makes_no_key_and_no_administrator(service: Service
         assert 'id="take-admin"' in await visitor.submit_and_see(f"{page}/make-admin")
 
 
+async def test_an_old_sign_in_changes_no_user(service: Service) -> None:
+    person, other = await service.sign_in_admin(), await service.sign_in()
+    async with browsing(service, person.phone) as visitor:
+        service.clock.move(seconds=3)
+        assert await visitor.sign_in() == "/me"
+        service.clock.move(minutes=16)
+        page = f"/admin/users/{other.id()}"
+        for action in ("block", "unblock", "make-admin", "take-admin", "void", "delete"):
+            where = await visitor.submit(f"{page}/{action}")
+            assert where.startswith(f"/again?next={page}%3Fdraft%3D")
+    assert (await other.profile())["phone"] == other.phone
+
+
 async def test_nothing_is_done_by_one_tap(service: Service, admin: httpx.AsyncClient) -> None:
     """But what another tap takes back."""
     person = await service.sign_in(invite_code=await (await service.sign_in()).invite_code())
