@@ -52,7 +52,12 @@ def test_every_request_runs_and_every_check_holds(
     server: Server, api_key: str, tmp_path: Path
 ) -> None:
     """Twice on the same server, in the default settings but for the time that sending takes."""
-    report = _run_newman(server, api_key, tmp_path, times=2)
+    report = _run_newman(
+        tmp_path,
+        *("--iteration-count", "2"),
+        *("--environment", str(ENVIRONMENT), "--env-var", f"base_url={server.url}"),
+        *("--env-var", f"api_key={api_key}"),
+    )
     assert report["failures"] == []
     executions = report["executions"]
     names = [each["name"] for each in requests()]
@@ -62,14 +67,22 @@ def test_every_request_runs_and_every_check_holds(
         assert each["assertions"], each["item"]["name"]
 
 
-def _run_newman(server: Server, api_key: str, folder: Path, *, times: int) -> dict[str, Any]:
+def test_without_a_key_administration_is_skipped(server: Server, tmp_path: Path) -> None:
+    """By the collection alone, as documented: it is green, and one line says what was skipped."""
+    report = _run_newman(tmp_path, "--env-var", f"base_url={server.url}")
+    assert report["failures"] == []
+    sent = [each["item"]["name"] for each in report["executions"] if "response" in each]
+    folders = json.loads(COLLECTION.read_text())["item"]
+    assert folders[-1]["name"] == "10. Administration"
+    assert sent == [each["name"] for folder in folders[:-1] for each in _requests_in(folder)]
+    assert report["output"].count("Skipped: no api_key (referral key new postman)") == 1
+
+
+def _run_newman(folder: Path, *options: str) -> dict[str, Any]:
     assert NEWMAN.exists(), "run `make postman/node_modules/.done` first"
     report = folder / "report.json"
     arguments = [
-        *(str(NEWMAN), "run", str(COLLECTION)),
-        *("--iteration-count", str(times)),
-        *("--environment", str(ENVIRONMENT), "--env-var", f"base_url={server.url}"),
-        *("--env-var", f"api_key={api_key}"),
+        *(str(NEWMAN), "run", str(COLLECTION), *options),
         *("--reporters", "cli,json", "--reporter-json-export", str(report)),
     ]
     finished = node(
@@ -82,7 +95,7 @@ def _run_newman(server: Server, api_key: str, folder: Path, *, times: int) -> di
     )
     assert finished.returncode == 0, f"{finished.stdout!s}\n{finished.stderr!s}"
     run: dict[str, Any] = json.loads(report.read_text())["run"]
-    return run
+    return {**run, "output": finished.stdout}
 
 
 def test_every_operation_of_the_api_is_in_it(server: Server) -> None:
