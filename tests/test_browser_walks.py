@@ -96,6 +96,7 @@ async def test_in_production_behind_a_proxy(chromium: Browser, tmp_path: Path) -
     """Over TLS the browser takes the cookies, which no other host of the domain can set."""
     settings = {
         "REFERRAL_ENV": "production",
+        "DATABASE_URL": "sqlite://referral.sqlite3",
         "REFERRAL_SECRET": SECRET,
         "REFERRAL_PUBLIC_URL": "https://referral.example.com",
         "REFERRAL_TRUSTED_PROXIES": "1",

@@ -141,7 +141,7 @@ async def test_a_statement_that_takes_too_long_ends_in_postgresql_too(
     """The time-out is the client's own, so no setting of a connection is lost behind PgBouncer."""
     await database.connect(pooled_url, statement_seconds=1)
     try:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(database.TimedOut):
             await database.query("SELECT pg_sleep(60)")
     finally:
         await database.disconnect()

@@ -49,6 +49,7 @@ def test_what_it_carries() -> None:
         "expires_at": 1767268920,
         "user_id": None,
         "known_device": False,
+        "as_stranger": False,
         "address": "",
         "proof": None,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tortoise import Tortoise
-from tortoise.exceptions import OperationalError
 
 from referral.storage import configuration, database
 
@@ -23,6 +22,6 @@ async def failure() -> str | None:
         ):
             try:
                 await database.query(statement)
-            except (database.Unavailable, OperationalError) as error:
+            except database.Unavailable as error:
                 return str(error) or type(error).__name__
     return None

@@ -55,6 +55,8 @@ _POSTGRES_UNAVAILABLE = (
     # New connections only: somebody changed the password or the name of the database
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    # Somebody took rights away from our role
+    asyncpg.InsufficientPrivilegeError,
     DBConnectionError,
 )
 # asyncpg has one class for connections that are gone and for wrong uses of it
@@ -129,4 +131,4 @@ def _primary_code(error: object) -> int | None:
 
 def _text(error: Exception) -> str:
     # Some have none, as asyncio's TimeoutError
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
+    return str(error) or type(error).__name__
