@@ -267,7 +267,11 @@ async def test_users_are_found_as_with_the_api(service: Service, admin: httpx.As
     assert "Nobody found" in await shown(admin, "/admin/users?search=zoe")
     answer = await admin.get("/admin/users", params={"search": "x" * 255})
     assert answer.headers["location"] == "/admin/users"
-    assert 'id="search-error"' in await shown(admin, "/admin/users")
+    refused_page = await shown(admin, "/admin/users")
+    assert 'id="search-error"' in refused_page
+    assert f'value="{"x" * 255}"' in refused_page
+    # What is pasted there is not cut before it is looked for
+    assert "maxlength" not in found('(<input id="search"[^>]*>)', refused_page)
 
 
 async def test_users_come_a_page_at_a_time(service: Service, admin: httpx.AsyncClient) -> None:

@@ -103,3 +103,14 @@ async def tour(town: Town, visitor: Visitor) -> AsyncIterator[str]:
         await visitor.page.fill("input[name=name]", name)
         await visitor.submit("form[action='/admin/keys'] button")
         yield "/admin/keys with a new one"
+    town.service.clock.move(minutes=16)
+    await visitor.page.fill("input[name=name]", f"shop {new_phone()}")
+    await visitor.submit("form[action='/admin/keys'] button")
+    yield "/again"
+    await visitor.submit("form[action^='/again?'] button")
+    town.service.clock.move(minutes=3)
+    await visitor.page.reload()
+    yield "/code, too late"
+    await visitor.submit("#again")
+    await enter(visitor, await shown_code(visitor))
+    yield "/admin/keys with what was typed before the code"

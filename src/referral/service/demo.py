@@ -25,7 +25,8 @@ MOST = len(AREAS) * PHONES_PER_AREA
 
 _AGE = timedelta(days=180)
 _INVITED, _BY_THE_POPULAR = 0.7, 0.8
-_NAMED, _UNUSUAL, _WITH_EMAIL = 0.9, 0.05, 0.4
+_NAMED, _WITH_EMAIL = 0.9, 0.4
+_UNUSUAL = 20  # one of so many
 _FIRST_NAMES = (  # noqa: SIM905 - a name a line would say no more
     "Aisha Alina Ana Anna Boris Carlos Chen Daniel Elena Emma Fatima Felix Grace Hana Hugo Ines "
     "Ivan Jonas Julia Kofi Lars Leila Lena Liam Lucas Maria Marta Mei Mila Noah Nora Olga Omar "
@@ -84,8 +85,10 @@ def lines(count: int, *, first: int, seed: int, now: datetime) -> Iterator[Line]
             texts["inviter_code"] = _code(first + inviter, seed)
         if random.random() < _NAMED:
             names = random.choice(_FIRST_NAMES), random.choice(_LAST_NAMES)
-            is_unusual = random.random() < _UNUSUAL
-            texts["name"] = random.choice(UNUSUAL_NAMES) if is_unusual else " ".join(names)
+            turn, rest = divmod(number + 1, _UNUSUAL)
+            texts["name"] = (
+                UNUSUAL_NAMES[turn % len(UNUSUAL_NAMES)] if not rest else " ".join(names)
+            )
             if random.random() < _WITH_EMAIL:
                 texts["email"] = f"{'.'.join(names).lower()}.{first + number}@example.com"
         yield Line(number + 1, texts)

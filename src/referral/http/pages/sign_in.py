@@ -237,7 +237,7 @@ def _invite_code(text: str, parts: Parts) -> str:
 
 def _form_of(invite_code: str, then: str | None) -> str:
     """The sign-in form that somebody came from, with the invitation or the way on that it had."""
-    if invite_code.isalnum():
+    if invite_code.isascii() and invite_code.isalnum():
         return f"/i/{invite_code}"
     return forms.with_next(HOME, then) if then else HOME
 
