@@ -86,9 +86,8 @@ def lines(count: int, *, first: int, seed: int, now: datetime) -> Iterator[Line]
         if random.random() < _NAMED:
             names = random.choice(_FIRST_NAMES), random.choice(_LAST_NAMES)
             turn, rest = divmod(number + 1, _UNUSUAL)
-            texts["name"] = (
-                UNUSUAL_NAMES[turn % len(UNUSUAL_NAMES)] if not rest else " ".join(names)
-            )
+            unusual = UNUSUAL_NAMES[turn % len(UNUSUAL_NAMES)]
+            texts["name"] = " ".join(names) if rest else unusual
             if random.random() < _WITH_EMAIL:
                 texts["email"] = f"{'.'.join(names).lower()}.{first + number}@example.com"
         yield Line(number + 1, texts)
