@@ -83,7 +83,7 @@ async def ready(request: StrictRequest) -> Response[Health]:
     return JsonResponse(
         Health("unavailable"),
         status_code=HTTP_503_SERVICE_UNAVAILABLE,
-        headers={"Retry-After": "2"},
+        headers={"Retry-After": "1"},
     )
 
 
