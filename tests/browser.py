@@ -72,8 +72,8 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 def found(playwrights_own: str) -> str | None:
-    """The first Chromium that starts: of the PATH, else this one."""
-    candidates = [*(shutil.which(name) for name in NAMES), playwrights_own]
+    """The first Chromium that starts: this one, which the lock names, else of the PATH."""
+    candidates = [playwrights_own, *(shutil.which(name) for name in NAMES)]
     return next((each for each in candidates if each is not None and _starts(each)), None)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from playwright.async_api import Browser
 
 import browser
-from browser import AXE, DESKTOP, NARROW, barriers, visiting
+from browser import DESKTOP, NARROW, barriers, visiting
 from processes import Server
 from sites import another_origin, reachable
 
@@ -87,11 +85,3 @@ async def look_at(chromium: Browser, site: str, *, javascript: bool) -> None:
 def test_without_a_browser_the_tests_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert browser.found("/nowhere/chromium") is None
-
-
-def test_the_lock_names_no_registry() -> None:
-    """Everybody's own npm settings say where packages come from."""
-    lock = json.loads((AXE.parents[2] / "package-lock.json").read_text())
-    installed = {name: package for name, package in lock["packages"].items() if name}
-    assert installed
-    assert not [name for name, package in installed.items() if "resolved" in package]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ async def misplaced(service: Service, texts: list[str]) -> None:
 async def everything_stored(database_url: str) -> str:
     """Every row of every table."""
     if database_url.startswith("sqlite://"):
-        with sqlite3.connect(database_url.removeprefix("sqlite://")) as file:
+        with closing(sqlite3.connect(database_url.removeprefix("sqlite://"))) as file:
             return "\n".join(file.iterdump())
     connection = await asyncpg.connect(database_url)
     try:

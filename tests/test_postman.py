@@ -142,13 +142,3 @@ def test_the_collection_holds_no_token() -> None:
     assert left == {"base_url"}
     # Those in the saved answers are cut short, with three dots
     assert not re.search(r"eyJ[\w-]+\.(?!\.\.)", COLLECTION.read_text())
-
-
-def test_the_lock_names_no_registry() -> None:
-    """Everybody's own npm settings say where packages come from."""
-    packages = json.loads((FOLDER / "package-lock.json").read_text())["packages"]
-    installed = {name: package for name, package in packages.items() if name}
-    assert installed
-    for name, package in installed.items():
-        assert "resolved" not in package, name
-        assert package["integrity"].startswith("sha512-"), name
