@@ -233,6 +233,7 @@ async def emptied(database_url: str) -> None:
 _TABLES = (
     "sessions",
     "users",
+    "device_generations",
     "counters",
     "past_activations",
     "admin_grants",

@@ -139,7 +139,7 @@ def _prepare(
 
 def _signed_in(
     parts: Parts,
-    found: stored_profiles.Profile,
+    found: stored_profiles.ProfileOfUser,
     refresh_token: RefreshToken,
     proof: Proof,
     *,

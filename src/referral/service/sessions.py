@@ -149,7 +149,6 @@ async def end_all(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
 
 async def end_everywhere(user_id: UUID, *, but: UUID | None = None) -> None:
     """End all sessions of a user, or all but one, and all device tokens. Inside a transaction."""
-    # First, since it locks the user, as everything else does before it comes to sessions
     await users.end_devices(user_id)
     await sessions.end_all(user_id, but=but)
 

@@ -16,24 +16,14 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-class Table(Model):
-    """What every table says of itself."""
-
-    PERSONAL: ClassVar[frozenset[str]] = frozenset()
-    """Columns that tell something about a person, in a way that leads to them."""
-
-    class Meta:
-        abstract = True
-
-
-class User(Table):
+class User(Model):
     """One person, one phone.
 
     A deleted user stays as a row without phone and personal data: the invite code is retired for
     ever, invitees keep what they activated, and the chain of inviters keeps its links.
     """
 
-    PERSONAL = frozenset({"phone", "name", "email"})
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"phone", "name", "email"})
 
     id = fields.UUIDField(primary_key=True)
     phone = fields.CharField(max_length=16, unique=True, null=True)
@@ -54,8 +44,6 @@ class User(Table):
     invitee_count = fields.IntField(default=0)
     is_admin = fields.BooleanField(default=False)
     is_blocked = fields.BooleanField(default=False)
-    device_generation = fields.IntField(db_default=0)
-    """Device tokens carry it; raising it ends those of before."""
     created_at = fields.DatetimeField()
     last_sign_in_at = fields.DatetimeField()
     deleted_at = fields.DatetimeField(null=True)
@@ -68,10 +56,10 @@ class User(Table):
         )
 
 
-class Session(Table):
+class Session(Model):
     """One sign-in. Ending it deletes the row."""
 
-    PERSONAL = frozenset({"user_agent"})
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"user_agent"})
 
     id = fields.UUIDField(primary_key=True)
     user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
@@ -96,7 +84,21 @@ class Session(Table):
         indexes = (Index(fields=("user_id", "created_at", "id"), name="sessions_by_user"),)
 
 
-class Counter(Table):
+class DeviceGeneration(Model):
+    """What a user's device tokens carry. Raising it ends those of before. Without a row: 0.
+
+    Not in the user's row, and without a link that would lock it: signing out everywhere waits for
+    nobody who is about to change the user.
+    """
+
+    user_id = fields.UUIDField(primary_key=True)
+    generation = fields.IntField()
+
+    class Meta:
+        table = "device_generations"
+
+
+class Counter(Model):
     """How much of one limit somebody has used, see core/buckets.py. Never a code."""
 
     key = fields.CharField(max_length=22, primary_key=True)
@@ -107,7 +109,7 @@ class Counter(Table):
         table = "counters"
 
 
-class PastActivation(Table):
+class PastActivation(Model):
     """A keyed digest of a phone that activated an invite code and then left its account."""
 
     phone_digest = fields.CharField(max_length=43, primary_key=True)
@@ -117,10 +119,10 @@ class PastActivation(Table):
         table = "past_activations"
 
 
-class AdminGrant(Table):
+class AdminGrant(Model):
     """A phone that becomes an administrator at its first sign-in."""
 
-    PERSONAL = frozenset({"phone"})
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"phone"})
 
     phone = fields.CharField(max_length=16, primary_key=True)
 
@@ -128,7 +130,7 @@ class AdminGrant(Table):
         table = "admin_grants"
 
 
-class KeptSecret(Table):
+class KeptSecret(Model):
     """A random secret, sealed by a key derived from REFERRAL_SECRET."""
 
     id = fields.UUIDField(primary_key=True)
@@ -139,7 +141,7 @@ class KeptSecret(Table):
         table = "kept_secrets"
 
 
-class ApiKey(Table):
+class ApiKey(Model):
     """A bearer token for administration by programs."""
 
     name = fields.CharField(max_length=100, primary_key=True)
@@ -150,10 +152,10 @@ class ApiKey(Table):
         table = "api_keys"
 
 
-class AuditEntry(Table):
+class AuditEntry(Model):
     """Who did what, when, from where. User ids, never phones: it outlives the users."""
 
-    PERSONAL = frozenset({"address"})
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"address"})
 
     id = fields.UUIDField(primary_key=True)
     at = fields.DatetimeField()
@@ -173,7 +175,7 @@ class AuditEntry(Table):
         )
 
 
-class SendTally(Table):
+class SendTally(Model):
     """What was sent, and how many signed in with it, by hour and country or address."""
 
     key = fields.CharField(max_length=32, primary_key=True)
@@ -187,7 +189,7 @@ class SendTally(Table):
         table = "send_tallies"
 
 
-class Lease(Table):
+class Lease(Model):
     """Which process does something that one at a time should do, and until when it has said so."""
 
     name = fields.CharField(max_length=50, primary_key=True)
@@ -198,7 +200,7 @@ class Lease(Table):
         table = "leases"
 
 
-class Event(Table):
+class Event(Model):
     """What happened, for the team's receiver. User ids, never phones: those join at delivery."""
 
     place = fields.BigIntField(primary_key=True)
@@ -228,7 +230,7 @@ class Event(Table):
         )
 
 
-class ReceiverState(Table):
+class ReceiverState(Model):
     """How the receiver of the events is, for whichever process delivers next."""
 
     name = fields.CharField(max_length=50, primary_key=True)

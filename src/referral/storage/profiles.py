@@ -41,8 +41,12 @@ _ACCOUNT = f"""
 """  # noqa: S608 - our own names
 _PROFILE = """
     SELECT users.id, users.phone, users.name, users.email, users.invite_code, users.invitee_count,
-           users.created_at, users.device_generation,
-           inviters.invite_code AS activated_invite_code, {newest} AS newest
+           users.created_at, inviters.invite_code AS activated_invite_code, {newest} AS newest
+"""
+_GENERATION = """
+    COALESCE(
+        (SELECT generation FROM device_generations WHERE user_id = users.id), 0
+    ) AS device_generation
 """
 # An index has the newest in their order, however many there are. Their number is written here: of
 # one that comes with each call the planner knows nothing, expects many and plans each call anew,
@@ -54,7 +58,7 @@ _NEWEST = f"""
     ORDER BY invitees.activated_at DESC, invitees.id DESC LIMIT {NEWEST_INVITEES}
 """  # noqa: S608 - our own number
 _INVITER = "LEFT JOIN users AS inviters ON inviters.id = users.inviter_id"
-_OF_USER = f"{_PROFILE} FROM users {_INVITER} WHERE users.id = $1"
+_OF_USER = f"{_PROFILE}, {_GENERATION} FROM users {_INVITER} WHERE users.id = $1"
 _OF_SESSION = f"""
     {_PROFILE}, users.is_blocked, sessions.created_at AS signed_in_at, sessions.last_used_at,
            sessions.proves_phone, sessions.proof
@@ -68,7 +72,8 @@ _AS_TEXT = {
     False: f"(SELECT group_concat(phone) FROM ({_NEWEST}))",  # noqa: S608 - our own names
 }
 # Of a user whom a statement before it has as `signed_in`
-OF_SIGNED_IN = f"{_PROFILE} FROM signed_in AS users {_INVITER}".format(newest=_AS_TEXT[True])
+_OF_SIGNED_IN = f"{_PROFILE}, {_GENERATION} FROM signed_in AS users {_INVITER}"
+OF_SIGNED_IN = _OF_SIGNED_IN.format(newest=_AS_TEXT[True])
 _IN_SQL = {
     is_postgres: (_OF_USER.format(newest=newest), _OF_SESSION.format(newest=newest))
     for is_postgres, newest in _AS_TEXT.items()
@@ -93,9 +98,14 @@ class Profile(TypedDict):
     invite_code: str
     invitee_count: int
     created_at: datetime
-    device_generation: int
     activated_invite_code: str | None
     newest: str | None
+
+
+class ProfileOfUser(Profile):
+    """The profile, and what the user's device tokens carry."""
+
+    device_generation: int
 
 
 class ProfileOfSession(Profile):
@@ -117,11 +127,11 @@ class Account(TypedDict):
     proof: Proof | None
 
 
-async def find(user_id: UUID) -> Profile:
+async def find(user_id: UUID) -> ProfileOfUser:
     """The profile of a user, deleted ones too, with the newest invitees."""
     of_user, _ = _IN_SQL[database.is_postgres()]
     (row,) = await database.query(of_user, user_id)
-    return cast("Profile", _read(row))
+    return cast("ProfileOfUser", _read(row))
 
 
 async def find_by_session(session_id: str) -> ProfileOfSession | None:

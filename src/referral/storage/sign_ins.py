@@ -16,7 +16,7 @@ from tortoise.exceptions import IntegrityError
 
 from referral.storage import database
 from referral.storage.counters import Raise
-from referral.storage.profiles import OF_SIGNED_IN, Profile
+from referral.storage.profiles import OF_SIGNED_IN, ProfileOfUser
 from referral.storage.sessions import NewSession
 
 # Locks in the order of the steps: the challenge's counter, then the user, who is looked at before
@@ -58,7 +58,7 @@ class Entry(Struct, frozen=True):
     address: str | None
 
 
-async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> Profile | None:
+async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> ProfileOfUser | None:
     """Spend the challenge, mark the user, begin the session, write the entry: all or nothing.
 
     Answers the user's profile, or None where nothing was done, and the steps tell why.
@@ -86,4 +86,4 @@ async def add(phone: str, spent: Raise, session: NewSession, entry: Entry) -> Pr
         )
     except (IntegrityError, database.Conflict):
         return None
-    return cast("Profile", rows[0]) if rows else None
+    return cast("ProfileOfUser", rows[0]) if rows else None

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
-from tortoise.expressions import F, Q
+from tortoise.expressions import Q
 
 from referral.core import search as searches
 from referral.core.cursor import Cursor
@@ -20,8 +20,12 @@ _CHANGE_INVITEE_COUNT = """
     UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1 RETURNING invitee_count
 """
 _HAS_DEVICES = """
-    SELECT 1 AS one FROM users
-    WHERE id = $1 AND phone = $2 AND device_generation = $3 AND NOT is_blocked
+    SELECT 1 AS one FROM users LEFT JOIN device_generations ON user_id = id
+    WHERE id = $1 AND phone = $2 AND COALESCE(generation, 0) = $3 AND NOT is_blocked
+"""
+_END_DEVICES = """
+    INSERT INTO device_generations (user_id, generation) VALUES ($1, 1)
+    ON CONFLICT (user_id) DO UPDATE SET generation = device_generations.generation + 1
 """
 
 _PHONES = "SELECT id, phone FROM users WHERE phone > $1 ORDER BY phone LIMIT $2"
@@ -105,8 +109,8 @@ async def has_devices(user_id: UUID, *, phone: str, generation: int) -> bool:
 
 
 async def end_devices(user_id: UUID) -> None:
-    """End all device tokens of a user. Locks the user until the transaction ends."""
-    await User.filter(id=user_id).update(device_generation=F("device_generation") + 1)
+    """End all device tokens of a user."""
+    await database.query(_END_DEVICES, user_id)
 
 
 async def change_invitee_count(user_id: UUID, by: int) -> int:

@@ -1,5 +1,6 @@
 from tortoise import migrations
 from tortoise.migrations import operations as ops
+from uuid import uuid4
 from tortoise import fields
 
 class Migration(migrations.Migration):
@@ -8,6 +9,15 @@ class Migration(migrations.Migration):
     initial = False
 
     operations = [
+        ops.CreateModel(
+            name='DeviceGeneration',
+            fields=[
+                ('user_id', fields.UUIDField(primary_key=True, default=uuid4, unique=True, db_index=True)),
+                ('generation', fields.IntField()),
+            ],
+            options={'table': 'device_generations', 'app': 'referral', 'pk_attr': 'user_id', 'table_description': "What a user's device tokens carry. Raising it ends those of before. Without a row: 0."},
+            bases=['Model'],
+        ),
         ops.AddField(
             model_name='Session',
             name='late_repeats_tat',
@@ -17,10 +27,5 @@ class Migration(migrations.Migration):
             model_name='Session',
             name='proof',
             field=fields.CharField(null=True, max_length=10),
-        ),
-        ops.AddField(
-            model_name='User',
-            name='device_generation',
-            field=fields.IntField(db_default=0),
         ),
     ]
