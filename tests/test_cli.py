@@ -18,6 +18,7 @@ from support import SECRET, Inbox, new_phone, ok, running
 PASSWORD = "a-password-of-the-tests"
 OPEN_DEMO = {
     "REFERRAL_ENV": "production",
+    "DATABASE_URL": "sqlite://referral.sqlite3",
     "REFERRAL_SECRET": SECRET,
     "REFERRAL_SMS_URL": "simulated://?delay=0",
     "REFERRAL_PUBLIC_URL": "https://referral.example.com",
@@ -66,8 +67,11 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
         (("secret",), ("new",)),
         (("admin",), ("grant", "revoke")),
         (("key",), ("new", "list", "revoke")),
-        (("users",), ("list", "show", "block", "unblock", "delete", "import", "export")),
-        (("webhooks",), ("tail", "replay", "status")),
+        (
+            ("users",),
+            ("list", "show", "block", "unblock", "delete", "import", "export", "check", "phone"),
+        ),
+        (("webhooks",), ("tail", "replay", "status", "resume")),
     ],
     ids=["referral", "secret", "admin", "key", "users", "webhooks"],
 )

@@ -162,7 +162,7 @@ async def test_links_as_messengers_cut_them_lead_to_the_invitation(service: Serv
     ok(await inviter.call("PUT", "/profile", json={"name": "Anna"}))
     code = await inviter.invite_code()
     for end in (".", ")", "%E2%80%8B", ",", "%22"):
-        assert "Anna invites you" in (await service.get(f"/i/{code}{end}")).text
+        assert "<bdi>Anna</bdi> invites you" in (await service.get(f"/i/{code}{end}")).text
         found = ok(await service.get(f"/api/v1/invitations/{code}{end}"))
         assert found["invite_code"] == code
 

@@ -32,7 +32,11 @@ def wanted(text: str, rules: Rules = Rules(), *, invite_url: str = "") -> Search
         ("+7 999", Search(words=(Word("+7"), Word("999")), digits=("+7999",))),
         (
             "8 999 12",
-            Search(words=(Word("8"), Word("999"), Word("12")), digits=("899912", "99912")),
+            Search(
+                words=(Word("8"), Word("999"), Word("12")),
+                digits=("899912", "99912"),
+                invite_code="899912",
+            ),
         ),
         ("00 799", Search(words=(Word("00"), Word("799")), digits=("00799", "+799"))),
         ("7kq-2mx", Search(words=(Word("7kq-2mx"),), invite_code="7KQ2MX")),

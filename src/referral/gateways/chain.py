@@ -46,7 +46,10 @@ class Chain:
         self._seconds = seconds
         self._told = told
         self.name = ",".join(gateway.name for gateway in gateways)
-        self.echoes_code = gateways[0].echoes_code
+
+    @property
+    def echoes_code(self) -> bool:
+        return self._gateways[0].echoes_code
 
     async def send(self, message: Message, *, charge: Callable[[], Awaitable[bool]]) -> Result:
         """Hand over a message that is charged already.
