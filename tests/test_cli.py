@@ -18,7 +18,6 @@ from support import SECRET, Inbox, new_phone, ok, running
 PASSWORD = "a-password-of-the-tests"
 OPEN_DEMO = {
     "REFERRAL_ENV": "production",
-    "DATABASE_URL": "sqlite://referral.sqlite3",
     "REFERRAL_SECRET": SECRET,
     "REFERRAL_SMS_URL": "simulated://?delay=0",
     "REFERRAL_PUBLIC_URL": "https://referral.example.com",
@@ -98,7 +97,10 @@ def test_a_new_secret_is_good_for_production_and_new_each_time(tmp_path: Path) -
         assert secret.endswith("\n")
         assert len(secret.strip()) >= 32
         checked = referral(
-            tmp_path, "migrate", **{**OPEN_DEMO, "REFERRAL_SECRET": secret.rstrip("\n")}
+            tmp_path,
+            "migrate",
+            DATABASE_URL="sqlite://referral.sqlite3",
+            **{**OPEN_DEMO, "REFERRAL_SECRET": secret.rstrip("\n")},
         )
         assert checked.returncode == 0, checked.stderr
 

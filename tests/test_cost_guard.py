@@ -485,7 +485,7 @@ async def test_what_cannot_be_saved_is_saved_later(database_url: str) -> None:
                 parts_of(service).send_tallies.sent(subject, service.clock())
             with pytest.raises(Exception, match="send_tallies"):
                 await save(service)
-            refused(await send(service), 500, "internal_error")  # a table that is gone is a bug
+            refused(await send(service), 503, "storage_unavailable")
         finally:
             await database.query("ALTER TABLE tallies_away RENAME TO send_tallies")
         await save(service)

@@ -50,7 +50,6 @@ async def test_an_error_of_ours_is_a_500(
     "sql",
     [
         "SELECT nothing FROM users",
-        "SELECT 1 FROM nowhere",
         "SELECT FROM WHERE",
         "SELECT id FROM users WHERE id = $1 AND phone = $2",
     ],
@@ -67,6 +66,18 @@ async def test_a_wrong_statement_is_a_bug(
     with pytest.raises(Exception, match=r".") as raised:
         await (database.transaction(ask) if in_transaction else ask())
     assert not isinstance(raised.value, database.Unavailable)
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+async def test_a_missing_table_is_not_now(service: Service, *, in_transaction: bool) -> None:
+    """Counters that cannot be read mean 503, and a migration may be under way."""
+    del service
+
+    async def ask() -> object:
+        return await database.query("SELECT 1 FROM nowhere")
+
+    with pytest.raises(database.MissingTable):
+        await (database.transaction(ask) if in_transaction else ask())
 
 
 async def test_what_breaks_a_rule_of_the_tables_stays_that(service: Service) -> None:

@@ -190,14 +190,14 @@ async def test_a_client_without_scripts_walks_from_page_to_page(service: Service
         page = await client.post(action(page), data={"phone": phone})
         assert (page.status_code, page.url.path) == (200, "/code")
         shown = re.search(r'id="simulated-code">(\d{4})<', page.text)
-        token = re.search(r'name="token" value="([^"]+)"', page.text)
+        pending = re.search(r'name="pending" value="([^"]+)"', page.text)
         assert shown is not None
-        assert token is not None
+        assert pending is not None
         wrong = f"{(int(shown[1]) + 1) % 10_000:04}"
-        page = await client.post(action(page), data={"code": wrong, "token": token[1]})
+        page = await client.post(action(page), data={"code": wrong, "pending": pending[1]})
         assert (page.status_code, page.url.path) == (200, "/code")
         assert 'aria-invalid="true"' in page.text
-        page = await client.post(action(page), data={"code": shown[1], "token": token[1]})
+        page = await client.post(action(page), data={"code": shown[1], "pending": pending[1]})
         assert (page.status_code, page.url.path) == (200, "/me")
         assert (await inviter.profile())["invitees"] == []
         page = await client.post("/me/inviter", data={"invite_code": code})

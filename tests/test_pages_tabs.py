@@ -6,7 +6,6 @@ import re
 from html import unescape
 from typing import Any
 
-import asyncpg
 import pytest
 
 from pages import (
@@ -23,6 +22,7 @@ from pages import (
 )
 from referral.http.pages import router, tabs
 from referral.service import api_keys, profiles
+from referral.storage import database
 from support import Service, new_phone, ok, running
 
 HEADER = 8192  # bytes of all cookies, as nginx takes them by default
@@ -160,7 +160,7 @@ async def test_a_form_that_cannot_be_taken_now_is_sent_again(
     real = profiles.change
 
     async def fails(*_: Any, **__: Any) -> None:
-        raise asyncpg.CannotConnectNowError("away") if status == 503 else RuntimeError("a bug")
+        raise database.Unavailable("away") if status == 503 else RuntimeError("a bug")
 
     async with signed_in(service) as browser:
         monkeypatch.setattr(profiles, "change", fails)

@@ -20,9 +20,9 @@ from tortoise.transactions import in_transaction
 
 from referral.storage import configuration
 from referral.storage.configuration import APP, LISTS, STATEMENT_SECONDS, sqlite_file
-from referral.storage.engines.errors import Conflict, TimedOut, Unavailable
+from referral.storage.engines.errors import Conflict, MissingTable, TimedOut, Unavailable
 
-__all__ = ["Conflict", "TimedOut", "Unavailable"]
+__all__ = ["Conflict", "MissingTable", "TimedOut", "Unavailable"]
 
 T = TypeVar("T")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncpg
-from tortoise.exceptions import OperationalError
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor, SqliteSchemaEditor
 
@@ -40,7 +38,7 @@ async def pending() -> list[str]:
     names = await _names()
     try:
         rows = await database.query("SELECT name FROM tortoise_migrations WHERE app = $1", APP)
-    except (asyncpg.UndefinedTableError, OperationalError):
+    except database.MissingTable:
         # Nothing was ever applied
         return names
     applied = {row["name"] for row in rows}

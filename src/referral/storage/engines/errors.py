@@ -25,6 +25,10 @@ class TimedOut(Unavailable):
     """A statement, or the wait for a connection, took too long."""
 
 
+class MissingTable(Unavailable):
+    """A table is not there: the database lacks a migration, or somebody took it away."""
+
+
 class Conflict(Unavailable):
     """Another transaction is in the way. Begin this one again."""
 
@@ -97,6 +101,8 @@ def translate_postgres(error: Exception) -> None:
         error = error.__cause__
     if isinstance(error, _POSTGRES_CONFLICTS):
         raise Conflict(_text(error)) from error
+    if isinstance(error, asyncpg.UndefinedTableError):
+        raise MissingTable(_text(error)) from error
     if isinstance(error, TimeoutError):
         raise TimedOut(_text(error)) from error
     if isinstance(error, _POSTGRES_UNAVAILABLE) or (
@@ -115,6 +121,8 @@ def translate_sqlite(error: Exception) -> None:
     is a bug.
     """
     found = error.args[0] if isinstance(error, OperationalError) and error.args else error
+    if _primary_code(found) == sqlite3.SQLITE_ERROR and "no such table" in str(found):
+        raise MissingTable(_text(found)) from found
     if _primary_code(found) in _SQLITE_UNAVAILABLE:
         raise Unavailable(_text(found)) from found
 
