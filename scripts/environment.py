@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import deque
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import NamedTuple, NoReturn
 COMPLETE = "complete.json"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor} in {sys.base_prefix}"
 _NEWS_SECONDS = 5
+_LAST_LINES = 15  # of pip's, where it fails
 
 
 class State(NamedTuple):
@@ -96,12 +98,15 @@ def install(folder: Path, requirements: Path) -> None:
             *("--require-hashes", "--requirement", requirements),
         ],
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
     )
     assert pip.stdout is not None
     fetched, told = 0, monotonic()
+    last: deque[str] = deque(maxlen=_LAST_LINES)
     for line in pip.stdout:
+        last.append(line)
         if line.startswith("Collecting "):
             fetched += 1
             if monotonic() - told > _NEWS_SECONDS:
@@ -109,7 +114,10 @@ def install(folder: Path, requirements: Path) -> None:
                 told = monotonic()
         elif line.startswith("Installing collected packages"):
             say(f"  unpacking {len(line.split(','))}")
+        elif "Retrying" in line:
+            say(f"  {line.strip()}")
     if pip.wait():
+        sys.stderr.writelines(last)
         give_up(f"{requirements} could not be installed, for pip's reason above")
 
 
