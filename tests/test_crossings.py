@@ -11,7 +11,9 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +23,7 @@ from locks import on_postgres, somebody_else, until_somebody_waits
 from referral.gateways.receiver import Failure
 from referral.service.delivery_results import Results
 from referral.storage import configuration, counters, database, invitations, outbox
+from referral.storage.engines.sqlite import Client
 from referral.storage.models import Event
 from support import Person, Service, new_phone, ok, refused, running
 
@@ -121,6 +124,29 @@ async def test_a_transaction_that_cannot_begin_gives_the_lock_back(
         other.close()
         async with asyncio.timeout(10):
             refused(await person.activate("7KQ2MX"), 404, "unknown_invite_code")
+
+
+async def test_a_file_that_is_locked_while_it_opens_is_opened_whole_afterwards(
+    tmp_path: Path,
+) -> None:
+    """Two processes make one at the same time: the other waits, and has its foreign keys."""
+    file = tmp_path / "fresh.sqlite3"
+    impatient, patient = (
+        Client(str(file), busy_timeout=wait, connection_name="sqlite") for wait in (100, 5000)
+    )
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(database.UNAVAILABLE):
+            await impatient.execute_query_dict("PRAGMA foreign_keys")
+        waiting = asyncio.create_task(patient.execute_query_dict("PRAGMA foreign_keys"))
+        await asyncio.sleep(0.1)
+        other.execute("ROLLBACK")
+    async with asyncio.timeout(10):
+        for client in (impatient, patient):
+            assert await client.execute_query_dict("PRAGMA foreign_keys") == [{"foreign_keys": 1}]
+        assert await waiting == [{"foreign_keys": 1}]
+    await impatient.close()
+    await patient.close()
 
 
 @on_sqlite

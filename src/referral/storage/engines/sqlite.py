@@ -11,7 +11,11 @@ from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
 
-from tortoise.backends.base.client import TransactionalDBClient, TransactionContext
+from tortoise.backends.base.client import (
+    ConnectionWrapper,
+    TransactionalDBClient,
+    TransactionContext,
+)
 from tortoise.backends.sqlite.client import (
     SqliteClient,
     SqliteTransactionContext,
@@ -108,6 +112,17 @@ class Opening(SqliteTransactionContext):
             raise
 
 
+class _Acquired(ConnectionWrapper[Any]):
+    """Gives the connection's lock back where it cannot be opened, for others to try."""
+
+    async def ensure_connection(self) -> None:
+        try:
+            await super().ensure_connection()
+        except BaseException:
+            self._lock.release()
+            raise
+
+
 class Client(_Statements, SqliteClient):
     """Waits for the file's lock outside the one connection: others use it meanwhile.
 
@@ -115,15 +130,19 @@ class Client(_Statements, SqliteClient):
     """
 
     def __init__(self, file_path: str, *, busy_timeout: int, **kwargs: Any) -> None:
-        super().__init__(file_path, busy_timeout=busy_timeout, **kwargs)
+        super().__init__(file_path, busy_timeout=0, **kwargs)
         self._patience = busy_timeout / 1000
 
-    async def _post_connect(self) -> None:
-        await super()._post_connect()
-        # Not by a query of ours, which would wait for this connection
-        opened: Any = self._connection
-        cursor = await opened.execute("PRAGMA busy_timeout=0")
-        await cursor.close()
+    def acquire_connection(self) -> ConnectionWrapper[Any]:
+        return _Acquired(self._lock, self)
+
+    async def create_connection(self, with_db: bool) -> None:  # noqa: FBT001 - Tortoise's own
+        try:
+            await super().create_connection(with_db)
+        except BaseException:
+            # Half open, it would be used without what its other pragmas ask for, as foreign keys
+            await self.close()
+            raise
 
     async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until the file is free, for as long as we wait for it."""
