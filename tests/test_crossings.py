@@ -136,7 +136,7 @@ async def test_a_file_that_is_locked_while_it_opens_is_opened_whole_afterwards(
     )
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(database.UNAVAILABLE):
+        with pytest.raises(database.Unavailable):
             await impatient.execute_query_dict("PRAGMA foreign_keys")
         waiting = asyncio.create_task(patient.execute_query_dict("PRAGMA foreign_keys"))
         await asyncio.sleep(0.1)
