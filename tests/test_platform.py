@@ -186,7 +186,7 @@ def test_the_image_has_what_it_copies_and_the_python_named_for_platforms() -> No
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     python = (ROOT / ".python-version").read_text().strip()
     bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
-    assert bases == [f"python:{python}-slim"] * 2
+    assert bases == [f"python:{python}-slim-bookworm"] * 2
     copied = {
         line.split()[1] for line in lines if line.startswith("COPY ") and "--from" not in line
     }
