@@ -22,6 +22,7 @@ from litestar import Litestar
 from litestar.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from referral.app import create_app
 from referral.cli import common, logs
@@ -110,14 +111,15 @@ class _Workers(Multiprocess):
     uvicorn's own keeps the port until the last worker has ended. Who connects meanwhile is taken by
     none of them, and cut off at the end; who is refused at once may go to another server.
 
-    And it ends if a worker ends before all of them serve: what is wrong then is wrong for each, and
-    a platform shows a server that ended, not one that goes on trying. Later, one is replaced.
+    And it ends if one of the first workers ends by itself before it serves: what is wrong then is
+    wrong for each, and a platform shows a server that ended, not one that goes on trying. A worker
+    that is killed, or ends later, is replaced.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
         self.is_ending = False
-        self._has_served = False
+        self._starting: set[Process] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
 
@@ -132,15 +134,17 @@ class _Workers(Multiprocess):
             self.join_all()
 
     def keep_subprocess_alive(self) -> None:
-        if self._has_served or self.is_ending:
-            super().keep_subprocess_alive()
-            return
-        for status in (worker.exitcode for worker in self.processes):
-            if status is not None:
+        if self._starting is None:
+            self._starting = set(self.processes)
+        for worker in list(self._starting):
+            status = worker.exitcode
+            if status is not None and status > 0 and not self.is_ending:
                 _LOG.error("a worker ended with status %s before all of them served", status)
                 self.should_exit.set()
                 return
-        self._has_served = all(worker.is_ready(timeout=1) for worker in self.processes)
+            if status is not None or worker.is_ready(timeout=1):
+                self._starting.remove(worker)
+        super().keep_subprocess_alive()
 
     def _end(self, number: int, _: object) -> None:
         self.is_ending = True

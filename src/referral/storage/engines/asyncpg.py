@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -147,7 +148,9 @@ class Opening(TransactionContextPooled):
             # Tortoise keeps the connection of a transaction that did not begin, for ever
             connection = self.client._connection  # noqa: SLF001 - nothing public has it
             if connection is not None:
-                connection.terminate()
+                # One that was lost has gone back to the pool by itself
+                with suppress(asyncpg.InterfaceError):
+                    connection.terminate()
             errors.translate_postgres(error)
             raise
 
