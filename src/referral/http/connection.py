@@ -17,7 +17,8 @@ from referral.http import problems, request_ids
 from referral.http.cors import Header
 
 MOST_WAITING = 16
-"""Requests of a connection behind the one that is answered."""
+"""Requests behind the one that is answered: with so many, a connection reads no further. Up to 57
+more may come in the part that is parsed already."""
 LARGEST_HEAD = 64 * 1024
 """Bytes of a request that are no body: its first line, its headers, the framing of chunks."""
 REQUEST_SECONDS = 60
@@ -76,8 +77,6 @@ class BoundedConnection(HttpToolsProtocol):
         else:
             self._unread += data
             self._go_on()
-        if self._is_incomplete and self._timer is None:
-            self._watch()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -139,6 +138,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().data_received(data)
         if self._overhead > LARGEST_HEAD and self._is_incomplete:
             self._refuse_and_close(problems.head_too_large())
+        # Also for what was read earlier and is parsed now, after the last answer
+        if self._is_incomplete and self._timer is None and not self.transport.is_closing():
+            self._watch()
 
     def _refuse_and_close(self, answer: tuple[Iterable[Header], bytes]) -> None:
         if self.transport.is_closing():
