@@ -106,15 +106,16 @@ async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Call
 
 
 async def try_at_sign_in(parts: Parts, phone: str, text: str, *, caller: Caller) -> None:
-    """Charge a try of an invite code to a phone whose sign-in code was right.
-
-    Raises UnknownInviteCode, TooManyRequests.
+    """Charge a try of an invite code to the user of a phone whose sign-in code was right, or, if
+    there is none yet, to the phone. Raises UnknownInviteCode, TooManyRequests.
     """
+    user = await users.find_by_phone(phone)
 
     async def look_up() -> None:
-        await _find_inviter(parts, text, of=await users.find_by_phone(phone))
+        await _find_inviter(parts, text, of=user)
 
-    await invite_code_tries.take(parts, look_up, caller=caller, counted_by=phone)
+    counted_by = str(user.id) if user else phone
+    await invite_code_tries.take(parts, look_up, caller=caller, counted_by=counted_by)
 
 
 async def activate_within(

@@ -7,8 +7,10 @@ counter's row: none is refused because of a try that finds its code a moment lat
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from referral.core import buckets, budgets
 from referral.core.buckets import Charge
@@ -19,6 +21,9 @@ from referral.service.parts import Caller, Parts
 from referral.storage import counters, database
 
 T = TypeVar("T")
+
+# One at a time for each counter: those that queue at its row would each hold a connection
+_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class _RolledBack(Exception):  # noqa: N818 - nothing broke
@@ -55,8 +60,15 @@ async def take(
             return
         raise _RolledBack
 
+    # The widest network comes last
+    lock = _locks.setdefault(charges[-1].key, asyncio.Lock())
     try:
-        await database.transaction(charge_and_look_up)
+        with parts.room.aside():
+            await lock.acquire()
+        try:
+            await database.transaction(charge_and_look_up)
+        finally:
+            lock.release()
     except _RolledBack:
         if not found:
             await _refuse(charges, caller, now)
