@@ -80,9 +80,13 @@ def at_send(subject: Subject, moments: Mapping[str, int], *, now: int) -> Subjec
     )
 
 
-def verified(limits: Limits, subject: Subject) -> list[Charge]:
-    """What a verified challenge refunds of its send. subject: as it was at the send."""
-    return [*unused_message(subject), *address_sends(limits, subject)]
+def verified(limits: Limits, subject: Subject, *, is_refunded: bool) -> list[Charge]:
+    """What a verified challenge refunds of its send. subject: as it was at the send.
+
+    is_refunded: whether the send was refunded to the address before, as too short.
+    """
+    of_address = [] if is_refunded else address_sends(limits, subject)
+    return [*unused_message(subject), *of_address]
 
 
 def only_first(charges: Iterable[Charge]) -> list[Charge]:

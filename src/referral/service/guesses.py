@@ -126,7 +126,8 @@ async def _redeem(
         raise
     cost_guard.signed_in(parts, asked_from)
     # Not inside: the transaction would hold what many share, a phone's and an address's counters
-    shared = [*others, *(() if is_refunded else send_budgets.verified(parts.limits, asked_from))]
+    refunds = send_budgets.verified(parts.limits, asked_from, is_refunded=is_refunded)
+    shared = [*others, *refunds]
     # An error would make the caller repeat what is done and cannot be repeated
     with suppress(database.Unavailable):
         await counters.give_back(shared, now=now)
