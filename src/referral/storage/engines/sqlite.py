@@ -105,10 +105,11 @@ class Opening(SqliteTransactionContext):
     async def _open(self) -> TransactionalDBClient:
         try:
             return await super().__aenter__()
-        except Exception:
+        except BaseException:
             # Tortoise keeps the lock of a transaction that did not begin, for ever
-            get_connections().reset(self.token)
             self._trxlock.release()
+            if hasattr(self, "token"):
+                get_connections().reset(self.token)
             raise
 
 
