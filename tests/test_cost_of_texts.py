@@ -77,11 +77,14 @@ async def test_the_worst_text_costs_what_any_text_costs(tmp_path: Path) -> None:
     hours = {f"REFERRAL_INVITE_FAILURES_PER_{each}_HOUR": "1000000" for each in ("USER", "ADDRESS")}
     async with running(url, inbox=None, **hours) as service:
         places = await every_place(service)
-        slow = {}
-        for name, place in places.items():
-            for kind, unit in UNITS.items():
-                if times := await times_as_slow(place, unit.encode()):
-                    slow[f"{name}: {kind}"] = times
+        slow = {(name, kind): 0.0 for name in places for kind in UNITS}
+        # What is slow by its text is slow again; what the process did besides is over by then
+        for _ in range(2):
+            slow = {
+                (name, kind): times
+                for name, kind in slow
+                if (times := await times_as_slow(places[name], UNITS[kind].encode()))
+            }
     assert slow == {}
     for known in ("patchProfile, name", "verify, code", "listUsers, search", "/me, email"):
         assert known in places
