@@ -116,7 +116,7 @@ def test_how_proxies_metrics_and_webhooks_are_set(tmp_path: Path, settings: dict
         REFERRAL_METRICS_TOKEN="0123456789",
     ).stdout
     assert "proxies      2: an address is entry 2 from the right of X-Forwarded-For" in set_
-    assert "metrics      for who sends REFERRAL_METRICS_TOKEN" in set_
+    assert "metrics      for clients that send REFERRAL_METRICS_TOKEN" in set_
     assert "webhooks     to 127.0.0.1, signed with one secret" in set_
     assert "0123456789" not in set_
 

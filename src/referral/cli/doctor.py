@@ -95,7 +95,7 @@ def _proxies(number: int) -> str:
 
 def _metrics(settings: Settings) -> str:
     if settings.metrics_token:
-        return "for who sends REFERRAL_METRICS_TOKEN"
+        return "for clients that send REFERRAL_METRICS_TOKEN"
     if settings.in_production:
         return "none: /metrics is 404 until REFERRAL_METRICS_TOKEN is set"
     return "for everybody; in production REFERRAL_METRICS_TOKEN opens them"

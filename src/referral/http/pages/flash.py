@@ -108,7 +108,9 @@ def keep_draft(request: Request[Any, Any, Any]) -> str:
     )
     key = tabs.key_of(parcel.write(draft))
     tabs.keep(request, cookies.DRAFT, key, draft, seconds=_DRAFT_SECONDS)
-    return f"{page}{'&' if '?' in page else '?'}{_DRAFT}={key}"
+    whole = f"{page}{'&' if '?' in page else '?'}{_DRAFT}={key}"
+    # A query that is too long to be led back to is not worth what was typed
+    return forms.local_path(whole) or f"{_path(page)}?{_DRAFT}={key}"
 
 
 def not_again(request: Request[Any, Any, Any], path: str, refusal: Refusal) -> Redirect:
