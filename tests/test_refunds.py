@@ -19,7 +19,7 @@ from referral.core.keys import Purpose
 from referral.gateways import Failure, GatewayError, Message
 from referral.service import guesses
 from referral.service.parts import Caller
-from referral.storage.counters import Raise
+from referral.storage.sign_ins import Guess, Judged
 from senders import HOOK_SECRET, Sender, code_in, endpoint
 from support import Inbox, Service, new_phone, ok, parts_of, refused, running, sending
 from test_limits import (
@@ -336,7 +336,7 @@ async def test_a_too_short_code_ends_the_wait_and_refunds_address_and_day(
 async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
     database_url: str,
 ) -> None:
-    """The right guess was under way when another one found the code too short."""
+    """The right guess had passed when another one found the code too short."""
     variables = {
         "REFERRAL_FAILURES_PER_PHONE_DAY": "3",
         "REFERRAL_SENDS_PER_ADDRESS_HOUR": "3",
@@ -352,9 +352,10 @@ async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
         )
         begun, goes_on, done = asyncio.Event(), asyncio.Event(), []
 
-        async def later(_: Raise) -> None:
+        async def later(_: Guess) -> tuple[Judged, None]:
             begun.set()
             await goes_on.wait()
+            return Judged(True, 0), None
 
         async def work() -> str:
             done.append(1)
@@ -362,9 +363,10 @@ async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
 
         caller = Caller(address=new_address(), user_agent=None)
         right = asyncio.create_task(
-            guesses.redeem(parts, challenge, sent["code"], work, caller=caller, at_once=later)
+            guesses.redeem(parts, challenge, sent["code"], work, caller=caller, fast_path=later)
         )
         await begun.wait()
+        await fail(service, phone, 1)
         limited(await enter(service, sent), "too_many_attempts")
         goes_on.set()
         assert await right == "signed in"

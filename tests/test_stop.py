@@ -217,7 +217,8 @@ async def until_refused(server: Server, *, asked: float) -> None:
         try:
             async with connected(server):
                 pass
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):
+            # Reset: it waited to be let in when the socket was closed
             return
         assert monotonic() - asked < 2
         await asyncio.sleep(0.01)

@@ -50,7 +50,10 @@ LIMITS = st.builds(
 
 def guess(limits: Limits, subject: Subject, code_length: int = 4) -> dict[str, Charge]:
     """The charges of a guess by their names; the wider network's comes last."""
-    charges = budgets.guess(limits, subject, challenge_id="a", code_length=code_length)
+    charges = [
+        *budgets.guess(limits, subject, challenge_id="a", code_length=code_length),
+        *budgets.failure_of_address(limits, subject),
+    ]
     return {each.name: each for each in charges}
 
 
@@ -127,6 +130,7 @@ def test_nothing_overflows_63_bits(limits: Limits, subject: Subject, digits: int
     """However large the limits: a moment as far ahead as it gets, and one token more."""
     every = [
         *budgets.guess(limits, subject, challenge_id="a", code_length=digits),
+        *budgets.failure_of_address(limits, subject),
         *send_budgets.send(limits, subject, {}, now=NOW),
         *budgets.invite_code_try(limits, subject, "user"),
         *budgets.invite_code_try(limits, subject, None),
@@ -211,6 +215,7 @@ def test_strangers_and_known_devices_share_no_counter(phone: str, address: str, 
 def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
     charges = [
         *budgets.guess(Limits(), STRANGER, challenge_id="a", code_length=4),
+        *budgets.failure_of_address(Limits(), STRANGER),
         *send_budgets.send(Limits(), STRANGER, {}, now=NOW),
         *budgets.invite_code_try(Limits(), STRANGER, "user"),
         *budgets.invite_code_try(Limits(), STRANGER, None),
@@ -224,6 +229,7 @@ def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
     for other in others:
         more = [
             *budgets.guess(Limits(), other, challenge_id="b", code_length=4),
+            *budgets.failure_of_address(Limits(), other),
             *send_budgets.send(Limits(), other, {}, now=NOW),
             *budgets.invite_code_try(Limits(), other, "other user"),
         ]
@@ -252,6 +258,7 @@ def test_a_known_device_is_charged_nothing_by_address(address: str) -> None:
     def by_address(subject: Subject) -> int:
         charges = [
             *budgets.guess(Limits(), subject, challenge_id="a", code_length=4),
+            *budgets.failure_of_address(Limits(), subject),
             *send_budgets.send(Limits(), subject, {}, now=NOW),
         ]
         return sum(each.name.startswith("address-") for each in charges)

@@ -62,7 +62,7 @@ class Subject(Struct, frozen=True):
 
 
 def guess(limits: Limits, subject: Subject, *, challenge_id: str, code_length: int) -> list[Charge]:
-    """What a guess takes before it is compared: of the challenge, the phone and the address.
+    """Charge a guess to the challenge, first, and to the phone.
 
     The two budgets after which codes get longer refuse a code that is too short by then, and only
     count for one that is long enough.
@@ -83,8 +83,12 @@ def guess(limits: Limits, subject: Subject, *, challenge_id: str, code_length: i
         buckets.charge(
             OF_DAY, subject.of_phone(OF_DAY), Bucket(limits.failures_per_phone_day_max, DAY)
         ),
-        *of_address(OF_ADDRESS, limits.failures_per_address_hour, subject),
     ]
+
+
+def failure_of_address(limits: Limits, subject: Subject) -> list[Charge]:
+    """Charge a guess to the address."""
+    return of_address(OF_ADDRESS, limits.failures_per_address_hour, subject)
 
 
 def challenge(limits: Limits, subject: Subject, challenge_id: str) -> Charge:

@@ -1,11 +1,18 @@
-"""Guesses at a code: each charged before it is compared, the right one used once."""
+"""Guesses at a code: judged one after another under locks, so that many at once learn no more.
+
+A guess is compared in memory, and no answer goes out before the database has agreed. The counters
+of the challenge and of its phone are locked, in one order. If a budget is exhausted, the guess is
+refused and charged to none. Otherwise a wrong guess is charged to the challenge, the phone and the
+address, unconditionally; a right one charges nothing, spends the challenge and does its work. Until
+the locks are held, right and wrong guesses take the same statements in the same order: a right one
+that overtook the wrong ones in flight would not be one of the few that the budgets allow.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -14,49 +21,66 @@ from referral.core import challenge as challenges
 from referral.core.buckets import HOUR, SECOND, Charge
 from referral.core.budgets import Subject
 from referral.core.challenge import Challenge
-from referral.core.errors import ChallengeSpent, TooManyAttempts, TooManyRequests, WrongCode
+from referral.core.errors import (
+    ChallengeSpent,
+    Refusal,
+    TooManyAttempts,
+    TooManyRequests,
+    WrongCode,
+)
 from referral.service import cost_guard, outcomes, sends
 from referral.service.parts import Caller, Parts
 from referral.service.totals import FAILURES
 from referral.storage import counters, database
 from referral.storage.counters import Raise
+from referral.storage.sign_ins import Guess, Judged
 
 T = TypeVar("T")
-AtOnce = Callable[[Raise], Awaitable[T | None]]
+FastPath = Callable[[Guess], Awaitable[tuple[Judged, T | None]]]
+"""Judges a guess in one statement. None: it did not do the work of a right one."""
 
 # How far beyond its guesses' room a challenge's counter stands once it is found too short, and
-# once it is used: further, so that a right guess under way still gets through, exactly once. It
-# falls back within the room an hour later, when the challenge is long too old; clocks that differ
-# move it by seconds.
+# once it is used: further, so that a right guess that has passed still gets through, exactly once.
+# It falls back within the room an hour later, when the challenge is long too old; clocks that
+# differ move it by seconds.
 _TOO_SHORT = HOUR * SECOND
 _SPENT = 3 * HOUR * SECOND
-_CROWD_TRIES, _CROWD_SECONDS = 20, 0.15
-# More at once are no crowd but an attack, each of whom would read twenty times
-_crowd = asyncio.Semaphore(300)
-_GIVE_BACK_SECONDS = 2
+
+
+class _Refused(Exception):  # noqa: N818 - nothing broke
+    """Ends the transaction of a guess that the budgets refuse, and writes nothing."""
 
 
 async def redeem(
     parts: Parts,
     challenge: Challenge,
     code: str,
-    work: Callable[[], Awaitable[T]],
+    work: Callable[[], Awaitable[T | Refusal]],
     *,
     caller: Caller,
-    before: Callable[[], Awaitable[None]] | None = None,
-    at_once: AtOnce[T] | None = None,
+    fast_path: FastPath[T] | None = None,
 ) -> T:
-    """Take one guess at the challenge; where it is right, do `work` and spend the challenge.
+    """Take one guess at the challenge; if it is right, do `work` and spend the challenge.
 
-    Both happen in one transaction, or neither: what refuses or breaks `work` leaves the challenge
-    good and gives the guess back, also to a client that did not wait for the answer.
-    before: done once the guess is found right, in transactions of its own, so that what it writes
-    stays if it then refuses.
-    at_once: tried next, it does both itself, or answers None and has done nothing.
+    Both happen in one transaction, or neither: whatever refuses or breaks `work` leaves the
+    challenge valid. A refusal that `work` returns leaves it valid too, and keeps what `work` wrote.
+    All of it goes on if the client does not wait for the answer.
+    fast_path: judges the guess instead, where there is one.
     Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
-    `work` raises.
+    `work` raises or returns.
     """
     code = challenges.read_code(code, challenge.code_length)
+    return await database.to_its_end(_redeem(parts, challenge, code, work, caller, fast_path))
+
+
+async def _redeem(
+    parts: Parts,
+    challenge: Challenge,
+    code: str,
+    work: Callable[[], Awaitable[T | Refusal]],
+    caller: Caller,
+    fast_path: FastPath[T] | None,
+) -> T:
     subject = Subject(
         phone=challenge.phone,
         address=caller.address,
@@ -64,128 +88,99 @@ async def redeem(
         key=parts.counter_key,
         as_stranger=challenge.as_stranger,
     )
-    return await database.to_its_end(
-        _redeem(parts, challenge, code, work, before, at_once, subject, caller)
-    )
-
-
-async def _redeem(
-    parts: Parts,
-    challenge: Challenge,
-    code: str,
-    work: Callable[[], Awaitable[T]],
-    before: Callable[[], Awaitable[None]] | None,
-    at_once: AtOnce[T] | None,
-    subject: Subject,
-    caller: Caller,
-) -> T:
     asked_from = replace(subject, address=challenge.address)
     now = buckets.microseconds(parts.clock())
-    charges = budgets.guess(
+    locked = budgets.guess(
         parts.limits, subject, challenge_id=challenge.id, code_length=challenge.code_length
     )
-    # Charged and committed before the comparison: whoever asks many times at once gets no more
-    # answers than whoever asks one after another
-    guesses, *others = charges
-    moments = await counters.charge(charges, now=now)
-    if moments is None and not _crowd.locked():
-        async with _crowd:
-            moments = await _charge_in_crowd(parts, charges, now)
-    if moments is None:
-        await _refuse_guess(parts, subject, asked_from, charges, caller)
-    if not challenges.is_code(challenge, code, keys=parts.keys):
+    of_challenge, *_ = locked
+    base = now + of_challenge.bucket.room
+    guess = Guess(
+        is_right=challenges.is_code(challenge, code, keys=parts.keys),
+        locked=locked,
+        of_address=budgets.failure_of_address(parts.limits, subject),
+        spent=Raise(of_challenge.key, base + _SPENT, below=base + 2 * _TOO_SHORT),
+        now=now,
+    )
+    done: T | Refusal | None = None
+    judged: Judged | None = None
+    if fast_path is not None:
+        judged, done = await fast_path(guess)
+    if judged is None or (judged.is_taken and guess.is_right and done is None):
+        judged, done = await _judge_in_steps(guess, work, has_passed=judged is not None)
+    if not judged.is_taken:
+        await _refuse(parts, subject, asked_from, guess, caller)
+    if not guess.is_right:
         parts.totals.add(FAILURES)
-        left = budgets.guesses_left(guesses, moments[guesses.key], now=now)
+        left = budgets.guesses_left(of_challenge, judged.challenge_moment, now=now) - 1
         raise WrongCode.with_attempts_left(left)
-
-    base = now + guesses.bucket.room
-    spent = Raise(guesses.key, base + _SPENT, below=base + _TOO_SHORT // 2)
-    # Another guess found it too short meanwhile, which refunded its send
-    spent_later = replace(spent, below=base + 2 * _TOO_SHORT)
-    is_refunded = False
-
-    async def spend_and_work() -> T:
-        nonlocal is_refunded
-        is_refunded = not await counters.raise_to(spent)
-        if is_refunded and not await counters.raise_to(spent_later):
-            raise ChallengeSpent
-        return await work()
-
-    try:
-        if before is not None:
-            await before()
-        done = await at_once(spent) if at_once is not None else None
-        if done is None:
-            done = await database.transaction(spend_and_work)
-    except ChallengeSpent:
-        # By another call, with the same right code
-        await _give_back_if_possible(others, now)
-        raise
-    except Exception:
-        await _give_back_if_possible(charges, now)
-        raise
+    if isinstance(done, Refusal):
+        raise done
     cost_guard.signed_in(parts, asked_from)
-    # Not inside: the transaction would hold what many share, a phone's and an address's counters
+    is_refunded = judged.challenge_moment > base + _TOO_SHORT // 2
     refunds = send_budgets.verified(parts.limits, asked_from, is_refunded=is_refunded)
-    shared = [*others, *refunds]
     # An error would make the caller repeat what is done and cannot be repeated
     with suppress(database.Unavailable):
-        await counters.give_back(shared, now=now)
-    return done
+        await counters.give_back(refunds, now=now)
+    return cast("T", done)  # may be None
 
 
-async def _give_back_if_possible(charges: list[Charge], now: int) -> None:
-    """Quickly or not at all: what broke may be the database, and somebody waits for the answer."""
-    with suppress(database.Unavailable, TimeoutError):
-        async with asyncio.timeout(_GIVE_BACK_SECONDS):
-            await counters.give_back(charges, now=now)
+async def _judge_in_steps(
+    guess: Guess, work: Callable[[], Awaitable[T | Refusal]], *, has_passed: bool
+) -> tuple[Judged, T | Refusal | None]:
+    """Judge a guess, and do the work of a right one, in one transaction.
 
-
-async def _charge_in_crowd(parts: Parts, charges: list[Charge], now: int) -> dict[str, int] | None:
-    """Charge where the address alone is full, as soon as it is not.
-
-    A crowd behind one address: those being compared right now give back in an instant.
+    has_passed: the budgets of this right guess were checked under the locks before. They are not
+    checked again: a refusal would take longer than that of a wrong guess, and so tell.
     """
-    for _ in range(_CROWD_TRIES):
-        full = await _full_of(charges, now)
-        if full is None:
-            moments = await counters.charge(charges, now=now)
-            if moments is not None:
-                return moments
-        elif full != budgets.OF_ADDRESS:
-            return None
-        with parts.room.aside():
-            await asyncio.sleep(_CROWD_SECONDS)
-    return None
+
+    async def judge() -> tuple[Judged, T | Refusal | None]:
+        moments = await counters.lock(each.key for each in guess.locked)
+        judged = Judged(True, moments[guess.spent.key])
+        if has_passed and judged.challenge_moment >= guess.spent.below:
+            raise ChallengeSpent
+        if not has_passed:
+            if guess.of_address:
+                moments |= await counters.read(each.key for each in guess.of_address)
+            if budgets.first_full([*guess.locked, *guess.of_address], moments, now=guess.now):
+                raise _Refused
+        if not guess.is_right:
+            # The address last: its row is not locked yet, and others may hold it
+            for charges in filter(None, (guess.locked, guess.of_address)):
+                await counters.charge(send_budgets.counted(charges), now=guess.now)
+            return judged, None
+        done = await work()
+        if not isinstance(done, Refusal):
+            await counters.raise_to(guess.spent)
+        return judged, done
+
+    try:
+        return await database.transaction(judge)
+    except _Refused:
+        return Judged(False, 0), None
 
 
-async def _full_of(charges: list[Charge], now: int) -> str | None:
-    """The name of the first limit that refuses, None where none does any more."""
-    moments = await counters.read(each.key for each in charges)
-    full = budgets.first_full(charges, moments, now=now)
-    return full.name if full is not None else None
-
-
-async def _refuse_guess(
-    parts: Parts, subject: Subject, asked_from: Subject, charges: list[Charge], caller: Caller
+async def _refuse(
+    parts: Parts, subject: Subject, asked_from: Subject, guess: Guess, caller: Caller
 ) -> NoReturn:
     """Say why a guess was not taken. Writes nothing, but for a code that has become too short."""
     at = parts.clock()
     now = buckets.microseconds(at)
     keys = send_budgets.send_keys(parts.limits, subject)
+    charges = [*guess.locked, *guess.of_address]
     moments = await counters.read([*(each.key for each in charges), *keys])
-    guesses = charges[0]
-    used = moments.get(guesses.key, 0) - now - guesses.bucket.room
+    of_challenge = charges[0]
+    used = moments.get(of_challenge.key, 0) - now - of_challenge.bucket.room
     if used > 2 * _TOO_SHORT:
         raise ChallengeSpent
-    full = budgets.first_full(charges, moments, now=now) or guesses
+    full = budgets.first_full(charges, moments, now=now) or of_challenge
     outcomes.limited(full.name, full.key, caller=caller, now=now)
     if full.name in {budgets.OF_ADDRESS, budgets.OF_DAY}:
         refusal = TooManyRequests if full.name == budgets.OF_ADDRESS else TooManyAttempts
         # The challenge's own guesses and too short codes are told first, so none of those is full
         raise refusal.by(full, retry_after=budgets.retry_after(charges, moments, now=now))
-    if full is not guesses:
-        await _make_way(parts, asked_from, guesses, now)
+    if full is not of_challenge:
+        await _make_way(parts, asked_from, of_challenge, now)
         moments = await counters.read(keys)
     wait = sends.retry_after(parts, subject, moments, at=at)
     raise TooManyAttempts.by(full, retry_after=wait)

@@ -24,6 +24,7 @@ from referral.core.errors import (
     InviteLoop,
     NotFound,
     OwnInviteCode,
+    Refusal,
     Unauthorized,
     UnknownInviteCode,
 )
@@ -105,17 +106,19 @@ async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Call
     await database.transaction(work)
 
 
-async def try_at_sign_in(parts: Parts, phone: str, text: str, *, caller: Caller) -> None:
-    """Charge a try of an invite code to the user of a phone whose sign-in code was right, or, if
-    there is none yet, to the phone. Raises UnknownInviteCode, TooManyRequests.
+async def try_within(parts: Parts, phone: str, text: str, *, caller: Caller) -> Refusal | None:
+    """Try an invite code in the transaction of a right guess at a sign-in code.
+
+    The try counts for the phone's user or, if it has none yet, for the phone. Returns
+    UnknownInviteCode or TooManyRequests, to be raised once the charge is committed.
     """
     user = await users.find_by_phone(phone)
-
-    async def look_up() -> None:
-        await _find_inviter(parts, text, of=user)
-
-    counted_by = str(user.id) if user else phone
-    await invite_code_tries.take(parts, look_up, caller=caller, counted_by=counted_by)
+    return await invite_code_tries.take_within(
+        parts,
+        lambda: _find_inviter(parts, text, of=user),
+        caller=caller,
+        counted_by=str(user.id) if user else phone,
+    )
 
 
 async def activate_within(

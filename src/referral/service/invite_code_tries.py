@@ -1,8 +1,8 @@
-"""Tries of invite codes: charged before the look-up, so that many at once learn no more than few.
+"""Tries of invite codes: counted before the look-up, so that many at once learn no more than few.
 
-The charge and the look-up share one transaction. An unknown code commits the charge; a known one
-rolls it back, so it costs nobody anything. Concurrent tries of one user or address queue at the
-counter's row: none is refused because of a try that finds its code a moment later.
+A try locks its counters, looks whether they are exhausted, looks the code up, and is charged only
+if there is no such code. Concurrent tries of one user or address queue at the counter's row: none
+is refused because of a try that finds its code a moment later.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from referral.core import buckets, budgets
 from referral.core.buckets import Charge
 from referral.core.budgets import Subject
-from referral.core.errors import TooManyRequests, UnknownInviteCode
+from referral.core.errors import Refusal, TooManyRequests, UnknownInviteCode
 from referral.service import outcomes
 from referral.service.parts import Caller, Parts
 from referral.storage import counters, database
@@ -26,8 +26,8 @@ T = TypeVar("T")
 _locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
-class _RolledBack(Exception):  # noqa: N818 - nothing broke
-    """Ends the transaction without keeping what it charged."""
+class _NotCharged(Exception):  # noqa: N818 - nothing broke
+    """Ends the transaction of a try that is not charged, and writes nothing."""
 
 
 async def take(
@@ -42,44 +42,58 @@ async def take(
     counted_by: the id or the phone of the person who tries; None charges the caller's address.
     Raises TooManyRequests if no try is left, and UnknownInviteCode as `look_up` does.
     """
-    subject = Subject(phone="", address=caller.address, known_device=False, key=parts.counter_key)
-    charges = budgets.invite_code_try(parts.limits, subject, counted_by)
-    now = buckets.microseconds(parts.clock())
-    refusal: UnknownInviteCode | None = None
-    found: list[T] = []
+    charges = _charges(parts, caller, counted_by)
+    outcome: list[T | Refusal] = []
 
-    async def charge_and_look_up() -> None:
-        nonlocal refusal
-        found.clear()
-        if not await counters.charge_within(charges, now=now):
-            raise _RolledBack
-        try:
-            found.append(await look_up())
-        except UnknownInviteCode as unknown:
-            refusal = unknown
-            return
-        raise _RolledBack
+    async def attempt() -> None:
+        outcome[:] = [await _attempt(parts, look_up, charges, caller)]
+        if not isinstance(outcome[0], UnknownInviteCode):
+            raise _NotCharged
 
     # The widest network comes last
     lock = _locks.setdefault(charges[-1].key, asyncio.Lock())
+    with parts.room.aside():
+        await lock.acquire()
     try:
-        with parts.room.aside():
-            await lock.acquire()
-        try:
-            await database.transaction(charge_and_look_up)
-        finally:
-            lock.release()
-    except _RolledBack:
-        if not found:
-            await _refuse(charges, caller, now)
-        return found[0]
-    assert refusal is not None  # noqa: S101 - the transaction commits only then
-    raise refusal
+        await database.transaction(attempt)
+    except _NotCharged:
+        pass
+    finally:
+        lock.release()
+    (done,) = outcome
+    if isinstance(done, Refusal):
+        raise done
+    return done
 
 
-async def _refuse(charges: list[Charge], caller: Caller, now: int) -> None:
-    tats = await counters.read(each.key for each in charges)
-    exhausted = budgets.first_full(charges, tats, now=now) or charges[0]
-    outcomes.limited(exhausted.name, exhausted.key, caller=caller, now=now)
-    retry_after = budgets.retry_after(charges, tats, now=now)
-    raise TooManyRequests.by(exhausted, retry_after=retry_after)
+async def take_within(
+    parts: Parts, look_up: Callable[[], Awaitable[object]], *, caller: Caller, counted_by: str
+) -> Refusal | None:
+    """Take a try in the transaction under way, whose commit keeps the charge.
+
+    Returns UnknownInviteCode, TooManyRequests, or None if the code was found.
+    """
+    done = await _attempt(parts, look_up, _charges(parts, caller, counted_by), caller)
+    return done if isinstance(done, Refusal) else None
+
+
+def _charges(parts: Parts, caller: Caller, counted_by: str | None) -> list[Charge]:
+    subject = Subject(phone="", address=caller.address, known_device=False, key=parts.counter_key)
+    return budgets.invite_code_try(parts.limits, subject, counted_by)
+
+
+async def _attempt(
+    parts: Parts, look_up: Callable[[], Awaitable[T]], charges: list[Charge], caller: Caller
+) -> T | Refusal:
+    now = buckets.microseconds(parts.clock())
+    tats = await counters.lock(each.key for each in charges)
+    exhausted = budgets.first_full(charges, tats, now=now)
+    if exhausted is not None:
+        outcomes.limited(exhausted.name, exhausted.key, caller=caller, now=now)
+        retry_after = budgets.retry_after(charges, tats, now=now)
+        return TooManyRequests.by(exhausted, retry_after=retry_after)
+    try:
+        return await look_up()
+    except UnknownInviteCode as unknown:
+        await counters.charge(charges, now=now)
+        return unknown

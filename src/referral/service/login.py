@@ -8,7 +8,7 @@ from uuid import UUID
 
 from referral.core import ids
 from referral.core import invite_code as invite_codes
-from referral.core.errors import AccountBlocked, Unauthorized
+from referral.core.errors import AccountBlocked, Refusal, Unauthorized
 from referral.core.keys import Purpose
 from referral.core.proof import Proof
 from referral.core.tokens import RefreshToken
@@ -31,9 +31,9 @@ from referral.service.sessions import Tokens
 from referral.storage import database, sign_ins, users
 from referral.storage import profiles as stored_profiles
 from referral.storage import sessions as stored_sessions
-from referral.storage.counters import Raise
 from referral.storage.models import User
 from referral.storage.sessions import NewSession
+from referral.storage.sign_ins import Guess, Judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,13 @@ async def verify(
     now = parts.clock()
     challenge, proof = proofs.read_challenge(parts, token, purpose=Purpose.SIGN_IN, now=now)
 
-    async def work() -> SignIn:
+    async def work() -> SignIn | Refusal:
+        if invite_code is not None:
+            refusal = await invitations.try_within(
+                parts, challenge.phone, invite_code, caller=caller
+            )
+            if refusal is not None:
+                return refusal
         user, is_new = await _find_or_create(parts, challenge.phone, now)
         if user.is_blocked:
             raise AccountBlocked
@@ -92,21 +98,12 @@ async def verify(
         found = await stored_profiles.find(user.id)
         return _signed_in(parts, found, refresh_token, proof, is_new_user=is_new, now=now)
 
-    async def at_once(spent: Raise) -> SignIn | None:
-        return await _sign_in_at_once(parts, challenge.phone, spent, proof, caller=caller, now=now)
+    async def fast_path(guess: Guess) -> tuple[Judged, SignIn | None]:
+        return await _sign_in_at_once(parts, challenge.phone, guess, proof, caller=caller, now=now)
 
-    async def try_invite_code() -> None:
-        if invite_code is not None:
-            await invitations.try_at_sign_in(parts, challenge.phone, invite_code, caller=caller)
-
+    has_fast_path = invite_code is None and database.is_postgres()
     return await guesses.redeem(
-        parts,
-        challenge,
-        code,
-        work,
-        caller=caller,
-        before=try_invite_code,
-        at_once=at_once if invite_code is None else None,
+        parts, challenge, code, work, caller=caller, fast_path=fast_path if has_fast_path else None
     )
 
 
@@ -116,17 +113,19 @@ def _given(invite_code: str | None) -> str | None:
 
 
 async def _sign_in_at_once(
-    parts: Parts, phone: str, spent: Raise, proof: Proof, *, caller: Caller, now: datetime
-) -> SignIn | None:
-    """As the steps of `verify`, for a user who has an account; None where there is none such."""
+    parts: Parts, phone: str, guess: Guess, proof: Proof, *, caller: Caller, now: datetime
+) -> tuple[Judged, SignIn | None]:
+    """Judge a guess and, if it is right and its phone has a user, take the steps of `verify`."""
     session, refresh_token = _prepare(parts, phone, proof, caller=caller, now=now)
     entry = outcomes.entry(parts, "signed_in", caller=caller)
-    found = await sign_ins.add(phone, spent, session, entry)
+    judged = await sign_ins.guess(phone, guess, session, entry)
+    found = judged.profile
     if found is None:
-        return None
+        return judged, None
     user_id = found["id"]
     outcomes.trailed("signed_in", by=Actor.user(user_id, caller), user=user_id)
-    return _signed_in(parts, found, refresh_token, proof, is_new_user=False, now=now)
+    signed_in = _signed_in(parts, found, refresh_token, proof, is_new_user=False, now=now)
+    return judged, signed_in
 
 
 def _prepare(

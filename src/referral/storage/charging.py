@@ -173,10 +173,22 @@ def _written(statement: str, rows: str, keys: str = "") -> str:
     return statement.format(rows=rows, keys=keys)
 
 
+def table(charges: Sequence[Charge], *, first: int) -> tuple[str, list[object]]:
+    """SQL for a table of charges: key, token, room, cap. Placeholders begin at `first`."""
+    return dialect.table(
+        ("TEXT", "BIGINT", "BIGINT", "BIGINT"), [_row(each) for each in charges], first=first
+    )
+
+
+def _row(charge: Charge) -> tuple[str, int, int, int]:
+    room = _ALWAYS if charge.room is None else charge.room
+    return charge.key, charge.token, room, charge.cap
+
+
 def _table(calls: Sequence[tuple[Sequence[Charge], int]]) -> tuple[str, list[object]]:
     """The rows of what some calls charge, each with its moment."""
     wanted = [
-        (number, now, each.key, each.token, _ALWAYS if each.room is None else each.room, each.cap)
+        (number, now, *_row(each))
         for number, (charges, now) in enumerate(calls)
         for each in charges
     ]

@@ -15,6 +15,13 @@ from referral.core.buckets import Charge
 from referral.storage import charging, clearing, database, dialect, give_backs
 
 _READ = "SELECT key, moment FROM counters WHERE key IN ({keys})"
+# An upsert waits for a transaction that adds the same counter; SELECT ... FOR UPDATE would see none
+_LOCK = """
+    INSERT INTO counters (key, moment)
+    SELECT wanted.*, 0 FROM ({keys}) AS wanted WHERE TRUE ORDER BY 1
+    ON CONFLICT (key) DO UPDATE SET moment = counters.moment
+    RETURNING key, moment
+"""
 _RAISE = """
     INSERT INTO counters (key, moment) VALUES ($1, $2)
     ON CONFLICT (key) DO UPDATE SET moment = excluded.moment
@@ -30,12 +37,14 @@ async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | Non
     return await _all_or_none(await charging.alone(charges, now=now), charges, now)
 
 
-async def charge_within(charges: Sequence[Charge], *, now: int) -> bool:
-    """Charge all of them in the transaction under way, whose caller rolls it back on False.
+async def lock(keys: Iterable[str]) -> dict[str, int]:
+    """Lock counters until the transaction under way ends, those that are missing too.
 
-    False: one is exhausted, and others may have been charged.
+    Returns the moment of each.
     """
-    return len(await charging.alone(charges, now=now)) == len(charges)
+    sql, values = dialect.table(("TEXT",), [(key,) for key in keys], first=1)
+    rows = await database.query(_LOCK.format(keys=sql), *values)
+    return {row["key"]: row["moment"] for row in rows}
 
 
 async def read_and_charge(
