@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -48,10 +48,21 @@ T = TypeVar("T")
 pytestmark = pytest.mark.long
 
 GUESSES = 10_000
+GUESS_FIELDS = ("token", "code", "invite_code")
 # One process may get all of them, and has room for these
 CONNECTIONS = room.OTHERS
 RACES = 500
 PAIRS = 1000
+# Races for a code, the most that are won by a chance of 1 % once in a million runs
+RACES_FOR_CODES = {
+    "the challenge's": (100, 9),
+    "the address's": (30, 6),
+    "with invite codes": (100, 9),
+}
+ANSWERS = {
+    *("none", "wrong_code", "unknown_invite_code"),
+    *("challenge_spent", "too_many_attempts", "too_many_requests", "overloaded"),
+}
 SIGN_IN_SECONDS = 10
 CLEARED_WITHIN_SECONDS = 600
 PHONES = 1_000_000
@@ -115,6 +126,55 @@ async def test_every_code_there_is_tried_at_a_challenge_is_compared_three_times(
                 refused(await service.verify(sent), 429, "too_many_attempts")
 
 
+@pytest.mark.parametrize("last", RACES_FOR_CODES)
+async def test_a_right_guess_does_not_overtake_three_hundred(
+    last: str, database_url: str, tmp_path: Path
+) -> None:
+    """A right guess among 300 at once is one of those that the budgets allow in 1 % of races.
+
+    It would be in nearly all of them if anything let it pass the wrong ones in flight.
+    """
+    random = Random(6)  # noqa: S311 - where the right one stands
+    variables = {"DATABASE_URL": database_url, "WEB_CONCURRENCY": "4", **UNLIMITED}
+    if last == "the address's":
+        variables |= {"REFERRAL_FAILURES_PER_ADDRESS_HOUR": "60", "REFERRAL_TRUSTED_PROXIES": "1"}
+    successes, wrong_codes = 0, 0
+    races, most = RACES_FOR_CODES[last]
+    with serving(tmp_path, **variables) as server:
+        async with client(server) as http:
+            service = Service(http, Clock(), Inbox())
+            for _ in range(races):
+                sent = await service.send_code(new_phone())
+                others = random.sample([n for n in range(10_000) if n != int(sent["code"])], 299)
+                guesses = [{**sent, "code": f"{number:04}"} for number in others]
+                guesses.insert(random.randrange(300), sent)
+                if last == "with invite codes":
+                    guesses = [{**each, "invite_code": "000000"} for each in guesses]
+                headers = {}
+                if last == "the address's":
+                    headers = {"X-Forwarded-For": new_address()}
+                    await fail_often(service, 59, headers)
+                answers = await answered(server, guesses, connections=300, headers=headers)
+                counted = codes(answers)
+                assert counted.keys() <= ANSWERS
+                successes += counted["none"] + counted["unknown_invite_code"]
+                wrong_codes = max(wrong_codes, counted["wrong_code"])
+    show(f"{last}: {successes} of {races} races of 300 guesses won on this database")
+    assert 1 <= wrong_codes <= 3
+    assert successes <= most
+
+
+async def fail_often(service: Service, times: int, headers: dict[str, str]) -> None:
+    """So many failures from an address, none of them at a phone that is asked about later."""
+    while times:
+        sent = await service.send_code(new_phone())
+        for _ in range(min(times, 3)):
+            body = {"token": sent["token"], "code": wrong(sent)["code"]}
+            answer = await service.http.post("/api/v1/auth/verify", json=body, headers=headers)
+            refused(answer, 400, "wrong_code")
+            times -= 1
+
+
 @pytest.mark.parametrize("settings", [UNLIMITED, {}], ids=["the phone alone", "defaults"])
 async def test_guesses_at_fifty_challenges_of_a_phone_are_compared_ten_times(
     database_url: str, tmp_path: Path, settings: dict[str, str]
@@ -156,14 +216,13 @@ async def fail_while_codes_are_short(service: Service, phone: str) -> int:
 async def test_fifty_parallel_sign_ups_of_a_phone_make_one_user(
     many: Service, four_workers: Server
 ) -> None:
-    """Of a phone, ten guesses are under way at a time; those who are right take nothing of it."""
+    """Each challenge signs in once: those who are right take nothing of the phone's budget."""
     phone = new_phone()
     sent = [await many.send_code(phone) for _ in range(50)]
     answers = await all_at_once(four_workers, sent, connections=50)
     signed_in = [answer.json()["profile"] for answer in answers if answer.is_success]
     assert [answer.status_code for answer in answers].count(201) == 1
-    assert len(signed_in) >= 10
-    assert codes(answers)["too_many_attempts"] == 50 - len(signed_in)
+    assert len(signed_in) == 50
     again = await many.sign_in(phone)
     assert {profile["invite_code"] for profile in signed_in} == {invite_code_of(again)}
     assert (await many.send_code(phone))["code_length"] == 4
@@ -567,40 +626,58 @@ async def some_at_a_time(calls: Iterable[Awaitable[T]]) -> list[T]:
 async def all_at_once(
     server: Server, guesses: Iterable[dict[str, Any]], *, connections: int = CONNECTIONS
 ) -> list[httpx.Response]:
+    """Answers to all guesses, in any order, none of them a 503."""
+    answers = await answered(server, guesses, connections=connections, headers={})
+    assert_nothing_broke(answers, server)
+    return answers
+
+
+async def answered(
+    server: Server,
+    guesses: Iterable[dict[str, Any]],
+    *,
+    connections: int,
+    headers: Mapping[str, str],
+) -> list[httpx.Response]:
     """Answers to all guesses, over connections that stay open, in any order.
 
     Without httpx, which would take longer over its side than the service over its own.
     """
     waiting = iter(guesses)
     answers: list[httpx.Response] = []
+    url = httpx.URL(server.url)
+    streams = await asyncio.gather(
+        *(asyncio.open_connection(url.host, url.port) for _ in range(connections))
+    )
 
-    async def guess_on() -> None:
-        url = httpx.URL(server.url)
-        reader, writer = await asyncio.open_connection(url.host, url.port)
+    async def guess_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for each in waiting:
-            body = {"token": each["token"], "code": each["code"]}
-            answers.append(await post_verify(reader, writer, body))
+            body = {name: each[name] for name in GUESS_FIELDS if name in each}
+            answers.append(await post_verify(reader, writer, body, headers))
         writer.close()
         await writer.wait_closed()
 
-    await asyncio.gather(*(guess_on() for _ in range(connections)))
-    assert_nothing_broke(answers, server)
+    await asyncio.gather(*(guess_on(*each) for each in streams))
     return answers
 
 
 async def post_verify(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: dict[str, str]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    body: dict[str, str],
+    headers: Mapping[str, str],
 ) -> httpx.Response:
     content = json.dumps(body).encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
-        "POST /api/v1/auth/verify HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"POST /api/v1/auth/verify HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     writer.write(head.encode() + content)
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-    headers = httpx.Headers(dict(line.split(": ", 1) for line in lines if line))
-    content = await reader.readexactly(int(headers["content-length"]))
-    return httpx.Response(int(first.split()[1]), headers=headers, content=content)
+    answered = httpx.Headers(dict(line.split(": ", 1) for line in lines if line))
+    content = await reader.readexactly(int(answered["content-length"]))
+    return httpx.Response(int(first.split()[1]), headers=answered, content=content)
 
 
 def show(figures: str) -> None:
