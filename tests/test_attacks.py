@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -53,6 +54,37 @@ async def test_parallel_guesses_at_thirty_challenges_of_a_phone_are_compared_ten
     assert counted["wrong_code"] + codes(more)["wrong_code"] <= 10
     if counted["wrong_code"] == 10:
         assert (await many.send_code(phone))["code_length"] == 6
+
+
+async def test_guesses_with_and_without_invite_codes_wait_for_each_other_in_one_order(
+    database_url: str, tmp_path: Path
+) -> None:
+    """They take different statements: a deadlock would hold two connections for a second."""
+    unlimited = {
+        f"REFERRAL_FAILURES_PER_{each}": "100000"
+        for each in ("PHONE_DAY", "PHONE_MONTH", "PHONE_DAY_MAX", "ADDRESS_HOUR", "HOUR")
+    }
+    with serving(tmp_path, DATABASE_URL=database_url, WEB_CONCURRENCY="4", **unlimited) as server:
+        async with client(server) as http:
+            service, phone = Service(http, Clock(), Inbox()), new_phone()
+            for _ in range(30):
+                sent = wrong(await service.send_code(phone))
+                more: list[dict[str, str]] = [{}, {"invite_code": "000000"}] * 10
+                answers = await asyncio.gather(*(service.verify(sent, **each) for each in more))
+                assert_nothing_broke(answers, server)
+                assert codes(answers) == {"wrong_code": 3, "too_many_attempts": 17}
+    if not database_url.startswith("sqlite"):
+        assert await deadlocks(database_url) == 0
+
+
+async def deadlocks(database_url: str) -> int:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        return int(await connection.fetchval(sql))
+    finally:
+        await connection.close()
 
 
 async def test_parallel_right_answers_sign_in_once_and_leave_no_charge(

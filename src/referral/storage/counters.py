@@ -10,17 +10,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from tortoise.exceptions import IntegrityError
 
 from referral.core.buckets import Charge
 from referral.storage import charging, clearing, database, dialect, give_backs
 
 _READ = "SELECT key, moment FROM counters WHERE key IN ({keys})"
-# An upsert waits for a transaction that adds the same counter; SELECT ... FOR UPDATE would see none
-_LOCK = """
+# SQLite has one writer at a time
+_LOCK_IN_SQLITE = """
     INSERT INTO counters (key, moment)
-    SELECT wanted.*, 0 FROM ({keys}) AS wanted WHERE TRUE ORDER BY 1
+    SELECT wanted.*, 0 FROM ({keys}) AS wanted WHERE TRUE
     ON CONFLICT (key) DO UPDATE SET moment = counters.moment
     RETURNING key, moment
+"""
+# In the order of sign_ins.py, or two guesses would wait for each other: what is there, then what
+# is missing. Without ON CONFLICT: a counter that was added since breaks it, and the next attempt
+# sees it
+_LOCK = """
+    WITH wanted (key) AS ({keys}),
+    held AS MATERIALIZED (
+        SELECT key, moment FROM counters WHERE key IN (SELECT key FROM wanted)
+        ORDER BY key FOR UPDATE
+    ),
+    added AS (
+        INSERT INTO counters (key, moment)
+        SELECT key, 0 FROM wanted WHERE key NOT IN (SELECT key FROM held) ORDER BY key
+        RETURNING key, moment
+    )
+    SELECT key, moment FROM held UNION ALL SELECT key, moment FROM added
 """
 _RAISE = """
     INSERT INTO counters (key, moment) VALUES ($1, $2)
@@ -40,10 +57,14 @@ async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | Non
 async def lock(keys: Iterable[str]) -> dict[str, int]:
     """Lock counters until the transaction under way ends, those that are missing too.
 
-    Returns the moment of each.
+    Returns the moment of each. Raises Conflict if another transaction has just added one.
     """
     sql, values = dialect.table(("TEXT",), [(key,) for key in keys], first=1)
-    rows = await database.query(_LOCK.format(keys=sql), *values)
+    statement = _LOCK if database.is_postgres() else _LOCK_IN_SQLITE
+    try:
+        rows = await database.query(statement.format(keys=sql), *values)
+    except IntegrityError as error:
+        raise database.Conflict from error
     return {row["key"]: row["moment"] for row in rows}
 
 
