@@ -130,7 +130,7 @@ def read(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Chall
 
 
 def is_code(challenge: Challenge, code: str, *, keys: Keyring) -> bool:
-    """Whether this is the code that was sent. Charge the guess before asking."""
+    """Whether this is the code that was sent. Tell nobody before the guess is judged."""
     return any(
         hmac.compare_digest(
             challenge.digest, _digest(code, challenge.id, challenge.salt, key.secret)

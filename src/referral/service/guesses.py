@@ -154,10 +154,19 @@ async def _judge_in_steps(
             await counters.raise_to(guess.spent)
         return judged, done
 
+    if not has_passed and await _is_exhausted(guess):
+        return Judged(False, 0), None
     try:
         return await database.transaction(judge)
     except _Refused:
         return Judged(False, 0), None
+
+
+async def _is_exhausted(guess: Guess) -> bool:
+    """Look without locks: most refused guesses end here, and write nothing."""
+    charges = [*guess.locked, *guess.of_address]
+    moments = await counters.read(each.key for each in charges)
+    return budgets.first_full(charges, moments, now=guess.now) is not None
 
 
 async def _refuse(

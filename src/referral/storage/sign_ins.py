@@ -31,6 +31,7 @@ _ATTEMPTS = 5
 # and the next attempt sees it. So two guesses at one phone never both pass a check that the other
 # one's charge would fail. Counters of the address come last and are not locked before.
 #
+# A count of a step's rows makes the next one wait for it: PostgreSQL promises no order by itself.
 # The user is looked up only once a right guess has passed. If they were blocked or deleted since,
 # the session has no user: an error, which undoes everything, and the next attempt finds nobody.
 _GUESS = f"""
@@ -83,6 +84,7 @@ _GUESS = f"""
     signed_in AS (
         UPDATE users SET last_sign_in_at = $6
         WHERE phone = $1 AND NOT is_blocked AND EXISTS (SELECT 1 FROM known)
+        AND (SELECT COUNT(*) FROM changed) >= 0
         RETURNING *
     ),
     begun AS (
