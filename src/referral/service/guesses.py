@@ -10,7 +10,7 @@ that overtook the wrong ones in flight would not be one of the few that the budg
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import NoReturn, TypeVar, cast
 
@@ -139,11 +139,8 @@ async def _judge_in_steps(
         judged = Judged(True, moments[guess.spent.key])
         if has_passed and judged.challenge_moment >= guess.spent.below:
             raise ChallengeSpent
-        if not has_passed:
-            if guess.of_address:
-                moments |= await counters.read(each.key for each in guess.of_address)
-            if budgets.first_full([*guess.locked, *guess.of_address], moments, now=guess.now):
-                raise _Refused
+        if not has_passed and await _is_exhausted(guess, moments):
+            raise _Refused
         if not guess.is_right:
             # The address last: its row is not locked yet, and others may hold it
             for charges in filter(None, (guess.locked, guess.of_address)):
@@ -154,6 +151,7 @@ async def _judge_in_steps(
             await counters.raise_to(guess.spent)
         return judged, done
 
+    # Most refused guesses end at a look without locks, and write nothing
     if not has_passed and await _is_exhausted(guess):
         return Judged(False, 0), None
     try:
@@ -162,10 +160,12 @@ async def _judge_in_steps(
         return Judged(False, 0), None
 
 
-async def _is_exhausted(guess: Guess) -> bool:
-    """Look without locks: most refused guesses end here, and write nothing."""
+async def _is_exhausted(guess: Guess, locked: Mapping[str, int] | None = None) -> bool:
+    """Whether a budget is exhausted. locked: counters that are locked, as they stand."""
     charges = [*guess.locked, *guess.of_address]
-    moments = await counters.read(each.key for each in charges)
+    moments = dict(locked or {})
+    if keys := [each.key for each in charges if each.key not in moments]:
+        moments |= await counters.read(keys)
     return budgets.first_full(charges, moments, now=guess.now) is not None
 
 
