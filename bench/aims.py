@@ -9,6 +9,7 @@ Results = dict[str, Any]
 Aim = tuple[str, str, str]
 """What it is about, the aim, what was reached."""
 
+PAGE, LONG_PAGE = "first page of 1,000,000", "page of 1,000, first"
 PROFILE, VERIFY, SEND = "profile, 10 invitees", "verify, 1,000 users", "send-code"
 SEALED = "twin: send-code, nothing stored"
 STORING = ("twin: send-code, codes in a table", "better-auth: send-otp")
@@ -22,11 +23,13 @@ _TIMES = (
     (VERIFY, "twin: verify", "2.5"),
     (VERIFY, "better-auth: verify", "4.5"),
     ("refresh", VERIFY, "1"),
+    (PAGE, PROFILE, "0.32"),
+    (LONG_PAGE, PROFILE, "0.04"),
 )
 _FLAT = (
     ("profile, 1,000 invitees", PROFILE, "±10 %"),
     ("profile, 1,000,000 invitees", PROFILE, "±10 %"),
-    ("page 900,000 deep", "first page of 1,000,000", "±10 %"),
+    ("page 900,000 deep", PAGE, "±10 %"),
     ("verify, {users:,} users", VERIFY, "±20 %"),
     ("send-code, 1,000,000 counters", SEND, "±20 %"),
     ("verify, from one address", VERIFY, "no row that all wait for"),

@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from referral.core import cursor as cursors
+from referral.core.cursor import Cursor
 from referral.core.errors import NotFound
 from referral.service import admins, api_keys
 from referral.storage import database, users
@@ -269,6 +271,26 @@ async def test_a_user_as_those_who_administer_see_it(service: Service) -> None:
     service.clock.move(minutes=5)
     await service.sign_in(person.phone)
     assert (await view(admin, person))["last_sign_in_at"] > user["last_sign_in_at"]
+
+
+async def test_a_list_has_each_user_as_their_own_page_has(service: Service) -> None:
+    """Times, flags and texts alike on both databases; a page ends with its last row's cursor."""
+    admin, inviter = await service.sign_in_admin(), await service.sign_in()
+    person = await service.sign_in(invite_code=await inviter.invite_code())
+    ok(await person.call("PUT", "/profile", json={"name": "null", "email": "null@example.com"}))
+    ok(await admin.call("PATCH", f"/users/{person.id()}", json={"is_blocked": True}))
+    await users.set_fields(UUID(inviter.id()), created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    page = ok(await admin.call("GET", "/users", params={"limit": 2}))
+    assert page["items"] == [await view(admin, each) for each in (person, admin)]
+    assert [user["is_blocked"] for user in page["items"]] == [True, False]
+    assert [user["is_admin"] for user in page["items"]] == [False, True]
+    assert page["items"][0]["name"] == "null"
+    last = page["items"][-1]
+    place = Cursor(datetime.fromisoformat(last["created_at"]), UUID(last["id"]))
+    assert cursors.read(page["next_cursor"]) == place
+    rest = ok(await admin.call("GET", "/users", params={"cursor": page["next_cursor"]}))
+    assert rest == {"items": [await view(admin, inviter)], "next_cursor": None}
+    assert rest["items"][0]["created_at"] == "2026-01-01T00:00:00Z"
 
 
 async def test_users_come_newest_first_each_once_while_others_sign_up(service: Service) -> None:

@@ -167,6 +167,25 @@ async def test_no_phone_is_in_it(service: Service) -> None:
     assert person.phone.removeprefix("+") not in str(rows)
 
 
+async def test_an_entry_has_its_ids_and_time_as_texts(service: Service) -> None:
+    key, person = await service.api_key(), await service.sign_in()
+    entry, *_ = await trail(key, user=person.id())
+    (row,) = await database.query("SELECT id, at FROM audit_entries WHERE action = 'signed_in'")
+    assert entry == {
+        "id": str(row["id"]),
+        "at": entry["at"],
+        "action": "signed_in",
+        "actor": f"user:{person.id()}",
+        "user_id": person.id(),
+        "address": ADDRESS,
+    }
+    at = datetime.fromisoformat(str(row["at"]))
+    assert datetime.fromisoformat(entry["at"]) == at
+    assert entry["at"].endswith("Z")
+    made = [entry for entry in await trail(key) if entry["action"] == "api_key_made"]
+    assert [entry["user_id"] for entry in made] == [None]
+
+
 async def test_it_comes_in_pages_each_entry_once(service: Service) -> None:
     key = await service.api_key()
     people = [await service.sign_in() for _ in range(3)]

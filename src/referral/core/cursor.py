@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from referral.core import seal
 from referral.core.errors import InvalidRequest
 
-Row = TypeVar("Row")
+Row: TypeAlias = Mapping[str, Any]
 
 LARGEST_PAGE = 1000
 DEFAULT_PAGE = 100
@@ -25,16 +25,15 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     id: UUID
 
 
-def page(
-    rows: Sequence[Row], limit: int, *, place: Callable[[Row], Cursor]
-) -> tuple[Sequence[Row], str | None]:
+def page(rows: Sequence[Row], limit: int, *, by: str) -> tuple[Sequence[Row], str | None]:
     """The rows of a page and the text that asks for the next; None where this is the last.
 
-    rows: one more than the limit, where there are more. place: where a row stands in the list.
+    rows: one more than the limit, where there are more. by: the name of the time they run by.
     """
     if len(rows) <= limit:
         return rows, None
-    return rows[:limit], write(place(rows[limit - 1]))
+    last = rows[limit - 1]
+    return rows[:limit], write(Cursor(last[by], UUID(last["id"])))
 
 
 def write(cursor: Cursor) -> str:

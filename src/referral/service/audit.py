@@ -52,16 +52,16 @@ async def page(*, user: str | None, cursor: str | None, limit: int) -> AuditPage
     """The trail, of one user or whole, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
     found = await audit.page(_user_id(user), after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(found, limit, place=lambda row: cursors.Cursor(row.at, row.id))
+    rows, next_cursor = cursors.page(found, limit, by="at")
     return AuditPage(
         items=[
             Entry(
-                id=str(row.id),
-                at=row.at,
-                action=row.action,
-                actor=row.actor,
-                user_id=str(row.user_id) if row.user_id else None,
-                address=row.address,
+                id=row["id"],
+                at=row["at"],
+                action=row["action"],
+                actor=row["actor"],
+                user_id=row["user_id"],
+                address=row["address"],
             )
             for row in rows
         ],

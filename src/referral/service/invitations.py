@@ -186,12 +186,12 @@ async def page(signed_in: SignedIn, *, cursor: str | None, limit: int) -> Invite
     """Those who activated this user's code, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
     found = await invitations.page(signed_in.user.id, after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(found, limit, place=invitations.place)
+    rows, next_cursor = cursors.page(found, limit, by="activated_at")
     return InviteePage(
         items=[
             Invitee(
-                phone=row.phone if row.inviter_sees_phone else None,
-                activated_at=invitations.place(row).at,
+                phone=row["phone"] if row["inviter_sees_phone"] else None,
+                activated_at=row["activated_at"],
             )
             for row in rows
         ],

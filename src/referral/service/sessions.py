@@ -18,6 +18,7 @@ from referral.core.errors import (
     NotFound,
 )
 from referral.core.proof import Proof
+from referral.core.proof import of_session as proof_of
 from referral.core.tokens import RefreshToken
 from referral.service import outcomes, proofs
 from referral.service.access import SignedIn
@@ -97,22 +98,24 @@ async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: 
     """The user's live sessions, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
     found = await sessions.page(signed_in.user.id, after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(
-        found, limit, place=lambda row: cursors.Cursor(row.created_at, row.id)
-    )
-    now = parts.clock()
+    rows, next_cursor = cursors.page(found, limit, by="created_at")
+    now, current = parts.clock(), str(signed_in.session_id)
     return SessionPage(
         items=[
             SessionView(
-                id=str(row.id),
-                created_at=row.created_at,
-                last_used_at=row.last_used_at,
-                user_agent=row.user_agent,
-                current=row.id == signed_in.session_id,
+                id=row["id"],
+                created_at=row["created_at"],
+                last_used_at=row["last_used_at"],
+                user_agent=row["user_agent"],
+                current=row["id"] == current,
             )
             for row in rows
-            if _is_alive(parts, row, now)
-            and proofs.hold(parts, sessions.proof(row), signed_in.user.phone)
+            if _is_alive(parts, row["created_at"], row["last_used_at"], now)
+            and proofs.hold(
+                parts,
+                proof_of(row["proof"], proves_phone=row["proves_phone"]),
+                signed_in.user.phone,
+            )
         ],
         next_cursor=next_cursor,
     )
@@ -161,17 +164,14 @@ async def find(parts: Parts, token: RefreshToken, now: datetime) -> Session:
     # An id alone is no secret. Only tokens that were really made for the session can end it.
     if not hmac.compare_digest(session.family_digest, tokens.family_digest(token)):
         raise InvalidRefreshToken(reason="another family")
-    if not _is_alive(parts, session, now):
+    if not _is_alive(parts, session.created_at, session.last_used_at, now):
         raise InvalidRefreshToken(reason="session expired")
     return session
 
 
-def _is_alive(parts: Parts, session: Session, now: datetime) -> bool:
+def _is_alive(parts: Parts, signed_in_at: datetime, last_used_at: datetime, now: datetime) -> bool:
     return session_rules.is_alive(
-        signed_in_at=session.created_at,
-        last_used_at=session.last_used_at,
-        limits=parts.limits,
-        now=now,
+        signed_in_at=signed_in_at, last_used_at=last_used_at, limits=parts.limits, now=now
     )
 
 

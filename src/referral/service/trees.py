@@ -56,8 +56,18 @@ async def page(user_id: UUID, *, cursor: str | None) -> Tree:
     if user is None:
         raise NotFound("There is no user of this id.", reason="no such user")
     found = await invitations.page(user_id, after=after, limit=AT_MOST_OF_ONE + 1)
-    rows, next_cursor = cursors.page(found, AT_MOST_OF_ONE, place=invitations.place)
-    items = level = [_member(row) for row in rows]
+    rows, next_cursor = cursors.page(found, AT_MOST_OF_ONE, by="activated_at")
+    items = level = [
+        Member(
+            id=UUID(row["id"]),
+            phone=row["phone"],
+            name=row["name"],
+            invitee_count=row["invitee_count"],
+            is_blocked=row["is_blocked"],
+            activated_at=row["activated_at"],
+        )
+        for row in rows
+    ]
     for _ in range(LEVELS - 1):
         level = await _grow(level)
     return Tree(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -18,6 +18,7 @@ from referral.core.phone import Rules
 from referral.service import access, admins, deletion, outcomes, phone_moves, sessions
 from referral.service.parts import Actor, Parts
 from referral.storage import database, invitations, users
+from referral.storage.database import Row
 from referral.storage.models import User
 
 _PHONES_AT_ONCE = 1000
@@ -90,15 +91,16 @@ async def page(
     if search is not None:
         wanted = searches.read(search, rules or parts.phone_rules, invite_url=parts.invite_url)
     found = await users.page(wanted, after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(
-        found, limit, place=lambda row: cursors.Cursor(row.created_at, row.id)
-    )
+    rows, next_cursor = cursors.page(found, limit, by="created_at")
     return UserPage(items=[_view(parts, row) for row in rows], next_cursor=next_cursor)
 
 
 async def get(parts: Parts, user_id: UUID) -> UserView:
     """Raises NotFound."""
-    return _view(parts, await _find(user_id))
+    row = await users.find_row(user_id)
+    if row is None:
+        raise _no_such_user()
+    return _view(parts, row)
 
 
 async def find(parts: Parts, text: str) -> UserView:
@@ -223,14 +225,14 @@ async def invitees(user_id: UUID, *, cursor: str | None, limit: int) -> InviteeV
     after = cursors.read(cursor) if cursor is not None else None
     await _find(user_id)
     found = await invitations.page(user_id, after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(found, limit, place=invitations.place)
+    rows, next_cursor = cursors.page(found, limit, by="activated_at")
     return InviteeViewPage(
         items=[
             InviteeView(
-                id=str(row.id),
-                phone=cast("str", row.phone),
-                name=row.name,
-                activated_at=invitations.place(row).at,
+                id=row["id"],
+                phone=row["phone"],
+                name=row["name"],
+                activated_at=row["activated_at"],
             )
             for row in rows
         ],
@@ -241,21 +243,25 @@ async def invitees(user_id: UUID, *, cursor: str | None, limit: int) -> InviteeV
 async def _find(user_id: UUID) -> User:
     user = await users.find(user_id)
     if user is None:
-        raise NotFound("There is no user of this id.", reason="no such user")
+        raise _no_such_user()
     return user
 
 
-def _view(parts: Parts, user: User) -> UserView:
+def _no_such_user() -> NotFound:
+    return NotFound("There is no user of this id.", reason="no such user")
+
+
+def _view(parts: Parts, row: Row) -> UserView:
     return UserView(
-        id=str(user.id),
-        phone=cast("str", user.phone),  # of nobody but the deleted is there none
-        name=user.name,
-        email=user.email,
-        invite_code=user.invite_code,
-        activated_invite_code=user.inviter.invite_code if user.inviter else None,
-        invitee_count=user.invitee_count,
-        is_admin=admins.may_administer(parts, user),
-        is_blocked=user.is_blocked,
-        created_at=user.created_at,
-        last_sign_in_at=user.last_sign_in_at,
+        id=row["id"],
+        phone=row["phone"],
+        name=row["name"],
+        email=row["email"],
+        invite_code=row["invite_code"],
+        activated_invite_code=row["activated_invite_code"],
+        invitee_count=row["invitee_count"],
+        is_admin=row["is_admin"] and admins.is_proof(parts, row["phone"]),
+        is_blocked=row["is_blocked"],
+        created_at=row["created_at"],
+        last_sign_in_at=row["last_sign_in_at"],
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from referral.core.cursor import Cursor
 from referral.storage import database, pages
+from referral.storage.database import Row
 from referral.storage.models import AuditEntry
 
+_ENTRIES = """
+    SELECT CAST(id AS TEXT) AS id, at, action, actor, CAST(user_id AS TEXT) AS user_id, address
+    FROM audit_entries
+"""
 _FORGET_ADDRESSES = """
     UPDATE audit_entries SET address = NULL WHERE id IN (
         SELECT id FROM audit_entries WHERE at < $1 AND address IS NOT NULL LIMIT $2
@@ -26,10 +31,12 @@ async def add(entries: Iterable[AuditEntry]) -> None:
     await AuditEntry.bulk_create(entries)
 
 
-async def page(user_id: UUID | None, *, after: Cursor | None, limit: int) -> list[AuditEntry]:
+async def page(user_id: UUID | None, *, after: Cursor | None, limit: int) -> Sequence[Row]:
     """The newest entries, of one user or of all."""
-    rows = AuditEntry.all() if user_id is None else AuditEntry.filter(user_id=user_id)
-    return await pages.newest(rows, by="at", after=after, limit=limit)
+    sql, values = f"{_ENTRIES} WHERE TRUE", []
+    if user_id is not None:
+        sql, values = f"{_ENTRIES} WHERE user_id = $1", [user_id]
+    return await pages.newest(sql, *values, by="audit_entries.at", after=after, limit=limit)
 
 
 async def erase(user_id: UUID) -> None:

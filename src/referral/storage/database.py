@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import closing
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from enum import IntEnum, unique
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from tortoise import Tortoise
@@ -25,6 +25,8 @@ from referral.storage.engines.errors import Conflict, MissingTable, TimedOut, Un
 __all__ = ["Conflict", "MissingTable", "TimedOut", "Unavailable"]
 
 T = TypeVar("T")
+Row: TypeAlias = Mapping[str, Any]
+"""Values by column name."""
 
 _ATTEMPTS = 5
 
@@ -89,14 +91,6 @@ def connection() -> BaseDBAsyncClient:
     return get_connection(_connected.name)
 
 
-def of_lists() -> BaseDBAsyncClient:
-    """Where lists and statistics are read: a standby where DATABASE_URL says `lists=standby`.
-
-    It is some moments behind, so nothing that decides on anything is read there.
-    """
-    return get_connection(LISTS) if LISTS in _connected.config["connections"] else connection()
-
-
 def pool_connections() -> dict[str, int]:
     """Connections of this process, by state; none where there is no pool."""
     client: Any = connection()
@@ -159,9 +153,15 @@ async def query(sql: str, *values: object) -> list[dict[str, Any]]:
     return await client.execute_query_dict(sql, list(values))
 
 
-async def query_for_lists(sql: str, *values: object) -> list[dict[str, Any]]:
-    """As `query`, where lists are read."""
-    return await of_lists().execute_query_dict(sql, list(values))
+async def query_for_lists(sql: str, *values: object) -> Sequence[Row]:
+    """Read rows of a list or of statistics: on a standby if DATABASE_URL says `lists=standby`.
+
+    A standby lags behind, so no decision may rest on these rows. Call it outside transactions.
+    """
+    name = LISTS if LISTS in _connected.config["connections"] else _connected.name
+    client: Any = get_connection(name)
+    rows: Sequence[Row] = await client.fetch(sql, list(values))
+    return rows
 
 
 async def query_many(sql: str, rows: Iterable[Sequence[object]]) -> None:

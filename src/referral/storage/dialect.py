@@ -1,12 +1,25 @@
-"""SQL that the two databases spell differently."""
+"""Differences between the two databases, in SQL and in rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from itertools import count
+from typing import Any
 
 from referral.storage import database
+from referral.storage.database import Row
+
+_AS_TEXT = (
+    *("activated_at", "at", "created_at", "deleted_at", "last_sign_in_at", "last_used_at"),
+    "signed_in_at",
+)
+_AS_NUMBER = ("inviter_sees_phone", "is_admin", "is_blocked")
+_FROM_SQLITE: dict[str, Callable[[Any], object]] = {
+    **dict.fromkeys(_AS_TEXT, datetime.fromisoformat),
+    **dict.fromkeys(_AS_NUMBER, bool),
+}
 
 
 def utc_day(column: str) -> str:
@@ -14,6 +27,21 @@ def utc_day(column: str) -> str:
     if database.is_postgres():
         return f"CAST(CAST({column} AT TIME ZONE 'UTC' AS DATE) AS TEXT)"
     return f"date({column})"
+
+
+def as_in_postgres(rows: Sequence[Row]) -> Sequence[Row]:
+    """Convert times and booleans, which SQLite returns as texts and numbers."""
+    if database.is_postgres():
+        return rows
+    return [
+        {
+            column: _FROM_SQLITE[column](value)
+            if column in _FROM_SQLITE and value is not None
+            else value
+            for column, value in row.items()
+        }
+        for row in rows
+    ]
 
 
 def table(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
-
-from tortoise.queryset import QuerySet
 
 from referral.core.cursor import Cursor
 from referral.storage import clearing, database, pages, users
+from referral.storage.database import Row
 from referral.storage.models import PastActivation, User
 
 # UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
@@ -23,6 +22,11 @@ _ROOT = """
     SELECT id FROM chain WHERE inviter_id IS NULL
 """
 _LOCK = "SELECT id FROM users WHERE id = $1 "
+_INVITEES = """
+    SELECT CAST(id AS TEXT) AS id, phone, name, invitee_count, is_blocked, inviter_sees_phone,
+           activated_at
+    FROM users WHERE inviter_id = $1 AND deleted_at IS NULL
+"""
 # One for each inviter, so that each takes its few from the index, of however many
 _NEWEST = """
     SELECT * FROM (
@@ -84,10 +88,16 @@ async def unlink(user: User, inviter_id: UUID) -> int | None:
     return await users.change_invitee_count(inviter_id, 0 if is_deleted else -1)
 
 
-async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[User]:
+async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Sequence[Row]:
     """The user's invitees, newest first."""
-    rows = _invitees(user_id).using_db(database.of_lists())
-    return await pages.newest(rows, by="activated_at", after=after, limit=limit)
+    return await pages.newest(
+        _INVITEES,
+        user_id,
+        by="users.activated_at",
+        after=after,
+        limit=limit,
+        query=database.query_for_lists,
+    )
 
 
 async def newest(user_ids: Sequence[UUID], *, limit: int) -> list[dict[str, Any]]:
@@ -110,11 +120,6 @@ async def newest(user_ids: Sequence[UUID], *, limit: int) -> list[dict[str, Any]
     ]
 
 
-def place(invitee: User) -> Cursor:
-    """Where an invitee stands in the list."""
-    return Cursor(cast("datetime", invitee.activated_at), invitee.id)
-
-
 async def remember_phone(phone_digest: str, *, until: datetime) -> None:
     await PastActivation.filter(phone_digest=phone_digest).delete()
     await PastActivation.create(phone_digest=phone_digest, expires_at=until)
@@ -133,7 +138,3 @@ async def forget_old_activations(*, before: datetime, most: int) -> int:
     return await clearing.some(
         "past_activations", "phone_digest", before, over="expires_at < $1", most=most
     )
-
-
-def _invitees(user_id: UUID) -> QuerySet[User]:
-    return User.filter(inviter_id=user_id, deleted_at__isnull=True)

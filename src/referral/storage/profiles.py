@@ -13,7 +13,7 @@ from uuid import UUID
 from referral.core import proof as proofs
 from referral.core.profile_fields import NEWEST_INVITEES
 from referral.core.proof import Proof
-from referral.storage import database
+from referral.storage import database, dialect
 from referral.storage.models import User
 
 _USER = (
@@ -78,14 +78,6 @@ _IN_SQL = {
     is_postgres: (_OF_USER.format(newest=newest), _OF_SESSION.format(newest=newest))
     for is_postgres, newest in _AS_TEXT.items()
 }
-_MOMENTS = (
-    "activated_at",
-    "created_at",
-    "last_sign_in_at",
-    "deleted_at",
-    "signed_in_at",
-    "last_used_at",
-)
 
 
 class Profile(TypedDict):
@@ -157,12 +149,10 @@ async def find_account(session_id: UUID) -> Account | None:
 
 
 def _read(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its proof, its id and its moments, which SQLite has as text."""
+    """The row with its proof, and with its id, times and flags as PostgreSQL gives them."""
     if "proof" in row:
         row["proof"] = proofs.of_session(row["proof"], proves_phone=row["proves_phone"])
-    if not database.is_postgres():
-        row["id"] = UUID(row["id"])
-        for column in _MOMENTS:
-            if row.get(column) is not None:
-                row[column] = datetime.fromisoformat(row[column])
-    return row
+    if database.is_postgres():
+        return row
+    (read,) = dialect.as_in_postgres([row])
+    return {**read, "id": UUID(row["id"])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,12 +13,17 @@ from referral.core.cursor import Cursor
 from referral.core.proof import Proof
 from referral.core.retention import Horizon
 from referral.storage import clearing, database, pages
+from referral.storage.database import Row
 from referral.storage.models import Session
 
 _ADD = """
     INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
                           proof, created_at, last_used_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+"""
+_OF_USER = """
+    SELECT CAST(id AS TEXT) AS id, created_at, last_used_at, user_agent, proof, proves_phone
+    FROM sessions WHERE user_id = $1
 """
 _ROTATE = """
     UPDATE sessions SET refresh_digest = $3, last_used_at = $4
@@ -128,10 +134,9 @@ def proof(session: Session) -> Proof | None:
     return proofs.of_session(session.proof, proves_phone=session.proves_phone)
 
 
-async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> list[Session]:
+async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Sequence[Row]:
     """The user's sessions, newest first."""
-    rows = Session.filter(user_id=user_id)
-    return await pages.newest(rows, by="created_at", after=after, limit=limit)
+    return await pages.newest(_OF_USER, user_id, by="sessions.created_at", after=after, limit=limit)
 
 
 async def end(session_id: UUID, *, user_id: UUID) -> bool:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
-from tortoise.expressions import Q
 
 from referral.core import search as searches
 from referral.core.cursor import Cursor
 from referral.core.search import Search, Word
-from referral.storage import database, pages
+from referral.storage import database, dialect, pages
+from referral.storage.database import Row
 from referral.storage.models import AdminGrant, User
-from referral.storage.pages import Where
 
+_USERS = """
+    SELECT CAST(users.id AS TEXT) AS id, users.phone, users.name, users.email, users.invite_code,
+           inviters.invite_code AS activated_invite_code, users.invitee_count, users.is_admin,
+           users.is_blocked, users.created_at, users.last_sign_in_at
+    FROM users LEFT JOIN users AS inviters ON inviters.id = users.inviter_id
+    WHERE users.deleted_at IS NULL
+"""
 _CHANGE_INVITEE_COUNT = """
     UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1 RETURNING invitee_count
 """
@@ -48,13 +54,25 @@ async def find(user_id: UUID) -> User | None:
     return await User.get_or_none(id=user_id, deleted_at__isnull=True).select_related("inviter")
 
 
-async def page(search: Search | None, *, after: Cursor | None, limit: int) -> list[User]:
-    """Users who are not deleted, with their inviters, newest first."""
-    rows = User.filter(deleted_at__isnull=True).using_db(database.of_lists())
-    rows = rows.select_related("inviter")
+async def find_row(user_id: UUID) -> Row | None:
+    """A user as `page` has it."""
+    rows = dialect.as_in_postgres(await database.query(f"{_USERS} AND users.id = $1", user_id))
+    return rows[0] if rows else None
+
+
+async def page(search: Search | None, *, after: Cursor | None, limit: int) -> Sequence[Row]:
+    """Users who are not deleted, with their inviters' codes, newest first."""
+    sql, values = _USERS, _Values()
     if search is not None:
-        rows = rows.filter(await _found_by_index(search) or _fits(search))
-    return await pages.newest(rows, by="created_at", after=after, limit=limit)
+        sql += f" AND ({await _found_by_index(search, values) or _fits(search, values)})"
+    return await pages.newest(
+        sql,
+        *values,
+        by="users.created_at",
+        after=after,
+        limit=limit,
+        query=database.query_for_lists,
+    )
 
 
 async def find_by_phone(phone: str) -> User | None:
@@ -153,36 +171,47 @@ async def move_to_phone(user_id: UUID, phone: str) -> bool:
     return True
 
 
-async def _found_by_index(search: Search) -> Q | None:
+class _Values(list[object]):
+    """The values of a statement that is being written."""
+
+    def add(self, value: object) -> str:
+        """Keep a value; answers its placeholder."""
+        self.append(value)
+        return f"${len(self)}"
+
+
+async def _found_by_index(search: Search, values: _Values) -> str | None:
     """An id, a link, or a phone that somebody has is all that is meant."""
     if search.user_id is not None:
-        return Q(id=search.user_id)
+        return f"users.id = {values.add(search.user_id)}"
     if search.is_link:
-        return Q(invite_code=search.invite_code)
+        return f"users.invite_code = {values.add(search.invite_code)}"
     found = await find_by_phones(search.phones)
-    return Q(phone__in=[user.phone for user in found]) if found else None
+    marks = ", ".join(values.add(user.phone) for user in found)
+    return f"users.phone IN ({marks})" if found else None
 
 
-def _fits(search: Search) -> Q:
-    fits = Q(*map(_has, search.words))
-    for digits in search.digits:
-        fits |= _has_digits(digits)
+def _fits(search: Search, values: _Values) -> str:
+    fits = [" AND ".join(_has(word, values) for word in search.words)]
+    fits += [_has_digits(digits, values) for digits in search.digits]
     if search.invite_code is not None:
-        fits |= Q(invite_code=search.invite_code)
-    return fits
+        fits.append(f"users.invite_code = {values.add(search.invite_code)}")
+    return " OR ".join(fits)
 
 
-def _has(word: Word) -> Q:
-    fits = _contains("name", word.text) | _contains("email", word.text)
-    return fits if word.digits is None else fits | _has_digits(word.digits)
+def _has(word: Word, values: _Values) -> str:
+    fits = [_contains("name", word.text, values), _contains("email", word.text, values)]
+    if word.digits is not None:
+        fits.append(_has_digits(word.digits, values))
+    return f"({' OR '.join(fits)})"
 
 
-def _has_digits(digits: str) -> Q:
-    part = "startswith" if digits.startswith("+") else "contains"
-    return Q(**{f"phone__{part}": digits})
+def _has_digits(digits: str, values: _Values) -> str:
+    pattern = f"{digits}%" if digits.startswith("+") else f"%{digits}%"
+    return f"users.phone LIKE {values.add(pattern)}"
 
 
-def _contains(column: str, text: str) -> Q:
+def _contains(column: str, text: str, values: _Values) -> str:
     """Whether a column has this text in it, in any case."""
     places = searches.spellings(text)
     if database.is_postgres():
@@ -191,8 +220,8 @@ def _contains(column: str, text: str) -> Q:
             f"[{place}]" if len(place) > 1 else place if place.isalnum() else f"\\{place}"
             for place in places
         )
-        return Q(**{f"{column}__posix_regex": pattern})
+        return f"users.{column} ~ {values.add(pattern)}"
     pattern = "".join(
         f"[{place}]" if len(place) > 1 or place in _GLOB_SIGNS else place for place in places
     )
-    return Where(lambda table: table[column].glob(f"*{pattern}*"))
+    return f"users.{column} GLOB {values.add(f'*{pattern}*')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from time import monotonic
@@ -172,6 +172,11 @@ class Client(_Statements, SqliteClient):
     ) -> list[dict[str, Any]]:
         execute = super().execute_query_dict
         return await self.patiently(lambda: execute(query, values))
+
+    async def fetch(
+        self, query: str, values: list[Any] | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        return await self.execute_query_dict(query, values)
 
     def pool_connections(self) -> dict[str, int]:
         """There is one, and no pool."""
