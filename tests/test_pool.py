@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
-from referral.storage import configuration, database
+from referral.storage import configuration, database, users
 from referral.storage.engines import asyncpg
 from referral.storage.engines.asyncpg import Line
-from support import Service
+from support import Service, refused
 
 BUSY = 2 * configuration.POOL_SIZE
 
@@ -26,6 +27,21 @@ async def test_who_asks_again_at_once_lets_the_others_go_first(service: Service)
 
     async with asyncio.timeout(30):
         await asyncio.gather(*(ask(place) for place in range(BUSY)))
+
+
+async def test_guesses_at_one_phone_hold_one_connection(service: Service) -> None:
+    """Right guesses of a blocked user leave the challenge valid, so no budget ends them."""
+    person = await service.sign_in()
+    await users.set_fields(UUID(person.id()), is_blocked=True)
+    sent = await service.send_code(person.phone)
+    guesses = [asyncio.create_task(service.verify(sent)) for _ in range(BUSY)]
+    in_use = []
+    while not all(guess.done() for guess in guesses):
+        in_use.append(database.pool_connections().get("in use", 0))
+        await asyncio.sleep(0.001)
+    for guess in guesses:
+        refused(guess.result(), 403, "account_blocked")
+    assert max(in_use) <= 1
 
 
 async def test_a_line_serves_in_the_order_of_coming() -> None:

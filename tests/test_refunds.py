@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from referral.core.keys import Purpose
 from referral.gateways import Failure, GatewayError, Message
 from referral.service import guesses
 from referral.service.parts import Caller
+from referral.service.turns import Turns
 from referral.storage.sign_ins import Guess, Judged
 from senders import HOOK_SECRET, Sender, code_in, endpoint
 from support import Inbox, Service, new_phone, ok, parts_of, refused, running, sending
@@ -362,8 +363,11 @@ async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
             return "signed in"
 
         caller = Caller(address=new_address(), user_agent=None)
+        another_process = replace(parts, turns=Turns(parts.room))
         right = asyncio.create_task(
-            guesses.redeem(parts, challenge, sent["code"], work, caller=caller, fast_path=later)
+            guesses.redeem(
+                another_process, challenge, sent["code"], work, caller=caller, fast_path=later
+            )
         )
         await begun.wait()
         await fail(service, phone, 1)

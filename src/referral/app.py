@@ -37,6 +37,7 @@ from referral.service import deliveries, housekeeping, kept, messages, outcomes
 from referral.service.parts import Parts
 from referral.service.send_tallies import SendTallies
 from referral.service.totals import Totals
+from referral.service.turns import Turns
 from referral.settings import Settings
 from referral.storage import database, migrate
 
@@ -133,12 +134,14 @@ async def assemble(
     room: Room | None = None,
 ) -> Parts:
     """What the use cases are given. Needs the database connected."""
+    room = room or Room()
     keys = Keyring(settings.secrets)
     kept_keys = await kept.load(keys, now=clock(), token_bytes=secrets.token_bytes)
     return Parts(
         keys=keys,
         kept=kept_keys,
-        room=room or Room(),
+        room=room,
+        turns=Turns(room),
         totals=Totals(settings.limits, kept_keys.first(Purpose.COUNTER).secret),
         cost_guard=settings.cost_guard,
         send_tallies=SendTallies(),

@@ -48,7 +48,7 @@ _SPENT = 3 * HOUR * SECOND
 
 
 class _Refused(Exception):  # noqa: N818 - nothing broke
-    """Ends the transaction of a guess that the budgets refuse, and writes nothing."""
+    """Ends the transaction of a guess that the budgets refuse: it is charged to none."""
 
 
 async def redeem(
@@ -104,10 +104,11 @@ async def _redeem(
     )
     done: T | Refusal | None = None
     judged: Judged | None = None
-    if fast_path is not None:
-        judged, done = await fast_path(guess)
-    if judged is None or (judged.is_taken and guess.is_right and done is None):
-        judged, done = await _judge_in_steps(guess, work, has_passed=judged is not None)
+    async with parts.turns.take(challenge.phone):
+        if fast_path is not None:
+            judged, done = await fast_path(guess)
+        if judged is None or (judged.is_taken and guess.is_right and done is None):
+            judged, done = await _judge_in_steps(guess, work, has_passed=judged is not None)
     if not judged.is_taken:
         await _refuse(parts, subject, asked_from, guess, caller)
     if not guess.is_right:

@@ -1,4 +1,4 @@
-"""Tries of invite codes: counted before the look-up, so that many at once learn no more than few.
+"""Tries of invite codes: judged under locks, so that many at once learn no more than few.
 
 A try locks its counters, looks whether they are exhausted, looks the code up, and is charged only
 if there is no such code. Concurrent tries of one user or address queue at the counter's row: none
@@ -7,10 +7,9 @@ is refused because of a try that finds its code a moment later.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
-from weakref import WeakValueDictionary
 
 from referral.core import buckets, budgets
 from referral.core.buckets import Charge
@@ -21,9 +20,6 @@ from referral.service.parts import Caller, Parts
 from referral.storage import counters, database
 
 T = TypeVar("T")
-
-# One at a time for each counter: those that queue at its row would each hold a connection
-_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class _NotCharged(Exception):  # noqa: N818 - nothing broke
@@ -51,15 +47,9 @@ async def take(
             raise _NotCharged
 
     # The widest network comes last
-    lock = _locks.setdefault(charges[-1].key, asyncio.Lock())
-    with parts.room.aside():
-        await lock.acquire()
-    try:
-        await database.transaction(attempt)
-    except _NotCharged:
-        pass
-    finally:
-        lock.release()
+    async with parts.turns.take(charges[-1].key):
+        with suppress(_NotCharged):
+            await database.transaction(attempt)
     (done,) = outcome
     if isinstance(done, Refusal):
         raise done

@@ -19,6 +19,7 @@ from referral.gateways.signature import Endpoint
 from referral.service.health import Readiness
 from referral.service.send_tallies import SendTallies
 from referral.service.totals import Totals
+from referral.service.turns import Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class Parts:
     """Where invite links lead, with `{code}` in it."""
     trusted_proxies: int
     room: Room
+    turns: Turns
     totals: Totals
     cost_guard: str
     """`block`, `warn` or `off`."""
