@@ -85,9 +85,10 @@ def test_help_lists_the_commands(
 
 
 def test_a_command_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    refused = referral(tmp_path, "grant")
+    refused = referral(tmp_path, "serv")
     assert refused.returncode == 2
-    assert "No such command" in refused.stderr
+    assert "No such command 'serv'" in refused.stderr
+    assert "Did you mean one of: 'secret', 'serve'" in refused.stderr
 
 
 def test_a_new_secret_is_good_for_production_and_new_each_time(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from uuid import uuid4
 import pytest
 
 from locks import on_postgres, somebody_else, until_somebody_waits
-from referral.gateways.receiver import Failure
+from referral.gateways.delivery import Failure
 from referral.service.delivery_results import Results
 from referral.storage import configuration, counters, database, invitations, outbox
 from referral.storage.engines.sqlite import Client

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from referral.gateways import Failure, Gateway, GatewayError, Message, hook, sms, urls
+from referral.gateways import Failure, Gateway, GatewayError, Message, hook_endpoint, sms, urls
 from referral.gateways.chain import Chain, Result
 from referral.gateways.console import Console
 from referral.gateways.hook import Hook
@@ -77,7 +77,7 @@ def hook_url(sender_url: str, *, secret: str = HOOK_SECRET) -> str:
 
 
 def hook_to(sender_url: str, *, clock: Callable[[], datetime] = now) -> Hook:
-    return Hook(hook.read(hook_url(sender_url), production=False), clock=clock)
+    return Hook(hook_endpoint.read(hook_url(sender_url), production=False), clock=clock)
 
 
 @pytest.fixture
@@ -274,7 +274,7 @@ async def test_a_service_that_is_not_there_has_failed(
 async def test_the_hook_gets_a_signed_json(own_endpoint: Sender) -> None:
     """As Standard Webhooks has it; and no secret travels."""
     endpoint_url = f"{own_endpoint.url}?team=a%2Bb"
-    read = hook.read(f"hook+{endpoint_url}&secret={HOOK_SECRET}&x=1", production=False)
+    read = hook_endpoint.read(f"hook+{endpoint_url}&secret={HOOK_SECRET}&x=1", production=False)
     await Hook(read, clock=now).send(message(RUSSIAN))
     (request,) = own_endpoint.requests
     assert request.path == "/sms?team=a%2Bb&x=1"
@@ -304,7 +304,7 @@ async def test_every_secret_signs_while_rotating(own_endpoint: Sender) -> None:
     assert "/" in other
     for spelt in (other, other.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")):
         url = f"{hook_url(own_endpoint.url)}&secret={spelt}"
-        await Hook(hook.read(url, production=False), clock=now).send(message())
+        await Hook(hook_endpoint.read(url, production=False), clock=now).send(message())
         request = own_endpoint.requests[-1]
         for secret in (HOOK_SECRET, other):
             Webhook(secret).verify(request.body, request.headers)

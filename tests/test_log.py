@@ -14,7 +14,7 @@ from processes import environment
 
 WRITE = """
 import logging
-from referral.cli import logs
+from referral import logs
 from referral.service import log, outcomes
 
 logs.configure(json={json})

@@ -8,7 +8,7 @@ import pytest
 
 from processes import ROOT
 from referral import settings
-from referral.gateways import hook, sms, urls
+from referral.gateways import hook_endpoint, sms, urls
 from referral.setting_reader import SettingsError
 from support import SECRET, TODAY
 
@@ -42,7 +42,7 @@ def documented() -> set[tuple[str, str]]:
 
 def setting_of(url: str) -> str:
     scheme = urls.scheme(url)
-    if scheme in sms.SCHEMES | set(hook.SCHEMES):
+    if scheme in sms.SCHEMES | set(hook_endpoint.SCHEMES):
         return "REFERRAL_SMS_URL"
     return "DATABASE_URL" if scheme.startswith("postgres") else ""
 

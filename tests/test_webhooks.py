@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 from receivers import OTHER_SECRET, SECRET, Receiver, eventually, receiving
 from referral.core import webhooks as rules
 from referral.core.phone import mask
-from referral.gateways import receiver as gateway
+from referral.gateways import delivery
 from referral.service import deliveries, housekeeping, webhooks
 from referral.storage import database
 from support import Service, new_phone, ok, parts_of, refused, running
@@ -213,8 +213,8 @@ async def test_only_a_2xx_is_an_acknowledgement(
 async def test_an_answer_that_comes_too_late_is_none(
     service: Service, team: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert gateway.TIMEOUT_SECONDS == 10
-    monkeypatch.setattr(gateway, "TIMEOUT_SECONDS", 0.3)
+    assert delivery.TIMEOUT_SECONDS == 10
+    monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 0.3)
     team.delay = 1.5
     await service.sign_in()
     await eventually_status(service, error="TimeoutError")

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import rich_click as click
 
 from referral import __version__
-from referral.cli.admin import admin
-from referral.cli.database import database
-from referral.cli.demo import demo
-from referral.cli.doctor import doctor
-from referral.cli.key import key
-from referral.cli.migrate import migrate
-from referral.cli.secret import secret
-from referral.cli.serve import serve
-from referral.cli.transfer import export, import_
-from referral.cli.users import users
-from referral.cli.webhooks import webhooks
-from referral.cli.worker import worker
+
+# One module for each, imported when it is called: `serve` becomes the process that serves, keeping
+# whatever it has imported
+_COMMANDS = (
+    "admin",
+    "database",
+    "demo",
+    "doctor",
+    "key",
+    "migrate",
+    "secret",
+    "serve",
+    "users",
+    "webhooks",
+    "worker",
+)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.RichGroup):
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        # All of them for an unknown name, so that click can suggest similar ones
+        for wanted in (name,) if name in _COMMANDS else _COMMANDS:
+            self.add_command(getattr(import_module(f"referral.cli.{wanted}"), wanted))
+        return super().get_command(ctx, name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Sign-in by phone and growth by invitation.
 
     Settings come from environment variables and a .env file; README.md lists them.
     """
-
-
-for command in (
-    serve,
-    worker,
-    migrate,
-    secret,
-    admin,
-    key,
-    users,
-    webhooks,
-    demo,
-    doctor,
-    database,
-):
-    main.add_command(command)
-for command in (import_, export):
-    users.add_command(command)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import NoReturn, TypeVar
 
 import rich_click as click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from referral.app import assemble, system_clock
 from referral.core.errors import Refusal
@@ -21,8 +18,6 @@ from referral.settings import Settings, load
 from referral.storage import configuration, database, migrate
 
 T = TypeVar("T")
-
-_WIDE = 300
 
 
 def settings() -> Settings:
@@ -79,18 +74,9 @@ def with_parts(work: Callable[[Parts], Awaitable[T]]) -> T:
         fail(*([f"{error['field']}: {error['message']}" for error in wrong] or [refusal.detail]))
 
 
-def show(table: Table) -> None:
-    """Print a table: as wide as the terminal, and whole where it goes into a file."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDE)
-    table.box = box.SIMPLE
-    console.print(table)
-
-
-def text(value: str) -> Text:
-    """What people wrote, as it is: no markup, and nothing that moves a terminal's cursor."""
-    return Text("".join(c if c.isprintable() else " " for c in value))
+def without_password(url: str) -> str:
+    """A database URL as it may be shown. Both places for a password are masked."""
+    return re.sub(r"(?i)(://[^:/@]*:)[^@]*(?=@)|(password=)[^&]*", r"\1\2***", url)
 
 
 def moment(at: datetime) -> str:

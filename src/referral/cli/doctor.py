@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from urllib.parse import urlsplit
 
 import rich_click as click
@@ -44,7 +43,7 @@ def doctor() -> None:
 
 
 async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
-    _say("database", f"answers, {without_password(settings.database_url)}")
+    _say("database", f"answers, {common.without_password(settings.database_url)}")
     if missing := await migrate.pending():
         return [f"migrations: {', '.join(missing)} not applied; run `referral migrate`"]
     _say("migrations", "all applied")
@@ -112,11 +111,6 @@ def _guessing(limits: Limits) -> None:
     _say("guessing", f"one phone: a chance of at most {one}")
     many = f"{of(10_000, 1)} taken over in a day, {of(10_000, 365)} in a year"
     _say("", f"10,000 phones: at most {many}")
-
-
-def without_password(url: str) -> str:
-    """A database URL as it may be shown. Both places for a password are masked."""
-    return re.sub(r"(?i)(://[^:/@]*:)[^@]*(?=@)|(password=)[^&]*", r"\1\2***", url)
 
 
 def _say(what: str, how: str) -> None:

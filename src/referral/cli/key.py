@@ -5,7 +5,7 @@ from __future__ import annotations
 import rich_click as click
 from rich.table import Table
 
-from referral.cli import common
+from referral.cli import common, tables
 from referral.service import api_keys
 from referral.service.parts import Parts
 from referral.storage.models import ApiKey
@@ -32,8 +32,8 @@ def list_keys() -> None:
 
     table = Table("name", "made")
     for each in common.with_parts(work):
-        table.add_row(common.text(each.name), common.moment(each.created_at))
-    common.show(table)
+        table.add_row(tables.text(each.name), common.moment(each.created_at))
+    tables.show(table)
 
 
 @key.command()

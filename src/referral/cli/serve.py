@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import multiprocessing
 import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.process import BaseProcess
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import rich_click as click
 import uvicorn
-from litestar import Litestar
-from litestar.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
-from referral.app import create_app
-from referral.cli import common, logs
-from referral.cli.doctor import without_password
+from referral import logs
+from referral.cli import common
 from referral.http import metrics
 from referral.http.docs import PATH as DOCS_PATH
 from referral.http.door import Door
@@ -40,8 +32,6 @@ _FORCED = 130
 # uvicorn's default
 _BACKLOG = 2048
 _LOG = logging.getLogger("referral")
-# After how many new objects, and how many rounds among the young and the middle-aged
-_GARBAGE = (10_000, 10, 10)
 
 
 @click.command()
@@ -88,7 +78,7 @@ def _run_workers(settings: Settings, listener: socket.socket) -> None:
 
 def _config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
-        "referral.cli.serve:application",
+        "referral.asgi:application",
         factory=True,
         http=Door,
         host=settings.host,
@@ -153,61 +143,6 @@ class _Workers(Multiprocess):
         self.signal_queue.append(number)
 
 
-def application() -> ASGIApp:
-    """The application of one process."""
-    settings = common.settings()
-    logs.configure(json=settings.in_production)
-    if (parent := multiprocessing.parent_process()) is not None:
-        threading.Thread(target=_end_with, args=[parent], daemon=True).start()
-    app = create_app(settings)
-    _spare_the_collector()
-    return _replaceable(app) if settings.workers > 1 else app
-
-
-def _end_with(parent: BaseProcess) -> None:
-    """Wait for the parent process to end, then end this one as if it was asked to.
-
-    A parent that is killed asks nobody, and its workers would keep the port from the next server.
-    """
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _spare_the_collector() -> None:
-    """Let Python look for garbage less often, and never through what stays.
-
-    Requests leave few cycles; looking for them took 4% of a worker's time under load.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GARBAGE)
-
-
-def _replaceable(app: Litestar) -> ASGIApp:
-    """The application of a worker that says in one line why it cannot start, and ends.
-
-    uvicorn takes a worker that says so itself for a reason to stop all others, which may well be
-    serving; one that just ends it replaces.
-    """
-
-    async def asgi(scope: Any, receive: Any, send: Any) -> None:
-        async def watch(message: Any) -> None:
-            if message["type"] == "lifespan.startup.failed":
-                _LOG.error("a worker cannot start: %s", _reason(message.get("message", "")))
-                os._exit(1)
-            await send(message)
-
-        await app(scope, receive, watch if scope["type"] == "lifespan" else send)
-
-    return asgi
-
-
-def _reason(traceback: str) -> str:
-    """The last line that says something: a group of exceptions ends with the edge of its frame."""
-    lines = [line.strip(" |+-") for line in traceback.splitlines()]
-    return next((line for line in reversed(lines) if line), "unknown")
-
-
 @contextmanager
 def _metrics_folder() -> Iterator[None]:
     """Where several processes put their counts together, so that any of them answers for all."""
@@ -251,5 +186,5 @@ def _greet(settings: Settings) -> None:
     click.echo(
         f"pages     {base}/\n"
         f"API docs  {base}{DOCS_PATH}\n"
-        f"database  {without_password(settings.database_url)}"
+        f"database  {common.without_password(settings.database_url)}"
     )

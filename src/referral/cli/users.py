@@ -9,7 +9,8 @@ import msgspec
 import rich_click as click
 from rich.table import Table
 
-from referral.cli import common
+from referral.cli import common, tables
+from referral.cli.transfer import export, import_
 from referral.core.cursor import LARGEST_PAGE
 from referral.service import users as service
 from referral.service.parts import COMMAND, Parts
@@ -19,6 +20,10 @@ from referral.service.users import UserPage, UserView
 @click.group()
 def users() -> None:
     """Look after users."""
+
+
+for command in (import_, export):
+    users.add_command(command)
 
 
 @users.command(name="list")
@@ -42,13 +47,13 @@ def list_users(search: str | None, limit: int) -> None:
         table.add_row(
             each.id,
             each.phone,
-            common.text(each.name or ""),
+            tables.text(each.name or ""),
             each.invite_code,
             str(each.invitee_count),
             common.moment(each.created_at),
             _marks(each),
         )
-    common.show(table)
+    tables.show(table)
     if page.next_cursor:
         click.echo("There are more: --search narrows, --limit widens.")
 
@@ -60,8 +65,8 @@ def show(user: str) -> None:
     table = Table(show_header=False)
     found = common.with_parts(lambda parts: service.find(parts, user))
     for field in msgspec.structs.fields(found):
-        table.add_row(field.name, common.text(_told(getattr(found, field.name))))
-    common.show(table)
+        table.add_row(field.name, tables.text(_told(getattr(found, field.name))))
+    tables.show(table)
 
 
 @users.command()

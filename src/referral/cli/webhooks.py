@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import rich_click as click
 from rich.table import Table
 
-from referral.cli import common
+from referral.cli import common, tables
 from referral.core.webhooks import TYPES
 from referral.service import webhooks as service
 from referral.service.parts import Parts
@@ -94,7 +94,7 @@ def status() -> None:
         table = Table(show_header=False)
         for name, value in rows.items():
             table.add_row(name, value)
-        common.show(table)
+        tables.show(table)
 
     common.with_parts(work)
 

@@ -7,7 +7,8 @@ import signal
 
 import rich_click as click
 
-from referral.cli import common, logs
+from referral import logs
+from referral.cli import common
 from referral.service import deliveries, housekeeping
 from referral.service.parts import Parts
 

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -15,10 +14,9 @@ from typing import Self
 
 import httpx
 
+from referral.gateways import delivery
+from referral.gateways.delivery import Failure
 from referral.gateways.signature import Endpoint, Signer
-
-# In all: the connection, the request and the status of the answer
-TIMEOUT_SECONDS = 10.0
 
 _MOST_READ = 16_384  # bytes of an answer, of which nothing is wanted
 _READ_SECONDS = 1
@@ -27,18 +25,12 @@ _MAY_ASK_TO_WAIT = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A try that was not acknowledged."""
-
-    reason: str
-    """A status or the kind of an error: nothing that the receiver wrote."""
-    no_connection: bool = False
-    """Whether the receiver was not there at all, so that it says nothing of the event."""
-    gone: bool = False
-    """Whether it said 410: it wants no more events."""
-    retry_after: timedelta = timedelta()
-    """How long it asked to be left alone."""
+def check(url: str) -> None:
+    """Raises ValueError if nothing can be sent to this URL."""
+    try:
+        httpx.Request("POST", url)
+    except (httpx.InvalidURL, UnicodeError):
+        raise ValueError("a URL whose host can be looked up") from None
 
 
 class Receiver:
@@ -74,7 +66,7 @@ class Receiver:
         """Tell it an event, signed anew. None: acknowledged, by a 2xx in time."""
         headers = self._signer.headers(message_id, body, at=self._clock())
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(delivery.TIMEOUT_SECONDS):
                 status, retry_after = await self._answer(body, headers)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             return Failure(type(error).__name__, no_connection=True)

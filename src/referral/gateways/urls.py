@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from referral.gateways import hook, sms
+from referral.gateways import hook_endpoint, sms
 
 DEFAULT: tuple[str, ...] = ("simulated://",)
 
@@ -42,7 +42,9 @@ def is_simulated(urls: tuple[str, ...]) -> bool:
 def describe(urls: tuple[str, ...]) -> str:
     """What may be shown of them: the services, and the hosts of the team's own."""
     return ", then ".join(
-        f"{scheme(url)} to {urlsplit(url).hostname}" if scheme(url) in hook.SCHEMES else scheme(url)
+        f"{scheme(url)} to {urlsplit(url).hostname}"
+        if scheme(url) in hook_endpoint.SCHEMES
+        else scheme(url)
         for url in urls
     )
 
@@ -51,8 +53,8 @@ def endpoints(urls: tuple[str, ...], *, production: bool) -> list[tuple[str, str
     """Where messages are handed over: what may be shown of each gateway, and its URL, if known."""
     found: list[tuple[str, str | None]] = []
     for url in urls:
-        if scheme(url) in hook.SCHEMES:
-            found.append((describe((url,)), hook.read(url, production=production).url))
+        if scheme(url) in hook_endpoint.SCHEMES:
+            found.append((describe((url,)), hook_endpoint.read(url, production=production).url))
         elif scheme(url) in sms.SCHEMES:
             found.append((scheme(url), sms.endpoint(url)))
     return found
@@ -73,8 +75,8 @@ def _check(name: str, url: str, *, production: bool) -> None:
             raise ValueError("console:// and no more")
         if production:
             raise ValueError("console:// is for development alone")
-    elif name in hook.SCHEMES:
-        hook.read(url, production=production)
+    elif name in hook_endpoint.SCHEMES:
+        hook_endpoint.read(url, production=production)
     elif name in sms.SCHEMES:
         sms.check(url)
     elif not name:

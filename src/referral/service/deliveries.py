@@ -17,17 +17,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from referral.core import ids
-from referral.gateways import receiver
-from referral.gateways.receiver import Receiver
+from referral.gateways import delivery
 from referral.service import metrics, outcomes
 from referral.service import webhooks as events
 from referral.service.delivery_results import Results
 from referral.service.parts import Parts
 from referral.storage import database, leases, outbox
 from referral.storage.models import Event
+
+if TYPE_CHECKING:
+    from referral.gateways.receiver import Receiver
 
 LEASE = "webhooks"
 AT_ONCE = 20
@@ -52,6 +55,9 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     if parts.endpoint is None:
         yield
         return
+    # It imports httpx: 4 MB and 30 ms
+    from referral.gateways.receiver import Receiver  # noqa: PLC0415 - as said
+
     async with Receiver(parts.endpoint, clock=parts.clock, at_once=AT_ONCE) as team:
         courier = _Courier(parts, team)
         task = asyncio.create_task(courier.deliver())
@@ -140,7 +146,7 @@ class _Courier:
     def _may_send(self, *, probe: bool) -> bool:
         """Whether a try that begins now ends while this process holds the lease."""
         left = (self._held_until - self._parts.clock()).total_seconds()
-        in_time = left > receiver.TIMEOUT_SECONDS + _MARGIN_SECONDS
+        in_time = left > delivery.TIMEOUT_SECONDS + _MARGIN_SECONDS
         outage = self._results.outage
         is_there = outage is None or (probe and not outage.is_stopped)
         return in_time and is_there and not self.stopping.is_set()

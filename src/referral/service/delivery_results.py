@@ -8,7 +8,7 @@ from datetime import datetime
 
 from referral.core import webhooks
 from referral.core.webhooks import Outage
-from referral.gateways.receiver import Failure
+from referral.gateways.delivery import Failure
 from referral.service import outcomes
 from referral.storage import database, outbox
 from referral.storage.models import Event

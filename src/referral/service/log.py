@@ -19,7 +19,7 @@ def with_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-# Until cli/logs.py says where lines go: to logging, with whatever listens there
+# Until logs.py says where lines go: to logging, with whatever listens there
 structlog.configure_once(
     processors=[with_request_id, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
     wrapper_class=structlog.stdlib.BoundLogger,
