@@ -21,11 +21,12 @@ logs.configure(json={json})
 log.request_id.set("abc-1")
 outcomes.record("code_sent", phone="+79991234567", purpose="sign_in", number=3)
 outcomes.record("send_failed", reason="half a pair \\ud800, and +79991234567")
-outcomes.record("signed_in", name="Анна")
+outcomes.record("signed_in", name="Анна\\n{}")
 try:
     raise ValueError("+79991234567")
 except ValueError as error:
     outcomes.failed(error, method="GET", route="/")
+    logging.getLogger("a.library").error("an error\\n{}", exc_info=error)
 outcomes.overloaded(now=1)
 logging.getLogger("a.library").warning("somebody has +79991234567")
 print("done")
@@ -49,7 +50,8 @@ def written(folder: Path, *, stderr: Any = subprocess.PIPE, json: bool = True) -
 
 def test_each_event_is_one_line_of_json(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in written(tmp_path).splitlines()]
-    sent, failure, signed_in, failed, overloaded, other = lines
+    sent, failure, signed_in, failed, theirs, overloaded, other = lines
+    assert " ".join(sent) == "purpose number phone event request_id level timestamp"
     assert sent.pop("timestamp").endswith("Z")
     assert sent == {
         "event": "code_sent",
@@ -60,11 +62,14 @@ def test_each_event_is_one_line_of_json(tmp_path: Path) -> None:
         "request_id": "abc-1",
     }
     assert failure["reason"] == "half a pair \ud800, and +79*******67"
-    assert signed_in["name"] == "Анна"
+    # No value ends a line
+    assert signed_in["name"] == "Анна\n{}"
     assert (failed["event"], failed["level"]) == ("failed", "error")
-    assert "ValueError: +79*******67" in failed["exception"]
+    assert failed["exception"].endswith("\nValueError: +79*******67")
     assert (overloaded["event"], overloaded["level"]) == ("overloaded", "warning")
-    # What libraries say comes in the same form
+    # Records of libraries come in the same form
+    assert theirs["event"] == "an error\n{}"
+    assert theirs["exception"] == failed["exception"]
     assert other["event"] == "somebody has +79*******67"
     assert other["level"] == "warning"
 

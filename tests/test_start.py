@@ -76,3 +76,79 @@ def begun(folder: Path, env: dict[str, str], log: Path) -> subprocess.Popen[byte
             stdout=output,
             stderr=output,
         )
+
+
+IMPORTED = """
+import sys
+from referral.cli import serve
+from referral.asgi import application
+
+application()
+print(*sys.modules)
+"""
+
+
+def imported(folder: Path, **variables: str) -> set[str]:
+    """The modules of a process that serves, before its first request."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED],
+        cwd=folder,
+        env=environment(folder, **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("httpx", "only for gateways and webhooks that are set, and doctor"),
+        ("rich", "only for tables and help of the command line"),
+        ("structlog", "its package imports rich"),
+        ("pygal", "only for the administrators' chart"),
+        ("apprise", "only for its gateways"),
+        ("referral.cli.doctor", "another command"),
+        ("referral.cli.transfer", "another command"),
+        ("referral.cli.users", "another command"),
+    ],
+)
+def test_a_process_that_serves_does_not_import(
+    module: str, why: str, serving_modules: set[str]
+) -> None:
+    """Each would make every start slower and every process larger."""
+    assert module not in serving_modules, why
+
+
+@pytest.fixture(scope="module")
+def serving_modules(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    return imported(tmp_path_factory.mktemp("imports"))
+
+
+def test_a_worker_process_does_not_import_the_commands(tmp_path: Path) -> None:
+    """The script `referral` imports its main module again in each worker."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, referral.__main__, referral.asgi; print(*sys.modules)",
+        ],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert not {"referral.cli", "rich_click", "rich"} & set(done.stdout.split())
+
+
+def test_httpx_is_imported_where_events_go_somewhere(tmp_path: Path) -> None:
+    """So the names above are those that modules have."""
+    modules = imported(
+        tmp_path,
+        REFERRAL_WEBHOOK_URL="http://127.0.0.1:9/",
+        REFERRAL_WEBHOOK_SECRET="whsec_" + "QUJD" * 10,
+    )
+    assert "httpx" in modules

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-import structlog
-from structlog.typing import EventDict
+Writer = Callable[[int, dict[str, Any]], None]
+"""Takes a level, as logging numbers them, and an event with its facts."""
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the request under way, for every line about it."""
 
 
-def with_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """A processor of structlog's: of which request a line is."""
-    if given := request_id.get():
-        event["request_id"] = given
-    return event
+class Logger:
+    """Writes events. Not by structlog, which imports rich."""
+
+    def __init__(self) -> None:
+        # Until logs.py says where lines go: to logging, with whatever listens there
+        self.write: Writer = logging.getLogger("referral").log
+
+    def info(self, event: str, **facts: Any) -> None:
+        self._write(logging.INFO, event, facts)
+
+    def warning(self, event: str, **facts: Any) -> None:
+        self._write(logging.WARNING, event, facts)
+
+    def error(self, event: str, **facts: Any) -> None:
+        self._write(logging.ERROR, event, facts)
+
+    def _write(self, level: int, event: str, facts: dict[str, Any]) -> None:
+        facts["event"] = event
+        if given := request_id.get():
+            facts["request_id"] = given
+        self.write(level, facts)
 
 
-# Until logs.py says where lines go: to logging, with whatever listens there
-structlog.configure_once(
-    processors=[with_request_id, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-    wrapper_class=structlog.stdlib.BoundLogger,
-    logger_factory=structlog.stdlib.LoggerFactory(),
-)
-logger: structlog.typing.FilteringBoundLogger = structlog.get_logger("referral")
+logger = Logger()
 """For outcomes.py alone."""
