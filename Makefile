@@ -37,6 +37,7 @@ test-environment: environment
 .PHONY: bench-environment
 bench-environment:
 	$(call environment,.cache/bench/venv bench/requirements.txt)
+	$(call environment,.cache/bench/service requirements.txt)
 
 .PHONY: run
 run: environment ## Serve on http://127.0.0.1:8000 (PORT changes it)

@@ -19,6 +19,7 @@ import processes
 from postgres import Postgres
 
 BENCH = Path(__file__).parent
+_ENVIRONMENTS = processes.ROOT / ".cache" / "bench"
 PUBLIC_URL = "https://bench.example.com"
 SECRET = "a secret of the benchmark with 32 bytes or more 0123456789"  # noqa: S105 - no secret
 _WHATEVER = str(10**9)
@@ -72,9 +73,14 @@ def service(
     workers: int = 1,
     cores: Sequence[int] = (machine.SERVER_CORE,),
 ) -> Iterator[Server]:
-    """`referral serve` as in production: limits, cost guard, metrics, log as JSON."""
+    """`referral serve` as in production: limits, cost guard, metrics, log as JSON.
+
+    In an environment like a deployed one: Tortoise imports pydantic if it is installed, as it is
+    for the tests, and that takes 9 MB.
+    """
     settings = _SETTINGS | {"DATABASE_URL": database_url, "WEB_CONCURRENCY": str(workers)}
-    command = [sys.executable, "-m", "referral", "serve"]
+    python = _ENVIRONMENTS / "service" / "bin" / "python"
+    command = [str(python), "-m", "referral", "serve"]
     with _started(name, command, folder, settings, cores=cores) as server:
         yield server
 
@@ -90,7 +96,7 @@ def floors(folder: Path, postgres: Postgres, database: str) -> Iterator[Server]:
 @contextmanager
 def twin(folder: Path, postgres: Postgres, database: str) -> Iterator[Server]:
     """In the environment of its own requirements."""
-    python = processes.ROOT / ".cache" / "bench" / "venv" / "bin" / "python"
+    python = _ENVIRONMENTS / "venv" / "bin" / "python"
     command = [str(python), str(BENCH / "peers" / "twin.py")]
     url = postgres.url_of(database).replace("postgresql://", "postgresql+asyncpg://")
     with _started("twin", command, folder, {"DATABASE_URL": url}) as server:
