@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -34,6 +34,7 @@ from referral.storage import configuration, database, migrate
 from support import Clock, Inbox, Person, Service, new_phone, ok, parts_of, refused, running
 from test_attacks import assert_nothing_broke, client, codes, wrong
 from test_limits import (
+    UNKNOWN,
     WAITS,
     device_of,
     enter,
@@ -413,19 +414,65 @@ async def test_answers_for_phones_with_and_without_an_account_are_alike(database
         async def send_code(phone: str) -> httpx.Response:
             return await service.post("/auth/send-code", phone=phone)
 
-        sending = await compared(pairs, send_code, random)
-        sent = {answer.json()["phone"]: answer.json() for answer in sending.answers}
+        alike(await compared(pairs, send_code, random), "send-code", {None})
+        sent: dict[str, dict[str, Any]] = {}
 
         async def verify(phone: str) -> httpx.Response:
-            return await service.verify(wrong(sent[phone]))
+            return await service.verify(sent[phone], **more)
 
-        guessing = await compared(pairs, verify, random)
-    assert {answer.status_code for answer in sending.answers} == {200}
-    assert codes(guessing.answers) == {"wrong_code": 2 * PAIRS}
-    for what, one in (("send-code", sending), ("verify", guessing)):
-        show(f"{what}: {one}")
-        assert one.known.shapes == one.unknown.shapes
-        assert 0.42 < one.known_slower < 0.58
+        for more in ({}, {"invite_code": UNKNOWN}):
+            service.clock.move(seconds=3)
+            sent = {phone: await service.send_code(phone) for phone in chain(*pairs)}
+            sent = {phone: wrong(each) for phone, each in sent.items()}
+            for error in ("wrong_code", "wrong_code", "wrong_code", "too_many_attempts"):
+                what = f"verify {more}, {error}"
+                alike(await compared(pairs, verify, random), what, {error})
+
+
+@pytest.mark.parametrize("budget", ["the challenge's", "the phone's", "the day's", "the address's"])
+async def test_refused_guesses_do_not_tell_whether_they_were_right(
+    budget: str, database_url: str
+) -> None:
+    """Where a budget is exhausted, right and wrong guesses are answered alike, and as fast."""
+    random = Random(5)  # noqa: S311 - which of a pair comes first
+    settings = {
+        "the challenge's": {"REFERRAL_GUESSES_PER_CHALLENGE": "1"},
+        "the phone's": {"REFERRAL_FAILURES_PER_PHONE_DAY": "1"},
+        "the day's": {"REFERRAL_FAILURES_PER_PHONE_DAY_MAX": "1"},
+        "the address's": {"REFERRAL_FAILURES_PER_ADDRESS_HOUR": "1"},
+    }
+    variables = UNLIMITED | {"REFERRAL_TRUSTED_PROXIES": "0"} | settings[budget]
+    async with proxied(database_url, **variables) as service:
+        sent = {
+            phone: await service.send_code(phone)
+            for phone in (new_phone() for _ in range(PAIRS * 2))
+        }
+        right, *others = sent
+        refused(await service.verify(wrong(sent[right])), 400, "wrong_code")
+        if budget != "the address's":
+            for phone in others:
+                refused(await service.verify(wrong(sent[phone])), 400, "wrong_code")
+        rights = list(islice(sent, PAIRS))
+        guesses = {phone: sent[phone] if phone in rights else wrong(sent[phone]) for phone in sent}
+        pairs = list(zip(rights, islice(sent, PAIRS, None), strict=True))
+
+        async def verify(phone: str) -> httpx.Response:
+            return await service.verify(guesses[phone])
+
+        error = "too_many_requests" if budget == "the address's" else "too_many_attempts"
+        alike(await compared(pairs, verify, random), f"{budget} exhausted", {error})
+
+
+def alike(pairs: Compared, what: str, expected: set[str | None]) -> None:
+    """Check that all were answered so, in the same form, and neither kind as a rule later."""
+    show(f"{what}: {pairs}")
+    assert {error_of(answer) for answer in pairs.answers} == expected
+    assert pairs.known.shapes == pairs.unknown.shapes
+    assert 0.42 < pairs.known_slower < 0.58
+
+
+def error_of(answer: httpx.Response) -> str | None:
+    return None if answer.is_success else answer.json()["code"]
 
 
 @dataclass
@@ -443,7 +490,9 @@ class Measured:
 
 @dataclass
 class Compared:
-    """Pairs of a phone with an account and one without, asked about one right after the other."""
+    """Pairs of a phone with an account (or a right guess) and one without (or a wrong guess), asked
+    about one right after the other.
+    """
 
     known: Measured = field(default_factory=Measured)
     unknown: Measured = field(default_factory=Measured)
