@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import pytest
@@ -170,11 +170,16 @@ async def _sleep() -> None:
     await database.query("SELECT pg_sleep(30)")
 
 
-@contextmanager
-def writing(path: str) -> Iterator[None]:
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+@asynccontextmanager
+async def writing(path: str) -> AsyncIterator[None]:
+    """Hold the file's lock, once it is free: the service gives it back only while it runs."""
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
+        async with asyncio.timeout(5):
+            while not other.in_transaction:
+                with suppress(sqlite3.OperationalError):
+                    other.execute("BEGIN IMMEDIATE")
+                await asyncio.sleep(0.01)
         yield
     finally:
         other.close()
@@ -185,6 +190,6 @@ async def test_a_busy_file_is_not_now(database_url: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(configuration, "BUSY_MILLISECONDS", 100)
     async with running(database_url) as service:
         person = await service.sign_in()
-        with writing(database_url.removeprefix("sqlite://")):
+        async with writing(database_url.removeprefix("sqlite://")):
             response = await person.call("PATCH", "/profile", json={"name": "Anna"})
             refused(response, 503, "storage_unavailable")

@@ -1,15 +1,12 @@
-"""SQLite: transactions that begin immediately, and statements written as for PostgreSQL."""
+"""SQLite: one connection, writes that take turns, and statements written as for PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
-from uuid import UUID
 
 from tortoise.backends.base.client import (
     ConnectionWrapper,
@@ -24,93 +21,58 @@ from tortoise.backends.sqlite.client import (
 from tortoise.connection import get_connections
 
 from referral.storage.engines import errors
+from referral.storage.engines.sqlite_commits import FIRST_WAIT, LONGEST_WAIT, Commits
+from referral.storage.engines.sqlite_statements import Statements, split
 
 T = TypeVar("T")
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.08  # seconds
+_READING = ("SELECT", "WITH RECURSIVE", "PRAGMA")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Raise what engines/errors.py has for the driver's errors."""
-    try:
-        yield
-    except errors.SQLITE as error:
-        errors.translate_sqlite(error)
-        raise
-
-
-class _Statements:
-    """Named queries are written once, for both databases, and errors translated once."""
-
-    async def create_connection(self, with_db: bool) -> None:  # noqa: FBT001 - Tortoise's own
-        with _translated():
-            await super().create_connection(with_db)  # type: ignore[misc]
-
-    async def execute_insert(self, query: str, values: list[Any]) -> int:
-        with _translated():
-            row: int = await super().execute_insert(query, values)  # type: ignore[misc]
-        return row
-
-    async def execute_query(
-        self, query: str, values: list[Any] | None = None
-    ) -> tuple[int, Sequence[dict[str, Any]]]:
-        with _translated():
-            found: tuple[int, Sequence[dict[str, Any]]] = await super().execute_query(  # type: ignore[misc]
-                query, values
-            )
-        return found
-
-    async def execute_query_dict(
-        self, query: str, values: list[Any] | None = None
-    ) -> list[dict[str, Any]]:
-        with _translated():
-            rows: list[dict[str, Any]] = await super().execute_query_dict(  # type: ignore[misc]
-                query, _bound(query, values or ())
-            )
-        return rows
-
-    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
-        rows = [_bound(query, row) for row in values]
-        with _translated():
-            await super().execute_many(query, rows)  # type: ignore[misc]
-
-
-class Transaction(_Statements, SqliteTransactionWrapper):
-    async def begin(self) -> None:
-        # A deferred transaction that reads, then writes, fails with "database is locked" as soon
-        # as another process wrote in between; an immediate one waits for its turn.
-        with _translated():
-            await self._connection.execute("BEGIN IMMEDIATE")
-
-    async def commit(self) -> None:
-        with _translated():
-            await super().commit()
-
-    async def rollback(self) -> None:
-        with _translated():
-            await super().rollback()
-
+class Transaction(Statements, SqliteTransactionWrapper):
     async def execute_script(self, query: str) -> None:
         # sqlite3's executescript() would commit first
-        for statement in _split(query):
+        for statement in split(query):
             await self.execute_query(statement)
 
 
 class Opening(SqliteTransactionContext):
+    """A transaction with a commit of its own or a shared one. For tasks that nobody cancels."""
+
     async def __aenter__(self) -> TransactionalDBClient:
         client: Client = self.connection._parent  # noqa: SLF001 - nothing public has it
-        return await client.patiently(self._open)
+        self._commits = client.commits
+        deadline = client.deadline()
+        await self._commits.turns.acquire()
+        try:
+            await self._commits.give_way()
+            return await client.patiently(self._open, deadline)
+        except BaseException:
+            self._commits.turns.release()
+            raise
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            shared = await self._commits.end(self._joined, has_failed=kind is not None)
+        finally:
+            get_connections().reset(self.token)
+            self._trxlock.release()
+            self._commits.turns.release()
+        if shared is not None and (kind is None or issubclass(kind, Exception)):
+            await shared.wait()
 
     async def _open(self) -> TransactionalDBClient:
+        await self._trxlock.acquire()
         try:
-            return await super().__aenter__()
+            await self.ensure_connection()
+            self._joined = await self._commits.begin()
         except BaseException:
-            # Tortoise keeps the lock of a transaction that did not begin, for ever
+            # Tortoise keeps the lock of a transaction that did not begin
             self._trxlock.release()
-            if hasattr(self, "token"):
-                get_connections().reset(self.token)
             raise
+        self.token = get_connections().set(self.connection_name, self.connection)
+        transaction: TransactionalDBClient = self.connection
+        return transaction
 
 
 class _Acquired(ConnectionWrapper[Any]):
@@ -124,15 +86,16 @@ class _Acquired(ConnectionWrapper[Any]):
             raise
 
 
-class Client(_Statements, SqliteClient):
-    """Waits for the file's lock outside the one connection: others use it meanwhile.
+class Client(Statements, SqliteClient):
+    """Waits for the file's lock outside the one connection: reads use it meanwhile.
 
-    SQLite's own wait would hold up whoever only reads, and each writer after the other.
+    Only the write whose turn it is waits for the file, and the others for their turn.
     """
 
     def __init__(self, file_path: str, *, busy_timeout: int, **kwargs: Any) -> None:
         super().__init__(file_path, busy_timeout=0, **kwargs)
         self._patience = busy_timeout / 1000
+        self.commits = Commits(self, self._lock)
 
     def acquire_connection(self) -> ConnectionWrapper[Any]:
         return _Acquired(self._lock, self)
@@ -142,41 +105,83 @@ class Client(_Statements, SqliteClient):
             await super().create_connection(with_db)
         except BaseException:
             # Half open, it would be used without what its other pragmas ask for, as foreign keys
-            await self.close()
+            await super().close()
             raise
 
-    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until the file is free, for as long as we wait for it."""
-        deadline, wait = monotonic() + self._patience, _FIRST_WAIT
+    async def close(self) -> None:
+        await self.commits.finished()
+        await super().close()
+
+    def deadline(self) -> float:
+        """When a call that begins now gives up waiting for the file."""
+        return monotonic() + self._patience
+
+    async def patiently(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """Try until the file is free or the deadline has passed."""
+        wait = FIRST_WAIT
         while True:
             try:
                 return await attempt()
             except errors.Unavailable as error:
                 if not errors.is_busy(error) or monotonic() >= deadline:
                     raise
+            self.commits.found_busy_at = monotonic()
             await asyncio.sleep(wait)
-            wait = min(2 * wait, _LONGEST_WAIT)
+            wait = min(2 * wait, LONGEST_WAIT)
 
     async def execute_insert(self, query: str, values: list[Any]) -> int:
-        insert = super().execute_insert
-        return await self.patiently(lambda: insert(query, values))
+        return await self._execute(partial(super().execute_insert, query, values), query)
 
     async def execute_query(
         self, query: str, values: list[Any] | None = None
     ) -> tuple[int, Sequence[dict[str, Any]]]:
-        execute = super().execute_query
-        return await self.patiently(lambda: execute(query, values))
+        return await self._execute(partial(super().execute_query, query, values), query)
 
     async def execute_query_dict(
         self, query: str, values: list[Any] | None = None
     ) -> list[dict[str, Any]]:
-        execute = super().execute_query_dict
-        return await self.patiently(lambda: execute(query, values))
+        return await self._execute(partial(super().execute_query_dict, query, values), query)
+
+    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
+        await self._in_transaction_of_its_own(lambda each: each.execute_many(query, values))
+
+    async def execute_script(self, query: str) -> None:
+        await self._in_transaction_of_its_own(lambda each: each.execute_script(query))
 
     async def fetch(
         self, query: str, values: list[Any] | None = None
     ) -> Sequence[Mapping[str, Any]]:
         return await self.execute_query_dict(query, values)
+
+    async def _execute(self, call: Callable[[], Awaitable[T]], query: str) -> T:
+        """Execute one statement, which needs no savepoint: SQLite does it wholly or not at all."""
+        if query.lstrip().startswith(_READING):
+            return await self.commits.held_back(self.patiently(call, self.deadline()))
+        if self.commits.is_busy():
+            in_turn = self.commits.held_back(self._in_turn(call))
+            return await self.commits.to_its_end(in_turn)
+        async with self.commits.turns:
+            return await self.patiently(call, self.deadline())
+
+    async def _in_turn(self, call: Callable[[], Awaitable[T]]) -> T:
+        deadline = self.deadline()
+        async with self.commits.turns:
+            await self.commits.give_way()
+            await self.patiently(self._begin_shared, deadline)
+            return await self.patiently(call, deadline)
+
+    async def _begin_shared(self) -> None:
+        async with self.acquire_connection():
+            await self.commits.begin_shared()
+
+    async def _in_transaction_of_its_own(
+        self, work: Callable[[TransactionalDBClient], Awaitable[None]]
+    ) -> None:
+        async def execute() -> None:
+            async with self._in_transaction() as transaction:
+                await work(transaction)
+
+        await self.commits.to_its_end(execute())
 
     def pool_connections(self) -> dict[str, int]:
         """There is one, and no pool."""
@@ -187,33 +192,3 @@ class Client(_Statements, SqliteClient):
 
 
 client_class = Client
-
-
-def _bound(query: str, values: Sequence[object]) -> Sequence[object] | dict[str, object]:
-    """Bind the values to the placeholders of a query: to Tortoise's `?` by position, to `$1` of a
-    named query by name, since that is what it is to SQLite. As `?1` it would be neither: Python
-    3.12.0 to 3.12.3 warn of it (python/cpython#117995).
-    """
-    stored = [_stored(value) for value in values]
-    if "$1" not in query:
-        return stored
-    return {str(place): value for place, value in enumerate(stored, 1)}
-
-
-def _stored(value: object) -> object:
-    """The value as Tortoise's own fields store it in SQLite."""
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    return value
-
-
-def _split(script: str) -> Sequence[str]:
-    statements, rest = [], ""
-    for part in script.split(";"):
-        rest += part + ";"
-        if sqlite3.complete_statement(rest):
-            statements.append(rest)
-            rest = ""
-    return statements
