@@ -75,7 +75,7 @@ bench: test-environment bench-environment bench/peers/better-auth/node_modules/.
 	$(BENCH)
 
 .PHONY: bench-short
-bench-short: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## The same in two minutes, roughly, without touching the document
+bench-short: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## The same in eight minutes, roughly, without touching the document
 	$(BENCH) --short
 
 # Newman runs the Postman collection, axe-core looks at the pages, better-auth is a peer of the

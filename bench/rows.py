@@ -11,6 +11,8 @@ from hashlib import md5
 from uuid import UUID
 
 import postgres
+import sqlite
+from referral.app import system_clock
 from referral.core import cursor
 from referral.core.cursor import Cursor
 
@@ -87,6 +89,38 @@ async def fill_few(url: str) -> None:
     await postgres.execute(url, "ANALYZE counters")
 
 
+def fill_few_in_sqlite(url: str) -> None:
+    """The same as `fill_few` makes."""
+    columns = (
+        *("id", "phone", "name", "email", "invite_code", "created_at", "last_sign_in_at"),
+        *("inviter_sees_phone", "invitee_count", "is_admin", "is_blocked"),
+    )
+    users = [
+        (
+            user_id(i),
+            phone(i),
+            f"Anna {i}",
+            f"anna{i}@example.com",
+            f"{i:06X}",
+            *(_START + timedelta(seconds=i), _START + timedelta(seconds=i)),
+            *(True, 0, False, False),
+        )
+        for i in range(1, FEW + 1)
+    ]
+    sqlite.copy(url, "users", columns, users)
+    tomorrow = int((system_clock() + timedelta(days=1)).timestamp() * 1_000_000)
+    counters = [(_counter(i), tomorrow - i) for i in range(1, 10 * FEW + 1)]
+    sqlite.copy(url, "counters", ("key", "moment"), counters)
+
+
+async def add(url: str, table: str, columns: list[str], records: list[tuple[object, ...]]) -> None:
+    """Add rows to either database, as fast as it goes."""
+    if sqlite.is_at(url):
+        sqlite.copy(url, table, columns, records)
+    else:
+        await postgres.copy(url, table, columns, records)
+
+
 async def fill_many(url: str, users: int) -> None:
     """So many users with their invitees."""
     async with postgres.without_indexes(url, "users"):
@@ -127,3 +161,7 @@ def _users(first: int, last: int, *, inviter: str, count: str) -> str:
         first=first,
         last=last,
     )
+
+
+def _counter(number: int) -> str:
+    return md5(f"counter {number}".encode(), usedforsecurity=False).hexdigest()[:22]

@@ -7,6 +7,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -15,12 +16,18 @@ import flood
 import load
 import machine
 import material
+import postgres
 import rows
 import servers
-from cases import Bench, Case, needed, run_case
+from cases import Bench, Case, Requests, alternate, needed, run_case
 from load import Run
 from servers import Server
 
+SQLITE, SQLITE_TWO, POSTGRES = "SQLite", "SQLite, two processes", "PostgreSQL"
+EMBEDDED_CONNECTIONS = (1, 8, 32)
+PLANNED, _PLANNED_SECONDS = 100, 20
+# After which a connection that rests has told PostgreSQL's statistics what it did
+_TOLD_SECONDS = 11
 _OVERLOAD = 2
 # Of what it can do; for so many answers that one in a hundred means something, or for so long
 _QUIET, _QUIET_ANSWERS, _QUIET_SECONDS = 0.1, 300, 15
@@ -58,11 +65,8 @@ async def two_workers(bench: Bench, capacities: dict[str, float]) -> dict[str, A
                 number = needed(bench, 2 * capacities[name])
                 alone.append(await run_case(bench, Case(name, bench.many, requests, once), number))
                 machine.move(bench.postgres.pid, _BOTH_CORES)
-                pairs.append(
-                    await run_case(
-                        bench, Case(name, two, requests, once), number, cores=_BOTH_CORES
-                    )
-                )
+                pair = Case(name, two, requests, once, cores=_BOTH_CORES)
+                pairs.append(await run_case(bench, pair, number))
                 machine.move(bench.postgres.pid, {machine.OTHER_CORE})
             found[name] = {
                 "one": _plain(alone),
@@ -70,6 +74,61 @@ async def two_workers(bench: Bench, capacities: dict[str, float]) -> dict[str, A
                 "scaling": _per_core(pairs) * 2 / load.median(alone, "rate"),
             }
     return found
+
+
+async def embedded(bench: Bench) -> dict[str, Any]:
+    """SQLite, with one process and with two on one file, beside one process on PostgreSQL: runs by
+    operation, connections and which of them it was.
+
+    Two share both cores with the load. All have the same 1,000 users.
+    """
+    url = f"sqlite://{bench.folder}/embedded.sqlite3"
+    servers.migrate(bench.folder, url)
+    rows.fill_few_in_sqlite(url)
+    found: dict[str, Any] = {}
+    with (
+        servers.service(bench.folder, url, name="sqlite") as one,
+        servers.service(bench.folder, url, name="sqlite-two", workers=2, cores=_BOTH_CORES) as two,
+    ):
+        for operation, (in_sqlite, in_postgres) in (await _operations(bench, url)).items():
+            found[operation] = {}
+            for connections in EMBEDDED_CONNECTIONS:
+                once = operation != "profile"
+                cases = [
+                    Case(SQLITE, one, in_sqlite, once, connections),
+                    Case(SQLITE_TWO, two, in_sqlite, once, connections, cores=_BOTH_CORES),
+                    Case(POSTGRES, bench.few, in_postgres, once, connections),
+                ]
+                title = f"{operation}, {connections} connections"
+                runs = await alternate(bench, cases, rounds=(bench.rounds + 1) // 2, title=title)
+                found[operation][str(connections)] = {
+                    name: [asdict(run) for run in each] for name, each in runs.items()
+                }
+    return found
+
+
+async def _operations(bench: Bench, url: str) -> dict[str, tuple[Requests, Requests]]:
+    """The requests of each operation, for SQLite and for PostgreSQL."""
+
+    async def of(url: str) -> dict[str, Requests]:
+        reads = await material.reads(url, "/profile", range(1, rows.FEW + 1))
+
+        async def profile(_: int) -> list[bytes]:
+            return reads
+
+        async def send_code(number: int) -> list[bytes]:
+            return material.send_codes(number)
+
+        async def verify(number: int) -> list[bytes]:
+            return material.verifications(number, users=rows.FEW)
+
+        async def refresh(number: int) -> list[bytes]:
+            return await material.refreshes(url, number, users=rows.FEW)
+
+        return {"profile": profile, "send-code": send_code, "verify": verify, "refresh": refresh}
+
+    in_sqlite, in_postgres = await of(url), await of(bench.few_url)
+    return {name: (in_sqlite[name], in_postgres[name]) for name in in_sqlite}
 
 
 async def overload(bench: Bench, capacities: dict[str, float]) -> dict[str, Any]:
@@ -95,6 +154,47 @@ async def overload(bench: Bench, capacities: dict[str, float]) -> dict[str, Any]
             found[name][kind] = await _flooded(bench.many, sent, rate, seconds)
             await asyncio.sleep(_REST_SECONDS)
     return found
+
+
+async def durable(bench: Bench) -> dict[str, Any]:
+    """What PostgreSQL writes, flushes and computes for 100 requests a second of each kind.
+
+    Each begins after a checkpoint, so the log has whole pages, as it has after every checkpoint.
+    """
+    number = PLANNED * (flood.WARM_UP_SECONDS + _PLANNED_SECONDS)
+    refreshes = await material.refreshes(bench.many_url, number, users=bench.users)
+    kinds = {
+        "codes sent": material.send_codes(number),
+        "sign-ins (verify)": material.verifications(number, users=bench.users),
+        "refreshes": refreshes,
+    }
+    found: dict[str, Any] = {}
+    for name, requests in kinds.items():
+        bench.progress(f"{PLANNED} a second: {name}")
+        await postgres.execute(bench.many_url, "CHECKPOINT")
+        await asyncio.sleep(_TOLD_SECONDS)
+        before = await _used(bench)
+        answers = await _flooded(bench.many, requests, PLANNED, _PLANNED_SECONDS)
+        await asyncio.sleep(_TOLD_SECONDS)
+        size, flushes, in_postgres, in_server = (
+            after - earlier for after, earlier in zip(await _used(bench), before, strict=True)
+        )
+        lost = answers["shed"]["number"] + answers["other"] + answers["broken"]
+        found[name] = {
+            "answered": number - lost - answers["unanswered"],
+            "seconds": number / PLANNED,
+            "wal_bytes": size,
+            "flushes": flushes,
+            "postgres_cpu": in_postgres,
+            "server_cpu": in_server,
+        }
+    return found
+
+
+async def _used(bench: Bench) -> tuple[float, ...]:
+    size, flushes = await postgres.written(bench.many_url)
+    seconds = (machine.cpu_seconds(pid) for pid in (bench.postgres.pid, bench.many.pid))
+    return (size, flushes, *seconds)
 
 
 async def starting(bench: Bench) -> dict[str, Any]:
