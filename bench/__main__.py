@@ -38,7 +38,7 @@ CACHE = processes.ROOT / ".cache" / "bench"
 DOCUMENT = processes.ROOT / "docs" / "performance.md"
 PICTURE = processes.ROOT / "docs" / "performance.svg"
 PYTHON = CACHE / "venv" / "bin" / "python"
-_CASES, _OTHER_STEPS, _EMBEDDED = 25, 20, 36
+_CASES, _OTHER_STEPS, _EMBEDDED = 28, 23, 36
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ async def measured(mode: Mode, progress: Progress) -> dict[str, Any]:
             "send-code": load.median(cases["sending"]["send-code, 1,000,000 counters"], "rate"),
             "verify": load.median(cases["signing_in"][f"verify, {mode.users:,} users"], "rate"),
         }
-        return {
+        found: dict[str, Any] = {
             "day": system_clock().date().isoformat(),
             "mode": asdict(mode),
             "machine": described(bench.postgres),
@@ -103,7 +103,11 @@ async def measured(mode: Mode, progress: Progress) -> dict[str, Any]:
             "workers": await stress.two_workers(bench, capacities),
             "starting": await stress.starting(bench),
             "bytes": sizes,
+            # As PostgreSQL's documentation recommends to begin with
+            "buffers": stress.a_quarter_of_memory(),
         }
+        found["cases"]["buffered"] = await stress.buffered(bench, found["buffers"])
+        return found
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """Requests that come at a rate of their own, whether or not earlier ones were answered.
 
-    python flood.py PORT FILE RATE SECONDS
+    python flood.py PORT FILE RATE SECONDS CONNECTIONS
 
 wrk sends the next request when one is answered, so a slow server gets fewer. People do not wait
 for each other. Each request's time runs from when it was due. Prints what came back as JSON:
@@ -22,8 +22,6 @@ from typing import Any
 
 import uvloop
 
-# More than any server here keeps open at once; what is due beyond them waits for one
-MOST_CONNECTIONS = 2000
 LAST_ANSWERS_SECONDS = 5
 # Connections open, and the service lets a crowd in that comes at one moment: no overload yet
 WARM_UP_SECONDS = 2
@@ -34,12 +32,14 @@ _LENGTH = b"content-length: "
 class Flood:
     """What is under way and what came back.
 
+    most_connections: what is due beyond them waits for one.
     Latencies: seconds, by a clock of its own; the loop's has whole milliseconds.
     """
 
-    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes], most_connections: int) -> None:
         self.port = port
         self.requests = requests
+        self.most_connections = most_connections
         self.idle: deque[Connection] = deque()
         self.waiting: deque[float] = deque()
         self.connections = self.under_way = self.broken = self.other = self.offered = 0
@@ -95,7 +95,7 @@ class Flood:
             self._start(self.idle.pop(), due)
             return
         self.waiting.append(due)
-        if self.connections < MOST_CONNECTIONS:
+        if self.connections < self.most_connections:
             self.connections += 1
             task = self.loop.create_task(self._open())
             self._opening.add(task)
@@ -145,8 +145,10 @@ class Connection(asyncio.Protocol):
         self._flood.lost(self)
 
 
-async def main(port: int, requests: list[bytes], rate: float, seconds: float) -> dict[str, Any]:
-    flood = Flood(port, _round_and_round(requests))
+async def main(
+    port: int, requests: list[bytes], rate: float, seconds: float, connections: int
+) -> dict[str, Any]:
+    flood = Flood(port, _round_and_round(requests), connections)
     await flood.send(rate, seconds)
     return {
         "offered": flood.offered / max(flood.sent_for, WARM_UP_SECONDS + seconds),
@@ -171,6 +173,7 @@ def _round_and_round(requests: list[bytes]) -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
-    _, port, file, rate, seconds = sys.argv
+    _, port, file, rate, seconds, connections = sys.argv
     requests = Path(file).read_bytes().split(b"\0")[:-1]
-    print(json.dumps(uvloop.run(main(int(port), requests, float(rate), float(seconds)))))
+    result = uvloop.run(main(int(port), requests, float(rate), float(seconds), int(connections)))
+    print(json.dumps(result))

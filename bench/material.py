@@ -13,9 +13,10 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+import postgres
 import rows
 from referral.app import system_clock
-from referral.core import challenge, tokens
+from referral.core import api_key, challenge, tokens
 from referral.core.keys import Keyring, Purpose
 from referral.core.tokens import Issuer, RefreshToken
 from servers import PUBLIC_URL, SECRET
@@ -103,6 +104,14 @@ async def reads(url: str, path: str, users: Sequence[int]) -> list[bytes]:
         )
         for user, token in zip(users, await _sessions(url, users), strict=True)
     ]
+
+
+async def users_page(url: str, *, limit: int) -> bytes:
+    """GET of the newest users, with a new API key."""
+    key = api_key.new(secrets.token_bytes)
+    record = ("bench", api_key.digest(key), system_clock())
+    await postgres.copy(url, "api_keys", ["name", "digest", "created_at"], [record])
+    return get(f"{API}/users?limit={limit}", authorization=f"Bearer {key}")
 
 
 async def _sessions(url: str, users: Sequence[int]) -> list[RefreshToken]:

@@ -38,6 +38,11 @@ async def reading(bench: Bench) -> Cases:
             await service("first page of 1,000,000", page, million),
             await service("page 900,000 deep", f"{page}&cursor={deep}", million),
             await service("page of 1,000, first", "/profile/invitees?limit=1000", thousand),
+            again(
+                "page of 100 users",
+                bench.many,
+                [await material.users_page(bench.many_url, limit=100)],
+            ),
             again("twin: profile, 10 invitees", bench.twin, twin.reads()),
             again("better-auth: session", bench.better_auth, await better_auth.reads()),
         ],

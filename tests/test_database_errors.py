@@ -82,7 +82,7 @@ async def test_a_missing_table_is_not_now(service: Service, *, in_transaction: b
 
 async def test_what_breaks_a_rule_of_the_tables_stays_that(service: Service) -> None:
     del service
-    sql = "INSERT INTO past_activations VALUES ('a', '2026-01-01 00:00:00+00:00')"
+    sql = "INSERT INTO past_activations VALUES ('a', '2999-01-01 00:00:00+00:00')"
     await database.query(sql)
     with pytest.raises(IntegrityError):
         await database.query(sql)
