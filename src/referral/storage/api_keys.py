@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from referral.storage import database
 from referral.storage.models import ApiKey
 
 
@@ -17,8 +18,8 @@ async def add(name: str, digest: str, *, now: datetime) -> bool:
 
 async def find_name(digest: str) -> str | None:
     """The name of the key of which this is the digest."""
-    key = await ApiKey.get_or_none(digest=digest)
-    return key.name if key else None
+    rows = await database.query("SELECT name FROM api_keys WHERE digest = $1", digest)
+    return rows[0]["name"] if rows else None
 
 
 async def all_keys() -> list[ApiKey]:
