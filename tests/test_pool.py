@@ -7,10 +7,14 @@ from uuid import UUID
 
 import pytest
 
+from referral.core.budgets import Subject
+from referral.core.room import CROWD, Room
+from referral.service import turns
+from referral.service.turns import Turns
 from referral.storage import configuration, database, users
 from referral.storage.engines import asyncpg
 from referral.storage.engines.asyncpg import Line
-from support import Service, refused
+from support import Service, ok, parts_of, refused
 
 BUSY = 2 * configuration.POOL_SIZE
 
@@ -42,6 +46,42 @@ async def test_guesses_at_one_phone_hold_one_connection(service: Service) -> Non
     for guess in guesses:
         refused(guess.result(), 403, "account_blocked")
     assert max(in_use) <= 1
+
+
+async def test_a_turn_that_does_not_come_is_given_up(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guess that is stuck in the database holds up no other for longer, nor a known device."""
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.05)
+    parts, person = parts_of(service), await service.sign_in()
+    service.clock.move(seconds=3)
+    stranger = await service.send_code(person.phone)
+    service.clock.move(seconds=3)
+    device = person.tokens["device_token"]
+    owner = await service.send_code(person.phone, device_token=device)
+    subject = Subject(
+        phone=person.phone, address="192.0.2.1", known_device=False, key=parts.counter_key
+    )
+    async with parts.turns.take(subject.of_phone("guesses")):
+        refused(await service.verify(stranger), 503, "storage_unavailable")
+        ok(await service.verify(owner))
+    ok(await service.verify(stranger))
+
+
+async def test_no_more_than_a_burst_wait_for_turns() -> None:
+    queue = Turns(Room())
+    async with queue.take("a phone"):
+        waiting = [asyncio.create_task(_pass(queue)) for _ in range(CROWD)]
+        await asyncio.sleep(0)
+        with pytest.raises(database.Unavailable):
+            await _pass(queue)
+    await asyncio.gather(*waiting)
+    await _pass(queue)
+
+
+async def _pass(queue: Turns) -> None:
+    async with queue.take("a phone"):
+        pass
 
 
 async def test_a_line_serves_in_the_order_of_coming() -> None:

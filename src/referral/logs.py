@@ -18,7 +18,7 @@ from referral.core import phone as phones
 from referral.service import log
 
 # What a library puts into the text of an error, a database its values among them
-_PHONE = re.compile(r"(?:\+|%2B)([1-9][0-9]{6,14})\b", re.IGNORECASE)
+_PHONE = re.compile(r"(?:\+|%2B)([1-9][0-9]{6,14})(?![0-9])", re.IGNORECASE)
 # ANSI's: green, yellow, red
 _COLOURS = {"info": 32, "warning": 33, "error": 31, "critical": 31}
 _EVENT_WIDTH = 24
@@ -95,6 +95,8 @@ def _for_people(event: dict[str, Any]) -> str:
     if level in _COLOURS and sys.stderr is not None and sys.stderr.isatty():
         shown = f"\x1b[{_COLOURS[level]}m{shown}\x1b[0m"
     facts = " ".join(f"{fact}={_told(value)}" for fact, value in event.items())
+    # A message of a library's may have line breaks and what colours a terminal
+    name = name if name.isprintable() else repr(name)
     line = f"{at} {shown} {name:<{_EVENT_WIDTH}} {facts}".rstrip()
     return f"{line}\n{exception}" if exception else line
 

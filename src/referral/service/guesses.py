@@ -1,4 +1,4 @@
-"""Guesses at a code: judged one after another under locks, so that many at once learn no more.
+"""Guesses at a code: those at one challenge or phone are judged one after another, under locks.
 
 A guess is compared in memory, and no answer goes out before the database has agreed. The counters
 of the challenge and of its phone are locked, in one order. If a budget is exhausted, the guess is
@@ -89,22 +89,11 @@ async def _redeem(
         as_stranger=challenge.as_stranger,
     )
     asked_from = replace(subject, address=challenge.address)
-    now = buckets.microseconds(parts.clock())
-    locked = budgets.guess(
-        parts.limits, subject, challenge_id=challenge.id, code_length=challenge.code_length
-    )
-    of_challenge, *_ = locked
-    base = now + of_challenge.bucket.room
-    guess = Guess(
-        is_right=challenges.is_code(challenge, code, keys=parts.keys),
-        locked=locked,
-        of_address=budgets.failure_of_address(parts.limits, subject),
-        spent=Raise(of_challenge.key, base + _SPENT, below=base + 2 * _TOO_SHORT),
-        now=now,
-    )
     done: T | Refusal | None = None
     judged: Judged | None = None
-    async with parts.turns.take(challenge.phone):
+    # Strangers' guesses share no row with those from a known device, and do not delay them
+    async with parts.turns.take(subject.of_phone("guesses")):
+        guess = _compare(parts, challenge, code, subject)
         if fast_path is not None:
             judged, done = await fast_path(guess)
         if judged is None or (judged.is_taken and guess.is_right and done is None):
@@ -113,17 +102,33 @@ async def _redeem(
         await _refuse(parts, subject, asked_from, guess, caller)
     if not guess.is_right:
         parts.totals.add(FAILURES)
-        left = budgets.guesses_left(of_challenge, judged.challenge_moment, now=now) - 1
+        left = budgets.guesses_left(guess.locked[0], judged.challenge_moment, now=guess.now) - 1
         raise WrongCode.with_attempts_left(left)
     if isinstance(done, Refusal):
         raise done
     cost_guard.signed_in(parts, asked_from)
-    is_refunded = judged.challenge_moment > base + _TOO_SHORT // 2
+    is_refunded = judged.challenge_moment > guess.spent.moment - _SPENT + _TOO_SHORT // 2
     refunds = send_budgets.verified(parts.limits, asked_from, is_refunded=is_refunded)
     # An error would make the caller repeat what is done and cannot be repeated
     with suppress(database.Unavailable):
-        await counters.give_back(refunds, now=now)
+        await counters.give_back(refunds, now=guess.now)
     return cast("T", done)  # may be None
+
+
+def _compare(parts: Parts, challenge: Challenge, code: str, subject: Subject) -> Guess:
+    now = buckets.microseconds(parts.clock())
+    locked = budgets.guess(
+        parts.limits, subject, challenge_id=challenge.id, code_length=challenge.code_length
+    )
+    of_challenge, *_ = locked
+    base = now + of_challenge.bucket.room
+    return Guess(
+        is_right=challenges.is_code(challenge, code, keys=parts.keys),
+        locked=locked,
+        of_address=budgets.failure_of_address(parts.limits, subject),
+        spent=Raise(of_challenge.key, base + _SPENT, below=base + 2 * _TOO_SHORT),
+        now=now,
+    )
 
 
 async def _judge_in_steps(

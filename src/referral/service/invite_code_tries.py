@@ -38,6 +38,12 @@ async def take(
     counted_by: the id or the phone of the person who tries; None charges the caller's address.
     Raises TooManyRequests if no try is left, and UnknownInviteCode as `look_up` does.
     """
+    return await database.to_its_end(_take(parts, look_up, caller, counted_by))
+
+
+async def _take(
+    parts: Parts, look_up: Callable[[], Awaitable[T]], caller: Caller, counted_by: str | None
+) -> T:
     charges = _charges(parts, caller, counted_by)
     outcome: list[T | Refusal] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -215,11 +216,8 @@ def _contains(column: str, text: str, values: _Values) -> str:
     """Whether a column has this text in it, in any case."""
     places = searches.spellings(text)
     if database.is_postgres():
-        # A regular expression; whatever is no letter stands for itself behind a backslash
-        pattern = "".join(
-            f"[{place}]" if len(place) > 1 else place if place.isalnum() else f"\\{place}"
-            for place in places
-        )
+        # re.escape() puts a backslash before the signs of ASCII that mean something
+        pattern = "".join(f"[{place}]" if len(place) > 1 else re.escape(place) for place in places)
         return f"users.{column} ~ {values.add(pattern)}"
     pattern = "".join(
         f"[{place}]" if len(place) > 1 or place in _GLOB_SIGNS else place for place in places

@@ -69,8 +69,12 @@ class SharedCommit:
 
     async def wait(self) -> None:
         """Raises Unavailable if the commit failed."""
-        # A caller that goes away must not cancel the future of the others
-        await asyncio.shield(self._done)
+        try:
+            # A caller that goes away must not cancel the future of the others
+            await asyncio.shield(self._done)
+        except errors.Unavailable as error:
+            # Each caller's own: raised again and again, one would gather all their tracebacks
+            raise errors.Unavailable(str(error)) from error.__cause__
 
 
 class Commits:
