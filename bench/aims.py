@@ -45,17 +45,24 @@ def aims(results: Results) -> list[Aim]:
             (f"{name} / {base}", aim, f"{rates[name] / rates[base]:.2f}")
             for name, base, aim in _TIMES
         ),
-        (
-            f"the same, {results['buffers']:,} MB of shared buffers instead of 128",
-            "±20 %",
-            _many_against_few(results),
-        ),
         *((f"{name}, a second", f"{aim:,}", f"{rates[name]:,.0f}") for name, aim in _RATES),
         *(
             (f"{name} against {base}", aim, f"{rates[name] / rates[base] - 1:+.0%}")
             for name, base, aim in flat
         ),
-        ("verify, SQLite / PostgreSQL", "0.5", _embedded(results["embedded"]["verify"]["32"])),
+        (
+            (
+                f"verify, {results['mode']['users']:,} users against 1,000, with "
+                f"{results['buffers']:,} MB of shared buffers instead of 128"
+            ),
+            "±20 %",
+            _many_against_few(results),
+        ),
+        (
+            "verify over 32 connections, SQLite / PostgreSQL",
+            "0.5",
+            _embedded(results["embedded"]["verify"]["32"]),
+        ),
         *_of_processes(results),
         *(
             aim
