@@ -107,7 +107,8 @@ async def _redeem(
     if isinstance(done, Refusal):
         raise done
     cost_guard.signed_in(parts, asked_from)
-    is_refunded = judged.challenge_moment > guess.spent.moment - _SPENT + _TOO_SHORT // 2
+    base = guess.now + guess.locked[0].bucket.room
+    is_refunded = judged.challenge_moment > base + _TOO_SHORT // 2
     refunds = send_budgets.verified(parts.limits, asked_from, is_refunded=is_refunded)
     # An error would make the caller repeat what is done and cannot be repeated
     with suppress(database.Unavailable):
