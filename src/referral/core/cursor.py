@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
 
 from referral.core import seal
 from referral.core.errors import InvalidRequest
-
-Row: TypeAlias = Mapping[str, Any]
 
 LARGEST_PAGE = 1000
 DEFAULT_PAGE = 100
@@ -23,17 +19,6 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
     at: datetime
     id: UUID
-
-
-def page(rows: Sequence[Row], limit: int, *, by: str) -> tuple[Sequence[Row], str | None]:
-    """The rows of a page and the text that asks for the next; None where this is the last.
-
-    rows: one more than the limit, where there are more. by: the name of the time they run by.
-    """
-    if len(rows) <= limit:
-        return rows, None
-    last = rows[limit - 1]
-    return rows[:limit], write(Cursor(last[by], UUID(last["id"])))
 
 
 def write(cursor: Cursor) -> str:

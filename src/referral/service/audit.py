@@ -51,8 +51,7 @@ class AuditPage(Struct, frozen=True, kw_only=True):
 async def page(*, user: str | None, cursor: str | None, limit: int) -> AuditPage:
     """The trail, of one user or whole, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
-    found = await audit.page(_user_id(user), after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(found, limit, by="at")
+    rows, next_cursor = await audit.page(_user_id(user), after=after, limit=limit)
     return AuditPage(
         items=[
             Entry(

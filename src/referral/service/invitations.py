@@ -185,8 +185,7 @@ async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
 async def page(signed_in: SignedIn, *, cursor: str | None, limit: int) -> InviteePage:
     """Those who activated this user's code, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
-    found = await invitations.page(signed_in.user.id, after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(found, limit, by="activated_at")
+    rows, next_cursor = await invitations.page(signed_in.user.id, after=after, limit=limit)
     return InviteePage(
         items=[
             Invitee(

@@ -97,8 +97,7 @@ async def sign_out(parts: Parts, text: str, *, caller: Caller) -> None:
 async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: int) -> SessionPage:
     """The user's live sessions, newest first. Raises InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
-    found = await sessions.page(signed_in.user.id, after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(found, limit, by="created_at")
+    rows, next_cursor = await sessions.page(signed_in.user.id, after=after, limit=limit)
     now, current = parts.clock(), str(signed_in.session_id)
     return SessionPage(
         items=[

@@ -55,8 +55,7 @@ async def page(user_id: UUID, *, cursor: str | None) -> Tree:
     user = await users.find(user_id)
     if user is None:
         raise NotFound("There is no user of this id.", reason="no such user")
-    found = await invitations.page(user_id, after=after, limit=AT_MOST_OF_ONE + 1)
-    rows, next_cursor = cursors.page(found, AT_MOST_OF_ONE, by="activated_at")
+    rows, next_cursor = await invitations.page(user_id, after=after, limit=AT_MOST_OF_ONE)
     items = level = [
         Member(
             id=UUID(row["id"]),

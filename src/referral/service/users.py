@@ -90,8 +90,7 @@ async def page(
     wanted = None
     if search is not None:
         wanted = searches.read(search, rules or parts.phone_rules, invite_url=parts.invite_url)
-    found = await users.page(wanted, after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(found, limit, by="created_at")
+    rows, next_cursor = await users.page(wanted, after=after, limit=limit)
     return UserPage(items=[_view(parts, row) for row in rows], next_cursor=next_cursor)
 
 
@@ -224,8 +223,7 @@ async def invitees(user_id: UUID, *, cursor: str | None, limit: int) -> InviteeV
     """Those who activated a user's code, newest first. Raises NotFound, InvalidRequest."""
     after = cursors.read(cursor) if cursor is not None else None
     await _find(user_id)
-    found = await invitations.page(user_id, after=after, limit=limit + 1)
-    rows, next_cursor = cursors.page(found, limit, by="activated_at")
+    rows, next_cursor = await invitations.page(user_id, after=after, limit=limit)
     return InviteeViewPage(
         items=[
             InviteeView(

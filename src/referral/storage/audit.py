@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
 from referral.core.cursor import Cursor
 from referral.storage import database, pages
-from referral.storage.database import Row
 from referral.storage.models import AuditEntry
+from referral.storage.pages import Page
 
 _ENTRIES = """
     SELECT CAST(id AS TEXT) AS id, at, action, actor, CAST(user_id AS TEXT) AS user_id, address
@@ -31,7 +31,7 @@ async def add(entries: Iterable[AuditEntry]) -> None:
     await AuditEntry.bulk_create(entries)
 
 
-async def page(user_id: UUID | None, *, after: Cursor | None, limit: int) -> Sequence[Row]:
+async def page(user_id: UUID | None, *, after: Cursor | None, limit: int) -> Page:
     """The newest entries, of one user or of all."""
     sql, values = f"{_ENTRIES} WHERE TRUE", []
     if user_id is not None:

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from referral.core.cursor import Cursor
 from referral.storage import clearing, database, pages, users
-from referral.storage.database import Row
 from referral.storage.models import PastActivation, User
+from referral.storage.pages import Page
 
 # UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
 _ROOT = """
@@ -88,7 +88,7 @@ async def unlink(user: User, inviter_id: UUID) -> int | None:
     return await users.change_invitee_count(inviter_id, 0 if is_deleted else -1)
 
 
-async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Sequence[Row]:
+async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
     """The user's invitees, newest first."""
     return await pages.newest(
         _INVITEES,

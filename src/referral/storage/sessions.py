@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -13,8 +12,8 @@ from referral.core.cursor import Cursor
 from referral.core.proof import Proof
 from referral.core.retention import Horizon
 from referral.storage import clearing, database, pages
-from referral.storage.database import Row
 from referral.storage.models import Session
+from referral.storage.pages import Page
 
 _ADD = """
     INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
@@ -134,7 +133,7 @@ def proof(session: Session) -> Proof | None:
     return proofs.of_session(session.proof, proves_phone=session.proves_phone)
 
 
-async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Sequence[Row]:
+async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
     """The user's sessions, newest first."""
     return await pages.newest(_OF_USER, user_id, by="sessions.created_at", after=after, limit=limit)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from referral.core.search import Search, Word
 from referral.storage import database, dialect, pages
 from referral.storage.database import Row
 from referral.storage.models import AdminGrant, User
+from referral.storage.pages import Page
 
 _USERS = """
     SELECT CAST(users.id AS TEXT) AS id, users.phone, users.name, users.email, users.invite_code,
@@ -61,7 +62,7 @@ async def find_row(user_id: UUID) -> Row | None:
     return rows[0] if rows else None
 
 
-async def page(search: Search | None, *, after: Cursor | None, limit: int) -> Sequence[Row]:
+async def page(search: Search | None, *, after: Cursor | None, limit: int) -> Page:
     """Users who are not deleted, with their inviters' codes, newest first."""
     sql, values = _USERS, _Values()
     if search is not None:
