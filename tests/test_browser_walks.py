@@ -184,11 +184,14 @@ async def test_signing_in_by_the_keyboard_alone(
     async with visiting(chromium, site, device=DESKTOP, javascript=javascript) as visitor:
         keyboard = visitor.page.keyboard
         await visitor.go("/")
+        # A page is loaded a moment before its field takes the focus
+        await visitor.page.locator("#phone:focus").wait_for()
         await keyboard.type(new_phone())
         async with visitor.page.expect_navigation():
             await keyboard.press("Enter")
         assert visitor.path().startswith("/code?tab=")
         code = await shown_code(visitor)
+        await visitor.page.locator(f"{CODE}:focus").wait_for()
         async with visitor.page.expect_navigation():
             await keyboard.type(code)
             if not javascript:
