@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from time import monotonic
 from uuid import uuid4
 
-from referral.storage import database, outbox
+from referral.storage import database
 from referral.storage.models import Event
+from referral.webhooks import outbox
 
 _A_SECOND = 200
 _AT_ONCE = 10

@@ -16,10 +16,11 @@ from math import pi, sin
 from pathlib import Path
 from random import Random
 
-from referral.core import cost_guard, send_budgets
-from referral.core.buckets import SECOND
-from referral.core.budgets import Subject
-from referral.core.cost_guard import LEARNED_DAYS, OF_ADDRESS, OF_RANGE, Normal, Tally
+from referral.limits import send_policy
+from referral.limits.gcra import SECOND
+from referral.limits.guess_policy import Subject
+from referral.limits.pumping import rules
+from referral.limits.pumping.rules import LEARNED_DAYS, OF_ADDRESS, OF_RANGE, Normal, Tally
 
 DOCUMENT = Path(__file__).parent.parent / "docs/cost-guard.md"
 
@@ -170,15 +171,15 @@ class World:
         now = at / HOUR
         if at - self._looked >= 60:
             self._looked = at
-            self._everywhere = cost_guard.is_everywhere(
+            self._everywhere = rules.is_everywhere(
                 ((hours, self._normal_in(each)) for each, hours in self._countries.items()), now
             )
-        block = cost_guard.judge(
-            cost_guard.country(country, self._countries[country], self._normal_in(country)),
+        block = rules.judge(
+            rules.country(country, self._countries[country], self._normal_in(country)),
             [
-                cost_guard.part(OF_RANGE, parts[0], self._parts[parts[0]]),
+                rules.part(OF_RANGE, parts[0], self._parts[parts[0]]),
                 *(
-                    cost_guard.part(OF_ADDRESS, network, self._parts[network], times)
+                    rules.part(OF_ADDRESS, network, self._parts[network], times)
                     for network, times in parts[1]
                 ),
             ],
@@ -275,7 +276,7 @@ class _Simulation:
             return False
         now = round(at * SECOND)
         phone = self._random.randrange(self._attack.own_phones)
-        [unused] = send_budgets.unused_message(
+        [unused] = send_policy.unused_message(
             Subject(phone=f"{phone}", address="", known_device=True, key=b"key")
         )
         moment = self._unused.get(phone, 0)
@@ -310,7 +311,7 @@ def _learned(country: str, random: Random) -> Normal:
     for _ in range(LEARNED_DAYS):
         sends = round(random.gauss(a_day, a_day**0.5) * 1.15)
         days.append(Tally(sends, sum(random.random() < ratio for _ in range(sends))))
-    return cost_guard.learn(days)
+    return rules.learn(days)
 
 
 def _arrivals(country: str, days: int, random: Random) -> Iterator[float]:

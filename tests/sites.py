@@ -11,8 +11,8 @@ import httpx
 import uvicorn
 
 from processes import free_port
-from referral.http.door import Door
-from referral.http.front import Front
+from referral.http.server.application import Front
+from referral.http.server.protocol import Door
 from support import Inbox, Service, running
 
 

@@ -16,9 +16,9 @@ import httpx
 from litestar import Litestar
 
 from referral.app import create_app
-from referral.gateways import Gateway, Message
+from referral.context import Parts
+from referral.messaging.gateways import Gateway, Message
 from referral.service import admins, api_keys
-from referral.service.parts import Parts
 from referral.settings import Settings, read
 from referral.storage import database, migrate
 

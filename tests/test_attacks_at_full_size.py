@@ -26,9 +26,10 @@ import pytest
 from msgspec.structs import replace
 
 from processes import Server, new_postgres_database, serving
-from referral.core import buckets, room, send_budgets
-from referral.core.budgets import Subject
-from referral.core.limits import Limits
+from referral.core import concurrency
+from referral.limits import gcra, send_policy
+from referral.limits.guess_policy import Subject
+from referral.limits.policy import Limits
 from referral.service import housekeeping
 from referral.storage import configuration, database, migrate
 from support import Clock, Inbox, Person, Service, new_phone, ok, parts_of, refused, running
@@ -51,7 +52,7 @@ pytestmark = pytest.mark.long
 GUESSES = 10_000
 GUESS_FIELDS = ("token", "code", "invite_code")
 # One process may get all of them, and has room for these
-CONNECTIONS = room.OTHERS
+CONNECTIONS = concurrency.OTHERS
 RACES = 500
 PAIRS = 1000
 # Races for a code, the most that are won by a chance of 1 % once in a million runs
@@ -593,17 +594,17 @@ async def test_people_sign_in_while_counters_of_many_phones_are_cleared_away(
 
 def counters_of_sends(at: datetime, phones: int) -> Iterator[tuple[str, int]]:
     """What a send to each of the phones writes, of the phone and of the address that asks."""
-    limits, now, key = Limits(), buckets.microseconds(at), b"a key of this test, 32 bytes long"
+    limits, now, key = Limits(), gcra.microseconds(at), b"a key of this test, 32 bytes long"
     somebody = Subject(phone="", address="", known_device=False, key=key)
     # The same for every phone, and slow to make a million times
-    charges = send_budgets.send(limits, somebody, {}, now=now)
+    charges = send_policy.send(limits, somebody, {}, now=now)
     of_phone = [charge for charge in charges if charge.name.startswith("phone")]
     for number in range(phones):
         subject = replace(somebody, phone=f"+79{number:09}", address=new_address())
         for charge in of_phone:
             yield subject.of_phone(charge.name), now + charge.token
         if number % PHONES_OF_AN_ADDRESS == 0:
-            for charge in send_budgets.address_sends(limits, subject):
+            for charge in send_policy.address_sends(limits, subject):
                 yield charge.key, now + PHONES_OF_AN_ADDRESS * charge.token
 
 

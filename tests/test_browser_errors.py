@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser
 
 from browser import visiting
-from referral.gateways import GatewayError, Message
+from referral.messaging.gateways import GatewayError, Message
 from sites import reachable
 from support import Inbox, new_phone
 from walks import GO_ON, Scene, ask_for_code, enter, error, shown_code, sign_in, wrong

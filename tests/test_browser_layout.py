@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 
 from browser import Visitor, visiting
 from referral.http.pages import router
-from referral.service import demo
+from referral.import_export import demo
 from tour import Town, built, tour
 
 # Where things stand does not depend on the database

@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from processes import Server, serving
-from referral.http import connection
+from referral.http.server import connection
 from sites import reachable
 
 LIVE = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"

@@ -1,6 +1,6 @@
 """The cost guard: pumped messages are refused, and whom that must not touch.
 
-core/cost_guard.py has the rules, and tests/pumping.py what they cost; here is what the service
+limits/pumping/rules.py has the rules, and tests/pumping.py what they cost; here is what the service
 makes of them. Nothing is answered with a sign-in unless a test says so.
 """
 
@@ -20,10 +20,10 @@ import httpx
 import pytest
 
 from processes import Server, new_postgres_database, serving
-from referral.core.budgets import Subject
-from referral.gateways import Failure, GatewayError, Message
-from referral.service import send_tallies
-from referral.service.send_tallies import SendTallies
+from referral.limits.guess_policy import Subject
+from referral.limits.pumping import traffic
+from referral.limits.pumping.traffic import SendTallies
+from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import database
 from support import TODAY, Inbox, Service, new_phone, ok, parts_of, refused, running, settings_for
 
@@ -450,16 +450,16 @@ async def test_rows_name_nobody_and_are_cleared_away(database_url: str) -> None:
         assert sorted(len(key.partition(":")[0]) for key in tallies) == [2, 22, 22]
         assert not any(address in key or phone[2:8] in key for key in tallies)
         service.clock.move(hours=25)
-        assert await send_tallies.forget(service.clock()) == 2
+        assert await traffic.forget(service.clock()) == 2
         assert [key[:3] for key in await rows()] == ["RU:"]
         service.clock.move(days=14)
-        assert await send_tallies.forget(service.clock()) == 1
+        assert await traffic.forget(service.clock()) == 1
         assert await rows() == {}
 
 
 async def test_memory_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(send_tallies, "_MOST_PARTS", 10)
-    monkeypatch.setattr(send_tallies, "_MOST_PHONES", 10)
+    monkeypatch.setattr(traffic, "_MOST_PARTS", 10)
+    monkeypatch.setattr(traffic, "_MOST_PHONES", 10)
     async with guarded(database_url) as service:
         for _ in range(20):
             await enter(service, ok(await send(service)))

@@ -21,7 +21,7 @@ from litestar.routes import HTTPRoute
 
 import referral
 from pages import ORIGIN, hidden_on, signed_in
-from referral.http.front import Front
+from referral.http.server.application import Front
 from referral.service import admins
 from support import Service, migrated, new_phone, ok, parts_of, running
 

@@ -10,18 +10,18 @@ from uuid import uuid4
 import pytest
 
 from locks import on_postgres, somebody_else, until_somebody_waits
-from referral.core import buckets
-from referral.core.buckets import HOUR, Bucket, Charge
-from referral.storage import counters, database
+from referral.limits import counters, gcra
+from referral.limits.gcra import HOUR, Bucket, Charge
+from referral.storage import database
 from support import Service
 
 # Beyond what the service itself clears away meanwhile
-NOW = buckets.microseconds(datetime(2050, 1, 1, tzinfo=UTC))
+NOW = gcra.microseconds(datetime(2050, 1, 1, tzinfo=UTC))
 ALLOWED = 30
 
 
 def one(key: str = "", *, size: int = 5) -> Charge:
-    return buckets.charge("a limit", key or uuid4().hex[:22], Bucket(size, HOUR))
+    return gcra.charge("a limit", key or uuid4().hex[:22], Bucket(size, HOUR))
 
 
 async def charge(*charges: Charge, now: int = NOW) -> dict[str, int] | None:

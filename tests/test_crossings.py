@@ -20,11 +20,13 @@ from uuid import uuid4
 import pytest
 
 from locks import on_postgres, somebody_else, until_somebody_waits
-from referral.gateways.delivery import Failure
-from referral.service.delivery_results import Results
-from referral.storage import configuration, counters, database, invitations, outbox
+from referral.limits import counters
+from referral.storage import configuration, database, invitations
 from referral.storage.engines.sqlite import Client
 from referral.storage.models import Event
+from referral.webhooks import outbox
+from referral.webhooks.delivery import Failure
+from referral.webhooks.results import Results
 from support import Person, Service, new_phone, ok, refused, running
 
 # Beyond what the service itself clears away meanwhile

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from processes import ROOT, environment, referral, serving
-from referral.core.buckets import DAY
-from referral.core.guessing import takeovers
-from referral.core.limits import Limits
+from referral.limits.gcra import DAY
+from referral.limits.policy import Limits
+from referral.limits.takeovers import takeovers
 from referral.settings import names
 
 README = (ROOT / "README.md").read_text()

@@ -23,8 +23,8 @@ import httpx
 import pytest
 
 from processes import Server, family, serving
-from referral.gateways import Failure, GatewayError, Message
-from referral.service import messages
+from referral.messaging import messages
+from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import configuration
 from support import Clock, Inbox, Person, Service, migrated, new_phone, ok, refused, running
 

@@ -15,12 +15,20 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from referral.gateways import Failure, Gateway, GatewayError, Message, hook_endpoint, sms, urls
-from referral.gateways.chain import Chain, Result
-from referral.gateways.console import Console
-from referral.gateways.hook import Hook
-from referral.gateways.simulated import Simulated
-from referral.gateways.sms import SmsService
+from referral.messaging.gateways import (
+    Failure,
+    Gateway,
+    GatewayError,
+    Message,
+    hook_endpoint,
+    sms,
+    urls,
+)
+from referral.messaging.gateways.chain import Chain, Result
+from referral.messaging.gateways.console import Console
+from referral.messaging.gateways.hook import Hook
+from referral.messaging.gateways.simulated import Simulated
+from referral.messaging.gateways.sms import SmsService
 from senders import (
     HOOK_SECRET,
     TWILIO_SENDER,

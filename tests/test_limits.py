@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from referral.gateways import Failure, GatewayError, Message
+from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.service import housekeeping
 from referral.storage import database
 from support import Inbox, Service, new_phone, ok, parts_of, refused, running

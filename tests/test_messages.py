@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from processes import ROOT
 from referral import i18n
-from referral.gateways import Message
+from referral.messaging.gateways import Message
 from support import Service, new_phone, ok, running
 
 WORDS = {

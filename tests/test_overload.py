@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from referral.core.room import CROWD, OTHERS, READS, Room
-from referral.gateways import Message
+from referral.core.concurrency import CROWD, OTHERS, READS, Room
+from referral.messaging.gateways import Message
 from sites import reachable
 from support import Inbox, Person, Service, new_phone, ok, parts_of, refused, running
 

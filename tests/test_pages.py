@@ -9,9 +9,9 @@ import pytest
 from pages import browsing, code_on, error_of, found, hidden_on
 from referral.core.errors import Refusal
 from referral.http import problems
-from referral.http.pages import forms, parcel, texts
+from referral.http.pages import cookie_value, forms, texts
 from referral.http.pages.flash import Flash
-from referral.http.pages.pending import Pending
+from referral.http.pages.pending_sign_in import Pending
 from support import Service, new_phone, ok, running
 
 OWN = "http://127.0.0.1:8000"
@@ -149,7 +149,7 @@ async def test_a_cookie_that_somebody_wrote_breaks_no_page(service: Service, pho
     pending = Pending(
         token="t", phone=phone, code_length=4, expires_at=1, resend_at=1, tab="00000000"
     )
-    headers = {"Cookie": f"sign_in-00000000={parcel.write(pending)}", "Origin": OWN}
+    headers = {"Cookie": f"sign_in-00000000={cookie_value.write(pending)}", "Origin": OWN}
     for path in ("/code", "/code?tab=00000000"):
         answer = await service.http.get(path, headers=headers)
         assert answer.status_code == 200
@@ -168,7 +168,7 @@ async def test_a_cookie_deeper_than_any_of_ours_is_like_none(service: Service, n
 
 
 async def test_a_notice_that_nobody_wrote_says_nothing(service: Service) -> None:
-    headers = {"Cookie": f"flash={parcel.write(Flash(code='of_nobody', path='/'))}"}
+    headers = {"Cookie": f"flash={cookie_value.write(Flash(code='of_nobody', path='/'))}"}
     answer = await service.http.get("/", headers=headers)
     assert 'role="status"' not in answer.text
     assert "Content-Type" not in answer.text

@@ -8,8 +8,8 @@ import pytest
 
 from processes import ROOT
 from referral import settings
-from referral.gateways import hook_endpoint, sms, urls
-from referral.setting_reader import SettingsError
+from referral.messaging.gateways import hook_endpoint, sms, urls
+from referral.settings.reader import SettingsError
 from support import SECRET, TODAY
 
 DOCUMENTS = [

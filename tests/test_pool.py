@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from referral.core.budgets import Subject
-from referral.core.room import CROWD, Room
-from referral.service import turns
-from referral.service.turns import Turns
+from referral.core.concurrency import CROWD, Room
+from referral.limits import keyed_locks
+from referral.limits.guess_policy import Subject
+from referral.limits.keyed_locks import Turns
 from referral.storage import configuration, database, users
 from referral.storage.engines import asyncpg
 from referral.storage.engines.asyncpg import Line
@@ -52,7 +52,7 @@ async def test_a_turn_that_does_not_come_is_given_up(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A guess that is stuck in the database holds up no other for longer, nor a known device."""
-    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(keyed_locks, "WAIT_SECONDS", 0.05)
     parts, person = parts_of(service), await service.sign_in()
     service.clock.move(seconds=3)
     stranger = await service.send_code(person.phone)

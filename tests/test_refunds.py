@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from referral.context import Caller
 from referral.core import challenge as challenges
 from referral.core.keys import Purpose
-from referral.gateways import Failure, GatewayError, Message
-from referral.service import guesses
-from referral.service.parts import Caller
-from referral.service.turns import Turns
-from referral.storage.sign_ins import Guess, Judged
+from referral.limits import guesses
+from referral.limits.keyed_locks import Turns
+from referral.limits.sign_in_statement import Guess, Judged
+from referral.messaging.gateways import Failure, GatewayError, Message
 from senders import HOOK_SECRET, Sender, code_in, endpoint
 from support import Inbox, Service, new_phone, ok, parts_of, refused, running, sending
 from test_limits import (

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from processes import environment
 from referral import settings
-from referral.core.limits import Limits
 from referral.core.phone import FixedCode, Rules
-from referral.setting_reader import SettingsError
+from referral.limits.policy import Limits
 from referral.settings import Settings
+from referral.settings.reader import SettingsError
 from support import SECRET, TODAY
 
 TWILIO = "twilio://AC0123456789abcdef0123456789abcdef:0123456789abcdef@+15005550007"

@@ -111,7 +111,7 @@ def imported(folder: Path, **variables: str) -> set[str]:
         ("pygal", "only for the administrators' chart"),
         ("apprise", "only for its gateways"),
         ("referral.cli.doctor", "another command"),
-        ("referral.cli.transfer", "another command"),
+        ("referral.cli.import_export", "another command"),
         ("referral.cli.users", "another command"),
     ],
 )

@@ -24,12 +24,11 @@ import pytest
 
 from processes import environment, new_postgres_database, referral, serving
 from referral.core import phone as phones
-from referral.core import user_file
 from referral.core.phone import Rules
-from referral.core.user_file import Format
-from referral.core.user_row import FIELDS
-from referral.service import demo, transfer
-from referral.service.transfer_run import Finding, Import, Progress
+from referral.import_export import demo, imports, user_file
+from referral.import_export.run import Finding, Import, Progress
+from referral.import_export.user_file import Format
+from referral.import_export.user_row import FIELDS
 from referral.storage import database
 from support import SECRET, Person, Service, new_phone, ok, refused, running
 
@@ -631,7 +630,7 @@ async def test_a_waiting_grant_makes_an_administrator_of_an_imported_user(
     assert referral(tmp_path, "admin", "grant", phone, **on(database_url)).returncode == 0
     async with running(database_url) as service:
         run = new_import(service, test_phones=[phone] if settings else [])
-        await transfer.import_users(lines([{"phone": phone}, {"phone": new_phone()}]), run)
+        await imports.import_users(lines([{"phone": phone}, {"phone": new_phone()}]), run)
         rows = await database.query("SELECT phone FROM users WHERE is_admin")
         assert [row["phone"] for row in rows] == ([phone] if becomes else [])
 
@@ -736,7 +735,7 @@ async def import_rows(
     findings: list[Finding] = []
     run = new_import(service, findings=findings, randbelow=randbelow)
     run.batch, run.progress = batch, progress
-    await transfer.import_users(lines(rows), run)
+    await imports.import_users(lines(rows), run)
     return Taken(run, findings)
 
 
@@ -791,7 +790,7 @@ def code_of(number: int) -> str:
 
 async def exported(batch: int = 1000) -> list[Row]:
     text = io.StringIO()
-    await transfer.export_users(text.write, Format.CSV, lambda *_: None, batch=batch)
+    await imports.export_users(text.write, Format.CSV, lambda *_: None, batch=batch)
     return list(csv.DictReader(io.StringIO(text.getvalue())))
 
 

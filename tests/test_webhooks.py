@@ -13,11 +13,11 @@ import pytest
 from standardwebhooks import Webhook
 
 from receivers import OTHER_SECRET, SECRET, Receiver, eventually, receiving
-from referral.core import webhooks as rules
 from referral.core.phone import mask
-from referral.gateways import delivery
-from referral.service import deliveries, housekeeping, webhooks
+from referral.service import housekeeping
 from referral.storage import database
+from referral.webhooks import delivery, dispatcher, payloads
+from referral.webhooks import retry as rules
 from support import Service, new_phone, ok, parts_of, refused, running
 
 
@@ -206,7 +206,7 @@ async def test_only_a_2xx_is_an_acknowledgement(
         await service.sign_in()
         await team.until_tried(1)
         await eventually_status(service, error=f"status {status}")
-        assert (await webhooks.status(parts_of(service))).waiting == 1
+        assert (await payloads.status(parts_of(service))).waiting == 1
         assert elsewhere.tries == []
 
 
@@ -283,7 +283,7 @@ async def test_after_three_days_an_event_is_given_up(service: Service, team: Rec
     service.clock.move(days=2, hours=23)
     await team.until_tried(2)
     await settled(team)
-    assert (await webhooks.status(parts_of(service))).given_up == 0
+    assert (await payloads.status(parts_of(service))).given_up == 0
     service.clock.move(hours=2)
     await team.until_tried(3)
     await eventually_status(service, given_up=1)
@@ -301,7 +301,7 @@ async def test_after_three_days_an_event_is_given_up(service: Service, team: Rec
     assert [each.user for each in team.taken] == [later.id()]
     await eventually_status(service, waiting=0)
     # Nothing is lost: an operator sends them again
-    assert await webhooks.replay(parts_of(service), since=None, kind=None) == 7
+    assert await payloads.replay(parts_of(service), since=None, kind=None) == 7
     await team.until(8)
     assert {each.user for each in team.taken} == {each.id() for each in (person, later, *waiting)}
 
@@ -313,7 +313,7 @@ async def test_a_receiver_that_is_away_is_probed_with_one_event_at_a_time(
     for _ in range(30):
         await service.sign_in()
     await asyncio.sleep(4)
-    status = await webhooks.status(parts_of(service))
+    status = await payloads.status(parts_of(service))
     assert status.waiting == 30
     assert status.away_since is not None
     assert await tries() <= 25
@@ -332,7 +332,7 @@ async def test_an_outage_ends_where_another_process_took_it_over(
         for _ in range(2):
             await service.sign_in()
         async with asyncio.timeout(15):
-            while (await webhooks.status(parts_of(service))).away_since is None:  # noqa: ASYNC110
+            while (await payloads.status(parts_of(service))).away_since is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
     await team.start()
     async with running(database_url, **team.settings) as service:
@@ -340,7 +340,7 @@ async def test_an_outage_ends_where_another_process_took_it_over(
         await team.until(2)
         await eventually_status(service, waiting=0)
         async with asyncio.timeout(15):
-            while (await webhooks.status(parts_of(service))).away_since:  # noqa: ASYNC110
+            while (await payloads.status(parts_of(service))).away_since:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
 
@@ -354,7 +354,7 @@ async def test_a_receiver_that_answers_503_for_hours_gets_all_within_minutes_of_
     for _ in range(40):
         service.clock.move(minutes=10)
         await asyncio.sleep(0.15)
-    assert (await webhooks.status(parts_of(service))).away_since is not None
+    assert (await payloads.status(parts_of(service))).away_since is not None
     team.answer = lambda _: 200
     for _ in range(5):
         service.clock.move(minutes=1)
@@ -387,10 +387,10 @@ async def test_a_410_stops_deliveries_until_somebody_resumes_them(
         await eventually_status(service, is_stopped=True, waiting=3, given_up=0)
         async with asyncio.timeout(15):
             await until_told(service, "referral_webhooks_stopped 1.0")
-        assert await webhooks.resume()
+        assert await payloads.resume()
         await team.until(3)
         await eventually_status(service, is_stopped=False, waiting=0, away_since=None)
-        assert not await webhooks.resume()
+        assert not await payloads.resume()
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -407,7 +407,7 @@ async def test_retry_after_is_honoured_up_to_an_hour(
     await service.sign_in()
     await team.until_tried(1)
     async with asyncio.timeout(10):
-        while (await webhooks.status(parts_of(service))).away_since is None:  # noqa: ASYNC110
+        while (await payloads.status(parts_of(service))).away_since is None:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     team.answer = lambda _: 200
     await service.sign_in()
@@ -439,7 +439,7 @@ async def test_another_retry_after_counts_for_nothing(
 async def test_metrics_tell_what_waits_and_what_became_of_the_tries(
     service: Service, team: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "_COUNT_SECONDS", 0)
+    monkeypatch.setattr(dispatcher, "_COUNT_SECONDS", 0)
     team.answer = lambda _: 500
     before = await metric(service, 'referral_deliveries_total{outcome="acknowledged"}')
     for _ in range(3):
@@ -470,13 +470,13 @@ async def test_replay_sends_again_by_type_and_time_with_the_same_ids(
     first = [each.id for each in await team.until(3)]
     await eventually_status(service, waiting=0)
     parts = parts_of(service)
-    assert await webhooks.replay(parts, since=None, kind="invite.activated") == 1
+    assert await payloads.replay(parts, since=None, kind="invite.activated") == 1
     assert (await team.until(4))[3].id == first[2]
     await eventually_status(service, waiting=0)
     hour_ago = service.clock() - timedelta(hours=1)
-    assert await webhooks.replay(parts, since=hour_ago, kind=None) == 2
+    assert await payloads.replay(parts, since=hour_ago, kind=None) == 2
     assert [each.id for each in (await team.until(6))[4:]] == first[1:]
-    assert await webhooks.replay(parts, since=service.clock(), kind=None) == 0
+    assert await payloads.replay(parts, since=service.clock(), kind=None) == 0
 
 
 async def test_delivered_events_are_kept_for_30_days(service: Service, team: Receiver) -> None:
@@ -545,7 +545,7 @@ async def settled(team: Receiver) -> None:
 async def eventually_status(service: Service, **fields: Any) -> None:
     async with asyncio.timeout(20):
         while True:
-            found = await webhooks.status(parts_of(service))
+            found = await payloads.status(parts_of(service))
             if all(getattr(found, name) == value for name, value in fields.items()):
                 return
             await asyncio.sleep(0.05)

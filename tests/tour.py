@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from browser import Visitor
-from referral.service import demo
+from referral.import_export import demo
 from sites import reachable
 from support import Person, Service, new_phone, ok
 from walks import ask_for_code, change, enter, shown_code, use_invite_code, wrong

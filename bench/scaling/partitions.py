@@ -12,7 +12,8 @@ import asyncpg
 
 from clusters import Node, postgres
 from processes import ROOT
-from referral.storage import counters, database
+from referral.limits import counters
+from referral.storage import database
 from scaling import partitioned, rows, tables
 from support import migrated
 

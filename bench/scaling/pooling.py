@@ -15,7 +15,8 @@ import asyncpg
 from clusters import Node, pgbouncer, postgres
 from failovers import Ledger, client
 from processes import serving
-from referral.storage import counters, database, users
+from referral.limits import counters
+from referral.storage import database, users
 from scaling import rows, tables
 from scaling.failover import SETTINGS
 from support import migrated

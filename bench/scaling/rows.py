@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from referral.core.buckets import DAY, Bucket, Charge
+from referral.limits.gcra import DAY, Bucket, Charge
 
 # A user every second; nine of ten came by the code of one in a hundred. Ids follow each other as
 # those of the service are

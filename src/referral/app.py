@@ -15,30 +15,35 @@ from litestar.datastructures.state import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
+from referral import observability
+from referral.context import Parts
+from referral.core.concurrency import Room
 from referral.core.keys import Keyring, Purpose
-from referral.core.room import Room
 from referral.core.tokens import Issuer
-from referral.gateways import Gateway, hook_endpoint, urls
-from referral.gateways.chain import Chain
-from referral.gateways.console import Console
-from referral.gateways.signature import Endpoint
-from referral.gateways.simulated import Simulated
-from referral.gateways.sms import SmsService
-from referral.http import api, docs, metrics, pages, problems, well_known
-from referral.http.cors import Cors
-from referral.http.front import Front
-from referral.http.headers import on_every_answer
-from referral.http.methods import answer_options
+from referral.http import api, docs, pages, problems, well_known
 from referral.http.pages.site import Site
 from referral.http.requests import LARGEST_BODY, StrictRequest, parts
 from referral.http.responses import JsonResponse
-from referral.service import deliveries, housekeeping, kept, messages, outcomes
-from referral.service.parts import Parts
-from referral.service.send_tallies import SendTallies
-from referral.service.totals import Totals
-from referral.service.turns import Turns
+from referral.http.server import metrics
+from referral.http.server.application import Front
+from referral.http.server.cors import Cors
+from referral.http.server.headers import on_every_answer
+from referral.http.server.options import answer_options
+from referral.limits.global_limits import Totals
+from referral.limits.keyed_locks import Turns
+from referral.limits.pumping.traffic import SendTallies
+from referral.messaging import messages
+from referral.messaging.gateways import Gateway, hook_endpoint, urls
+from referral.messaging.gateways.chain import Chain
+from referral.messaging.gateways.console import Console
+from referral.messaging.gateways.simulated import Simulated
+from referral.messaging.gateways.sms import SmsService
+from referral.service import data_keys, housekeeping
+from referral.service.health import Readiness
 from referral.settings import Settings
 from referral.storage import database, migrate
+from referral.webhooks import dispatcher
+from referral.webhooks.signature import Endpoint
 
 _CONNECT_TRIES = 8
 # The longest a gateway may take, less where several have to fit under the deadline
@@ -72,7 +77,7 @@ def create_app(
             )
             async with (
                 housekeeping.running(app.state.parts),
-                deliveries.running(app.state.parts),
+                dispatcher.running(app.state.parts),
             ):
                 yield
         finally:
@@ -135,7 +140,7 @@ async def assemble(
     """What the use cases are given. Needs the database connected."""
     room = room or Room()
     keys = Keyring(settings.secrets)
-    kept_keys = await kept.load(keys, now=clock(), token_bytes=secrets.token_bytes)
+    kept_keys = await data_keys.load(keys, now=clock(), token_bytes=secrets.token_bytes)
     return Parts(
         keys=keys,
         kept=kept_keys,
@@ -144,6 +149,7 @@ async def assemble(
         totals=Totals(settings.limits, kept_keys.first(Purpose.COUNTER).secret),
         cost_guard=settings.cost_guard,
         send_tallies=SendTallies(),
+        readiness=Readiness(),
         endpoint=Endpoint(settings.webhook_url, settings.webhook_secrets)
         if settings.webhook_url
         else None,
@@ -169,7 +175,7 @@ async def assemble(
 
 def _chain(gateways: list[Gateway]) -> Chain:
     share = (messages.DEADLINE_SECONDS - 1) / len(gateways)
-    return Chain(gateways, seconds=min(_GATEWAY_SECONDS, share), told=outcomes.gateway_tried)
+    return Chain(gateways, seconds=min(_GATEWAY_SECONDS, share), told=observability.gateway_tried)
 
 
 def _gateways(settings: Settings, clock: Callable[[], datetime]) -> list[Gateway]:
@@ -186,7 +192,7 @@ def _gateways(settings: Settings, clock: Callable[[], datetime]) -> list[Gateway
 def _real(url: str, settings: Settings, clock: Callable[[], datetime]) -> Gateway:
     if urls.scheme(url) in hook_endpoint.SCHEMES:
         # It imports httpx: 4 MB and 30 ms
-        from referral.gateways.hook import Hook  # noqa: PLC0415 - as said
+        from referral.messaging.gateways.hook import Hook  # noqa: PLC0415 - as said
 
         return Hook(hook_endpoint.read(url, production=settings.in_production), clock=clock)
     return SmsService(url)

@@ -17,10 +17,10 @@ from typing import Any
 from litestar import Litestar
 from litestar.types import ASGIApp
 
-from referral import logs
 from referral.app import create_app, system_clock
-from referral.setting_reader import SettingsError
+from referral.observability import log_format
 from referral.settings import Settings, load
+from referral.settings.reader import SettingsError
 
 _LOG = logging.getLogger("referral")
 # After how many new objects, and how many rounds among the young and the middle-aged
@@ -30,7 +30,7 @@ _GARBAGE = (10_000, 10, 10)
 def application() -> ASGIApp:
     """The application of one process."""
     settings = _settings()
-    logs.configure(json=settings.in_production)
+    log_format.configure(json=settings.in_production)
     if (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     app = create_app(settings)

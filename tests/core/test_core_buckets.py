@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referral.core.buckets import DAY, HOUR, MONTH, SECOND, Bucket, Charge, charge, taken
-from referral.core.buckets import microseconds as moment_of
+from referral.limits.gcra import DAY, HOUR, MONTH, SECOND, Bucket, Charge, charge, taken
+from referral.limits.gcra import microseconds as moment_of
 
 NOW = moment_of(datetime(2026, 1, 1, tzinfo=UTC))
 # The largest number that both databases keep

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from referral.core import buckets, budgets, send_budgets
 from referral.core.address import networks
-from referral.core.buckets import HOUR, SECOND, Charge
-from referral.core.budgets import Subject
-from referral.core.limits import Limits
+from referral.limits import gcra, guess_policy, send_policy
+from referral.limits.gcra import HOUR, SECOND, Charge
+from referral.limits.guess_policy import Subject
+from referral.limits.policy import Limits
 
 NOW = 1_767_225_600 * SECOND
 KEY = bytes(range(32))
@@ -51,8 +51,8 @@ LIMITS = st.builds(
 def guess(limits: Limits, subject: Subject, code_length: int = 4) -> dict[str, Charge]:
     """The charges of a guess by their names; the wider network's comes last."""
     charges = [
-        *budgets.guess(limits, subject, challenge_id="a", code_length=code_length),
-        *budgets.failure_of_address(limits, subject),
+        *guess_policy.guess(limits, subject, challenge_id="a", code_length=code_length),
+        *guess_policy.failure_of_address(limits, subject),
     ]
     return {each.name: each for each in charges}
 
@@ -72,7 +72,7 @@ def failed(limits: Limits, subject: Subject, times: int) -> dict[str, int]:
 
 def length(limits: Limits, failures: int, *, alarm: bool = False, of: Subject = STRANGER) -> int:
     moments = failed(limits, of, failures)
-    return budgets.code_length(limits, of, moments, alarm=alarm, now=NOW)
+    return guess_policy.code_length(limits, of, moments, alarm=alarm, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_guess_is_refused_by_a_phones_budgets_exactly_where_its_code_is_too_sh
 ) -> None:
     """As long as a code for this phone is by now: let through. Shorter: refused."""
     moments = failed(limits, subject, failures)
-    needed = budgets.code_length(limits, subject, moments, alarm=False, now=NOW)
+    needed = guess_policy.code_length(limits, subject, moments, alarm=False, now=NOW)
     for digits in range(limits.code_length, 9):
         charges = guess(limits, subject, digits)
         full = any(
@@ -129,11 +129,11 @@ def test_a_guess_is_refused_by_a_phones_budgets_exactly_where_its_code_is_too_sh
 def test_nothing_overflows_63_bits(limits: Limits, subject: Subject, digits: int) -> None:
     """However large the limits: a moment as far ahead as it gets, and one token more."""
     every = [
-        *budgets.guess(limits, subject, challenge_id="a", code_length=digits),
-        *budgets.failure_of_address(limits, subject),
-        *send_budgets.send(limits, subject, {}, now=NOW),
-        *budgets.invite_code_try(limits, subject, "user"),
-        *budgets.invite_code_try(limits, subject, None),
+        *guess_policy.guess(limits, subject, challenge_id="a", code_length=digits),
+        *guess_policy.failure_of_address(limits, subject),
+        *send_policy.send(limits, subject, {}, now=NOW),
+        *guess_policy.invite_code_try(limits, subject, "user"),
+        *guess_policy.invite_code_try(limits, subject, None),
     ]
     for each in every:
         assert 1 <= each.token <= each.cap
@@ -144,7 +144,7 @@ def test_nothing_overflows_63_bits(limits: Limits, subject: Subject, digits: int
 
 def test_the_guesses_of_a_challenge_do_not_come_back_while_it_lives() -> None:
     """The longest life is 600 s; after three guesses none is back by then."""
-    each = budgets.challenge(Limits(), STRANGER, "a")
+    each = guess_policy.challenge(Limits(), STRANGER, "a")
     assert each.bucket.size == 3
     assert each.is_full(NOW + each.bucket.room, NOW + 600 * SECOND)
 
@@ -152,7 +152,7 @@ def test_the_guesses_of_a_challenge_do_not_come_back_while_it_lives() -> None:
 @given(waits=st.lists(st.just(0), min_size=1, max_size=3).map(tuple), subject=SUBJECTS)
 def test_a_wait_of_nothing_is_no_charge(waits: tuple[int, ...], subject: Subject) -> None:
     names = [
-        each.name for each in send_budgets.send(Limits(resend_waits=waits), subject, {}, now=NOW)
+        each.name for each in send_policy.send(Limits(resend_waits=waits), subject, {}, now=NOW)
     ]
     assert "phone-resend-wait" not in names
     assert "phone-sends-hour" in names
@@ -161,15 +161,15 @@ def test_a_wait_of_nothing_is_no_charge(waits: tuple[int, ...], subject: Subject
 def test_the_waits_between_sends_grow_and_then_stay() -> None:
     limits, moments, now, waits = Limits(sends_per_phone_hour=10), dict[str, int](), NOW, []
     for _ in range(5):
-        charges = send_budgets.send(limits, STRANGER, moments, now=now)
-        assert budgets.first_full(charges, moments, now=now) is None
+        charges = send_policy.send(limits, STRANGER, moments, now=now)
+        assert guess_policy.first_full(charges, moments, now=now) is None
         for each in charges:
             ahead = max(moments.get(each.key, 0) - now, 0) + each.token
             moments[each.key] = now + min(ahead, each.cap)
-        waits.append(send_budgets.resend_in(charges, moments, now=now))
+        waits.append(send_policy.resend_in(charges, moments, now=now))
         now += waits[-1] * SECOND
-        early = send_budgets.send(limits, STRANGER, moments, now=now - 1)
-        refusal = budgets.first_full(early, moments, now=now - 1)
+        early = send_policy.send(limits, STRANGER, moments, now=now - 1)
+        refusal = guess_policy.first_full(early, moments, now=now - 1)
         assert refusal is not None
         assert refusal.name == "phone-resend-wait"
     assert waits == [30, 60, 120, 120, 120]
@@ -180,22 +180,22 @@ def test_the_first_wait_after_a_refused_one_works(subject: Subject, sent: int) -
     """After the seconds that a refusal names, the send is let through."""
     limits, moments = Limits(), dict[str, int]()
     for _ in range(sent):
-        for each in send_budgets.send(limits, subject, moments, now=NOW):
+        for each in send_policy.send(limits, subject, moments, now=NOW):
             moments[each.key] = max(moments.get(each.key, 0), NOW) + each.token
-    charges = send_budgets.send(limits, subject, moments, now=NOW)
-    if budgets.first_full(charges, moments, now=NOW) is None:
+    charges = send_policy.send(limits, subject, moments, now=NOW)
+    if guess_policy.first_full(charges, moments, now=NOW) is None:
         assert sent == 0
         return
-    later = NOW + budgets.retry_after(charges, moments, now=NOW) * SECOND
-    again = send_budgets.send(limits, subject, moments, now=later)
-    assert budgets.first_full(again, moments, now=later) is None
+    later = NOW + guess_policy.retry_after(charges, moments, now=NOW) * SECOND
+    again = send_policy.send(limits, subject, moments, now=later)
+    assert guess_policy.first_full(again, moments, now=later) is None
 
 
 def phone_keys(subject: Subject) -> set[str]:
     """Every counter of a phone's own, but for the challenge's."""
     charges = [
-        *budgets.guess(Limits(), subject, challenge_id="a", code_length=4)[1:],
-        *send_budgets.send(Limits(), subject, {}, now=NOW),
+        *guess_policy.guess(Limits(), subject, challenge_id="a", code_length=4)[1:],
+        *send_policy.send(Limits(), subject, {}, now=NOW),
     ]
     return {each.key for each in charges if each.name.startswith("phone-")}
 
@@ -214,11 +214,11 @@ def test_strangers_and_known_devices_share_no_counter(phone: str, address: str, 
 
 def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
     charges = [
-        *budgets.guess(Limits(), STRANGER, challenge_id="a", code_length=4),
-        *budgets.failure_of_address(Limits(), STRANGER),
-        *send_budgets.send(Limits(), STRANGER, {}, now=NOW),
-        *budgets.invite_code_try(Limits(), STRANGER, "user"),
-        *budgets.invite_code_try(Limits(), STRANGER, None),
+        *guess_policy.guess(Limits(), STRANGER, challenge_id="a", code_length=4),
+        *guess_policy.failure_of_address(Limits(), STRANGER),
+        *send_policy.send(Limits(), STRANGER, {}, now=NOW),
+        *guess_policy.invite_code_try(Limits(), STRANGER, "user"),
+        *guess_policy.invite_code_try(Limits(), STRANGER, None),
     ]
     keys = {each.key for each in charges}
     assert len(keys) == len(charges)
@@ -228,10 +228,10 @@ def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
     ]
     for other in others:
         more = [
-            *budgets.guess(Limits(), other, challenge_id="b", code_length=4),
-            *budgets.failure_of_address(Limits(), other),
-            *send_budgets.send(Limits(), other, {}, now=NOW),
-            *budgets.invite_code_try(Limits(), other, "other user"),
+            *guess_policy.guess(Limits(), other, challenge_id="b", code_length=4),
+            *guess_policy.failure_of_address(Limits(), other),
+            *send_policy.send(Limits(), other, {}, now=NOW),
+            *guess_policy.invite_code_try(Limits(), other, "other user"),
         ]
         assert keys.isdisjoint(each.key for each in more)
 
@@ -257,9 +257,9 @@ def test_a_known_device_is_charged_nothing_by_address(address: str) -> None:
 
     def by_address(subject: Subject) -> int:
         charges = [
-            *budgets.guess(Limits(), subject, challenge_id="a", code_length=4),
-            *budgets.failure_of_address(Limits(), subject),
-            *send_budgets.send(Limits(), subject, {}, now=NOW),
+            *guess_policy.guess(Limits(), subject, challenge_id="a", code_length=4),
+            *guess_policy.failure_of_address(Limits(), subject),
+            *send_policy.send(Limits(), subject, {}, now=NOW),
         ]
         return sum(each.name.startswith("address-") for each in charges)
 
@@ -271,7 +271,7 @@ def test_a_known_device_is_charged_nothing_by_address(address: str) -> None:
 def test_ipv6_counts_as_its_64_its_56_and_its_48() -> None:
     """With once, four and sixteen times the limit."""
     one = Subject(phone="+79991234567", address="2001:db8:0:1::1", known_device=False, key=KEY)
-    charges = send_budgets.address_sends(Limits(), one)
+    charges = send_policy.address_sends(Limits(), one)
     assert [each.bucket.size for each in charges] == [30, 120, 480]
     assert {each.bucket.window for each in charges} == {HOUR}
     neighbours = {
@@ -282,7 +282,7 @@ def test_ipv6_counts_as_its_64_its_56_and_its_48() -> None:
     }
     for address, shared in neighbours.items():
         other = Subject(phone="+79991234567", address=address, known_device=False, key=KEY)
-        more = send_budgets.address_sends(Limits(), other)
+        more = send_policy.address_sends(Limits(), other)
         assert [a.key == b.key for a, b in zip(charges, more, strict=True)] == shared
 
 
@@ -303,10 +303,10 @@ def test_what_is_no_address_counts_as_itself() -> None:
 
 
 def test_a_charge_of_a_full_bucket_is_the_one_that_is_told() -> None:
-    charges = send_budgets.send(Limits(), STRANGER, {}, now=NOW)
-    assert budgets.first_full(charges, {}, now=NOW) is None
-    assert budgets.retry_after(charges, {}, now=NOW) == 1
+    charges = send_policy.send(Limits(), STRANGER, {}, now=NOW)
+    assert guess_policy.first_full(charges, {}, now=NOW) is None
+    assert guess_policy.retry_after(charges, {}, now=NOW) == 1
     last = charges[-1]
-    moments = {last.key: NOW + buckets.Bucket(30, HOUR).room}
-    assert budgets.first_full(charges, moments, now=NOW) == last
-    assert budgets.retry_after(charges, moments, now=NOW) == HOUR // 30
+    moments = {last.key: NOW + gcra.Bucket(30, HOUR).room}
+    assert guess_policy.first_full(charges, moments, now=NOW) == last
+    assert guess_policy.retry_after(charges, moments, now=NOW) == HOUR // 30

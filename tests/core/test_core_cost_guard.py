@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import pumping
 from pumping import ATTACKS, RANGES, Attack
-from referral.core.cost_guard import (
+from referral.limits.pumping.rules import (
     OF_ADDRESS,
     OF_COUNTRY,
     OF_RANGE,

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from referral.core.forest import ELSEWHERE, NOBODY, Forest, leaves_first
+from referral.import_export.forest import ELSEWHERE, NOBODY, Forest, leaves_first
 
 # The inviter of each of some users, numbered from 1
 INVITERS = st.integers(1, 30).flatmap(

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referral.core import buckets, budgets, send_budgets
-from referral.core.buckets import DAY, SECOND, Charge
-from referral.core.budgets import Subject
-from referral.core.guessing import takeovers
-from referral.core.limits import Limits
+from referral.limits import gcra, guess_policy, send_policy
+from referral.limits.gcra import DAY, SECOND, Charge
+from referral.limits.guess_policy import Subject
+from referral.limits.policy import Limits
+from referral.limits.takeovers import takeovers
 
 FOUR_DIGITS = Limits(code_length=4)
 PHONE = Subject(phone="+79991234567", address="192.0.2.1", known_device=False, key=b"k" * 32)
@@ -73,22 +73,24 @@ def test_an_attacker_who_plays_by_the_counters_stays_below_the_bound(
     number = 0
     while now < end:
         number += 1
-        charges = send_budgets.send(limits, PHONE, moments, now=now)
+        charges = send_policy.send(limits, PHONE, moments, now=now)
         if charged(charges, moments, now):
-            length = budgets.code_length(limits, PHONE, moments, alarm=False, now=now)
+            length = guess_policy.code_length(limits, PHONE, moments, alarm=False, now=now)
             for _ in range(limits.guesses_per_challenge):
-                guess = budgets.guess(limits, PHONE, challenge_id=str(number), code_length=length)
+                guess = guess_policy.guess(
+                    limits, PHONE, challenge_id=str(number), code_length=length
+                )
                 if charged(guess, moments, now):
                     chance += 1 / 10**length
         now += random.randint(1, random.choice([60, 3600, 6 * 3600])) * SECOND
-        for network in send_budgets.address_sends(limits, PHONE):
+        for network in send_policy.address_sends(limits, PHONE):
             moments.pop(network.key, None)
     assert 0 < chance <= takeovers(limits, phones=1, seconds=days * DAY)
 
 
 def charged(charges: list[Charge], moments: dict[str, int], now: int) -> bool:
     """Charge all, or none where one is full, as the database does."""
-    if budgets.first_full(charges, moments, now=now) is not None:
+    if guess_policy.first_full(charges, moments, now=now) is not None:
         return False
     for each in charges:
         ahead = max(moments.get(each.key, 0) - now, 0) + each.token
@@ -97,8 +99,8 @@ def charged(charges: list[Charge], moments: dict[str, int], now: int) -> bool:
 
 
 def test_a_bucket_of_n_gives_twice_n_in_its_worst_window() -> None:
-    bucket = buckets.Bucket(10, DAY)
-    charge = buckets.charge("n", "k", bucket)
+    bucket = gcra.Bucket(10, DAY)
+    charge = gcra.charge("n", "k", bucket)
     moments: dict[str, int] = {}
     given_out = sum(charged([charge], moments, second * 60 * SECOND) for second in range(DAY // 60))
     assert given_out in {19, 20}

@@ -7,7 +7,7 @@ from altered import by_one_character
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from referral.core import kept, seal
+from referral.core import data_keys, seal
 from referral.core.keys import Keyring, Purpose
 
 OLD = b"the old secret of these tests, long enough"
@@ -19,35 +19,35 @@ SECRET = bytes(range(32))
 @given(st.binary(min_size=32, max_size=32))
 def test_a_secret_comes_back(secret: bytes) -> None:
     keys = Keyring([OLD])
-    assert kept.unwrap(kept.wrap(secret, keys=keys), keys=keys) == secret
+    assert data_keys.unwrap(data_keys.wrap(secret, keys=keys), keys=keys) == secret
 
 
 def test_what_another_secret_sealed_gives_nothing() -> None:
-    sealed = kept.wrap(SECRET, keys=Keyring([OLD]))
-    assert kept.unwrap(sealed, keys=Keyring([NEW])) is None
-    assert not kept.is_current(sealed, keys=Keyring([NEW]))
+    sealed = data_keys.wrap(SECRET, keys=Keyring([OLD]))
+    assert data_keys.unwrap(sealed, keys=Keyring([NEW])) is None
+    assert not data_keys.is_current(sealed, keys=Keyring([NEW]))
 
 
 def test_while_the_secret_rotates_the_first_key_alone_is_current() -> None:
-    sealed = kept.wrap(SECRET, keys=Keyring([OLD, NEW]))
+    sealed = data_keys.wrap(SECRET, keys=Keyring([OLD, NEW]))
     for secrets, current in (([OLD, NEW], True), ([NEW, OLD], False)):
         keys = Keyring(secrets)
-        assert kept.unwrap(sealed, keys=keys) == SECRET
-        assert kept.is_current(sealed, keys=keys) is current
+        assert data_keys.unwrap(sealed, keys=keys) == SECRET
+        assert data_keys.is_current(sealed, keys=keys) is current
 
 
 def test_wrapped_anew_it_opens_without_the_old_secret() -> None:
     both, new = Keyring([NEW, OLD]), Keyring([NEW])
-    opened = kept.unwrap(kept.wrap(SECRET, keys=Keyring([OLD])), keys=both)
+    opened = data_keys.unwrap(data_keys.wrap(SECRET, keys=Keyring([OLD])), keys=both)
     assert opened is not None
-    assert kept.unwrap(kept.wrap(opened, keys=both), keys=new) == SECRET
+    assert data_keys.unwrap(data_keys.wrap(opened, keys=both), keys=new) == SECRET
 
 
 def test_every_change_of_one_character_gives_nothing() -> None:
     keys = Keyring([OLD])
-    for changed in by_one_character(kept.wrap(SECRET, keys=keys)):
-        assert kept.unwrap(changed, keys=keys) is None
-        assert not kept.is_current(changed, keys=keys)
+    for changed in by_one_character(data_keys.wrap(SECRET, keys=keys)):
+        assert data_keys.unwrap(changed, keys=keys) is None
+        assert not data_keys.is_current(changed, keys=keys)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_every_change_of_one_character_gives_nothing() -> None:
 def test_what_was_sealed_for_another_purpose_gives_nothing(purpose: Purpose) -> None:
     keys = Keyring([OLD])
     sealed = seal.seal(b'"AAAA"', keys.first(purpose))
-    assert kept.unwrap(sealed, keys=keys) is None
+    assert data_keys.unwrap(sealed, keys=keys) is None

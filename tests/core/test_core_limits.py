@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referral.core.limits import Limits
+from referral.limits.policy import Limits
 
 
 @pytest.mark.parametrize(("nth", "seconds"), [(1, 30), (2, 60), (3, 120), (4, 120), (1000, 120)])

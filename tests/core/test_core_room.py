@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from referral.core.room import CROWD, OTHERS, READS, Room
+from referral.core.concurrency import CROWD, OTHERS, READS, Room
 
 NOW = 1000.0
 

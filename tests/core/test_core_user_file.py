@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referral.core import user_file
-from referral.core.user_file import LONGEST_LINE, Format, Line, Unreadable
-from referral.core.user_row import FIELDS
+from referral.import_export import user_file
+from referral.import_export.user_file import LONGEST_LINE, Format, Line, Unreadable
+from referral.import_export.user_row import FIELDS
 
 # A file has no surrogates
 TEXT = st.text(st.characters(codec="utf-8"))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referral.core import user_row
 from referral.core.errors import InvalidPhone, InvalidRequest, UnsupportedPhone
 from referral.core.phone import Rules
-from referral.core.user_row import EARLIEST, UserRow
+from referral.import_export import user_row
+from referral.import_export.user_row import EARLIEST, UserRow
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 PHONE = "+79991234567"

@@ -11,10 +11,10 @@ from typing import NoReturn, TypeVar
 import rich_click as click
 
 from referral.app import assemble, system_clock
+from referral.context import Parts
 from referral.core.errors import Refusal
-from referral.service.parts import Parts
-from referral.setting_reader import SettingsError
 from referral.settings import Settings, load
+from referral.settings.reader import SettingsError
 from referral.storage import configuration, database, migrate
 
 T = TypeVar("T")

@@ -7,11 +7,11 @@ from dataclasses import replace
 import rich_click as click
 
 from referral.cli import common
-from referral.cli.transfer import new_import, progress_bar, tell
+from referral.cli.import_export import new_import, progress_bar, tell
 from referral.core.errors import Refusal
 from referral.core.phone import Rules
-from referral.service import demo as demos
-from referral.service.transfer_run import Import
+from referral.import_export import demo as demos
+from referral.import_export.run import Import
 from referral.settings import Settings
 
 

@@ -8,14 +8,15 @@ from urllib.parse import urlsplit
 import rich_click as click
 
 from referral.cli import common
-from referral.core import guessing, kept
-from referral.core.buckets import DAY
+from referral.core import data_keys
 from referral.core.keys import Keyring, Purpose
-from referral.core.limits import Limits
-from referral.gateways import reach, urls
+from referral.limits import takeovers
+from referral.limits.gcra import DAY
+from referral.limits.policy import Limits
+from referral.messaging.gateways import reach, urls
 from referral.settings import Settings
-from referral.storage import kept as stored
-from referral.storage import migrate, writing
+from referral.storage import data_keys as stored
+from referral.storage import migrate, write_check
 
 
 @click.command()
@@ -47,11 +48,11 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
     if missing := await migrate.pending():
         return [f"migrations: {', '.join(missing)} not applied; run `referral migrate`"]
     _say("migrations", "all applied")
-    if why := await writing.failure():
+    if why := await write_check.failure():
         return [f"database: it may be read and not written: {why}"]
     _say("", "may be written")
     rows = await stored.all_sealed()
-    closed = sum(kept.unwrap(row.sealed, keys=keys) is None for row in rows)
+    closed = sum(data_keys.unwrap(row.sealed, keys=keys) is None for row in rows)
     told = f"{closed} of {len(rows)} do not open; list the earlier secret too"
     if rows and closed == len(rows):
         return [f"kept secrets: {told}"]
@@ -104,7 +105,7 @@ def _guessing(limits: Limits) -> None:
     """What guessing codes gives at most, under the limits in force."""
 
     def of(phones: int, days: int, *, scale: int = 1) -> str:
-        number = scale * guessing.takeovers(limits, phones=phones, seconds=days * DAY)
+        number = scale * takeovers.takeovers(limits, phones=phones, seconds=days * DAY)
         return f"{number:.2g}" if number < 100 else f"{number:,.0f}"  # noqa: PLR2004 - two digits do
 
     one = f"{of(1, 1, scale=100)} % in a day, {of(1, 365, scale=100)} % in a year"

@@ -6,8 +6,8 @@ import rich_click as click
 from rich.table import Table
 
 from referral.cli import common, tables
+from referral.context import Parts
 from referral.service import api_keys
-from referral.service.parts import Parts
 from referral.storage.models import ApiKey
 
 

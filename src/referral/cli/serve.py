@@ -17,12 +17,12 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
-from referral import logs
 from referral.cli import common
-from referral.http import metrics
+from referral.context import Parts
 from referral.http.docs import PATH as DOCS_PATH
-from referral.http.door import Door
-from referral.service.parts import Parts
+from referral.http.server import metrics
+from referral.http.server.protocol import Door
+from referral.observability import log_format
 from referral.settings import Settings
 
 # Platforms kill 30 s after they ask to stop
@@ -41,7 +41,7 @@ def serve() -> None:
     In development on 127.0.0.1 alone; HOST changes it.
     """
     settings = common.settings()
-    logs.configure(json=settings.in_production)
+    log_format.configure(json=settings.in_production)
     # Here rather than in each worker, so that what is wrong is told once and in one line
     common.with_parts(_nothing)
     listener = _listen(settings)

@@ -10,10 +10,10 @@ import rich_click as click
 from rich.table import Table
 
 from referral.cli import common, tables
-from referral.cli.transfer import export, import_
+from referral.cli.import_export import export, import_
+from referral.context import COMMAND, Parts
 from referral.core.cursor import LARGEST_PAGE
 from referral.service import users as service
-from referral.service.parts import COMMAND, Parts
 from referral.service.users import UserPage, UserView
 
 

@@ -12,10 +12,10 @@ import rich_click as click
 from rich.table import Table
 
 from referral.cli import common, tables
-from referral.core.webhooks import TYPES
-from referral.service import webhooks as service
-from referral.service.parts import Parts
+from referral.context import Parts
 from referral.storage.models import Event
+from referral.webhooks import payloads as service
+from referral.webhooks.retry import TYPES
 
 _POLL_SECONDS = 1
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}

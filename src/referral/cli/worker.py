@@ -7,22 +7,23 @@ import signal
 
 import rich_click as click
 
-from referral import logs
 from referral.cli import common
-from referral.service import deliveries, housekeeping
-from referral.service.parts import Parts
+from referral.context import Parts
+from referral.observability import log_format
+from referral.service import housekeeping
+from referral.webhooks import dispatcher
 
 
 @click.command()
 def worker() -> None:
     """Clear away what is over and deliver events, beside or instead of the web processes."""
-    logs.configure(json=common.settings().in_production)
+    log_format.configure(json=common.settings().in_production)
 
     async def work(parts: Parts) -> None:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
-        async with housekeeping.running(parts), deliveries.running(parts):
+        async with housekeeping.running(parts), dispatcher.running(parts):
             click.echo("keeping house")
             await ended.wait()
 

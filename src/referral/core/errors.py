@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
-from referral.core.buckets import Charge
+
+class Limit(NamedTuple):
+    """A limit as clients are told of it: `size` in a window of so many seconds."""
+
+    name: str
+    size: int
+    window: int
 
 
 class Refusal(Exception):  # noqa: N818 - refusing is what the rules do; nothing broke
@@ -90,14 +96,14 @@ class WrongCode(Refusal):
 
 
 class Limited(Refusal):
-    """A limit is used up. limit: its name, size and window in seconds, for the headers."""
+    """A limit is exhausted."""
 
-    limit: tuple[str, int, int]
+    limit: Limit
 
     @classmethod
-    def by(cls, charge: Charge, *, retry_after: int) -> Self:
-        refusal = cls(reason=charge.name, retry_after=retry_after)
-        refusal.limit = (charge.name, charge.bucket.size, charge.bucket.window)
+    def by(cls, limit: Limit, *, retry_after: int) -> Self:
+        refusal = cls(reason=limit.name, retry_after=retry_after)
+        refusal.limit = limit
         return refusal
 
 

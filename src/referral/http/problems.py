@@ -11,11 +11,12 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from referral import observability
 from referral.core import errors
 from referral.core.errors import Refusal
-from referral.http import field_errors, methods
+from referral.http import field_errors
 from referral.http.field_errors import FieldError
-from referral.service import outcomes
+from referral.http.server import options
 from referral.storage import database
 
 MEDIA_TYPE = "application/problem+json"
@@ -131,7 +132,9 @@ def answer_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Respons
 
 def record(request: Request[Any, Any, Any], refusal: Refusal) -> None:
     """Log a refusal with its exact reason."""
-    outcomes.refused(refusal.code, refusal.reason, method=request.method, route=_route(request))
+    observability.refused(
+        refusal.code, refusal.reason, method=request.method, route=_route(request)
+    )
 
 
 def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
@@ -144,19 +147,19 @@ def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> R
         refusal.members = {"errors": field_errors.found(request, error)}
     response = answer_refusal(request, refusal)
     if kind is MethodNotAllowed:
-        response.headers["Allow"] = methods.allowed(request)
+        response.headers["Allow"] = options.allowed(request)
     return response
 
 
 def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The answer while the database is away."""
-    outcomes.unavailable(error, method=request.method, route=_route(request))
+    observability.unavailable(error, method=request.method, route=_route(request))
     return _response(StorageUnavailable(retry_after=_STORAGE_RETRY))
 
 
 def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The answer to a bug of ours: no word of what it was."""
-    outcomes.failed(error, method=request.method, route=_route(request))
+    observability.failed(error, method=request.method, route=_route(request))
     return _response(InternalError())
 
 

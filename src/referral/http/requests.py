@@ -12,13 +12,12 @@ from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
 from litestar.params import SkipValidation
 
-from referral import i18n
+from referral import i18n, observability
+from referral.context import Actor, Caller, Parts
 from referral.core.address import canonical, client_address
 from referral.core.errors import InvalidRequest
 from referral.http.problems import UnsupportedMediaType
-from referral.service import outcomes
 from referral.service.access import SignedIn
-from referral.service.parts import Actor, Caller, Parts
 
 LARGEST_BODY = 64 * 1024
 
@@ -98,7 +97,7 @@ def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     trusted = parts(request.app.state).trusted_proxies
     address = client_address(peer, lines(request, b"x-forwarded-for"), trusted_proxies=trusted)
     if address is None:
-        outcomes.fewer_proxies(trusted)
+        observability.fewer_proxies(trusted)
         address = canonical(peer) or peer
     return Caller(
         address=address,

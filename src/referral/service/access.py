@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from referral.core import session as session_rules
+from referral.context import Actor, Parts
 from referral.core import tokens
 from referral.core.errors import AccountBlocked, SignInAgain, Unauthorized
 from referral.core.proof import Proof
-from referral.service import proofs
-from referral.service.parts import Actor, Parts
+from referral.service import proofs, session_rules
 from referral.storage import profiles
 from referral.storage.models import User
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from referral import observability
+from referral.context import COMMAND, Actor, Caller, Parts
 from referral.core import api_key
 from referral.core import phone as phones
 from referral.core.errors import Forbidden, Unauthorized
-from referral.service import access, outcomes
+from referral.service import access, audit
 from referral.service.access import SignedIn
-from referral.service.parts import COMMAND, Actor, Caller, Parts
 from referral.storage import api_keys, database, users
 from referral.storage.models import User
 
@@ -94,7 +95,7 @@ async def grant(parts: Parts, text: str) -> tuple[str, bool]:
 
     has_account = await database.transaction(work)
     if not has_account:
-        outcomes.record("admin_grant_waits", phone=phone)
+        observability.record("admin_grant_waits", phone=phone)
     return phone, has_account
 
 
@@ -128,4 +129,4 @@ async def revoke(parts: Parts, text: str) -> tuple[str, bool]:
 async def _set_admin(parts: Parts, user: User, action: str, *, is_admin: bool) -> None:
     if not await users.set_fields(user.id, is_admin=is_admin):
         raise database.Conflict
-    await outcomes.trail(parts, action, by=COMMAND, user=user.id)
+    await audit.record(parts, action, by=COMMAND, user=user.id)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from referral.context import COMMAND, Actor, Parts
 from referral.core import api_key
 from referral.core.errors import InvalidRequest, NotFound
-from referral.service import outcomes
-from referral.service.parts import COMMAND, Actor, Parts
+from referral.service import audit
 from referral.storage import api_keys, database
 from referral.storage.models import ApiKey
 
@@ -18,7 +18,7 @@ async def make(parts: Parts, name: str, *, by: Actor = COMMAND) -> str:
     async def work() -> None:
         if not await api_keys.add(name, api_key.digest(key), now=parts.clock()):
             raise InvalidRequest.field("name", "There is a key of this name. Take another name.")
-        await outcomes.trail(parts, "api_key_made", by=by, key=name)
+        await audit.record(parts, "api_key_made", by=by, key=name)
 
     await database.transaction(work)
     return key
@@ -36,6 +36,6 @@ async def revoke(parts: Parts, name: str, *, by: Actor = COMMAND) -> None:
     async def work() -> None:
         if not await api_keys.remove(name):
             raise NotFound("There is no key of this name: see `referral key list`.")
-        await outcomes.trail(parts, "api_key_revoked", by=by, key=name)
+        await audit.record(parts, "api_key_revoked", by=by, key=name)
 
     await database.transaction(work)

@@ -1,16 +1,26 @@
-"""The audit trail, as those who administer read it."""
+"""The audit trail: who did what, when, from where."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from referral import observability
+from referral.context import Actor, Caller, Parts
 from referral.core import cursor as cursors
+from referral.core import ids
 from referral.core.errors import InvalidRequest
-from referral.storage import audit
+from referral.storage import audit, database
+from referral.storage.audit import NewEntry
+from referral.storage.models import AuditEntry
+from referral.webhooks import events
+from referral.webhooks.events import Activation
+
+_INSTANT = timedelta(microseconds=1)
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -66,6 +76,54 @@ async def page(*, user: str | None, cursor: str | None, limit: int) -> AuditPage
         ],
         next_cursor=next_cursor,
     )
+
+
+async def record(
+    parts: Parts,
+    *actions: str,
+    by: Actor,
+    user: UUID | None = None,
+    activation: Activation | None = None,
+    **facts: Any,
+) -> None:
+    """Record actions, verbs in the past in their order, in the audit trail, the webhook events and
+    the log.
+
+    Call this inside the transaction that performs them, once it holds the user's lock: the trail
+    then has what was done and nothing else. The log is written after the commit.
+
+    user: whom it was done to. activation: what actions about an invite code are about. facts: for
+    the log only.
+    """
+    now = parts.clock()
+    entries = [
+        AuditEntry(
+            id=ids.new(parts.token_bytes),
+            # They are read in the order of their times
+            at=now + position * _INSTANT,
+            action=action,
+            actor=by.name,
+            user_id=user,
+            address=by.address,
+        )
+        for position, action in enumerate(actions)
+    ]
+    await audit.add(entries)
+    await events.add(parts, entries, activation=activation)
+    for action in actions:
+        database.after_commit(partial(log_recorded, action, by=by, user=user, **facts))
+
+
+def new_entry(parts: Parts, action: str, *, caller: Caller) -> NewEntry:
+    """Return an entry for a statement that writes the trail itself. Call `log_recorded` once it
+    has. Not for actions that webhooks report.
+    """
+    return NewEntry(ids.new(parts.token_bytes), parts.clock(), action, caller.address)
+
+
+def log_recorded(action: str, *, by: Actor, user: UUID | None, **facts: Any) -> None:
+    """Log an action that the trail has."""
+    observability.record(action, by=by.name, address=by.address, user=user, **facts)
 
 
 def _user_id(text: str | None) -> UUID | None:

@@ -6,15 +6,18 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from referral.core import budgets, phone
+from referral import observability
+from referral.context import Caller, Parts
 from referral.core import challenge as challenges
+from referral.core import phone
 from referral.core import proof as proofs
-from referral.core.budgets import Subject
 from referral.core.errors import SmsUnavailable
 from referral.core.keys import Purpose
-from referral.service import devices, messages, outcomes, sends
-from referral.service.parts import Caller, Parts
-from referral.service.sends import Charged
+from referral.limits import guess_policy, sends
+from referral.limits.guess_policy import Subject
+from referral.limits.sends import Charged
+from referral.messaging import messages
+from referral.service import devices
 
 _RETRY_AFTER = 5  # seconds
 
@@ -63,7 +66,7 @@ async def send(
         key=parts.counter_key,
     )
     charged = await sends.charge(parts, subject, caller=caller, at=at)
-    length = budgets.code_length(
+    length = guess_policy.code_length(
         parts.limits, subject, charged.before, alarm=parts.totals.is_alarmed(at), now=charged.now
     )
     code, is_fixed = await _make_and_send(parts, charged, length, caller)
@@ -82,7 +85,7 @@ async def send(
         address=caller.address,
         proof=proofs.of_code(is_fixed=is_fixed, is_simulated=parts.gateway.echoes_code),
     )
-    outcomes.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
+    observability.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
     return SentCode(
         token=token,
         phone=to,

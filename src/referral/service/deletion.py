@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
+from referral.context import Actor, Parts
 from referral.core.errors import NotFound
-from referral.service import admins, invitations, outcomes, sessions
-from referral.service.parts import Actor, Parts
-from referral.storage import audit, database, users
+from referral.service import admins, audit, invitations, sessions
+from referral.storage import audit as stored_audit
+from referral.storage import database, users
 from referral.storage import invitations as stored_invitations
 
 
@@ -42,8 +43,8 @@ async def delete(
         await users.erase(user_id, now=now)
         if user.inviter_id is not None:
             await users.change_invitee_count(user.inviter_id, -1)
-        await outcomes.trail(parts, "account_deleted", by=by, user=user_id)
+        await audit.record(parts, "account_deleted", by=by, user=user_id)
         # The address of that entry too, if it is the user's own
-        await audit.erase(user_id)
+        await stored_audit.erase(user_id)
 
     await database.transaction(work)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from referral.context import Parts
 from referral.core import tokens
 from referral.core.proof import Proof
 from referral.service import proofs
-from referral.service.parts import Parts
 from referral.storage import users
 
 

@@ -13,10 +13,15 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
-from referral.core import buckets, ids, retention
-from referral.service import cost_guard, metrics, outcomes, send_tallies
-from referral.service.parts import Parts
-from referral.storage import audit, counters, database, invitations, leases, outbox, sessions
+from referral import observability
+from referral.context import Parts
+from referral.core import ids
+from referral.limits import counters, gcra
+from referral.limits.pumping import guard, traffic
+from referral.observability import metrics
+from referral.service import session_rules
+from referral.storage import audit, database, invitations, leases, sessions
+from referral.webhooks import outbox, retry
 
 LEASE = "housekeeping"
 _ADD_UP_SECONDS = 2
@@ -24,6 +29,8 @@ _SWEEP_SECONDS = 60
 _READ_EVERY = _SWEEP_SECONDS // _ADD_UP_SECONDS
 _CLEAR_EVERY = 60  # sweeps
 _LEASE_LIFE = timedelta(seconds=150)
+# Long enough to look into an abuse that is noticed late
+AUDIT_ADDRESSES = timedelta(days=90)
 # More would hold SQLite's one lock for longer than a sign-in should wait
 _AT_ONCE = 2000
 
@@ -51,29 +58,29 @@ async def running(parts: Parts) -> AsyncIterator[None]:
 async def forget_counters(parts: Parts) -> int:
     """Delete the counters that say nothing any more; answers how many."""
     return await _in_batches(
-        lambda: counters.forget(before=buckets.microseconds(parts.clock()), most=_AT_ONCE)
+        lambda: counters.forget(before=gcra.microseconds(parts.clock()), most=_AT_ONCE)
     )
 
 
 async def clear_away(parts: Parts) -> dict[str, int]:
     """Clear away what is too old, for which whole tables are read; answers how many of what."""
     now = parts.clock()
-    horizon = retention.horizon(parts.limits, now=now)
+    oldest = session_rules.oldest(parts.limits, now=now)
     return {
         "sessions": await _in_batches(
             lambda: sessions.forget(
-                signed_in_before=horizon.signed_in, used_before=horizon.last_used, most=_AT_ONCE
+                signed_in_before=oldest.signed_in_at,
+                used_before=oldest.last_used_at,
+                most=_AT_ONCE,
             )
         ),
         "phone_digests": await _in_batches(
             lambda: invitations.forget_old_activations(before=now, most=_AT_ONCE)
         ),
         "audit_addresses": await _in_batches(
-            lambda: audit.forget_addresses(before=horizon.audit_address, most=_AT_ONCE)
+            lambda: audit.forget_addresses(before=now - AUDIT_ADDRESSES, most=_AT_ONCE)
         ),
-        "events": await _in_batches(
-            lambda: outbox.forget(before=horizon.event_done, most=_AT_ONCE)
-        ),
+        "events": await _in_batches(lambda: outbox.forget(before=now - retry.KEPT, most=_AT_ONCE)),
     }
 
 
@@ -109,16 +116,16 @@ class _Housekeeper:
         # Counted first: one that fails is not tried again before its time
         self._sweeps += 1
         await forget_counters(self._parts)
-        await database.to_its_end(send_tallies.forget(now))
+        await database.to_its_end(traffic.forget(now))
         if self._sweeps % _CLEAR_EVERY == 1:
             cleared = await clear_away(self._parts)
             if any(cleared.values()):
-                outcomes.cleared_away(cleared)
+                observability.cleared_away(cleared)
 
     async def _exchange(self, *, read_all: bool) -> None:
         parts, now = self._parts, self._parts.clock()
         await parts.totals.save(now)
-        if parts.cost_guard == cost_guard.OFF:
+        if parts.cost_guard == guard.OFF:
             return
         if read_all:
             await parts.send_tallies.read(now)
@@ -130,7 +137,7 @@ async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) 
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - one failed round must not be the last
-            outcomes.housekeeping_failed(error)
+            observability.housekeeping_failed(error)
         await asyncio.sleep(seconds)
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from referral.context import Actor, Caller, Parts
 from referral.core import cursor as cursors
 from referral.core import invite_code as invite_codes
 from referral.core import profile_fields, seal
@@ -29,12 +30,12 @@ from referral.core.errors import (
     UnknownInviteCode,
 )
 from referral.core.keys import Purpose
-from referral.service import access, invite_code_tries, outcomes
+from referral.limits import invite_code_tries
+from referral.service import access, audit
 from referral.service.access import SignedIn
-from referral.service.outbox import Activation
-from referral.service.parts import Actor, Caller, Parts
 from referral.storage import database, invitations, users
 from referral.storage.models import User
+from referral.webhooks.events import Activation
 
 # How long a phone whose user was deleted, or took another phone, cannot activate a code
 PHONE_REMEMBERED = timedelta(days=365)
@@ -95,7 +96,7 @@ async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Call
     async def work() -> None:
         if activation := await activate_within(parts, user_id, text, now=now):
             by = Actor.user(user_id, caller)
-            await outcomes.trail(
+            await audit.record(
                 parts, "invite_activated", by=by, user=user_id, activation=activation
             )
 
@@ -177,7 +178,7 @@ async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
             await invitations.forget_phone(_phone_digests(parts, user.phone))
         inviter = await users.get(user.inviter_id)
         voided = Activation(inviter.id, inviter.invite_code, count)
-        await outcomes.trail(parts, "invite_voided", by=by, user=user_id, activation=voided)
+        await audit.record(parts, "invite_voided", by=by, user=user_id, activation=voided)
 
     await database.transaction(work)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from referral.context import Parts
 from referral.core.errors import PhoneTaken
 from referral.service import invitations
-from referral.service.parts import Parts
 from referral.storage import users
 from referral.storage.models import User
 

@@ -8,26 +8,26 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from referral.context import Actor, Caller, Parts
 from referral.core import profile_fields
 from referral.core.errors import ChallengeInvalid, Unauthorized
 from referral.core.keys import Purpose
-from referral.gateways import Message
+from referral.limits import guesses
+from referral.messaging import messages
+from referral.messaging.gateways import Message
 from referral.service import (
     access,
     admins,
+    audit,
     codes,
     deletion,
-    guesses,
     invitations,
-    messages,
-    outcomes,
     phone_moves,
     proofs,
     sessions,
 )
 from referral.service.access import SignedIn
 from referral.service.codes import SentCode
-from referral.service.parts import Actor, Caller, Parts
 from referral.storage import invitations as stored_invitations
 from referral.storage import profiles as stored_profiles
 from referral.storage import sessions as stored_sessions
@@ -186,7 +186,7 @@ async def change_phone(
         await phone_moves.move_within(parts, user, challenge.phone, now=now)
         await sessions.end_everywhere(user_id, but=signed_in.session_id)
         await stored_sessions.set_proof(signed_in.session_id, proof)
-        await outcomes.trail(parts, "phone_changed", by=by, user=user_id)
+        await audit.record(parts, "phone_changed", by=by, user=user_id)
         return user.phone
 
     old_phone = await guesses.redeem(parts, challenge, code, work, caller=caller)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from referral.context import Parts
 from referral.core import challenge as challenges
 from referral.core import proof as proofs
 from referral.core.challenge import Challenge
 from referral.core.errors import ChallengeInvalid
 from referral.core.keys import Purpose
 from referral.core.proof import Proof
-from referral.service.parts import Parts
 
 
 def hold(parts: Parts, proof: Proof | None, phone: str | None) -> bool:

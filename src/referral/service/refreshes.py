@@ -6,13 +6,13 @@ import hmac
 from datetime import datetime
 from typing import NoReturn
 
-from referral.core import retention, tokens
-from referral.core import session as session_rules
+from referral import observability
+from referral.context import Actor, Caller, Parts
+from referral.core import tokens
 from referral.core.errors import AccountBlocked, InvalidRefreshToken
 from referral.core.proof import Proof
 from referral.core.tokens import RefreshToken
-from referral.service import outcomes, proofs, sessions
-from referral.service.parts import Actor, Caller, Parts
+from referral.service import audit, proofs, session_rules, sessions
 from referral.service.sessions import Tokens
 from referral.storage import database, users
 from referral.storage import sessions as stored
@@ -32,6 +32,7 @@ async def refresh(parts: Parts, text: str, *, caller: Caller) -> Tokens:
     now = parts.clock()
     token = tokens.read_refresh(text)
     following = tokens.successors(token, kept=parts.kept)
+    oldest = session_rules.oldest(parts.limits, now=now)
     # Everything that a good token has to be is asked for in the statement that takes its turn
     rotated = await stored.rotate(
         token.session_id,
@@ -39,7 +40,8 @@ async def refresh(parts: Parts, text: str, *, caller: Caller) -> Tokens:
         live=tokens.digest(token),
         successor=tokens.digest(following[0]),
         now=now,
-        horizon=retention.horizon(parts.limits, now=now),
+        signed_in_after=oldest.signed_in_at,
+        used_after=oldest.last_used_at,
     )
     if rotated is not None:
         _require_proof(parts, rotated.proof, rotated.phone)
@@ -82,7 +84,7 @@ async def _repeat_late(
     another = tokens.successors(token, kept=parts.kept, late=tat)[0]
     if not await stored.repeat(session, successor=tokens.digest(another), tat=tat, now=now):
         return None
-    outcomes.record("refresh_token_repeated", caller=caller, user=session.user_id)
+    observability.record("refresh_token_repeated", caller=caller, user=session.user_id)
     return another
 
 
@@ -93,7 +95,7 @@ async def _end_reused(parts: Parts, session: Session, *, caller: Caller) -> NoRe
         await users.end_devices(session.user_id)
         if await stored.end(session.id, user_id=session.user_id):
             by = Actor.user(session.user_id, caller)
-            await outcomes.trail(parts, "refresh_token_reused", by=by, user=session.user_id)
+            await audit.record(parts, "refresh_token_reused", by=by, user=session.user_id)
 
     await database.transaction(work)
     raise InvalidRefreshToken(reason="used before: the session is ended")

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from referral import observability
+from referral.context import Actor, Caller, Parts
 from referral.core import cursor as cursors
 from referral.core import ids, tokens
-from referral.core import session as session_rules
 from referral.core.errors import (
     InvalidRefreshToken,
     NotFound,
@@ -20,9 +21,8 @@ from referral.core.errors import (
 from referral.core.proof import Proof
 from referral.core.proof import of_session as proof_of
 from referral.core.tokens import RefreshToken
-from referral.service import outcomes, proofs
+from referral.service import audit, proofs, session_rules
 from referral.service.access import SignedIn
-from referral.service.parts import Actor, Caller, Parts
 from referral.storage import database, sessions, users
 from referral.storage.models import Session
 from referral.storage.sessions import NewSession
@@ -91,7 +91,7 @@ async def sign_out(parts: Parts, text: str, *, caller: Caller) -> None:
     except InvalidRefreshToken:
         return
     await sessions.end(session.id, user_id=session.user_id)
-    outcomes.record("signed_out", caller=caller, user=session.user_id)
+    observability.record("signed_out", caller=caller, user=session.user_id)
 
 
 async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: int) -> SessionPage:
@@ -134,7 +134,7 @@ async def end(signed_in: SignedIn, session_id: str, *, caller: Caller) -> None:
             raise NotFound(reason="no such session of this user")
 
     await database.transaction(work)
-    outcomes.record("signed_out", caller=caller, user=user_id)
+    observability.record("signed_out", caller=caller, user=user_id)
 
 
 async def end_all(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
@@ -144,7 +144,7 @@ async def end_all(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
     async def work() -> None:
         await end_everywhere(user_id)
         by = Actor.user(user_id, caller)
-        await outcomes.trail(parts, "signed_out_everywhere", by=by, user=user_id)
+        await audit.record(parts, "signed_out_everywhere", by=by, user=user_id)
 
     await database.transaction(work)
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from referral.context import Parts
 from referral.core import days as spans
 from referral.core.days import Days
-from referral.service.parts import Parts
 from referral.storage import stats
 from referral.storage.stats import DayCount
 

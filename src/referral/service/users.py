@@ -10,13 +10,13 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from referral.context import Actor, Parts
 from referral.core import cursor as cursors
 from referral.core import phone as phones
 from referral.core import search as searches
 from referral.core.errors import InvalidPhone, InvalidRequest, NotFound, UnsupportedPhone
 from referral.core.phone import Rules
-from referral.service import access, admins, deletion, outcomes, phone_moves, sessions
-from referral.service.parts import Actor, Parts
+from referral.service import access, admins, audit, deletion, phone_moves, sessions
 from referral.storage import database, invitations, users
 from referral.storage.database import Row
 from referral.storage.models import User
@@ -180,7 +180,7 @@ async def change(
             raise NotFound(reason="deleted just now")
         if values.get("is_blocked"):
             await sessions.end_everywhere(user_id)
-        await outcomes.trail(parts, *done, by=by, user=user_id)
+        await audit.record(parts, *done, by=by, user=user_id)
 
     await database.transaction(work)
     return await get(parts, user_id)
@@ -204,7 +204,7 @@ async def change_phone(parts: Parts, user_id: UUID, text: str, *, by: Actor) -> 
             await admins.require_another(parts, user, by=by)
         await phone_moves.move_within(parts, user, phone, now=parts.clock())
         await sessions.end_everywhere(user_id)
-        await outcomes.trail(parts, "phone_changed", by=by, user=user_id)
+        await audit.record(parts, "phone_changed", by=by, user=user_id)
 
     await database.transaction(work)
     return await get(parts, user_id)

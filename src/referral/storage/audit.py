@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import Struct
+
 from referral.core.cursor import Cursor
-from referral.storage import database, pages
+from referral.storage import database, pagination
 from referral.storage.models import AuditEntry
-from referral.storage.pages import Page
+from referral.storage.pagination import Page
 
 _ENTRIES = """
     SELECT CAST(id AS TEXT) AS id, at, action, actor, CAST(user_id AS TEXT) AS user_id, address
@@ -27,6 +29,15 @@ _ERASE = f"""
 """  # noqa: S608 - our own names
 
 
+class NewEntry(Struct, frozen=True):
+    """An entry for a statement that adds the user itself."""
+
+    id: UUID
+    at: datetime
+    action: str
+    address: str | None
+
+
 async def add(entries: Iterable[AuditEntry]) -> None:
     await AuditEntry.bulk_create(entries)
 
@@ -36,7 +47,7 @@ async def page(user_id: UUID | None, *, after: Cursor | None, limit: int) -> Pag
     sql, values = f"{_ENTRIES} WHERE TRUE", []
     if user_id is not None:
         sql, values = f"{_ENTRIES} WHERE user_id = $1", [user_id]
-    return await pages.newest(sql, *values, by="audit_entries.at", after=after, limit=limit)
+    return await pagination.newest(sql, *values, by="audit_entries.at", after=after, limit=limit)
 
 
 async def erase(user_id: UUID) -> None:

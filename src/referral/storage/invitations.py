@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from referral.core.cursor import Cursor
-from referral.storage import clearing, database, pages, users
+from referral.storage import database, pagination, purge, users
 from referral.storage.models import PastActivation, User
-from referral.storage.pages import Page
+from referral.storage.pagination import Page
 
 # UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
 _ROOT = """
@@ -90,7 +90,7 @@ async def unlink(user: User, inviter_id: UUID) -> int | None:
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
     """The user's invitees, newest first."""
-    return await pages.newest(
+    return await pagination.newest(
         _INVITEES,
         user_id,
         by="users.activated_at",
@@ -135,6 +135,6 @@ async def is_remembered(phone_digests: Iterable[str], *, now: datetime) -> bool:
 
 async def forget_old_activations(*, before: datetime, most: int) -> int:
     """Delete what is remembered of phones for long enough; answers how many, `most` at a time."""
-    return await clearing.some(
+    return await purge.some(
         "past_activations", "phone_digest", before, over="expires_at < $1", most=most
     )

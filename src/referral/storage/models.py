@@ -74,7 +74,7 @@ class Session(Model):
     proof = fields.CharField(max_length=10, null=True)
     """How the phone was proven, see core/proof.py. Null: by the release before."""
     late_repeats_tat = fields.BigIntField(db_default=0)
-    """Counts late repeats of a refresh token, see core/session.py and core/buckets.py."""
+    """Counts late repeats of a refresh token, see service/session_rules.py and limits/gcra.py."""
     created_at = fields.DatetimeField()
     last_used_at = fields.DatetimeField()
     """When the live refresh token was made: at sign-in, then at each refresh."""
@@ -99,7 +99,7 @@ class DeviceGeneration(Model):
 
 
 class Counter(Model):
-    """How much of one limit somebody has used, see core/buckets.py. Never a code."""
+    """How much of one limit somebody has used, see limits/gcra.py. Never a code."""
 
     key = fields.CharField(max_length=22, primary_key=True)
     """A keyed digest of the limit and of whom it is about."""

@@ -10,10 +10,9 @@ from msgspec import Struct
 from referral.core import proof as proofs
 from referral.core.cursor import Cursor
 from referral.core.proof import Proof
-from referral.core.retention import Horizon
-from referral.storage import clearing, database, pages
+from referral.storage import database, pagination, purge
 from referral.storage.models import Session
-from referral.storage.pages import Page
+from referral.storage.pagination import Page
 
 _ADD = """
     INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
@@ -86,7 +85,8 @@ async def rotate(
     live: bytes,
     successor: bytes,
     now: datetime,
-    horizon: Horizon,
+    signed_in_after: datetime,
+    used_after: datetime,
 ) -> Rotated | None:
     """Put the successor's digest in the live one's place; answers whose session it is.
 
@@ -94,7 +94,7 @@ async def rotate(
     is over by its age, or its user is blocked.
     """
     rows = await database.query(
-        _ROTATE, session_id, live, successor, now, family, horizon.signed_in, horizon.last_used
+        _ROTATE, session_id, live, successor, now, family, signed_in_after, used_after
     )
     if not rows:
         return None
@@ -135,7 +135,9 @@ def proof(session: Session) -> Proof | None:
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
     """The user's sessions, newest first."""
-    return await pages.newest(_OF_USER, user_id, by="sessions.created_at", after=after, limit=limit)
+    return await pagination.newest(
+        _OF_USER, user_id, by="sessions.created_at", after=after, limit=limit
+    )
 
 
 async def end(session_id: UUID, *, user_id: UUID) -> bool:
@@ -150,6 +152,4 @@ async def end_all(user_id: UUID, *, but: UUID | None = None) -> None:
 async def forget(*, signed_in_before: datetime, used_before: datetime, most: int) -> int:
     """Delete sessions that are over by their age; answers how many, `most` at a time."""
     over = "created_at < $1 OR last_used_at < $2"
-    return await clearing.some(
-        "sessions", "id", signed_in_before, used_before, over=over, most=most
-    )
+    return await purge.some("sessions", "id", signed_in_before, used_before, over=over, most=most)

@@ -12,10 +12,10 @@ from tortoise.exceptions import IntegrityError
 from referral.core import search as searches
 from referral.core.cursor import Cursor
 from referral.core.search import Search, Word
-from referral.storage import database, dialect, pages
+from referral.storage import database, dialect, pagination
 from referral.storage.database import Row
 from referral.storage.models import AdminGrant, User
-from referral.storage.pages import Page
+from referral.storage.pagination import Page
 
 _USERS = """
     SELECT CAST(users.id AS TEXT) AS id, users.phone, users.name, users.email, users.invite_code,
@@ -67,7 +67,7 @@ async def page(search: Search | None, *, after: Cursor | None, limit: int) -> Pa
     sql, values = _USERS, _Values()
     if search is not None:
         sql += f" AND ({await _found_by_index(search, values) or _fits(search, values)})"
-    return await pages.newest(
+    return await pagination.newest(
         sql,
         *values,
         by="users.created_at",

@@ -4,9 +4,9 @@ from litestar import Router
 
 from referral.http.api.audit import AuditController
 from referral.http.api.invitations import InvitationController, OwnInvitationController
-from referral.http.api.login import LoginController
 from referral.http.api.profile import ProfileController, ReadProfileController
 from referral.http.api.sessions import SessionController
+from referral.http.api.sign_in import LoginController
 from referral.http.api.stats import StatsController
 from referral.http.api.users import UserController
 

@@ -20,7 +20,8 @@ from referral.http.api.fields import (
 )
 from referral.http.api.refusals import BODY, SIGNED_IN, responses
 from referral.http.requests import JSON, MERGE_PATCH, GivenParts, StrictRequest, caller, parts
-from referral.service import messages, profiles
+from referral.messaging import messages
+from referral.service import profiles
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
 

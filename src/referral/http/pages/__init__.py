@@ -4,7 +4,6 @@ from litestar import Router
 
 from referral.http.pages import (
     admin,
-    confirmation,
     cookies,
     data,
     deletion,
@@ -15,6 +14,7 @@ from referral.http.pages import (
     language,
     phone,
     profile,
+    reauthentication,
     sessions,
     sign_in,
     static,
@@ -28,8 +28,8 @@ router = Router(
     route_handlers=[
         *sign_in.HANDLERS,
         invitation.invitation,
-        confirmation.confirm,
-        confirmation.send_to_confirm,
+        reauthentication.confirm,
+        reauthentication.send_to_confirm,
         language.choose,
         *profile.HANDLERS,
         *phone.HANDLERS,

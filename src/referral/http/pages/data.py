@@ -9,12 +9,12 @@ import msgspec
 from litestar import get
 from litestar.response import Stream
 
-from referral.http.pages import visitors
+from referral.context import Parts
+from referral.http.pages import browser_session
 from referral.http.requests import JSON, GivenParts, StrictRequest
 from referral.service import invitations, profiles, sessions
 from referral.service.access import SignedIn
 from referral.service.invitations import InviteePage
-from referral.service.parts import Parts
 from referral.service.profiles import Profile
 from referral.service.sessions import SessionPage
 
@@ -23,7 +23,7 @@ _PAGE = 500
 _encode = msgspec.json.encode
 
 
-@get("/me/data.json", guards=[visitors.signed_in], include_in_schema=False)
+@get("/me/data.json", guards=[browser_session.signed_in], include_in_schema=False)
 async def download(request: StrictRequest, parts: GivenParts) -> Stream:
     """The profile, every invitee and every session, as the API has them."""
     profile = await profiles.get(parts, request.user.user.id)

@@ -8,28 +8,33 @@ from litestar import Response, get, post
 from litestar.response import Redirect
 
 from referral.core.errors import Forbidden, InvalidRequest
-from referral.http.pages import cookies, flash, forms, tabs, visitors
+from referral.http.pages import browser_session, cookies, flash, forms, tabs
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import access, profiles
 
 DELETE = "/me/delete"
 
 
-@get(DELETE, guards=[visitors.signed_in], include_in_schema=False)
+@get(DELETE, guards=[browser_session.signed_in], include_in_schema=False)
 async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     access.require_fresh(parts, request.user)
-    return visitors.page(
+    return browser_session.page(
         request, "delete.html", profile=await profiles.get(parts, request.user.user.id)
     )
 
 
-@post(DELETE, guards=[visitors.signed_in], opt=forms.on(DELETE, "delete"), include_in_schema=False)
+@post(
+    DELETE,
+    guards=[browser_session.signed_in],
+    opt=forms.on(DELETE, "delete"),
+    include_in_schema=False,
+)
 async def delete(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
     try:
         if not fields.get("sure"):
             raise InvalidRequest.field("sure", "Required.")
-        await profiles.delete(parts, request.user, caller=visitors.caller(request))
+        await profiles.delete(parts, request.user, caller=browser_session.caller(request))
     except InvalidRequest as refusal:
         return flash.refused(request, DELETE, refusal, form="delete", field="sure")
     except Forbidden as refusal:

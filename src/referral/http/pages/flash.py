@@ -9,11 +9,11 @@ from litestar import Request
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
+from referral.context import Actor
 from referral.core.errors import InvalidRequest, Refusal, TooManyRequests, UnsupportedPhone
 from referral.http import problems
-from referral.http.pages import cookies, forms, parcel, tabs
+from referral.http.pages import cookie_value, cookies, forms, tabs
 from referral.service.access import SignedIn
-from referral.service.parts import Actor
 
 CONFIRM = "/again"
 
@@ -106,7 +106,7 @@ def keep_draft(request: Request[Any, Any, Any]) -> str:
         values=_cut({name: typed[name] for name in form.fields if name in typed}),
         who=_who(request),
     )
-    key = tabs.key_of(parcel.write(draft))
+    key = tabs.key_of(cookie_value.write(draft))
     tabs.keep(request, cookies.DRAFT, key, draft, seconds=_DRAFT_SECONDS)
     whole = f"{page}{'&' if '?' in page else '?'}{_DRAFT}={key}"
     # A query that is too long to be led back to is not worth what was typed
@@ -125,7 +125,7 @@ def take(request: Request[Any, Any, Any]) -> Flash | None:
     A draft is there for as long as its address is.
     """
     path = request.scope["path"]
-    said = parcel.read(cookies.get(request, cookies.FLASH), Flash)
+    said = cookie_value.read(cookies.get(request, cookies.FLASH), Flash)
     if said is not None and said.path == path:
         cookies.clear(request, cookies.FLASH)
         return said
@@ -157,4 +157,4 @@ def _cut(values: dict[str, str]) -> dict[str, str]:
 
 
 def _put(request: Request[Any, Any, Any], flash: Flash) -> None:
-    cookies.put(request, cookies.FLASH, parcel.write(flash), seconds=_SECONDS)
+    cookies.put(request, cookies.FLASH, cookie_value.write(flash), seconds=_SECONDS)

@@ -8,15 +8,15 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.status_codes import HTTP_404_NOT_FOUND
 
+from referral.context import Parts
 from referral.core import invite_code as invite_codes
 from referral.core.errors import TooManyRequests, UnknownInviteCode
 from referral.http import problems
-from referral.http.pages import render, sign_in, texts, visitors
+from referral.http.pages import browser_session, render, sign_in, texts
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import invitations
 from referral.service.access import SignedIn
 from referral.service.invitations import Invitation
-from referral.service.parts import Parts
 
 
 @get("/i/{invite_code:str}", include_in_schema=False)
@@ -24,7 +24,7 @@ async def invitation(
     request: StrictRequest, parts: GivenParts, invite_code: FromPath[str]
 ) -> Response[Any]:
     """Show whose invitation it is. A bad code says so, and one can go on without it."""
-    visitor = await visitors.find(request)
+    visitor = await browser_session.find(request)
     try:
         found = await _look_up(request, parts, invite_code)
     except UnknownInviteCode as refusal:
@@ -41,7 +41,7 @@ async def invitation(
 async def _look_up(request: StrictRequest, parts: Parts, text: str) -> Invitation:
     """Raises UnknownInviteCode."""
     try:
-        return await invitations.look_up(parts, text, caller=visitors.caller(request))
+        return await invitations.look_up(parts, text, caller=browser_session.caller(request))
     except TooManyRequests as refusal:
         # Others behind the same address used its tries up: the invitation still counts
         problems.record(request, refusal)

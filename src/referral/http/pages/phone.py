@@ -8,6 +8,7 @@ from litestar import Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Redirect
 
+from referral.context import Parts
 from referral.core import phone_display
 from referral.core.errors import (
     ChallengeExpired,
@@ -23,20 +24,20 @@ from referral.core.errors import (
     WrongCode,
 )
 from referral.http.pages import (
+    browser_session,
     cookies,
     flash,
     forms,
-    pending,
+    pending_sign_in,
     phone_field,
     sign_in,
     tabs,
-    visitors,
 )
-from referral.http.pages.pending import Pending
+from referral.http.pages.pending_sign_in import Pending
 from referral.http.pages.profile import ME
 from referral.http.requests import GivenParts, StrictRequest
-from referral.service import access, messages, profiles
-from referral.service.parts import Parts
+from referral.messaging import messages
+from referral.service import access, profiles
 
 PHONE = f"{ME}/phone"
 CODE = f"{PHONE}/code"
@@ -53,10 +54,10 @@ _CODE_REFUSALS = (
 )
 
 
-@get(PHONE, guards=[visitors.signed_in], include_in_schema=False)
+@get(PHONE, guards=[browser_session.signed_in], include_in_schema=False)
 async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     access.require_fresh(parts, request.user)
-    return visitors.page(
+    return browser_session.page(
         request,
         "phone.html",
         phone=request.user.user.phone,
@@ -66,7 +67,7 @@ async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
 
 @post(
     PHONE,
-    guards=[visitors.signed_in],
+    guards=[browser_session.signed_in],
     opt=forms.on(PHONE, "phone", "phone"),
     include_in_schema=False,
 )
@@ -76,7 +77,7 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
         phone = phone_field.read(request, parts, typed)
         under_way = await _send(request, parts, phone)
     except _SEND_REFUSALS as refusal:
-        before = _own(request, pending.on_its_way(request, phone, parts, cookies.NEW_PHONE))
+        before = _own(request, pending_sign_in.on_its_way(request, phone, parts, cookies.NEW_PHONE))
         if isinstance(refusal, TooManyRequests) and before:
             # Back, and the same phone again: its code is on its way already
             return flash.to(before.at(CODE))
@@ -86,21 +87,24 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
     return flash.to(under_way.at(CODE))
 
 
-@get(CODE, guards=[visitors.signed_in], include_in_schema=False)
+@get(CODE, guards=[browser_session.signed_in], include_in_schema=False)
 async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
     access.require_fresh(parts, request.user)
-    under_way = _own(request, pending.find(request, cookies.NEW_PHONE))
+    under_way = _own(request, pending_sign_in.find(request, cookies.NEW_PHONE))
     if under_way is None:
         return flash.notice(request, PHONE, "code_gone")
     return sign_in.code_page(request, parts, under_way, path=CODE, back=PHONE)
 
 
 @post(
-    CODE, guards=[visitors.signed_in], opt=forms.on(CODE, "code", "code"), include_in_schema=False
+    CODE,
+    guards=[browser_session.signed_in],
+    opt=forms.on(CODE, "code", "code"),
+    include_in_schema=False,
 )
 async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
-    under_way = _own(request, pending.sent_with(request, fields, cookies.NEW_PHONE))
+    under_way = _own(request, pending_sign_in.sent_with(request, fields, cookies.NEW_PHONE))
     if under_way is None:
         return flash.notice(request, PHONE, "code_gone")
     try:
@@ -109,7 +113,7 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
             request.user,
             token=under_way.token,
             code=fields.get("code", ""),
-            caller=visitors.caller(request),
+            caller=browser_session.caller(request),
         )
     except PhoneTaken as refusal:
         tabs.forget(request, cookies.NEW_PHONE, under_way.tab)
@@ -125,7 +129,7 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
         if isinstance(refusal, ChallengeSpent) and await _is_done(request, parts, under_way):
             # The form was sent twice
             return flash.to(ME)
-        pending.keep_for_its_page(request, under_way, cookies.NEW_PHONE)
+        pending_sign_in.keep_for_its_page(request, under_way, cookies.NEW_PHONE)
         return flash.refused(request, under_way.at(CODE), refusal, form="code", field="code")
     tabs.forget(request, cookies.NEW_PHONE, under_way.tab)
     if message is None:
@@ -137,21 +141,21 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
 
 @post(
     f"{CODE}/again",
-    guards=[visitors.signed_in],
+    guards=[browser_session.signed_in],
     opt=forms.on(CODE, "again"),
     include_in_schema=False,
 )
 async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
     """A new code to the same new phone. The one before stays good."""
     fields = await forms.read(request)
-    before = _own(request, pending.sent_with(request, fields, cookies.NEW_PHONE))
+    before = _own(request, pending_sign_in.sent_with(request, fields, cookies.NEW_PHONE))
     if before is None:
         return flash.notice(request, PHONE, "code_gone")
     page = before.at(CODE)
     try:
         await _send(request, parts, before.phone, tab=before.tab)
     except _SEND_REFUSALS as refusal:
-        pending.keep_for_its_page(request, before, cookies.NEW_PHONE)
+        pending_sign_in.keep_for_its_page(request, before, cookies.NEW_PHONE)
         return flash.not_again(request, page, refusal)
     return flash.notice(request, page, "code_sent")
 
@@ -161,10 +165,10 @@ HANDLERS: list[Any] = [show, send_code, code, change, send_again]
 
 async def _send(request: StrictRequest, parts: Parts, phone: str, *, tab: str = "") -> Pending:
     sent = await profiles.send_phone_code(
-        parts, request.user, phone=phone, caller=visitors.caller(request)
+        parts, request.user, phone=phone, caller=browser_session.caller(request)
     )
     under_way = Pending.of(sent, parts=parts, user_id=str(request.user.user.id), tab=tab)
-    pending.keep(request, under_way, cookies.NEW_PHONE)
+    pending_sign_in.keep(request, under_way, cookies.NEW_PHONE)
     return under_way
 
 

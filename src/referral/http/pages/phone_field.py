@@ -7,11 +7,11 @@ from typing import Any
 
 from litestar import Request
 
+from referral.context import Parts
 from referral.core import browser_region
 from referral.core import phone as phones
 from referral.core.phone import Rules
 from referral.http.pages import cookies
-from referral.service.parts import Parts
 
 
 def rules(request: Request[Any, Any, Any], parts: Parts) -> Rules:

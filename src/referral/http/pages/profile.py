@@ -18,7 +18,7 @@ from referral.core.errors import (
     UnknownInviteCode,
 )
 from referral.http import qr
-from referral.http.pages import flash, forms, visitors
+from referral.http.pages import browser_session, flash, forms
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import invitations, profiles
 
@@ -35,11 +35,11 @@ _INVITE_REFUSALS = (
 )
 
 
-@get(ME, guards=[visitors.signed_in], include_in_schema=False)
+@get(ME, guards=[browser_session.signed_in], include_in_schema=False)
 async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     profile = await profiles.get(parts, request.user.user.id)
     newest = await invitations.page(request.user, cursor=None, limit=NEWEST)
-    return visitors.page(
+    return browser_session.page(
         request,
         "profile.html",
         profile=profile,
@@ -50,7 +50,7 @@ async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
 
 @post(
     ME,
-    guards=[visitors.signed_in],
+    guards=[browser_session.signed_in],
     opt=forms.on(ME, "profile", "name", "email"),
     include_in_schema=False,
 )
@@ -70,7 +70,7 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
 
 @post(
     f"{ME}/inviter",
-    guards=[visitors.signed_in],
+    guards=[browser_session.signed_in],
     opt=forms.on(ME, "inviter", "invite_code"),
     include_in_schema=False,
 )
@@ -78,7 +78,7 @@ async def activate(request: StrictRequest, parts: GivenParts) -> Redirect:
     invite_code = (await forms.read(request)).get("invite_code", "")
     try:
         await invitations.activate(
-            parts, request.user, invite_code, caller=visitors.caller(request)
+            parts, request.user, invite_code, caller=browser_session.caller(request)
         )
     except _INVITE_REFUSALS as refusal:
         return flash.refused(
@@ -92,12 +92,22 @@ async def activate(request: StrictRequest, parts: GivenParts) -> Redirect:
     return flash.notice(request, ME, "invite_activated")
 
 
-@get(f"{ME}/invite.svg", guards=[visitors.signed_in], media_type=qr.SVG, include_in_schema=False)
+@get(
+    f"{ME}/invite.svg",
+    guards=[browser_session.signed_in],
+    media_type=qr.SVG,
+    include_in_schema=False,
+)
 async def invite_svg(request: StrictRequest, parts: GivenParts) -> bytes:
     return qr.svg(invitations.invite_link(parts, request.user.user.invite_code))
 
 
-@get(f"{ME}/invite.png", guards=[visitors.signed_in], media_type=qr.PNG, include_in_schema=False)
+@get(
+    f"{ME}/invite.png",
+    guards=[browser_session.signed_in],
+    media_type=qr.PNG,
+    include_in_schema=False,
+)
 async def invite_png(request: StrictRequest, parts: GivenParts) -> bytes:
     return qr.png(invitations.invite_link(parts, request.user.user.invite_code))
 

@@ -11,7 +11,7 @@ from litestar.response import Redirect
 from referral.core.errors import NotFound
 from referral.http import problems
 from referral.http.api.fields import PageCursor
-from referral.http.pages import cookies, devices, flash, forms, tabs, visitors
+from referral.http.pages import browser_session, cookies, devices, flash, forms, tabs
 from referral.http.requests import GivenParts, StrictRequest
 from referral.service import sessions
 
@@ -20,23 +20,25 @@ SESSIONS = "/me/sessions"
 _PAGE = 50
 
 
-@get(SESSIONS, guards=[visitors.signed_in], include_in_schema=False)
+@get(SESSIONS, guards=[browser_session.signed_in], include_in_schema=False)
 async def show(
     request: StrictRequest, parts: GivenParts, cursor: PageCursor = None
 ) -> Response[str]:
     page = await sessions.page(parts, request.user, cursor=cursor, limit=_PAGE)
-    return visitors.page(request, "sessions.html", page=page, cursor=cursor, device=devices.read)
+    return browser_session.page(
+        request, "sessions.html", page=page, cursor=cursor, device=devices.read
+    )
 
 
 @post(
     f"{SESSIONS}/{{session_id:str}}/end",
-    guards=[visitors.signed_in],
+    guards=[browser_session.signed_in],
     opt=forms.on(SESSIONS, "sessions"),
     include_in_schema=False,
 )
 async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
     try:
-        await sessions.end(request.user, session_id, caller=visitors.caller(request))
+        await sessions.end(request.user, session_id, caller=browser_session.caller(request))
     except NotFound as refusal:
         # Ended meanwhile, from elsewhere or by a second click: it is as was asked for
         problems.record(request, refusal)
@@ -48,12 +50,12 @@ async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
 
 @post(
     f"{SESSIONS}/end-all",
-    guards=[visitors.signed_in],
+    guards=[browser_session.signed_in],
     opt=forms.on(SESSIONS, "sessions"),
     include_in_schema=False,
 )
 async def end_all(request: StrictRequest, parts: GivenParts) -> Redirect:
-    await sessions.end_all(parts, request.user, caller=visitors.caller(request))
+    await sessions.end_all(parts, request.user, caller=browser_session.caller(request))
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
     tabs.forget_all(request)
     return flash.notice(request, "/", "signed_out_everywhere")

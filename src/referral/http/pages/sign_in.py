@@ -9,9 +9,9 @@ from litestar.params import QueryParameter
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_200_OK
 
+from referral.context import Parts
 from referral.core import invite_code as invite_codes
 from referral.core import phone_display
-from referral.core.budgets import OF_INVITES
 from referral.core.errors import (
     ChallengeSpent,
     InviteAlreadyActivated,
@@ -21,12 +21,21 @@ from referral.core.errors import (
     TooManyRequests,
     UnknownInviteCode,
 )
-from referral.http.pages import cookies, flash, forms, pending, phone_field, render, tabs, visitors
-from referral.http.pages.pending import Pending
+from referral.http.pages import (
+    browser_session,
+    cookies,
+    flash,
+    forms,
+    pending_sign_in,
+    phone_field,
+    render,
+    tabs,
+)
+from referral.http.pages.pending_sign_in import Pending
 from referral.http.requests import GivenParts, StrictRequest
-from referral.service import login
-from referral.service.login import SignIn
-from referral.service.parts import Parts
+from referral.limits.guess_policy import OF_INVITES
+from referral.service import sign_in
+from referral.service.sign_in import SignIn
 
 HOME, CODE, PROFILE = "/", "/code", "/me"
 
@@ -38,7 +47,7 @@ InviteCode = Annotated[str, QueryParameter()]
 
 @get(HOME, include_in_schema=False)
 async def home(request: StrictRequest, parts: GivenParts, then: Next = None) -> Response[Any]:
-    if await visitors.find(request):
+    if await browser_session.find(request):
         return flash.to(forms.local_path(then) or PROFILE)
     return page(request, parts, then=forms.local_path(then))
 
@@ -53,11 +62,11 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
         phone = phone_field.read(request, parts, typed)
         under_way = await send(request, parts, phone, invite_code=invite_code, then=then)
     except Refusal as refusal:
-        before = pending.on_its_way(request, phone, parts)
+        before = pending_sign_in.on_its_way(request, phone, parts)
         if isinstance(refusal, TooManyRequests) and before:
             # Back, and the same phone again: its code is on its way already
             under_way = before.leading(invite_code=invite_code, then=then)
-            pending.keep(request, under_way)
+            pending_sign_in.keep(request, under_way)
             return flash.to(under_way.at(CODE))
         where, values = _form_of(invite_code, then), {"phone": typed}
         return flash.refused(request, where, refusal, form="sign_in", field="phone", values=values)
@@ -69,11 +78,11 @@ async def code(
     request: StrictRequest, parts: GivenParts, invite_code: InviteCode = ""
 ) -> Response[Any]:
     """invite_code: kept in the address, for a tab whose cookie is gone."""
-    under_way = pending.find(request)
+    under_way = pending_sign_in.find(request)
     if under_way is None:
         where = _form_of(invite_code, None)
         return flash.to(f"{where}?anew=1")
-    visitor = await visitors.find(request)
+    visitor = await browser_session.find(request)
     back = _form_of(under_way.invite_code, forms.local_path(under_way.next))
     return code_page(
         request, parts, under_way, back=PROFILE if visitor else back, is_signed_in=bool(visitor)
@@ -83,19 +92,19 @@ async def code(
 @post(CODE, opt=forms.on(CODE, "code", "code"), include_in_schema=False)
 async def verify(request: StrictRequest, parts: GivenParts) -> Redirect:
     fields = await forms.read(request)
-    under_way = pending.sent_with(request, fields)
+    under_way = pending_sign_in.sent_with(request, fields)
     if under_way is None:
         return flash.to(forms.page_of(request))
     then = forms.local_path(under_way.next) or PROFILE
     try:
         sign_in, refused = await _verify(request, parts, under_way, fields.get("code", ""))
     except Refusal as refusal:
-        if isinstance(refusal, ChallengeSpent) and await visitors.find(request):
+        if isinstance(refusal, ChallengeSpent) and await browser_session.find(request):
             # The form was sent twice, or is one of before
             return flash.to(then)
-        pending.keep_for_its_page(request, under_way)
+        pending_sign_in.keep_for_its_page(request, under_way)
         return flash.refused(request, under_way.at(CODE), refusal, form="code", field="code")
-    await visitors.enter(request, sign_in)
+    await browser_session.enter(request, sign_in)
     tabs.forget(request, cookies.SIGN_IN, under_way.tab)
     if refused is None:
         return flash.to(then)
@@ -108,7 +117,7 @@ async def verify(request: StrictRequest, parts: GivenParts) -> Redirect:
 @post(f"{CODE}/again", opt=forms.on(CODE, "again"), include_in_schema=False)
 async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
     """A new code to the same phone. The one before stays good."""
-    before = pending.sent_with(request, await forms.read(request))
+    before = pending_sign_in.sent_with(request, await forms.read(request))
     if before is None:
         return flash.to(forms.page_of(request))
     page = before.at(CODE)
@@ -122,14 +131,14 @@ async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
             tab=before.tab,
         )
     except Refusal as refusal:
-        pending.keep_for_its_page(request, before)
+        pending_sign_in.keep_for_its_page(request, before)
         return flash.not_again(request, page, refusal)
     return flash.notice(request, page, "code_sent")
 
 
 @post("/sign-out", opt=forms.on(HOME, "sign_out"), include_in_schema=False)
 async def sign_out(request: StrictRequest) -> Redirect:
-    await visitors.leave(request)
+    await browser_session.leave(request)
     tabs.forget_all(request)
     return flash.notice(request, HOME, "signed_out")
 
@@ -167,14 +176,14 @@ async def send(
 
     tab: which one asks, if it has asked before.
     """
-    sent = await login.send_code(
+    sent = await sign_in.send_code(
         parts,
         phone=phone,
         device_token=cookies.get(request, cookies.DEVICE),
-        caller=visitors.caller(request),
+        caller=browser_session.caller(request),
     )
     under_way = Pending.of(sent, parts=parts, invite_code=invite_code, then=then, tab=tab)
-    pending.keep(request, under_way)
+    pending_sign_in.keep(request, under_way)
     return under_way
 
 
@@ -246,21 +255,21 @@ async def _verify(
     request: StrictRequest, parts: Parts, under_way: Pending, code: str
 ) -> tuple[SignIn, Refusal | None]:
     """Sign in; without the invitation where the rules refuse it, and then with what they say."""
-    caller = visitors.caller(request)
+    caller = browser_session.caller(request)
     token = under_way.token
     refused: Refusal | None = None
     if invite_code := _invite_code(under_way.invite_code, parts):
         try:
-            sign_in = await login.verify(
+            signed_in = await sign_in.verify(
                 parts, token=token, code=code, invite_code=invite_code, caller=caller
             )
         except (UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop) as refusal:
             refused = refusal
         except TooManyRequests as refusal:
-            if refusal.limit[0] not in OF_INVITES:
+            if refusal.limit.name not in OF_INVITES:
                 raise
             refused = refusal
         else:
-            return sign_in, None
-    without = await login.verify(parts, token=token, code=code, invite_code=None, caller=caller)
+            return signed_in, None
+    without = await sign_in.verify(parts, token=token, code=code, invite_code=None, caller=caller)
     return without, refused

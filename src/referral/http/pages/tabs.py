@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 
-from referral.http.pages import cookies, parcel
+from referral.http.pages import cookie_value, cookies
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def keep(
     """Keep a value in place of one of this key. The oldest of all make room for it."""
     if not _KEY.fullmatch(key):
         return
-    text, own = parcel.write(value), f"{kind}-{key}"
+    text, own = cookie_value.write(value), f"{kind}-{key}"
     room = _ROOM - len(text)
     for name in reversed(cookies.names(request, *_KINDS)):
         room -= len(cookies.get(request, name) or "") if name != own else 0
@@ -48,14 +48,14 @@ def find(
 ) -> T | None:
     """The value of this key, or without one the newest."""
     if key is not None:
-        return parcel.read(cookies.get(request, f"{kind}-{key}"), value_type)
+        return cookie_value.read(cookies.get(request, f"{kind}-{key}"), value_type)
     return next(iter(find_all(request, kind, value_type)), None)
 
 
 def find_all(request: Request[Any, Any, Any], kind: str, value_type: type[T]) -> list[T]:
     """Every value of a kind, the newest first."""
     texts = [cookies.get(request, name) for name in reversed(cookies.names(request, kind))]
-    values = [parcel.read(text, value_type) for text in texts]
+    values = [cookie_value.read(text, value_type) for text in texts]
     return [value for value in values if value is not None]
 
 

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('key', fields.CharField(primary_key=True, unique=True, db_index=True, max_length=22)),
                 ('moment', fields.BigIntField(db_index=True)),
             ],
-            options={'table': 'counters', 'app': 'referral', 'pk_attr': 'key', 'table_description': 'How much of one limit somebody has used, see core/buckets.py. Never a code.'},
+            options={'table': 'counters', 'app': 'referral', 'pk_attr': 'key', 'table_description': 'How much of one limit somebody has used, see limits/gcra.py. Never a code.'},
             bases=['Model'],
         ),
         ops.CreateModel(

@@ -2,7 +2,7 @@
 
 from litestar import Router
 
-from referral.http.pages import visitors
+from referral.http.pages import browser_session
 from referral.http.pages.admin import audit, keys, statistics, users, webhooks
 from referral.http.requests import AdminRequest
 
@@ -17,6 +17,6 @@ router = Router(
         webhooks.status,
         audit.trail,
     ],
-    guards=[visitors.administrator],
+    guards=[browser_session.administrator],
     request_class=AdminRequest,
 )

@@ -10,7 +10,7 @@ from litestar.response import Redirect
 
 from referral.core.errors import InvalidRequest, NotFound
 from referral.http import problems
-from referral.http.pages import flash, forms, render, visitors
+from referral.http.pages import browser_session, flash, forms, render
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import api_keys
 
@@ -28,7 +28,7 @@ async def make(request: AdminRequest, parts: GivenParts) -> Redirect:
     """The new key goes to the next page in the cookie of what is said once."""
     name = (await forms.read(request)).get("name", "")
     # Whoever finds a browser open must not take away a key that never ends
-    await visitors.require_fresh(request)
+    await browser_session.require_fresh(request)
     try:
         key = await api_keys.make(parts, name, by=request.user)
     except InvalidRequest as refusal:

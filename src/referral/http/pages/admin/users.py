@@ -10,6 +10,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
+from referral.context import Actor, Parts
 from referral.core import ids
 from referral.core.errors import Forbidden, InvalidRequest, NotFound
 from referral.http.pages import flash, forms, phone_field, render
@@ -17,7 +18,6 @@ from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, GivenParts
 from referral.service import audit as trails
 from referral.service import invitations, trees, users
-from referral.service.parts import Actor, Parts
 
 PATH = "/admin/users"
 

@@ -6,7 +6,7 @@ from litestar import Response, get
 
 from referral.http.pages import render
 from referral.http.requests import AdminRequest, GivenParts
-from referral.service import webhooks
+from referral.webhooks import payloads
 
 
 @get("/webhooks", include_in_schema=False)
@@ -14,6 +14,6 @@ async def status(request: AdminRequest, parts: GivenParts) -> Response[str]:
     return render.page(
         request,
         "admin/webhooks.html",
-        deliveries=await webhooks.status(parts),
+        deliveries=await payloads.status(parts),
         is_set=parts.endpoint is not None,
     )

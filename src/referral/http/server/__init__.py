@@ -1,0 +1,1 @@
+"""What surrounds every request: the protocol, the application, limits of concurrency."""

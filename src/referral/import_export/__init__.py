@@ -1,0 +1,1 @@
+"""Users as files: export, import and demo data."""

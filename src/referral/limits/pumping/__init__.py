@@ -1,0 +1,1 @@
+"""The cost guard: find and refuse SMS pumping, messages that are bought and not used."""

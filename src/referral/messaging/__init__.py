@@ -1,0 +1,1 @@
+"""Messages to a phone, and the gateways that carry them."""

@@ -1,0 +1,244 @@
+"""The settings: one frozen value, read from environment variables and a `.env` file.
+
+Everything that is wrong is told at once, a line each. A name that starts with REFERRAL_ and is
+not read here stops the service: a misspelt limit would be no limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from referral.core.challenge import LONGEST_CODE, SHORTEST_CODE
+from referral.core.phone import FixedCode, Rules
+from referral.limits.policy import Limits
+from referral.messaging.gateways import urls
+from referral.settings import development_secret, values
+from referral.settings.reader import PREFIX, Reader, platform_url, variables
+from referral.storage.configuration import sqlite_file
+
+DEVELOPMENT, PRODUCTION = "development", "production"
+DEFAULT_DATABASE_URL = "sqlite://referral.sqlite3"
+
+_OTHER_NAMES = {"code_life": "CODE_TTL", "access_life": "ACCESS_TTL"}
+_LARGEST = 10**9
+_MOST_DAYS = 36_500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator can set. README.md lists the variables."""
+
+    environment: str
+    database_url: str
+    secrets: tuple[bytes, ...]
+    sms_urls: tuple[str, ...]
+    limits: Limits
+    phone_rules: Rules
+    test_phones: Mapping[str, FixedCode]
+    public_url: str
+    audience: str
+    invite_url: str
+    app_name: str
+    terms_url: str | None
+    privacy_url: str | None
+    cors_origins: tuple[str, ...]
+    cost_guard: str
+    webhook_url: str | None
+    webhook_secrets: tuple[str, ...]
+    metrics_token: str | None
+    trusted_proxies: int
+    host: str
+    port: int
+    workers: int
+
+    @property
+    def in_production(self) -> bool:
+        return self.environment == PRODUCTION
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The database's file, where it is one."""
+        file = sqlite_file(self.database_url)
+        return Path(file) if file is not None else None
+
+    @property
+    def is_open_demo(self) -> bool:
+        """Whether strangers can sign in as any phone."""
+        return self.in_production and self.sending_is_simulated
+
+    @property
+    def sending_is_simulated(self) -> bool:
+        return urls.is_simulated(self.sms_urls)
+
+
+def load(*, today: date) -> Settings:
+    """From this process's environment and, below it, `.env` in the working folder.
+
+    Raises SettingsError.
+    """
+    return read(variables(), today=today)
+
+
+def load_database_url() -> str:
+    """DATABASE_URL alone, for who makes backups where nothing else is set. Raises SettingsError."""
+    given = {name: text.strip() for name, text in variables().items() if text.strip()}
+    reader = Reader(given)
+    url = _database_url(reader)
+    reader.finish(())
+    return url
+
+
+def read(environ: Mapping[str, str], *, today: date) -> Settings:
+    """From these variables. In development a missing secret is made, and kept in a file.
+
+    Raises SettingsError.
+    """
+    # A variable that is set to nothing is not set
+    given = {name: text.strip() for name, text in environ.items() if text.strip()}
+    if url := platform_url(given):
+        given.setdefault("REFERRAL_PUBLIC_URL", url)
+    reader = Reader(given)
+    settings = _read(reader, given, today)
+    reader.finish(environ)
+    if settings.secrets:
+        return settings
+    return replace(settings, secrets=(development_secret.read(settings.database_url),))
+
+
+def names() -> frozenset[str]:
+    """The variables that are read."""
+    reader = Reader({})
+    _read(reader, {}, date.min)
+    return frozenset(reader.known)
+
+
+def _database_url(reader: Reader) -> str:
+    return reader.read("DATABASE_URL", values.secret_url(values.database_url), DEFAULT_DATABASE_URL)
+
+
+def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
+    environment = reader.read("REFERRAL_ENV", values.one_of(DEVELOPMENT, PRODUCTION), DEVELOPMENT)
+    production = environment == PRODUCTION
+    sms_urls = reader.read(
+        "REFERRAL_SMS_URL",
+        values.secret_url(partial(urls.read, production=production)),
+        urls.DEFAULT,
+    )
+    simulated = urls.is_simulated(sms_urls)
+    port = reader.read("PORT", values.number(1, 65535), 8000)
+    public_url = reader.read("REFERRAL_PUBLIC_URL", values.public_url, "")
+    rules = Rules(
+        default_region=reader.read("REFERRAL_DEFAULT_REGION", values.region, None),
+        allowed=reader.read("REFERRAL_COUNTRIES_ALLOWED", values.regions, frozenset()),
+        denied=reader.read("REFERRAL_COUNTRIES_DENIED", values.regions, frozenset()),
+    )
+    if production:
+        _refuse_in_production(reader, environ, public_url=public_url)
+    base_url = public_url or f"http://127.0.0.1:{port}"
+    return Settings(
+        environment=environment,
+        database_url=_database_url(reader),
+        secrets=reader.read(
+            "REFERRAL_SECRET", values.secret(values.secrets(strict=production)), ()
+        ),
+        sms_urls=sms_urls,
+        limits=_limits(reader, _default_limits(simulated=simulated, production=production)),
+        phone_rules=rules,
+        test_phones=reader.read("REFERRAL_TEST_PHONES", values.test_phones(today), {}),
+        public_url=base_url,
+        audience=reader.read("REFERRAL_AUDIENCE", values.printable, base_url),
+        invite_url=reader.read("REFERRAL_INVITE_URL", values.invite_url, base_url + "/i/{code}"),
+        app_name=reader.read("REFERRAL_APP_NAME", values.printable, "Referral"),
+        terms_url=reader.read("REFERRAL_TERMS_URL", values.web_url, None),
+        privacy_url=reader.read("REFERRAL_PRIVACY_URL", values.web_url, None),
+        cors_origins=reader.read("REFERRAL_CORS_ORIGINS", values.origins, ()),
+        cost_guard=reader.read(
+            "REFERRAL_COST_GUARD",
+            values.one_of("block", "warn", "off"),
+            "off" if simulated else "block",
+        ),
+        metrics_token=reader.read("REFERRAL_METRICS_TOKEN", values.secret(values.printable), None),
+        trusted_proxies=reader.read("REFERRAL_TRUSTED_PROXIES", values.number(0, 10), 0),
+        # In production a platform's proxy comes from outside
+        host=reader.read("HOST", values.printable, "0.0.0.0" if production else "127.0.0.1"),  # noqa: S104
+        port=port,
+        workers=reader.read("WEB_CONCURRENCY", values.number(1, 64), 1),
+        **_webhook(reader, production=production),
+    )
+
+
+def _refuse_in_production(reader: Reader, environ: Mapping[str, str], *, public_url: str) -> None:
+    """What development may leave open, production may not."""
+    if not environ.get("DATABASE_URL"):
+        reader.problems.append(
+            "DATABASE_URL: name the database, postgres://... or sqlite:///PATH of a file that the "
+            "next deploy keeps"
+        )
+    if not environ.get("REFERRAL_SECRET"):
+        reader.problems.append("REFERRAL_SECRET: set one, as `referral secret new` prints it")
+    if not environ.get("REFERRAL_TRUSTED_PROXIES"):
+        reader.problems.append(
+            "REFERRAL_TRUSTED_PROXIES: say how many proxies stand in front, 1 on most platforms, "
+            "0 for none"
+        )
+    if not public_url.startswith("https://"):
+        reader.problems.append(
+            "REFERRAL_PUBLIC_URL: set the https:// address at which people reach this service"
+        )
+    if not environ.get("REFERRAL_SMS_URL"):
+        reader.problems.append(
+            "REFERRAL_SMS_URL: name a gateway, such as twilio://..., or simulated:// for an open "
+            "demo, in which anybody can sign in as any phone"
+        )
+
+
+def _webhook(reader: Reader, *, production: bool) -> dict[str, Any]:
+    """The URL and the secrets, both or neither."""
+    none: tuple[str, ...] = ()
+    url = reader.read(
+        "REFERRAL_WEBHOOK_URL", values.secret_url(values.webhook_url(production=production)), None
+    )
+    secrets = reader.read("REFERRAL_WEBHOOK_SECRET", values.secret(values.webhook_secrets), none)
+    if url and not reader.is_given("REFERRAL_WEBHOOK_SECRET"):
+        reader.problems.append(
+            "REFERRAL_WEBHOOK_URL: set REFERRAL_WEBHOOK_SECRET too, to sign events with; "
+            "`echo whsec_$(openssl rand -base64 32)` makes one"
+        )
+    if secrets and not reader.is_given("REFERRAL_WEBHOOK_URL"):
+        reader.problems.append(
+            "REFERRAL_WEBHOOK_SECRET: set REFERRAL_WEBHOOK_URL too, where events go"
+        )
+    return {"webhook_url": url, "webhook_secrets": secrets}
+
+
+def _default_limits(*, simulated: bool, production: bool) -> Limits:
+    if not simulated:
+        return Limits()
+    return Limits.simulated() if production else Limits.free()
+
+
+def _limits(reader: Reader, defaults: Limits) -> Limits:
+    """Each limit from the variable of its name."""
+    count = values.number(1, _LARGEST)
+    parsers: dict[str, Callable[[str], int | tuple[int, ...]]] = {
+        "code_length": values.number(SHORTEST_CODE, LONGEST_CODE),
+        "code_life": values.number(30, 600),
+        "resend_waits": values.waits,
+        "session_idle_days": values.number(1, _MOST_DAYS),
+        "session_max_days": values.number(1, _MOST_DAYS),
+    }
+    return Limits(
+        **{
+            field.name: reader.read(
+                PREFIX + _OTHER_NAMES.get(field.name, field.name.upper()),
+                parsers.get(field.name, count),
+                getattr(defaults, field.name),
+            )
+            for field in fields(Limits)
+        }
+    )

@@ -1,0 +1,1 @@
+"""Events for the team's endpoint, as Standard Webhooks."""
