@@ -59,7 +59,7 @@ async def measured(url: str) -> dict[str, float]:
     await fill()
     place = (await User.all().order_by("-created_at", "-id").offset(DEPTH).limit(1))[0]
     await database.disconnect()
-    after = cursor.write(Cursor(place.created_at, place.id))
+    after = cursor.encode(Cursor(place.created_at, place.id))
     async with running(url) as service:
         key = await service.api_key()
         times = {}

@@ -18,6 +18,7 @@ import rows
 from referral.app import system_clock
 from referral.core import api_key, challenge, tokens
 from referral.core.keys import Keyring, Purpose
+from referral.core.proof import Proof
 from referral.core.tokens import Issuer, RefreshToken
 from servers import PUBLIC_URL, SECRET
 
@@ -70,6 +71,7 @@ def verifications(number: int, *, users: int, address: str | None = None) -> lis
             now=now,
             keys=_keys,
             token_bytes=secrets.token_bytes,
+            proof=Proof.SENT,
             address=caller,
         )
         body = {"token": token, "code": CODE}

@@ -49,7 +49,7 @@ _COUNT = f"""
 """
 # Live for the whole run: full again in a day
 _COUNTERS = """
-    INSERT INTO counters (key, moment)
+    INSERT INTO counters (key, tat)
     SELECT left(md5('counter ' || i), 22),
            CAST(extract(epoch FROM now()) * 1000000 AS BIGINT) + 86400000000 - i
     FROM generate_series(1, {number}) AS i
@@ -76,7 +76,7 @@ def phone(number: int) -> str:
 def page_after(invitees: int) -> str:
     """The cursor of the page behind so many of a million invitees, newest first."""
     last = LEAST_OF_MANY - invitees
-    return cursor.write(Cursor(_START + timedelta(seconds=last), user_id(last)))
+    return cursor.encode(Cursor(_START + timedelta(seconds=last), user_id(last)))
 
 
 async def fill_few(url: str) -> None:
@@ -110,7 +110,7 @@ def fill_few_in_sqlite(url: str) -> None:
     sqlite.copy(url, "users", columns, users)
     tomorrow = int((system_clock() + timedelta(days=1)).timestamp() * 1_000_000)
     counters = [(_counter(i), tomorrow - i) for i in range(1, 10 * FEW + 1)]
-    sqlite.copy(url, "counters", ("key", "moment"), counters)
+    sqlite.copy(url, "counters", ("key", "tat"), counters)
 
 
 async def add(url: str, table: str, columns: list[str], records: list[tuple[object, ...]]) -> None:

@@ -111,8 +111,8 @@ class Visitor:
 
     def path(self) -> str:
         """Where one is: the path with its query."""
-        parts = urlsplit(self.page.url)
-        return parts.path + (f"?{parts.query}" if parts.query else "")
+        ctx = urlsplit(self.page.url)
+        return ctx.path + (f"?{ctx.query}" if ctx.query else "")
 
     async def submit(self, selector: str) -> None:
         """Press a button that leads to another page, or to this one anew."""

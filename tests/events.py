@@ -42,7 +42,7 @@ async def _add(users: list[str], number: int) -> None:
                 user_id=users[each % len(users)],
                 data=json.dumps({"number": each}),
                 at=now,
-                due_at=now,
+                next_attempt_at=now,
             )
             for each in range(number, number + _AT_ONCE)
         )

@@ -18,9 +18,9 @@ from random import Random
 
 from referral.limits import send_policy
 from referral.limits.gcra import SECOND
-from referral.limits.guess_policy import Subject
+from referral.limits.guess_policy import LimitScope
 from referral.limits.pumping import rules
-from referral.limits.pumping.rules import LEARNED_DAYS, OF_ADDRESS, OF_RANGE, Normal, Tally
+from referral.limits.pumping.rules import LEARNED_DAYS, OF_ADDRESS, OF_RANGE, Counts, Normal
 
 DOCUMENT = Path(__file__).parent.parent / "docs/cost-guard.md"
 
@@ -42,7 +42,7 @@ SHARED_ADDRESSES = 20
 RANGES = 2000
 
 # A range of numbers and the networks of an address, each with how many times the limits it has
-Parts = tuple[str, tuple[tuple[str, int], ...]]
+Context = tuple[str, tuple[tuple[str, int], ...]]
 
 ELSEWHERE = tuple(f"{letter}{other}" for letter in "QX" for other in "ABCDEFGHIJKLMNOPQRST")
 
@@ -162,11 +162,11 @@ class World:
 
     def __init__(self, normal: dict[str, Normal]) -> None:
         self._normal = normal
-        self._countries: dict[str, dict[int, Tally]] = defaultdict(dict)
-        self._parts: dict[str, dict[int, Tally]] = defaultdict(dict)
+        self._countries: dict[str, dict[int, Counts]] = defaultdict(dict)
+        self._parts: dict[str, dict[int, Counts]] = defaultdict(dict)
         self._everywhere, self._looked = False, 0.0
 
-    def send(self, country: str, parts: Parts, at: float) -> bool:
+    def send(self, country: str, ctx: Context, at: float) -> bool:
         """Whether the guard lets a message out."""
         now = at / HOUR
         if at - self._looked >= 60:
@@ -177,28 +177,28 @@ class World:
         block = rules.judge(
             rules.country(country, self._countries[country], self._normal_in(country)),
             [
-                rules.part(OF_RANGE, parts[0], self._parts[parts[0]]),
+                rules.part(OF_RANGE, ctx[0], self._parts[ctx[0]]),
                 *(
                     rules.part(OF_ADDRESS, network, self._parts[network], times)
-                    for network, times in parts[1]
+                    for network, times in ctx[1]
                 ),
             ],
             everywhere=self._everywhere,
             now=now,
         )
         if block is None:
-            self._add(country, parts, int(now), sends=1)
+            self._add(country, ctx, int(now), sends=1)
         return block is None
 
-    def sign_in(self, country: str, parts: Parts, at: float) -> None:
-        self._add(country, parts, int(at / HOUR), sign_ins=1)
+    def sign_in(self, country: str, ctx: Context, at: float) -> None:
+        self._add(country, ctx, int(at / HOUR), sign_ins=1)
 
     def _add(
-        self, country: str, parts: Parts, hour: int, *, sends: int = 0, sign_ins: int = 0
+        self, country: str, ctx: Context, hour: int, *, sends: int = 0, sign_ins: int = 0
     ) -> None:
-        places = (parts[0], *(network for network, _ in parts[1]))
-        for hours in (self._countries[country], *(self._parts[place] for place in places)):
-            hours[hour] = hours.get(hour, Tally()).plus(sends, sign_ins)
+        segments = (ctx[0], *(network for network, _ in ctx[1]))
+        for hours in (self._countries[country], *(self._parts[segment] for segment in segments)):
+            hours[hour] = hours.get(hour, Counts()).plus(sends, sign_ins)
 
     def _normal_in(self, country: str) -> Normal:
         return self._normal.get(country) or Normal()
@@ -237,15 +237,15 @@ class _Simulation:
         self._outcome.begun[country] += 1
         self._begin(country, _honest(country, self._random), TRIES, at)
 
-    def _begin(self, country: str, parts: Parts, tries: int, at: float) -> None:
+    def _begin(self, country: str, ctx: Context, tries: int, at: float) -> None:
         """Ask for a code; who gets none that works asks again or gives up."""
-        if not self._world.send(country, parts, at):
+        if not self._world.send(country, ctx, at):
             self._outcome.refused[country] += 1
             self._outcome.last_refused = at
         elif self._random.random() < HONEST[country][1]:
-            self._at(at + self._random.uniform(8, 90), partial(self._world.sign_in, country, parts))
+            self._at(at + self._random.uniform(8, 90), partial(self._world.sign_in, country, ctx))
         elif tries > 1 and self._random.random() < 0.5:
-            self._at(at + 60, partial(self._begin, country, parts, tries - 1))
+            self._at(at + 60, partial(self._begin, country, ctx, tries - 1))
 
     def _pump(self, at: float) -> None:
         country = self._random.choice(self._attack.countries)
@@ -254,7 +254,7 @@ class _Simulation:
         networks: tuple[tuple[str, int], ...] = ((address, 1),)
         if self._attack.in_48:
             networks = ((address, 1), (f"attacker/56 {number // 256}", 4), ("attacker/48", 16))
-        parts = (f"{country} {self._random.randrange(self._attack.ranges)}", networks)
+        ctx = (f"{country} {self._random.randrange(self._attack.ranges)}", networks)
         self._outcome.asked += 1
         if self._attack.own_phones:
             # Known devices: ten messages a day each, and nothing else limits them but the day
@@ -263,10 +263,10 @@ class _Simulation:
             self._outcome.unguarded += self._usual.takes(networks, at)
         if self._is_exempt(at):
             self._outcome.sent += 1
-        elif self._world.send(country, parts, at):
+        elif self._world.send(country, ctx, at):
             self._outcome.sent += 1
             if self._random.random() < self._attack.completed:
-                self._at(at + 20, partial(self._world.sign_in, country, parts))
+                self._at(at + 20, partial(self._world.sign_in, country, ctx))
         elif not self._outcome.before_refusal:
             self._outcome.before_refusal = self._outcome.sent
 
@@ -277,12 +277,12 @@ class _Simulation:
         now = round(at * SECOND)
         phone = self._random.randrange(self._attack.own_phones)
         [unused] = send_policy.unused_message(
-            Subject(phone=f"{phone}", address="", known_device=True, key=b"key")
+            LimitScope(phone=f"{phone}", address="", known_device=True, key=b"key")
         )
         moment = self._unused.get(phone, 0)
-        if unused.is_full(moment, now):
+        if unused.is_exhausted(moment, now):
             return False
-        self._unused[phone] = max(moment, now) + unused.token
+        self._unused[phone] = max(moment, now) + unused.increment
         return True
 
 
@@ -310,7 +310,7 @@ def _learned(country: str, random: Random) -> Normal:
     days = []
     for _ in range(LEARNED_DAYS):
         sends = round(random.gauss(a_day, a_day**0.5) * 1.15)
-        days.append(Tally(sends, sum(random.random() < ratio for _ in range(sends))))
+        days.append(Counts(sends, sum(random.random() < ratio for _ in range(sends))))
     return rules.learn(days)
 
 
@@ -323,7 +323,7 @@ def _arrivals(country: str, days: int, random: Random) -> Iterator[float]:
             yield at
 
 
-def _honest(country: str, random: Random) -> Parts:
+def _honest(country: str, random: Random) -> Context:
     """Half are behind a few addresses of their country's operators, half at home."""
     home = random.random() < 0.5
     address = random.random() if home else random.randrange(SHARED_ADDRESSES)

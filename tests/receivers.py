@@ -65,7 +65,7 @@ class Receiver:
     answer: Callable[[Request], int] = lambda _: 200
     delay: float = 0.0
     headers: str = ""
-    tries: list[Request] = field(default_factory=list)
+    attempts: list[Request] = field(default_factory=list)
     taken: list[Request] = field(default_factory=list)
     most_at_once: int = 0
     under_way: Counter[str] = field(default_factory=Counter)
@@ -99,8 +99,8 @@ class Receiver:
         return self.taken[:number]
 
     async def until_tried(self, number: int, *, seconds: float = 15) -> list[Request]:
-        await eventually(lambda: len(self.tries) >= number, seconds=seconds)
-        return self.tries[:number]
+        await eventually(lambda: len(self.attempts) >= number, seconds=seconds)
+        return self.attempts[:number]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
@@ -118,7 +118,7 @@ class Receiver:
         headers = {name.lower(): value for name, value in pairs}
         body = (await reader.readexactly(int(headers.get("content-length", "0")))).decode()
         request = Request(headers, body, monotonic())
-        self.tries.append(request)
+        self.attempts.append(request)
         self.under_way[request.id] += 1
         if self.under_way[request.id] > 1:
             self.twice_at_once.append(request.id)

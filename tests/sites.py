@@ -11,8 +11,8 @@ import httpx
 import uvicorn
 
 from processes import free_port
-from referral.http.server.application import Front
-from referral.http.server.protocol import Door
+from referral.http.server.application import Application
+from referral.http.server.protocol import HttpProtocol
 from support import Inbox, Service, running
 
 
@@ -54,7 +54,12 @@ class _Server(uvicorn.Server):
 async def _listening(app: Any, port: int) -> AsyncIterator[None]:
     """Over HTTP, in this process, until the block ends."""
     config = uvicorn.Config(
-        cast("Any", app), port=port, http=Door, lifespan="off", log_config=None, proxy_headers=False
+        cast("Any", app),
+        port=port,
+        http=HttpProtocol,
+        lifespan="off",
+        log_config=None,
+        proxy_headers=False,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve())
@@ -64,7 +69,7 @@ async def _listening(app: Any, port: int) -> AsyncIterator[None]:
                 assert not task.done()
                 await asyncio.sleep(0.01)
         # As the application does it where it is started with the server
-        server.lifespan.state["front"] = app if isinstance(app, Front) else None
+        server.lifespan.state["front"] = app if isinstance(app, Application) else None
         yield
     finally:
         server.should_exit = True

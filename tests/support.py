@@ -16,7 +16,7 @@ import httpx
 from litestar import Litestar
 
 from referral.app import create_app
-from referral.context import Parts
+from referral.context import Context
 from referral.messaging.gateways import Gateway, Message
 from referral.service import admins, api_keys
 from referral.settings import Settings, read
@@ -58,11 +58,11 @@ class Inbox:
         self.messages.append(message)
 
 
-def parts_of(service: Service) -> Parts:
+def context_of(service: Service) -> Context:
     """What the use cases of a service in this process are given."""
     assert service.app is not None
-    parts: Parts = service.app.state.parts
-    return parts
+    ctx: Context = service.app.state.ctx
+    return ctx
 
 
 def settings_for(database_url: str, **variables: str) -> Settings:
@@ -133,13 +133,13 @@ class Service:
         """As `sign_in`, a new person whom the command made an administrator before."""
         assert self.app is not None
         phone = new_phone()
-        await admins.grant(self.app.state.parts, phone)
+        await admins.grant(self.app.state.ctx, phone)
         return await self.sign_in(phone)
 
     async def api_key(self) -> Person:
         """A program with an API key, as the command makes it: nobody, with a phone of none."""
         assert self.app is not None
-        key = await api_keys.make(self.app.state.parts, f"tests {next(_numbers)}")
+        key = await api_keys.make(self.app.state.ctx, f"tests {next(_numbers)}")
         return Person(self.http, "", {"access_token": key}, is_new=False)
 
     async def sign_in_again(self, person: Person, **more: str) -> Person:
@@ -237,13 +237,13 @@ _TABLES = (
     "counters",
     "past_activations",
     "admin_grants",
-    "kept_secrets",
+    "data_keys",
     "api_keys",
     "audit_entries",
-    "send_tallies",
+    "traffic_counts",
     "leases",
     "outbox",
-    "receiver_states",
+    "endpoint_states",
 )
 
 

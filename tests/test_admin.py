@@ -15,7 +15,7 @@ from referral.core.cursor import Cursor
 from referral.core.errors import NotFound
 from referral.service import admins, api_keys
 from referral.storage import database, users
-from support import Inbox, Person, Service, new_phone, ok, parts_of, refused, running
+from support import Inbox, Person, Service, context_of, new_phone, ok, refused, running
 
 JANUARY = datetime(2026, 1, 15, tzinfo=UTC)
 NOBODY = UUID(int=0)
@@ -126,15 +126,15 @@ async def test_keys_that_are_none(service: Service) -> None:
 
 
 async def test_a_revoked_key_ends_at_once_and_its_name_is_free(service: Service) -> None:
-    first = await api_keys.make(parts_of(service), "ops")
-    await api_keys.revoke(parts_of(service), "ops")
+    first = await api_keys.make(context_of(service), "ops")
+    await api_keys.revoke(context_of(service), "ops")
     refused(
         await service.get("/api/v1/users", authorization=f"Bearer {first}"), 401, "unauthorized"
     )
-    second = await api_keys.make(parts_of(service), "ops")
+    second = await api_keys.make(context_of(service), "ops")
     assert (await service.get("/api/v1/users", authorization=f"Bearer {second}")).is_success
     with pytest.raises(NotFound):
-        await api_keys.revoke(parts_of(service), "other")
+        await api_keys.revoke(context_of(service), "other")
 
 
 async def test_no_key_is_in_the_database(service: Service) -> None:
@@ -166,7 +166,7 @@ async def test_a_test_phone_never_administers(database_url: str) -> None:
     """Neither made one over HTTP nor made one before it was a test phone."""
     async with running(database_url) as service:
         set_clock(service, JANUARY)
-        await admins.grant(parts_of(service), TEST_PHONE)
+        await admins.grant(context_of(service), TEST_PHONE)
         assert (await (await service.sign_in(TEST_PHONE)).call("GET", "/users")).is_success
     async with running(database_url, inbox=Inbox(), **TEST_PHONES) as service:
         set_clock(service, JANUARY + timedelta(days=1))
@@ -185,7 +185,7 @@ async def test_a_session_of_an_open_demo_never_administers_later(database_url: s
     async with running(database_url, inbox=None, **OPEN_DEMO) as demo:
         stranger = await demo.sign_in()
     async with running(database_url, inbox=None, **NO_DEMO) as service:
-        await admins.grant(parts_of(service), stranger.phone)
+        await admins.grant(context_of(service), stranger.phone)
         stranger.http = service.http
         assert (await stranger.call("GET", "/profile")).is_success
         told = refused(await stranger.call("GET", "/users"), 403, "forbidden")
@@ -200,7 +200,7 @@ async def test_a_grant_that_waits_for_a_phone_is_not_for_its_next_owner(
     service: Service, leaving: str
 ) -> None:
     granted = new_phone()
-    await admins.grant(parts_of(service), granted)
+    await admins.grant(context_of(service), granted)
     mover = await service.sign_in()
     await change_phone(mover, granted)
     refused(await mover.call("GET", "/users"), 403, "forbidden")
@@ -287,7 +287,7 @@ async def test_a_list_has_each_user_as_their_own_page_has(service: Service) -> N
     assert page["items"][0]["name"] == "null"
     last = page["items"][-1]
     place = Cursor(datetime.fromisoformat(last["created_at"]), UUID(last["id"]))
-    assert cursors.read(page["next_cursor"]) == place
+    assert cursors.parse(page["next_cursor"]) == place
     rest = ok(await admin.call("GET", "/users", params={"cursor": page["next_cursor"]}))
     assert rest == {"items": [await view(admin, inviter)], "next_cursor": None}
     assert rest["items"][0]["created_at"] == "2026-01-01T00:00:00Z"
@@ -595,7 +595,7 @@ async def test_administrators_who_remove_each_other_at_once_leave_one(
         assert [user["is_admin"] and not user["is_blocked"] for user in left].count(True) == 1
         # For the next round: on the machine all may go
         for target in pair:
-            await admins.revoke(parts_of(service), target.phone)
+            await admins.revoke(context_of(service), target.phone)
 
 
 # Deleting

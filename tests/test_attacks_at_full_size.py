@@ -28,11 +28,11 @@ from msgspec.structs import replace
 from processes import Server, new_postgres_database, serving
 from referral.core import concurrency
 from referral.limits import gcra, send_policy
-from referral.limits.guess_policy import Subject
+from referral.limits.guess_policy import LimitScope
 from referral.limits.policy import Limits
 from referral.service import housekeeping
 from referral.storage import configuration, database, migrate
-from support import Clock, Inbox, Person, Service, new_phone, ok, parts_of, refused, running
+from support import Clock, Inbox, Person, Service, context_of, new_phone, ok, refused, running
 from test_attacks import assert_nothing_broke, client, codes, wrong
 from test_limits import (
     UNKNOWN,
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.long
 GUESSES = 10_000
 GUESS_FIELDS = ("token", "code", "invite_code")
 # One process may get all of them, and has room for these
-CONNECTIONS = concurrency.OTHERS
+CONNECTIONS = concurrency.WRITES
 RACES = 500
 PAIRS = 1000
 # Races for a code, the most that are won by a chance of 1 % once in a million runs
@@ -409,7 +409,7 @@ async def test_answers_for_phones_with_and_without_an_account_are_alike(database
         known = [(await service.sign_in()).phone for _ in range(PAIRS)]
         # Then nothing but the account is left of them
         service.clock.move(days=31)
-        await housekeeping.forget_counters(parts_of(service))
+        await housekeeping.purge_counters(context_of(service))
         pairs = [(phone, new_phone()) for phone in known]
 
         async def send_code(phone: str) -> httpx.Response:
@@ -553,7 +553,7 @@ async def test_counters_of_a_million_phones_are_cleared_away(
         service.clock.move(days=31)
         async with asyncio.timeout(CLEARED_WITHIN_SECONDS):
             while await oldest_counter() is not None:
-                await housekeeping.forget_counters(parts_of(service))
+                await housekeeping.purge_counters(context_of(service))
         seconds = time.monotonic() - start
         assert await database.query("SELECT * FROM counters") == []
         size_after = await bytes_of_counters()
@@ -595,17 +595,17 @@ async def test_people_sign_in_while_counters_of_many_phones_are_cleared_away(
 def counters_of_sends(at: datetime, phones: int) -> Iterator[tuple[str, int]]:
     """What a send to each of the phones writes, of the phone and of the address that asks."""
     limits, now, key = Limits(), gcra.microseconds(at), b"a key of this test, 32 bytes long"
-    somebody = Subject(phone="", address="", known_device=False, key=key)
+    somebody = LimitScope(phone="", address="", known_device=False, key=key)
     # The same for every phone, and slow to make a million times
     charges = send_policy.send(limits, somebody, {}, now=now)
     of_phone = [charge for charge in charges if charge.name.startswith("phone")]
     for number in range(phones):
-        subject = replace(somebody, phone=f"+79{number:09}", address=new_address())
+        scope = replace(somebody, phone=f"+79{number:09}", address=new_address())
         for charge in of_phone:
-            yield subject.of_phone(charge.name), now + charge.token
+            yield scope.of_phone(charge.name), now + charge.increment
         if number % PHONES_OF_AN_ADDRESS == 0:
-            for charge in send_policy.address_sends(limits, subject):
-                yield charge.key, now + PHONES_OF_AN_ADDRESS * charge.token
+            for charge in send_policy.address_sends(limits, scope):
+                yield charge.key, now + PHONES_OF_AN_ADDRESS * charge.increment
 
 
 async def fill(url: str, rows: Iterator[tuple[str, int]]) -> int:
@@ -614,11 +614,11 @@ async def fill(url: str, rows: Iterator[tuple[str, int]]) -> int:
     if (path := configuration.sqlite_file(url)) is not None:
         with closing(sqlite3.connect(path)) as file:
             file.execute("PRAGMA cache_size = -1000000")
-            file.executemany("INSERT INTO counters (key, moment) VALUES (?, ?)", rows)
+            file.executemany("INSERT INTO counters (key, tat) VALUES (?, ?)", rows)
             file.commit()
     else:
         connection = await asyncpg.connect(url)
-        await connection.copy_records_to_table("counters", records=rows, columns=["key", "moment"])
+        await connection.copy_records_to_table("counters", records=rows, columns=["key", "tat"])
         await connection.close()
     return await number_of_counters()
 
@@ -630,9 +630,9 @@ async def number_of_counters() -> int:
 
 
 async def oldest_counter() -> int | None:
-    (row,) = await database.query("SELECT min(moment) AS moment FROM counters")
-    moment: int | None = row["moment"]
-    return moment
+    (row,) = await database.query("SELECT min(tat) AS tat FROM counters")
+    tat: int | None = row["tat"]
+    return tat
 
 
 async def bytes_of_counters() -> int:

@@ -12,7 +12,7 @@ import pytest
 from referral.core import tokens
 from referral.service import admins, api_keys
 from referral.storage import database
-from support import Person, Service, new_phone, ok, parts_of, refused
+from support import Person, Service, context_of, new_phone, ok, refused
 
 ADDRESS = "127.0.0.1"
 
@@ -113,12 +113,12 @@ async def test_what_commands_do(service: Service) -> None:
     """They come from no address."""
     early, late = await service.sign_in(), new_phone()
     for phone in (early.phone, late):
-        await admins.grant(parts_of(service), phone)
+        await admins.grant(context_of(service), phone)
         granted = await (service.sign_in(late) if phone == late else service.sign_in_again(early))
         assert ("admin_granted", "command") in await actions(granted, granted)
-        await admins.revoke(parts_of(service), phone)
-    await api_keys.make(parts_of(service), "ops")
-    await api_keys.revoke(parts_of(service), "ops")
+        await admins.revoke(context_of(service), phone)
+    await api_keys.make(context_of(service), "ops")
+    await api_keys.revoke(context_of(service), "ops")
     key = await service.api_key()
     done = [entry for entry in await trail(key) if entry["actor"] == "command"]
     assert [entry["action"] for entry in done] == [

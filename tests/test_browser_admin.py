@@ -10,14 +10,14 @@ from playwright.async_api import Browser
 from browser import DESKTOP, PHONE, Visitor, visiting
 from referral.service import admins
 from sites import reachable
-from support import Person, Service, new_phone, ok, parts_of
+from support import Person, Service, context_of, new_phone, ok
 from walks import Scene, digits, notice, sign_in
 
 
 async def enter_as_admin(visitor: Visitor, service: Service) -> str:
     """The phone of somebody whom the command made an administrator before."""
     phone = new_phone()
-    await admins.grant(parts_of(service), phone)
+    await admins.grant(context_of(service), phone)
     await sign_in(visitor, phone)
     await visitor.submit("header a[href='/admin']")
     return phone

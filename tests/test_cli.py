@@ -109,7 +109,7 @@ def test_a_new_secret_is_good_for_production_and_new_each_time(tmp_path: Path) -
 def test_migrate_makes_the_database_and_says_so_once(fresh_url: str, tmp_path: Path) -> None:
     first = referral(tmp_path, "migrate", DATABASE_URL=fresh_url)
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith("applied 0001_initial\n")
+    assert first.stdout.startswith("applied 0001_tables\n")
     second = referral(tmp_path, "migrate", DATABASE_URL=fresh_url)
     assert (second.returncode, second.stdout) == (0, "the database is up to date\n")
 
@@ -255,7 +255,7 @@ def test_without_its_library_an_sms_service_stops_in_one_line(tmp_path: Path) ->
 def test_doctor_names_the_migrations_that_are_missing(fresh_url: str, tmp_path: Path) -> None:
     """Or, on SQLite, the whole database, which it does not make."""
     line = refusal(referral(tmp_path, "doctor", **on(fresh_url)))
-    assert "0001_initial" in line or "no database yet" in line
+    assert "0001_tables" in line or "no database yet" in line
     assert "referral migrate" in line
     if fresh_url.startswith("sqlite://"):
         assert not Path(fresh_url.removeprefix("sqlite://")).exists()

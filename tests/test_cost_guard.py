@@ -20,14 +20,14 @@ import httpx
 import pytest
 
 from processes import Server, new_postgres_database, serving
-from referral.limits.guess_policy import Subject
+from referral.limits.guess_policy import LimitScope
 from referral.limits.pumping import traffic
-from referral.limits.pumping.traffic import SendTallies
+from referral.limits.pumping.traffic import Traffic
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import database
-from support import TODAY, Inbox, Service, new_phone, ok, parts_of, refused, running, settings_for
+from support import TODAY, Inbox, Service, context_of, new_phone, ok, refused, running, settings_for
 
-# What may be owed by a range, an address, and a country in which nobody signs in
+# What may be debt by a range, an address, and a country in which nobody signs in
 RANGE, ADDRESS, COUNTRY = 12, 24, 50
 MIDDAY = datetime.combine(TODAY, time(12), UTC)
 
@@ -49,7 +49,7 @@ def phone_of_new_range() -> str:
 async def guarded(
     database_url: str, inbox: Inbox | None = None, /, **variables: str
 ) -> AsyncIterator[Service]:
-    """The service behind one proxy at the full hour: what is owed refills meanwhile."""
+    """The service behind one proxy at the full hour: what is debt refills meanwhile."""
     variables = {"REFERRAL_TRUSTED_PROXIES": "1", "REFERRAL_COST_GUARD": "block", **variables}
     async with running(database_url, inbox=inbox, **variables) as service:
         service.clock.move(
@@ -85,24 +85,24 @@ async def pump(service: Service, messages: int, address: str | None = None) -> N
         ok(await send(service, address=address))
 
 
-def blocked(response: httpx.Response, place: str = "country") -> int:
+def blocked(response: httpx.Response, segment: str = "country") -> int:
     """The seconds that a refused caller is told to wait."""
     refused(response, 429, "too_many_requests")
     seconds = int(response.headers["retry-after"])
-    assert response.headers["ratelimit"] == f'"cost-guard-{place}";r=0;t={seconds}'
-    size = {"range": RANGE, "address": ADDRESS, "country": COUNTRY}[place]
-    assert response.headers["ratelimit-policy"] == f'"cost-guard-{place}";q={size};w=43200'
+    assert response.headers["ratelimit"] == f'"cost-guard-{segment}";r=0;t={seconds}'
+    size = {"range": RANGE, "address": ADDRESS, "country": COUNTRY}[segment]
+    assert response.headers["ratelimit-policy"] == f'"cost-guard-{segment}";q={size};w=43200'
     return seconds
 
 
 async def save(service: Service) -> None:
     """What every process does each two seconds."""
-    await parts_of(service).send_tallies.save(service.clock())
+    await context_of(service).traffic.save(service.clock())
 
 
 async def rows() -> dict[str, tuple[int, int]]:
     """Sends and sign-ins of each key."""
-    found = await database.query("SELECT key, sends, sign_ins FROM send_tallies")
+    found = await database.query("SELECT key, sends, sign_ins FROM traffic_counts")
     return {row["key"]: (row["sends"], row["sign_ins"]) for row in found}
 
 
@@ -213,8 +213,8 @@ async def test_a_phone_pays_once_a_day(database_url: str) -> None:
         for _ in range(3):
             await enter(service, ok(await send(service, phone)))
         await save(service)
-        tallies = await rows()
-        assert {tallies[key] for key in tallies if key.startswith("RU:")} == {(3, 1)}
+        counts = await rows()
+        assert {counts[key] for key in counts if key.startswith("RU:")} == {(3, 1)}
         service.clock.move(days=1, seconds=1)
         await enter(service, ok(await send(service, phone)))
         await save(service)
@@ -321,7 +321,7 @@ def test_it_is_on_where_a_message_costs_something(tmp_path: Path) -> None:
 
 def events(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     found = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    return [event for event in found if event["event"] == "sign_in_blocked"]
+    return [event for event in found if event["event"] == "message_blocked"]
 
 
 # Where it is kept
@@ -336,22 +336,22 @@ async def test_it_outlives_a_restart(database_url: str) -> None:
         await save(service)
     async with guarded(database_url) as service:
         service.clock.move(seconds=(at - service.clock()).total_seconds())
-        await parts_of(service).send_tallies.read(service.clock())
+        await context_of(service).traffic.read(service.clock())
         blocked(await send(service))
         blocked(await send(service, "+4915112345678", address), "address")
 
 
 async def test_processes_sum_up_what_they_count(database_url: str) -> None:
     async with guarded(database_url) as service:
-        parts, at = parts_of(service), service.clock()
-        processes = [SendTallies() for _ in range(4)]
+        ctx, at = context_of(service), service.clock()
+        processes = [Traffic() for _ in range(4)]
         subjects = [
-            Subject(phone_of_new_range(), new_address(), known_device=False, key=parts.counter_key)
+            LimitScope(phone_of_new_range(), new_address(), known_device=False, key=ctx.counter_key)
             for _ in range(COUNTRY)
         ]
-        for number, subject in enumerate(subjects):
-            processes[number % 4].sent(subject, at)
-        stranger = Subject(phone_of_new_range(), new_address(), known_device=False, key=b"key")
+        for number, scope in enumerate(subjects):
+            processes[number % 4].sent(scope, at)
+        stranger = LimitScope(phone_of_new_range(), new_address(), known_device=False, key=b"key")
         assert not any(process.judge(stranger, at) for process in processes)
         for _ in range(2):
             for process in processes:
@@ -425,15 +425,15 @@ async def test_a_burst_on_several_processes_gets_what_one_would(
 async def test_a_pumped_48_of_ipv6_is_refused(database_url: str) -> None:
     """Sixteen times as much as an address may owe, in a country that people sign in from."""
     async with guarded(database_url) as service:
-        parts, at = parts_of(service), service.clock()
+        ctx, at = context_of(service), service.clock()
         for number in range(16 * ADDRESS):
-            subject = Subject(
+            scope = LimitScope(
                 f"+4915{number:05}0001",
                 f"2001:db8:0:{number:x}::1",
                 known_device=False,
-                key=parts.counter_key,
+                key=ctx.counter_key,
             )
-            parts.send_tallies.sent(subject, at)
+            ctx.traffic.sent(scope, at)
         blocked_there = await send(service, address="2001:db8:0:ffff::1")
         refused(blocked_there, 429, "too_many_requests")
         assert blocked_there.headers["ratelimit-policy"].startswith('"cost-guard-address";q=384;')
@@ -446,14 +446,14 @@ async def test_rows_name_nobody_and_are_cleared_away(database_url: str) -> None:
         phone, address = phone_of_new_range(), "203.0.113.77"
         ok(await send(service, phone, address))
         await save(service)
-        tallies = await rows()
-        assert sorted(len(key.partition(":")[0]) for key in tallies) == [2, 22, 22]
-        assert not any(address in key or phone[2:8] in key for key in tallies)
+        counts = await rows()
+        assert sorted(len(key.partition(":")[0]) for key in counts) == [2, 22, 22]
+        assert not any(address in key or phone[2:8] in key for key in counts)
         service.clock.move(hours=25)
-        assert await traffic.forget(service.clock()) == 2
+        assert await traffic.purge(service.clock()) == 2
         assert [key[:3] for key in await rows()] == ["RU:"]
         service.clock.move(days=14)
-        assert await traffic.forget(service.clock()) == 1
+        assert await traffic.purge(service.clock()) == 1
         assert await rows() == {}
 
 
@@ -463,7 +463,7 @@ async def test_memory_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPa
     async with guarded(database_url) as service:
         for _ in range(20):
             await enter(service, ok(await send(service)))
-        held = parts_of(service).send_tallies
+        held = context_of(service).traffic
         assert (len(held._parts), len(held._paid)) == (10, 10)  # noqa: SLF001 - what is held
         service.clock.move(hours=25)
         await held.read(service.clock())
@@ -473,21 +473,21 @@ async def test_memory_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPa
 async def test_what_cannot_be_saved_is_saved_later(database_url: str) -> None:
     async with guarded(database_url) as service:
         await pump(service, 3)
-        await database.query("ALTER TABLE send_tallies RENAME TO tallies_away")
+        await database.query("ALTER TABLE traffic_counts RENAME TO tallies_away")
         try:
-            subject = Subject(
+            scope = LimitScope(
                 phone_of_new_range(),
                 new_address(),
                 known_device=False,
-                key=parts_of(service).counter_key,
+                key=context_of(service).counter_key,
             )
             for _ in range(2):
-                parts_of(service).send_tallies.sent(subject, service.clock())
-            with pytest.raises(Exception, match="send_tallies"):
+                context_of(service).traffic.sent(scope, service.clock())
+            with pytest.raises(Exception, match="traffic"):
                 await save(service)
             refused(await send(service), 503, "storage_unavailable")
         finally:
-            await database.query("ALTER TABLE tallies_away RENAME TO send_tallies")
+            await database.query("ALTER TABLE tallies_away RENAME TO traffic_counts")
         await save(service)
         of_country = [each for key, each in (await rows()).items() if key.startswith("RU:")]
         assert sum(sends for sends, _ in of_country) == 5
@@ -499,11 +499,11 @@ async def test_what_is_normal_is_learned_from_the_days_before(database_url: str)
         hour = int(service.clock().timestamp() / 3600)
         for day in range(2, 9):
             await database.query(
-                "INSERT INTO send_tallies (key, hour, sends, sign_ins) VALUES ($1, $2, 300, 100)",
+                "INSERT INTO traffic_counts (key, hour, sends, sign_ins) VALUES ($1, $2, 300, 100)",
                 f"RU:{hour - 24 * day}",
                 hour - 24 * day,
             )
-        await parts_of(service).send_tallies.read(service.clock())
+        await context_of(service).traffic.read(service.clock())
         for number in range(3 * COUNTRY):
             sent = ok(await send(service))
             if number % 3 == 0:

@@ -21,9 +21,9 @@ from litestar.routes import HTTPRoute
 
 import referral
 from pages import ORIGIN, hidden_on, signed_in
-from referral.http.server.application import Front
+from referral.http.server.application import Application
 from referral.service import admins
-from support import Service, migrated, new_phone, ok, parts_of, running
+from support import Service, context_of, migrated, new_phone, ok, running
 
 BYTES = 64_000  # a body has 64 KiB, and its other fields have to fit
 LONGEST_ESCAPED = 20_000
@@ -114,7 +114,7 @@ async def seconds(request: Request) -> float:
 
 async def every_place(service: Service) -> dict[str, Place]:
     """Where a text can be sent, by its name."""
-    assert isinstance(service.app, Front)
+    assert isinstance(service.app, Application)
     admin, user = await service.sign_in_admin(), await service.sign_in()
     moving = ok(await admin.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
     signing_in = await service.send_code(new_phone())
@@ -144,7 +144,7 @@ async def every_place(service: Service) -> dict[str, Place]:
             if name not in ENDING:
                 places |= of_operation_places(document, operation, request)
     phone = new_phone()
-    await admins.grant(parts_of(service), phone)
+    await admins.grant(context_of(service), phone)
     async with signed_in(service, phone) as browser:
         await browser.submit("/me/phone", phone=new_phone())
         page = await browser.see("/me/phone/code")
@@ -180,7 +180,7 @@ def of_operation_places(
 
 
 def of_page(
-    app: Front, path: str, handler: HTTPRouteHandler, right: dict[str, str], cookies: str
+    app: Application, path: str, handler: HTTPRouteHandler, right: dict[str, str], cookies: str
 ) -> dict[str, Place]:
     """Parameters, fields of forms, and headers of a page: every field's name for every form."""
     [method] = handler.http_methods - {"HEAD"}
@@ -214,7 +214,7 @@ class Request:
     path: with {names} in it. right: what stands there, unless a text does.
     """
 
-    app: Front
+    app: Application
     method: str
     path: str
     right: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Many calls that read and charge counters at the same moment, some of them in one statement."""
+"""Many calls that read and charge counters at the same tat, some of them in one statement."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ async def charge(*charges: Charge, now: int = NOW) -> dict[str, int] | None:
 async def test_each_charges_its_own_and_no_other(service: Service, calls: int) -> None:
     del service
     wanted = [[one() for _ in range(5)] for _ in range(calls)]
-    moments = [NOW + place for place in range(calls)]
+    tats = [NOW + place for place in range(calls)]
     found = await asyncio.gather(
-        *(charge(*charges, now=now) for charges, now in zip(wanted, moments, strict=True))
+        *(charge(*charges, now=now) for charges, now in zip(wanted, tats, strict=True))
     )
-    for charges, now, charged in zip(wanted, moments, found, strict=True):
-        assert charged == {each.key: now + each.token for each in charges}
+    for charges, now, charged in zip(wanted, tats, found, strict=True):
+        assert charged == {each.key: now + each.increment for each in charges}
         assert await counters.read(charged) == charged
 
 
@@ -58,10 +58,10 @@ async def test_of_those_who_share_a_counter_as_many_get_it_as_there_are_tokens(
     )
     assert sum(charged is not None for charged in found) == ALLOWED
     assert all(charged is not None for charged in others)
-    moments = await counters.read(each.key for each in [shared, *own])
-    assert moments[shared.key] == NOW + ALLOWED * shared.token
+    tats = await counters.read(each.key for each in [shared, *own])
+    assert tats[shared.key] == NOW + ALLOWED * shared.increment
     for each, charged in zip(own, found, strict=True):
-        assert moments.get(each.key, NOW) - NOW == (each.token if charged else 0)
+        assert tats.get(each.key, NOW) - NOW == (each.increment if charged else 0)
 
 
 async def test_one_that_is_full_keeps_no_other_back(service: Service) -> None:
@@ -82,7 +82,9 @@ async def test_a_call_has_its_own_moment(service: Service) -> None:
     early, late = one(size=1), one(size=1)
     assert await charge(early, late)
     found = await asyncio.gather(
-        charge(one()), charge(early, now=NOW + early.token - 1), charge(late, now=NOW + late.token)
+        charge(one()),
+        charge(early, now=NOW + early.increment - 1),
+        charge(late, now=NOW + late.increment),
     )
     assert [charged is not None for charged in found] == [True, False, True]
 

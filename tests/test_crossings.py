@@ -172,13 +172,13 @@ async def test_an_outage_that_begins_while_results_cannot_be_written_is_kept(
         with pytest.raises(database.Unavailable):
             await saving
         other.close()
-        outage = results.outage
-        assert outage is not None
-        await results.read_outage()
-        assert results.outage == outage
+        breaker = results.breaker
+        assert breaker is not None
+        await results.read_breaker()
+        assert results.breaker == breaker
         await results.save()
-        await results.read_outage()
-        assert results.outage == outage
+        await results.read_breaker()
+        assert results.breaker == breaker
 
 
 @on_postgres
@@ -219,9 +219,9 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
     ("insert", "renew", "forget"),
     [
         (
-            "INSERT INTO counters (key, moment) VALUES ('k', 4000000000000000)",
-            "UPDATE counters SET moment = 6000000000000000",
-            lambda: counters.forget(before=5_000_000_000_000_000, most=10),
+            "INSERT INTO counters (key, tat) VALUES ('k', 4000000000000000)",
+            "UPDATE counters SET tat = 6000000000000000",
+            lambda: counters.purge(before=5_000_000_000_000_000, most=10),
         ),
         (
             (
@@ -229,7 +229,7 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
                 " VALUES ('digest', '2040-01-01Z')"
             ),
             "UPDATE past_activations SET expires_at = '2060-01-01Z'",
-            lambda: invitations.forget_old_activations(before=MOMENT, most=10),
+            lambda: invitations.purge_activations(before=MOMENT, most=10),
         ),
         (
             (
@@ -238,7 +238,7 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
                 " '2040-01-01Z')"
             ),
             "UPDATE outbox SET done_at = NULL, due_at = '2060-01-01Z'",
-            lambda: outbox.forget(before=MOMENT, most=10),
+            lambda: outbox.purge(before=MOMENT, most=10),
         ),
     ],
     ids=["counter", "phone-digest", "event"],

@@ -15,7 +15,7 @@ async def is_known(service: Service, phone: str, device_token: str) -> bool:
     """Whether a code sent with this token counts against the budget of known devices."""
     service.clock.move(seconds=3)
     sent = await service.send_code(phone, device_token=device_token)
-    opened = challenges.read(
+    opened = challenges.decrypt(
         sent["token"],
         purpose=Purpose.SIGN_IN,
         now=service.clock(),

@@ -148,10 +148,10 @@ async def test_d_a_wrong_invite_code_lets_the_same_sign_in_go_on_without(
 async def test_e_the_challenge_is_a_jwe_and_the_access_token_a_jwt(service: Service) -> None:
     sent = await service.send_code(new_phone())
     tokens = ok(await service.verify(sent))
-    parts = sent["token"].split("."), tokens["access_token"].split(".")
-    sealed, signed = (json.loads(urlsafe_b64decode(part[0] + "==")) for part in parts)
-    assert (len(parts[0]), sealed["alg"], sealed["enc"]) == (5, "dir", "A256GCM")
-    assert (len(parts[1]), signed["alg"], signed["typ"]) == (3, "ES256", "at+jwt")
+    ctx = sent["token"].split("."), tokens["access_token"].split(".")
+    sealed, signed = (json.loads(urlsafe_b64decode(part[0] + "==")) for part in ctx)
+    assert (len(ctx[0]), sealed["alg"], sealed["enc"]) == (5, "dir", "A256GCM")
+    assert (len(ctx[1]), signed["alg"], signed["typ"]) == (3, "ES256", "at+jwt")
     assert tokens["token_type"] == "Bearer"
 
 

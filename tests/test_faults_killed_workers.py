@@ -413,7 +413,7 @@ def assert_sessions_agree(
     assert set(phones.values()) == ledger.redeemed().keys()
     live = {str(session["id"]): bytes(session["refresh_digest"]) for session in sessions}
     for session in ledger.sessions:
-        token = tokens.read_refresh(session.refresh_token)
+        token = tokens.parse_refresh(session.refresh_token)
         assert live[str(token.session_id)] == tokens.digest(token)
 
 

@@ -85,7 +85,7 @@ def hook_url(sender_url: str, *, secret: str = HOOK_SECRET) -> str:
 
 
 def hook_to(sender_url: str, *, clock: Callable[[], datetime] = now) -> Hook:
-    return Hook(hook_endpoint.read(hook_url(sender_url), production=False), clock=clock)
+    return Hook(hook_endpoint.parse(hook_url(sender_url), production=False), clock=clock)
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ async def test_a_service_that_is_not_there_has_failed(
 async def test_the_hook_gets_a_signed_json(own_endpoint: Sender) -> None:
     """As Standard Webhooks has it; and no secret travels."""
     endpoint_url = f"{own_endpoint.url}?team=a%2Bb"
-    read = hook_endpoint.read(f"hook+{endpoint_url}&secret={HOOK_SECRET}&x=1", production=False)
+    read = hook_endpoint.parse(f"hook+{endpoint_url}&secret={HOOK_SECRET}&x=1", production=False)
     await Hook(read, clock=now).send(message(RUSSIAN))
     (request,) = own_endpoint.requests
     assert request.path == "/sms?team=a%2Bb&x=1"
@@ -312,7 +312,7 @@ async def test_every_secret_signs_while_rotating(own_endpoint: Sender) -> None:
     assert "/" in other
     for spelt in (other, other.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")):
         url = f"{hook_url(own_endpoint.url)}&secret={spelt}"
-        await Hook(hook_endpoint.read(url, production=False), clock=now).send(message())
+        await Hook(hook_endpoint.parse(url, production=False), clock=now).send(message())
         request = own_endpoint.requests[-1]
         for secret in (HOOK_SECRET, other):
             Webhook(secret).verify(request.body, request.headers)
@@ -422,14 +422,14 @@ def test_each_scheme_that_is_taken_sends_to_phones() -> None:
     ],
 )
 def test_the_url_of_a_service_is_read_without_a_phone(url: str) -> None:
-    assert urls.read(url, production=True) == (url,)
+    assert urls.parse(url, production=True) == (url,)
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(ValueError, match=r"^twilio:// needs .* `pip install '\.\[sms\]'`"):
-        urls.read(TWILIO, production=False)
-    urls.read(hook_url("https://team.example/sms"), production=True)
+        urls.parse(TWILIO, production=False)
+    urls.parse(hook_url("https://team.example/sms"), production=True)
 
 
 # A chain

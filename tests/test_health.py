@@ -15,7 +15,7 @@ import pytest
 from locks import on_postgres, somebody_else
 from referral.service import health
 from referral.storage import database, migrate
-from support import Service, parts_of
+from support import Service, context_of
 
 READY = "/health/ready"
 LIVE = "/health/live"
@@ -104,7 +104,7 @@ async def test_a_frozen_database_is_told_in_time_and_nothing_piles_up(
         first = [asyncio.create_task(service.get(READY)) for _ in range(100)]
         await asyncio.sleep(1)
         # They wait for the same look, and take no room meanwhile
-        assert parts_of(service).room.taken == 0
+        assert context_of(service).limiter.in_use == 0
         assert len(looks) == 1
         answers = await asyncio.gather(*first, *(service.get(READY) for _ in range(100)))
         assert perf_counter() - begun < health.LONGEST_SECONDS + 1

@@ -17,7 +17,7 @@ from uuid import uuid4
 from processes import environment, serving
 from referral.service import housekeeping
 from referral.storage import database, leases
-from support import SECRET, Service, new_phone, ok, parts_of, refused, running
+from support import SECRET, Service, context_of, new_phone, ok, refused, running
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COMMAND = [sys.executable, "-m", "referral", "worker"]
@@ -35,7 +35,7 @@ async def test_sessions_that_are_over_by_age_are_deleted(service: Service) -> No
     refused(await used.refresh(), 401, "invalid_refresh_token")
     refused(await idle.refresh(), 401, "invalid_refresh_token")
     assert await rows("sessions") == 3
-    await housekeeping.clear_away(parts_of(service))
+    await housekeeping.purge_expired(context_of(service))
     assert await rows("sessions") == 1
     ok(await young.refresh())
 
@@ -45,10 +45,10 @@ async def test_a_phone_that_activated_is_forgotten_after_365_days(service: Servi
     leaver = await service.sign_in(invite_code=await inviter.invite_code())
     ok(await leaver.call("DELETE", "/profile"))
     service.clock.move(days=364)
-    await housekeeping.clear_away(parts_of(service))
+    await housekeeping.purge_expired(context_of(service))
     assert await rows("past_activations") == 1
     service.clock.move(days=2)
-    await housekeeping.clear_away(parts_of(service))
+    await housekeeping.purge_expired(context_of(service))
     assert await rows("past_activations") == 0
 
 
@@ -64,7 +64,7 @@ async def test_addresses_in_the_audit_trail_go_after_90_days(service: Service) -
             "user:1",
             "192.0.2.1",
         )
-    await housekeeping.clear_away(parts_of(service))
+    await housekeeping.purge_expired(context_of(service))
     assert await rows("audit_entries WHERE actor = 'user:1'") == 3
     assert await rows("audit_entries WHERE address = '192.0.2.1'") == 1
 
@@ -79,9 +79,9 @@ async def test_a_lease_has_one_holder_until_it_runs_out(service: Service) -> Non
     assert not await leases.take("test", other, now=until, until=until)
     after = late + timedelta(seconds=60)
     assert await leases.take("test", other, now=after, until=after + timedelta(seconds=60))
-    await leases.give_back("test", one)
+    await leases.release("test", one)
     assert not await leases.take("test", one, now=after, until=after)
-    await leases.give_back("test", other)
+    await leases.release("test", other)
     assert await leases.take("test", one, now=after, until=after)
 
 

@@ -18,7 +18,7 @@ import pytest
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.service import housekeeping
 from referral.storage import database
-from support import Inbox, Service, new_phone, ok, parts_of, refused, running
+from support import Inbox, Service, context_of, new_phone, ok, refused, running
 
 WAITS = "30,60,120"
 UNKNOWN = "ZZZZZZ"
@@ -109,7 +109,7 @@ def limited(response: httpx.Response, code: str = "too_many_requests") -> int:
 
 async def save_totals(service: Service) -> None:
     """What every process does each two seconds."""
-    await parts_of(service).totals.save(service.clock())
+    await context_of(service).global_limits.save(service.clock())
 
 
 @dataclass
@@ -757,11 +757,11 @@ async def test_counters_name_nobody_and_are_cleared_away(database_url: str) -> N
         rows = await database.query("SELECT * FROM counters")
         assert len(rows) > 5
         for row in rows:
-            assert row.keys() == {"key", "moment"}
+            assert row.keys() == {"key", "tat"}
             assert phone.lstrip("+") not in row["key"]
             assert address not in row["key"]
         service.clock.move(days=31)
-        await housekeeping.forget_counters(parts_of(service))
+        await housekeeping.purge_counters(context_of(service))
         assert await database.query("SELECT * FROM counters") == []
 
 
@@ -770,7 +770,7 @@ async def test_counters_in_use_are_not_cleared_away(database_url: str) -> None:
         phone = new_phone()
         ok(await send(service, phone))
         service.clock.move(seconds=20)
-        await housekeeping.forget_counters(parts_of(service))
+        await housekeeping.purge_counters(context_of(service))
         limited(await send(service, phone))
 
 

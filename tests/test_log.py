@@ -14,20 +14,20 @@ from processes import environment
 
 WRITE = """
 import logging
-from referral import logs
-from referral.service import log, outcomes
+from referral import observability
+from referral.observability import log, log_format
 
-logs.configure(json={json})
+log_format.configure(json={json})
 log.request_id.set("abc-1")
-outcomes.record("code_sent", phone="+79991234567", purpose="sign_in", number=3)
-outcomes.record("send_failed", reason="half a pair \\ud800, and +79991234567")
-outcomes.record("signed_in", name="Анна\\n{}")
+observability.record("code_sent", phone="+79991234567", purpose="sign_in", number=3)
+observability.record("send_failed", reason="half a pair \\ud800, and +79991234567")
+observability.record("signed_in", name="Анна\\n{}")
 try:
     raise ValueError("+79991234567")
 except ValueError as error:
-    outcomes.failed(error, method="GET", route="/")
+    observability.failed(error, method="GET", route="/")
     logging.getLogger("a.library").error("an error\\n{}", exc_info=error)
-outcomes.overloaded(now=1)
+observability.overloaded(now=1)
 logging.getLogger("a.library").warning("somebody has +79991234567")
 print("done")
 """

@@ -93,11 +93,11 @@ async def test_a_challenge_is_a_sealed_token_of_one_length(service: Service) -> 
     sent = [await service.send_code(phone) for phone in ("+79991234567", "+4915112345678")]
     assert len({len(each["token"]) for each in sent}) == 1
     for each in sent:
-        parts = each["token"].split(".")
-        header = json.loads(decoded(parts[0]))
+        ctx = each["token"].split(".")
+        header = json.loads(decoded(ctx[0]))
         assert (header.pop("alg"), header.pop("enc")) == ("dir", "A256GCM")
         assert header.keys() == {"kid"}
-        assert (len(parts), parts[1]) == (5, "")
+        assert (len(ctx), ctx[1]) == (5, "")
 
 
 async def test_a_known_phone_and_an_unknown_one_get_the_same_answer(service: Service) -> None:
@@ -311,7 +311,7 @@ async def test_no_code_and_no_token_is_in_the_database(database_url: str) -> Non
         rotated = ok(await service.post("/auth/refresh", refresh_token=tokens["refresh_token"]))
         secrets: list[str] = [guessed["code"], wrong, sent["code"], SECRET]
         for each in (guessed, sent):
-            opened = challenges.read(
+            opened = challenges.decrypt(
                 each["token"],
                 purpose=Purpose.SIGN_IN,
                 now=service.clock(),

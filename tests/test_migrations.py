@@ -106,7 +106,7 @@ async def test_migrations_make_the_tables_that_the_models_describe(databases: Da
         await Tortoise.generate_schemas(safe=False)
     ours = await catalogue(by_migrations, databases.kind)
     assert ours == await catalogue(by_models, databases.kind)
-    assert {"users", "sessions", "counters", "kept_secrets"} <= {
+    assert {"users", "sessions", "counters", "data_keys"} <= {
         row["t"] for rows in ours for row in rows
     }
 
@@ -143,6 +143,21 @@ async def test_migrate_completes_what_a_killed_one_began(
         finished = referral(tmp_path, "migrate", DATABASE_URL=url)
         assert finished.returncode == 0, finished.stderr
         await assert_complete(url)
+
+
+async def test_migrate_refuses_a_database_with_old_names(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """Tables and columns once had other names: it says what to do, and changes nothing."""
+    url = await databases.new()
+    await migrated(url)
+    async with connected(url):
+        await database.query("UPDATE tortoise_migrations SET name = '0001_initial'")
+    before = await catalogue(url, databases.kind)
+    refused = referral(tmp_path, "migrate", DATABASE_URL=url)
+    assert refused.returncode == 1
+    assert "export the users with that release" in refused.stderr
+    assert await catalogue(url, databases.kind) == before
 
 
 def begin(folder: Path, url: str) -> subprocess.Popen[str]:

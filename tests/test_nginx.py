@@ -137,7 +137,7 @@ async def test_the_address_is_what_nginx_saw_whatever_a_client_writes(
     assert '"address":"127.0.0.1"' in log
     for address in ("203.0.113.7", "198.51.100.2", "192.0.2.3"):
         assert f'"address":"{address}"' not in log
-    assert "fewer_proxies" not in log
+    assert "too_few_proxies" not in log
 
 
 async def test_people_sign_in_and_invite_each_other_through_it(service: Service) -> None:

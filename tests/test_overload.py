@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from referral.core.concurrency import CROWD, OTHERS, READS, Room
+from referral.core.concurrency import BURST, READS, WRITES, ConcurrencyLimiter
 from referral.messaging.gateways import Message
 from sites import reachable
-from support import Inbox, Person, Service, new_phone, ok, parts_of, refused, running
+from support import Inbox, Person, Service, context_of, new_phone, ok, refused, running
 
-MANY = READS + CROWD + 100
+MANY = READS + BURST + 100
 KEPT_OPEN_SECONDS = 5  # by uvicorn
 ORIGIN = "https://app.example.com"
 
@@ -56,7 +56,7 @@ async def test_what_is_beyond_the_room_is_refused_and_the_rest_is_served(service
     assert counted.keys() == {200, 503}
     assert counted[200] >= READS
     ok(await person.call("GET", "/profile"))
-    assert parts_of(service).room.taken == 0
+    assert context_of(service).limiter.in_use == 0
     metrics = (await service.get("/metrics")).text
     assert 'referral_failures_total{error="overloaded"}' in metrics
 
@@ -77,7 +77,7 @@ async def test_a_page_of_an_allowed_origin_may_read_that_it_was_refused(database
         assert (await overload(await service.sign_in(), Origin=ORIGIN))[503]
 
 
-@pytest.mark.parametrize("number", [2 * OTHERS])
+@pytest.mark.parametrize("number", [2 * WRITES])
 async def test_what_waits_for_a_gateway_is_no_overload(database_url: str, number: int) -> None:
     gateway = Slow()
     gateway.go_on.set()
@@ -114,10 +114,10 @@ async def test_who_sends_a_body_slowly_takes_no_room(service: Service) -> None:
         asyncio.create_task(
             service.http.post("/api/v1/auth/logout", content=body(), headers=headers)
         )
-        for _ in range(2 * OTHERS)
+        for _ in range(2 * WRITES)
     ]
     await asyncio.sleep(0.1)
-    assert parts_of(service).room.taken == 0
+    assert context_of(service).limiter.in_use == 0
     ok(await person.call("GET", "/profile"))
     go_on.set()
     # All of them go on at one moment, as a crowd
@@ -166,16 +166,16 @@ async def connected(site: str) -> AsyncIterator[Connection]:
 
 @contextmanager
 def no_room(service: Service) -> Iterator[None]:
-    room = parts_of(service).room
-    taken = 0
+    limiter = context_of(service).limiter
+    in_use = 0
     # So that no crowd may come again for a minute
     later = monotonic() + 60
-    while room.enter(is_read=False, now=later):
-        taken += 1
+    while limiter.acquire(is_read=False, now=later):
+        in_use += 1
     yield
-    for _ in range(taken):
-        room.leave()
-    assert room.taken == 0
+    for _ in range(in_use):
+        limiter.release()
+    assert limiter.in_use == 0
 
 
 def get(path: str, *lines: str, method: str = "GET") -> str:
@@ -277,17 +277,17 @@ async def test_what_follows_a_refusal_in_the_same_packet_may_take_long(database_
         reachable(database_url, inbox=gateway) as (service, site),
         connected(site) as connection,
     ):
-        room = parts_of(service).room
+        limiter = context_of(service).limiter
         with no_room(service):
             # But for what is no read
-            freed = room.taken - READS
-            room.taken -= freed
+            freed = limiter.in_use - READS
+            limiter.in_use -= freed
             connection.writer.write((get(PROFILE) + slow).encode())
             assert is_refusal(await connection.answer())
             await asyncio.sleep(KEPT_OPEN_SECONDS + 1)
             gateway.go_on.set()
             assert (await connection.answer())[0] == 200
-            room.taken += freed
+            limiter.in_use += freed
 
 
 async def test_who_reads_no_answers_is_given_no_more(service_at: tuple[Service, str]) -> None:
@@ -312,23 +312,23 @@ async def test_who_reads_no_answers_takes_no_room(
 ) -> None:
     """Of answers that come at once and of those that come in parts."""
     service, site = service_at
-    room = parts_of(service).room
+    limiter = context_of(service).limiter
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(connected(site)) for _ in range(5)]
         for connection in connections:
             connection.writer.write((get(path) * 200).encode())
         # The first answers are on their way, and nobody reads them
         await asyncio.sleep(1)
-        await until_all_free(room)
+        await until_all_free(limiter)
         # They wait, and have not left more room than they took
         await asyncio.sleep(0.5)
-        await until_all_free(room)
-    await until_all_free(room)
+        await until_all_free(limiter)
+    await until_all_free(limiter)
 
 
-async def until_all_free(room: Room) -> None:
+async def until_all_free(limiter: ConcurrencyLimiter) -> None:
     async with asyncio.timeout(10):
-        while room.taken:  # noqa: ASYNC110 - soon
+        while limiter.in_use:  # noqa: ASYNC110 - soon
             await asyncio.sleep(0.01)
 
 
@@ -350,7 +350,7 @@ async def test_a_broken_address_takes_no_room(service_at: tuple[Service, str], u
         async with asyncio.timeout(5):
             assert await connection.reader.readline()
     await asyncio.sleep(0.05)
-    assert parts_of(service).room.taken == 0
+    assert context_of(service).limiter.in_use == 0
 
 
 async def test_who_leaves_in_the_middle_leaves_no_room_taken(
@@ -361,7 +361,7 @@ async def test_who_leaves_in_the_middle_leaves_no_room_taken(
         async with connected(site) as connection:
             connection.writer.write(part.encode())
     async with asyncio.timeout(5):
-        while parts_of(service).room.taken:  # noqa: ASYNC110 - soon
+        while context_of(service).limiter.in_use:  # noqa: ASYNC110 - soon
             await asyncio.sleep(0.01)
 
 

@@ -11,7 +11,7 @@ from referral.core.errors import Refusal
 from referral.http import problems
 from referral.http.pages import cookie_value, forms, texts
 from referral.http.pages.flash import Flash
-from referral.http.pages.pending_sign_in import Pending
+from referral.http.pages.pending_sign_in import PendingSignIn
 from support import Service, new_phone, ok, running
 
 OWN = "http://127.0.0.1:8000"
@@ -146,7 +146,7 @@ def test_every_refusal_has_words_for_people() -> None:
 @pytest.mark.parametrize("phone", ["", "x", "+99912345678", 900 * "1"])
 async def test_a_cookie_that_somebody_wrote_breaks_no_page(service: Service, phone: str) -> None:
     """One with a phone that is none."""
-    pending = Pending(
+    pending = PendingSignIn(
         token="t", phone=phone, code_length=4, expires_at=1, resend_at=1, tab="00000000"
     )
     headers = {"Cookie": f"sign_in-00000000={cookie_value.write(pending)}", "Origin": OWN}

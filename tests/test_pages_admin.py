@@ -18,7 +18,7 @@ import pytest
 from pages import ORIGIN, browsing, confirmed, found, notice_on, value_of
 from referral.service import trees
 from referral.storage import database, invitations, users
-from support import Person, Service, new_phone, ok, parts_of, refused, running
+from support import Person, Service, context_of, new_phone, ok, refused, running
 
 PAGES = (
     "/admin",
@@ -225,7 +225,7 @@ async def test_the_chart_is_an_image_and_nothing_else(
     assert "Sign-ups" in texts
     dates = [text for text in texts if text and re.fullmatch(r"\d{4}-\d\d-\d\d", text)]
     assert len(dates) == (7 if size == "wide" else 3)
-    assert parts_of(service).clock().date().isoformat() in dates
+    assert context_of(service).clock().date().isoformat() in dates
     [letters] = set(re.findall(r"\.axis text\{[^}]*font-size:(\d+)px", answer.text))
     _, _, width, _ = map(float, root.attrib["viewBox"].split())
     if size == "narrow":

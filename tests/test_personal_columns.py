@@ -20,19 +20,22 @@ IMPERSONAL = {
     """,
     "device_generations": "user_id generation",
     "sessions": """
-        id user_id family_digest refresh_digest proves_phone proof late_repeats_tat created_at
+        id user_id family_digest refresh_digest proof late_repeats_tat created_at
         last_used_at
     """,
-    "counters": "key moment",
+    "counters": "key tat",
     "past_activations": "phone_digest expires_at",
     "admin_grants": "",
-    "kept_secrets": "id sealed created_at",
+    "data_keys": "id encrypted created_at",
     "api_keys": "name digest created_at",
     "audit_entries": "id at action actor user_id",
-    "send_tallies": "key hour sends sign_ins",
+    "traffic_counts": "key hour sends sign_ins",
     "leases": "name holder expires_at",
-    "outbox": "place id type user_id data at due_at tries first_tried_at error done_at",
-    "receiver_states": "name away_since failures until error failed_at",
+    "outbox": (
+        "sequence id type user_id data at next_attempt_at attempts first_attempt_at error"
+        " finished_at"
+    ),
+    "endpoint_states": "name failing_since failures next_attempt_at error failed_at",
 }
 
 

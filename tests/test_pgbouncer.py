@@ -111,7 +111,7 @@ async def test_a_lock_is_held_by_one_transaction_at_a_time_and_ends_with_it(
 
     async def work() -> None:
         nonlocal inside, most
-        await database.lock_all(Lock.ADMINS)
+        await database.advisory_lock(Lock.ADMINS)
         inside += 1
         most = max(most, inside)
         await asyncio.sleep(0.02)

@@ -96,7 +96,7 @@ async def test_the_procfile_serves_people_behind_one_proxy(
     log = server.log.read_text()
     assert '"address":"203.0.113.9"' in log
     assert "198.51.100.1" not in log
-    assert "fewer_proxies" not in log
+    assert "too_few_proxies" not in log
     assert inviter.phone not in log
     assert person.tokens["refresh_token"] not in log
 

@@ -7,14 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from referral.core.concurrency import CROWD, Room
+from referral.core.concurrency import BURST, ConcurrencyLimiter
 from referral.limits import keyed_locks
-from referral.limits.guess_policy import Subject
-from referral.limits.keyed_locks import Turns
+from referral.limits.guess_policy import LimitScope
+from referral.limits.keyed_locks import KeyedLocks
 from referral.storage import configuration, database, users
 from referral.storage.engines import asyncpg
-from referral.storage.engines.asyncpg import Line
-from support import Service, ok, parts_of, refused
+from referral.storage.engines.asyncpg import FairQueue
+from support import Service, context_of, ok, refused
 
 BUSY = 2 * configuration.POOL_SIZE
 
@@ -53,25 +53,25 @@ async def test_a_turn_that_does_not_come_is_given_up(
 ) -> None:
     """A guess that is stuck in the database holds up no other for longer, nor a known device."""
     monkeypatch.setattr(keyed_locks, "WAIT_SECONDS", 0.05)
-    parts, person = parts_of(service), await service.sign_in()
+    ctx, person = context_of(service), await service.sign_in()
     service.clock.move(seconds=3)
     stranger = await service.send_code(person.phone)
     service.clock.move(seconds=3)
     device = person.tokens["device_token"]
     owner = await service.send_code(person.phone, device_token=device)
-    subject = Subject(
-        phone=person.phone, address="192.0.2.1", known_device=False, key=parts.counter_key
+    scope = LimitScope(
+        phone=person.phone, address="192.0.2.1", known_device=False, key=ctx.counter_key
     )
-    async with parts.turns.take(subject.of_phone("guesses")):
+    async with ctx.keyed_locks.take(scope.of_phone("guesses")):
         refused(await service.verify(stranger), 503, "storage_unavailable")
         ok(await service.verify(owner))
     ok(await service.verify(stranger))
 
 
 async def test_no_more_than_a_burst_wait_for_turns() -> None:
-    queue = Turns(Room())
+    queue = KeyedLocks(ConcurrencyLimiter())
     async with queue.take("a phone"):
-        waiting = [asyncio.create_task(_pass(queue)) for _ in range(CROWD)]
+        waiting = [asyncio.create_task(_pass(queue)) for _ in range(BURST)]
         await asyncio.sleep(0)
         with pytest.raises(database.Unavailable):
             await _pass(queue)
@@ -79,13 +79,13 @@ async def test_no_more_than_a_burst_wait_for_turns() -> None:
     await _pass(queue)
 
 
-async def _pass(queue: Turns) -> None:
+async def _pass(queue: KeyedLocks) -> None:
     async with queue.take("a phone"):
         pass
 
 
 async def test_a_line_serves_in_the_order_of_coming() -> None:
-    line = Line()
+    line = FairQueue()
     served: list[int] = []
 
     async def wait(place: int) -> None:
@@ -101,7 +101,7 @@ async def test_a_line_serves_in_the_order_of_coming() -> None:
 
 @pytest.mark.parametrize("before", [True, False], ids=["before its turn", "at its turn"])
 async def test_who_goes_away_from_the_line_takes_nothing_along(*, before: bool) -> None:
-    line = Line()
+    line = FairQueue()
     goes, stays = (asyncio.create_task(line.get()) for _ in range(2))
     await asyncio.sleep(0)
     if before:
@@ -117,7 +117,7 @@ async def test_who_goes_away_from_the_line_takes_nothing_along(*, before: bool) 
 
 async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncpg, "ACQUIRE_SECONDS", 0.01)
-    line = Line()
+    line = FairQueue()
     with pytest.raises(TimeoutError):
         await line.get()
     line.put_nowait("connection")
@@ -127,7 +127,7 @@ async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_each_gives_up_after_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though one timer is for all, and some ahead of them were served or went away."""
     monkeypatch.setattr(asyncpg, "ACQUIRE_SECONDS", 1)
-    line, loop = Line(), asyncio.get_running_loop()
+    line, loop = FairQueue(), asyncio.get_running_loop()
 
     async def wait() -> float:
         begun = loop.time()

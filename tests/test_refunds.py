@@ -18,11 +18,11 @@ from referral.context import Caller
 from referral.core import challenge as challenges
 from referral.core.keys import Purpose
 from referral.limits import guesses
-from referral.limits.keyed_locks import Turns
+from referral.limits.keyed_locks import KeyedLocks
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.messaging.gateways import Failure, GatewayError, Message
 from senders import HOOK_SECRET, Sender, code_in, endpoint
-from support import Inbox, Service, new_phone, ok, parts_of, refused, running, sending
+from support import Inbox, Service, context_of, new_phone, ok, refused, running, sending
 from test_limits import (
     WAITS,
     enter,
@@ -79,8 +79,8 @@ def url_of(*senders: Sender) -> str:
 
 def sent_today(service: Service) -> int:
     """The day's total, as this process knows it."""
-    totals = parts_of(service).totals
-    return totals._taken(SENT_DAY, service.clock())  # noqa: SLF001 - what is counted
+    global_limits = context_of(service).global_limits
+    return global_limits._taken(SENT_DAY, service.clock())  # noqa: SLF001 - what is counted
 
 
 # A gateway that takes messages and says that it failed
@@ -343,13 +343,13 @@ async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
         "REFERRAL_SENDS_PER_ADDRESS_HOUR": "3",
     }
     async with proxied(database_url, **variables) as service:
-        parts, phone, address = parts_of(service), new_phone(), new_address()
+        ctx, phone, address = context_of(service), new_phone(), new_address()
         await fail(service, phone, 2)
         sent = ok(await send(service, phone, address))
         for _ in range(2):
             ok(await send(service, new_phone(), address))
-        challenge = challenges.read(
-            sent["token"], purpose=Purpose.SIGN_IN, now=service.clock(), keys=parts.keys
+        challenge = challenges.decrypt(
+            sent["token"], purpose=Purpose.SIGN_IN, now=service.clock(), keys=ctx.keys
         )
         begun, goes_on, done = asyncio.Event(), asyncio.Event(), []
 
@@ -363,7 +363,7 @@ async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
             return "signed in"
 
         caller = Caller(address=new_address(), user_agent=None)
-        another_process = replace(parts, turns=Turns(parts.room))
+        another_process = replace(ctx, keyed_locks=KeyedLocks(ctx.limiter))
         right = asyncio.create_task(
             guesses.redeem(
                 another_process, challenge, sent["code"], work, caller=caller, fast_path=later

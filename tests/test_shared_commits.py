@@ -24,7 +24,7 @@ pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 TOGETHER = 20
 # Far from over, so that housekeeping leaves them alone
-_INSERT = f"INSERT INTO counters (key, moment) VALUES ($1, {1 << 60})"  # noqa: S608 - our own number
+_INSERT = f"INSERT INTO counters (key, tat) VALUES ($1, {1 << 60})"  # noqa: S608 - our own number
 
 
 def writing(key: str, *, fails: bool = False) -> Callable[[], Awaitable[None]]:
@@ -303,7 +303,7 @@ async def main(url):
         for number in itertools.count():
             key = f"{client} {number}"
             async def work():
-                await database.query("INSERT INTO counters (key, moment) VALUES ($1, 1)", key)
+                await database.query("INSERT INTO counters (key, tat) VALUES ($1, 1)", key)
             await database.transaction(work)
             print(key, flush=True)
     await asyncio.gather(*map(write, range(16)))

@@ -148,7 +148,7 @@ async def until_served(who: Person, path: str) -> None:
 
 
 async def read_while_locked(primary: asyncpg.Connection) -> None:
-    reading = asyncio.create_task(database.query_for_lists("SELECT pg_sleep(8) FROM users"))
+    reading = asyncio.create_task(database.query_replica("SELECT pg_sleep(8) FROM users"))
     await asyncio.sleep(0.3)
     await primary.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE; COMMIT")
     await reading

@@ -691,7 +691,7 @@ def test_a_demo_is_refused_in_production_and_beside_users_who_are_there(
 def test_a_phone_of_a_demo_is_possible_and_can_be_nobodys(number: int) -> None:
     """A 9 in the middle of its area code, and an exchange code that begins with 0 or 1."""
     phone = demo.phone(number)
-    assert phones.read(phone, Rules()) == phone
+    assert phones.parse(phone, Rules()) == phone
     assert (phone[:2], phone[3]) == ("+1", "9")
     assert phone[5] in "01"
     assert len(phone) == 12
@@ -740,7 +740,7 @@ async def import_rows(
 
 
 def lines(rows: Iterable[Row]) -> Iterable[user_file.Line]:
-    return user_file.read(io.BytesIO(as_csv(rows).encode()), Format.CSV)
+    return user_file.parse(io.BytesIO(as_csv(rows).encode()), Format.CSV)
 
 
 def new_import(

@@ -18,7 +18,7 @@ from referral.service import housekeeping
 from referral.storage import database
 from referral.webhooks import delivery, dispatcher, payloads
 from referral.webhooks import retry as rules
-from support import Service, new_phone, ok, parts_of, refused, running
+from support import Service, context_of, new_phone, ok, refused, running
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_a_send_that_the_cost_guard_refuses_is_told_once(
         **team.settings,
     }
     async with running(database_url, **settings) as service:
-        phones = [f"+7{900 + place}0000001" for place in range(99)]
+        phones = [f"+7{900 + sequence}0000001" for sequence in range(99)]
         for phone in phones:
             answer = await service.http.post(
                 "/api/v1/auth/send-code",
@@ -97,7 +97,7 @@ async def test_a_send_that_the_cost_guard_refuses_is_told_once(
             if answer.status_code == 429:
                 break
         (told,) = await team.until(1)
-        assert told.type == "sign_in.blocked"
+        assert told.type == "message.blocked"
         assert told.event["data"] == {
             "reason": "cost-guard-address",
             "country": "RU",
@@ -113,7 +113,7 @@ async def test_a_send_that_the_cost_guard_refuses_is_told_once(
             "too_many_requests",
         )
         await asyncio.sleep(0.5)
-    assert len(team.tries) == 1
+    assert len(team.attempts) == 1
 
 
 async def test_a_receiver_verifies_by_the_standard_library(
@@ -184,15 +184,15 @@ async def test_a_failed_event_comes_again_with_its_id_and_a_fresh_timestamp(
         await settled(team)
         service.clock.move(seconds=wait - 2)
         await asyncio.sleep(1.4)
-        assert len(team.tries) == number, "too early"
+        assert len(team.attempts) == number, "too early"
         service.clock.move(seconds=2)
     team.answer = lambda _: 200
     await team.until(1)
-    assert len({each.id for each in team.tries}) == 1
-    times = [each.timestamp for each in team.tries]
+    assert len({each.id for each in team.attempts}) == 1
+    times = [each.timestamp for each in team.attempts]
     gaps = [after - before for before, after in pairwise(times)]
     assert all(wait <= gap <= wait + 10 for gap, wait in zip(gaps, (5, 30, 120, 600), strict=False))
-    assert all(each.is_signed_by(SECRET) for each in team.tries)
+    assert all(each.is_signed_by(SECRET) for each in team.attempts)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 404, 410, 429, 500, 503])
@@ -206,8 +206,8 @@ async def test_only_a_2xx_is_an_acknowledgement(
         await service.sign_in()
         await team.until_tried(1)
         await eventually_status(service, error=f"status {status}")
-        assert (await payloads.status(parts_of(service))).waiting == 1
-        assert elsewhere.tries == []
+        assert (await payloads.status(context_of(service))).waiting == 1
+        assert elsewhere.attempts == []
 
 
 async def test_an_answer_that_comes_too_late_is_none(
@@ -221,7 +221,7 @@ async def test_an_answer_that_comes_too_late_is_none(
     team.delay = 0
     service.clock.move(seconds=6)
     await team.until(2)
-    assert len({each.id for each in team.tries}) == 1
+    assert len({each.id for each in team.attempts}) == 1
 
 
 async def test_a_refused_event_holds_up_its_own_user_alone(
@@ -252,7 +252,7 @@ async def test_a_refused_event_holds_up_its_own_user_alone(
 
 async def test_order_is_kept_for_each_user_whatever_fails(service: Service, team: Receiver) -> None:
     """Every third try fails; the users' events still come as they happened."""
-    team.answer = lambda _: 500 if len(team.tries) % 3 == 0 else 200
+    team.answer = lambda _: 500 if len(team.attempts) % 3 == 0 else 200
     inviter = await service.sign_in()
     code = await inviter.invite_code()
     people = await asyncio.gather(*(service.sign_in() for _ in range(8)))
@@ -272,7 +272,7 @@ async def test_order_is_kept_for_each_user_whatever_fails(service: Service, team
     happened = ["user.created", *["invite.activated", "invite.voided"] * 3, "user.deleted"]
     for person in people:
         assert [each.type for each in team.taken if each.user == person.id()] == happened
-    assert len(team.tries) > total
+    assert len(team.attempts) > total
 
 
 async def test_after_three_days_an_event_is_given_up(service: Service, team: Receiver) -> None:
@@ -283,11 +283,11 @@ async def test_after_three_days_an_event_is_given_up(service: Service, team: Rec
     service.clock.move(days=2, hours=23)
     await team.until_tried(2)
     await settled(team)
-    assert (await payloads.status(parts_of(service))).given_up == 0
+    assert (await payloads.status(context_of(service))).given_up == 0
     service.clock.move(hours=2)
     await team.until_tried(3)
     await eventually_status(service, given_up=1)
-    assert await rows("due_at IS NOT NULL") == 0
+    assert await rows("next_attempt_at IS NOT NULL") == 0
     await team.kill()
     waiting = [await service.sign_in() for _ in range(5)]
     await eventually_status(service, error="ConnectError")
@@ -301,7 +301,7 @@ async def test_after_three_days_an_event_is_given_up(service: Service, team: Rec
     assert [each.user for each in team.taken] == [later.id()]
     await eventually_status(service, waiting=0)
     # Nothing is lost: an operator sends them again
-    assert await payloads.replay(parts_of(service), since=None, kind=None) == 7
+    assert await payloads.replay(context_of(service), since=None, kind=None) == 7
     await team.until(8)
     assert {each.user for each in team.taken} == {each.id() for each in (person, later, *waiting)}
 
@@ -313,10 +313,10 @@ async def test_a_receiver_that_is_away_is_probed_with_one_event_at_a_time(
     for _ in range(30):
         await service.sign_in()
     await asyncio.sleep(4)
-    status = await payloads.status(parts_of(service))
+    status = await payloads.status(context_of(service))
     assert status.waiting == 30
-    assert status.away_since is not None
-    assert await tries() <= 25
+    assert status.failing_since is not None
+    assert await attempts() <= 25
     await team.start()
     service.clock.move(minutes=1)
     taken = await team.until(30)
@@ -332,7 +332,7 @@ async def test_an_outage_ends_where_another_process_took_it_over(
         for _ in range(2):
             await service.sign_in()
         async with asyncio.timeout(15):
-            while (await payloads.status(parts_of(service))).away_since is None:  # noqa: ASYNC110
+            while (await payloads.status(context_of(service))).failing_since is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
     await team.start()
     async with running(database_url, **team.settings) as service:
@@ -340,7 +340,7 @@ async def test_an_outage_ends_where_another_process_took_it_over(
         await team.until(2)
         await eventually_status(service, waiting=0)
         async with asyncio.timeout(15):
-            while (await payloads.status(parts_of(service))).away_since:  # noqa: ASYNC110
+            while (await payloads.status(context_of(service))).failing_since:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
 
@@ -354,7 +354,7 @@ async def test_a_receiver_that_answers_503_for_hours_gets_all_within_minutes_of_
     for _ in range(40):
         service.clock.move(minutes=10)
         await asyncio.sleep(0.15)
-    assert (await payloads.status(parts_of(service))).away_since is not None
+    assert (await payloads.status(context_of(service))).failing_since is not None
     team.answer = lambda _: 200
     for _ in range(5):
         service.clock.move(minutes=1)
@@ -370,26 +370,28 @@ async def test_a_410_stops_deliveries_until_somebody_resumes_them(
     async with running(database_url, **team.settings) as service:
         team.answer = lambda _: 410
         await service.sign_in()
-        await eventually_status(service, is_stopped=True, waiting=1, given_up=0, next_try=None)
-        tried = len(team.tries)
+        await eventually_status(
+            service, is_stopped=True, waiting=1, given_up=0, next_attempt_at=None
+        )
+        tried = len(team.attempts)
         team.answer = lambda _: 200
         await service.sign_in()
         # Longer than any event waits for its next try, or a receiver for its next probe
         for _ in range(4):
             service.clock.move(days=1)
             await asyncio.sleep(1.2)
-        assert len(team.tries) == tried
+        assert len(team.attempts) == tried
     async with running(database_url, **team.settings) as service:
         service.clock.move(days=5)
         await service.sign_in()
         await asyncio.sleep(2)
-        assert len(team.tries) == tried
+        assert len(team.attempts) == tried
         await eventually_status(service, is_stopped=True, waiting=3, given_up=0)
         async with asyncio.timeout(15):
             await until_told(service, "referral_webhooks_stopped 1.0")
         assert await payloads.resume()
         await team.until(3)
-        await eventually_status(service, is_stopped=False, waiting=0, away_since=None)
+        await eventually_status(service, is_stopped=False, waiting=0, failing_since=None)
         assert not await payloads.resume()
 
 
@@ -407,16 +409,16 @@ async def test_retry_after_is_honoured_up_to_an_hour(
     await service.sign_in()
     await team.until_tried(1)
     async with asyncio.timeout(10):
-        while (await payloads.status(parts_of(service))).away_since is None:  # noqa: ASYNC110
+        while (await payloads.status(context_of(service))).failing_since is None:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     team.answer = lambda _: 200
     await service.sign_in()
     service.clock.move(seconds=seconds - 10)
     await asyncio.sleep(1.5)
-    assert len(team.tries) == 1
+    assert len(team.attempts) == 1
     service.clock.move(seconds=15)
     await team.until(2)
-    await eventually_status(service, waiting=0, away_since=None)
+    await eventually_status(service, waiting=0, failing_since=None)
 
 
 @pytest.mark.parametrize(
@@ -469,14 +471,14 @@ async def test_replay_sends_again_by_type_and_time_with_the_same_ids(
     await service.sign_in(invite_code=code)
     first = [each.id for each in await team.until(3)]
     await eventually_status(service, waiting=0)
-    parts = parts_of(service)
-    assert await payloads.replay(parts, since=None, kind="invite.activated") == 1
+    ctx = context_of(service)
+    assert await payloads.replay(ctx, since=None, kind="invite.activated") == 1
     assert (await team.until(4))[3].id == first[2]
     await eventually_status(service, waiting=0)
     hour_ago = service.clock() - timedelta(hours=1)
-    assert await payloads.replay(parts, since=hour_ago, kind=None) == 2
+    assert await payloads.replay(ctx, since=hour_ago, kind=None) == 2
     assert [each.id for each in (await team.until(6))[4:]] == first[1:]
-    assert await payloads.replay(parts, since=service.clock(), kind=None) == 0
+    assert await payloads.replay(ctx, since=service.clock(), kind=None) == 0
 
 
 async def test_delivered_events_are_kept_for_30_days(service: Service, team: Receiver) -> None:
@@ -484,10 +486,10 @@ async def test_delivered_events_are_kept_for_30_days(service: Service, team: Rec
     await team.until(1)
     await eventually_status(service, waiting=0)
     service.clock.move(days=29)
-    await housekeeping.clear_away(parts_of(service))
+    await housekeeping.purge_expired(context_of(service))
     assert await rows() == 1
     service.clock.move(days=2)
-    await housekeeping.clear_away(parts_of(service))
+    await housekeeping.purge_expired(context_of(service))
     assert await rows() == 0
 
 
@@ -525,7 +527,7 @@ def test_the_waits_grow_and_end_after_three_days() -> None:
     now = first = datetime(2026, 1, 1, tzinfo=UTC)
     waits = []
     for number in range(1, 100):
-        due = rules.next_try(number, first=first, now=now)
+        due = rules.next_attempt_at(number, first=first, now=now)
         if due is None:
             break
         waits.append(due - now)
@@ -545,7 +547,7 @@ async def settled(team: Receiver) -> None:
 async def eventually_status(service: Service, **fields: Any) -> None:
     async with asyncio.timeout(20):
         while True:
-            found = await payloads.status(parts_of(service))
+            found = await payloads.status(context_of(service))
             if all(getattr(found, name) == value for name, value in fields.items()):
                 return
             await asyncio.sleep(0.05)
@@ -567,8 +569,8 @@ async def metric(service: Service, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
-async def tries() -> int:
-    (row,) = await database.query("SELECT sum(tries) AS number FROM outbox")
+async def attempts() -> int:
+    (row,) = await database.query("SELECT sum(attempts) AS number FROM outbox")
     return int(row["number"])
 
 

@@ -20,16 +20,16 @@ _USERS = """
     FROM generate_series(1, $1::int) AS i ORDER BY md5((i * 7)::text)
 """
 _SESSIONS = """
-    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
+    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
                           created_at, last_used_at)
     SELECT md5('session' || i)::uuid, md5(i::text)::uuid, sha256(i::text::bytea),
            sha256(('r' || i)::bytea),
            'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15',
-           true, now(), now()
+           'sent', now(), now()
     FROM generate_series(1, $1::int) AS i ORDER BY md5((i * 7)::text)
 """
 _COUNTERS = """
-    INSERT INTO counters (key, moment)
+    INSERT INTO counters (key, tat)
     SELECT left(translate(encode(sha256(i::text::bytea), 'base64'), '+/', '-_'), 22),
            1760000000000000 + (random() * 86400000000)::bigint
     FROM generate_series(1, $1::int) AS i
@@ -62,5 +62,10 @@ def charge(number: int) -> Charge:
     """Of a counter that is never full."""
     bucket = Bucket(1 << 40, DAY)
     return Charge(
-        name="bench", key=f"{number:022}", token=1, room=1 << 60, cap=1 << 60, bucket=bucket
+        name="bench",
+        key=f"{number:022}",
+        increment=1,
+        tolerance=1 << 60,
+        max_tat=1 << 60,
+        bucket=bucket,
     )

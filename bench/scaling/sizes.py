@@ -19,7 +19,7 @@ _INDEXES = """
     ORDER BY relname, indexrelname
 """
 _TABLES = ("users", "sessions", "counters", "audit_entries")
-_WRITTEN = ("counters", "audit_entries", "outbox", "send_tallies")
+_WRITTEN = ("counters", "audit_entries", "outbox", "traffic_counts")
 
 
 async def main() -> None:

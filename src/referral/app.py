@@ -12,26 +12,25 @@ from urllib.parse import urlsplit
 from litestar import Litestar
 from litestar.datastructures import CacheControlHeader
 from litestar.datastructures.state import State
-from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from referral import observability
-from referral.context import Parts
-from referral.core.concurrency import Room
+from referral.context import Context
+from referral.core.concurrency import ConcurrencyLimiter
 from referral.core.keys import Keyring, Purpose
 from referral.core.tokens import Issuer
 from referral.http import api, docs, pages, problems, well_known
 from referral.http.pages.site import Site
-from referral.http.requests import LARGEST_BODY, StrictRequest, parts
+from referral.http.requests import LARGEST_BODY, StrictRequest
 from referral.http.responses import JsonResponse
 from referral.http.server import metrics
-from referral.http.server.application import Front
+from referral.http.server.application import Application
 from referral.http.server.cors import Cors
 from referral.http.server.headers import on_every_answer
 from referral.http.server.options import answer_options
-from referral.limits.global_limits import Totals
-from referral.limits.keyed_locks import Turns
-from referral.limits.pumping.traffic import SendTallies
+from referral.limits.global_limits import GlobalLimits
+from referral.limits.keyed_locks import KeyedLocks
+from referral.limits.pumping.traffic import Traffic
 from referral.messaging import messages
 from referral.messaging.gateways import Gateway, hook_endpoint, urls
 from referral.messaging.gateways.chain import Chain
@@ -62,7 +61,7 @@ def create_app(
     gateway: Gateway | None = None,
 ) -> Litestar:
     """The ASGI application. It connects to the database when it starts."""
-    room = Room()
+    limiter = ConcurrencyLimiter()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -72,18 +71,18 @@ def create_app(
                 raise RuntimeError(
                     f"the database lacks {', '.join(missing)}: run `referral migrate` first"
                 )
-            app.state.parts = await assemble(
-                settings, clock=clock, randbelow=randbelow, gateway=gateway, room=room
+            app.state.ctx = await assemble(
+                settings, clock=clock, randbelow=randbelow, gateway=gateway, limiter=limiter
             )
             async with (
-                housekeeping.running(app.state.parts),
-                dispatcher.running(app.state.parts),
+                housekeeping.running(app.state.ctx),
+                dispatcher.running(app.state.ctx),
             ):
                 yield
         finally:
             await database.disconnect()
 
-    app = Front(
+    app = Application(
         route_handlers=[
             api.router,
             pages.router,
@@ -92,7 +91,6 @@ def create_app(
             *well_known.HANDLERS,
         ],
         lifespan=[lifespan],
-        dependencies={"parts": Provide(parts, sync_to_thread=False)},
         exception_handlers={**problems.HANDLERS, HTTPException: pages.answer_anywhere},
         state=State({"site": _site(settings)}),
         before_request=answer_options,
@@ -103,7 +101,7 @@ def create_app(
         openapi_config=docs.config(settings.public_url),
         logging_config=None,
     )
-    app.room = room
+    app.limiter = limiter
     app.cors = Cors(settings.cors_origins)
     app.headers = on_every_answer(https=settings.in_production)
     return app
@@ -135,20 +133,20 @@ async def assemble(
     clock: Callable[[], datetime] = system_clock,
     randbelow: Callable[[int], int] = secrets.randbelow,
     gateway: Gateway | None = None,
-    room: Room | None = None,
-) -> Parts:
+    limiter: ConcurrencyLimiter | None = None,
+) -> Context:
     """What the use cases are given. Needs the database connected."""
-    room = room or Room()
+    limiter = limiter or ConcurrencyLimiter()
     keys = Keyring(settings.secrets)
-    kept_keys = await data_keys.load(keys, now=clock(), token_bytes=secrets.token_bytes)
-    return Parts(
+    stored_keys = await data_keys.load(keys, now=clock(), token_bytes=secrets.token_bytes)
+    return Context(
         keys=keys,
-        kept=kept_keys,
-        room=room,
-        turns=Turns(room),
-        totals=Totals(settings.limits, kept_keys.first(Purpose.COUNTER).secret),
+        data_keys=stored_keys,
+        limiter=limiter,
+        keyed_locks=KeyedLocks(limiter),
+        global_limits=GlobalLimits(settings.limits, stored_keys.first(Purpose.COUNTER).secret),
         cost_guard=settings.cost_guard,
-        send_tallies=SendTallies(),
+        traffic=Traffic(),
         readiness=Readiness(),
         endpoint=Endpoint(settings.webhook_url, settings.webhook_secrets)
         if settings.webhook_url
@@ -194,5 +192,5 @@ def _real(url: str, settings: Settings, clock: Callable[[], datetime]) -> Gatewa
         # It imports httpx: 4 MB and 30 ms
         from referral.messaging.gateways.hook import Hook  # noqa: PLC0415 - as said
 
-        return Hook(hook_endpoint.read(url, production=settings.in_production), clock=clock)
+        return Hook(hook_endpoint.parse(url, production=settings.in_production), clock=clock)
     return SmsService(url)

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from referral import i18n
-from referral.core.concurrency import Room
+from referral.core.concurrency import ConcurrencyLimiter
 from referral.core.keys import Keyring, Purpose
 from referral.core.phone import FixedCode, Rules
 from referral.core.tokens import Issuer
 
 if TYPE_CHECKING:
-    from referral.limits.global_limits import Totals
-    from referral.limits.keyed_locks import Turns
+    from referral.limits.global_limits import GlobalLimits
+    from referral.limits.keyed_locks import KeyedLocks
     from referral.limits.policy import Limits
-    from referral.limits.pumping.traffic import SendTallies
+    from referral.limits.pumping.traffic import Traffic
     from referral.messaging.gateways.chain import Chain
     from referral.service.health import Readiness
     from referral.webhooks.signature import Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Context:
     """The rules in force, the keys, and the ways to time, chance and phones."""
 
     keys: Keyring
-    kept: Keyring
+    data_keys: Keyring
     issuer: Issuer
     limits: Limits
     phone_rules: Rules
@@ -43,12 +43,12 @@ class Parts:
     invite_url: str
     """Where invite links lead, with `{code}` in it."""
     trusted_proxies: int
-    room: Room
-    turns: Turns
-    totals: Totals
+    limiter: ConcurrencyLimiter
+    keyed_locks: KeyedLocks
+    global_limits: GlobalLimits
     cost_guard: str
     """`block`, `warn` or `off`."""
-    send_tallies: SendTallies
+    traffic: Traffic
     endpoint: Endpoint | None
     """The team's receiver of events; None: nothing is written for it."""
     readiness: Readiness
@@ -66,7 +66,7 @@ class Parts:
     @property
     def counter_key(self) -> bytes:
         """Derives the keys of counters."""
-        return self.kept.first(Purpose.COUNTER).secret
+        return self.data_keys.first(Purpose.COUNTER).secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,5 +28,5 @@ def test_a_digest_fits_its_column_and_tells_nothing() -> None:
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\0", "a\nb", "\u202e"])
 def test_names_that_cannot_be(name: str) -> None:
     with pytest.raises(InvalidRequest):
-        api_key.read_name(name)
-    assert api_key.read_name(" Billing, v2 ") == "Billing, v2"
+        api_key.parse_name(name)
+    assert api_key.parse_name(" Billing, v2 ") == "Billing, v2"

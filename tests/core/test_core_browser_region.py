@@ -45,10 +45,10 @@ from referral.core import browser_region
     ],
 )
 def test_the_region_of_a_browsers_languages(languages: str, region: str | None) -> None:
-    assert browser_region.read(languages) == region
+    assert browser_region.parse(languages) == region
 
 
 @given(st.text())
 def test_any_header_is_read(header: str) -> None:
-    region = browser_region.read(header)
+    region = browser_region.parse(header)
     assert region is None or len(region) == 2

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from referral.core.address import networks
 from referral.limits import gcra, guess_policy, send_policy
 from referral.limits.gcra import HOUR, SECOND, Charge
-from referral.limits.guess_policy import Subject
+from referral.limits.guess_policy import LimitScope
 from referral.limits.policy import Limits
 
 NOW = 1_767_225_600 * SECOND
@@ -21,11 +21,11 @@ KEY = bytes(range(32))
 MOST = 2**63 - 1
 
 # The same in every test but where it matters
-STRANGER = Subject(phone="+79991234567", address="203.0.113.7", known_device=False, key=KEY)
-OWNER = Subject(phone="+79991234567", address="203.0.113.7", known_device=True, key=KEY)
+STRANGER = LimitScope(phone="+79991234567", address="203.0.113.7", known_device=False, key=KEY)
+OWNER = LimitScope(phone="+79991234567", address="203.0.113.7", known_device=True, key=KEY)
 
 SUBJECTS = st.builds(
-    Subject,
+    LimitScope,
     phone=st.from_regex(r"\+7999[0-9]{7}", fullmatch=True),
     address=st.ip_addresses().map(str),
     known_device=st.booleans(),
@@ -48,31 +48,31 @@ LIMITS = st.builds(
 )
 
 
-def guess(limits: Limits, subject: Subject, code_length: int = 4) -> dict[str, Charge]:
+def guess(limits: Limits, scope: LimitScope, code_length: int = 4) -> dict[str, Charge]:
     """The charges of a guess by their names; the wider network's comes last."""
     charges = [
-        *guess_policy.guess(limits, subject, challenge_id="a", code_length=code_length),
-        *guess_policy.failure_of_address(limits, subject),
+        *guess_policy.guess(limits, scope, challenge_id="a", code_length=code_length),
+        *guess_policy.failure_of_address(limits, scope),
     ]
     return {each.name: each for each in charges}
 
 
-def failed(limits: Limits, subject: Subject, times: int) -> dict[str, int]:
+def failed(limits: Limits, scope: LimitScope, times: int) -> dict[str, int]:
     """The counters of somebody's budgets after so many failures just now."""
     lengthening = {
         "phone-failures-day": limits.failures_per_phone_day,
         "phone-failures-month": limits.failures_per_phone_month,
     }
-    charges = guess(limits, subject, 8)
+    charges = guess(limits, scope, 8)
     return {
-        charges[name].key: NOW + min(times * charges[name].token, charges[name].cap)
+        charges[name].key: NOW + min(times * charges[name].increment, charges[name].max_tat)
         for name in lengthening
     }
 
 
-def length(limits: Limits, failures: int, *, alarm: bool = False, of: Subject = STRANGER) -> int:
-    moments = failed(limits, of, failures)
-    return guess_policy.code_length(limits, of, moments, alarm=alarm, now=NOW)
+def length(limits: Limits, failures: int, *, alarm: bool = False, of: LimitScope = STRANGER) -> int:
+    tats = failed(limits, of, failures)
+    return guess_policy.code_length(limits, of, tats, alarm=alarm, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -96,106 +96,104 @@ def test_an_alarm_makes_codes_longer_but_not_those_of_known_devices() -> None:
 
 @given(
     limits=LIMITS,
-    subject=SUBJECTS,
+    scope=SUBJECTS,
     failures=st.lists(st.integers(0, 10**10), min_size=2).map(sorted),
     alarm=st.booleans(),
 )
 def test_more_failures_never_make_a_code_shorter(
-    limits: Limits, subject: Subject, failures: list[int], *, alarm: bool
+    limits: Limits, scope: LimitScope, failures: list[int], *, alarm: bool
 ) -> None:
     """Nor longer than 8 digits, nor shorter than it is set."""
-    lengths = [length(limits, each, alarm=alarm, of=subject) for each in failures]
+    lengths = [length(limits, each, alarm=alarm, of=scope) for each in failures]
     assert all(shorter <= longer for shorter, longer in pairwise(lengths))
     assert all(limits.code_length <= each <= 8 for each in lengths)
 
 
-@given(limits=LIMITS, subject=SUBJECTS, failures=st.integers(0, 10**10))
+@given(limits=LIMITS, scope=SUBJECTS, failures=st.integers(0, 10**10))
 def test_a_guess_is_refused_by_a_phones_budgets_exactly_where_its_code_is_too_short(
-    limits: Limits, subject: Subject, failures: int
+    limits: Limits, scope: LimitScope, failures: int
 ) -> None:
     """As long as a code for this phone is by now: let through. Shorter: refused."""
-    moments = failed(limits, subject, failures)
-    needed = guess_policy.code_length(limits, subject, moments, alarm=False, now=NOW)
+    tats = failed(limits, scope, failures)
+    needed = guess_policy.code_length(limits, scope, tats, alarm=False, now=NOW)
     for digits in range(limits.code_length, 9):
-        charges = guess(limits, subject, digits)
+        charges = guess(limits, scope, digits)
         full = any(
-            charges[name].is_full(moments[charges[name].key], NOW)
+            charges[name].is_exhausted(tats[charges[name].key], NOW)
             for name in ("phone-failures-day", "phone-failures-month")
         )
         assert full == (digits < needed)
 
 
-@given(limits=LIMITS, subject=SUBJECTS, digits=st.integers(4, 8))
-def test_nothing_overflows_63_bits(limits: Limits, subject: Subject, digits: int) -> None:
-    """However large the limits: a moment as far ahead as it gets, and one token more."""
+@given(limits=LIMITS, scope=SUBJECTS, digits=st.integers(4, 8))
+def test_nothing_overflows_63_bits(limits: Limits, scope: LimitScope, digits: int) -> None:
+    """However large the limits: a tat as far ahead as it gets, and one increment more."""
     every = [
-        *guess_policy.guess(limits, subject, challenge_id="a", code_length=digits),
-        *guess_policy.failure_of_address(limits, subject),
-        *send_policy.send(limits, subject, {}, now=NOW),
-        *guess_policy.invite_code_try(limits, subject, "user"),
-        *guess_policy.invite_code_try(limits, subject, None),
+        *guess_policy.guess(limits, scope, challenge_id="a", code_length=digits),
+        *guess_policy.failure_of_address(limits, scope),
+        *send_policy.send(limits, scope, {}, now=NOW),
+        *guess_policy.invite_code_try(limits, scope, "user"),
+        *guess_policy.invite_code_try(limits, scope, None),
     ]
     for each in every:
-        assert 1 <= each.token <= each.cap
-        assert each.room is None or each.token <= each.room
+        assert 1 <= each.increment <= each.max_tat
+        assert each.tolerance is None or each.increment <= each.tolerance
         # What a spent challenge adds, and the longest that a clock may differ
-        assert NOW + 2 * each.cap + each.token + 24 * HOUR * SECOND <= MOST
+        assert NOW + 2 * each.max_tat + each.increment + 24 * HOUR * SECOND <= MOST
 
 
 def test_the_guesses_of_a_challenge_do_not_come_back_while_it_lives() -> None:
     """The longest life is 600 s; after three guesses none is back by then."""
     each = guess_policy.challenge(Limits(), STRANGER, "a")
     assert each.bucket.size == 3
-    assert each.is_full(NOW + each.bucket.room, NOW + 600 * SECOND)
+    assert each.is_exhausted(NOW + each.bucket.tolerance, NOW + 600 * SECOND)
 
 
-@given(waits=st.lists(st.just(0), min_size=1, max_size=3).map(tuple), subject=SUBJECTS)
-def test_a_wait_of_nothing_is_no_charge(waits: tuple[int, ...], subject: Subject) -> None:
-    names = [
-        each.name for each in send_policy.send(Limits(resend_waits=waits), subject, {}, now=NOW)
-    ]
+@given(waits=st.lists(st.just(0), min_size=1, max_size=3).map(tuple), scope=SUBJECTS)
+def test_a_wait_of_nothing_is_no_charge(waits: tuple[int, ...], scope: LimitScope) -> None:
+    names = [each.name for each in send_policy.send(Limits(resend_waits=waits), scope, {}, now=NOW)]
     assert "phone-resend-wait" not in names
     assert "phone-sends-hour" in names
 
 
 def test_the_waits_between_sends_grow_and_then_stay() -> None:
-    limits, moments, now, waits = Limits(sends_per_phone_hour=10), dict[str, int](), NOW, []
+    limits, tats, now, waits = Limits(sends_per_phone_hour=10), dict[str, int](), NOW, []
     for _ in range(5):
-        charges = send_policy.send(limits, STRANGER, moments, now=now)
-        assert guess_policy.first_full(charges, moments, now=now) is None
+        charges = send_policy.send(limits, STRANGER, tats, now=now)
+        assert guess_policy.first_exhausted(charges, tats, now=now) is None
         for each in charges:
-            ahead = max(moments.get(each.key, 0) - now, 0) + each.token
-            moments[each.key] = now + min(ahead, each.cap)
-        waits.append(send_policy.resend_in(charges, moments, now=now))
+            ahead = max(tats.get(each.key, 0) - now, 0) + each.increment
+            tats[each.key] = now + min(ahead, each.max_tat)
+        waits.append(send_policy.resend_in(charges, tats, now=now))
         now += waits[-1] * SECOND
-        early = send_policy.send(limits, STRANGER, moments, now=now - 1)
-        refusal = guess_policy.first_full(early, moments, now=now - 1)
+        early = send_policy.send(limits, STRANGER, tats, now=now - 1)
+        refusal = guess_policy.first_exhausted(early, tats, now=now - 1)
         assert refusal is not None
         assert refusal.name == "phone-resend-wait"
     assert waits == [30, 60, 120, 120, 120]
 
 
-@given(subject=SUBJECTS, sent=st.integers(0, 5))
-def test_the_first_wait_after_a_refused_one_works(subject: Subject, sent: int) -> None:
+@given(scope=SUBJECTS, sent=st.integers(0, 5))
+def test_the_first_wait_after_a_refused_one_works(scope: LimitScope, sent: int) -> None:
     """After the seconds that a refusal names, the send is let through."""
-    limits, moments = Limits(), dict[str, int]()
+    limits, tats = Limits(), dict[str, int]()
     for _ in range(sent):
-        for each in send_policy.send(limits, subject, moments, now=NOW):
-            moments[each.key] = max(moments.get(each.key, 0), NOW) + each.token
-    charges = send_policy.send(limits, subject, moments, now=NOW)
-    if guess_policy.first_full(charges, moments, now=NOW) is None:
+        for each in send_policy.send(limits, scope, tats, now=NOW):
+            tats[each.key] = max(tats.get(each.key, 0), NOW) + each.increment
+    charges = send_policy.send(limits, scope, tats, now=NOW)
+    if guess_policy.first_exhausted(charges, tats, now=NOW) is None:
         assert sent == 0
         return
-    later = NOW + guess_policy.retry_after(charges, moments, now=NOW) * SECOND
-    again = send_policy.send(limits, subject, moments, now=later)
-    assert guess_policy.first_full(again, moments, now=later) is None
+    later = NOW + guess_policy.retry_after(charges, tats, now=NOW) * SECOND
+    again = send_policy.send(limits, scope, tats, now=later)
+    assert guess_policy.first_exhausted(again, tats, now=later) is None
 
 
-def phone_keys(subject: Subject) -> set[str]:
+def phone_keys(scope: LimitScope) -> set[str]:
     """Every counter of a phone's own, but for the challenge's."""
     charges = [
-        *guess_policy.guess(Limits(), subject, challenge_id="a", code_length=4)[1:],
-        *send_policy.send(Limits(), subject, {}, now=NOW),
+        *guess_policy.guess(Limits(), scope, challenge_id="a", code_length=4)[1:],
+        *send_policy.send(Limits(), scope, {}, now=NOW),
     ]
     return {each.key for each in charges if each.name.startswith("phone-")}
 
@@ -206,8 +204,8 @@ def phone_keys(subject: Subject) -> set[str]:
     key=st.binary(min_size=32, max_size=32),
 )
 def test_strangers_and_known_devices_share_no_counter(phone: str, address: str, key: bytes) -> None:
-    known = Subject(phone=phone, address=address, known_device=True, key=key)
-    stranger = Subject(phone=phone, address=address, known_device=False, key=key)
+    known = LimitScope(phone=phone, address=address, known_device=True, key=key)
+    stranger = LimitScope(phone=phone, address=address, known_device=False, key=key)
     assert len(phone_keys(known)) == len(phone_keys(stranger)) > 0
     assert phone_keys(known).isdisjoint(phone_keys(stranger))
 
@@ -223,8 +221,8 @@ def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
     keys = {each.key for each in charges}
     assert len(keys) == len(charges)
     others = [
-        Subject(phone="+79991234568", address="203.0.113.8", known_device=False, key=KEY),
-        Subject(phone="+79991234567", address="203.0.113.7", known_device=False, key=KEY[::-1]),
+        LimitScope(phone="+79991234568", address="203.0.113.8", known_device=False, key=KEY),
+        LimitScope(phone="+79991234567", address="203.0.113.7", known_device=False, key=KEY[::-1]),
     ]
     for other in others:
         more = [
@@ -236,30 +234,30 @@ def test_every_limit_phone_address_and_key_has_counters_of_its_own() -> None:
         assert keys.isdisjoint(each.key for each in more)
 
 
-@given(subject=SUBJECTS)
-def test_a_counters_key_tells_nobody_who_was_counted(subject: Subject) -> None:
-    for key in phone_keys(subject):
+@given(scope=SUBJECTS)
+def test_a_counters_key_tells_nobody_who_was_counted(scope: LimitScope) -> None:
+    for key in phone_keys(scope):
         assert len(key) == 22
-        assert subject.phone.removeprefix("+") not in key
-    other_key = Subject(
-        phone=subject.phone,
-        address=subject.address,
-        known_device=subject.known_device,
-        key=bytes(32) if subject.key != bytes(32) else KEY,
+        assert scope.phone.removeprefix("+") not in key
+    other_key = LimitScope(
+        phone=scope.phone,
+        address=scope.address,
+        known_device=scope.known_device,
+        key=bytes(32) if scope.key != bytes(32) else KEY,
     )
-    assert phone_keys(subject).isdisjoint(phone_keys(other_key))
+    assert phone_keys(scope).isdisjoint(phone_keys(other_key))
 
 
 @given(address=st.ip_addresses().map(str))
 def test_a_known_device_is_charged_nothing_by_address(address: str) -> None:
-    known = Subject(phone="+79991234567", address=address, known_device=True, key=KEY)
-    stranger = Subject(phone="+79991234567", address=address, known_device=False, key=KEY)
+    known = LimitScope(phone="+79991234567", address=address, known_device=True, key=KEY)
+    stranger = LimitScope(phone="+79991234567", address=address, known_device=False, key=KEY)
 
-    def by_address(subject: Subject) -> int:
+    def by_address(scope: LimitScope) -> int:
         charges = [
-            *guess_policy.guess(Limits(), subject, challenge_id="a", code_length=4),
-            *guess_policy.failure_of_address(Limits(), subject),
-            *send_policy.send(Limits(), subject, {}, now=NOW),
+            *guess_policy.guess(Limits(), scope, challenge_id="a", code_length=4),
+            *guess_policy.failure_of_address(Limits(), scope),
+            *send_policy.send(Limits(), scope, {}, now=NOW),
         ]
         return sum(each.name.startswith("address-") for each in charges)
 
@@ -270,7 +268,7 @@ def test_a_known_device_is_charged_nothing_by_address(address: str) -> None:
 
 def test_ipv6_counts_as_its_64_its_56_and_its_48() -> None:
     """With once, four and sixteen times the limit."""
-    one = Subject(phone="+79991234567", address="2001:db8:0:1::1", known_device=False, key=KEY)
+    one = LimitScope(phone="+79991234567", address="2001:db8:0:1::1", known_device=False, key=KEY)
     charges = send_policy.address_sends(Limits(), one)
     assert [each.bucket.size for each in charges] == [30, 120, 480]
     assert {each.bucket.window for each in charges} == {HOUR}
@@ -281,7 +279,7 @@ def test_ipv6_counts_as_its_64_its_56_and_its_48() -> None:
         "2001:db8:1:1::1": [False, False, False],
     }
     for address, shared in neighbours.items():
-        other = Subject(phone="+79991234567", address=address, known_device=False, key=KEY)
+        other = LimitScope(phone="+79991234567", address=address, known_device=False, key=KEY)
         more = send_policy.address_sends(Limits(), other)
         assert [a.key == b.key for a, b in zip(charges, more, strict=True)] == shared
 
@@ -304,9 +302,9 @@ def test_what_is_no_address_counts_as_itself() -> None:
 
 def test_a_charge_of_a_full_bucket_is_the_one_that_is_told() -> None:
     charges = send_policy.send(Limits(), STRANGER, {}, now=NOW)
-    assert guess_policy.first_full(charges, {}, now=NOW) is None
+    assert guess_policy.first_exhausted(charges, {}, now=NOW) is None
     assert guess_policy.retry_after(charges, {}, now=NOW) == 1
     last = charges[-1]
-    moments = {last.key: NOW + gcra.Bucket(30, HOUR).room}
-    assert guess_policy.first_full(charges, moments, now=NOW) == last
-    assert guess_policy.retry_after(charges, moments, now=NOW) == HOUR // 30
+    tats = {last.key: NOW + gcra.Bucket(30, HOUR).tolerance}
+    assert guess_policy.first_exhausted(charges, tats, now=NOW) == last
+    assert guess_policy.retry_after(charges, tats, now=NOW) == HOUR // 30

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from referral.core import challenge, seal
 from referral.core.errors import ChallengeExpired, ChallengeInvalid, InvalidRequest
 from referral.core.keys import Keyring, Purpose
+from referral.core.proof import Proof
 
 OLD = b"the old secret of these tests, long enough"
 NEW = b"the new secret of these tests, long enough"
@@ -51,13 +52,13 @@ def test_what_it_carries() -> None:
         "known_device": False,
         "as_stranger": False,
         "address": "",
-        "proof": None,
+        "proof": "sent",
     }
 
 
 def test_reading_gives_what_was_issued() -> None:
     token = _issue(purpose=Purpose.CHANGE_PHONE, user_id=USER)
-    read = challenge.read(token, purpose=Purpose.CHANGE_PHONE, now=NOW, keys=KEYS)
+    read = challenge.decrypt(token, purpose=Purpose.CHANGE_PHONE, now=NOW, keys=KEYS)
     assert (read.purpose, read.phone, read.user_id) == (Purpose.CHANGE_PHONE, PHONE, USER)
     assert (read.code_length, read.expires_at) == (4, 1767268920)
 
@@ -136,7 +137,7 @@ def test_any_other_text_is_refused(text: str) -> None:
 def test_a_challenge_for_one_purpose_is_refused_for_another(purpose: Purpose) -> None:
     other = Purpose.SIGN_IN if purpose is Purpose.CHANGE_PHONE else Purpose.CHANGE_PHONE
     with pytest.raises(ChallengeInvalid) as refusal:
-        challenge.read(_issue(purpose=purpose), purpose=other, now=NOW, keys=KEYS)
+        challenge.decrypt(_issue(purpose=purpose), purpose=other, now=NOW, keys=KEYS)
     assert refusal.value.reason == "does not open"
 
 
@@ -216,7 +217,7 @@ class TestReadCode:
         ],
     )
     def test_reads_what_people_type_and_paste(self, text: str) -> None:
-        assert challenge.read_code(text, 4) == "5847"
+        assert challenge.parse_code(text, 4) == "5847"
 
     @pytest.mark.parametrize(
         "text",
@@ -235,19 +236,19 @@ class TestReadCode:
     )
     def test_refuses_anything_else(self, text: str) -> None:
         with pytest.raises(InvalidRequest) as refused:
-            challenge.read_code(text, 4)
+            challenge.parse_code(text, 4)
         assert [error["field"] for error in refused.value.members["errors"]] == ["code"]
 
     @given(st.text(st.sampled_from("5847# -:\n\u200e\u0665a"), max_size=30), st.integers(4, 8))
     def test_gives_a_code_of_the_length_or_refuses(self, text: str, length: int) -> None:
         try:
-            code = challenge.read_code(text, length)
+            code = challenge.parse_code(text, length)
         except InvalidRequest:
             return
         assert len(code) == length
         assert code.isascii()
         assert code.isdigit()
-        assert challenge.read_code(code, length) == code
+        assert challenge.parse_code(code, length) == code
 
 
 def _fresh() -> Callable[[int], bytes]:
@@ -264,12 +265,13 @@ def _issue(**changes: Any) -> str:
         "now": NOW,
         "keys": KEYS,
         "token_bytes": _fresh(),
+        "proof": Proof.SENT,
     }
     return challenge.issue(**{**arguments, **changes})
 
 
 def _read(token: str, *, now: datetime = NOW, keys: Keyring = KEYS) -> challenge.Challenge:
-    return challenge.read(token, purpose=Purpose.SIGN_IN, now=now, keys=keys)
+    return challenge.decrypt(token, purpose=Purpose.SIGN_IN, now=now, keys=keys)
 
 
 def _payload(token: str) -> dict[str, Any]:

@@ -26,14 +26,14 @@ def test_a_page_has_100_rows_and_at_most_1000() -> None:
 @given(st.builds(Cursor, st.datetimes(timezones=st.just(UTC)), st.uuids()))
 def test_a_cursor_comes_back(written: Cursor) -> None:
     """To the microsecond: two rows of one second stay apart."""
-    read = cursor.read(cursor.write(written))
+    read = cursor.parse(cursor.encode(written))
     assert read == written
     assert read.at.utcoffset() == timedelta()
 
 
 def test_the_form_of_a_cursor() -> None:
     """So the refused ones below are refused for what is wrong in them."""
-    assert cursor.read(_text(f'["{AT}","{ID}"]')) == CURSOR
+    assert cursor.parse(_text(f'["{AT}","{ID}"]')) == CURSOR
 
 
 @given(st.text())
@@ -42,21 +42,21 @@ def test_the_form_of_a_cursor() -> None:
 @example("\uff21" * 4)
 def test_any_other_text_is_an_invalid_request(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        cursor.read(text)
+        cursor.parse(text)
 
 
 @given(st.binary(min_size=1))
 def test_any_other_bytes_are_an_invalid_request(raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        cursor.read(seal.to_text(raw))
+        cursor.parse(seal.to_text(raw))
 
 
 def test_a_changed_cursor_is_another_cursor_or_an_invalid_request() -> None:
     """Nothing secret is in it, and nothing but a place in one's own list."""
-    written = cursor.write(CURSOR)
+    written = cursor.encode(CURSOR)
     for changed in by_one_character(written):
         try:
-            read = cursor.read(changed)
+            read = cursor.parse(changed)
         except InvalidRequest:
             continue
         assert read != CURSOR
@@ -86,7 +86,7 @@ def test_a_changed_cursor_is_another_cursor_or_an_invalid_request() -> None:
 )
 def test_another_json_is_an_invalid_request(json: str) -> None:
     with pytest.raises(InvalidRequest):
-        cursor.read(_text(json))
+        cursor.parse(_text(json))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_another_json_is_an_invalid_request(json: str) -> None:
 def test_a_time_without_a_zone_is_an_invalid_request(at: str) -> None:
     """It would mean another moment on every machine."""
     with pytest.raises(InvalidRequest):
-        cursor.read(_text(f'["{at}","{ID}"]'))
+        cursor.parse(_text(f'["{at}","{ID}"]'))
 
 
 @pytest.mark.parametrize("closed", [True, False])
@@ -103,7 +103,7 @@ def test_json_nested_deep_is_an_invalid_request(closed: bool) -> None:  # noqa: 
     deep = "[" * 10_000 + "]" * 10_000 * closed
     for json in (deep, f'["{AT}","{ID}",{deep}]'):
         with pytest.raises(InvalidRequest):
-            cursor.read(_text(json))
+            cursor.parse(_text(json))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_json_nested_deep_is_an_invalid_request(closed: bool) -> None:  # noqa: 
 )
 def test_another_spelling_of_a_cursor_is_an_invalid_request(json: str) -> None:
     with pytest.raises(InvalidRequest):
-        cursor.read(_text(json))
+        cursor.parse(_text(json))
 
 
 def _text(json: str) -> str:

@@ -15,7 +15,7 @@ TODAY = date(2026, 1, 31)
 
 
 def test_the_default_is_the_last_30_days() -> None:
-    span = days.read(None, None, today=TODAY)
+    span = days.parse(None, None, today=TODAY)
     assert (span.first, span.last) == (date(2026, 1, 2), TODAY)
     assert len(list(span)) == 30
 
@@ -25,9 +25,9 @@ def test_a_span_holds_its_days_to_the_microsecond(first: date, length: int) -> N
     last = date.fromordinal(min(first.toordinal() + length, date.max.toordinal()))
     if (last - first).days >= days.MOST_DAYS:
         with pytest.raises(InvalidRequest):
-            days.read(first.isoformat(), last.isoformat(), today=TODAY)
+            days.parse(first.isoformat(), last.isoformat(), today=TODAY)
         return
-    span = days.read(first.isoformat(), last.isoformat(), today=TODAY)
+    span = days.parse(first.isoformat(), last.isoformat(), today=TODAY)
     assert (min(span), max(span)) == (first, last)
     assert span.start == datetime(first.year, first.month, first.day, tzinfo=UTC)
     if last < date.max:
@@ -39,7 +39,7 @@ def test_a_span_holds_its_days_to_the_microsecond(first: date, length: int) -> N
 @given(text=st.text())
 def test_any_other_text_names_its_field(text: str) -> None:
     try:
-        days.read(None, text, today=TODAY)
+        days.parse(None, text, today=TODAY)
     except InvalidRequest as refusal:
         assert [error["field"] for error in refusal.members["errors"]] == ["to"]  # noqa: PT017 - or it is a day
     else:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from referral.limits import gcra, guess_policy, send_policy
 from referral.limits.gcra import DAY, SECOND, Charge
-from referral.limits.guess_policy import Subject
+from referral.limits.guess_policy import LimitScope
 from referral.limits.policy import Limits
 from referral.limits.takeovers import takeovers
 
 FOUR_DIGITS = Limits(code_length=4)
-PHONE = Subject(phone="+79991234567", address="192.0.2.1", known_device=False, key=b"k" * 32)
+PHONE = LimitScope(phone="+79991234567", address="192.0.2.1", known_device=False, key=b"k" * 32)
 
 
 @pytest.mark.parametrize(
@@ -63,44 +63,44 @@ def test_more_digits_fewer_phones_and_less_time_never_give_more(
 def test_an_attacker_who_plays_by_the_counters_stays_below_the_bound(
     limits: Limits, seed: int
 ) -> None:
-    """Sends and guesses at random moments of 40 days, with the counters as the service has them."""
+    """Sends and guesses at random tats of 40 days, with the counters as the service has them."""
     random = Random(seed)  # noqa: S311 - the same attack each time
     days = 40
-    moments: dict[str, int] = {}
+    tats: dict[str, int] = {}
     chance = 0.0
     now = 1_700_000_000 * SECOND
     end = now + days * DAY * SECOND
     number = 0
     while now < end:
         number += 1
-        charges = send_policy.send(limits, PHONE, moments, now=now)
-        if charged(charges, moments, now):
-            length = guess_policy.code_length(limits, PHONE, moments, alarm=False, now=now)
+        charges = send_policy.send(limits, PHONE, tats, now=now)
+        if charged(charges, tats, now):
+            length = guess_policy.code_length(limits, PHONE, tats, alarm=False, now=now)
             for _ in range(limits.guesses_per_challenge):
                 guess = guess_policy.guess(
                     limits, PHONE, challenge_id=str(number), code_length=length
                 )
-                if charged(guess, moments, now):
+                if charged(guess, tats, now):
                     chance += 1 / 10**length
         now += random.randint(1, random.choice([60, 3600, 6 * 3600])) * SECOND
         for network in send_policy.address_sends(limits, PHONE):
-            moments.pop(network.key, None)
+            tats.pop(network.key, None)
     assert 0 < chance <= takeovers(limits, phones=1, seconds=days * DAY)
 
 
-def charged(charges: list[Charge], moments: dict[str, int], now: int) -> bool:
+def charged(charges: list[Charge], tats: dict[str, int], now: int) -> bool:
     """Charge all, or none where one is full, as the database does."""
-    if guess_policy.first_full(charges, moments, now=now) is not None:
+    if guess_policy.first_exhausted(charges, tats, now=now) is not None:
         return False
     for each in charges:
-        ahead = max(moments.get(each.key, 0) - now, 0) + each.token
-        moments[each.key] = now + min(ahead, each.cap)
+        ahead = max(tats.get(each.key, 0) - now, 0) + each.increment
+        tats[each.key] = now + min(ahead, each.max_tat)
     return True
 
 
 def test_a_bucket_of_n_gives_twice_n_in_its_worst_window() -> None:
     bucket = gcra.Bucket(10, DAY)
     charge = gcra.charge("n", "k", bucket)
-    moments: dict[str, int] = {}
-    given_out = sum(charged([charge], moments, second * 60 * SECOND) for second in range(DAY // 60))
+    tats: dict[str, int] = {}
+    given_out = sum(charged([charge], tats, second * 60 * SECOND) for second in range(DAY // 60))
     assert given_out in {19, 20}

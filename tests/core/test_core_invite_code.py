@@ -28,7 +28,7 @@ def test_a_new_code_reads_as_itself(numbers: list[int]) -> None:
     left = iter(numbers)
     code = invite_code.new(lambda _: next(left))
     assert code == "".join(invite_code.ALPHABET[number] for number in numbers)
-    assert invite_code.read(code) == code
+    assert invite_code.parse(code) == code
 
 
 def test_every_letter_comes_from_one_draw_out_of_32() -> None:
@@ -54,7 +54,7 @@ def test_it_is_read_however_it_was_typed(code: str, data: st.DataObject) -> None
         for letter in code
     )
     around = st.text(" \t\n", max_size=3)
-    assert invite_code.read(data.draw(around) + typed + data.draw(around)) == code
+    assert invite_code.parse(data.draw(around) + typed + data.draw(around)) == code
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_it_is_read_however_it_was_typed(code: str, data: st.DataObject) -> None
     ],
 )
 def test_spellings(typed: str, code: str) -> None:
-    assert invite_code.read(typed) == code
+    assert invite_code.parse(typed) == code
 
 
 @pytest.mark.parametrize(
@@ -115,18 +115,18 @@ def test_spellings(typed: str, code: str) -> None:
 )
 def test_what_no_code_looks_like_is_unknown(typed: str) -> None:
     with pytest.raises(UnknownInviteCode):
-        invite_code.read(typed)
+        invite_code.parse(typed)
 
 
 @given(st.text())
 def test_any_text_is_a_code_or_unknown(text: str) -> None:
     try:
-        code = invite_code.read(text)
+        code = invite_code.parse(text)
     except UnknownInviteCode:
         return
     assert len(code) == 6
     assert set(code) <= set(invite_code.ALPHABET)
-    assert invite_code.read(code) == code
+    assert invite_code.parse(code) == code
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_any_text_is_a_code_or_unknown(text: str) -> None:
     ],
 )
 def test_links_of_the_shape_that_is_set_are_read(shape: str, text: str) -> None:
-    assert invite_code.read(text, shape) == "7KQ2MX"
+    assert invite_code.parse(text, shape) == "7KQ2MX"
 
 
 @pytest.mark.parametrize(
@@ -156,4 +156,4 @@ def test_links_of_the_shape_that_is_set_are_read(shape: str, text: str) -> None:
 )
 def test_other_links_have_no_code(shape: str, text: str) -> None:
     with pytest.raises(UnknownInviteCode):
-        invite_code.read(text, shape)
+        invite_code.parse(text, shape)

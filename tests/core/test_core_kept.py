@@ -19,41 +19,41 @@ SECRET = bytes(range(32))
 @given(st.binary(min_size=32, max_size=32))
 def test_a_secret_comes_back(secret: bytes) -> None:
     keys = Keyring([OLD])
-    assert data_keys.unwrap(data_keys.wrap(secret, keys=keys), keys=keys) == secret
+    assert data_keys.decrypt(data_keys.encrypt(secret, keys=keys), keys=keys) == secret
 
 
 def test_what_another_secret_sealed_gives_nothing() -> None:
-    sealed = data_keys.wrap(SECRET, keys=Keyring([OLD]))
-    assert data_keys.unwrap(sealed, keys=Keyring([NEW])) is None
+    sealed = data_keys.encrypt(SECRET, keys=Keyring([OLD]))
+    assert data_keys.decrypt(sealed, keys=Keyring([NEW])) is None
     assert not data_keys.is_current(sealed, keys=Keyring([NEW]))
 
 
 def test_while_the_secret_rotates_the_first_key_alone_is_current() -> None:
-    sealed = data_keys.wrap(SECRET, keys=Keyring([OLD, NEW]))
+    sealed = data_keys.encrypt(SECRET, keys=Keyring([OLD, NEW]))
     for secrets, current in (([OLD, NEW], True), ([NEW, OLD], False)):
         keys = Keyring(secrets)
-        assert data_keys.unwrap(sealed, keys=keys) == SECRET
+        assert data_keys.decrypt(sealed, keys=keys) == SECRET
         assert data_keys.is_current(sealed, keys=keys) is current
 
 
 def test_wrapped_anew_it_opens_without_the_old_secret() -> None:
     both, new = Keyring([NEW, OLD]), Keyring([NEW])
-    opened = data_keys.unwrap(data_keys.wrap(SECRET, keys=Keyring([OLD])), keys=both)
+    opened = data_keys.decrypt(data_keys.encrypt(SECRET, keys=Keyring([OLD])), keys=both)
     assert opened is not None
-    assert data_keys.unwrap(data_keys.wrap(opened, keys=both), keys=new) == SECRET
+    assert data_keys.decrypt(data_keys.encrypt(opened, keys=both), keys=new) == SECRET
 
 
 def test_every_change_of_one_character_gives_nothing() -> None:
     keys = Keyring([OLD])
-    for changed in by_one_character(data_keys.wrap(SECRET, keys=keys)):
-        assert data_keys.unwrap(changed, keys=keys) is None
+    for changed in by_one_character(data_keys.encrypt(SECRET, keys=keys)):
+        assert data_keys.decrypt(changed, keys=keys) is None
         assert not data_keys.is_current(changed, keys=keys)
 
 
 @pytest.mark.parametrize(
-    "purpose", [each for each in Purpose if each not in {"kept secret", "access token"}]
+    "purpose", [each for each in Purpose if each not in {"data key", "access token"}]
 )
 def test_what_was_sealed_for_another_purpose_gives_nothing(purpose: Purpose) -> None:
     keys = Keyring([OLD])
     sealed = seal.seal(b'"AAAA"', keys.first(purpose))
-    assert data_keys.unwrap(sealed, keys=keys) is None
+    assert data_keys.decrypt(sealed, keys=keys) is None

@@ -56,7 +56,7 @@ def test_the_words_of_the_purposes_stay() -> None:
         "CHANGE_PHONE": "challenge: change phone",
         "CODE": "digest of a code",
         "ACCESS": "access token",
-        "KEPT": "kept secret",
+        "DATA_KEY": "data key",
         "DEVICE": "device token",
         "REFRESH": "successor of a refresh token",
         "COUNTER": "key of a counter",

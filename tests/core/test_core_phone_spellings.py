@@ -79,16 +79,16 @@ def test_a_phone_is_one_in_every_spelling(region: str) -> None:
         bare = phonenumbers.national_significant_number(number)
         for name, dress in DRESSES.items():
             for rules in (ANYWHERE, own):
-                assert phone.read(dress(form), rules) == e164, name
-                assert phone.read(dress(f"00 {form[1:]}"), rules) == e164, name
-            assert phone.read(dress(national), own) == e164, name
+                assert phone.parse(dress(form), rules) == e164, name
+                assert phone.parse(dress(f"00 {form[1:]}"), rules) == e164, name
+            assert phone.parse(dress(national), own) == e164, name
         for rules in (*READERS, own):
-            assert phone.read(e164, rules) == e164
-            assert phone.read(f"00 {form[1:]}", rules) == e164
+            assert phone.parse(e164, rules) == e164
+            assert phone.parse(f"00 {form[1:]}", rules) == e164
             if f"+{number.country_code}0{bare}" not in VALID_WITH_A_ZERO:
-                assert phone.read(f"+{number.country_code} (0) {bare}", rules) == e164
-                assert phone.read(f"+{number.country_code} 0 {bare}", rules) == e164
-        assert phone.read(bare, own) == e164
+                assert phone.parse(f"+{number.country_code} (0) {bare}", rules) == e164
+                assert phone.parse(f"+{number.country_code} 0 {bare}", rules) == e164
+        assert phone.parse(bare, own) == e164
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_phone_is_one_in_every_spelling(region: str) -> None:
     ],
 )
 def test_what_people_of_a_country_write(text: str, region: str | None, read: str) -> None:
-    assert phone.read(text, Rules(default_region=region)) == read
+    assert phone.parse(text, Rules(default_region=region)) == read
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_people_of_a_country_write(text: str, region: str | None, read: str
 )
 def test_no_mobile_is_made_of_other_numbers_of_argentina_and_mexico(text: str) -> None:
     with pytest.raises((InvalidPhone, UnsupportedPhone)):
-        phone.read(text, ANYWHERE)
+        phone.parse(text, ANYWHERE)
 
 
 @pytest.mark.parametrize(
@@ -173,18 +173,18 @@ near_numbers = st.builds(
 @given(numbers | near_numbers | st.text(), st.sampled_from([None, *REGIONS]))
 def test_reading_the_result_again_changes_nothing(text: str, region: str | None) -> None:
     try:
-        read = phone.read(text, Rules(default_region=region))
+        read = phone.parse(text, Rules(default_region=region))
     except Refusal:
         return
     for again in (region, None, "BR", "US"):
-        assert phone.read(read, Rules(default_region=again)) == read
+        assert phone.parse(read, Rules(default_region=again)) == read
     assert read in phone.spellings(text, Rules(default_region=region))
 
 
 @unhurried
 @given(st.text(min_size=1, max_size=64))
 def test_any_text_becomes_ascii_digits_or_nothing(text: str) -> None:
-    bare = phone_text.read(text)
+    bare = phone_text.normalize(text)
     if bare is not None:
         assert bare.isascii()
         assert bare.lstrip("+").isdigit()
@@ -197,5 +197,5 @@ def test_a_long_text_costs_no_time(letter: str) -> None:
     began = time.process_time()
     for _ in range(1000):
         with pytest.raises(InvalidPhone):
-            phone.read(text, ANYWHERE)
+            phone.parse(text, ANYWHERE)
     assert time.process_time() - began < 1

@@ -22,48 +22,52 @@ HOLDS = {
     (Proof.TEST_PHONE, False, True): True,
     (Proof.TEST_PHONE, True, False): False,
     (Proof.TEST_PHONE, True, True): True,
-    (None, False, False): False,
-    (None, False, True): True,
-    (None, True, False): True,
-    (None, True, True): True,
+    (Proof.OPEN_DEMO, False, False): False,
+    (Proof.OPEN_DEMO, False, True): False,
+    (Proof.OPEN_DEMO, True, False): True,
+    (Proof.OPEN_DEMO, True, True): True,
 }
 
 
 @pytest.mark.parametrize(("case", "expected"), HOLDS.items())
-def test_what_still_counts(case: tuple[Proof | None, bool, bool], *, expected: bool) -> None:
+def test_what_still_counts(case: tuple[Proof, bool, bool], *, expected: bool) -> None:
     proof, is_simulated, is_test_phone = case
     assert proofs.holds(proof, is_simulated=is_simulated, is_test_phone=is_test_phone) is expected
 
 
 def test_every_case_is_there() -> None:
-    assert len(HOLDS) == (len(Proof) + 1) * 4
+    assert len(HOLDS) == len(Proof) * 4
 
 
 @pytest.mark.parametrize(
-    ("is_fixed", "is_simulated", "expected"),
+    ("is_fixed", "is_simulated", "in_production", "expected"),
     [
-        (False, False, Proof.SENT),
-        (False, True, Proof.SIMULATED),
-        (True, False, Proof.TEST_PHONE),
-        (True, True, Proof.TEST_PHONE),
+        (False, False, False, Proof.SENT),
+        (False, False, True, Proof.SENT),
+        (False, True, False, Proof.SIMULATED),
+        (False, True, True, Proof.OPEN_DEMO),
+        *((True, simulated, True, Proof.TEST_PHONE) for simulated in (False, True)),
+        *((True, simulated, False, Proof.TEST_PHONE) for simulated in (False, True)),
     ],
 )
-def test_what_a_code_proves(*, is_fixed: bool, is_simulated: bool, expected: Proof) -> None:
-    """A fixed code is the settings' whatever the gateway."""
-    assert proofs.of_code(is_fixed=is_fixed, is_simulated=is_simulated) is expected
-
-
-@pytest.mark.parametrize(
-    ("stored", "proves_phone", "expected"),
-    [
-        (None, True, Proof.SENT),
-        (None, False, None),
-        (None, None, None),
-        *((str(each), proves, each) for each in Proof for proves in (True, False)),
-    ],
-)
-def test_what_is_stored_of_a_session(
-    stored: str | None, *, proves_phone: bool | None, expected: Proof | None
+def test_what_a_code_proves(
+    *, is_fixed: bool, is_simulated: bool, in_production: bool, expected: Proof
 ) -> None:
-    """The release before stored less, and nobody it signed in for good is signed out."""
-    assert proofs.of_session(stored, proves_phone=proves_phone) is expected
+    """A fixed code comes from the settings, whatever the gateway."""
+    proof = proofs.of_code(
+        is_fixed=is_fixed, is_simulated=is_simulated, in_production=in_production
+    )
+    assert proof is expected
+
+
+@pytest.mark.parametrize(
+    ("proof", "expected"),
+    [
+        (Proof.SENT, True),
+        (Proof.SIMULATED, True),
+        (Proof.OPEN_DEMO, False),
+        (Proof.TEST_PHONE, False),
+    ],
+)
+def test_whose_code_it_was(proof: Proof, *, expected: bool) -> None:
+    assert proof.is_of_owner is expected

@@ -216,9 +216,9 @@ class TestForgedSeals:
 
     @pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 7, 500])
     def test_another_number_of_parts_is_refused(self, count: int) -> None:
-        parts = [*seal.seal(PAYLOAD, KEY).split("."), *[""] * 500]
+        ctx = [*seal.seal(PAYLOAD, KEY).split("."), *[""] * 500]
         with pytest.raises(seal.BadToken):
-            seal.unseal(".".join(parts[:count]), [KEY])
+            seal.unseal(".".join(ctx[:count]), [KEY])
 
 
 class TestSigned:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from referral.core.errors import InvalidRequest
 from referral.core.phone import Rules
-from referral.core.search import LONGEST, Search, Word, read, spellings
+from referral.core.search import LONGEST, Search, Word, parse, spellings
 
 RUSSIA = Rules(default_region="RU")
 
 
 def wanted(text: str, rules: Rules = Rules(), *, invite_url: str = "") -> Search:  # noqa: B008 - frozen
-    found = read(text, rules, invite_url=invite_url)
+    found = parse(text, rules, invite_url=invite_url)
     assert found is not None
     return found
 
@@ -47,8 +47,8 @@ def wanted(text: str, rules: Rules = Rules(), *, invite_url: str = "") -> Search
     ],
 )
 def test_a_text_may_mean_several_things(text: str, found: Search) -> None:
-    read = wanted(f" {text} ")
-    assert replace(read, phones=frozenset()) == found
+    parse = wanted(f" {text} ")
+    assert replace(parse, phones=frozenset()) == found
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_many_words_are_one_text() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\t"])
 def test_nothing_is_no_search(text: str) -> None:
-    assert read(text, Rules()) is None
+    assert parse(text, Rules()) is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_nothing_is_no_search(text: str) -> None:
 )
 def test_texts_that_no_database_takes(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        read(text, Rules())
+        parse(text, Rules())
 
 
 @given(st.text(min_size=1))

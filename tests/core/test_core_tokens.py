@@ -156,7 +156,7 @@ class TestAccess:
 class TestRefresh:
     @given(REFRESH)
     def test_a_token_comes_back(self, token: RefreshToken) -> None:
-        assert tokens.read_refresh(token.text) == token
+        assert tokens.parse_refresh(token.text) == token
         assert len(token.text) == 86
 
     def test_a_new_token_draws_48_random_bytes(self) -> None:
@@ -175,7 +175,7 @@ class TestRefresh:
         token = RefreshToken(SESSION, bytes(range(16)), bytes(range(32)))
         for changed in by_one_character(token.text):
             try:
-                read = tokens.read_refresh(changed)
+                read = tokens.parse_refresh(changed)
             except InvalidRefreshToken:
                 continue
             assert read.text == changed
@@ -184,13 +184,13 @@ class TestRefresh:
     @given(st.text() | st.binary(min_size=1).filter(lambda raw: len(raw) != 64).map(seal.to_text))
     def test_any_other_text_is_refused(self, text: str) -> None:
         with pytest.raises(InvalidRefreshToken):
-            tokens.read_refresh(text)
+            tokens.parse_refresh(text)
 
     @given(REFRESH)
     def test_the_successor_follows_from_the_token_alone(self, token: RefreshToken) -> None:
         """Two tabs that refresh at once get the same one, of the same session and family."""
-        (successor,) = tokens.successors(token, kept=KEYS)
-        assert tokens.successors(tokens.read_refresh(token.text), kept=KEYS) == (successor,)
+        (successor,) = tokens.successors(token, data_keys=KEYS)
+        assert tokens.successors(tokens.parse_refresh(token.text), data_keys=KEYS) == (successor,)
         assert (successor.session_id, successor.family) == (token.session_id, token.family)
         assert tokens.family_digest(successor) == tokens.family_digest(token)
         assert tokens.digest(successor) != tokens.digest(token)
@@ -199,22 +199,24 @@ class TestRefresh:
     @given(REFRESH, REFRESH)
     def test_two_tokens_have_two_successors(self, one: RefreshToken, other: RefreshToken) -> None:
         if one != other:
-            assert tokens.successors(one, kept=KEYS) != tokens.successors(other, kept=KEYS)
+            assert tokens.successors(one, data_keys=KEYS) != tokens.successors(
+                other, data_keys=KEYS
+            )
 
     @given(REFRESH)
     def test_a_chain_of_successors_never_comes_back(self, token: RefreshToken) -> None:
         seen = {token}
         for _ in range(20):
-            (token,) = tokens.successors(token, kept=KEYS)
+            (token,) = tokens.successors(token, data_keys=KEYS)
             assert token not in seen
             seen.add(token)
 
     @given(REFRESH)
     def test_every_kept_secret_has_its_own_successor(self, token: RefreshToken) -> None:
         """The first makes it; what another one made while it was first is still known."""
-        old, new = (tokens.successors(token, kept=Keyring([each]))[0] for each in (OLD, NEW))
+        old, new = (tokens.successors(token, data_keys=Keyring([each]))[0] for each in (OLD, NEW))
         assert old.changing != new.changing
-        assert tokens.successors(token, kept=Keyring([NEW, OLD])) == (new, old)
+        assert tokens.successors(token, data_keys=Keyring([NEW, OLD])) == (new, old)
 
     @given(REFRESH, st.integers(0, 2**63 - 1))
     def test_a_late_successor_is_another_one_each_time(
@@ -222,14 +224,14 @@ class TestRefresh:
     ) -> None:
         """So the one that it replaces is worth nothing."""
         made = [
-            tokens.successors(token, kept=Keyring([OLD, NEW]), late=each)
+            tokens.successors(token, data_keys=Keyring([OLD, NEW]), late=each)
             for each in (None, late, late + 1)
         ]
         assert len({each.text for some in made for each in some}) == 6
         assert {(each.session_id, each.family) for some in made for each in some} == {
             (token.session_id, token.family)
         }
-        assert made[1] == tokens.successors(token, kept=Keyring([OLD, NEW]), late=late)
+        assert made[1] == tokens.successors(token, data_keys=Keyring([OLD, NEW]), late=late)
 
     @given(REFRESH)
     def test_digests_are_sha_256(self, token: RefreshToken) -> None:
@@ -240,7 +242,7 @@ class TestRefresh:
 
 class TestDevice:
     def test_it_is_known_for_180_days_and_not_a_moment_longer(self) -> None:
-        token = _device(PHONE, kept=KEYS)
+        token = _device(PHONE, data_keys=KEYS)
         end = NOW + timedelta(days=180)
         assert _is_known(token, now=NOW)
         assert _is_known(token, now=end - TICK)
@@ -249,11 +251,11 @@ class TestDevice:
 
     @pytest.mark.parametrize("phone", ["+79991234568", "79991234567", "+7999123456", ""])
     def test_it_is_worth_nothing_for_another_phone(self, phone: str) -> None:
-        token = _device(PHONE, kept=KEYS)
-        assert tokens.read_device(token, phone, now=NOW, kept=KEYS) is None
+        token = _device(PHONE, data_keys=KEYS)
+        assert tokens.verify_device(token, phone, now=NOW, data_keys=KEYS) is None
 
     def test_every_change_of_one_character_makes_it_unknown(self) -> None:
-        for changed in by_one_character(_device(PHONE, kept=KEYS)):
+        for changed in by_one_character(_device(PHONE, data_keys=KEYS)):
             assert not _is_known(changed, now=NOW)
 
     @unhurried
@@ -261,14 +263,16 @@ class TestDevice:
     def test_any_other_text_is_unknown(self, text: str) -> None:
         assert not _is_known(text, now=NOW)
 
-    @pytest.mark.parametrize("purpose", [Purpose.SIGN_IN, Purpose.CHANGE_PHONE, Purpose.KEPT])
+    @pytest.mark.parametrize("purpose", [Purpose.SIGN_IN, Purpose.CHANGE_PHONE, Purpose.DATA_KEY])
     def test_what_was_sealed_for_another_purpose_is_unknown(self, purpose: Purpose) -> None:
         payload = json.dumps(DEVICE).encode()
         assert _is_known(seal.seal(payload, KEYS.first(Purpose.DEVICE)), now=NOW)
         assert not _is_known(seal.seal(payload, KEYS.first(purpose)), now=NOW)
 
     def test_it_says_whose_it_is_and_how_the_phone_was_proven(self) -> None:
-        device = tokens.read_device(_device(PHONE, kept=KEYS), PHONE, now=NOW, kept=KEYS)
+        device = tokens.verify_device(
+            _device(PHONE, data_keys=KEYS), PHONE, now=NOW, data_keys=KEYS
+        )
         assert device is not None
         assert (device.user_id, device.generation, device.proof) == (USER_ID, 3, Proof.SENT)
 
@@ -280,13 +284,13 @@ class TestDevice:
         assert not _is_known(token, now=NOW)
 
     def test_it_is_known_as_long_as_its_kept_secret_is_listed(self) -> None:
-        token = _device(PHONE, kept=Keyring([OLD, NEW]))
-        assert _is_known(token, now=NOW, kept=Keyring([NEW, OLD]))
-        assert not _is_known(token, now=NOW, kept=Keyring([NEW]))
+        token = _device(PHONE, data_keys=Keyring([OLD, NEW]))
+        assert _is_known(token, now=NOW, data_keys=Keyring([NEW, OLD]))
+        assert not _is_known(token, now=NOW, data_keys=Keyring([NEW]))
 
     def test_its_length_says_nothing_about_the_phone(self) -> None:
         phones = ("+29012345", PHONE, "+123456789012345")
-        lengths = {len(_device(phone, kept=KEYS)) for phone in phones}
+        lengths = {len(_device(phone, data_keys=KEYS)) for phone in phones}
         assert len(lengths) == 1
 
 
@@ -302,14 +306,14 @@ def _access(*, issuer: Issuer = ISSUER, keys: Keyring = KEYS, now: datetime = NO
 
 
 def _read(token: str, *, now: datetime, keys: Keyring = KEYS) -> tokens.AccessClaims:
-    return tokens.read_access(token, issuer=ISSUER, now=now, keys=keys)
+    return tokens.verify_access(token, issuer=ISSUER, now=now, keys=keys)
 
 
-def _is_known(token: str, *, now: datetime, kept: Keyring = KEYS) -> bool:
-    return tokens.read_device(token, PHONE, now=now, kept=kept) is not None
+def _is_known(token: str, *, now: datetime, data_keys: Keyring = KEYS) -> bool:
+    return tokens.verify_device(token, PHONE, now=now, data_keys=data_keys) is not None
 
 
-def _device(phone: str, *, kept: Keyring) -> str:
+def _device(phone: str, *, data_keys: Keyring) -> str:
     return tokens.issue_device(
-        phone, user_id=USER_ID, generation=3, proof=Proof.SENT, now=NOW, kept=kept
+        phone, user_id=USER_ID, generation=3, proof=Proof.SENT, now=NOW, data_keys=data_keys
     )

@@ -18,7 +18,7 @@ TEXT = st.text(st.characters(codec="utf-8"))
 
 def read(content: str | bytes, form: Format = Format.CSV) -> list[Line]:
     data = content.encode() if isinstance(content, str) else content
-    return list(user_file.read(io.BytesIO(data), form))
+    return list(user_file.parse(io.BytesIO(data), form))
 
 
 def test_the_form_is_that_of_the_ending() -> None:

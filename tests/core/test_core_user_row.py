@@ -18,7 +18,7 @@ PHONE = "+79991234567"
 
 
 def read(**texts: str) -> UserRow:
-    return user_row.read({"phone": PHONE, **texts}, rules=Rules(), now=NOW)
+    return user_row.parse({"phone": PHONE, **texts}, rules=Rules(), now=NOW)
 
 
 def test_all_but_the_phone_may_be_empty_or_missing() -> None:
@@ -33,11 +33,11 @@ def test_phone_name_and_email_are_read_as_everywhere() -> None:
 
 def test_the_rules_of_the_settings_hold_for_phones() -> None:
     rules = Rules(default_region="RU", denied=frozenset({"DE"}))
-    assert user_row.read({"phone": "8 999 123 45 67"}, rules=rules, now=NOW).phone == PHONE
+    assert user_row.parse({"phone": "8 999 123 45 67"}, rules=rules, now=NOW).phone == PHONE
     with pytest.raises(UnsupportedPhone):
-        user_row.read({"phone": "+4915112345678"}, rules=rules, now=NOW)
+        user_row.parse({"phone": "+4915112345678"}, rules=rules, now=NOW)
     with pytest.raises(InvalidPhone):
-        user_row.read({}, rules=rules, now=NOW)
+        user_row.parse({}, rules=rules, now=NOW)
 
 
 def test_codes_stay_as_they_are_written() -> None:
@@ -49,7 +49,9 @@ def test_the_code_of_an_invite_link_stands_for_the_link() -> None:
     row = read(invite_code="https://x.example/i/l87zwp", inviter_code="https://old.example/ANNA")
     assert (row.invite_code, row.inviter_code) == ("187ZWP", "https://old.example/ANNA")
     link = {"phone": PHONE, "inviter_code": "https://app.example/7kq2mx"}
-    read_link = user_row.read(link, rules=Rules(), now=NOW, invite_url="https://app.example/{code}")
+    read_link = user_row.parse(
+        link, rules=Rules(), now=NOW, invite_url="https://app.example/{code}"
+    )
     assert read_link.inviter_code == "7KQ2MX"
 
 
@@ -120,7 +122,7 @@ def test_what_is_written_is_read_again(moment: datetime) -> None:
         created_at=moment.replace(tzinfo=UTC),
     )
     texts = {name: text or "" for name, text in user_row.write(row).items()}
-    assert user_row.read(texts, rules=Rules(), now=NOW) == row
+    assert user_row.parse(texts, rules=Rules(), now=NOW) == row
 
 
 @pytest.mark.parametrize(

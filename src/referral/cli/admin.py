@@ -17,7 +17,7 @@ def admin() -> None:
 @click.argument("phone")
 def grant(phone: str) -> None:
     """Make PHONE an administrator, now or at its first sign-in."""
-    number, has_account = common.with_parts(lambda parts: admins.grant(parts, phone))
+    number, has_account = common.with_context(lambda ctx: admins.grant(ctx, phone))
     when = "is an administrator" if has_account else "will be one at the first sign-in"
     click.echo(f"{number} {when}")
 
@@ -26,5 +26,5 @@ def grant(phone: str) -> None:
 @click.argument("phone")
 def revoke(phone: str) -> None:
     """Make PHONE an ordinary user again."""
-    number, revoked = common.with_parts(lambda parts: admins.revoke(parts, phone))
+    number, revoked = common.with_context(lambda ctx: admins.revoke(ctx, phone))
     click.echo(f"{number} is no administrator" + ("" if revoked else ", and was none"))

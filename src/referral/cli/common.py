@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 import rich_click as click
 
 from referral.app import assemble, system_clock
-from referral.context import Parts
+from referral.context import Context
 from referral.core.errors import Refusal
 from referral.settings import Settings, load
 from referral.settings.reader import SettingsError
@@ -61,7 +61,7 @@ def with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = 
         fail(f"the database cannot be used: {str(error) or type(error).__name__}")
 
 
-def with_parts(work: Callable[[Parts], Awaitable[T]]) -> T:
+def with_context(work: Callable[[Context], Awaitable[T]]) -> T:
     """Do `work` as the service would; where the rules refuse it, say why and end."""
 
     async def assembled(found: Settings) -> T:

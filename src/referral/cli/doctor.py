@@ -51,8 +51,8 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
     if why := await write_check.failure():
         return [f"database: it may be read and not written: {why}"]
     _say("", "may be written")
-    rows = await stored.all_sealed()
-    closed = sum(data_keys.unwrap(row.sealed, keys=keys) is None for row in rows)
+    rows = await stored.all_encrypted()
+    closed = sum(data_keys.decrypt(row.encrypted, keys=keys) is None for row in rows)
     told = f"{closed} of {len(rows)} do not open; list the earlier secret too"
     if rows and closed == len(rows):
         return [f"kept secrets: {told}"]

@@ -48,7 +48,7 @@ def import_(file: str, form: str | None, report: str | None) -> None:
 
         async def work(settings: Settings) -> Import:
             run = new_import(settings, report=found.add, progress=progress)
-            await imports.import_users(user_file.read(source, kind), run)
+            await imports.import_users(user_file.parse(source, kind), run)
             return run
 
         try:

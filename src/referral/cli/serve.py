@@ -18,10 +18,10 @@ from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from referral.cli import common
-from referral.context import Parts
+from referral.context import Context
 from referral.http.docs import PATH as DOCS_PATH
 from referral.http.server import metrics
-from referral.http.server.protocol import Door
+from referral.http.server.protocol import HttpProtocol
 from referral.observability import log_format
 from referral.settings import Settings
 
@@ -43,7 +43,7 @@ def serve() -> None:
     settings = common.settings()
     log_format.configure(json=settings.in_production)
     # Here rather than in each worker, so that what is wrong is told once and in one line
-    common.with_parts(_nothing)
+    common.with_context(_nothing)
     listener = _listen(settings)
     _greet(settings)
     if settings.workers > 1:
@@ -80,7 +80,7 @@ def _config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         "referral.asgi:application",
         factory=True,
-        http=Door,
+        http=HttpProtocol,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
@@ -154,7 +154,7 @@ def _metrics_folder() -> Iterator[None]:
         yield
 
 
-async def _nothing(_: Parts) -> None:
+async def _nothing(_: Context) -> None:
     """To see that the service can be put together: the database answers, its keys open."""
 
 

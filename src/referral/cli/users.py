@@ -11,7 +11,7 @@ from rich.table import Table
 
 from referral.cli import common, tables
 from referral.cli.import_export import export, import_
-from referral.context import COMMAND, Parts
+from referral.context import COMMAND, Context
 from referral.core.cursor import LARGEST_PAGE
 from referral.service import users as service
 from referral.service.users import UserPage, UserView
@@ -38,10 +38,10 @@ for command in (import_, export):
 def list_users(search: str | None, limit: int) -> None:
     """List users, newest first."""
 
-    async def work(parts: Parts) -> UserPage:
-        return await service.page(parts, search=search, cursor=None, limit=limit)
+    async def work(ctx: Context) -> UserPage:
+        return await service.page(ctx, search=search, cursor=None, limit=limit)
 
-    page = common.with_parts(work)
+    page = common.with_context(work)
     table = Table("id", "phone", "name", "code", "invitees", "signed up", "")
     for each in page.items:
         table.add_row(
@@ -63,7 +63,7 @@ def list_users(search: str | None, limit: int) -> None:
 def show(user: str) -> None:
     """Show one USER, by id or phone."""
     table = Table(show_header=False)
-    found = common.with_parts(lambda parts: service.find(parts, user))
+    found = common.with_context(lambda ctx: service.find(ctx, user))
     for field in msgspec.structs.fields(found):
         table.add_row(field.name, tables.text(_told(getattr(found, field.name))))
     tables.show(table)
@@ -89,11 +89,11 @@ def unblock(user: str) -> None:
 def phone(user: str, new_phone: str) -> None:
     """Move a USER, by id or phone, to NEW_PHONE. Ends all their sessions; sends no message."""
 
-    async def work(parts: Parts) -> UserView:
-        found = await service.find(parts, user)
-        return await service.change_phone(parts, UUID(found.id), new_phone, by=COMMAND)
+    async def work(ctx: Context) -> UserView:
+        found = await service.find(ctx, user)
+        return await service.change_phone(ctx, UUID(found.id), new_phone, by=COMMAND)
 
-    moved = common.with_parts(work)
+    moved = common.with_context(work)
     click.echo(f"{moved.id} has the phone {moved.phone}")
 
 
@@ -101,16 +101,16 @@ def phone(user: str, new_phone: str) -> None:
 def check() -> None:
     """List users whose phone is read as another one, so that they cannot sign in."""
 
-    async def work(parts: Parts) -> int:
+    async def work(ctx: Context) -> int:
         number = 0
-        async for each in service.misread(parts):
+        async for each in service.misread(ctx):
             number += 1
             read_as = f"is read as {each.read_as}" if each.read_as else "is never sent a code"
             owner = f", the phone of {each.other}" if each.other else ""
             click.echo(f"{each.user_id} {each.phone} {read_as}{owner}")
         return number
 
-    if number := common.with_parts(work):
+    if number := common.with_context(work):
         common.fail(
             f"{number} cannot sign in: give each the right phone with `referral users phone ID "
             "PHONE`, or delete it with `referral users delete ID`"
@@ -123,26 +123,26 @@ def check() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(user: str, *, yes: bool) -> None:
     """Delete a USER, by id or phone, as they could themselves. Nothing brings it back."""
-    found = common.with_parts(lambda parts: service.find(parts, user))
+    found = common.with_context(lambda ctx: service.find(ctx, user))
     if not yes:
         name = f" ({found.name})" if found.name else ""
         click.confirm(f"Delete {found.phone}{name} for ever?", abort=True)
 
-    async def work(parts: Parts) -> None:
-        await service.delete(parts, UUID(found.id), by=COMMAND)
+    async def work(ctx: Context) -> None:
+        await service.delete(ctx, UUID(found.id), by=COMMAND)
 
-    common.with_parts(work)
+    common.with_context(work)
     click.echo(f"{found.phone} is deleted")
 
 
 def _set_blocked(user: str, *, is_blocked: bool) -> str:
     """The user's phone."""
 
-    async def work(parts: Parts) -> UserView:
-        found = await service.find(parts, user)
-        return await service.change(parts, UUID(found.id), is_blocked=is_blocked, by=COMMAND)
+    async def work(ctx: Context) -> UserView:
+        found = await service.find(ctx, user)
+        return await service.change(ctx, UUID(found.id), is_blocked=is_blocked, by=COMMAND)
 
-    return common.with_parts(work).phone
+    return common.with_context(work).phone
 
 
 def _marks(user: UserView) -> str:

@@ -12,7 +12,7 @@ import rich_click as click
 from rich.table import Table
 
 from referral.cli import common, tables
-from referral.context import Parts
+from referral.context import Context
 from referral.storage.models import Event
 from referral.webhooks import payloads as service
 from referral.webhooks.retry import TYPES
@@ -39,19 +39,19 @@ def webhooks() -> None:
 def tail(last: int, *, follow: bool) -> None:
     """Print events as they come, a line of JSON each, until Ctrl-C."""
 
-    async def work(parts: Parts) -> None:
-        _warn(parts)
+    async def work(ctx: Context) -> None:
+        _warn(ctx)
         before = await service.latest(last)
         _print(before)
         if not follow:
             return
-        async for found in service.follow(event.place for event, _ in before):
+        async for found in service.follow(event.sequence for event, _ in before):
             _print(found)
             if not found:
                 await asyncio.sleep(_POLL_SECONDS)
 
     with suppress(KeyboardInterrupt):
-        common.with_parts(work)
+        common.with_context(work)
 
 
 @webhooks.command()
@@ -63,13 +63,13 @@ def replay(since: str | None, kind: str | None) -> None:
     Without --since, all of the last 30 days.
     """
 
-    async def work(parts: Parts) -> int:
-        if parts.endpoint is None:
+    async def work(ctx: Context) -> int:
+        if ctx.endpoint is None:
             common.fail("REFERRAL_WEBHOOK_URL: set it first, or nobody is told")
-        at = _moment(since, parts.clock()) if since is not None else None
-        return await service.replay(parts, since=at, kind=kind)
+        at = _moment(since, ctx.clock()) if since is not None else None
+        return await service.replay(ctx, since=at, kind=kind)
 
-    number = common.with_parts(work)
+    number = common.with_context(work)
     click.echo(f"{number} {'event goes' if number == 1 else 'events go'} out again")
 
 
@@ -77,13 +77,13 @@ def replay(since: str | None, kind: str | None) -> None:
 def status() -> None:
     """Say how the deliveries go."""
 
-    async def work(parts: Parts) -> None:
-        _warn(parts)
-        found, now = await service.status(parts), parts.clock()
+    async def work(ctx: Context) -> None:
+        _warn(ctx)
+        found, now = await service.status(ctx), ctx.clock()
         rows = {
             "waiting": str(found.waiting),
             "oldest waiting": _age(found.oldest, now),
-            "next try": common.moment(found.next_try) if found.next_try else "none",
+            "next try": common.moment(found.next_attempt_at) if found.next_attempt_at else "none",
             "delivered in the last hour": str(found.acknowledged),
             "given up in 30 days": str(found.given_up),
             "receiver": _receiver(found, now),
@@ -96,32 +96,32 @@ def status() -> None:
             table.add_row(name, value)
         tables.show(table)
 
-    common.with_parts(work)
+    common.with_context(work)
 
 
 @webhooks.command()
 def resume() -> None:
     """Send events again, after the receiver answered 410 and that stopped them."""
 
-    async def work(parts: Parts) -> bool:
-        _warn(parts)
+    async def work(ctx: Context) -> bool:
+        _warn(ctx)
         return await service.resume()
 
-    was_stopped = common.with_parts(work)
+    was_stopped = common.with_context(work)
     click.echo("what waits goes out within seconds" if was_stopped else "nothing was stopped")
 
 
 def _receiver(found: service.Status, now: datetime) -> str:
-    if found.away_since is None:
+    if found.failing_since is None:
         return "there"
     if found.is_stopped:
-        since = common.moment(found.away_since)
+        since = common.moment(found.failing_since)
         return f"gone (410) since {since}: nothing is sent until `referral webhooks resume`"
-    return f"away for {_age(found.away_since, now)}"
+    return f"away for {_age(found.failing_since, now)}"
 
 
-def _warn(parts: Parts) -> None:
-    if parts.endpoint is None:
+def _warn(ctx: Context) -> None:
+    if ctx.endpoint is None:
         click.echo("REFERRAL_WEBHOOK_URL is not set: no events are written or sent", err=True)
 
 

@@ -30,7 +30,7 @@ def digest(key: str) -> str:
     return seal.to_text(sha256(key.encode()).digest())
 
 
-def read_name(text: str) -> str:
+def parse_name(text: str) -> str:
     """A key's name, by which the audit trail tells who did something. Raises InvalidRequest."""
     name = text.strip()
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():

@@ -24,7 +24,7 @@ _LIKELY = {
 }  # fmt: skip
 
 
-def read(accept_language: str) -> str | None:
+def parse(accept_language: str) -> str | None:
     """The region (ISO 3166-1) of the first language that has one, by the browser's preference."""
     tags = map(_TAG.fullmatch, accept_language.split(",")[:_MOST_TAGS])
     wanted = [(float(tag["weight"] or 1), tag) for tag in tags if tag]

@@ -39,8 +39,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     id, salt: base64url of 16 bytes. digest: base64url of 32. expires_at: Unix seconds.
     code_length: digits. user_id: whose phone changes, for that purpose. known_device: which of
     the phone's two budgets it counts against. as_stranger: for a known device, see budgets.Subject.
-    address: from where it was asked for. proof: what its code proves; None: the release before did
-    not say.
+    address: from where it was asked for. proof: what its code proves.
     """
 
     id: str
@@ -54,7 +53,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     known_device: bool = False
     as_stranger: bool = False
     address: str = ""
-    proof: Proof | None = None
+    proof: Proof
 
 
 def new_code(length: int, randbelow: Callable[[int], int]) -> str:
@@ -62,7 +61,7 @@ def new_code(length: int, randbelow: Callable[[int], int]) -> str:
     return f"{randbelow(10**length):0{length}}"
 
 
-def read_code(text: str, length: int) -> str:
+def parse_code(text: str, length: int) -> str:
     """Read the code that somebody typed, or pasted with the whole message around it.
 
     One text is one code, chosen without a look at the right one: the digits, if there are no
@@ -95,7 +94,7 @@ def issue(  # noqa: PLR0913 - what a challenge carries
     known_device: bool = False,
     as_stranger: bool = False,
     address: str = "",
-    proof: Proof | None = None,
+    proof: Proof,
 ) -> str:
     """The challenge token for a code. life: seconds; token_bytes(n): n unpredictable bytes."""
     challenge_id = seal.to_text(token_bytes(_ID_BYTES))
@@ -117,13 +116,13 @@ def issue(  # noqa: PLR0913 - what a challenge carries
     return seal.seal(msgspec.json.encode(challenge), keys.first(purpose))
 
 
-def read(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Challenge:
+def decrypt(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Challenge:
     """The challenge inside a token. Raises ChallengeInvalid, ChallengeExpired."""
     try:
         payload = seal.unseal(token, keys.all(purpose))
-    except seal.BadToken as error:
+        challenge = msgspec.json.decode(payload, type=Challenge)
+    except (seal.BadToken, msgspec.ValidationError) as error:  # the latter: of another release
         raise ChallengeInvalid(reason=str(error)) from None
-    challenge = msgspec.json.decode(payload, type=Challenge)
     if now.timestamp() >= challenge.expires_at:
         raise ChallengeExpired
     return challenge

@@ -15,59 +15,59 @@ answer, is *aside* and takes no room.
 from __future__ import annotations
 
 READS = 34
-OTHERS = 40
-CROWD = 600
+WRITES = 40
+BURST = 600
 _REFILL_SECONDS = 60
 
 
-class Room:
+class ConcurrencyLimiter:
     """The room of one process. Times: seconds of any clock that only goes forward."""
 
     def __init__(self) -> None:
-        self.taken = 0
-        self._crowd: float = CROWD
+        self.in_use = 0
+        self._crowd: float = BURST
         self._crowd_at = 0.0
 
-    def enter(self, *, is_read: bool, now: float) -> bool:
+    def acquire(self, *, is_read: bool, now: float) -> bool:
         """Take room for one request; False, and nothing taken, where there is none."""
-        if self.taken >= (READS if is_read else OTHERS) and not self._is_crowd(now):
+        if self.in_use >= (READS if is_read else WRITES) and not self._is_crowd(now):
             return False
-        self.taken += 1
+        self.in_use += 1
         return True
 
-    def leave(self) -> None:
-        self.taken -= 1
+    def release(self) -> None:
+        self.in_use -= 1
 
-    def come_back(self) -> None:
+    def reacquire(self) -> None:
         """Take the room again that was left for a while, for sure."""
-        self.taken += 1
+        self.in_use += 1
 
-    def aside(self) -> Aside:
+    def suspended(self) -> Suspended:
         """A request in here takes no room until it comes back, and then has it for sure."""
-        return Aside(self)
+        return Suspended(self)
 
     def _is_crowd(self, now: float) -> bool:
-        refilled = (now - self._crowd_at) * CROWD / _REFILL_SECONDS
-        self._crowd, self._crowd_at = min(CROWD, self._crowd + refilled), now
+        refilled = (now - self._crowd_at) * BURST / _REFILL_SECONDS
+        self._crowd, self._crowd_at = min(BURST, self._crowd + refilled), now
         if self._crowd < 1:
             return False
         self._crowd -= 1
         return True
 
 
-class Aside:
+class Suspended:
     """One request out of its room. It may wait for several things at once, and leaves it once."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
+        self._limiter = limiter
         self._waits = 0
 
     def __enter__(self) -> None:
         if not self._waits:
-            self._room.leave()
+            self._limiter.release()
         self._waits += 1
 
     def __exit__(self, *_: object) -> None:
         self._waits -= 1
         if not self._waits:
-            self._room.come_back()
+            self._limiter.reacquire()

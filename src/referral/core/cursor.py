@@ -21,15 +21,15 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     id: UUID
 
 
-def write(cursor: Cursor) -> str:
+def encode(cursor: Cursor) -> str:
     return seal.to_text(msgspec.json.encode(cursor))
 
 
-def read(text: str) -> Cursor:
+def parse(text: str) -> Cursor:
     """Raises InvalidRequest for any text that `write` did not write."""
     try:
         cursor = msgspec.json.decode(seal.from_text(text), type=Cursor)
-        if cursor.at.tzinfo == UTC and write(cursor) == text:
+        if cursor.at.tzinfo == UTC and encode(cursor) == text:
             return cursor
     except (seal.BadToken, msgspec.DecodeError, RecursionError):
         pass

@@ -10,15 +10,15 @@ from referral.core.keys import Keyring, Purpose
 SECRET_BYTES = 32
 
 
-def wrap(secret: bytes, *, keys: Keyring) -> str:
+def encrypt(secret: bytes, *, keys: Keyring) -> str:
     """The secret, sealed by the first key."""
-    return seal.seal(msgspec.json.encode(secret), keys.first(Purpose.KEPT))
+    return seal.seal(msgspec.json.encode(secret), keys.first(Purpose.DATA_KEY))
 
 
-def unwrap(sealed: str, *, keys: Keyring) -> bytes | None:
+def decrypt(sealed: str, *, keys: Keyring) -> bytes | None:
     """The secret, or None when no listed key sealed it."""
     try:
-        return msgspec.json.decode(seal.unseal(sealed, keys.all(Purpose.KEPT)), type=bytes)
+        return msgspec.json.decode(seal.unseal(sealed, keys.all(Purpose.DATA_KEY)), type=bytes)
     except seal.BadToken:
         return None
 
@@ -26,7 +26,7 @@ def unwrap(sealed: str, *, keys: Keyring) -> bytes | None:
 def is_current(sealed: str, *, keys: Keyring) -> bool:
     """Whether the first key sealed it; if not, it is to be wrapped anew."""
     try:
-        seal.unseal(sealed, [keys.first(Purpose.KEPT)])
+        seal.unseal(sealed, [keys.first(Purpose.DATA_KEY)])
     except seal.BadToken:
         return False
     return True

@@ -33,7 +33,7 @@ class Days:
             yield date.fromordinal(number)
 
 
-def read(first: str | None, last: str | None, *, today: date) -> Days:
+def parse(first: str | None, last: str | None, *, today: date) -> Days:
     """Days as `2026-01-31`; what is missing makes them the last 30. Raises InvalidRequest."""
     until = _date("to", last) if last is not None else today
     if first is not None:

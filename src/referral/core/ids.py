@@ -15,7 +15,7 @@ def new(token_bytes: Callable[[int], bytes]) -> UUID:
     return UUID(bytes=token_bytes(_BYTES), version=4)
 
 
-def read(text: str) -> UUID:
+def parse(text: str) -> UUID:
     """The id in a path. Raises NotFound where there can be none such."""
     try:
         return UUID(text)

@@ -30,7 +30,7 @@ def new(randbelow: Callable[[int], int]) -> str:
     return "".join(ALPHABET[randbelow(len(ALPHABET))] for _ in range(LENGTH))
 
 
-def read(text: str, invite_url: str = "") -> str:
+def parse(text: str, invite_url: str = "") -> str:
     """The canonical code in what somebody typed or pasted.
 
     Any case; O for 0, I or L for 1, U for V; spaces, dashes, quotes and invisible characters are

@@ -29,7 +29,7 @@ class Purpose(StrEnum):
     CHANGE_PHONE = "challenge: change phone"
     CODE = "digest of a code"
     ACCESS = "access token"
-    KEPT = "kept secret"
+    DATA_KEY = "data key"
     DEVICE = "device token"
     REFRESH = "successor of a refresh token"
     COUNTER = "key of a counter"

@@ -69,13 +69,13 @@ class FixedCode:
     until: date
 
 
-def read(text: str, rules: Rules) -> str:
+def parse(text: str, rules: Rules) -> str:
     """Read a phone in whatever way it is spelt: its E.164 (`+79991234567`).
 
     Reading the result again gives the same. Raises InvalidPhone if it is not a possible number,
     UnsupportedPhone if its kind or country is not served.
     """
-    bare = phone_text.read(text)
+    bare = phone_text.normalize(text)
     if bare is None or len(bare) < _SHORTEST:
         raise _invalid(rules, reason="not digits")
     found, e164 = _settle(bare, rules)
@@ -98,9 +98,9 @@ def spellings(text: str, rules: Rules) -> set[str]:
 
     Those took the parser's first result, which parsed again may give another number.
     """
-    bare, region, found = phone_text.read(text), rules.default_region, set()
+    bare, region, found = phone_text.normalize(text), rules.default_region, set()
     with suppress(InvalidPhone, UnsupportedPhone):
-        found.add(read(text, rules.everywhere))
+        found.add(parse(text, rules.everywhere))
     while bare is not None and bare not in found:
         if bare.startswith("+"):
             found.add(bare)
@@ -114,7 +114,7 @@ def spellings(text: str, rules: Rules) -> set[str]:
 
 def digits(text: str) -> str | None:
     """A part of a phone as E.164 spells it, with + its beginning; None where it can be none."""
-    bare = phone_text.read(text)
+    bare = phone_text.normalize(text)
     return bare if bare is not None and len(bare) <= LONGEST else None
 
 

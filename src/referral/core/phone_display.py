@@ -22,7 +22,7 @@ def spell(phone: str) -> str:
 
 def as_typed(text: str, region: str | None) -> tuple[str, str | None]:
     """A phone that is still being typed, in its country's form, and the country if it is known."""
-    bare = phone_text.read(text)
+    bare = phone_text.normalize(text)
     if bare is None:
         return "", None
     formatter = phonenumbers.AsYouTypeFormatter(region or "ZZ")

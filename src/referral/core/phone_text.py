@@ -26,7 +26,7 @@ _PUNCTUATION = re.compile(
 _NUMBER = re.compile(r"(?:tel:)?(\+?[0-9]{1,20})", re.IGNORECASE)
 
 
-def read(text: str) -> str | None:
+def normalize(text: str) -> str | None:
     """The digits of a text, with + if it starts with one; None if it is anything else.
 
     `tel:` is a phone's URI (RFC 3966).

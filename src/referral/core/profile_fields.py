@@ -28,7 +28,7 @@ _FORBIDDEN = re.compile(
 _WEB_ADDRESS = re.compile(r"://|\bwww\b|[^\W_][.\u3002][^\W\d_]{2}", re.IGNORECASE)
 
 
-def read_name(text: str) -> str:
+def parse_name(text: str) -> str:
     """The name as it is kept: in NFC, without blanks around it. Raises InvalidRequest.
 
     Embeddings and isolates, which come with text that is copied, are dropped: they are invisible.
@@ -58,13 +58,13 @@ def public_name(name: str | None) -> str | None:
     None if today's rules refuse the name.
     """
     try:
-        shown = read_name(name or "")
+        shown = parse_name(name or "")
     except InvalidRequest:
         return None
     return None if _WEB_ADDRESS.search(unicodedata.normalize("NFKC", shown)) else shown
 
 
-def read_email(text: str) -> str:
+def parse_email(text: str) -> str:
     """The address as it is kept; nobody asks whether it exists. Raises InvalidRequest."""
     address = strip(text)
     try:

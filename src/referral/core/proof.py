@@ -10,34 +10,33 @@ from enum import StrEnum
 
 
 class Proof(StrEnum):
-    """Where the code was that somebody entered."""
+    """Where the code came from that a client entered."""
 
     SENT = "sent"
-    """In a message to the phone (in development also on the screen, `console://`)."""
+    """A message to the phone (`console://` in development counts as one)."""
     SIMULATED = "simulated"
-    """In the answer of the simulated gateway."""
+    """The response of the simulated gateway in development, which only developers reach."""
+    OPEN_DEMO = "open_demo"
+    """The response of the simulated gateway in production, which everybody reaches."""
     TEST_PHONE = "test_phone"
-    """In the settings, as the fixed code of a test phone."""
+    """The settings: the fixed code of a test phone."""
+
+    @property
+    def is_of_owner(self) -> bool:
+        """Whether nobody but the owner of the phone can have entered the code."""
+        return self in {Proof.SENT, Proof.SIMULATED}
 
 
-def of_code(*, is_fixed: bool, is_simulated: bool) -> Proof:
-    """What entering a code proves, by how it is handed out now."""
+def of_code(*, is_fixed: bool, is_simulated: bool, in_production: bool) -> Proof:
+    """Return what entering a code proves, by how it is handed out now."""
     if is_fixed:
         return Proof.TEST_PHONE
-    return Proof.SIMULATED if is_simulated else Proof.SENT
+    if not is_simulated:
+        return Proof.SENT
+    return Proof.OPEN_DEMO if in_production else Proof.SIMULATED
 
 
-def of_session(stored: str | None, *, proves_phone: bool | None) -> Proof | None:
-    """The proof of a stored session; None if only a code that anybody could read is known of it.
-
-    proves_phone: all that the release before stored.
-    """
-    if stored is None:
-        return Proof.SENT if proves_phone else None
-    return Proof(stored)
-
-
-def holds(proof: Proof | None, *, is_simulated: bool, is_test_phone: bool) -> bool:
+def holds(proof: Proof, *, is_simulated: bool, is_test_phone: bool) -> bool:
     """Whether a proof still counts.
 
     is_simulated: whether the simulated gateway is set now. is_test_phone: whether the phone has a
@@ -46,9 +45,7 @@ def holds(proof: Proof | None, *, is_simulated: bool, is_test_phone: bool) -> bo
     match proof:
         case Proof.SENT:
             return True
-        case Proof.SIMULATED:
+        case Proof.SIMULATED | Proof.OPEN_DEMO:
             return is_simulated
         case Proof.TEST_PHONE:
             return is_test_phone
-        case None:
-            return is_simulated or is_test_phone

@@ -43,7 +43,7 @@ class Search:
     user_id: UUID | None = None
 
 
-def read(text: str, rules: Rules, *, invite_url: str = "") -> Search | None:
+def parse(text: str, rules: Rules, *, invite_url: str = "") -> Search | None:
     """None where nothing is searched for. invite_url: has `{code}` in it. Raises InvalidRequest."""
     # Before anything else is done with it: normalising takes time quadratic in combining marks
     text = text.strip()
@@ -121,7 +121,7 @@ def _linked(text: str, invite_url: str) -> str | None:
 
 def _invite_code(text: str) -> str | None:
     try:
-        return invite_codes.read(text)
+        return invite_codes.parse(text)
     except UnknownInviteCode:
         return None
 

@@ -99,7 +99,7 @@ def issue_access(
     return seal.sign(msgspec.json.encode(claims), keys.first(Purpose.ACCESS), typ=_ACCESS_TYPE)
 
 
-def read_access(token: str, *, issuer: Issuer, now: datetime, keys: Keyring) -> AccessClaims:
+def verify_access(token: str, *, issuer: Issuer, now: datetime, keys: Keyring) -> AccessClaims:
     """The claims of a good access token, with no leeway. Raises Unauthorized."""
     try:
         claims = _signed_claims(token, keys.all(Purpose.ACCESS))
@@ -134,7 +134,7 @@ def new_refresh(session_id: UUID, *, token_bytes: Callable[[int], bytes]) -> Ref
     return RefreshToken(session_id, token_bytes(_FAMILY_BYTES), token_bytes(_CHANGING_BYTES))
 
 
-def read_refresh(text: str) -> RefreshToken:
+def parse_refresh(text: str) -> RefreshToken:
     """Raises InvalidRefreshToken when this cannot be one."""
     try:
         raw = seal.from_text(text)
@@ -150,7 +150,7 @@ def read_refresh(text: str) -> RefreshToken:
 
 
 def successors(
-    token: RefreshToken, *, kept: Keyring, late: int | None = None
+    token: RefreshToken, *, data_keys: Keyring, late: int | None = None
 ) -> tuple[RefreshToken, ...]:
     """The token that follows this one: the first is made, any of them may have been.
 
@@ -161,7 +161,7 @@ def successors(
         RefreshToken(
             token.session_id, token.family, hmac.digest(key.secret, text.encode(), "sha256")
         )
-        for key in kept.all(Purpose.REFRESH)
+        for key in data_keys.all(Purpose.REFRESH)
     )
 
 
@@ -189,7 +189,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def issue_device(
-    phone: str, *, user_id: str, generation: int, proof: Proof, now: datetime, kept: Keyring
+    phone: str, *, user_id: str, generation: int, proof: Proof, now: datetime, data_keys: Keyring
 ) -> str:
     """A token that marks a device on which this phone has signed in."""
     device = Device(
@@ -199,15 +199,15 @@ def issue_device(
         generation=generation,
         proof=proof,
     )
-    return seal.seal(msgspec.json.encode(device), kept.first(Purpose.DEVICE))
+    return seal.seal(msgspec.json.encode(device), data_keys.first(Purpose.DEVICE))
 
 
-def read_device(token: str, phone: str, *, now: datetime, kept: Keyring) -> Device | None:
+def verify_device(token: str, phone: str, *, now: datetime, data_keys: Keyring) -> Device | None:
     """A device token that opens, is this phone's and is not too old; whether its user still has
     devices is for the database to say.
     """
     try:
-        device = msgspec.json.decode(seal.unseal(token, kept.all(Purpose.DEVICE)), type=Device)
-    except (seal.BadToken, msgspec.ValidationError):  # The latter: of the release before
+        device = msgspec.json.decode(seal.unseal(token, data_keys.all(Purpose.DEVICE)), type=Device)
+    except (seal.BadToken, msgspec.ValidationError):  # the latter: of another release
         return None
     return device if device.phone == phone and now.timestamp() < device.expires_at else None

@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityScheme
 
 from referral.core.errors import NotSignedIn, Unauthorized
-from referral.http.requests import caller, lines
+from referral.http.requests import caller, context, lines
 from referral.service import access, admins
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ async def signed_in(
     """A guard: runs before the body is read, and leaves the user at `request.user`."""
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
         return
-    connection.scope["user"] = await access.authenticate(
-        connection.app.state.parts, bearer(connection)
-    )
+    connection.scope["user"] = await access.authenticate(context(connection), bearer(connection))
 
 
 async def administrator(
@@ -47,7 +45,7 @@ async def administrator(
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
         return
     connection.scope["user"] = await admins.authenticate(
-        connection.app.state.parts, bearer(connection), caller=caller(connection)
+        context(connection), bearer(connection), caller=caller(connection)
     )
 
 

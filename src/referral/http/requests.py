@@ -8,20 +8,16 @@ from typing import Any, NoReturn, TypeVar
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures.state import State
-from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
-from litestar.params import SkipValidation
 
 from referral import i18n, observability
-from referral.context import Actor, Caller, Parts
+from referral.context import Actor, Caller, Context
 from referral.core.address import canonical, client_address
 from referral.core.errors import InvalidRequest
 from referral.http.problems import UnsupportedMediaType
-from referral.service.access import SignedIn
+from referral.service.access import Authenticated
 
 LARGEST_BODY = 64 * 1024
-
-GivenParts = NamedDependency[SkipValidation[Parts]]
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
@@ -60,7 +56,7 @@ class _Strict(Request[Who, str, State]):
         return parse_json(await self.body())
 
 
-class StrictRequest(_Strict[SignedIn]):
+class StrictRequest(_Strict[Authenticated]):
     """A request of a signed-in user, where a guard asked for one."""
 
 
@@ -94,10 +90,10 @@ def parse_json(body: bytes) -> Any:
 def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     """Who the request comes from, as far as the connection tells."""
     peer = request.client.host if request.client else "unknown"
-    trusted = parts(request.app.state).trusted_proxies
+    trusted = context(request).trusted_proxies
     address = client_address(peer, lines(request, b"x-forwarded-for"), trusted_proxies=trusted)
     if address is None:
-        observability.fewer_proxies(trusted)
+        observability.too_few_proxies(trusted)
         address = canonical(peer) or peer
     return Caller(
         address=address,
@@ -111,10 +107,10 @@ def lines(request: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]
     return [value.decode("latin-1") for each, value in request.scope["headers"] if each == name]
 
 
-def parts(state: State) -> Parts:
-    """What the use cases are given."""
-    assembled: Parts = state.parts
-    return assembled
+def context(connection: ASGIConnection[Any, Any, Any, Any]) -> Context:
+    """Return the context of the application that serves the connection."""
+    ctx: Context = connection.app.state.ctx
+    return ctx
 
 
 def _refuse_unstorable(parsed: Any) -> None:

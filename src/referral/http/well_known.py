@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from msgspec import Meta, Struct, convert
 
 from referral.core import tokens
-from referral.http.requests import StrictRequest, parts
+from referral.http.requests import StrictRequest, context
 from referral.http.responses import JsonResponse
 
 # Short against the 15 minutes between a rotation's steps: nobody checks by a list too old
@@ -49,7 +49,7 @@ class Health(Struct):
     sync_to_thread=False,
 )
 def keys(request: StrictRequest) -> PublicKeys:
-    return convert(tokens.public_keys(parts(request.app.state).keys), PublicKeys)
+    return convert(tokens.public_keys(context(request).keys), PublicKeys)
 
 
 @get(
@@ -78,7 +78,7 @@ def live() -> Health:
     tags=("Operation",),
 )
 async def ready(request: StrictRequest) -> Response[Health]:
-    if await parts(request.app.state).readiness.is_ready():
+    if await context(request).readiness.is_ready():
         return JsonResponse(Health("ok"), status_code=HTTP_200_OK)
     return JsonResponse(
         Health("unavailable"),

@@ -69,7 +69,7 @@ def _stage(line: Line, staging: Staging, run: Import) -> Finding | None:
     if line.problem is not None:
         return Finding(line.number, given, "invalid_row", line.problem)
     try:
-        row = user_row.read(line.texts, rules=run.rules, now=run.now, invite_url=run.invite_url)
+        row = user_row.parse(line.texts, rules=run.rules, now=run.now, invite_url=run.invite_url)
     except InvalidRequest as refusal:
         [error] = refusal.members["errors"]
         return Finding(line.number, given, f"invalid_{error['field']}", error["message"])

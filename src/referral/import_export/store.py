@@ -82,7 +82,7 @@ async def widen_cache() -> None:
 
 async def lock_imports() -> None:
     """Until the transaction ends, no other import changes anything."""
-    await database.lock_all(database.Lock.IMPORTS)
+    await database.advisory_lock(database.Lock.IMPORTS)
 
 
 async def add(users: Iterable[NewUser]) -> None:

@@ -57,7 +57,7 @@ class Line:
     problem: str | None = None
 
 
-def read(file: BinaryIO, form: Format) -> Iterator[Line]:
+def parse(file: BinaryIO, form: Format) -> Iterator[Line]:
     """The rows of a file, one at a time. Raises Unreadable."""
     lines = _decoded(file)
     return _read_csv(lines) if form is Format.CSV else _read_jsonl(lines)

@@ -36,7 +36,7 @@ class UserRow:
     created_at: datetime | None = None
 
 
-def read(
+def parse(
     texts: Mapping[str, str], *, rules: phone.Rules, now: datetime, invite_url: str = ""
 ) -> UserRow:
     """The row of these texts; one that is missing is as good as an empty one.
@@ -56,9 +56,9 @@ def read(
 
     name, email, created_at = text("name"), text("email"), text("created_at")
     return UserRow(
-        phone=phone.read(texts.get("phone", ""), rules),
-        name=name and profile_fields.read_name(name),
-        email=email and profile_fields.read_email(email),
+        phone=phone.parse(texts.get("phone", ""), rules),
+        name=name and profile_fields.parse_name(name),
+        email=email and profile_fields.parse_email(email),
         invite_code=code("invite_code"),
         inviter_code=code("inviter_code"),
         created_at=_read_moment(created_at, now) if created_at else None,
@@ -75,7 +75,7 @@ def write(row: UserRow) -> dict[str, str | None]:
 def canonical_code(text: str | None, invite_url: str = "") -> str | None:
     """The invite code that this text stands for, or None where none can look like it."""
     try:
-        return invite_code.read(text or "", invite_url)
+        return invite_code.parse(text or "", invite_url)
     except UnknownInviteCode:
         return None
 

@@ -18,62 +18,63 @@ from referral.storage import database, dialect
 
 # So many statements for several calls are on their way at a time
 _STATEMENTS, _CALLS_AT_ONCE = 2, 100
-# Larger than any moment that is compared with it
+# Larger than any tat that is compared with it
 _ALWAYS = 1 << 62
 
 # What is looked up stands in subqueries of one value each, never in joins: for those PostgreSQL
 # would keep a plan that reads the whole table where it was small when first asked.
 # call: which rows are charged together or not at all. now: the call's. No key stands in it twice
 _WANTED = """
-    WITH wanted (call, now, key, token, room, cap) AS ({rows}),
-    full_calls (call) AS (
+    WITH wanted (call, now, key, increment, tolerance, max_tat) AS ({rows}),
+    exhausted_calls (call) AS (
         SELECT call FROM wanted
-        WHERE (SELECT moment FROM counters WHERE counters.key = wanted.key) + token - now > room
+        WHERE (SELECT tat FROM counters WHERE counters.key = wanted.key) + increment - now
+              > tolerance
     )
 """
 _CHARGE = """
-    INSERT INTO counters (key, moment)
-    SELECT key, now + token FROM wanted WHERE call NOT IN (SELECT call FROM full_calls)
+    INSERT INTO counters (key, tat)
+    SELECT key, now + increment FROM wanted WHERE call NOT IN (SELECT call FROM exhausted_calls)
     ORDER BY key
-    ON CONFLICT (key) DO UPDATE SET moment = (
-        SELECT CASE WHEN ahead > cap THEN cap ELSE ahead END + now
+    ON CONFLICT (key) DO UPDATE SET tat = (
+        SELECT CASE WHEN ahead > max_tat THEN max_tat ELSE ahead END + now
         FROM (
-            SELECT CASE WHEN counters.moment > now THEN counters.moment - now ELSE 0 END + token
-                   AS ahead, cap, now
+            SELECT CASE WHEN counters.tat > now THEN counters.tat - now ELSE 0 END + increment
+                   AS ahead, max_tat, now
             FROM wanted WHERE wanted.key = counters.key
         ) AS charged
     )
-    WHERE counters.moment <= (
-        SELECT room + now - token FROM wanted WHERE wanted.key = counters.key
+    WHERE counters.tat <= (
+        SELECT tolerance + now - increment FROM wanted WHERE wanted.key = counters.key
     )
-    RETURNING key, moment
+    RETURNING key, tat
 """
 _CHARGE_ALL = _WANTED + _CHARGE
 # One row, whose texts are read in a fifth of the time of so many rows
 _READ_AND_CHARGE = f"""
     {_WANTED},
     charged AS ({_CHARGE})
-    SELECT (SELECT CAST(json_object_agg(key, moment) AS TEXT) FROM charged) AS charged,
-           (SELECT CAST(json_object_agg(key, moment) AS TEXT)
+    SELECT (SELECT CAST(json_object_agg(key, tat) AS TEXT) FROM charged) AS charged,
+           (SELECT CAST(json_object_agg(key, tat) AS TEXT)
             FROM counters WHERE key IN ({{keys}})) AS before
 """  # noqa: S608 - our own words
-_moments = json.Decoder(dict[str, int])
+_tats = json.Decoder(dict[str, int])
 
 
 async def alone(charges: Sequence[Charge], *, now: int) -> dict[str, int]:
-    """Charge them, where none is full. The moments of those that were."""
+    """Charge them, where none is full. The tats of those that were."""
     sql, values = _table([(charges, now)])
     rows = await database.query(_written(_CHARGE_ALL, sql), *values)
-    return {row["key"]: row["moment"] for row in rows}
+    return {row["key"]: row["tat"] for row in rows}
 
 
 async def with_others(
     keys: Sequence[str], charges: Sequence[Charge], *, now: int
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Read these keys' moments, and charge as `alone` does, with whoever comes at the same time.
+    """Read these keys' tats, and charge as `alone` does, with whoever comes at the same time.
 
     For PostgreSQL, and for counters that no transaction holds for longer than a statement: others
-    would wait for it. Answers the moments before, and of those that were charged.
+    would wait for it. Answers the tats before, and of those that were charged.
     """
     return await _together.join(keys, charges, now)
 
@@ -107,7 +108,7 @@ class _Together:
         self._waiting.append(_Call(keys, charges, {each.key for each in charges}, now, answer))
         if self._on_their_way < _STATEMENTS:
             # Not in the context of the first, which may have a transaction under way
-            database.begin(self._send(), context=Context())
+            database.spawn(self._send(), context=Context())
             self._on_their_way += 1
         return await answer
 
@@ -150,7 +151,7 @@ async def _read_and_charge(calls: Sequence[_Call]) -> BaseException | None:
         wanted, more = dialect.table(("TEXT",), read, first=1 + len(values))
         statement = _written(_READ_AND_CHARGE, sql, wanted)
         (row,) = await database.query(statement, *values, *more)
-        before, charged = (_moments.decode(row[name] or "{}") for name in ("before", "charged"))
+        before, charged = (_tats.decode(row[name] or "{}") for name in ("before", "charged"))
     except BaseException as error:  # noqa: BLE001 - theirs
         _refuse(calls, error)
         return error
@@ -174,19 +175,22 @@ def _written(statement: str, rows: str, keys: str = "") -> str:
 
 
 def table(charges: Sequence[Charge], *, first: int) -> tuple[str, list[object]]:
-    """SQL for a table of charges: key, token, room, cap. Placeholders begin at `first`."""
+    """SQL for a table of charges: key, increment, tolerance, max_tat.
+
+    first: the number of its first placeholder.
+    """
     return dialect.table(
         ("TEXT", "BIGINT", "BIGINT", "BIGINT"), [_row(each) for each in charges], first=first
     )
 
 
 def _row(charge: Charge) -> tuple[str, int, int, int]:
-    room = _ALWAYS if charge.room is None else charge.room
-    return charge.key, charge.token, room, charge.cap
+    tolerance = _ALWAYS if charge.tolerance is None else charge.tolerance
+    return charge.key, charge.increment, tolerance, charge.max_tat
 
 
 def _table(calls: Sequence[tuple[Sequence[Charge], int]]) -> tuple[str, list[object]]:
-    """The rows of what some calls charge, each with its moment."""
+    """The rows of what some calls charge, each with its tat."""
     wanted = [
         (number, now, *_row(each))
         for number, (charges, now) in enumerate(calls)

@@ -1,7 +1,7 @@
 """Counters: atomic, of any number of processes, and cleared away once they say nothing.
 
 A counter is one number, see limits/gcra.py. To charge several is one statement: where none is
-full, all are charged, else none. Two calls that both see the last token meet at the row itself,
+full, all are charged, else none. Two calls that both see the last increment meet at the row itself,
 where one of them gets it.
 """
 
@@ -14,15 +14,16 @@ from tortoise.exceptions import IntegrityError
 
 from referral.limits import batcher, refunds
 from referral.limits.gcra import Charge
-from referral.storage import database, dialect, purge
+from referral.storage import database, dialect
+from referral.storage.purging import delete_batch
 
-_READ = "SELECT key, moment FROM counters WHERE key IN ({keys})"
+_READ = "SELECT key, tat FROM counters WHERE key IN ({keys})"
 # SQLite has one writer at a time
 _LOCK_IN_SQLITE = """
-    INSERT INTO counters (key, moment)
+    INSERT INTO counters (key, tat)
     SELECT wanted.*, 0 FROM ({keys}) AS wanted WHERE TRUE
-    ON CONFLICT (key) DO UPDATE SET moment = counters.moment
-    RETURNING key, moment
+    ON CONFLICT (key) DO UPDATE SET tat = counters.tat
+    RETURNING key, tat
 """
 # In the order of sign_ins.py, or two guesses would wait for each other: what is there, then what
 # is missing. Without ON CONFLICT: a counter that was added since breaks it, and the next attempt
@@ -30,35 +31,35 @@ _LOCK_IN_SQLITE = """
 _LOCK = """
     WITH wanted (key) AS ({keys}),
     held AS MATERIALIZED (
-        SELECT key, moment FROM counters WHERE key IN (SELECT key FROM wanted)
+        SELECT key, tat FROM counters WHERE key IN (SELECT key FROM wanted)
         ORDER BY key FOR UPDATE
     ),
     added AS (
-        INSERT INTO counters (key, moment)
+        INSERT INTO counters (key, tat)
         SELECT key, 0 FROM wanted WHERE key NOT IN (SELECT key FROM held) ORDER BY key
-        RETURNING key, moment
+        RETURNING key, tat
     )
-    SELECT key, moment FROM held UNION ALL SELECT key, moment FROM added
+    SELECT key, tat FROM held UNION ALL SELECT key, tat FROM added
 """
 _RAISE = """
-    INSERT INTO counters (key, moment) VALUES ($1, $2)
-    ON CONFLICT (key) DO UPDATE SET moment = excluded.moment
-    WHERE counters.moment < $3
+    INSERT INTO counters (key, tat) VALUES ($1, $2)
+    ON CONFLICT (key) DO UPDATE SET tat = excluded.tat
+    WHERE counters.tat < $3
     RETURNING key
 """
 _CLEAR = "DELETE FROM counters WHERE key = $1"
-_CLEAR_AT = "DELETE FROM counters WHERE key = $1 AND moment = $2"
+_CLEAR_AT = "DELETE FROM counters WHERE key = $1 AND tat = $2"
 
 
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | None:
-    """Charge all of them, or none where one is full; answers their moments, or None."""
+    """Charge all of them, or none where one is full; answers their tats, or None."""
     return await _all_or_none(await batcher.alone(charges, now=now), charges, now)
 
 
 async def lock(keys: Iterable[str]) -> dict[str, int]:
     """Lock counters until the transaction under way ends, those that are missing too.
 
-    Returns the moment of each. Raises Conflict if another transaction has just added one.
+    Returns the tat of each. Raises Conflict if another transaction has just added one.
     """
     sql, values = dialect.table(("TEXT",), [(key,) for key in keys], first=1)
     statement = _LOCK if database.is_postgres() else _LOCK_IN_SQLITE
@@ -66,7 +67,7 @@ async def lock(keys: Iterable[str]) -> dict[str, int]:
         rows = await database.query(statement.format(keys=sql), *values)
     except IntegrityError as error:
         raise database.Conflict from error
-    return {row["key"]: row["moment"] for row in rows}
+    return {row["key"]: row["tat"] for row in rows}
 
 
 async def read_and_charge(
@@ -84,46 +85,46 @@ async def read_and_charge(
     return before, await _all_or_none(charged, charges, now)
 
 
-class Raise(Struct, frozen=True):
-    """Put a counter at a moment, unless it stands at `below` or later."""
+class Advance(Struct, frozen=True):
+    """Put a counter at a tat, unless it stands at `below` or later."""
 
     key: str
-    moment: int
+    tat: int
     below: int
 
 
-async def give_back(charges: Sequence[Charge], *, now: int) -> None:
+async def refund(charges: Sequence[Charge], *, now: int) -> None:
     """Take charges back, as far as their buckets have not refilled since.
 
-    A counter that `raise_to` put beyond its cap stays: what is spent is spent.
+    A counter that `raise_to` put beyond its max_tat stays: what is spent is spent.
     """
     if charges:
         await refunds.join(charges, now=now)
 
 
 async def read(keys: Iterable[str]) -> dict[str, int]:
-    """The moments of counters; those that nobody charged are missing."""
+    """The tats of counters; those that nobody charged are missing."""
     sql, values = dialect.table(("TEXT",), [(key,) for key in keys], first=1)
     rows = await database.query(_READ.format(keys=sql), *values)
-    return {row["key"]: row["moment"] for row in rows}
+    return {row["key"]: row["tat"] for row in rows}
 
 
-async def raise_to(wanted: Raise) -> bool:
+async def advance(wanted: Advance) -> bool:
     """False, and nothing done, where the counter stands at `below` or later."""
-    return bool(await database.query(_RAISE, wanted.key, wanted.moment, wanted.below))
+    return bool(await database.query(_RAISE, wanted.key, wanted.tat, wanted.below))
 
 
-async def clear(key: str, *, moment: int | None = None) -> None:
-    """Empty a counter. moment: only if it still stands there."""
-    if moment is None:
+async def clear(key: str, *, tat: int | None = None) -> None:
+    """Empty a counter. tat: only if it still stands there."""
+    if tat is None:
         await database.query(_CLEAR, key)
     else:
-        await database.query(_CLEAR_AT, key, moment)
+        await database.query(_CLEAR_AT, key, tat)
 
 
-async def forget(*, before: int, most: int) -> int:
+async def purge(*, before: int, most: int) -> int:
     """Delete counters that are full again; answers how many, `most` at a time."""
-    return await purge.some("counters", "key", before, over="moment < $1", most=most)
+    return await delete_batch("counters", "key", before, over="tat < $1", most=most)
 
 
 async def _all_or_none(
@@ -131,6 +132,6 @@ async def _all_or_none(
 ) -> dict[str, int] | None:
     if len(charged) == len(charges):
         return charged
-    # Another call took the last token of one between the look and the charge
-    await give_back([each for each in charges if each.key in charged], now=now)
+    # Another call took the last increment of one between the look and the charge
+    await refund([each for each in charges if each.key in charged], now=now)
     return None

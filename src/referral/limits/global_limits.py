@@ -12,27 +12,27 @@ from math import ceil
 
 from referral.limits import counters, gcra
 from referral.limits.gcra import DAY, HOUR, SECOND, Bucket
-from referral.limits.guess_policy import Subject
+from referral.limits.guess_policy import LimitScope
 from referral.limits.policy import Limits
 
 FAILURES, SENDS = "failures-hour", "sends-day"
 
 
-class Totals:
+class GlobalLimits:
     """Failures of the last hour and sends of the last day, a few seconds old."""
 
     def __init__(self, limits: Limits, key: bytes) -> None:
         """key: derives the counters' keys."""
-        everybody = Subject(phone="", address="", known_device=False, key=key)
+        everybody = LimitScope(phone="", address="", known_device=False, key=key)
         self._limits = limits
         self.charges = {
-            name: gcra.tally(name, everybody.counter(name, "everybody"), bucket)
+            name: gcra.count_only(name, everybody.counter(name, "everybody"), bucket)
             for name, bucket in (
                 (FAILURES, Bucket(limits.failures_per_hour, HOUR)),
                 (SENDS, Bucket(limits.sends_per_day, DAY)),
             )
         }
-        self._moments: dict[str, int] = {}
+        self._tats: dict[str, int] = {}
         self._unsaved: Tally[str] = Tally()
 
     def add(self, name: str, number: int = 1) -> None:
@@ -49,7 +49,7 @@ class Totals:
         bucket = self.charges[SENDS].bucket
         reserved = 0 if is_exempt else self._limits.sends_reserved
         over = self._taken(SENDS, now) - (bucket.size - reserved) + 1
-        return ceil(over * bucket.token / SECOND) if over > 0 else 0
+        return ceil(over * bucket.increment / SECOND) if over > 0 else 0
 
     async def save(self, now: datetime) -> None:
         """Add what this process counted, and read where all stand."""
@@ -59,12 +59,12 @@ class Totals:
             for name, number in counted.items():
                 charge = self.charges[name]
                 await counters.charge([charge.times(number)], now=at)
-            self._moments = await counters.read(charge.key for charge in self.charges.values())
+            self._tats = await counters.read(charge.key for charge in self.charges.values())
         except BaseException:
             self._unsaved.update(counted)
             raise
 
     def _taken(self, name: str, now: datetime) -> int:
         charge = self.charges[name]
-        moment = self._moments.get(charge.key, 0)
-        return self._unsaved[name] + gcra.taken(charge.bucket, moment, gcra.microseconds(now))
+        tat = self._tats.get(charge.key, 0)
+        return self._unsaved[name] + gcra.used(charge.bucket, tat, gcra.microseconds(now))

@@ -36,7 +36,7 @@ _GUESS_SPACING = HOUR
 _CLOCKS_DIFFER = 60 * SECOND
 
 
-class Subject(Struct, frozen=True):
+class LimitScope(Struct, frozen=True):
     """Whom counters are about: a phone, a device that it knows or not, an address.
 
     key: derives the counters' keys, so that their table tells nobody who was counted.
@@ -62,64 +62,64 @@ class Subject(Struct, frozen=True):
         return self.counter(name, f"{self.phone}|{'known' if self.known_device else 'stranger'}")
 
 
-def guess(limits: Limits, subject: Subject, *, challenge_id: str, code_length: int) -> list[Charge]:
+def guess(
+    limits: Limits, scope: LimitScope, *, challenge_id: str, code_length: int
+) -> list[Charge]:
     """Charge a guess to the challenge, first, and to the phone.
 
     The two budgets after which codes get longer refuse a code that is too short by then, and only
     count for one that is long enough.
     """
     return [
-        challenge(limits, subject, challenge_id),
+        challenge(limits, scope, challenge_id),
         *(
             Charge(
                 name=name,
-                key=subject.of_phone(name),
-                token=bucket.token,
-                room=_room(bucket, code_length, limits.code_length),
-                cap=2 * bucket.room,
+                key=scope.of_phone(name),
+                increment=bucket.increment,
+                tolerance=_tolerance(bucket, code_length, limits.code_length),
+                max_tat=2 * bucket.tolerance,
                 bucket=bucket,
             )
             for name, bucket in lengthening(limits)
         ),
-        gcra.charge(
-            OF_DAY, subject.of_phone(OF_DAY), Bucket(limits.failures_per_phone_day_max, DAY)
-        ),
+        gcra.charge(OF_DAY, scope.of_phone(OF_DAY), Bucket(limits.failures_per_phone_day_max, DAY)),
     ]
 
 
-def failure_of_address(limits: Limits, subject: Subject) -> list[Charge]:
+def failure_of_address(limits: Limits, scope: LimitScope) -> list[Charge]:
     """Charge a guess to the address."""
-    return of_address(OF_ADDRESS, limits.failures_per_address_hour, subject)
+    return of_address(OF_ADDRESS, limits.failures_per_address_hour, scope)
 
 
-def challenge(limits: Limits, subject: Subject, challenge_id: str) -> Charge:
+def challenge(limits: Limits, scope: LimitScope, challenge_id: str) -> Charge:
     """A guess at one challenge. Every one of them can be had, also where clocks differ."""
     size = limits.guesses_per_challenge
     name = "challenge-guesses"
     exact = gcra.charge(
-        name, subject.counter(name, challenge_id), Bucket(size, size * _GUESS_SPACING)
+        name, scope.counter(name, challenge_id), Bucket(size, size * _GUESS_SPACING)
     )
-    room = exact.bucket.room + _CLOCKS_DIFFER
-    return replace(exact, room=room, cap=room)
+    tolerance = exact.bucket.tolerance + _CLOCKS_DIFFER
+    return replace(exact, tolerance=tolerance, max_tat=tolerance)
 
 
-def guesses_left(charge: Charge, moment: int, *, now: int) -> int:
-    """How many guesses a challenge has left, whose counter stands at this moment."""
-    return charge.bucket.size - gcra.taken(charge.bucket, moment - _CLOCKS_DIFFER, now)
+def guesses_left(charge: Charge, tat: int, *, now: int) -> int:
+    """How many guesses a challenge has left, whose counter stands at this tat."""
+    return charge.bucket.size - gcra.used(charge.bucket, tat - _CLOCKS_DIFFER, now)
 
 
 def code_length(
-    limits: Limits, subject: Subject, moments: Mapping[str, int], *, alarm: bool, now: int
+    limits: Limits, scope: LimitScope, tats: Mapping[str, int], *, alarm: bool, now: int
 ) -> int:
     """Digits that a code for this phone needs now. alarm: too many failures over all."""
     more = max(
         min(
-            gcra.taken(bucket, moments.get(subject.of_phone(name), 0), now) // bucket.size,
+            gcra.used(bucket, tats.get(scope.of_phone(name), 0), now) // bucket.size,
             MOST_STEPS,
         )
         for name, bucket in lengthening(limits)
     )
-    if alarm and not subject.known_device:
+    if alarm and not scope.known_device:
         more += 1
     return min(limits.code_length + more * MORE_DIGITS, LONGEST_CODE)
 
@@ -132,36 +132,38 @@ def lengthening(limits: Limits) -> list[tuple[str, Bucket]]:
     ]
 
 
-def invite_code_try(limits: Limits, subject: Subject, counted_by: str | None) -> list[Charge]:
+def invite_code_try(limits: Limits, scope: LimitScope, counted_by: str | None) -> list[Charge]:
     """Charges of one try of an invite code: to a person, by id or phone, or else to the address."""
     if counted_by is None:
-        return of_address(_INVITES_OF_ADDRESS, limits.invite_failures_per_address_hour, subject)
+        return of_address(_INVITES_OF_ADDRESS, limits.invite_failures_per_address_hour, scope)
     bucket = Bucket(limits.invite_failures_per_user_hour, HOUR)
-    return [gcra.charge(_INVITES_OF_USER, subject.counter(_INVITES_OF_USER, counted_by), bucket)]
+    return [gcra.charge(_INVITES_OF_USER, scope.counter(_INVITES_OF_USER, counted_by), bucket)]
 
 
-def first_full(charges: Iterable[Charge], moments: Mapping[str, int], *, now: int) -> Charge | None:
+def first_exhausted(
+    charges: Iterable[Charge], tats: Mapping[str, int], *, now: int
+) -> Charge | None:
     """The first charge that is refused, in the order of what a caller should be told."""
-    return next((each for each in charges if each.is_full(moments.get(each.key, 0), now)), None)
+    return next((each for each in charges if each.is_exhausted(tats.get(each.key, 0), now)), None)
 
 
-def retry_after(charges: Iterable[Charge], moments: Mapping[str, int], *, now: int) -> int:
+def retry_after(charges: Iterable[Charge], tats: Mapping[str, int], *, now: int) -> int:
     """Seconds until none of them is refused, at least 1."""
-    return max(wait(charges, moments, now), 1)
+    return max(wait(charges, tats, now), 1)
 
 
-def wait(charges: Iterable[Charge], moments: Mapping[str, int], now: int) -> int:
+def wait(charges: Iterable[Charge], tats: Mapping[str, int], now: int) -> int:
     """Seconds until none of them is refused, 0 where none is."""
-    full = [each for each in charges if each.is_full(moments.get(each.key, 0), now)]
-    return max((each.retry_after(moments[each.key], now) for each in full), default=0)
+    full = [each for each in charges if each.is_exhausted(tats.get(each.key, 0), now)]
+    return max((each.retry_after(tats[each.key], now) for each in full), default=0)
 
 
-def _room(bucket: Bucket, length: int, shortest: int) -> int | None:
+def _tolerance(bucket: Bucket, length: int, shortest: int) -> int | None:
     """How far a budget may be used by guesses at a code of this length."""
     more = (length - shortest) // MORE_DIGITS
     if length >= LONGEST_CODE or more >= MOST_STEPS:
         return None
-    return bucket.room * (max(more, 0) + 1)
+    return bucket.tolerance * (max(more, 0) + 1)
 
 
 # A send asks for most of its keys three times, and the next one for some of them again
@@ -171,13 +173,13 @@ def _counter(key: bytes, text: str) -> str:
     return seal.to_text(blake2b(text.encode(), key=key, digest_size=_KEY_BYTES).digest())
 
 
-def of_address(name: str, size: int, subject: Subject) -> list[Charge]:
+def of_address(name: str, size: int, scope: LimitScope) -> list[Charge]:
     return [
-        gcra.charge(name, subject.counter(name, network), Bucket(size * times, HOUR))
-        for network, times in _networks(subject)
+        gcra.charge(name, scope.counter(name, network), Bucket(size * times, HOUR))
+        for network, times in _networks(scope)
     ]
 
 
-def _networks(subject: Subject) -> Sequence[tuple[str, int]]:
+def _networks(scope: LimitScope) -> Sequence[tuple[str, int]]:
     """What the address counts as: nothing on a device that knows the phone."""
-    return () if subject.is_exempt else networks(subject.address)
+    return () if scope.is_exempt else networks(scope.address)

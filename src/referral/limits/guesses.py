@@ -17,7 +17,7 @@ from typing import NoReturn, TypeVar, cast
 from msgspec.structs import replace
 
 from referral import observability
-from referral.context import Caller, Parts
+from referral.context import Caller, Context
 from referral.core import challenge as challenges
 from referral.core.challenge import Challenge
 from referral.core.errors import (
@@ -28,10 +28,10 @@ from referral.core.errors import (
     WrongCode,
 )
 from referral.limits import counters, gcra, guess_policy, send_policy, sends
-from referral.limits.counters import Raise
+from referral.limits.counters import Advance
 from referral.limits.gcra import HOUR, SECOND, Charge
 from referral.limits.global_limits import FAILURES
-from referral.limits.guess_policy import Subject
+from referral.limits.guess_policy import LimitScope
 from referral.limits.pumping import guard
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.storage import database
@@ -40,9 +40,9 @@ T = TypeVar("T")
 FastPath = Callable[[Guess], Awaitable[tuple[Judged, T | None]]]
 """Judges a guess in one statement. None: it did not do the work of a right one."""
 
-# How far beyond its guesses' room a challenge's counter stands once it is found too short, and
+# How far beyond its guesses' tolerance a challenge's counter stands once it is found too short, and
 # once it is used: further, so that a right guess that has passed still gets through, exactly once.
-# It falls back within the room an hour later, when the challenge is long too old; clocks that
+# It falls back within the tolerance an hour later, when the challenge is long too old; clocks that
 # differ move it by seconds.
 _TOO_SHORT = HOUR * SECOND
 _SPENT = 3 * HOUR * SECOND
@@ -53,7 +53,7 @@ class _Refused(Exception):  # noqa: N818 - nothing broke
 
 
 async def redeem(
-    parts: Parts,
+    ctx: Context,
     challenge: Challenge,
     code: str,
     work: Callable[[], Awaitable[T | Refusal]],
@@ -70,67 +70,65 @@ async def redeem(
     Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
     `work` raises or returns.
     """
-    code = challenges.read_code(code, challenge.code_length)
-    return await database.to_its_end(_redeem(parts, challenge, code, work, caller, fast_path))
+    code = challenges.parse_code(code, challenge.code_length)
+    return await database.shielded(_redeem(ctx, challenge, code, work, caller, fast_path))
 
 
 async def _redeem(
-    parts: Parts,
+    ctx: Context,
     challenge: Challenge,
     code: str,
     work: Callable[[], Awaitable[T | Refusal]],
     caller: Caller,
     fast_path: FastPath[T] | None,
 ) -> T:
-    subject = Subject(
+    scope = LimitScope(
         phone=challenge.phone,
         address=caller.address,
         known_device=challenge.known_device,
-        key=parts.counter_key,
+        key=ctx.counter_key,
         as_stranger=challenge.as_stranger,
     )
-    asked_from = replace(subject, address=challenge.address)
+    asked_from = replace(scope, address=challenge.address)
     done: T | Refusal | None = None
     judged: Judged | None = None
     # Strangers' guesses share no row with those from a known device, and do not delay them
-    async with parts.turns.take(subject.of_phone("guesses")):
-        guess = _compare(parts, challenge, code, subject)
+    async with ctx.keyed_locks.take(scope.of_phone("guesses")):
+        guess = _compare(ctx, challenge, code, scope)
         if fast_path is not None:
             judged, done = await fast_path(guess)
         if judged is None or (judged.is_taken and guess.is_right and done is None):
             judged, done = await _judge_in_steps(guess, work, has_passed=judged is not None)
     if not judged.is_taken:
-        await _refuse(parts, subject, asked_from, guess, caller)
+        await _refuse(ctx, scope, asked_from, guess, caller)
     if not guess.is_right:
-        parts.totals.add(FAILURES)
-        left = (
-            guess_policy.guesses_left(guess.locked[0], judged.challenge_moment, now=guess.now) - 1
-        )
+        ctx.global_limits.add(FAILURES)
+        left = guess_policy.guesses_left(guess.locked[0], judged.challenge_tat, now=guess.now) - 1
         raise WrongCode.with_attempts_left(left)
     if isinstance(done, Refusal):
         raise done
-    guard.signed_in(parts, asked_from)
-    base = guess.now + guess.locked[0].bucket.room
-    is_refunded = judged.challenge_moment > base + _TOO_SHORT // 2
-    refunds = send_policy.verified(parts.limits, asked_from, is_refunded=is_refunded)
+    guard.signed_in(ctx, asked_from)
+    base = guess.now + guess.locked[0].bucket.tolerance
+    is_refunded = judged.challenge_tat > base + _TOO_SHORT // 2
+    refunds = send_policy.verified(ctx.limits, asked_from, is_refunded=is_refunded)
     # An error would make the caller repeat what is done and cannot be repeated
     with suppress(database.Unavailable):
-        await counters.give_back(refunds, now=guess.now)
+        await counters.refund(refunds, now=guess.now)
     return cast("T", done)  # may be None
 
 
-def _compare(parts: Parts, challenge: Challenge, code: str, subject: Subject) -> Guess:
-    now = gcra.microseconds(parts.clock())
+def _compare(ctx: Context, challenge: Challenge, code: str, scope: LimitScope) -> Guess:
+    now = gcra.microseconds(ctx.clock())
     locked = guess_policy.guess(
-        parts.limits, subject, challenge_id=challenge.id, code_length=challenge.code_length
+        ctx.limits, scope, challenge_id=challenge.id, code_length=challenge.code_length
     )
     of_challenge, *_ = locked
-    base = now + of_challenge.bucket.room
+    base = now + of_challenge.bucket.tolerance
     return Guess(
-        is_right=challenges.is_code(challenge, code, keys=parts.keys),
+        is_right=challenges.is_code(challenge, code, keys=ctx.keys),
         locked=locked,
-        of_address=guess_policy.failure_of_address(parts.limits, subject),
-        spent=Raise(of_challenge.key, base + _SPENT, below=base + 2 * _TOO_SHORT),
+        of_address=guess_policy.failure_of_address(ctx.limits, scope),
+        spent=Advance(of_challenge.key, base + _SPENT, below=base + 2 * _TOO_SHORT),
         now=now,
     )
 
@@ -145,20 +143,20 @@ async def _judge_in_steps(
     """
 
     async def judge() -> tuple[Judged, T | Refusal | None]:
-        moments = await counters.lock(each.key for each in guess.locked)
-        judged = Judged(True, moments[guess.spent.key])
-        if has_passed and judged.challenge_moment >= guess.spent.below:
+        tats = await counters.lock(each.key for each in guess.locked)
+        judged = Judged(True, tats[guess.spent.key])
+        if has_passed and judged.challenge_tat >= guess.spent.below:
             raise ChallengeSpent
-        if not has_passed and await _is_exhausted(guess, moments):
+        if not has_passed and await _is_exhausted(guess, tats):
             raise _Refused
         if not guess.is_right:
             # The address last: its row is not locked yet, and others may hold it
             for charges in filter(None, (guess.locked, guess.of_address)):
-                await counters.charge(send_policy.counted(charges), now=guess.now)
+                await counters.charge(send_policy.unconditional(charges), now=guess.now)
             return judged, None
         done = await work()
         if not isinstance(done, Refusal):
-            await counters.raise_to(guess.spent)
+            await counters.advance(guess.spent)
         return judged, done
 
     # Most refused guesses end at a look without locks, and write nothing
@@ -173,43 +171,43 @@ async def _judge_in_steps(
 async def _is_exhausted(guess: Guess, locked: Mapping[str, int] | None = None) -> bool:
     """Whether a budget is exhausted. locked: counters that are locked, as they stand."""
     charges = [*guess.locked, *guess.of_address]
-    moments = dict(locked or {})
-    if keys := [each.key for each in charges if each.key not in moments]:
-        moments |= await counters.read(keys)
-    return guess_policy.first_full(charges, moments, now=guess.now) is not None
+    tats = dict(locked or {})
+    if keys := [each.key for each in charges if each.key not in tats]:
+        tats |= await counters.read(keys)
+    return guess_policy.first_exhausted(charges, tats, now=guess.now) is not None
 
 
 async def _refuse(
-    parts: Parts, subject: Subject, asked_from: Subject, guess: Guess, caller: Caller
+    ctx: Context, scope: LimitScope, asked_from: LimitScope, guess: Guess, caller: Caller
 ) -> NoReturn:
     """Say why a guess was not taken. Writes nothing, but for a code that has become too short."""
-    at = parts.clock()
+    at = ctx.clock()
     now = gcra.microseconds(at)
-    keys = send_policy.send_keys(parts.limits, subject)
+    keys = send_policy.send_keys(ctx.limits, scope)
     charges = [*guess.locked, *guess.of_address]
-    moments = await counters.read([*(each.key for each in charges), *keys])
+    tats = await counters.read([*(each.key for each in charges), *keys])
     of_challenge = charges[0]
-    used = moments.get(of_challenge.key, 0) - now - of_challenge.bucket.room
+    used = tats.get(of_challenge.key, 0) - now - of_challenge.bucket.tolerance
     if used > 2 * _TOO_SHORT:
         raise ChallengeSpent
-    full = guess_policy.first_full(charges, moments, now=now) or of_challenge
-    observability.limited(full.name, full.key, caller=caller, now=now)
-    if full.name in {guess_policy.OF_ADDRESS, guess_policy.OF_DAY}:
-        refusal = TooManyRequests if full.name == guess_policy.OF_ADDRESS else TooManyAttempts
-        # The challenge's own guesses and too short codes are told first, so none of those is full
+    exhausted = guess_policy.first_exhausted(charges, tats, now=now) or of_challenge
+    observability.limited(exhausted.name, exhausted.key, caller=caller, now=now)
+    if exhausted.name in {guess_policy.OF_ADDRESS, guess_policy.OF_DAY}:
+        refusal = TooManyRequests if exhausted.name == guess_policy.OF_ADDRESS else TooManyAttempts
+        # The challenge's own budget and too short codes come first: none of those is exhausted
         raise refusal.by(
-            full.limit, retry_after=guess_policy.retry_after(charges, moments, now=now)
+            exhausted.limit, retry_after=guess_policy.retry_after(charges, tats, now=now)
         )
-    if full is not of_challenge:
-        await _make_way(parts, asked_from, of_challenge, now)
-        moments = await counters.read(keys)
-    wait = sends.retry_after(parts, subject, moments, at=at)
-    raise TooManyAttempts.by(full.limit, retry_after=wait)
+    if exhausted is not of_challenge:
+        await _allow_resend(ctx, asked_from, of_challenge, now)
+        tats = await counters.read(keys)
+    wait = sends.retry_after(ctx, scope, tats, at=at)
+    raise TooManyAttempts.by(exhausted.limit, retry_after=wait)
 
 
-async def _make_way(parts: Parts, asked_from: Subject, guesses: Charge, now: int) -> None:
+async def _allow_resend(ctx: Context, asked_from: LimitScope, guesses: Charge, now: int) -> None:
     """Let the owner of a code that has become too short ask for a longer one, once a challenge."""
-    base = now + guesses.bucket.room
-    too_short = Raise(guesses.key, base + _TOO_SHORT, below=base + _TOO_SHORT // 2)
-    if await counters.raise_to(too_short):
-        await sends.refund_too_short(parts, asked_from, now=now)
+    base = now + guesses.bucket.tolerance
+    too_short = Advance(guesses.key, base + _TOO_SHORT, below=base + _TOO_SHORT // 2)
+    if await counters.advance(too_short):
+        await sends.refund_too_short(ctx, asked_from, now=now)

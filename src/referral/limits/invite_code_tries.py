@@ -2,7 +2,7 @@
 
 A try locks its counters, looks whether they are exhausted, looks the code up, and is charged only
 if there is no such code. Concurrent tries of one user or address queue at the counter's row: none
-is refused because of a try that finds its code a moment later.
+is refused because of a try that finds its code a tat later.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from contextlib import suppress
 from typing import TypeVar
 
 from referral import observability
-from referral.context import Caller, Parts
+from referral.context import Caller, Context
 from referral.core.errors import Refusal, TooManyRequests, UnknownInviteCode
 from referral.limits import counters, gcra, guess_policy
 from referral.limits.gcra import Charge
-from referral.limits.guess_policy import Subject
+from referral.limits.guess_policy import LimitScope
 from referral.storage import database
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class _NotCharged(Exception):  # noqa: N818 - nothing broke
 
 
 async def take(
-    parts: Parts,
+    ctx: Context,
     look_up: Callable[[], Awaitable[T]],
     *,
     caller: Caller,
@@ -38,22 +38,22 @@ async def take(
     counted_by: the id or the phone of the person who tries; None charges the caller's address.
     Raises TooManyRequests if no try is left, and UnknownInviteCode as `look_up` does.
     """
-    return await database.to_its_end(_take(parts, look_up, caller, counted_by))
+    return await database.shielded(_take(ctx, look_up, caller, counted_by))
 
 
 async def _take(
-    parts: Parts, look_up: Callable[[], Awaitable[T]], caller: Caller, counted_by: str | None
+    ctx: Context, look_up: Callable[[], Awaitable[T]], caller: Caller, counted_by: str | None
 ) -> T:
-    charges = _charges(parts, caller, counted_by)
+    charges = _charges(ctx, caller, counted_by)
     outcome: list[T | Refusal] = []
 
     async def attempt() -> None:
-        outcome[:] = [await _attempt(parts, look_up, charges, caller)]
+        outcome[:] = [await _attempt(ctx, look_up, charges, caller)]
         if not isinstance(outcome[0], UnknownInviteCode):
             raise _NotCharged
 
     # The widest network comes last
-    async with parts.turns.take(charges[-1].key):
+    async with ctx.keyed_locks.take(charges[-1].key):
         with suppress(_NotCharged):
             await database.transaction(attempt)
     (done,) = outcome
@@ -63,27 +63,27 @@ async def _take(
 
 
 async def take_within(
-    parts: Parts, look_up: Callable[[], Awaitable[object]], *, caller: Caller, counted_by: str
+    ctx: Context, look_up: Callable[[], Awaitable[object]], *, caller: Caller, counted_by: str
 ) -> Refusal | None:
     """Take a try in the transaction under way, whose commit keeps the charge.
 
     Returns UnknownInviteCode, TooManyRequests, or None if the code was found.
     """
-    done = await _attempt(parts, look_up, _charges(parts, caller, counted_by), caller)
+    done = await _attempt(ctx, look_up, _charges(ctx, caller, counted_by), caller)
     return done if isinstance(done, Refusal) else None
 
 
-def _charges(parts: Parts, caller: Caller, counted_by: str | None) -> list[Charge]:
-    subject = Subject(phone="", address=caller.address, known_device=False, key=parts.counter_key)
-    return guess_policy.invite_code_try(parts.limits, subject, counted_by)
+def _charges(ctx: Context, caller: Caller, counted_by: str | None) -> list[Charge]:
+    scope = LimitScope(phone="", address=caller.address, known_device=False, key=ctx.counter_key)
+    return guess_policy.invite_code_try(ctx.limits, scope, counted_by)
 
 
 async def _attempt(
-    parts: Parts, look_up: Callable[[], Awaitable[T]], charges: list[Charge], caller: Caller
+    ctx: Context, look_up: Callable[[], Awaitable[T]], charges: list[Charge], caller: Caller
 ) -> T | Refusal:
-    now = gcra.microseconds(parts.clock())
+    now = gcra.microseconds(ctx.clock())
     tats = await counters.lock(each.key for each in charges)
-    exhausted = guess_policy.first_full(charges, tats, now=now)
+    exhausted = guess_policy.first_exhausted(charges, tats, now=now)
     if exhausted is not None:
         observability.limited(exhausted.name, exhausted.key, caller=caller, now=now)
         retry_after = guess_policy.retry_after(charges, tats, now=now)

@@ -11,22 +11,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
-from referral.core.concurrency import CROWD, Room
+from referral.core.concurrency import BURST, ConcurrencyLimiter
 from referral.storage import database
 
 # As long as a task waits for one of the pool's connections
 WAIT_SECONDS = 5
 
 
-class Turns:
+class KeyedLocks:
     """One lock for each key.
 
     A request that waits does not count against the limit of concurrent requests. So there is a
     limit of its own for them, as many as a burst may have.
     """
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
+        self._limiter = limiter
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._waiting = 0
 
@@ -44,11 +44,11 @@ class Turns:
             lock.release()
 
     async def _wait(self, lock: asyncio.Lock) -> None:
-        if self._waiting >= CROWD:
+        if self._waiting >= BURST:
             raise database.Unavailable("too many wait for their turn")
         self._waiting += 1
         try:
-            with self._room.aside():
+            with self._limiter.suspended():
                 async with asyncio.timeout(WAIT_SECONDS):
                     await lock.acquire()
         except TimeoutError as error:

@@ -18,11 +18,11 @@ _GIVE_BACK = """
     WITH wanted (key, taken, most) AS ({rows}),
     found AS (
         SELECT counters.key, wanted.taken FROM counters JOIN wanted ON counters.key = wanted.key
-        WHERE counters.moment > CAST($1 AS BIGINT)
-        AND counters.moment - CAST($1 AS BIGINT) <= wanted.most
+        WHERE counters.tat > CAST($1 AS BIGINT)
+        AND counters.tat - CAST($1 AS BIGINT) <= wanted.most
         ORDER BY counters.key {lock}
     ){unwaited}
-    UPDATE counters SET moment = counters.moment - found.taken FROM found{also}
+    UPDATE counters SET tat = counters.tat - found.taken FROM found{also}
     WHERE counters.key = found.key
 """
 # A give-back that a crash of PostgreSQL loses leaves a charge too many, so nobody waits until it is
@@ -47,11 +47,11 @@ class _GivingBack:
     async def join(self, charges: Iterable[Charge], now: int) -> None:
         self._now = max(self._now, now)
         for each in charges:
-            self._taken[each.key] = self._taken.get(each.key, 0) + each.token
-            self._most[each.key] = each.cap + each.token // 2
+            self._taken[each.key] = self._taken.get(each.key, 0) + each.increment
+            self._most[each.key] = each.max_tat + each.increment // 2
         if self._done is None:
             # Not in the context of the first, which may have a transaction under way
-            self._done = database.begin(self._send(), context=Context())
+            self._done = database.spawn(self._send(), context=Context())
         await asyncio.shield(self._done)
 
     async def _send(self) -> None:

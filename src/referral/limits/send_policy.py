@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from referral.core.address import networks
 from referral.limits import gcra
 from referral.limits.gcra import DAY, HOUR, Bucket, Charge
-from referral.limits.guess_policy import Subject, lengthening, of_address, wait
+from referral.limits.guess_policy import LimitScope, lengthening, of_address, wait
 from referral.limits.policy import Limits
 
 _STEPS = "phone-resend-steps"
@@ -26,23 +26,23 @@ _WAIT, _UNUSED = "phone-resend-wait", "device-unused-messages"
 _UNUSED_MESSAGES = Bucket(3, DAY)
 
 
-def send(limits: Limits, subject: Subject, moments: Mapping[str, int], *, now: int) -> list[Charge]:
+def send(limits: Limits, scope: LimitScope, tats: Mapping[str, int], *, now: int) -> list[Charge]:
     """What a send takes, of the phone and of the address.
 
-    moments: the counters of `send_keys` as they stand; the wait grows with the sends of the hour.
+    tats: the counters of `send_keys` as they stand; the wait grows with the sends of the hour.
     """
-    steps = _wait_steps(limits, subject)
-    moment = moments.get(steps.key, 0)
-    seconds = limits.resend_in(1 + gcra.taken(steps.bucket, moment, now))
+    steps = _wait_steps(limits, scope)
+    tat = tats.get(steps.key, 0)
+    seconds = limits.resend_in(1 + gcra.used(steps.bucket, tat, now))
     if not seconds and any(limits.resend_waits):
         # Without a wait that keeps others out, refused if another call was the n-th meanwhile
-        steps = replace(steps, room=max(moment - now, 0) + steps.token)
+        steps = replace(steps, tolerance=max(tat - now, 0) + steps.increment)
     return [
-        *_wait_charge(subject, seconds, moments.get(wait_key(subject), 0), now),
+        *_wait_charge(scope, seconds, tats.get(wait_key(scope), 0), now),
         steps,
-        *phone_sends(limits, subject),
-        *unused_message(subject),
-        *address_sends(limits, subject),
+        *phone_sends(limits, scope),
+        *unused_message(scope),
+        *address_sends(limits, scope),
     ]
 
 
@@ -53,9 +53,9 @@ def has_first(limits: Limits) -> bool:
     return limits.resend_waits[0] > 0 or not any(limits.resend_waits)
 
 
-def counted(charges: Iterable[Charge]) -> list[Charge]:
+def unconditional(charges: Iterable[Charge]) -> list[Charge]:
     """The same charges, which are never refused."""
-    return [replace(each, room=None) for each in charges]
+    return [replace(each, tolerance=None) for each in charges]
 
 
 def without_wait(charges: Iterable[Charge]) -> list[Charge]:
@@ -63,46 +63,48 @@ def without_wait(charges: Iterable[Charge]) -> list[Charge]:
     return [each for each in charges if each.name != _WAIT]
 
 
-def unused_message(subject: Subject) -> list[Charge]:
+def unused_message(scope: LimitScope) -> list[Charge]:
     """What a send takes of the messages that an exempt device may leave unused."""
-    if not subject.is_exempt:
+    if not scope.is_exempt:
         return []
-    return [gcra.charge(_UNUSED, subject.of_phone(_UNUSED), _UNUSED_MESSAGES)]
+    return [gcra.charge(_UNUSED, scope.of_phone(_UNUSED), _UNUSED_MESSAGES)]
 
 
-def at_send(subject: Subject, moments: Mapping[str, int], *, now: int) -> Subject:
-    """The subject as its next message counts. moments: the counters of `send_keys`."""
-    key = subject.of_phone(_UNUSED)
-    left_unused = gcra.taken(_UNUSED_MESSAGES, moments.get(key, 0), now)
+def at_send(scope: LimitScope, tats: Mapping[str, int], *, now: int) -> LimitScope:
+    """The subject as its next message counts. tats: the counters of `send_keys`."""
+    key = scope.of_phone(_UNUSED)
+    left_unused = gcra.used(_UNUSED_MESSAGES, tats.get(key, 0), now)
     return replace(
-        subject,
-        as_stranger=subject.known_device and left_unused >= _UNUSED_MESSAGES.size,
+        scope,
+        as_stranger=scope.known_device and left_unused >= _UNUSED_MESSAGES.size,
     )
 
 
-def verified(limits: Limits, subject: Subject, *, is_refunded: bool) -> list[Charge]:
+def verified(limits: Limits, scope: LimitScope, *, is_refunded: bool) -> list[Charge]:
     """What a verified challenge refunds of its send. subject: as it was at the send.
 
     is_refunded: whether the send was refunded to the address before, as too short.
     """
-    of_address = [] if is_refunded else address_sends(limits, subject)
-    return [*unused_message(subject), *of_address]
+    of_address = [] if is_refunded else address_sends(limits, scope)
+    return [*unused_message(scope), *of_address]
 
 
 def only_first(charges: Iterable[Charge]) -> list[Charge]:
     """These charges of a send, refused too where the phone had one in the last hour."""
-    return [replace(each, room=each.token) if each.name == _STEPS else each for each in charges]
+    return [
+        replace(each, tolerance=each.increment) if each.name == _STEPS else each for each in charges
+    ]
 
 
-def address_sends(limits: Limits, subject: Subject) -> list[Charge]:
+def address_sends(limits: Limits, scope: LimitScope) -> list[Charge]:
     """What a send takes of the address."""
-    return of_address(_FROM_ADDRESS, limits.sends_per_address_hour, subject)
+    return of_address(_FROM_ADDRESS, limits.sends_per_address_hour, scope)
 
 
-def phone_sends(limits: Limits, subject: Subject) -> list[Charge]:
+def phone_sends(limits: Limits, scope: LimitScope) -> list[Charge]:
     """What each message takes of its phone's caps."""
     return [
-        gcra.charge(name, subject.of_phone(name), bucket)
+        gcra.charge(name, scope.of_phone(name), bucket)
         for name, bucket in (
             (_SENDS_HOUR, Bucket(limits.sends_per_phone_hour, HOUR)),
             (_SENDS_DAY, Bucket(limits.sends_per_phone_day, DAY)),
@@ -110,36 +112,36 @@ def phone_sends(limits: Limits, subject: Subject) -> list[Charge]:
     ]
 
 
-def send_keys(limits: Limits, subject: Subject) -> list[str]:
+def send_keys(limits: Limits, scope: LimitScope) -> list[str]:
     """The counters on which a send, its wait and its code's length depend."""
     return [
-        wait_key(subject),
-        *(subject.of_phone(name) for name in (_STEPS, _SENDS_HOUR, _SENDS_DAY)),
-        *([subject.of_phone(_UNUSED)] if subject.known_device else ()),
-        *(subject.counter(_FROM_ADDRESS, network) for network, _ in networks(subject.address)),
-        *(subject.of_phone(name) for name, _ in lengthening(limits)),
+        wait_key(scope),
+        *(scope.of_phone(name) for name in (_STEPS, _SENDS_HOUR, _SENDS_DAY)),
+        *([scope.of_phone(_UNUSED)] if scope.known_device else ()),
+        *(scope.counter(_FROM_ADDRESS, network) for network, _ in networks(scope.address)),
+        *(scope.of_phone(name) for name, _ in lengthening(limits)),
     ]
 
 
-def resend_in(charges: Iterable[Charge], moments: Mapping[str, int], *, now: int) -> int:
+def resend_in(charges: Iterable[Charge], tats: Mapping[str, int], *, now: int) -> int:
     """Seconds until the phone may get the next code, after these charges of a send were taken."""
     waits = (_WAIT, _SENDS_HOUR, _SENDS_DAY)
-    return wait((each for each in charges if each.name in waits), moments, now)
+    return wait((each for each in charges if each.name in waits), tats, now)
 
 
-def _wait_steps(limits: Limits, subject: Subject) -> Charge:
+def _wait_steps(limits: Limits, scope: LimitScope) -> Charge:
     """Counts the sends of an hour, as far as waits grow with them."""
     bucket = Bucket(len(limits.resend_waits), HOUR)
-    return gcra.tally(_STEPS, subject.of_phone(_STEPS), bucket)
+    return gcra.count_only(_STEPS, scope.of_phone(_STEPS), bucket)
 
 
-def wait_key(subject: Subject) -> str:
+def wait_key(scope: LimitScope) -> str:
     """The counter of the wait between sends."""
-    return subject.of_phone(_WAIT)
+    return scope.of_phone(_WAIT)
 
 
-def _wait_charge(subject: Subject, seconds: int, moment: int, now: int) -> list[Charge]:
+def _wait_charge(scope: LimitScope, seconds: int, tat: int, now: int) -> list[Charge]:
     """None for a wait of 0, unless an earlier, longer one is not over."""
-    if not seconds and moment <= now:
+    if not seconds and tat <= now:
         return []
-    return [gcra.charge(_WAIT, wait_key(subject), Bucket(1, seconds))]
+    return [gcra.charge(_WAIT, wait_key(scope), Bucket(1, seconds))]

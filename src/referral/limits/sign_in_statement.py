@@ -15,11 +15,11 @@ from msgspec import Struct
 from tortoise.exceptions import IntegrityError
 
 from referral.limits import batcher
-from referral.limits.counters import Raise
+from referral.limits.counters import Advance
 from referral.limits.gcra import Charge
 from referral.storage import database
 from referral.storage.audit import NewEntry
-from referral.storage.profiles import OF_SIGNED_IN, ProfileOfUser
+from referral.storage.profiles import OF_SIGNED_IN, UserProfileRow
 from referral.storage.sessions import NewSession
 
 _ATTEMPTS = 5
@@ -35,48 +35,48 @@ _ATTEMPTS = 5
 # The user is looked up only once a right guess has passed. If they were blocked or deleted since,
 # the session has no user: an error, which undoes everything, and the next attempt finds nobody.
 _GUESS = f"""
-    WITH wanted (key, token, room, cap) AS ({{wanted}}),
+    WITH wanted (key, increment, tolerance, max_tat) AS ({{wanted}}),
     seen AS MATERIALIZED (
-        SELECT key, token, room, cap, key IN ({{locked}}) AS is_locked,
-               COALESCE((SELECT moment FROM counters WHERE counters.key = wanted.key), 0) AS moment
+        SELECT key, increment, tolerance, max_tat, key IN ({{locked}}) AS is_locked,
+               COALESCE((SELECT tat FROM counters WHERE counters.key = wanted.key), 0) AS tat
         FROM wanted
     ),
     held AS MATERIALIZED (
-        SELECT key, moment FROM counters
-        WHERE key IN ({{locked}}) AND (SELECT bool_and(moment + token - $4 <= room) FROM seen)
+        SELECT key, tat FROM counters
+        WHERE key IN ({{locked}}) AND (SELECT bool_and(tat + increment - $4 <= tolerance) FROM seen)
         ORDER BY key FOR UPDATE
     ),
     state AS MATERIALIZED (
-        SELECT key, token, room, cap, is_locked,
+        SELECT key, increment, tolerance, max_tat, is_locked,
                is_locked AND key NOT IN (SELECT key FROM held) AS is_missing,
-               COALESCE((SELECT moment FROM held WHERE held.key = seen.key), moment) AS moment
+               COALESCE((SELECT tat FROM held WHERE held.key = seen.key), tat) AS tat
         FROM seen
     ),
     judged AS MATERIALIZED (
-        SELECT bool_and(moment + token - $4 <= room) AS is_taken FROM state
+        SELECT bool_and(tat + increment - $4 <= tolerance) AS is_taken FROM state
     ),
     known AS MATERIALIZED (
         SELECT 1 FROM users
         WHERE (SELECT is_taken FROM judged) AND $5 AND phone = $1 AND NOT is_blocked
     ),
     added AS (
-        INSERT INTO counters (key, moment)
-        SELECT key, CASE WHEN NOT $5 THEN LEAST(token, cap) + $4
+        INSERT INTO counters (key, tat)
+        SELECT key, CASE WHEN NOT $5 THEN LEAST(increment, max_tat) + $4
                          WHEN key = $2 AND EXISTS (SELECT 1 FROM known) THEN $3 ELSE 0 END
         FROM state WHERE is_missing AND (SELECT is_taken FROM judged)
         ORDER BY key
         RETURNING key
     ),
     changed AS (
-        INSERT INTO counters (key, moment)
-        SELECT key, CASE WHEN $5 THEN $3 ELSE LEAST(token, cap) + $4 END
+        INSERT INTO counters (key, tat)
+        SELECT key, CASE WHEN $5 THEN $3 ELSE LEAST(increment, max_tat) + $4 END
         FROM state
         WHERE NOT is_missing AND (SELECT is_taken FROM judged)
         AND (NOT $5 OR key = $2 AND EXISTS (SELECT 1 FROM known))
         AND (SELECT COUNT(*) FROM added) >= 0
         ORDER BY is_locked DESC, key
-        ON CONFLICT (key) DO UPDATE SET moment = CASE WHEN $5 THEN excluded.moment ELSE (
-            SELECT LEAST(GREATEST(counters.moment - $4, 0) + token, cap) + $4
+        ON CONFLICT (key) DO UPDATE SET tat = CASE WHEN $5 THEN excluded.tat ELSE (
+            SELECT LEAST(GREATEST(counters.tat - $4, 0) + increment, max_tat) + $4
             FROM wanted WHERE wanted.key = counters.key
         ) END
         RETURNING key
@@ -88,17 +88,17 @@ _GUESS = f"""
         RETURNING *
     ),
     begun AS (
-        INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
-                              proof, created_at, last_used_at)
-        SELECT $7, (SELECT id FROM signed_in), $8, $9, $10, $11, $12, $6, $6 FROM known
+        INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
+                              created_at, last_used_at)
+        SELECT $7, (SELECT id FROM signed_in), $8, $9, $10, $11, $6, $6 FROM known
         RETURNING user_id
     ),
     entered AS (
         INSERT INTO audit_entries (id, at, action, actor, user_id, address)
-        SELECT $13, $14, $15, 'user:' || user_id, user_id, $16 FROM begun
+        SELECT $12, $13, $14, 'user:' || user_id, user_id, $15 FROM begun
     ),
     profile AS ({OF_SIGNED_IN})
-    SELECT judged.is_taken, (SELECT moment FROM state WHERE key = $2) AS challenge_moment, profile.*
+    SELECT judged.is_taken, (SELECT tat FROM state WHERE key = $2) AS challenge_tat, profile.*
     FROM judged LEFT JOIN profile ON TRUE
 """  # noqa: S608 - our own words
 
@@ -113,20 +113,20 @@ class Guess(Struct, frozen=True):
     is_right: bool
     locked: Sequence[Charge]
     of_address: Sequence[Charge]
-    spent: Raise
+    spent: Advance
     now: int
 
 
 class Judged(Struct, frozen=True):
     """A judged guess.
 
-    is_taken: False if a budget was exhausted, and nothing was charged. challenge_moment: the
+    is_taken: False if a budget was exhausted, and nothing was charged. challenge_tat: the
     challenge's counter before the guess. profile: of the user whom it signed in.
     """
 
     is_taken: bool
-    challenge_moment: int
-    profile: ProfileOfUser | None = None
+    challenge_tat: int
+    profile: UserProfileRow | None = None
 
 
 async def guess(phone: str, guess: Guess, session: NewSession, entry: NewEntry) -> Judged:
@@ -138,7 +138,7 @@ async def guess(phone: str, guess: Guess, session: NewSession, entry: NewEntry) 
     values = [
         phone,
         guess.spent.key,
-        guess.spent.moment,
+        guess.spent.tat,
         guess.now,
         guess.is_right,
         session.begun_at,
@@ -146,7 +146,6 @@ async def guess(phone: str, guess: Guess, session: NewSession, entry: NewEntry) 
         session.family_digest,
         session.refresh_digest,
         session.user_agent,
-        session.proves_phone,
         session.proof,
         entry.id,
         entry.at,
@@ -162,8 +161,8 @@ async def guess(phone: str, guess: Guess, session: NewSession, entry: NewEntry) 
             (row,) = await database.query(sql, *values, *charges)
         except (IntegrityError, database.Conflict):
             continue
-        profile = cast("ProfileOfUser", row) if row["id"] is not None else None
-        return Judged(row["is_taken"], row["challenge_moment"], profile)
+        profile = cast("UserProfileRow", row) if row["id"] is not None else None
+        return Judged(row["is_taken"], row["challenge_tat"], profile)
     raise database.Conflict
 
 

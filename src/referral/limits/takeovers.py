@@ -1,9 +1,9 @@
 """How many accounts somebody takes over who does nothing but guess codes, at most.
 
 Not what is likely but a bound: the attacker has any number of addresses, spends every budget to
-the last token, wastes nothing, and starts when every bucket is full. A bucket of N gives N at once
-and N more in each window: twice N in the worst one. Known devices are left out: their budgets
-cannot be had without a device token.
+the last increment, wastes nothing, and starts when every bucket is full. A bucket of N gives N at
+once and N more in each window: twice N in the worst one. Known devices are left out: their budgets
+cannot be had without a device increment.
 
 Two rules hold at once, so the smaller of two bounds counts. A phone takes only so many guesses at
 its shortest codes before they grow. All phones together have only so many sends. The lengthening

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 
 from referral import i18n, observability
-from referral.context import Caller, Parts
+from referral.context import Caller, Context
 from referral.limits import sends
 from referral.messaging.gateways import Message
 from referral.messaging.gateways.chain import Result
@@ -20,7 +20,7 @@ _ID_BYTES = 16
 _LONGEST_NAME = 24
 
 
-def code(parts: Parts, phone: str, digits: str, *, caller: Caller) -> Message:
+def code(ctx: Context, phone: str, digits: str, *, caller: Caller) -> Message:
     """Brings a code. Nothing in it comes from the caller but the language.
 
     The code comes first, for those who read it off a notification; the last line binds it to the
@@ -28,28 +28,28 @@ def code(parts: Parts, phone: str, digits: str, *, caller: Caller) -> Message:
     """
     gettext = i18n.catalogue(caller.language).gettext
     words = gettext("{code} is your code for {app}. Do not share it with anyone.")
-    text = words.format(code=digits, app=_name(parts))
-    return _message(parts, phone, f"{text}\n@{parts.domain} #{digits}", caller, code=digits)
+    text = words.format(code=digits, app=_name(ctx))
+    return _message(ctx, phone, f"{text}\n@{ctx.domain} #{digits}", caller, code=digits)
 
 
-def account_moved(parts: Parts, phone: str, *, caller: Caller) -> Message:
+def account_moved(ctx: Context, phone: str, *, caller: Caller) -> Message:
     """Tells the phone that an account had until now."""
     gettext = i18n.catalogue(caller.language).gettext
     words = gettext(
         "The account of this number at {app} now has another number. "
         "If that was not you, contact support."
     )
-    return _message(parts, phone, words.format(app=_name(parts)), caller)
+    return _message(ctx, phone, words.format(app=_name(ctx)), caller)
 
 
-async def send(parts: Parts, message: Message, *, charge: Callable[[], Awaitable[bool]]) -> Result:
+async def send(ctx: Context, message: Message, *, charge: Callable[[], Awaitable[bool]]) -> Result:
     """Hand over a message that is charged already. charge(): see Chain.send."""
     begun = monotonic()
     deadline = asyncio.timeout(DEADLINE_SECONDS)
     try:
         async with deadline:
-            with parts.room.aside():
-                result = await parts.gateway.send(message, charge=charge)
+            with ctx.limiter.suspended():
+                result = await ctx.gateway.send(message, charge=charge)
     except TimeoutError:
         if not deadline.expired():
             raise
@@ -62,24 +62,24 @@ async def send(parts: Parts, message: Message, *, charge: Callable[[], Awaitable
     return result
 
 
-async def notify(parts: Parts, message: Message) -> None:
+async def notify(ctx: Context, message: Message) -> None:
     """Send a message that no limit holds back. A failure is recorded, and that is all."""
-    charged = [await sends.count_notice(parts, message.phone)]
+    charged = [await sends.count_notice(ctx, message.phone)]
 
     async def charge() -> bool:
-        charged.append(await sends.count_notice(parts, message.phone))
+        charged.append(await sends.count_notice(ctx, message.phone))
         return True
 
-    result = await send(parts, message, charge=charge)
+    result = await send(ctx, message, charge=charge)
     if result.unused:
-        await sends.refund_notice(parts, charged[-1])
+        await sends.refund_notice(ctx, charged[-1])
 
 
 def _message(
-    parts: Parts, phone: str, text: str, caller: Caller, *, code: str | None = None
+    ctx: Context, phone: str, text: str, caller: Caller, *, code: str | None = None
 ) -> Message:
     return Message(
-        id=f"msg_{parts.token_bytes(_ID_BYTES).hex()}",
+        id=f"msg_{ctx.token_bytes(_ID_BYTES).hex()}",
         phone=phone,
         text=text,
         code=code,
@@ -87,6 +87,6 @@ def _message(
     )
 
 
-def _name(parts: Parts) -> str:
+def _name(ctx: Context) -> str:
     """The app's name on one line, whatever is in it."""
-    return " ".join(parts.app_name.split())[:_LONGEST_NAME].rstrip()
+    return " ".join(ctx.app_name.split())[:_LONGEST_NAME].rstrip()

@@ -117,9 +117,9 @@ def housekeeping_failed(error: Exception) -> None:
     _log.warning("housekeeping_failed", error=type(error).__name__)
 
 
-def cleared_away(numbers: Mapping[str, int]) -> None:
+def purged(numbers: Mapping[str, int]) -> None:
     """What housekeeping deleted or emptied: how many of what."""
-    _log.info("cleared_away", **numbers)
+    _log.info("purged", **numbers)
 
 
 def delivered(number: int) -> None:
@@ -162,19 +162,19 @@ def deliveries_stalled(error: BaseException) -> None:
     _log.warning("deliveries_stalled", error=type(error).__name__)
 
 
-def fewer_proxies(trusted: int) -> None:
+def too_few_proxies(trusted: int) -> None:
     """A request that came past the trusted proxies: its peer counts as its address."""
     _log.warning(
-        "fewer_proxies",
+        "too_few_proxies",
         trusted=trusted,
         hint="X-Forwarded-For has no address from so many proxies: check REFERRAL_TRUSTED_PROXIES",
     )
 
 
-def kept_secrets_closed() -> None:
+def data_keys_unreadable() -> None:
     """No listed secret opens the kept ones."""
     _log.error(
-        "kept_secrets_closed",
+        "data_keys_unreadable",
         hint=(
             "no listed REFERRAL_SECRET opens the kept secrets of this database: known devices and "
             "past activations are forgotten until the earlier one is listed"

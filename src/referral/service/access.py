@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from referral.context import Actor, Parts
+from referral.context import Actor, Context
 from referral.core import tokens
 from referral.core.errors import AccountBlocked, SignInAgain, Unauthorized
 from referral.core.proof import Proof
@@ -16,25 +16,24 @@ from referral.storage.models import User
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class Authenticated:
     """Who a request is from: the account and its session, both good at this moment."""
 
     user: User
     session_id: UUID
     signed_in_at: datetime
-    proves_phone: bool
-    """Whether only the phone's owner can have signed in."""
+    proof: Proof
 
 
-async def authenticate(parts: Parts, access_token: str) -> SignedIn:
+async def authenticate(ctx: Context, access_token: str) -> Authenticated:
     """Who an access token stands for. Raises Unauthorized, AccountBlocked."""
-    now = parts.clock()
-    session_id = UUID(read_access(parts, access_token, now=now))
+    now = ctx.clock()
+    session_id = UUID(verify_access(ctx, access_token, now=now))
     account = await profiles.find_account(session_id)
     if account is None:
         raise Unauthorized(reason="session ended")
     require_good(
-        parts,
+        ctx,
         signed_in_at=account["signed_in_at"],
         last_used_at=account["last_used_at"],
         is_blocked=account["user"].is_blocked,
@@ -42,46 +41,46 @@ async def authenticate(parts: Parts, access_token: str) -> SignedIn:
         phone=account["user"].phone,
         now=now,
     )
-    return SignedIn(
+    return Authenticated(
         account["user"],
         session_id,
         account["signed_in_at"],
-        proves_phone=bool(account["proves_phone"]),
+        account["proof"],
     )
 
 
-def read_access(parts: Parts, access_token: str, *, now: datetime) -> str:
+def verify_access(ctx: Context, access_token: str, *, now: datetime) -> str:
     """The id of the session that a good access token names. Raises Unauthorized."""
-    claims = tokens.read_access(access_token, issuer=parts.issuer, now=now, keys=parts.keys)
+    claims = tokens.verify_access(access_token, issuer=ctx.issuer, now=now, keys=ctx.keys)
     return claims.sid
 
 
 def require_good(
-    parts: Parts,
+    ctx: Context,
     *,
     signed_in_at: datetime,
     last_used_at: datetime,
     is_blocked: bool,
-    proof: Proof | None,
+    proof: Proof,
     phone: str | None,
     now: datetime,
 ) -> None:
     """Raises Unauthorized if the session is over by its age or its proof, AccountBlocked."""
     if not session_rules.is_alive(
-        signed_in_at=signed_in_at, last_used_at=last_used_at, limits=parts.limits, now=now
+        signed_in_at=signed_in_at, last_used_at=last_used_at, limits=ctx.limits, now=now
     ):
         raise Unauthorized(reason="session ended")
-    if not proofs.hold(parts, proof, phone):
+    if not proofs.hold(ctx, proof, phone):
         raise Unauthorized(reason="session of an earlier gateway or test phone")
     if is_blocked:
         raise AccountBlocked
 
 
-def require_fresh(parts: Parts, signed_in: SignedIn | Actor) -> None:
+def require_fresh(ctx: Context, signed_in: Authenticated | Actor) -> None:
     """Raises SignInAgain if the sign-in is 15 minutes old or older.
 
     API keys and commands have none that could grow old.
     """
     at = signed_in.signed_in_at
-    if at is not None and not session_rules.is_fresh(signed_in_at=at, now=parts.clock()):
+    if at is not None and not session_rules.is_fresh(signed_in_at=at, now=ctx.clock()):
         raise SignInAgain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from referral.context import COMMAND, Actor, Parts
+from referral.context import COMMAND, Actor, Context
 from referral.core import api_key
 from referral.core.errors import InvalidRequest, NotFound
 from referral.service import audit
@@ -10,15 +10,15 @@ from referral.storage import api_keys, database
 from referral.storage.models import ApiKey
 
 
-async def make(parts: Parts, name: str, *, by: Actor = COMMAND) -> str:
+async def make(ctx: Context, name: str, *, by: Actor = COMMAND) -> str:
     """A new key: told once, kept as a digest. Raises InvalidRequest."""
-    name = api_key.read_name(name)
-    key = api_key.new(parts.token_bytes)
+    name = api_key.parse_name(name)
+    key = api_key.new(ctx.token_bytes)
 
     async def work() -> None:
-        if not await api_keys.add(name, api_key.digest(key), now=parts.clock()):
+        if not await api_keys.add(name, api_key.digest(key), now=ctx.clock()):
             raise InvalidRequest.field("name", "There is a key of this name. Take another name.")
-        await audit.record(parts, "api_key_made", by=by, key=name)
+        await audit.record(ctx, "api_key_made", by=by, key=name)
 
     await database.transaction(work)
     return key
@@ -29,13 +29,13 @@ async def all_keys() -> list[ApiKey]:
     return await api_keys.all_keys()
 
 
-async def revoke(parts: Parts, name: str, *, by: Actor = COMMAND) -> None:
+async def revoke(ctx: Context, name: str, *, by: Actor = COMMAND) -> None:
     """End a key, at once. Raises NotFound, and InvalidRequest for a name that no key can have."""
-    name = api_key.read_name(name)
+    name = api_key.parse_name(name)
 
     async def work() -> None:
         if not await api_keys.remove(name):
             raise NotFound("There is no key of this name: see `referral key list`.")
-        await audit.record(parts, "api_key_revoked", by=by, key=name)
+        await audit.record(ctx, "api_key_revoked", by=by, key=name)
 
     await database.transaction(work)

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from referral import observability
-from referral.context import Actor, Caller, Parts
+from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import ids
 from referral.core.errors import InvalidRequest
@@ -60,7 +60,7 @@ class AuditPage(Struct, frozen=True, kw_only=True):
 
 async def page(*, user: str | None, cursor: str | None, limit: int) -> AuditPage:
     """The trail, of one user or whole, newest first. Raises InvalidRequest."""
-    after = cursors.read(cursor) if cursor is not None else None
+    after = cursors.parse(cursor) if cursor is not None else None
     rows, next_cursor = await audit.page(_user_id(user), after=after, limit=limit)
     return AuditPage(
         items=[
@@ -79,7 +79,7 @@ async def page(*, user: str | None, cursor: str | None, limit: int) -> AuditPage
 
 
 async def record(
-    parts: Parts,
+    ctx: Context,
     *actions: str,
     by: Actor,
     user: UUID | None = None,
@@ -95,10 +95,10 @@ async def record(
     user: whom it was done to. activation: what actions about an invite code are about. facts: for
     the log only.
     """
-    now = parts.clock()
+    now = ctx.clock()
     entries = [
         AuditEntry(
-            id=ids.new(parts.token_bytes),
+            id=ids.new(ctx.token_bytes),
             # They are read in the order of their times
             at=now + position * _INSTANT,
             action=action,
@@ -109,16 +109,16 @@ async def record(
         for position, action in enumerate(actions)
     ]
     await audit.add(entries)
-    await events.add(parts, entries, activation=activation)
+    await events.add(ctx, entries, activation=activation)
     for action in actions:
         database.after_commit(partial(log_recorded, action, by=by, user=user, **facts))
 
 
-def new_entry(parts: Parts, action: str, *, caller: Caller) -> NewEntry:
+def new_entry(ctx: Context, action: str, *, caller: Caller) -> NewEntry:
     """Return an entry for a statement that writes the trail itself. Call `log_recorded` once it
     has. Not for actions that webhooks report.
     """
-    return NewEntry(ids.new(parts.token_bytes), parts.clock(), action, caller.address)
+    return NewEntry(ids.new(ctx.token_bytes), ctx.clock(), action, caller.address)
 
 
 def log_recorded(action: str, *, by: Actor, user: UUID | None, **facts: Any) -> None:

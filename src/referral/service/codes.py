@@ -7,14 +7,14 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral import observability
-from referral.context import Caller, Parts
+from referral.context import Caller, Context
 from referral.core import challenge as challenges
 from referral.core import phone
 from referral.core import proof as proofs
 from referral.core.errors import SmsUnavailable
 from referral.core.keys import Purpose
 from referral.limits import guess_policy, sends
-from referral.limits.guess_policy import Subject
+from referral.limits.guess_policy import LimitScope
 from referral.limits.sends import Charged
 from referral.messaging import messages
 from referral.service import devices
@@ -45,7 +45,7 @@ class SentCode(Struct, frozen=True, kw_only=True):
 
 
 async def send(
-    parts: Parts,
+    ctx: Context,
     *,
     text: str,
     purpose: Purpose,
@@ -57,68 +57,72 @@ async def send(
 
     Raises InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
     """
-    to = phone.read(text, parts.phone_rules)
-    at = parts.clock()
-    subject = Subject(
+    to = phone.parse(text, ctx.phone_rules)
+    at = ctx.clock()
+    scope = LimitScope(
         phone=to,
         address=caller.address,
-        known_device=await devices.is_known(parts, device_token, to, now=at),
-        key=parts.counter_key,
+        known_device=await devices.is_known(ctx, device_token, to, now=at),
+        key=ctx.counter_key,
     )
-    charged = await sends.charge(parts, subject, caller=caller, at=at)
+    charged = await sends.charge(ctx, scope, caller=caller, at=at)
     length = guess_policy.code_length(
-        parts.limits, subject, charged.before, alarm=parts.totals.is_alarmed(at), now=charged.now
+        ctx.limits, scope, charged.before, alarm=ctx.global_limits.is_alarmed(at), now=charged.now
     )
-    code, is_fixed = await _make_and_send(parts, charged, length, caller)
+    code, is_fixed = await _make_and_send(ctx, charged, length, caller)
     # Made after the message went out, so that a slow gateway takes nothing from the code's life
     token = challenges.issue(
         purpose=purpose,
         phone=to,
         code=code,
-        life=parts.limits.code_life,
-        now=parts.clock(),
-        keys=parts.keys,
-        token_bytes=parts.token_bytes,
+        life=ctx.limits.code_life,
+        now=ctx.clock(),
+        keys=ctx.keys,
+        token_bytes=ctx.token_bytes,
         user_id=user_id,
-        known_device=subject.known_device,
-        as_stranger=charged.subject.as_stranger,
+        known_device=scope.known_device,
+        as_stranger=charged.scope.as_stranger,
         address=caller.address,
-        proof=proofs.of_code(is_fixed=is_fixed, is_simulated=parts.gateway.echoes_code),
+        proof=proofs.of_code(
+            is_fixed=is_fixed,
+            is_simulated=ctx.gateway.echoes_code,
+            in_production=not ctx.admins_allowed,
+        ),
     )
     observability.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
     return SentCode(
         token=token,
         phone=to,
         code_length=len(code),
-        expires_in=parts.limits.code_life,
+        expires_in=ctx.limits.code_life,
         resend_in=charged.resend_in,
-        code=code if parts.gateway.echoes_code and not is_fixed else UNSET,
+        code=code if ctx.gateway.echoes_code and not is_fixed else UNSET,
     )
 
 
 async def _make_and_send(
-    parts: Parts, charged: Charged, length: int, caller: Caller
+    ctx: Context, charged: Charged, length: int, caller: Caller
 ) -> tuple[str, bool]:
     """The code that was sent, and whether it is a test phone's, to which nothing is sent.
 
     Raises SmsUnavailable. What nobody knows to have failed may still arrive.
     """
-    to = charged.subject.phone
-    if fixed := parts.fixed_code(to):
+    to = charged.scope.phone
+    if fixed := ctx.fixed_code(to):
         return fixed, True
     last = charged
 
     async def charge_another() -> bool:
         nonlocal last
-        another = await sends.charge_another(parts, charged)
+        another = await sends.charge_another(ctx, charged)
         last = another or last
         return another is not None
 
-    code = challenges.new_code(length, parts.randbelow)
-    message = messages.code(parts, to, code, caller=caller)
-    result = await messages.send(parts, message, charge=charge_another)
+    code = challenges.new_code(length, ctx.randbelow)
+    message = messages.code(ctx, to, code, caller=caller)
+    result = await messages.send(ctx, message, charge=charge_another)
     if result.unused:
-        await sends.refund(parts, last)
+        await sends.refund(ctx, last)
     if result.has_failed:
         # Where the message counts, so does the wait for the next one
         wait = 0 if result.unused and last is charged else charged.resend_in

@@ -1,4 +1,4 @@
-"""The kept keyring: loaded, and sealed anew after a rotation, when the service starts."""
+"""The kept keyring: loaded, and encrypted anew after a rotation, when the service starts."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ async def load(keys: Keyring, *, now: datetime, token_bytes: Callable[[int], byt
     """
 
     async def work() -> list[bytes]:
-        await database.lock_all(database.Lock.KEPT_SECRETS)
-        rows = await stored.all_sealed()
-        opened = [(row, data_keys.unwrap(row.sealed, keys=keys)) for row in rows]
+        await database.advisory_lock(database.Lock.DATA_KEYS)
+        rows = await stored.all_encrypted()
+        opened = [(row, data_keys.decrypt(row.encrypted, keys=keys)) for row in rows]
         await stored.replace(
-            (row.id, data_keys.wrap(secret, keys=keys))
+            (row.id, data_keys.encrypt(secret, keys=keys))
             for row, secret in opened
-            if secret is not None and not data_keys.is_current(row.sealed, keys=keys)
+            if secret is not None and not data_keys.is_current(row.encrypted, keys=keys)
         )
         secrets = [secret for _, secret in opened if secret is not None]
         if not secrets:
             if rows:
-                observability.kept_secrets_closed()
+                observability.data_keys_unreadable()
             secrets = [token_bytes(data_keys.SECRET_BYTES)]
-            await stored.add(ids.new(token_bytes), data_keys.wrap(secrets[0], keys=keys), now=now)
+            await stored.add(
+                ids.new(token_bytes), data_keys.encrypt(secrets[0], keys=keys), now=now
+            )
         return secrets
 
     return Keyring(await database.transaction(work))

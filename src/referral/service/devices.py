@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from referral.context import Parts
+from referral.context import Context
 from referral.core import tokens
 from referral.core.proof import Proof
 from referral.service import proofs
@@ -13,7 +13,7 @@ from referral.storage import users
 
 
 def issue(
-    parts: Parts, user_id: UUID, phone: str, *, generation: int, proof: Proof, now: datetime
+    ctx: Context, user_id: UUID, phone: str, *, generation: int, proof: Proof, now: datetime
 ) -> str:
     """A token for the device on which a user signs in. generation: the user's."""
     return tokens.issue_device(
@@ -22,11 +22,11 @@ def issue(
         generation=generation,
         proof=proof,
         now=now,
-        kept=parts.kept,
+        data_keys=ctx.data_keys,
     )
 
 
-async def is_known(parts: Parts, token: str | None, phone: str, *, now: datetime) -> bool:
+async def is_known(ctx: Context, token: str | None, phone: str, *, now: datetime) -> bool:
     """Whether a token marks a known device of this phone.
 
     The account is looked at only for a token that was issued to this phone: nobody else learns
@@ -34,7 +34,7 @@ async def is_known(parts: Parts, token: str | None, phone: str, *, now: datetime
     """
     if token is None:
         return False
-    device = tokens.read_device(token, phone, now=now, kept=parts.kept)
-    if device is None or not proofs.hold(parts, device.proof, phone):
+    device = tokens.verify_device(token, phone, now=now, data_keys=ctx.data_keys)
+    if device is None or not proofs.hold(ctx, device.proof, phone):
         return False
     return await users.has_devices(UUID(device.user_id), phone=phone, generation=device.generation)

@@ -29,7 +29,7 @@ class Readiness:
         look = self._look
         if look is None or (look.done() and now - self._begun_at >= _PAUSE_SECONDS):
             self._begun_at = now
-            look = self._look = database.begin(_look())
+            look = self._look = database.spawn(_look())
         if not look.done():
             # A look may take longer to be cancelled than anybody waits
             await asyncio.wait({look}, timeout=self._begun_at + LONGEST_SECONDS - now)

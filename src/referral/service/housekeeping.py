@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any
 
 from referral import observability
-from referral.context import Parts
+from referral.context import Context
 from referral.core import ids
 from referral.limits import counters, gcra
 from referral.limits.pumping import guard, traffic
@@ -36,9 +36,9 @@ _AT_ONCE = 2000
 
 
 @asynccontextmanager
-async def running(parts: Parts) -> AsyncIterator[None]:
+async def running(ctx: Context) -> AsyncIterator[None]:
     """Keep house until the block ends."""
-    keeper = _Housekeeper(parts)
+    keeper = _Housekeeper(ctx)
     tasks = [
         asyncio.create_task(_again_and_again(keeper.add_up, _ADD_UP_SECONDS)),
         asyncio.create_task(_again_and_again(keeper.sweep, _SWEEP_SECONDS)),
@@ -52,54 +52,56 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         with suppress(database.Unavailable):
             # What was counted since the last time
             await keeper.add_up()
-            await leases.give_back(LEASE, keeper.id)
+            await leases.release(LEASE, keeper.id)
 
 
-async def forget_counters(parts: Parts) -> int:
+async def purge_counters(ctx: Context) -> int:
     """Delete the counters that say nothing any more; answers how many."""
     return await _in_batches(
-        lambda: counters.forget(before=gcra.microseconds(parts.clock()), most=_AT_ONCE)
+        lambda: counters.purge(before=gcra.microseconds(ctx.clock()), most=_AT_ONCE)
     )
 
 
-async def clear_away(parts: Parts) -> dict[str, int]:
+async def purge_expired(ctx: Context) -> dict[str, int]:
     """Clear away what is too old, for which whole tables are read; answers how many of what."""
-    now = parts.clock()
-    oldest = session_rules.oldest(parts.limits, now=now)
+    now = ctx.clock()
+    oldest = session_rules.oldest(ctx.limits, now=now)
     return {
         "sessions": await _in_batches(
-            lambda: sessions.forget(
+            lambda: sessions.purge(
                 signed_in_before=oldest.signed_in_at,
                 used_before=oldest.last_used_at,
                 most=_AT_ONCE,
             )
         ),
         "phone_digests": await _in_batches(
-            lambda: invitations.forget_old_activations(before=now, most=_AT_ONCE)
+            lambda: invitations.purge_activations(before=now, most=_AT_ONCE)
         ),
         "audit_addresses": await _in_batches(
-            lambda: audit.forget_addresses(before=now - AUDIT_ADDRESSES, most=_AT_ONCE)
+            lambda: audit.purge_addresses(before=now - AUDIT_ADDRESSES, most=_AT_ONCE)
         ),
-        "events": await _in_batches(lambda: outbox.forget(before=now - retry.KEPT, most=_AT_ONCE)),
+        "events": await _in_batches(
+            lambda: outbox.purge(before=now - retry.KEEP_FINISHED, most=_AT_ONCE)
+        ),
     }
 
 
 class _Housekeeper:
     """One process's part in it."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.id = ids.new(parts.token_bytes)
-        self._parts = parts
+    def __init__(self, ctx: Context) -> None:
+        self.id = ids.new(ctx.token_bytes)
+        self._ctx = ctx
         self._rounds = 0
         self._sweeps = 0
 
     async def add_up(self) -> None:
         """Exchange counts with the other processes."""
-        metrics.IN_PROGRESS.set(self._parts.room.taken)
+        metrics.IN_PROGRESS.set(self._ctx.limiter.in_use)
         for state, number in database.pool_connections().items():
             metrics.POOL.labels(state).set(number)
         try:
-            await database.to_its_end(self._exchange(read_all=self._rounds % _READ_EVERY == 0))
+            await database.shielded(self._exchange(read_all=self._rounds % _READ_EVERY == 0))
         except Exception:
             metrics.DATABASE.set(0)
             raise
@@ -108,28 +110,28 @@ class _Housekeeper:
 
     async def sweep(self) -> None:
         """Clear away what is over, where no other process does."""
-        now = self._parts.clock()
+        now = self._ctx.clock()
         taking = leases.take(LEASE, self.id, now=now, until=now + _LEASE_LIFE)
-        if not await database.to_its_end(taking):
+        if not await database.shielded(taking):
             self._sweeps = 0
             return
         # Counted first: one that fails is not tried again before its time
         self._sweeps += 1
-        await forget_counters(self._parts)
-        await database.to_its_end(traffic.forget(now))
+        await purge_counters(self._ctx)
+        await database.shielded(traffic.purge(now))
         if self._sweeps % _CLEAR_EVERY == 1:
-            cleared = await clear_away(self._parts)
+            cleared = await purge_expired(self._ctx)
             if any(cleared.values()):
-                observability.cleared_away(cleared)
+                observability.purged(cleared)
 
     async def _exchange(self, *, read_all: bool) -> None:
-        parts, now = self._parts, self._parts.clock()
-        await parts.totals.save(now)
-        if parts.cost_guard == guard.OFF:
+        ctx, now = self._ctx, self._ctx.clock()
+        await ctx.global_limits.save(now)
+        if ctx.cost_guard == guard.OFF:
             return
         if read_all:
-            await parts.send_tallies.read(now)
-        await parts.send_tallies.save(now)
+            await ctx.traffic.read(now)
+        await ctx.traffic.save(now)
 
 
 async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -149,7 +151,7 @@ async def _in_batches(forget: Callable[[], Coroutine[Any, Any, int]]) -> int:
     forgotten = 0
     while True:
         begun = monotonic()
-        some = await database.to_its_end(forget())
+        some = await database.shielded(forget())
         forgotten += some
         if some < _AT_ONCE:
             return forgotten

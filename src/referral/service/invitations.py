@@ -15,7 +15,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from referral.context import Actor, Caller, Parts
+from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import invite_code as invite_codes
 from referral.core import profile_fields, seal
@@ -32,7 +32,7 @@ from referral.core.errors import (
 from referral.core.keys import Purpose
 from referral.limits import invite_code_tries
 from referral.service import access, audit
-from referral.service.access import SignedIn
+from referral.service.access import Authenticated
 from referral.storage import database, invitations, users
 from referral.storage.models import User
 from referral.webhooks.events import Activation
@@ -69,20 +69,20 @@ class InviteePage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-def invite_link(parts: Parts, invite_code: str) -> str:
+def invite_link(ctx: Context, invite_code: str) -> str:
     """Where a user sends people."""
-    return parts.invite_url.replace("{code}", invite_code)
+    return ctx.invite_url.replace("{code}", invite_code)
 
 
-async def look_up(parts: Parts, text: str, *, caller: Caller) -> Invitation:
+async def look_up(ctx: Context, text: str, *, caller: Caller) -> Invitation:
     """What a landing page shows. Raises UnknownInviteCode, TooManyRequests."""
-    inviter = await invite_code_tries.take(parts, lambda: _find_inviter(parts, text), caller=caller)
+    inviter = await invite_code_tries.take(ctx, lambda: _find_inviter(ctx, text), caller=caller)
     return Invitation(
         invite_code=inviter.invite_code, inviter_name=profile_fields.public_name(inviter.name)
     )
 
 
-async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Caller) -> None:
+async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller: Caller) -> None:
     """Make the owner of an invite code this user's inviter. The same code again is no error.
 
     Raises InvalidRequest for an empty text, UnknownInviteCode, OwnInviteCode,
@@ -91,23 +91,21 @@ async def activate(parts: Parts, signed_in: SignedIn, text: str, *, caller: Call
     """
     if not text.strip():
         raise InvalidRequest.field("invite_code", "Give an invite code.")
-    now, user_id = parts.clock(), signed_in.user.id
+    now, user_id = ctx.clock(), signed_in.user.id
 
     async def work() -> None:
-        if activation := await activate_within(parts, user_id, text, now=now):
+        if activation := await activate_within(ctx, user_id, text, now=now):
             by = Actor.user(user_id, caller)
-            await audit.record(
-                parts, "invite_activated", by=by, user=user_id, activation=activation
-            )
+            await audit.record(ctx, "invite_activated", by=by, user=user_id, activation=activation)
 
     async def look_up() -> None:
-        await _find_inviter(parts, text, of=await users.get(user_id))
+        await _find_inviter(ctx, text, of=await users.get(user_id))
 
-    await invite_code_tries.take(parts, look_up, caller=caller, counted_by=str(user_id))
+    await invite_code_tries.take(ctx, look_up, caller=caller, counted_by=str(user_id))
     await database.transaction(work)
 
 
-async def try_within(parts: Parts, phone: str, text: str, *, caller: Caller) -> Refusal | None:
+async def try_within(ctx: Context, phone: str, text: str, *, caller: Caller) -> Refusal | None:
     """Try an invite code in the transaction of a right guess at a sign-in code.
 
     The try counts for the phone's user or, if it has none yet, for the phone. Returns
@@ -115,28 +113,28 @@ async def try_within(parts: Parts, phone: str, text: str, *, caller: Caller) -> 
     """
     user = await users.find_by_phone(phone)
     return await invite_code_tries.take_within(
-        parts,
-        lambda: _find_inviter(parts, text, of=user),
+        ctx,
+        lambda: _find_inviter(ctx, text, of=user),
         caller=caller,
         counted_by=str(user.id) if user else phone,
     )
 
 
 async def activate_within(
-    parts: Parts, user_id: UUID, text: str, *, now: datetime
+    ctx: Context, user_id: UUID, text: str, *, now: datetime
 ) -> Activation | None:
     """As `activate`, inside a transaction under way; None where it was activated before."""
     user = await users.get(user_id)
     if user.deleted_at is not None:
         raise Unauthorized(reason="account deleted")
-    inviter = await _find_inviter(parts, text, of=user)
+    inviter = await _find_inviter(ctx, text, of=user)
     if user.inviter_id == inviter.id:
         return None
     if inviter.id == user_id:
         raise OwnInviteCode
     if user.inviter_id is not None:
         raise InviteAlreadyActivated
-    digests = _phone_digests(parts, user.phone or "")
+    digests = _phone_digests(ctx, user.phone or "")
     if await invitations.is_remembered(digests, now=now):
         if (await users.get(user_id)).phone != user.phone:
             raise database.Conflict  # it left this very account, a moment ago
@@ -155,12 +153,12 @@ async def activate_within(
     return Activation(inviter.id, inviter.invite_code, count)
 
 
-async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
+async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
     """Undo a user's activation, as if it had never been: they may activate again.
 
     A deleted user's too, who no longer counts as anybody's invitee. Raises SignInAgain, NotFound.
     """
-    access.require_fresh(parts, by)
+    access.require_fresh(ctx, by)
 
     async def work() -> None:
         user = (await users.find_all([user_id])).get(user_id)
@@ -175,17 +173,17 @@ async def void(parts: Parts, user_id: UUID, *, by: Actor) -> None:
         if count is None:
             raise database.Conflict
         if user.phone is not None:
-            await invitations.forget_phone(_phone_digests(parts, user.phone))
+            await invitations.forget_phone(_phone_digests(ctx, user.phone))
         inviter = await users.get(user.inviter_id)
         voided = Activation(inviter.id, inviter.invite_code, count)
-        await audit.record(parts, "invite_voided", by=by, user=user_id, activation=voided)
+        await audit.record(ctx, "invite_voided", by=by, user=user_id, activation=voided)
 
     await database.transaction(work)
 
 
-async def page(signed_in: SignedIn, *, cursor: str | None, limit: int) -> InviteePage:
+async def page(signed_in: Authenticated, *, cursor: str | None, limit: int) -> InviteePage:
     """Those who activated this user's code, newest first. Raises InvalidRequest."""
-    after = cursors.read(cursor) if cursor is not None else None
+    after = cursors.parse(cursor) if cursor is not None else None
     rows, next_cursor = await invitations.page(signed_in.user.id, after=after, limit=limit)
     return InviteePage(
         items=[
@@ -199,23 +197,23 @@ async def page(signed_in: SignedIn, *, cursor: str | None, limit: int) -> Invite
     )
 
 
-async def leave_phone(parts: Parts, user: User, *, now: datetime) -> None:
+async def leave_phone(ctx: Context, user: User, *, now: datetime) -> None:
     """Remember a phone whose user is deleted or takes another: for a year it activates nothing.
 
     Whether it had activated a code does not matter: otherwise an account that was deleted could
     sign up again as somebody's new invitee.
     """
     if user.phone is not None:
-        (digest, *_) = _phone_digests(parts, user.phone)
+        (digest, *_) = _phone_digests(ctx, user.phone)
         await invitations.remember_phone(digest, until=now + PHONE_REMEMBERED)
 
 
-async def _find_inviter(parts: Parts, text: str, *, of: User | None = None) -> User:
+async def _find_inviter(ctx: Context, text: str, *, of: User | None = None) -> User:
     """The user whose invite code `text` spells. Raises UnknownInviteCode.
 
     A deleted or a blocked user's code counts as unknown, but for the invitee who has activated it.
     """
-    inviter = await users.find_by_invite_code(invite_codes.read(text, parts.invite_url))
+    inviter = await users.find_by_invite_code(invite_codes.parse(text, ctx.invite_url))
     if inviter is None:
         raise UnknownInviteCode(reason="unknown")
     if of is None or of.inviter_id != inviter.id:
@@ -226,8 +224,8 @@ async def _find_inviter(parts: Parts, text: str, *, of: User | None = None) -> U
     return inviter
 
 
-def _phone_digests(parts: Parts, phone: str) -> list[str]:
+def _phone_digests(ctx: Context, phone: str) -> list[str]:
     return [
         seal.to_text(hmac.digest(key.secret, phone.encode(), "sha256"))
-        for key in parts.kept.all(Purpose.ACTIVATION)
+        for key in ctx.data_keys.all(Purpose.ACTIVATION)
     ]

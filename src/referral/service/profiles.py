@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from referral.context import Actor, Caller, Parts
+from referral.context import Actor, Caller, Context
 from referral.core import profile_fields
 from referral.core.errors import ChallengeInvalid, Unauthorized
 from referral.core.keys import Purpose
@@ -26,7 +26,7 @@ from referral.service import (
     proofs,
     sessions,
 )
-from referral.service.access import SignedIn
+from referral.service.access import Authenticated
 from referral.service.codes import SentCode
 from referral.storage import invitations as stored_invitations
 from referral.storage import profiles as stored_profiles
@@ -64,17 +64,17 @@ class Profile(Struct, frozen=True, kw_only=True):
     created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
 
 
-async def read(parts: Parts, access_token: str) -> Profile:
+async def read(ctx: Context, access_token: str) -> Profile:
     """The profile of whom an access token stands for: `access.authenticate` and `get` in one
     statement. Raises Unauthorized, AccountBlocked.
     """
-    now = parts.clock()
-    session_id = access.read_access(parts, access_token, now=now)
+    now = ctx.clock()
+    session_id = access.verify_access(ctx, access_token, now=now)
     found = await stored_profiles.find_by_session(session_id)
     if found is None:
         raise Unauthorized(reason="session ended")
     access.require_good(
-        parts,
+        ctx,
         signed_in_at=found["signed_in_at"],
         last_used_at=found["last_used_at"],
         is_blocked=found["is_blocked"],
@@ -82,15 +82,15 @@ async def read(parts: Parts, access_token: str) -> Profile:
         phone=found["phone"],
         now=now,
     )
-    return view(parts, found)
+    return view(ctx, found)
 
 
-async def get(parts: Parts, user_id: UUID) -> Profile:
+async def get(ctx: Context, user_id: UUID) -> Profile:
     """The profile as it stands. Raises Unauthorized where the account was deleted just now."""
-    return view(parts, await stored_profiles.find(user_id))
+    return view(ctx, await stored_profiles.find(user_id))
 
 
-def view(parts: Parts, found: stored_profiles.Profile) -> Profile:
+def view(ctx: Context, found: stored_profiles.ProfileRow) -> Profile:
     """The profile of what the database has. Raises Unauthorized where the account is deleted."""
     phone, newest = found["phone"], found["newest"]
     if phone is None:
@@ -101,7 +101,7 @@ def view(parts: Parts, found: stored_profiles.Profile) -> Profile:
         name=found["name"],
         email=found["email"],
         invite_code=found["invite_code"],
-        invite_link=invitations.invite_link(parts, found["invite_code"]),
+        invite_link=invitations.invite_link(ctx, found["invite_code"]),
         activated_invite_code=found["activated_invite_code"],
         invitees=newest.split(",") if newest else [],
         invitee_count=found["invitee_count"],
@@ -110,8 +110,8 @@ def view(parts: Parts, found: stored_profiles.Profile) -> Profile:
 
 
 async def change(
-    parts: Parts,
-    signed_in: SignedIn,
+    ctx: Context,
+    signed_in: Authenticated,
     *,
     name: str | UnsetType | None = UNSET,
     email: str | UnsetType | None = UNSET,
@@ -119,20 +119,20 @@ async def change(
     """Set what is given; None clears it. Raises InvalidRequest."""
     values: dict[str, str | None] = {}
     if name is not UNSET:
-        values["name"] = None if name is None else profile_fields.read_name(name)
+        values["name"] = None if name is None else profile_fields.parse_name(name)
     if email is not UNSET:
-        values["email"] = None if email is None else profile_fields.read_email(email)
+        values["email"] = None if email is None else profile_fields.parse_email(email)
     if values and not await users.set_fields(signed_in.user.id, **values):
         raise Unauthorized(reason="account deleted")
-    return await get(parts, signed_in.user.id)
+    return await get(ctx, signed_in.user.id)
 
 
-async def delete(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
+async def delete(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> None:
     """Delete the account, see deletion.py. Raises SignInAgain, Forbidden."""
-    access.require_fresh(parts, signed_in)
+    access.require_fresh(ctx, signed_in)
     user_id = signed_in.user.id
     await deletion.delete(
-        parts,
+        ctx,
         user_id,
         by=Actor.user(user_id, caller),
         still=lambda: _require_session(signed_in),
@@ -140,15 +140,15 @@ async def delete(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
 
 
 async def send_phone_code(
-    parts: Parts, signed_in: SignedIn, *, phone: str, caller: Caller
+    ctx: Context, signed_in: Authenticated, *, phone: str, caller: Caller
 ) -> SentCode:
     """Send a code to the phone this user wants to change to.
 
     Raises SignInAgain, InvalidPhone, UnsupportedPhone, SmsUnavailable.
     """
-    access.require_fresh(parts, signed_in)
+    access.require_fresh(ctx, signed_in)
     return await codes.send(
-        parts,
+        ctx,
         text=phone,
         purpose=Purpose.CHANGE_PHONE,
         caller=caller,
@@ -157,7 +157,7 @@ async def send_phone_code(
 
 
 async def change_phone(
-    parts: Parts, signed_in: SignedIn, *, token: str, code: str, caller: Caller
+    ctx: Context, signed_in: Authenticated, *, token: str, code: str, caller: Caller
 ) -> tuple[Profile, Message | None]:
     """Move the account to the challenge's phone and end all other sessions.
 
@@ -165,14 +165,14 @@ async def change_phone(
     Raises SignInAgain, ChallengeInvalid, ChallengeExpired, ChallengeSpent, WrongCode,
     TooManyAttempts, PhoneTaken.
     """
-    access.require_fresh(parts, signed_in)
-    now, user_id = parts.clock(), signed_in.user.id
-    challenge, proof = proofs.read_challenge(parts, token, purpose=Purpose.CHANGE_PHONE, now=now)
+    access.require_fresh(ctx, signed_in)
+    now, user_id = ctx.clock(), signed_in.user.id
+    challenge = proofs.open_challenge(ctx, token, purpose=Purpose.CHANGE_PHONE, now=now)
     if challenge.user_id != str(user_id):
         raise ChallengeInvalid(reason="another user's")
 
     async def work() -> str | None:
-        to_test_phone = challenge.phone in parts.test_phones
+        to_test_phone = challenge.phone in ctx.test_phones
         if to_test_phone:
             await users.lock_admins()
         await stored_invitations.lock(changed=user_id)
@@ -182,22 +182,22 @@ async def change_phone(
             return None
         by = Actor.user(user_id, caller)
         if to_test_phone:
-            await admins.require_another(parts, user, by=by)
-        await phone_moves.move_within(parts, user, challenge.phone, now=now)
+            await admins.require_another(ctx, user, by=by)
+        await phone_moves.move_within(ctx, user, challenge.phone, now=now)
         await sessions.end_everywhere(user_id, but=signed_in.session_id)
-        await stored_sessions.set_proof(signed_in.session_id, proof)
-        await audit.record(parts, "phone_changed", by=by, user=user_id)
+        await stored_sessions.set_proof(signed_in.session_id, challenge.proof)
+        await audit.record(ctx, "phone_changed", by=by, user=user_id)
         return user.phone
 
-    old_phone = await guesses.redeem(parts, challenge, code, work, caller=caller)
-    profile = await get(parts, user_id)
+    old_phone = await guesses.redeem(ctx, challenge, code, work, caller=caller)
+    profile = await get(ctx, user_id)
     # To a test phone nothing is sent
-    if old_phone is None or parts.fixed_code(old_phone) is not None:
+    if old_phone is None or ctx.fixed_code(old_phone) is not None:
         return profile, None
-    return profile, messages.account_moved(parts, old_phone, caller=caller)
+    return profile, messages.account_moved(ctx, old_phone, caller=caller)
 
 
-async def _require_session(signed_in: SignedIn) -> None:
+async def _require_session(signed_in: Authenticated) -> None:
     """Once more under the lock: a session that was ended meanwhile moves no account."""
     if await stored_sessions.find(signed_in.session_id) is None:
         raise Unauthorized(reason="session ended")

@@ -12,7 +12,7 @@ from referral.limits.policy import Limits
 # How old a sign-in may be for what cannot be undone
 FRESH = timedelta(minutes=15)
 
-# How often, in a session, a refresh token may come again after more than REFRESH_GRACE
+# How often, in a session, a refresh increment may come again after more than REFRESH_GRACE
 _LATE_REPEATS = Bucket(3, DAY)
 
 
@@ -44,10 +44,10 @@ def is_alive(
 
 
 def late_repeat(tat: int, *, now: datetime) -> int | None:
-    """Count a refresh token that comes again late; None if it is one time too many.
+    """Count a refresh increment that comes again late; None if it is one time too many.
 
     tat: what the session keeps of those before. Answers what it keeps then, always more.
     """
     at = gcra.microseconds(now)
-    counted = max(tat, at) + _LATE_REPEATS.token
-    return counted if counted <= at + _LATE_REPEATS.room else None
+    counted = max(tat, at) + _LATE_REPEATS.increment
+    return counted if counted <= at + _LATE_REPEATS.tolerance else None

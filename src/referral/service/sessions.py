@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from referral import observability
-from referral.context import Actor, Caller, Parts
+from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import ids, tokens
 from referral.core.errors import (
@@ -19,10 +19,9 @@ from referral.core.errors import (
     NotFound,
 )
 from referral.core.proof import Proof
-from referral.core.proof import of_session as proof_of
 from referral.core.tokens import RefreshToken
 from referral.service import audit, proofs, session_rules
-from referral.service.access import SignedIn
+from referral.service.access import Authenticated
 from referral.storage import database, sessions, users
 from referral.storage.models import Session
 from referral.storage.sessions import NewSession
@@ -55,50 +54,51 @@ class SessionPage(Struct, frozen=True, kw_only=True):
 
 
 def prepare(
-    parts: Parts, *, proves_phone: bool, proof: Proof, caller: Caller, now: datetime
+    ctx: Context, *, proof: Proof, caller: Caller, now: datetime
 ) -> tuple[NewSession, RefreshToken]:
     """A session that nobody has yet, and the first refresh token of it."""
-    refresh_token = tokens.new_refresh(ids.new(parts.token_bytes), token_bytes=parts.token_bytes)
+    refresh_token = tokens.new_refresh(ids.new(ctx.token_bytes), token_bytes=ctx.token_bytes)
     session = NewSession(
         id=refresh_token.session_id,
         family_digest=tokens.family_digest(refresh_token),
         refresh_digest=tokens.digest(refresh_token),
         user_agent=_printable(caller.user_agent),
-        proves_phone=proves_phone,
         proof=proof,
         begun_at=now,
     )
     return session, refresh_token
 
 
-def issue(parts: Parts, user_id: UUID, refresh_token: RefreshToken, *, now: datetime) -> Tokens:
+def issue(ctx: Context, user_id: UUID, refresh_token: RefreshToken, *, now: datetime) -> Tokens:
     """What the client of a session is given."""
     access = tokens.issue_access(
         user_id=str(user_id),
         session_id=str(refresh_token.session_id),
-        issuer=parts.issuer,
+        issuer=ctx.issuer,
         now=now,
-        keys=parts.keys,
-        token_bytes=parts.token_bytes,
+        keys=ctx.keys,
+        token_bytes=ctx.token_bytes,
     )
-    return Tokens(access, parts.issuer.access_life, refresh_token.text)
+    return Tokens(access, ctx.issuer.access_life, refresh_token.text)
 
 
-async def sign_out(parts: Parts, text: str, *, caller: Caller) -> None:
+async def sign_out(ctx: Context, text: str, *, caller: Caller) -> None:
     """End the session of a refresh token, live or not. Nothing to end is no error."""
     try:
-        session = await find(parts, tokens.read_refresh(text), parts.clock())
+        session = await find(ctx, tokens.parse_refresh(text), ctx.clock())
     except InvalidRefreshToken:
         return
     await sessions.end(session.id, user_id=session.user_id)
     observability.record("signed_out", caller=caller, user=session.user_id)
 
 
-async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: int) -> SessionPage:
+async def page(
+    ctx: Context, signed_in: Authenticated, *, cursor: str | None, limit: int
+) -> SessionPage:
     """The user's live sessions, newest first. Raises InvalidRequest."""
-    after = cursors.read(cursor) if cursor is not None else None
+    after = cursors.parse(cursor) if cursor is not None else None
     rows, next_cursor = await sessions.page(signed_in.user.id, after=after, limit=limit)
-    now, current = parts.clock(), str(signed_in.session_id)
+    now, current = ctx.clock(), str(signed_in.session_id)
     return SessionPage(
         items=[
             SessionView(
@@ -109,10 +109,10 @@ async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: 
                 current=row["id"] == current,
             )
             for row in rows
-            if _is_alive(parts, row["created_at"], row["last_used_at"], now)
+            if _is_alive(ctx, row["created_at"], row["last_used_at"], now)
             and proofs.hold(
-                parts,
-                proof_of(row["proof"], proves_phone=row["proves_phone"]),
+                ctx,
+                Proof(row["proof"]),
                 signed_in.user.phone,
             )
         ],
@@ -120,12 +120,12 @@ async def page(parts: Parts, signed_in: SignedIn, *, cursor: str | None, limit: 
     )
 
 
-async def end(signed_in: SignedIn, session_id: str, *, caller: Caller) -> None:
+async def end(signed_in: Authenticated, session_id: str, *, caller: Caller) -> None:
     """End one of the user's sessions; with another than this one, all device tokens end too.
 
     Raises NotFound.
     """
-    user_id, ended = signed_in.user.id, ids.read(session_id)
+    user_id, ended = signed_in.user.id, ids.parse(session_id)
 
     async def work() -> None:
         if ended != signed_in.session_id:
@@ -137,14 +137,14 @@ async def end(signed_in: SignedIn, session_id: str, *, caller: Caller) -> None:
     observability.record("signed_out", caller=caller, user=user_id)
 
 
-async def end_all(parts: Parts, signed_in: SignedIn, *, caller: Caller) -> None:
+async def end_all(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> None:
     """End all the user's sessions, this one too, and all device tokens."""
     user_id = signed_in.user.id
 
     async def work() -> None:
         await end_everywhere(user_id)
         by = Actor.user(user_id, caller)
-        await audit.record(parts, "signed_out_everywhere", by=by, user=user_id)
+        await audit.record(ctx, "signed_out_everywhere", by=by, user=user_id)
 
     await database.transaction(work)
 
@@ -155,7 +155,7 @@ async def end_everywhere(user_id: UUID, *, but: UUID | None = None) -> None:
     await sessions.end_all(user_id, but=but)
 
 
-async def find(parts: Parts, token: RefreshToken, now: datetime) -> Session:
+async def find(ctx: Context, token: RefreshToken, now: datetime) -> Session:
     """The session that a token was made for, live or not. Raises InvalidRefreshToken."""
     session = await sessions.find(token.session_id)
     if session is None:
@@ -163,14 +163,14 @@ async def find(parts: Parts, token: RefreshToken, now: datetime) -> Session:
     # An id alone is no secret. Only tokens that were really made for the session can end it.
     if not hmac.compare_digest(session.family_digest, tokens.family_digest(token)):
         raise InvalidRefreshToken(reason="another family")
-    if not _is_alive(parts, session.created_at, session.last_used_at, now):
+    if not _is_alive(ctx, session.created_at, session.last_used_at, now):
         raise InvalidRefreshToken(reason="session expired")
     return session
 
 
-def _is_alive(parts: Parts, signed_in_at: datetime, last_used_at: datetime, now: datetime) -> bool:
+def _is_alive(ctx: Context, signed_in_at: datetime, last_used_at: datetime, now: datetime) -> bool:
     return session_rules.is_alive(
-        signed_in_at=signed_in_at, last_used_at=last_used_at, limits=parts.limits, now=now
+        signed_in_at=signed_in_at, last_used_at=last_used_at, limits=ctx.limits, now=now
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from referral.context import Parts
+from referral.context import Context
 from referral.core import days as spans
 from referral.core.days import Days
 from referral.storage import stats
@@ -74,9 +74,9 @@ class Stats(Struct, frozen=True, kw_only=True):
     ]
 
 
-async def get(parts: Parts, *, first: str | None, last: str | None) -> Stats:
+async def get(ctx: Context, *, first: str | None, last: str | None) -> Stats:
     """Of the days from the first to the last, both included. Raises InvalidRequest."""
-    days = spans.read(first, last, today=parts.clock().date())
+    days = spans.parse(first, last, today=ctx.clock().date())
     sign_ups, activations = await stats.sign_ups(days), await stats.activations(days)
     users = sum(day.number for day in sign_ups.values())
     invitees = sum(day.invitees for day in sign_ups.values())
@@ -95,9 +95,9 @@ async def get(parts: Parts, *, first: str | None, last: str | None) -> Stats:
     )
 
 
-async def by_day(parts: Parts, *, first: str | None, last: str | None) -> list[Day]:
+async def by_day(ctx: Context, *, first: str | None, last: str | None) -> list[Day]:
     """The days of `get` alone. Raises InvalidRequest."""
-    days = spans.read(first, last, today=parts.clock().date())
+    days = spans.parse(first, last, today=ctx.clock().date())
     return _by_day(days, await stats.sign_ups(days), await stats.activations(days))
 
 

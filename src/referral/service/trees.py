@@ -51,7 +51,7 @@ class Tree:
 
 async def page(user_id: UUID, *, cursor: str | None) -> Tree:
     """Three levels of invitees, with one query for each. Raises NotFound, InvalidRequest."""
-    after = cursors.read(cursor) if cursor is not None else None
+    after = cursors.parse(cursor) if cursor is not None else None
     user = await users.find(user_id)
     if user is None:
         raise NotFound("There is no user of this id.", reason="no such user")

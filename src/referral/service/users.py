@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from referral.context import Actor, Parts
+from referral.context import Actor, Context
 from referral.core import cursor as cursors
 from referral.core import phone as phones
 from referral.core import search as searches
@@ -75,7 +75,7 @@ class InviteeViewPage(Struct, frozen=True, kw_only=True):
 
 
 async def page(
-    parts: Parts,
+    ctx: Context,
     *,
     search: str | None,
     cursor: str | None,
@@ -86,48 +86,48 @@ async def page(
 
     rules: how the page reads a phone, if not as the API does.
     """
-    after = cursors.read(cursor) if cursor is not None else None
+    after = cursors.parse(cursor) if cursor is not None else None
     wanted = None
     if search is not None:
-        wanted = searches.read(search, rules or parts.phone_rules, invite_url=parts.invite_url)
+        wanted = searches.parse(search, rules or ctx.phone_rules, invite_url=ctx.invite_url)
     rows, next_cursor = await users.page(wanted, after=after, limit=limit)
-    return UserPage(items=[_view(parts, row) for row in rows], next_cursor=next_cursor)
+    return UserPage(items=[_view(ctx, row) for row in rows], next_cursor=next_cursor)
 
 
-async def get(parts: Parts, user_id: UUID) -> UserView:
+async def get(ctx: Context, user_id: UUID) -> UserView:
     """Raises NotFound."""
     row = await users.find_row(user_id)
     if row is None:
         raise _no_such_user()
-    return _view(parts, row)
+    return _view(ctx, row)
 
 
-async def find(parts: Parts, text: str) -> UserView:
+async def find(ctx: Context, text: str) -> UserView:
     """The user of an id or a phone, however it is spelt; first the one whose phone is this text.
 
     Raises NotFound, InvalidPhone, UnsupportedPhone, and InvalidRequest if it may mean several.
     """
     try:
-        return await get(parts, UUID(text))
+        return await get(ctx, UUID(text))
     except ValueError:
         pass
-    found = await users.find_by_phones(phones.spellings(text, parts.phone_rules))
+    found = await users.find_by_phones(phones.spellings(text, ctx.phone_rules))
     chosen = [user for user in found if user.phone == text.strip()] or found
     if not chosen:
-        phones.read(text, parts.phone_rules.everywhere)
+        phones.parse(text, ctx.phone_rules.everywhere)
         raise NotFound("There is no user with this phone.")
     if len(chosen) > 1:
         ids = ", ".join(f"{user.id} ({user.phone})" for user in chosen)
         raise InvalidRequest.field("user", f"this may mean several; name one by id: {ids}")
-    return await get(parts, chosen[0].id)
+    return await get(ctx, chosen[0].id)
 
 
-async def misread(parts: Parts) -> AsyncIterator[Misread]:
+async def misread(ctx: Context) -> AsyncIterator[Misread]:
     """The users whose phone, read again, is another one or none: no code reaches them."""
     async for page in users.phones_of_all(_PHONES_AT_ONCE):
         for user_id, phone in page:
             try:
-                read = phones.read(phone, parts.phone_rules.everywhere)
+                read = phones.parse(phone, ctx.phone_rules.everywhere)
             except (InvalidPhone, UnsupportedPhone):
                 yield Misread(user_id, phone, None, None)
                 continue
@@ -143,7 +143,7 @@ async def phones_of(user_ids: Iterable[UUID]) -> dict[str, str]:
 
 
 async def change(
-    parts: Parts,
+    ctx: Context,
     user_id: UUID,
     *,
     is_blocked: bool | UnsetType = UNSET,
@@ -155,7 +155,7 @@ async def change(
     Raises SignInAgain, NotFound, InvalidRequest, and Forbidden for who can be no administrator and
     for the last one.
     """
-    access.require_fresh(parts, by)
+    access.require_fresh(ctx, by)
     if is_blocked is UNSET and is_admin is UNSET:
         raise InvalidRequest.field("", "Give `is_blocked`, `is_admin` or both.")
 
@@ -163,9 +163,9 @@ async def change(
         await users.lock_admins()
         user = await _find(user_id)
         if is_admin is True:
-            admins.require_eligible(parts, user.phone)
+            admins.require_eligible(ctx, user.phone)
         if is_admin is False or is_blocked is True:
-            await admins.require_another(parts, user, by=by)
+            await admins.require_another(ctx, user, by=by)
         values: dict[str, bool] = {}
         done = []
         if is_blocked is not UNSET and is_blocked != user.is_blocked:
@@ -180,19 +180,19 @@ async def change(
             raise NotFound(reason="deleted just now")
         if values.get("is_blocked"):
             await sessions.end_everywhere(user_id)
-        await audit.record(parts, *done, by=by, user=user_id)
+        await audit.record(ctx, *done, by=by, user=user_id)
 
     await database.transaction(work)
-    return await get(parts, user_id)
+    return await get(ctx, user_id)
 
 
-async def change_phone(parts: Parts, user_id: UUID, text: str, *, by: Actor) -> UserView:
+async def change_phone(ctx: Context, user_id: UUID, text: str, *, by: Actor) -> UserView:
     """Move an account to another phone, and end its sessions. No message is sent.
 
     Raises NotFound, InvalidPhone, UnsupportedPhone, PhoneTaken, and Forbidden for the last
     administrator.
     """
-    phone = phones.read(text, parts.phone_rules)
+    phone = phones.parse(text, ctx.phone_rules)
 
     async def work() -> None:
         await users.lock_admins()
@@ -200,28 +200,28 @@ async def change_phone(parts: Parts, user_id: UUID, text: str, *, by: Actor) -> 
         user = await _find(user_id)
         if user.phone == phone:
             return
-        if phone in parts.test_phones:
-            await admins.require_another(parts, user, by=by)
-        await phone_moves.move_within(parts, user, phone, now=parts.clock())
+        if phone in ctx.test_phones:
+            await admins.require_another(ctx, user, by=by)
+        await phone_moves.move_within(ctx, user, phone, now=ctx.clock())
         await sessions.end_everywhere(user_id)
-        await audit.record(parts, "phone_changed", by=by, user=user_id)
+        await audit.record(ctx, "phone_changed", by=by, user=user_id)
 
     await database.transaction(work)
-    return await get(parts, user_id)
+    return await get(ctx, user_id)
 
 
-async def delete(parts: Parts, user_id: UUID, *, by: Actor) -> None:
+async def delete(ctx: Context, user_id: UUID, *, by: Actor) -> None:
     """As the user's own deletion.
 
     Raises SignInAgain, NotFound, and Forbidden for the last administrator.
     """
-    access.require_fresh(parts, by)
-    await deletion.delete(parts, user_id, by=by)
+    access.require_fresh(ctx, by)
+    await deletion.delete(ctx, user_id, by=by)
 
 
 async def invitees(user_id: UUID, *, cursor: str | None, limit: int) -> InviteeViewPage:
     """Those who activated a user's code, newest first. Raises NotFound, InvalidRequest."""
-    after = cursors.read(cursor) if cursor is not None else None
+    after = cursors.parse(cursor) if cursor is not None else None
     await _find(user_id)
     rows, next_cursor = await invitations.page(user_id, after=after, limit=limit)
     return InviteeViewPage(
@@ -249,7 +249,7 @@ def _no_such_user() -> NotFound:
     return NotFound("There is no user of this id.", reason="no such user")
 
 
-def _view(parts: Parts, row: Row) -> UserView:
+def _view(ctx: Context, row: Row) -> UserView:
     return UserView(
         id=row["id"],
         phone=row["phone"],
@@ -258,7 +258,7 @@ def _view(parts: Parts, row: Row) -> UserView:
         invite_code=row["invite_code"],
         activated_invite_code=row["activated_invite_code"],
         invitee_count=row["invitee_count"],
-        is_admin=row["is_admin"] and admins.is_proof(parts, row["phone"]),
+        is_admin=row["is_admin"] and admins.is_proof(ctx, row["phone"]),
         is_blocked=row["is_blocked"],
         created_at=row["created_at"],
         last_sign_in_at=row["last_sign_in_at"],

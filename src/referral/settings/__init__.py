@@ -126,7 +126,7 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
     production = environment == PRODUCTION
     sms_urls = reader.read(
         "REFERRAL_SMS_URL",
-        values.secret_url(partial(urls.read, production=production)),
+        values.secret_url(partial(urls.parse, production=production)),
         urls.DEFAULT,
     )
     simulated = urls.is_simulated(sms_urls)

@@ -219,7 +219,7 @@ def _test_phone(item: str, today: date) -> tuple[str, FixedCode]:
     if form is None:
         raise ValueError("written as +79990000001=12345678@2027-01-31, a code of 8 digits")
     try:
-        phone, until = phones.read(form[1], Rules()), date.fromisoformat(form[3])
+        phone, until = phones.parse(form[1], Rules()), date.fromisoformat(form[3])
     except (Refusal, ValueError):
         raise ValueError("a phone that is no phone, or a date that is no date") from None
     if until > today + _LONGEST_TEST:

@@ -59,6 +59,6 @@ async def erase(user_id: UUID) -> None:
         await database.query(_ERASE, actor)
 
 
-async def forget_addresses(*, before: datetime, most: int) -> int:
+async def purge_addresses(*, before: datetime, most: int) -> int:
     """Clear the addresses of old entries; answers how many, `most` at a time."""
     return len(await database.query(_FORGET_ADDRESSES, before, most))

@@ -1,4 +1,4 @@
-"""The kept secrets, as the database holds them: sealed."""
+"""The kept secrets, as the database holds them: encrypted."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from referral.storage.models import KeptSecret
+from referral.storage.models import DataKey
 
 
-async def all_sealed() -> list[KeptSecret]:
+async def all_encrypted() -> list[DataKey]:
     """The oldest first."""
-    return await KeptSecret.all().order_by("created_at", "id")
+    return await DataKey.all().order_by("created_at", "id")
 
 
-async def add(secret_id: UUID, sealed: str, *, now: datetime) -> None:
-    await KeptSecret.create(id=secret_id, sealed=sealed, created_at=now)
+async def add(secret_id: UUID, encrypted: str, *, now: datetime) -> None:
+    await DataKey.create(id=secret_id, encrypted=encrypted, created_at=now)
 
 
 async def replace(rows: Iterable[tuple[UUID, str]]) -> None:
-    for secret_id, sealed in rows:
-        await KeptSecret.filter(id=secret_id).update(sealed=sealed)
+    for secret_id, encrypted in rows:
+        await DataKey.filter(id=secret_id).update(encrypted=encrypted)

@@ -40,7 +40,7 @@ class Lock(IntEnum):
     """What one transaction at a time does. Any numbers, as long as nobody else here uses them."""
 
     MIGRATIONS = 7_271_455_120_301
-    KEPT_SECRETS = 7_271_455_120_302
+    DATA_KEYS = 7_271_455_120_302
     ADMINS = 7_271_455_120_303
     IMPORTS = 7_271_455_120_304
 
@@ -114,15 +114,15 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
     A transaction that is cancelled while it opens would keep its connection, or SQLite's lock,
     for ever: so it runs to its end.
     """
-    return await to_its_end(_attempts(work))
+    return await shielded(_attempts(work))
 
 
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+async def shielded(work: Coroutine[Any, Any, T]) -> T:
     """Do `work` in a task of its own, whatever becomes of the request that asked for it."""
-    return await asyncio.shield(begin(work))
+    return await asyncio.shield(spawn(work))
 
 
-def begin(work: Coroutine[Any, Any, T], *, context: Context | None = None) -> asyncio.Task[T]:
+def spawn(work: Coroutine[Any, Any, T], *, context: Context | None = None) -> asyncio.Task[T]:
     """Do `work` beside what is under way. The connection stays until it has ended."""
     task = asyncio.create_task(work, context=context)
     _running.add(task)
@@ -139,7 +139,7 @@ def after_commit(tell: Callable[[], None]) -> None:
         waiting.append(tell)
 
 
-async def lock_all(lock: Lock) -> None:
+async def advisory_lock(lock: Lock) -> None:
     """Wait until no other transaction holds the lock, then hold it."""
     # SQLite's immediate transaction is such a lock already
     if is_postgres():
@@ -153,7 +153,7 @@ async def query(sql: str, *values: object) -> list[dict[str, Any]]:
     return await client.execute_query_dict(sql, list(values))
 
 
-async def query_for_lists(sql: str, *values: object) -> Sequence[Row]:
+async def query_replica(sql: str, *values: object) -> Sequence[Row]:
     """Read rows of a list or of statistics: on a standby if DATABASE_URL says `lists=standby`.
 
     A standby lags behind, so no decision may rest on these rows. Call it outside transactions.

@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from referral.core.cursor import Cursor
-from referral.storage import database, pagination, purge, users
+from referral.storage import database, pagination, users
 from referral.storage.models import PastActivation, User
 from referral.storage.pagination import Page
+from referral.storage.purging import delete_batch
 
 # UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
 _ROOT = """
@@ -96,7 +97,7 @@ async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
         by="users.activated_at",
         after=after,
         limit=limit,
-        query=database.query_for_lists,
+        query=database.query_replica,
     )
 
 
@@ -133,8 +134,8 @@ async def is_remembered(phone_digests: Iterable[str], *, now: datetime) -> bool:
     return await PastActivation.exists(phone_digest__in=list(phone_digests), expires_at__gt=now)
 
 
-async def forget_old_activations(*, before: datetime, most: int) -> int:
+async def purge_activations(*, before: datetime, most: int) -> int:
     """Delete what is remembered of phones for long enough; answers how many, `most` at a time."""
-    return await purge.some(
+    return await delete_batch(
         "past_activations", "phone_digest", before, over="expires_at < $1", most=most
     )

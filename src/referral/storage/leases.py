@@ -21,6 +21,6 @@ async def take(name: str, holder: UUID, *, now: datetime, until: datetime) -> bo
     return bool(await database.query(_TAKE, name, holder, until, now))
 
 
-async def give_back(name: str, holder: UUID) -> None:
+async def release(name: str, holder: UUID) -> None:
     """End a lease before its time, so that nobody waits for it."""
     await database.query(_GIVE_BACK, name, holder)

@@ -12,11 +12,23 @@ from referral.storage.configuration import APP
 CONFIG = configuration.of("sqlite://unused.sqlite3")
 
 
+# The first migration of releases whose tables and columns had other names
+_OLD_TABLES = "0001_initial"
+
+
 async def apply() -> list[str]:
-    """Apply what is not applied yet; answers the names. Any number of these may run at once."""
+    """Apply what is not applied yet; answers the names. Any number of these may run at once.
+
+    Raises Unusable for a database of a release whose tables had other names.
+    """
+    if await _has_old_tables():
+        raise database.Unusable(
+            "its tables are of an earlier release; export the users with that release, then "
+            "import them into an empty database (CHANGELOG.md says how)"
+        )
 
     async def work() -> list[str]:
-        await database.lock_all(database.Lock.MIGRATIONS)
+        await database.advisory_lock(database.Lock.MIGRATIONS)
         executor = _executor()
         # The executor looks for this table before it makes it; that would break the transaction
         editor = AsyncpgSchemaEditor if database.is_postgres() else SqliteSchemaEditor
@@ -43,6 +55,14 @@ async def pending() -> list[str]:
         return names
     applied = {row["name"] for row in rows}
     return [name for name in names if name not in applied]
+
+
+async def _has_old_tables() -> bool:
+    sql = "SELECT 1 FROM tortoise_migrations WHERE app = $1 AND name = $2"
+    try:
+        return bool(await database.query(sql, APP, _OLD_TABLES))
+    except database.MissingTable:
+        return False
 
 
 async def _names() -> list[str]:

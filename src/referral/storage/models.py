@@ -69,10 +69,8 @@ class Session(Model):
     family_digest = fields.BinaryField()
     refresh_digest = fields.BinaryField()
     user_agent = fields.CharField(max_length=255, null=True)
-    proves_phone = fields.BooleanField(null=True)
-    """As the release before `proof` knew it, which may run beside this one."""
-    proof = fields.CharField(max_length=10, null=True)
-    """How the phone was proven, see core/proof.py. Null: by the release before."""
+    proof = fields.CharField(max_length=10)
+    """How the phone was proven, see core/proof.py."""
     late_repeats_tat = fields.BigIntField(db_default=0)
     """Counts late repeats of a refresh token, see service/session_rules.py and limits/gcra.py."""
     created_at = fields.DatetimeField()
@@ -103,7 +101,8 @@ class Counter(Model):
 
     key = fields.CharField(max_length=22, primary_key=True)
     """A keyed digest of the limit and of whom it is about."""
-    moment = fields.BigIntField(db_index=True)
+    tat = fields.BigIntField(db_index=True)
+    """Theoretical arrival time, microseconds since the epoch."""
 
     class Meta:
         table = "counters"
@@ -130,15 +129,15 @@ class AdminGrant(Model):
         table = "admin_grants"
 
 
-class KeptSecret(Model):
-    """A random secret, sealed by a key derived from REFERRAL_SECRET."""
+class DataKey(Model):
+    """A random secret, encrypted by a key derived from REFERRAL_SECRET."""
 
     id = fields.UUIDField(primary_key=True)
-    sealed = fields.TextField()
+    encrypted = fields.TextField()
     created_at = fields.DatetimeField()
 
     class Meta:
-        table = "kept_secrets"
+        table = "data_keys"
 
 
 class ApiKey(Model):
@@ -175,7 +174,7 @@ class AuditEntry(Model):
         )
 
 
-class SendTally(Model):
+class TrafficCount(Model):
     """What was sent, and how many signed in with it, by hour and country or address."""
 
     key = fields.CharField(max_length=32, primary_key=True)
@@ -186,7 +185,7 @@ class SendTally(Model):
     sign_ins = fields.IntField()
 
     class Meta:
-        table = "send_tallies"
+        table = "traffic_counts"
 
 
 class Lease(Model):
@@ -203,7 +202,7 @@ class Lease(Model):
 class Event(Model):
     """What happened, for the team's receiver. User ids, never phones: those join at delivery."""
 
-    place = fields.BigIntField(primary_key=True)
+    sequence = fields.BigIntField(primary_key=True)
     """Rises for each user as things happen to them: whoever writes holds the user's lock."""
     id = fields.UUIDField()
     """The `webhook-id`, and the id of the audit trail's entry where there is one."""
@@ -212,36 +211,36 @@ class Event(Model):
     data = fields.TextField()
     """JSON: what cannot be looked up later."""
     at = fields.DatetimeField()
-    due_at = fields.DatetimeField(null=True)
+    next_attempt_at = fields.DatetimeField(null=True)
     """When to try next; null once it is over."""
-    tries = fields.IntField(default=0)
-    first_tried_at = fields.DatetimeField(null=True)
+    attempts = fields.IntField(default=0)
+    first_attempt_at = fields.DatetimeField(null=True)
     error = fields.CharField(max_length=100, null=True)
     """Why the last try failed; null once it is acknowledged."""
-    done_at = fields.DatetimeField(null=True)
+    finished_at = fields.DatetimeField(null=True)
     """When it was acknowledged or, with an error, given up."""
 
     class Meta:
         table = "outbox"
         indexes = (
-            Index(fields=("due_at", "place"), name="outbox_by_due"),
-            Index(fields=("user_id", "place"), name="outbox_by_user"),
-            Index(fields=("done_at",), name="outbox_by_end"),
+            Index(fields=("next_attempt_at", "sequence"), name="outbox_by_next_attempt"),
+            Index(fields=("user_id", "sequence"), name="outbox_by_user"),
+            Index(fields=("finished_at",), name="outbox_by_finish"),
         )
 
 
-class ReceiverState(Model):
+class EndpointState(Model):
     """How the receiver of the events is, for whichever process delivers next."""
 
     name = fields.CharField(max_length=50, primary_key=True)
-    away_since = fields.DatetimeField(null=True)
+    failing_since = fields.DatetimeField(null=True)
     """Null while it takes events."""
     failures = fields.IntField(default=0)
-    until = fields.DatetimeField(null=True)
+    next_attempt_at = fields.DatetimeField(null=True)
     """When to try again; null while it takes events, and after a 410, until somebody resumes."""
     error = fields.CharField(max_length=100, null=True)
     """Of the last try that failed, at `failed_at`."""
     failed_at = fields.DatetimeField(null=True)
 
     class Meta:
-        table = "receiver_states"
+        table = "endpoint_states"

@@ -43,4 +43,4 @@ async def newest(
     if len(rows) <= limit:
         return rows, None
     last = rows[limit - 1]
-    return rows[:limit], cursors.write(Cursor(last[column], UUID(last["id"])))
+    return rows[:limit], cursors.encode(Cursor(last[column], UUID(last["id"])))

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, TypedDict, cast
 from uuid import UUID
 
-from referral.core import proof as proofs
 from referral.core.profile_fields import NEWEST_INVITEES
 from referral.core.proof import Proof
 from referral.storage import database, dialect
@@ -34,8 +33,7 @@ _USER = (
 )
 _ACCOUNT = f"""
     SELECT {", ".join(f"users.{column}" for column in _USER)},
-           sessions.created_at AS signed_in_at, sessions.last_used_at, sessions.proves_phone,
-           sessions.proof
+           sessions.created_at AS signed_in_at, sessions.last_used_at, sessions.proof
     FROM sessions JOIN users ON users.id = sessions.user_id
     WHERE sessions.id = $1
 """  # noqa: S608 - our own names
@@ -61,7 +59,7 @@ _INVITER = "LEFT JOIN users AS inviters ON inviters.id = users.inviter_id"
 _OF_USER = f"{_PROFILE}, {_GENERATION} FROM users {_INVITER} WHERE users.id = $1"
 _OF_SESSION = f"""
     {_PROFILE}, users.is_blocked, sessions.created_at AS signed_in_at, sessions.last_used_at,
-           sessions.proves_phone, sessions.proof
+           sessions.proof
     FROM sessions JOIN users ON users.id = sessions.user_id {_INVITER}
     WHERE sessions.id = $1
 """
@@ -80,7 +78,7 @@ _IN_SQL = {
 }
 
 
-class Profile(TypedDict):
+class ProfileRow(TypedDict):
     """A user with their inviter's code. newest: phones of the newest invitees, after commas."""
 
     id: UUID
@@ -94,19 +92,19 @@ class Profile(TypedDict):
     newest: str | None
 
 
-class ProfileOfUser(Profile):
+class UserProfileRow(ProfileRow):
     """The profile, and what the user's device tokens carry."""
 
     device_generation: int
 
 
-class ProfileOfSession(Profile):
+class SessionProfileRow(ProfileRow):
     """The profile, and whether the session of a request is good."""
 
     is_blocked: bool
     signed_in_at: datetime
     last_used_at: datetime
-    proof: Proof | None
+    proof: Proof
 
 
 class Account(TypedDict):
@@ -115,22 +113,21 @@ class Account(TypedDict):
     user: User
     signed_in_at: datetime
     last_used_at: datetime
-    proves_phone: bool | None
-    proof: Proof | None
+    proof: Proof
 
 
-async def find(user_id: UUID) -> ProfileOfUser:
+async def find(user_id: UUID) -> UserProfileRow:
     """The profile of a user, deleted ones too, with the newest invitees."""
     of_user, _ = _IN_SQL[database.is_postgres()]
     (row,) = await database.query(of_user, user_id)
-    return cast("ProfileOfUser", _read(row))
+    return cast("UserProfileRow", _read(row))
 
 
-async def find_by_session(session_id: str) -> ProfileOfSession | None:
+async def find_by_session(session_id: str) -> SessionProfileRow | None:
     """The profile of a session's user, with the newest invitees."""
     _, of_session = _IN_SQL[database.is_postgres()]
     rows = await database.query(of_session, session_id)
-    return cast("ProfileOfSession", _read(rows[0])) if rows else None
+    return cast("SessionProfileRow", _read(rows[0])) if rows else None
 
 
 async def find_account(session_id: UUID) -> Account | None:
@@ -143,7 +140,6 @@ async def find_account(session_id: UUID) -> Account | None:
         "user": User(**{column: row[column] for column in _USER}),
         "signed_in_at": row["signed_in_at"],
         "last_used_at": row["last_used_at"],
-        "proves_phone": row["proves_phone"],
         "proof": row["proof"],
     }
 
@@ -151,7 +147,7 @@ async def find_account(session_id: UUID) -> Account | None:
 def _read(row: dict[str, Any]) -> dict[str, Any]:
     """The row with its proof, and with its id, times and flags as PostgreSQL gives them."""
     if "proof" in row:
-        row["proof"] = proofs.of_session(row["proof"], proves_phone=row["proves_phone"])
+        row["proof"] = Proof(row["proof"])
     if database.is_postgres():
         return row
     (read,) = dialect.as_in_postgres([row])

@@ -7,20 +7,20 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from referral.core import proof as proofs
 from referral.core.cursor import Cursor
 from referral.core.proof import Proof
-from referral.storage import database, pagination, purge
+from referral.storage import database, pagination
 from referral.storage.models import Session
 from referral.storage.pagination import Page
+from referral.storage.purging import delete_batch
 
 _ADD = """
-    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proves_phone,
-                          proof, created_at, last_used_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
+                          created_at, last_used_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 """
 _OF_USER = """
-    SELECT CAST(id AS TEXT) AS id, created_at, last_used_at, user_agent, proof, proves_phone
+    SELECT CAST(id AS TEXT) AS id, created_at, last_used_at, user_agent, proof
     FROM sessions WHERE user_id = $1
 """
 _ROTATE = """
@@ -28,7 +28,7 @@ _ROTATE = """
     WHERE id = $1 AND refresh_digest = $2 AND family_digest = $5
     AND created_at > $6 AND last_used_at > $7
     AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND NOT users.is_blocked)
-    RETURNING user_id, proof, proves_phone,
+    RETURNING user_id, proof,
               (SELECT phone FROM users WHERE users.id = sessions.user_id) AS phone
 """
 _REPEAT = """
@@ -46,7 +46,6 @@ class NewSession(Struct, frozen=True, kw_only=True):
     family_digest: bytes
     refresh_digest: bytes
     user_agent: str | None
-    proves_phone: bool
     proof: Proof
     begun_at: datetime
 
@@ -56,7 +55,7 @@ class Rotated(Struct, frozen=True):
 
     user_id: UUID
     phone: str | None
-    proof: Proof | None
+    proof: Proof
 
 
 async def add(session: NewSession, *, user_id: UUID) -> None:
@@ -67,7 +66,6 @@ async def add(session: NewSession, *, user_id: UUID) -> None:
         session.family_digest,
         session.refresh_digest,
         session.user_agent,
-        session.proves_phone,
         session.proof,
         session.begun_at,
     )
@@ -102,7 +100,7 @@ async def rotate(
     return Rotated(
         UUID(str(row["user_id"])),
         row["phone"],
-        proofs.of_session(row["proof"], proves_phone=row["proves_phone"]),
+        Proof(row["proof"]),
     )
 
 
@@ -128,11 +126,6 @@ async def set_proof(session_id: UUID, proof: Proof) -> None:
     await Session.filter(id=session_id).update(proof=proof)
 
 
-def proof(session: Session) -> Proof | None:
-    """How the phone of a session's user was proven."""
-    return proofs.of_session(session.proof, proves_phone=session.proves_phone)
-
-
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
     """The user's sessions, newest first."""
     return await pagination.newest(
@@ -149,7 +142,7 @@ async def end_all(user_id: UUID, *, but: UUID | None = None) -> None:
     await (rows.exclude(id=but) if but else rows).delete()
 
 
-async def forget(*, signed_in_before: datetime, used_before: datetime, most: int) -> int:
+async def purge(*, signed_in_before: datetime, used_before: datetime, most: int) -> int:
     """Delete sessions that are over by their age; answers how many, `most` at a time."""
     over = "created_at < $1 OR last_used_at < $2"
-    return await purge.some("sessions", "id", signed_in_before, used_before, over=over, most=most)
+    return await delete_batch("sessions", "id", signed_in_before, used_before, over=over, most=most)

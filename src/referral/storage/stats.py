@@ -43,7 +43,7 @@ class DayCount:
 
 async def totals() -> dict[str, int]:
     """`users`, `blocked`, `activations` and `deleted`."""
-    return dict((await database.query_for_lists(_TOTALS))[0])
+    return dict((await database.query_replica(_TOTALS))[0])
 
 
 async def sign_ups(days: Days) -> dict[str, DayCount]:
@@ -60,11 +60,11 @@ async def top_inviters(days: Days, *, limit: int) -> list[dict[str, Any]]:
     """Whose codes were activated most often: `id`, `phone`, `name`, `invite_code`,
     `activations`.
     """
-    rows = await database.query_for_lists(_TOP_INVITERS, days.start, days.end, limit)
+    rows = await database.query_replica(_TOP_INVITERS, days.start, days.end, limit)
     return [{**row, "id": UUID(str(row["id"]))} for row in rows]
 
 
 async def _by_day(column: str, days: Days) -> dict[str, DayCount]:
     sql = _BY_DAY.format(day=dialect.utc_day(column), column=column)
-    rows = await database.query_for_lists(sql, days.start, days.end)
+    rows = await database.query_replica(sql, days.start, days.end)
     return {row["day"]: DayCount(row["number"], row["invitees"]) for row in rows}

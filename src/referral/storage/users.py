@@ -73,7 +73,7 @@ async def page(search: Search | None, *, after: Cursor | None, limit: int) -> Pa
         by="users.created_at",
         after=after,
         limit=limit,
-        query=database.query_for_lists,
+        query=database.query_replica,
     )
 
 
@@ -145,7 +145,7 @@ async def lock_admins() -> None:
 
     To be taken before any user is locked.
     """
-    await database.lock_all(database.Lock.ADMINS)
+    await database.advisory_lock(database.Lock.ADMINS)
 
 
 async def has_admin(*, besides: UUID, not_of: Collection[str]) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from referral import observability
-from referral.context import Parts
+from referral.context import Context
 from referral.core import ids
 from referral.observability import metrics
 from referral.storage import database, leases
@@ -44,45 +44,45 @@ _TAKE_OVER_SECONDS = 3
 # Between two rounds, so that many results are written by one statement
 _PACE_SECONDS = 0.1
 _WINDOW = 300
-_LANE = 20
+_USER_QUEUE = 20
 _COUNT_SECONDS = 10
 _MOST_COUNTED = 100_000
 _END_SECONDS = 5
 
 
 @asynccontextmanager
-async def running(parts: Parts) -> AsyncIterator[None]:
+async def running(ctx: Context) -> AsyncIterator[None]:
     """Deliver until the block ends. Without a receiver, nothing."""
-    if parts.endpoint is None:
+    if ctx.endpoint is None:
         yield
         return
     # It imports httpx: 4 MB and 30 ms
     from referral.webhooks.client import Receiver  # noqa: PLC0415 - as said
 
-    async with Receiver(parts.endpoint, clock=parts.clock, at_once=AT_ONCE) as team:
-        courier = _Courier(parts, team)
+    async with Receiver(ctx.endpoint, clock=ctx.clock, at_once=AT_ONCE) as team:
+        courier = _Dispatcher(ctx, team)
         task = asyncio.create_task(courier.deliver())
         try:
             yield
         finally:
             courier.stopping.set()
-            parts.events_wait.set()
+            ctx.events_wait.set()
             await task
 
 
-class _Courier:
+class _Dispatcher:
     """One process's part in it."""
 
-    def __init__(self, parts: Parts, team: Receiver) -> None:
-        self._parts = parts
+    def __init__(self, ctx: Context, team: Receiver) -> None:
+        self._ctx = ctx
         self._team = team
-        self._id = ids.new(parts.token_bytes)
-        self._held_until = parts.clock()
+        self._id = ids.new(ctx.token_bytes)
+        self._held_until = ctx.clock()
         self._lanes: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
         # Places of what is in a lane, or was and is not written down yet
         self._taken: set[int] = set()
-        self._results = Results(clock=parts.clock, written=self._taken.difference_update)
+        self._results = Results(clock=ctx.clock, written=self._taken.difference_update)
         self._counted_at = -float(_COUNT_SECONDS)
         self.stopping = asyncio.Event()
 
@@ -91,7 +91,7 @@ class _Courier:
             holds = False
             try:
                 # Not cancelled in the middle of a statement
-                holds = await database.to_its_end(self._round())
+                holds = await database.shielded(self._round())
             except Exception as error:  # noqa: BLE001 - one failed round must not be the last
                 observability.deliveries_stalled(error)
             await self._pause(holds=holds)
@@ -102,14 +102,14 @@ class _Courier:
         await self._count()
         if not await self._hold():
             return False
-        self._parts.events_wait.clear()
+        self._ctx.events_wait.clear()
         await self._results.save()
         await self._results.read_resumption()
         await self._start()
         return True
 
     async def _pause(self, *, holds: bool) -> None:
-        woken = self._parts.events_wait if holds else self.stopping
+        woken = self._ctx.events_wait if holds else self.stopping
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL_SECONDS if holds else _TAKE_OVER_SECONDS):
                 await woken.wait()
@@ -128,10 +128,10 @@ class _Courier:
             await self._results.save()
             # The receiver may be at work on what hangs: then nobody else begins before its time
             if not hanging:
-                await leases.give_back(LEASE, self._id)
+                await leases.release(LEASE, self._id)
 
     async def _hold(self) -> bool:
-        now = self._parts.clock()
+        now = self._ctx.clock()
         held = self._held_until > now
         if self._held_until - now > _LEASE_LIFE - _RENEW_EVERY:
             return True
@@ -140,43 +140,45 @@ class _Courier:
             self._held_until = now
             return False
         if not held and not self._lanes:
-            await self._results.read_outage()
+            await self._results.read_breaker()
         self._held_until = until
         return True
 
     def _may_send(self, *, probe: bool) -> bool:
         """Whether a try that begins now ends while this process holds the lease."""
-        left = (self._held_until - self._parts.clock()).total_seconds()
+        left = (self._held_until - self._ctx.clock()).total_seconds()
         in_time = left > delivery.TIMEOUT_SECONDS + _MARGIN_SECONDS
-        outage = self._results.outage
-        is_there = outage is None or (probe and not outage.is_stopped)
+        breaker = self._results.breaker
+        is_there = breaker is None or (probe and not breaker.is_stopped)
         return in_time and is_there and not self.stopping.is_set()
 
     async def _start(self) -> None:
         """Open a lane for each user of whom something is due."""
-        now, outage = self._parts.clock(), self._results.outage
-        if outage is not None and (self._lanes or outage.until is None or now < outage.until):
+        now, breaker = self._ctx.clock(), self._results.breaker
+        if breaker is not None and (self._lanes or breaker.until is None or now < breaker.until):
             return
         if len(self._taken) >= _WINDOW:
             return
         found = await outbox.due(now=now, limit=_WINDOW + len(self._taken))
         lanes = [
-            [event] for event in found if event.user_id is None and event.place not in self._taken
+            [event]
+            for event in found
+            if event.user_id is None and event.sequence not in self._taken
         ]
-        lanes += await self._users_lanes({event.user_id for event in found if event.user_id}, now)
-        lanes.sort(key=lambda lane: (lane[0].due_at, lane[0].place))
-        probe = self._results.outage is not None
+        lanes += await self._user_queues({event.user_id for event in found if event.user_id}, now)
+        lanes.sort(key=lambda lane: (lane[0].next_attempt_at, lane[0].sequence))
+        probe = self._results.breaker is not None
         if probe:
             del lanes[1:]
         told = await events.bodies(event for lane in lanes for event in lane)
         for lane in lanes:
-            self._taken.update(event.place for event in lane)
-            bodies = [told[event.place] for event in lane]
+            self._taken.update(event.sequence for event in lane)
+            bodies = [told[event.sequence] for event in lane]
             task = asyncio.create_task(self._send(lane, bodies, probe=probe))
             self._lanes.add(task)
             task.add_done_callback(self._left)
 
-    async def _users_lanes(self, user_ids: set[UUID], now: datetime) -> list[list[Event]]:
+    async def _user_queues(self, user_ids: set[UUID], now: datetime) -> list[list[Event]]:
         """What waits of each of these users, unless its first is not due or something of it is
         under way.
         """
@@ -186,15 +188,15 @@ class _Courier:
                 waiting[event.user_id].append(event)
         lanes = []
         for user_id, lane in waiting.items():
-            first = lane[0].due_at
-            if any(event.place in self._taken for event in lane) or first is None:
+            first = lane[0].next_attempt_at
+            if any(event.sequence in self._taken for event in lane) or first is None:
                 continue
             if first > now:
                 # It came while an earlier one waits for its next try
                 await outbox.hold_back(user_id, until=first)
             else:
                 # Many of one user's would take the room of the others'
-                lanes.append(lane[:_LANE])
+                lanes.append(lane[:_USER_QUEUE])
         return lanes
 
     async def _send(self, lane: list[Event], bodies: list[str], *, probe: bool) -> None:
@@ -212,11 +214,11 @@ class _Courier:
                     return
                 self._results.acknowledged(event)
         finally:
-            self._taken.difference_update(event.place for event in lane[settled:])
+            self._taken.difference_update(event.sequence for event in lane[settled:])
 
     def _left(self, task: asyncio.Task[None]) -> None:
         self._lanes.discard(task)
-        self._parts.events_wait.set()
+        self._ctx.events_wait.set()
         if not task.cancelled() and (error := task.exception()):
             observability.deliveries_stalled(error)
 
@@ -224,7 +226,7 @@ class _Courier:
         if monotonic() - self._counted_at < _COUNT_SECONDS:
             return
         self._counted_at = monotonic()
-        due = await outbox.count_due(now=self._parts.clock(), most=_MOST_COUNTED)
+        due = await outbox.count_due(now=self._ctx.clock(), most=_MOST_COUNTED)
         metrics.OUTBOX.set(due)
-        outage = outbox.outage(await outbox.receiver())
-        metrics.STOPPED.set(outage is not None and outage.is_stopped)
+        breaker = outbox.breaker(await outbox.receiver())
+        metrics.STOPPED.set(breaker is not None and breaker.is_stopped)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from referral.context import Parts
+from referral.context import Context
 from referral.core import ids
 from referral.storage import database
 from referral.storage.models import AuditEntry, Event
@@ -39,14 +39,14 @@ class Activation:
 
 
 async def add(
-    parts: Parts, entries: Iterable[AuditEntry], *, activation: Activation | None
+    ctx: Context, entries: Iterable[AuditEntry], *, activation: Activation | None
 ) -> None:
     """Those of these entries that the receiver is told of. To be called inside the transaction
     that writes them.
 
     activation: what the entries about an invite code are about.
     """
-    if parts.endpoint is None:
+    if ctx.endpoint is None:
         return
     events = []
     for entry in entries:
@@ -60,25 +60,25 @@ async def add(
                 }
             events.append(_event(entry.id, kind, entry.at, facts, entry.user_id))
     if events:
-        await _send_off(parts, events)
+        await _send_off(ctx, events)
 
 
-async def add_message_blocked(parts: Parts, *, reason: str, country: str, phone: str) -> None:
+async def add_message_blocked(ctx: Context, *, reason: str, country: str, phone: str) -> None:
     """A message that the cost guard refused. phone: masked."""
-    if parts.endpoint is None:
+    if ctx.endpoint is None:
         return
     facts = {"reason": reason, "country": country, "phone": phone}
-    event = _event(ids.new(parts.token_bytes), "message.blocked", parts.clock(), facts)
-    await _send_off(parts, [event])
+    event = _event(ids.new(ctx.token_bytes), "message.blocked", ctx.clock(), facts)
+    await _send_off(ctx, [event])
 
 
 def _event(
     event_id: UUID, kind: str, at: datetime, facts: dict[str, Any], user_id: UUID | None = None
 ) -> Event:
     data = json.dumps(facts, ensure_ascii=False)
-    return Event(id=event_id, type=kind, user_id=user_id, data=data, at=at, due_at=at)
+    return Event(id=event_id, type=kind, user_id=user_id, data=data, at=at, next_attempt_at=at)
 
 
-async def _send_off(parts: Parts, events: list[Event]) -> None:
+async def _send_off(ctx: Context, events: list[Event]) -> None:
     await outbox.add(events)
-    database.after_commit(parts.events_wait.set)
+    database.after_commit(ctx.events_wait.set)

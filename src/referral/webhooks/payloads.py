@@ -11,15 +11,15 @@ from uuid import UUID
 
 import msgspec
 
-from referral.context import Parts
+from referral.context import Context
 from referral.storage import users
 from referral.storage.models import Event, User
 from referral.webhooks import outbox, retry
-from referral.webhooks.retry import Outage
+from referral.webhooks.retry import CircuitBreaker
 
 _AT_ONCE = 5000
 _PAGE = 500
-# A transaction that began earlier may be committed later, with a place that lies before others
+# A transaction that began earlier may be committed later, with a sequence that lies before others
 _LOOK_BACK = 1000
 
 
@@ -30,12 +30,12 @@ class Status:
     waiting: int
     oldest: datetime | None
     """When the one happened that waits longest."""
-    next_try: datetime | None
+    next_attempt_at: datetime | None
     acknowledged: int
     """In the last hour."""
     given_up: int
     """Of those that are kept."""
-    away_since: datetime | None
+    failing_since: datetime | None
     is_stopped: bool
     """Whether nothing is sent until somebody resumes it."""
     error: str | None
@@ -43,39 +43,39 @@ class Status:
 
 
 async def bodies(events: Iterable[Event]) -> dict[int, str]:
-    """What a receiver gets, by place: JSON of `type`, `timestamp` and `data`.
+    """What a receiver gets, by sequence: JSON of `type`, `timestamp` and `data`.
 
     With the phones that the users have now: a deleted user's is null.
     """
     events = list(events)
-    stored = {event.place: json.loads(event.data) for event in events}
+    stored = {event.sequence: json.loads(event.data) for event in events}
     ids = {event.user_id for event in events if event.user_id is not None}
     ids |= {UUID(data["inviter_id"]) for data in stored.values() if "inviter_id" in data}
     known = await users.find_all(ids)
     return {
-        event.place: msgspec.json.encode(
+        event.sequence: msgspec.json.encode(
             {
                 "type": event.type,
                 "timestamp": event.at,
-                "data": _data(event, stored[event.place], known),
+                "data": _data(event, stored[event.sequence], known),
             }
         ).decode()
         for event in events
     }
 
 
-async def status(parts: Parts) -> Status:
-    now, state = parts.clock(), await outbox.receiver()
+async def status(ctx: Context) -> Status:
+    now, state = ctx.clock(), await outbox.receiver()
     oldest, due = await outbox.oldest_waiting(), await outbox.next_due()
-    outage = outbox.outage(state)
+    breaker = outbox.breaker(state)
     return Status(
         waiting=await outbox.count_waiting(),
         oldest=oldest.at if oldest else None,
-        next_try=_next_try(due, outage),
+        next_attempt_at=_next_attempt_at(due, breaker),
         acknowledged=await outbox.count_done(since=now - timedelta(hours=1), given_up=False),
-        given_up=await outbox.count_done(since=now - retry.KEPT, given_up=True),
-        away_since=outage.since if outage else None,
-        is_stopped=outage is not None and outage.is_stopped,
+        given_up=await outbox.count_done(since=now - retry.KEEP_FINISHED, given_up=True),
+        failing_since=breaker.since if breaker else None,
+        is_stopped=breaker is not None and breaker.is_stopped,
         error=state.error if state else None,
         failed_at=state.failed_at if state else None,
     )
@@ -86,21 +86,21 @@ async def resume() -> bool:
     return await outbox.end_stop()
 
 
-async def replay(parts: Parts, *, since: datetime | None, kind: str | None) -> int:
+async def replay(ctx: Context, *, since: datetime | None, kind: str | None) -> int:
     """Put events that were acknowledged or given up back into the queue; answers how many.
 
     They keep their ids. since: of what happened then or later. kind: of this type alone.
     """
-    now = parts.clock()
-    since = since or now - 2 * retry.KEPT
-    places: list[int] = []
+    now = ctx.clock()
+    since = since or now - 2 * retry.KEEP_FINISHED
+    sequences: list[int] = []
     replayed = 0
     while True:
-        places = await outbox.replay(
-            since=since, kind=kind, after=max(places, default=0), now=now, most=_AT_ONCE
+        sequences = await outbox.replay(
+            since=since, kind=kind, after=max(sequences, default=0), now=now, most=_AT_ONCE
         )
-        replayed += len(places)
-        if len(places) < _AT_ONCE:
+        replayed += len(sequences)
+        if len(sequences) < _AT_ONCE:
             return replayed
 
 
@@ -110,26 +110,26 @@ async def latest(limit: int) -> list[tuple[Event, str]]:
 
 
 async def follow(seen: Iterable[int]) -> AsyncIterator[list[tuple[Event, str]]]:
-    """What comes after the places seen, each once; an empty list where nothing has come."""
-    known = set(seen) or {event.place for event in await outbox.newest(_LOOK_BACK)}
+    """What comes after the sequences seen, each once; an empty list where nothing has come."""
+    known = set(seen) or {event.sequence for event in await outbox.newest(_LOOK_BACK)}
     while True:
         floor = max(known, default=0)
-        known = {place for place in known if place >= floor - _LOOK_BACK}
+        known = {sequence for sequence in known if sequence >= floor - _LOOK_BACK}
         found = await outbox.following(max(0, min(known, default=0) - 1), limit=len(known) + _PAGE)
-        fresh = [event for event in found if event.place not in known]
-        known.update(event.place for event in fresh)
+        fresh = [event for event in found if event.sequence not in known]
+        known.update(event.sequence for event in fresh)
         yield await _told(fresh)
 
 
-def _next_try(due: datetime | None, outage: Outage | None) -> datetime | None:
-    if due is None or outage is None:
+def _next_attempt_at(due: datetime | None, breaker: CircuitBreaker | None) -> datetime | None:
+    if due is None or breaker is None:
         return due
-    return max(due, outage.until) if outage.until else None
+    return max(due, breaker.until) if breaker.until else None
 
 
 async def _told(events: list[Event]) -> list[tuple[Event, str]]:
     told = await bodies(events)
-    return [(event, told[event.place]) for event in events]
+    return [(event, told[event.sequence]) for event in events]
 
 
 def _data(event: Event, stored: dict[str, Any], known: dict[UUID, User]) -> dict[str, Any]:

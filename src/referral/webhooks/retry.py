@@ -16,12 +16,12 @@ TYPES = (
     "user.deleted",
     "invite.activated",
     "invite.voided",
-    "sign_in.blocked",
+    "message.blocked",
 )
 
-TRIED_FOR = timedelta(days=3)
+GIVE_UP_AFTER = timedelta(days=3)
 # How long events that were acknowledged or given up can be replayed
-KEPT = timedelta(days=30)
+KEEP_FINISHED = timedelta(days=30)
 # In seconds; after the last one, that long again and again
 _WAITS = (5, 30, 2 * 60, 10 * 60, 30 * 60, 3600, 2 * 3600, 4 * 3600, 8 * 3600)
 LONGEST_PAUSE = timedelta(seconds=60)
@@ -30,7 +30,7 @@ LONGEST_RETRY_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class CircuitBreaker:
     """A receiver that takes nothing."""
 
     since: datetime
@@ -43,35 +43,35 @@ class Outage:
         return self.until is None
 
 
-def next_try(tries: int, *, first: datetime, now: datetime) -> datetime | None:
-    """When to tell an event again whose `tries`-th try has failed just now; None: never.
+def next_attempt_at(attempts: int, *, first: datetime, now: datetime) -> datetime | None:
+    """When to tell an event again whose `attempts`-th try has failed just now; None: never.
 
     first: when it was tried first. The last try is at the end of the three days.
     """
-    end = first + TRIED_FOR
+    end = first + GIVE_UP_AFTER
     if now >= end:
         return None
-    return min(now + timedelta(seconds=_WAITS[min(tries, len(_WAITS)) - 1]), end)
+    return min(now + timedelta(seconds=_WAITS[min(attempts, len(_WAITS)) - 1]), end)
 
 
 def failed_again(
-    outage: Outage | None, *, now: datetime, retry_after: timedelta = timedelta()
-) -> Outage:
-    """The outage after one more failure, or the beginning of one.
+    breaker: CircuitBreaker | None, *, now: datetime, retry_after: timedelta = timedelta()
+) -> CircuitBreaker:
+    """The breaker after one more failure, or the beginning of one.
 
     retry_after: how long the receiver asked to be left alone, which is honoured up to an hour.
     """
-    failures = outage.failures + 1 if outage else 1
+    failures = breaker.failures + 1 if breaker else 1
     pause = min(timedelta(seconds=2 ** min(failures - 1, 10)), LONGEST_PAUSE)
     pause = max(pause, min(retry_after, LONGEST_RETRY_AFTER))
-    return Outage(outage.since if outage else now, failures, now + pause)
+    return CircuitBreaker(breaker.since if breaker else now, failures, now + pause)
 
 
-def stopped(outage: Outage | None, *, now: datetime) -> Outage:
+def stopped(breaker: CircuitBreaker | None, *, now: datetime) -> CircuitBreaker:
     """After a 410: the receiver is gone for good, unless somebody says otherwise."""
-    return Outage(now, outage.failures + 1 if outage else 1, None)
+    return CircuitBreaker(now, breaker.failures + 1 if breaker else 1, None)
 
 
-def is_over(outage: Outage, *, now: datetime) -> bool:
+def is_over(breaker: CircuitBreaker, *, now: datetime) -> bool:
     """Whether the receiver was away so long that what waited all the time is given up."""
-    return not outage.is_stopped and now >= outage.since + TRIED_FOR
+    return not breaker.is_stopped and now >= breaker.since + GIVE_UP_AFTER

@@ -15,7 +15,7 @@ from referral.core.cursor import DEFAULT_PAGE
 from referral.http import auth, qr
 from referral.http.api.fields import InviteCode, Limit, PageCursor
 from referral.http.api.refusals import ANY, BODY, SIGNED_IN, responses
-from referral.http.requests import GivenParts, StrictRequest, caller
+from referral.http.requests import StrictRequest, caller, context
 from referral.service import invitations, profiles
 from referral.service.invitations import Invitation, InviteePage
 from referral.service.profiles import Profile
@@ -43,9 +43,8 @@ class InvitationController(Controller):
         self,
         invite_code: Annotated[str, PathParameter(description="Read as forgivingly as always.")],
         request: StrictRequest,
-        parts: GivenParts,
     ) -> Invitation:
-        return await invitations.look_up(parts, invite_code, caller=caller(request))
+        return await invitations.look_up(context(request), invite_code, caller=caller(request))
 
 
 class OwnInvitationController(Controller):
@@ -71,10 +70,11 @@ class OwnInvitationController(Controller):
         ),
     )
     async def activate_invite(
-        self, data: JSONBody[ActivateInvite], request: StrictRequest, parts: GivenParts
+        self, data: JSONBody[ActivateInvite], request: StrictRequest
     ) -> Profile:
-        await invitations.activate(parts, request.user, data.invite_code, caller=caller(request))
-        return await profiles.get(parts, request.user.user.id)
+        ctx = context(request)
+        await invitations.activate(ctx, request.user, data.invite_code, caller=caller(request))
+        return await profiles.get(ctx, request.user.user.id)
 
     @get(
         "/invitees",
@@ -105,8 +105,8 @@ class OwnInvitationController(Controller):
             **responses(*SIGNED_IN),
         },
     )
-    async def invite_svg(self, request: StrictRequest, parts: GivenParts) -> bytes:
-        return qr.svg(invitations.invite_link(parts, request.user.user.invite_code))
+    async def invite_svg(self, request: StrictRequest) -> bytes:
+        return qr.svg(invitations.invite_link(context(request), request.user.user.invite_code))
 
     @get(
         "/invite.png",
@@ -121,5 +121,5 @@ class OwnInvitationController(Controller):
             **responses(*SIGNED_IN),
         },
     )
-    async def invite_png(self, request: StrictRequest, parts: GivenParts) -> bytes:
-        return qr.png(invitations.invite_link(parts, request.user.user.invite_code))
+    async def invite_png(self, request: StrictRequest) -> bytes:
+        return qr.png(invitations.invite_link(context(request), request.user.user.invite_code))

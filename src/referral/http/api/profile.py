@@ -19,7 +19,7 @@ from referral.http.api.fields import (
     Phone,
 )
 from referral.http.api.refusals import BODY, SIGNED_IN, responses
-from referral.http.requests import JSON, MERGE_PATCH, GivenParts, StrictRequest, caller, parts
+from referral.http.requests import JSON, MERGE_PATCH, StrictRequest, caller, context
 from referral.messaging import messages
 from referral.service import profiles
 from referral.service.codes import SentCode
@@ -64,7 +64,7 @@ class ReadProfileController(Controller):
         responses=responses(*SIGNED_IN),
     )
     async def get_profile(self, request: StrictRequest) -> Profile:
-        return await profiles.read(parts(request.app.state), auth.bearer(request))
+        return await profiles.read(context(request), auth.bearer(request))
 
 
 class ProfileController(Controller):
@@ -81,9 +81,11 @@ class ProfileController(Controller):
         responses=responses(*SIGNED_IN, *BODY),
     )
     async def replace_profile(
-        self, data: JSONBody[ReplaceProfile], request: StrictRequest, parts: GivenParts
+        self, data: JSONBody[ReplaceProfile], request: StrictRequest
     ) -> Profile:
-        return await profiles.change(parts, request.user, name=data.name, email=data.email)
+        return await profiles.change(
+            context(request), request.user, name=data.name, email=data.email
+        )
 
     @patch(
         operation_id="patchProfile",
@@ -96,10 +98,10 @@ class ProfileController(Controller):
         responses=responses(*SIGNED_IN, *BODY),
         opt={"media_types": (JSON, MERGE_PATCH)},
     )
-    async def patch_profile(
-        self, data: JSONBody[PatchProfile], request: StrictRequest, parts: GivenParts
-    ) -> Profile:
-        return await profiles.change(parts, request.user, name=data.name, email=data.email)
+    async def patch_profile(self, data: JSONBody[PatchProfile], request: StrictRequest) -> Profile:
+        return await profiles.change(
+            context(request), request.user, name=data.name, email=data.email
+        )
 
     @delete(
         operation_id="deleteProfile",
@@ -112,8 +114,8 @@ class ProfileController(Controller):
         ),
         responses=responses(*SIGNED_IN, errors.SignInAgain, errors.Forbidden),
     )
-    async def delete_profile(self, request: StrictRequest, parts: GivenParts) -> None:
-        await profiles.delete(parts, request.user, caller=caller(request))
+    async def delete_profile(self, request: StrictRequest) -> None:
+        await profiles.delete(context(request), request.user, caller=caller(request))
 
     @post(
         "/phone/send-code",
@@ -132,11 +134,9 @@ class ProfileController(Controller):
             errors.SmsUnavailable,
         ),
     )
-    async def send_phone_code(
-        self, data: JSONBody[NewPhone], request: StrictRequest, parts: GivenParts
-    ) -> SentCode:
+    async def send_phone_code(self, data: JSONBody[NewPhone], request: StrictRequest) -> SentCode:
         return await profiles.send_phone_code(
-            parts, request.user, phone=data.phone, caller=caller(request)
+            context(request), request.user, phone=data.phone, caller=caller(request)
         )
 
     @put(
@@ -162,12 +162,13 @@ class ProfileController(Controller):
         ),
     )
     async def change_phone(
-        self, data: JSONBody[ConfirmPhone], request: StrictRequest, parts: GivenParts
+        self, data: JSONBody[ConfirmPhone], request: StrictRequest
     ) -> Response[Profile]:
+        ctx = context(request)
         profile, notice = await profiles.change_phone(
-            parts, request.user, token=data.token, code=data.code, caller=caller(request)
+            ctx, request.user, token=data.token, code=data.code, caller=caller(request)
         )
         return Response(
             profile,
-            background=BackgroundTask(messages.notify, parts, notice) if notice else None,
+            background=BackgroundTask(messages.notify, ctx, notice) if notice else None,
         )

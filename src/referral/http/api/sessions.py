@@ -12,7 +12,7 @@ from referral.core.cursor import DEFAULT_PAGE
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor
 from referral.http.api.refusals import SIGNED_IN, responses
-from referral.http.requests import GivenParts, StrictRequest, caller
+from referral.http.requests import StrictRequest, caller, context
 from referral.service import sessions
 from referral.service.sessions import SessionPage
 
@@ -33,11 +33,10 @@ class SessionController(Controller):
     async def list_sessions(
         self,
         request: StrictRequest,
-        parts: GivenParts,
         limit: Limit = DEFAULT_PAGE,
         cursor: PageCursor = None,
     ) -> SessionPage:
-        return await sessions.page(parts, request.user, cursor=cursor, limit=limit)
+        return await sessions.page(context(request), request.user, cursor=cursor, limit=limit)
 
     @delete(
         "/{session_id:str}",
@@ -67,5 +66,5 @@ class SessionController(Controller):
         description="Sign out everywhere, here too. All the user's device tokens end.",
         responses=responses(*SIGNED_IN),
     )
-    async def end_all_sessions(self, request: StrictRequest, parts: GivenParts) -> None:
-        await sessions.end_all(parts, request.user, caller=caller(request))
+    async def end_all_sessions(self, request: StrictRequest) -> None:
+        await sessions.end_all(context(request), request.user, caller=caller(request))

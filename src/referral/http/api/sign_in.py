@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from referral.core import errors
 from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, InviteCode, Phone
 from referral.http.api.refusals import BODY, responses
-from referral.http.requests import StrictRequest, caller, parts
+from referral.http.requests import StrictRequest, caller, context
 from referral.http.responses import JsonResponse
 from referral.service import refreshes, sessions, sign_in
 from referral.service.codes import SentCode
@@ -88,7 +88,7 @@ class LoginController(Controller):
     )
     async def send_code(self, data: JSONBody[SendCode], request: StrictRequest) -> SentCode:
         return await sign_in.send_code(
-            parts(request.app.state),
+            context(request),
             phone=data.phone,
             device_token=data.device_token,
             caller=caller(request),
@@ -130,7 +130,7 @@ class LoginController(Controller):
     )
     async def verify(self, data: JSONBody[Verify], request: StrictRequest) -> Response[SignedIn]:
         signed_in = await sign_in.verify(
-            parts(request.app.state),
+            context(request),
             token=data.token,
             code=data.code,
             invite_code=data.invite_code,
@@ -165,7 +165,7 @@ class LoginController(Controller):
     )
     async def refresh(self, data: JSONBody[RefreshBody], request: StrictRequest) -> TokenPair:
         tokens = await refreshes.refresh(
-            parts(request.app.state), data.refresh_token, caller=caller(request)
+            context(request), data.refresh_token, caller=caller(request)
         )
         return TokenPair(
             access_token=tokens.access,
@@ -183,6 +183,4 @@ class LoginController(Controller):
         responses=responses(*BODY),
     )
     async def logout(self, data: JSONBody[RefreshBody], request: StrictRequest) -> None:
-        await sessions.sign_out(
-            parts(request.app.state), data.refresh_token, caller=caller(request)
-        )
+        await sessions.sign_out(context(request), data.refresh_token, caller=caller(request))

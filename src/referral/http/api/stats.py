@@ -11,7 +11,7 @@ from referral.core import errors
 from referral.core.days import DEFAULT_DAYS, MOST_DAYS
 from referral.http import auth
 from referral.http.api.refusals import ADMINISTRATOR, responses
-from referral.http.requests import AdminRequest, GivenParts
+from referral.http.requests import AdminRequest, context
 from referral.service import stats
 from referral.service.stats import Stats
 
@@ -35,7 +35,7 @@ class StatsController(Controller):
     )
     async def get_stats(
         self,
-        parts: GivenParts,
+        request: AdminRequest,
         first: Annotated[
             str | None,
             QueryParameter(
@@ -51,4 +51,4 @@ class StatsController(Controller):
             QueryParameter(name="to", description="The last day. Today, unless given."),
         ] = None,
     ) -> Stats:
-        return await stats.get(parts, first=first, last=last)
+        return await stats.get(context(request), first=first, last=last)

@@ -14,7 +14,7 @@ from referral.core.search import LONGEST
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor, UserId
 from referral.http.api.refusals import ADMINISTRATOR, BODY, responses
-from referral.http.requests import AdminRequest, GivenParts
+from referral.http.requests import AdminRequest, context
 from referral.service import invitations, users
 from referral.service.users import InviteeViewPage, UserPage, UserView
 
@@ -62,12 +62,12 @@ class UserController(Controller):
     )
     async def list_users(
         self,
-        parts: GivenParts,
+        request: AdminRequest,
         limit: Limit = DEFAULT_PAGE,
         cursor: PageCursor = None,
         search: SearchText = None,
     ) -> UserPage:
-        return await users.page(parts, search=search, cursor=cursor, limit=limit)
+        return await users.page(context(request), search=search, cursor=cursor, limit=limit)
 
     @get(
         "/{user_id:str}",
@@ -76,8 +76,8 @@ class UserController(Controller):
         summary="Read a user",
         responses=responses(*ADMINISTRATOR, errors.InvalidRequest, errors.NotFound),
     )
-    async def get_user(self, parts: GivenParts, user_id: UserId) -> UserView:
-        return await users.get(parts, ids.read(user_id))
+    async def get_user(self, request: AdminRequest, user_id: UserId) -> UserView:
+        return await users.get(context(request), ids.parse(user_id))
 
     @patch(
         "/{user_id:str}",
@@ -95,7 +95,6 @@ class UserController(Controller):
         self,
         data: JSONBody[ChangeUser],
         request: AdminRequest,
-        parts: GivenParts,
         user_id: UserId,
     ) -> UserView:
         for field, value in (await request.json()).items():
@@ -103,8 +102,8 @@ class UserController(Controller):
             if not isinstance(value, bool):
                 raise errors.InvalidRequest.field(field, "Must be true or false.")
         return await users.change(
-            parts,
-            ids.read(user_id),
+            context(request),
+            ids.parse(user_id),
             is_blocked=data.is_blocked,
             is_admin=data.is_admin,
             by=request.user,
@@ -123,8 +122,8 @@ class UserController(Controller):
             *ADMINISTRATOR, errors.InvalidRequest, errors.SignInAgain, errors.NotFound
         ),
     )
-    async def delete_user(self, request: AdminRequest, parts: GivenParts, user_id: UserId) -> None:
-        await users.delete(parts, ids.read(user_id), by=request.user)
+    async def delete_user(self, request: AdminRequest, user_id: UserId) -> None:
+        await users.delete(context(request), ids.parse(user_id), by=request.user)
 
     @get(
         "/{user_id:str}/invitees",
@@ -140,7 +139,7 @@ class UserController(Controller):
         limit: Limit = DEFAULT_PAGE,
         cursor: PageCursor = None,
     ) -> InviteeViewPage:
-        return await users.invitees(ids.read(user_id), cursor=cursor, limit=limit)
+        return await users.invitees(ids.parse(user_id), cursor=cursor, limit=limit)
 
     @delete(
         "/{user_id:str}/inviter",
@@ -156,7 +155,5 @@ class UserController(Controller):
             *ADMINISTRATOR, errors.InvalidRequest, errors.SignInAgain, errors.NotFound
         ),
     )
-    async def void_activation(
-        self, request: AdminRequest, parts: GivenParts, user_id: UserId
-    ) -> None:
-        await invitations.void(parts, ids.read(user_id), by=request.user)
+    async def void_activation(self, request: AdminRequest, user_id: UserId) -> None:
+        await invitations.void(context(request), ids.parse(user_id), by=request.user)

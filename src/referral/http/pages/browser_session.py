@@ -15,11 +15,11 @@ from referral.core.errors import AccountBlocked, InvalidRefreshToken, NotSignedI
 from referral.core.tokens import DEVICE_LIFE
 from referral.http import requests
 from referral.http.pages import cookies, render
-from referral.http.requests import StrictRequest, parts
+from referral.http.requests import StrictRequest, context
 from referral.service import access, admins, refreshes, sessions
-from referral.service.access import SignedIn
+from referral.service.access import Authenticated
 from referral.service.sessions import Tokens
-from referral.service.sign_in import SignIn
+from referral.service.sign_in import SignInResult
 from referral.storage import database
 
 _DAY = 86_400  # seconds
@@ -45,12 +45,10 @@ async def administrator(
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
         return
     visitor = await _authenticated(connection)
-    connection.scope["user"] = admins.actor(
-        parts(connection.app.state), visitor, caller=caller(connection)
-    )
+    connection.scope["user"] = admins.actor(context(connection), visitor, caller=caller(connection))
 
 
-async def find(request: Request[Any, Any, Any]) -> SignedIn | None:
+async def find(request: Request[Any, Any, Any]) -> Authenticated | None:
     """Who is signed in here, if anybody who may be."""
     try:
         return await _authenticated(request)
@@ -63,7 +61,7 @@ def page(request: StrictRequest, template: str, **context: Any) -> Response[str]
     return render.page(request, template, is_admin=_sees_administration(request), **context)
 
 
-async def enter(request: Request[Any, Any, Any], sign_in: SignIn) -> None:
+async def acquire(request: Request[Any, Any, Any], sign_in: SignInResult) -> None:
     """Keep what a sign-in gave, and end the session that was here before."""
     before = cookies.get(request, cookies.REFRESH)
     _keep(request, sign_in.tokens)
@@ -83,23 +81,21 @@ async def leave(request: Request[Any, Any, Any]) -> None:
 
 async def require_fresh(request: Request[Any, Any, Any]) -> None:
     """Raises SignInAgain, and what `signed_in` raises."""
-    access.require_fresh(parts(request.app.state), await _authenticated(request))
+    access.require_fresh(context(request), await _authenticated(request))
 
 
 async def _end(request: Request[Any, Any, Any], refresh_token: str | None) -> None:
     if refresh_token:
-        await sessions.sign_out(
-            parts(request.app.state), refresh_token, caller=requests.caller(request)
-        )
+        await sessions.sign_out(context(request), refresh_token, caller=requests.caller(request))
 
 
 def _sees_administration(request: StrictRequest) -> bool:
     visitor = request.user
-    return visitor.proves_phone and admins.may_administer(parts(request.app.state), visitor.user)
+    return visitor.proof.is_of_owner and admins.may_administer(context(request), visitor.user)
 
 
-async def _authenticated(connection: ASGIConnection[Any, Any, Any, Any]) -> SignedIn:
-    of_app = parts(connection.app.state)
+async def _authenticated(connection: ASGIConnection[Any, Any, Any, Any]) -> Authenticated:
+    of_app = context(connection)
     if access_token := cookies.get(connection, cookies.ACCESS):
         with suppress(Unauthorized):
             return await access.authenticate(of_app, access_token)
@@ -112,6 +108,6 @@ async def _authenticated(connection: ASGIConnection[Any, Any, Any, Any]) -> Sign
 
 
 def _keep(connection: ASGIConnection[Any, Any, Any, Any], tokens: Tokens) -> None:
-    limits = parts(connection.app.state).limits
+    limits = context(connection).limits
     cookies.put(connection, cookies.ACCESS, tokens.access, seconds=tokens.access_life)
     cookies.put(connection, cookies.REFRESH, tokens.refresh, seconds=limits.session_max_days * _DAY)

@@ -9,11 +9,11 @@ import msgspec
 from litestar import get
 from litestar.response import Stream
 
-from referral.context import Parts
+from referral.context import Context
 from referral.http.pages import browser_session
-from referral.http.requests import JSON, GivenParts, StrictRequest
+from referral.http.requests import JSON, StrictRequest, context
 from referral.service import invitations, profiles, sessions
-from referral.service.access import SignedIn
+from referral.service.access import Authenticated
 from referral.service.invitations import InviteePage
 from referral.service.profiles import Profile
 from referral.service.sessions import SessionPage
@@ -24,17 +24,18 @@ _encode = msgspec.json.encode
 
 
 @get("/me/data.json", guards=[browser_session.signed_in], include_in_schema=False)
-async def download(request: StrictRequest, parts: GivenParts) -> Stream:
+async def download(request: StrictRequest) -> Stream:
     """The profile, every invitee and every session, as the API has them."""
-    profile = await profiles.get(parts, request.user.user.id)
+    ctx = context(request)
+    profile = await profiles.get(ctx, request.user.user.id)
     return Stream(
-        _write(parts, request.user, profile),
+        _write(ctx, request.user, profile),
         media_type=JSON,
         headers={"Content-Disposition": 'attachment; filename="my-data.json"'},
     )
 
 
-async def _write(parts: Parts, signed_in: SignedIn, profile: Profile) -> AsyncIterator[bytes]:
+async def _write(ctx: Context, signed_in: Authenticated, profile: Profile) -> AsyncIterator[bytes]:
     """A page at a time: the longest list takes no more memory than a short one."""
     own = msgspec.to_builtins(profile)
     del own["invitees"]  # all of them follow
@@ -42,7 +43,7 @@ async def _write(parts: Parts, signed_in: SignedIn, profile: Profile) -> AsyncIt
     async for chunk in _items(partial(invitations.page, signed_in)):
         yield chunk
     yield b'],"sessions":['
-    async for chunk in _items(partial(sessions.page, parts, signed_in)):
+    async for chunk in _items(partial(sessions.page, ctx, signed_in)):
         yield chunk
     yield b"]}\n"
 

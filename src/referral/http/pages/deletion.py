@@ -9,17 +9,18 @@ from litestar.response import Redirect
 
 from referral.core.errors import Forbidden, InvalidRequest
 from referral.http.pages import browser_session, cookies, flash, forms, tabs
-from referral.http.requests import GivenParts, StrictRequest
+from referral.http.requests import StrictRequest, context
 from referral.service import access, profiles
 
 DELETE = "/me/delete"
 
 
 @get(DELETE, guards=[browser_session.signed_in], include_in_schema=False)
-async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
-    access.require_fresh(parts, request.user)
+async def show(request: StrictRequest) -> Response[str]:
+    ctx = context(request)
+    access.require_fresh(ctx, request.user)
     return browser_session.page(
-        request, "delete.html", profile=await profiles.get(parts, request.user.user.id)
+        request, "delete.html", profile=await profiles.get(ctx, request.user.user.id)
     )
 
 
@@ -29,12 +30,14 @@ async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     opt=forms.on(DELETE, "delete"),
     include_in_schema=False,
 )
-async def delete(request: StrictRequest, parts: GivenParts) -> Redirect:
+async def delete(request: StrictRequest) -> Redirect:
     fields = await forms.read(request)
     try:
         if not fields.get("sure"):
             raise InvalidRequest.field("sure", "Required.")
-        await profiles.delete(parts, request.user, caller=browser_session.caller(request))
+        await profiles.delete(
+            context(request), request.user, caller=browser_session.caller(request)
+        )
     except InvalidRequest as refusal:
         return flash.refused(request, DELETE, refusal, form="delete", field="sure")
     except Forbidden as refusal:

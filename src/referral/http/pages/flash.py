@@ -13,7 +13,7 @@ from referral.context import Actor
 from referral.core.errors import InvalidRequest, Refusal, TooManyRequests, UnsupportedPhone
 from referral.http import problems
 from referral.http.pages import cookie_value, cookies, forms, tabs
-from referral.service.access import SignedIn
+from referral.service.access import Authenticated
 
 CONFIRM = "/again"
 
@@ -143,7 +143,7 @@ def _path(location: str) -> str:
 def _who(request: Request[Any, Any, Any]) -> str:
     """Empty if nobody is signed in, or not any more."""
     user = request.scope.get("user")
-    if isinstance(user, SignedIn):
+    if isinstance(user, Authenticated):
         return f"user:{user.user.id}"
     return user.name if isinstance(user, Actor) else ""
 

@@ -8,56 +8,55 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.status_codes import HTTP_404_NOT_FOUND
 
-from referral.context import Parts
+from referral.context import Context
 from referral.core import invite_code as invite_codes
 from referral.core.errors import TooManyRequests, UnknownInviteCode
 from referral.http import problems
 from referral.http.pages import browser_session, render, sign_in, texts
-from referral.http.requests import GivenParts, StrictRequest
+from referral.http.requests import StrictRequest, context
 from referral.service import invitations
-from referral.service.access import SignedIn
+from referral.service.access import Authenticated
 from referral.service.invitations import Invitation
 
 
 @get("/i/{invite_code:str}", include_in_schema=False)
-async def invitation(
-    request: StrictRequest, parts: GivenParts, invite_code: FromPath[str]
-) -> Response[Any]:
+async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Response[Any]:
     """Show whose invitation it is. A bad code says so, and one can go on without it."""
+    ctx = context(request)
     visitor = await browser_session.find(request)
     try:
-        found = await _look_up(request, parts, invite_code)
+        found = await _look_up(request, ctx, invite_code)
     except UnknownInviteCode as refusal:
-        return _without_invitation(request, parts, refusal, visitor)
+        return _without_invitation(request, ctx, refusal, visitor)
     return sign_in.page(
         request,
-        parts,
+        ctx,
         invite_code=found.invite_code,
         inviter=found.inviter_name.split()[0] if found.inviter_name else None,
         visitor=visitor,
     )
 
 
-async def _look_up(request: StrictRequest, parts: Parts, text: str) -> Invitation:
+async def _look_up(request: StrictRequest, ctx: Context, text: str) -> Invitation:
     """Raises UnknownInviteCode."""
     try:
-        return await invitations.look_up(parts, text, caller=browser_session.caller(request))
+        return await invitations.look_up(ctx, text, caller=browser_session.caller(request))
     except TooManyRequests as refusal:
         # Others behind the same address used its tries up: the invitation still counts
         problems.record(request, refusal)
-        return Invitation(invite_code=invite_codes.read(text, parts.invite_url), inviter_name=None)
+        return Invitation(invite_code=invite_codes.parse(text, ctx.invite_url), inviter_name=None)
 
 
 def _without_invitation(
     request: StrictRequest,
-    parts: Parts,
+    ctx: Context,
     refusal: UnknownInviteCode,
-    visitor: SignedIn | None,
+    visitor: Authenticated | None,
 ) -> Response[str]:
     problems.record(request, refusal)
     return sign_in.page(
         request,
-        parts,
+        ctx,
         status=HTTP_404_NOT_FOUND,
         visitor=visitor,
         refusal=texts.refusal(

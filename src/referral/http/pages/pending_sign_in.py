@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import Request
 
-from referral.context import Parts
+from referral.context import Context
 from referral.core import phone as phones
 from referral.core.errors import InvalidPhone, UnsupportedPhone
 from referral.http.pages import cookie_value, cookies, tabs
-from referral.http.requests import parts
+from referral.http.requests import context
 from referral.service.codes import SentCode
 
 FIELD, TAB = "pending", "tab"
@@ -25,7 +25,7 @@ FIELD, TAB = "pending", "tab"
 _SECONDS = 86_400
 
 
-class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A code that was sent.
 
     expires_at, resend_at: Unix seconds. code: while sending is simulated. next: where to go then.
@@ -48,13 +48,13 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         cls,
         sent: SentCode,
         *,
-        parts: Parts,
+        ctx: Context,
         invite_code: str = "",
         then: str = "",
         user_id: str = "",
         tab: str = "",
-    ) -> Pending:
-        now = int(parts.clock().timestamp())
+    ) -> PendingSignIn:
+        now = int(ctx.clock().timestamp())
         return cls(
             token=sent.token,
             phone=sent.phone,
@@ -68,7 +68,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             tab=tab or tabs.key_of(sent.token),
         )
 
-    def leading(self, *, invite_code: str, then: str) -> Pending:
+    def leading(self, *, invite_code: str, then: str) -> PendingSignIn:
         """The same code in another tab, which came with another invitation or way on."""
         tab = tabs.key_of(self.token, invite_code, then)
         return msgspec.structs.replace(self, invite_code=invite_code, next=then, tab=tab)
@@ -83,55 +83,57 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """What the forms of its page carry."""
         return cookie_value.write(self)
 
-    def seconds_to_wait(self, parts: Parts) -> int:
+    def seconds_to_wait(self, ctx: Context) -> int:
         """Until another can be asked for."""
-        return max(self.resend_at - int(parts.clock().timestamp()), 0)
+        return max(self.resend_at - int(ctx.clock().timestamp()), 0)
 
-    def is_over(self, parts: Parts) -> bool:
-        return self.expires_at <= parts.clock().timestamp()
+    def is_over(self, ctx: Context) -> bool:
+        return self.expires_at <= ctx.clock().timestamp()
 
-    def is_leftover(self, parts: Parts) -> bool:
+    def is_leftover(self, ctx: Context) -> bool:
         """Whether it is of a simulated gateway in whose place a real one has come."""
-        return bool(self.code) and not parts.gateway.echoes_code
+        return bool(self.code) and not ctx.gateway.echoes_code
 
-    def is_good_for(self, text: str, parts: Parts) -> bool:
+    def is_good_for(self, text: str, ctx: Context) -> bool:
         """Whether it is under way to the phone that was typed."""
-        if self.is_over(parts):
+        if self.is_over(ctx):
             return False
         try:
-            return phones.read(text, parts.phone_rules) == self.phone
+            return phones.parse(text, ctx.phone_rules) == self.phone
         except (InvalidPhone, UnsupportedPhone):
             return False
 
 
-def find(request: Request[Any, Any, Any], kind: str = cookies.SIGN_IN) -> Pending | None:
+def find(request: Request[Any, Any, Any], kind: str = cookies.SIGN_IN) -> PendingSignIn | None:
     """The one of this tab; without a tab in the address, the newest."""
-    found = tabs.find(request, kind, Pending, key=request.query_params.get(TAB))
-    return None if found is None or found.is_leftover(parts(request.app.state)) else found
+    found = tabs.find(request, kind, PendingSignIn, key=request.query_params.get(TAB))
+    return None if found is None or found.is_leftover(context(request)) else found
 
 
 def sent_with(
     request: Request[Any, Any, Any], fields: dict[str, str], kind: str = cookies.SIGN_IN
-) -> Pending | None:
+) -> PendingSignIn | None:
     """The one that a form carries, else the one of its tab."""
-    return cookie_value.read(fields.get(FIELD), Pending) or find(request, kind)
+    return cookie_value.read(fields.get(FIELD), PendingSignIn) or find(request, kind)
 
 
 def on_its_way(
-    request: Request[Any, Any, Any], phone: str, parts: Parts, kind: str = cookies.SIGN_IN
-) -> Pending | None:
+    request: Request[Any, Any, Any], phone: str, ctx: Context, kind: str = cookies.SIGN_IN
+) -> PendingSignIn | None:
     """The one that is under way from any tab to the phone that was typed."""
-    every = tabs.find_all(request, kind, Pending)
-    return next((each for each in every if each.is_good_for(phone, parts)), None)
+    every = tabs.find_all(request, kind, PendingSignIn)
+    return next((each for each in every if each.is_good_for(phone, ctx)), None)
 
 
-def keep(request: Request[Any, Any, Any], pending: Pending, kind: str = cookies.SIGN_IN) -> None:
+def keep(
+    request: Request[Any, Any, Any], pending: PendingSignIn, kind: str = cookies.SIGN_IN
+) -> None:
     tabs.keep(request, kind, pending.tab, pending, seconds=_SECONDS)
 
 
 def keep_for_its_page(
-    request: Request[Any, Any, Any], pending: Pending, kind: str = cookies.SIGN_IN
+    request: Request[Any, Any, Any], pending: PendingSignIn, kind: str = cookies.SIGN_IN
 ) -> None:
     """Bring back one whose cookie is gone; a newer one of the same tab stays."""
-    if tabs.find(request, kind, Pending, key=pending.tab) is None:
+    if tabs.find(request, kind, PendingSignIn, key=pending.tab) is None:
         keep(request, pending, kind)

@@ -8,7 +8,7 @@ from litestar import Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Redirect
 
-from referral.context import Parts
+from referral.context import Context
 from referral.core import phone_display
 from referral.core.errors import (
     ChallengeExpired,
@@ -33,9 +33,9 @@ from referral.http.pages import (
     sign_in,
     tabs,
 )
-from referral.http.pages.pending_sign_in import Pending
+from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.pages.profile import ME
-from referral.http.requests import GivenParts, StrictRequest
+from referral.http.requests import StrictRequest, context
 from referral.messaging import messages
 from referral.service import access, profiles
 
@@ -55,13 +55,14 @@ _CODE_REFUSALS = (
 
 
 @get(PHONE, guards=[browser_session.signed_in], include_in_schema=False)
-async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
-    access.require_fresh(parts, request.user)
+async def show(request: StrictRequest) -> Response[str]:
+    ctx = context(request)
+    access.require_fresh(ctx, request.user)
     return browser_session.page(
         request,
         "phone.html",
         phone=request.user.user.phone,
-        example=phone_field.example(request, parts),
+        example=phone_field.example(request, ctx),
     )
 
 
@@ -71,13 +72,14 @@ async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     opt=forms.on(PHONE, "phone", "phone"),
     include_in_schema=False,
 )
-async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
+async def send_code(request: StrictRequest) -> Redirect:
+    ctx = context(request)
     typed = phone = (await forms.read(request)).get("phone", "")
     try:
-        phone = phone_field.read(request, parts, typed)
-        under_way = await _send(request, parts, phone)
+        phone = phone_field.read(request, ctx, typed)
+        under_way = await _send(request, ctx, phone)
     except _SEND_REFUSALS as refusal:
-        before = _own(request, pending_sign_in.on_its_way(request, phone, parts, cookies.NEW_PHONE))
+        before = _own(request, pending_sign_in.on_its_way(request, phone, ctx, cookies.NEW_PHONE))
         if isinstance(refusal, TooManyRequests) and before:
             # Back, and the same phone again: its code is on its way already
             return flash.to(before.at(CODE))
@@ -88,12 +90,13 @@ async def send_code(request: StrictRequest, parts: GivenParts) -> Redirect:
 
 
 @get(CODE, guards=[browser_session.signed_in], include_in_schema=False)
-async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
-    access.require_fresh(parts, request.user)
+async def code(request: StrictRequest) -> Response[Any]:
+    ctx = context(request)
+    access.require_fresh(ctx, request.user)
     under_way = _own(request, pending_sign_in.find(request, cookies.NEW_PHONE))
     if under_way is None:
         return flash.notice(request, PHONE, "code_gone")
-    return sign_in.code_page(request, parts, under_way, path=CODE, back=PHONE)
+    return sign_in.code_page(request, ctx, under_way, path=CODE, back=PHONE)
 
 
 @post(
@@ -102,14 +105,15 @@ async def code(request: StrictRequest, parts: GivenParts) -> Response[Any]:
     opt=forms.on(CODE, "code", "code"),
     include_in_schema=False,
 )
-async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
+async def change(request: StrictRequest) -> Redirect:
+    ctx = context(request)
     fields = await forms.read(request)
     under_way = _own(request, pending_sign_in.sent_with(request, fields, cookies.NEW_PHONE))
     if under_way is None:
         return flash.notice(request, PHONE, "code_gone")
     try:
         _, message = await profiles.change_phone(
-            parts,
+            ctx,
             request.user,
             token=under_way.token,
             code=fields.get("code", ""),
@@ -126,7 +130,7 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
             values={"phone": phone_display.spell(under_way.phone)},
         )
     except _CODE_REFUSALS as refusal:
-        if isinstance(refusal, ChallengeSpent) and await _is_done(request, parts, under_way):
+        if isinstance(refusal, ChallengeSpent) and await _is_done(request, ctx, under_way):
             # The form was sent twice
             return flash.to(ME)
         pending_sign_in.keep_for_its_page(request, under_way, cookies.NEW_PHONE)
@@ -135,7 +139,7 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
     if message is None:
         return flash.to(ME)
     answer = flash.notice(request, ME, "phone_changed")
-    answer.background = BackgroundTask(messages.notify, parts, message)
+    answer.background = BackgroundTask(messages.notify, ctx, message)
     return answer
 
 
@@ -145,7 +149,7 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
     opt=forms.on(CODE, "again"),
     include_in_schema=False,
 )
-async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
+async def send_again(request: StrictRequest) -> Redirect:
     """A new code to the same new phone. The one before stays good."""
     fields = await forms.read(request)
     before = _own(request, pending_sign_in.sent_with(request, fields, cookies.NEW_PHONE))
@@ -153,7 +157,7 @@ async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
         return flash.notice(request, PHONE, "code_gone")
     page = before.at(CODE)
     try:
-        await _send(request, parts, before.phone, tab=before.tab)
+        await _send(request, context(request), before.phone, tab=before.tab)
     except _SEND_REFUSALS as refusal:
         pending_sign_in.keep_for_its_page(request, before, cookies.NEW_PHONE)
         return flash.not_again(request, page, refusal)
@@ -163,20 +167,22 @@ async def send_again(request: StrictRequest, parts: GivenParts) -> Redirect:
 HANDLERS: list[Any] = [show, send_code, code, change, send_again]
 
 
-async def _send(request: StrictRequest, parts: Parts, phone: str, *, tab: str = "") -> Pending:
+async def _send(
+    request: StrictRequest, ctx: Context, phone: str, *, tab: str = ""
+) -> PendingSignIn:
     sent = await profiles.send_phone_code(
-        parts, request.user, phone=phone, caller=browser_session.caller(request)
+        ctx, request.user, phone=phone, caller=browser_session.caller(request)
     )
-    under_way = Pending.of(sent, parts=parts, user_id=str(request.user.user.id), tab=tab)
+    under_way = PendingSignIn.of(sent, ctx=ctx, user_id=str(request.user.user.id), tab=tab)
     pending_sign_in.keep(request, under_way, cookies.NEW_PHONE)
     return under_way
 
 
-def _own(request: StrictRequest, under_way: Pending | None) -> Pending | None:
+def _own(request: StrictRequest, under_way: PendingSignIn | None) -> PendingSignIn | None:
     """Leave out one of whoever was signed in here before."""
     is_own = under_way is not None and under_way.user_id == str(request.user.user.id)
     return under_way if is_own else None
 
 
-async def _is_done(request: StrictRequest, parts: Parts, under_way: Pending) -> bool:
-    return (await profiles.get(parts, request.user.user.id)).phone == under_way.phone
+async def _is_done(request: StrictRequest, ctx: Context, under_way: PendingSignIn) -> bool:
+    return (await profiles.get(ctx, request.user.user.id)).phone == under_way.phone

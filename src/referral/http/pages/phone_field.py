@@ -7,30 +7,30 @@ from typing import Any
 
 from litestar import Request
 
-from referral.context import Parts
+from referral.context import Context
 from referral.core import browser_region
 from referral.core import phone as phones
 from referral.core.phone import Rules
 from referral.http.pages import cookies
 
 
-def rules(request: Request[Any, Any, Any], parts: Parts) -> Rules:
+def rules(request: Request[Any, Any, Any], ctx: Context) -> Rules:
     """Read a phone without a country's code as one of the default region, else of the browser's.
 
     The language that was chosen on these pages comes before the browser's own.
     """
-    if parts.phone_rules.default_region is not None:
-        return parts.phone_rules
+    if ctx.phone_rules.default_region is not None:
+        return ctx.phone_rules
     chosen = cookies.get(request, cookies.LANGUAGE) or ""
     languages = [chosen, *request.headers.getall("accept-language", [])]
-    return replace(parts.phone_rules, default_region=browser_region.read(",".join(languages)))
+    return replace(ctx.phone_rules, default_region=browser_region.parse(",".join(languages)))
 
 
-def read(request: Request[Any, Any, Any], parts: Parts, text: str) -> str:
+def read(request: Request[Any, Any, Any], ctx: Context, text: str) -> str:
     """The E.164 of what was typed. Raises InvalidPhone, UnsupportedPhone."""
-    return phones.read(text, rules(request, parts))
+    return phones.parse(text, rules(request, ctx))
 
 
-def example(request: Request[Any, Any, Any], parts: Parts) -> str:
+def example(request: Request[Any, Any, Any], ctx: Context) -> str:
     """A phone that is served, as it may be typed here."""
-    return phones.example(rules(request, parts))
+    return phones.example(rules(request, ctx))

@@ -19,7 +19,7 @@ from referral.core.errors import (
 )
 from referral.http import qr
 from referral.http.pages import browser_session, flash, forms
-from referral.http.requests import GivenParts, StrictRequest
+from referral.http.requests import StrictRequest, context
 from referral.service import invitations, profiles
 
 ME = "/me"
@@ -36,8 +36,8 @@ _INVITE_REFUSALS = (
 
 
 @get(ME, guards=[browser_session.signed_in], include_in_schema=False)
-async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
-    profile = await profiles.get(parts, request.user.user.id)
+async def show(request: StrictRequest) -> Response[str]:
+    profile = await profiles.get(context(request), request.user.user.id)
     newest = await invitations.page(request.user, cursor=None, limit=NEWEST)
     return browser_session.page(
         request,
@@ -54,12 +54,15 @@ async def show(request: StrictRequest, parts: GivenParts) -> Response[str]:
     opt=forms.on(ME, "profile", "name", "email"),
     include_in_schema=False,
 )
-async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
+async def change(request: StrictRequest) -> Redirect:
     """Name and email, or one of them; an empty one clears it."""
     fields = await forms.read(request)
     try:
         await profiles.change(
-            parts, request.user, name=_given(fields, "name"), email=_given(fields, "email")
+            context(request),
+            request.user,
+            name=_given(fields, "name"),
+            email=_given(fields, "email"),
         )
     except InvalidRequest as refusal:
         # Nothing besides: the cookie that brings it back has room for little
@@ -74,11 +77,11 @@ async def change(request: StrictRequest, parts: GivenParts) -> Redirect:
     opt=forms.on(ME, "inviter", "invite_code"),
     include_in_schema=False,
 )
-async def activate(request: StrictRequest, parts: GivenParts) -> Redirect:
+async def activate(request: StrictRequest) -> Redirect:
     invite_code = (await forms.read(request)).get("invite_code", "")
     try:
         await invitations.activate(
-            parts, request.user, invite_code, caller=browser_session.caller(request)
+            context(request), request.user, invite_code, caller=browser_session.caller(request)
         )
     except _INVITE_REFUSALS as refusal:
         return flash.refused(
@@ -98,8 +101,8 @@ async def activate(request: StrictRequest, parts: GivenParts) -> Redirect:
     media_type=qr.SVG,
     include_in_schema=False,
 )
-async def invite_svg(request: StrictRequest, parts: GivenParts) -> bytes:
-    return qr.svg(invitations.invite_link(parts, request.user.user.invite_code))
+async def invite_svg(request: StrictRequest) -> bytes:
+    return qr.svg(invitations.invite_link(context(request), request.user.user.invite_code))
 
 
 @get(
@@ -108,8 +111,8 @@ async def invite_svg(request: StrictRequest, parts: GivenParts) -> bytes:
     media_type=qr.PNG,
     include_in_schema=False,
 )
-async def invite_png(request: StrictRequest, parts: GivenParts) -> bytes:
-    return qr.png(invitations.invite_link(parts, request.user.user.invite_code))
+async def invite_png(request: StrictRequest) -> bytes:
+    return qr.png(invitations.invite_link(context(request), request.user.user.invite_code))
 
 
 HANDLERS: list[Any] = [show, change, activate, invite_svg, invite_png]

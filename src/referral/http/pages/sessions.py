@@ -12,7 +12,7 @@ from referral.core.errors import NotFound
 from referral.http import problems
 from referral.http.api.fields import PageCursor
 from referral.http.pages import browser_session, cookies, devices, flash, forms, tabs
-from referral.http.requests import GivenParts, StrictRequest
+from referral.http.requests import StrictRequest, context
 from referral.service import sessions
 
 SESSIONS = "/me/sessions"
@@ -21,10 +21,8 @@ _PAGE = 50
 
 
 @get(SESSIONS, guards=[browser_session.signed_in], include_in_schema=False)
-async def show(
-    request: StrictRequest, parts: GivenParts, cursor: PageCursor = None
-) -> Response[str]:
-    page = await sessions.page(parts, request.user, cursor=cursor, limit=_PAGE)
+async def show(request: StrictRequest, cursor: PageCursor = None) -> Response[str]:
+    page = await sessions.page(context(request), request.user, cursor=cursor, limit=_PAGE)
     return browser_session.page(
         request, "sessions.html", page=page, cursor=cursor, device=devices.read
     )
@@ -54,8 +52,8 @@ async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
     opt=forms.on(SESSIONS, "sessions"),
     include_in_schema=False,
 )
-async def end_all(request: StrictRequest, parts: GivenParts) -> Redirect:
-    await sessions.end_all(parts, request.user, caller=browser_session.caller(request))
+async def end_all(request: StrictRequest) -> Redirect:
+    await sessions.end_all(context(request), request.user, caller=browser_session.caller(request))
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
     tabs.forget_all(request)
     return flash.notice(request, "/", "signed_out_everywhere")

@@ -35,10 +35,10 @@ def keep(
     if not _KEY.fullmatch(key):
         return
     text, own = cookie_value.write(value), f"{kind}-{key}"
-    room = _ROOM - len(text)
+    limiter = _ROOM - len(text)
     for name in reversed(cookies.names(request, *_KINDS)):
-        room -= len(cookies.get(request, name) or "") if name != own else 0
-        if room < 0:
+        limiter -= len(cookies.get(request, name) or "") if name != own else 0
+        if limiter < 0:
             cookies.clear(request, name)
     cookies.put(request, own, text, seconds=seconds)
 

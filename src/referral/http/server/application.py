@@ -14,7 +14,7 @@ from typing import Any
 from litestar import Litestar
 
 from referral import observability
-from referral.core.concurrency import Aside, Room
+from referral.core.concurrency import ConcurrencyLimiter, Suspended
 from referral.http import problems
 from referral.http.server import metrics, request_ids
 from referral.http.server.cors import Cors, Header
@@ -32,10 +32,10 @@ def is_never_refused(path: str) -> bool:
     return path in _ALWAYS_ROOM
 
 
-class Front(Litestar):
+class Application(Litestar):
     """The application."""
 
-    room: Room
+    limiter: ConcurrencyLimiter
     cors: Cors
     headers: Iterable[Header] = ()
     """What every answer carries."""
@@ -77,15 +77,15 @@ class Front(Litestar):
         if is_never_refused(scope["path"]):
             # It takes no room either: while the database hangs, it waits for it
             if has_room:
-                self.room.leave()
+                self.limiter.release()
             await super().__call__(scope, receive, answer)
-        elif has_room or self.room.enter(is_read=is_read(method), now=begun):
+        elif has_room or self.limiter.acquire(is_read=is_read(method), now=begun):
             # Who reads no answer takes no room with it
-            sending = aside = self.room.aside()
+            sending = suspended = self.limiter.suspended()
             try:
-                await super().__call__(scope, _waiting(receive, aside), answer)
+                await super().__call__(scope, _waiting(receive, suspended), answer)
             finally:
-                self.room.leave()
+                self.limiter.release()
         else:
             head, body = self.refuse(scope["path"], scope["headers"], request_id, now=begun)
             await send({"type": "http.response.start", "status": 503, "headers": head})
@@ -100,7 +100,7 @@ class Front(Litestar):
         if preflight is None:
             return False
         if scope.get("state", {}).pop("has_room", False):
-            self.room.leave()
+            self.limiter.release()
         its_id = (request_ids.HEADER, request_ids.begin(scope["headers"]))
         headers = [*preflight, its_id, *self.headers]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
@@ -120,11 +120,11 @@ class Front(Litestar):
         return [*usual, its_id, *self.headers, *self.cors.headers(path, headers)], body
 
 
-def _waiting(receive: Any, aside: Aside) -> Any:
+def _waiting(receive: Any, suspended: Suspended) -> Any:
     """Who sends a body slowly takes no room with it: else a hundred of them would take all."""
 
     async def wait() -> Any:
-        with aside:
+        with suspended:
             return await receive()
 
     return wait

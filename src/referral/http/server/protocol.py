@@ -28,7 +28,7 @@ _LAST_REQUEST_SECONDS = 1
 _PLAIN = re.compile(rb"(/[^%?#]*)(?:\?.*)?", re.DOTALL)
 
 
-class Door(BoundedConnection):
+class HttpProtocol(BoundedConnection):
     """One connection."""
 
     _is_last = False
@@ -59,13 +59,13 @@ class Door(BoundedConnection):
             return
         now = monotonic()
         method = self.parser.get_method().decode()
-        if front.room.enter(is_read=is_read(method), now=now):
+        if front.limiter.acquire(is_read=is_read(method), now=now):
             self.scope["state"]["has_room"] = True
             try:
                 super().on_headers_complete()
             except BaseException:
                 # No task began that would
-                front.room.leave()
+                front.limiter.release()
                 raise
         elif self._may_be_refused_here(method):
             request_id = request_ids.begin(self.headers)

@@ -12,7 +12,7 @@ _PREFIX = "hook+"
 _SECRET = "secret="  # noqa: S105 - a parameter's name
 
 
-def read(text: str, *, production: bool) -> Endpoint:
+def parse(text: str, *, production: bool) -> Endpoint:
     """From `hook+https://HOST/PATH?secret=whsec_...`.
 
     Raises ValueError, whose text repeats nothing of the URL.

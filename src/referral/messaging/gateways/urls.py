@@ -14,7 +14,7 @@ _CONSOLE = ("console://",)
 _ALONE = ("simulated", "console")
 
 
-def read(text: str, *, production: bool) -> tuple[str, ...]:
+def parse(text: str, *, production: bool) -> tuple[str, ...]:
     """The URL, or several of a chain, in their order.
 
     Raises ValueError, whose text repeats nothing of a URL but its scheme.
@@ -54,7 +54,7 @@ def endpoints(urls: tuple[str, ...], *, production: bool) -> list[tuple[str, str
     found: list[tuple[str, str | None]] = []
     for url in urls:
         if scheme(url) in hook_endpoint.SCHEMES:
-            found.append((describe((url,)), hook_endpoint.read(url, production=production).url))
+            found.append((describe((url,)), hook_endpoint.parse(url, production=production).url))
         elif scheme(url) in sms.SCHEMES:
             found.append((scheme(url), sms.endpoint(url)))
     return found
@@ -76,7 +76,7 @@ def _check(name: str, url: str, *, production: bool) -> None:
         if production:
             raise ValueError("console:// is for development alone")
     elif name in hook_endpoint.SCHEMES:
-        hook_endpoint.read(url, production=production)
+        hook_endpoint.parse(url, production=production)
     elif name in sms.SCHEMES:
         sms.check(url)
     elif not name:

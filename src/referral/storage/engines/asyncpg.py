@@ -16,7 +16,6 @@ import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import (
     TransactionalDBClient,
-    TransactionContext,
     TransactionContextPooled,
 )
 
@@ -49,7 +48,7 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
         )
 
 
-class Line(asyncio.LifoQueue[Any]):
+class FairQueue(asyncio.LifoQueue[Any]):
     """Free connections, and who waits for one: first come, first served.
 
     asyncio's own wakes who waits and then lets anybody else be faster, for ever.
@@ -104,7 +103,7 @@ class Line(asyncio.LifoQueue[Any]):
 class Pool(asyncpg.Pool):  # type: ignore[misc]
     async def _initialize(self) -> None:
         await super()._initialize()
-        self._queue = Line()
+        self._queue = FairQueue()
         for holder in self._holders:
             self._queue.put_nowait(holder)
 
@@ -140,7 +139,7 @@ class Transaction(_Translating, TransactionWrapper):
             await super().rollback()
 
 
-class Opening(TransactionContextPooled):
+class PooledTransaction(TransactionContextPooled):
     async def __aenter__(self) -> TransactionalDBClient:
         try:
             return await super().__aenter__()
@@ -169,8 +168,8 @@ class Client(_Translating, AsyncpgDBClient):
         super().__init__(**kwargs)
         self._dsn = dsn
 
-    def _in_transaction(self) -> TransactionContext:
-        return Opening(Transaction(self), self._pool_init_lock)
+    def _in_transaction(self) -> PooledTransaction:
+        return PooledTransaction(Transaction(self), self._pool_init_lock)
 
     async def execute_query_dict(
         self, query: str, values: list[Any] | None = None

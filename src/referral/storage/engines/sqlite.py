@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from tortoise.backends.base.client import (
     ConnectionWrapper,
     TransactionalDBClient,
-    TransactionContext,
 )
 from tortoise.backends.sqlite.client import (
     SqliteClient,
@@ -36,7 +35,7 @@ class Transaction(Statements, SqliteTransactionWrapper):
             await self.execute_query(statement)
 
 
-class Opening(SqliteTransactionContext):
+class WriterTransaction(SqliteTransactionContext):
     """A transaction with a commit of its own or a shared one. For tasks that nobody cancels."""
 
     async def __aenter__(self) -> TransactionalDBClient:
@@ -46,7 +45,7 @@ class Opening(SqliteTransactionContext):
         await self._commits.turns.acquire()
         try:
             await self._commits.give_way()
-            return await client.patiently(self._open, deadline)
+            return await client.retry_while_busy(self._open, deadline)
         except BaseException:
             self._commits.turns.release()
             raise
@@ -116,7 +115,7 @@ class Client(Statements, SqliteClient):
         """When a call that begins now gives up waiting for the file."""
         return monotonic() + self._patience
 
-    async def patiently(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
+    async def retry_while_busy(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
         """Try until the file is free or the deadline has passed."""
         wait = FIRST_WAIT
         while True:
@@ -156,19 +155,21 @@ class Client(Statements, SqliteClient):
     async def _execute(self, call: Callable[[], Awaitable[T]], query: str) -> T:
         """Execute one statement, which needs no savepoint: SQLite does it wholly or not at all."""
         if query.lstrip().startswith(_READING):
-            return await self.commits.held_back(self.patiently(call, self.deadline()))
+            return await self.commits.after_shared_commit(
+                self.retry_while_busy(call, self.deadline())
+            )
         if self.commits.is_busy():
-            in_turn = self.commits.held_back(self._in_turn(call))
+            in_turn = self.commits.after_shared_commit(self._in_turn(call))
             return await self.commits.to_its_end(in_turn)
         async with self.commits.turns:
-            return await self.patiently(call, self.deadline())
+            return await self.retry_while_busy(call, self.deadline())
 
     async def _in_turn(self, call: Callable[[], Awaitable[T]]) -> T:
         deadline = self.deadline()
         async with self.commits.turns:
             await self.commits.give_way()
-            await self.patiently(self._begin_shared, deadline)
-            return await self.patiently(call, deadline)
+            await self.retry_while_busy(self._begin_shared, deadline)
+            return await self.retry_while_busy(call, deadline)
 
     async def _begin_shared(self) -> None:
         async with self.acquire_connection():
@@ -187,8 +188,8 @@ class Client(Statements, SqliteClient):
         """There is one, and no pool."""
         return {}
 
-    def _in_transaction(self) -> TransactionContext:
-        return Opening(Transaction(self), self._lock)
+    def _in_transaction(self) -> WriterTransaction:
+        return WriterTransaction(Transaction(self), self._lock)
 
 
 client_class = Client

@@ -35,7 +35,7 @@ _FAILURES = (*errors.SQLITE, errors.Unavailable, ValueError)
 """What a statement raises; ValueError if the connection is closed."""
 
 
-class Turns(asyncio.Lock):
+class WriterLock(asyncio.Lock):
     """A fair lock that knows how many wait for it."""
 
     waiting = 0
@@ -89,7 +89,7 @@ class Commits:
     def __init__(self, client: SqliteClient, lock: asyncio.Lock) -> None:
         self._client = client
         self._lock = lock
-        self.turns = Turns()
+        self.turns = WriterLock()
         self.shared: SharedCommit | None = None
         self.found_busy_at = self._gave_way_at = float("-inf")
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -140,7 +140,7 @@ class Commits:
             await self._commit()
         return joined
 
-    async def held_back(self, work: Awaitable[T]) -> T:
+    async def after_shared_commit(self, work: Awaitable[T]) -> T:
         """Let neither result nor error of a statement out before the commit that it was under."""
         # No other task runs between the end of the work and the look at the commit
         try:

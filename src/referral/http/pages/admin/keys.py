@@ -11,7 +11,7 @@ from litestar.response import Redirect
 from referral.core.errors import InvalidRequest, NotFound
 from referral.http import problems
 from referral.http.pages import browser_session, flash, forms, render
-from referral.http.requests import AdminRequest, GivenParts
+from referral.http.requests import AdminRequest, context
 from referral.service import api_keys
 
 PATH = "/admin/keys"
@@ -24,13 +24,13 @@ async def list_keys(request: AdminRequest) -> Response[str]:
 
 
 @post("/keys", opt=forms.on(PATH, "key", "name"), include_in_schema=False)
-async def make(request: AdminRequest, parts: GivenParts) -> Redirect:
+async def make(request: AdminRequest) -> Redirect:
     """The new key goes to the next page in the cookie of what is said once."""
     name = (await forms.read(request)).get("name", "")
     # Whoever finds a browser open must not take away a key that never ends
     await browser_session.require_fresh(request)
     try:
-        key = await api_keys.make(parts, name, by=request.user)
+        key = await api_keys.make(context(request), name, by=request.user)
     except InvalidRequest as refusal:
         return flash.refused(
             request,
@@ -45,9 +45,9 @@ async def make(request: AdminRequest, parts: GivenParts) -> Redirect:
 
 
 @post("/keys/{name:str}/revoke", opt=forms.on(PATH, "revoke"), include_in_schema=False)
-async def revoke(request: AdminRequest, parts: GivenParts, name: FromPath[str]) -> Redirect:
+async def revoke(request: AdminRequest, name: FromPath[str]) -> Redirect:
     try:
-        await api_keys.revoke(parts, unquote(name), by=request.user)
+        await api_keys.revoke(context(request), unquote(name), by=request.user)
     except NotFound as refusal:
         # Ended already, which is what was wanted
         problems.record(request, refusal)

@@ -11,7 +11,7 @@ from referral import i18n
 from referral.core.errors import InvalidRequest
 from referral.http.pages import flash, render
 from referral.http.pages.admin import chart
-from referral.http.requests import AdminRequest, GivenParts
+from referral.http.requests import AdminRequest, context
 from referral.service import stats
 
 PATH = "/admin"
@@ -26,19 +26,18 @@ Size = Annotated[str | None, QueryParameter()]
 
 
 @get(include_in_schema=False)
-async def numbers(
-    request: AdminRequest, parts: GivenParts, first: First = None, last: Last = None
-) -> Response[Any]:
+async def numbers(request: AdminRequest, first: First = None, last: Last = None) -> Response[Any]:
     """A field that is sent empty is one that was not filled in."""
+    ctx = context(request)
     try:
-        found = await stats.get(parts, first=first or None, last=last or None)
+        found = await stats.get(ctx, first=first or None, last=last or None)
     except InvalidRequest as refusal:
         typed = {"from": first or "", "to": last or ""}
         return flash.refused(request, PATH, refusal, form="days", field="from", values=typed)
-    now = parts.clock().date().isoformat()
+    now = ctx.clock().date().isoformat()
     today = found.days[-1]
     if today.day.isoformat() != now:
-        [today] = await stats.by_day(parts, first=now, last=now)
+        [today] = await stats.by_day(ctx, first=now, last=now)
     return render.page(
         request,
         "admin/statistics.html",
@@ -52,14 +51,13 @@ async def numbers(
 @get("/charts/days.svg", include_in_schema=False)
 async def days_chart(
     request: AdminRequest,
-    parts: GivenParts,
     first: First = None,
     last: Last = None,
     theme: Theme = None,
     size: Size = None,
 ) -> Response[bytes]:
     """Raises InvalidRequest."""
-    days = await stats.by_day(parts, first=first or None, last=last or None)
+    days = await stats.by_day(context(request), first=first or None, last=last or None)
     gettext = i18n.catalogue(render.language(request)).gettext
     drawn = chart.draw(
         [day.day for day in days],

@@ -10,12 +10,12 @@ from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
-from referral.context import Actor, Parts
+from referral.context import Actor, Context
 from referral.core import ids
 from referral.core.errors import Forbidden, InvalidRequest, NotFound
 from referral.http.pages import flash, forms, phone_field, render
 from referral.http.pages.admin import audit
-from referral.http.requests import AdminRequest, GivenParts
+from referral.http.requests import AdminRequest, context
 from referral.service import audit as trails
 from referral.service import invitations, trees, users
 
@@ -30,15 +30,16 @@ Search = Annotated[str | None, QueryParameter()]
 
 @get("/users", include_in_schema=False)
 async def search_users(
-    request: AdminRequest, parts: GivenParts, search: Search = None, cursor: Cursor = None
+    request: AdminRequest, search: Search = None, cursor: Cursor = None
 ) -> Response[Any]:
+    ctx = context(request)
     try:
         found = await users.page(
-            parts,
+            ctx,
             search=search,
             cursor=cursor,
             limit=_PAGE,
-            rules=phone_field.rules(request, parts),
+            rules=phone_field.rules(request, ctx),
         )
     except InvalidRequest as refusal:
         if cursor is not None:
@@ -52,11 +53,11 @@ async def search_users(
 
 @get("/users/{user_id:str}", include_in_schema=False)
 async def show_user(
-    request: AdminRequest, parts: GivenParts, user_id: FromPath[str], cursor: Cursor = None
+    request: AdminRequest, user_id: FromPath[str], cursor: Cursor = None
 ) -> Response[str]:
     """Raises NotFound, InvalidRequest."""
-    found = ids.read(user_id)
-    user, tree = await users.get(parts, found), await trees.page(found, cursor=cursor)
+    found = ids.parse(user_id)
+    user, tree = await users.get(context(request), found), await trees.page(found, cursor=cursor)
     entries = await trails.page(user=user.id, cursor=None, limit=_NEWEST_ENTRIES)
     return render.page(
         request,
@@ -76,17 +77,15 @@ async def show_user(
     opt=forms.on(f"{PATH}/{{user_id}}", "user"),
     include_in_schema=False,
 )
-async def act(
-    request: AdminRequest, parts: GivenParts, user_id: FromPath[str], action: FromPath[str]
-) -> Redirect:
+async def act(request: AdminRequest, user_id: FromPath[str], action: FromPath[str]) -> Redirect:
     """One of _ACTIONS. Raises NotFound."""
     if action not in _ACTIONS:
         raise NotFound(reason="no such action")
     do, done, words = _ACTIONS[action]
-    found = ids.read(user_id)
+    found = ids.parse(user_id)
     page = f"{PATH}/{found}"
     try:
-        await do(parts, found, request.user)
+        await do(context(request), found, request.user)
     except (Forbidden, NotFound) as refusal:
         return flash.refused(request, page, refusal, form="user", field=action, code=words)
     return flash.notice(request, PATH if action == "delete" else page, done)
@@ -95,31 +94,31 @@ async def act(
 HANDLERS = [search_users, show_user, act]
 
 
-async def _block(parts: Parts, user_id: UUID, by: Actor) -> None:
-    await users.change(parts, user_id, is_blocked=True, by=by)
+async def _block(ctx: Context, user_id: UUID, by: Actor) -> None:
+    await users.change(ctx, user_id, is_blocked=True, by=by)
 
 
-async def _unblock(parts: Parts, user_id: UUID, by: Actor) -> None:
-    await users.change(parts, user_id, is_blocked=False, by=by)
+async def _unblock(ctx: Context, user_id: UUID, by: Actor) -> None:
+    await users.change(ctx, user_id, is_blocked=False, by=by)
 
 
-async def _make_admin(parts: Parts, user_id: UUID, by: Actor) -> None:
-    await users.change(parts, user_id, is_admin=True, by=by)
+async def _make_admin(ctx: Context, user_id: UUID, by: Actor) -> None:
+    await users.change(ctx, user_id, is_admin=True, by=by)
 
 
-async def _take_admin(parts: Parts, user_id: UUID, by: Actor) -> None:
-    await users.change(parts, user_id, is_admin=False, by=by)
+async def _take_admin(ctx: Context, user_id: UUID, by: Actor) -> None:
+    await users.change(ctx, user_id, is_admin=False, by=by)
 
 
-async def _delete(parts: Parts, user_id: UUID, by: Actor) -> None:
-    await users.delete(parts, user_id, by=by)
+async def _delete(ctx: Context, user_id: UUID, by: Actor) -> None:
+    await users.delete(ctx, user_id, by=by)
 
 
-async def _void(parts: Parts, user_id: UUID, by: Actor) -> None:
-    await invitations.void(parts, user_id, by=by)
+async def _void(ctx: Context, user_id: UUID, by: Actor) -> None:
+    await invitations.void(ctx, user_id, by=by)
 
 
-_Action: TypeAlias = Callable[[Parts, UUID, Actor], Awaitable[None]]
+_Action: TypeAlias = Callable[[Context, UUID, Actor], Awaitable[None]]
 
 # What to do, and of texts.py: what is said then, and what where the rules refuse it
 _ACTIONS: dict[str, tuple[_Action, str, str]] = {

@@ -5,15 +5,16 @@ from __future__ import annotations
 from litestar import Response, get
 
 from referral.http.pages import render
-from referral.http.requests import AdminRequest, GivenParts
+from referral.http.requests import AdminRequest, context
 from referral.webhooks import payloads
 
 
 @get("/webhooks", include_in_schema=False)
-async def status(request: AdminRequest, parts: GivenParts) -> Response[str]:
+async def status(request: AdminRequest) -> Response[str]:
+    ctx = context(request)
     return render.page(
         request,
         "admin/webhooks.html",
-        deliveries=await payloads.status(parts),
-        is_set=parts.endpoint is not None,
+        deliveries=await payloads.status(ctx),
+        is_set=ctx.endpoint is not None,
     )

@@ -11,7 +11,7 @@ _SOME = """
 """
 
 
-async def some(table: str, key: str, *values: object, over: str, most: int) -> int:
+async def delete_batch(table: str, key: str, *values: object, over: str, most: int) -> int:
     """Delete rows for which `over` holds, a condition on values $1, $2, ...; answers how many.
 
     A row that another transaction holds is left: it is about to be renewed, or gone. So this
