@@ -62,13 +62,13 @@ test-faults: test-environment pgbouncer ## Attack and break a running service at
 
 .PHONY: bench-pages
 bench-pages: test-environment ## Time lists and statistics over a million users, on both databases
-	PYTHONPATH=src:tests $(BIN)/python bench/lists.py
+	PYTHONPATH=src:tests/helpers $(BIN)/python bench/lists.py
 
 .PHONY: bench-scaling
 bench-scaling: test-environment pgbouncer ## Show what docs/scaling.md says, with real engines: the tables there
-	PYTHONPATH=src:tests:bench $(BIN)/python -m scaling
+	PYTHONPATH=src:tests/helpers:bench $(BIN)/python -m scaling
 
-BENCH := PYTHONPATH=src:tests $(BIN)/python bench
+BENCH := PYTHONPATH=src:tests/helpers $(BIN)/python bench
 
 .PHONY: bench
 bench: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Measure the service beside floors and peers: docs/performance.md
@@ -120,7 +120,7 @@ wrk: ## Fetch wrk for the bench, where there is none
 # Playwright's own, whose build its locked version names; Debian's where that one does not start
 .PHONY: browser
 browser: test-environment ## Fetch Chromium for the tests, where there is none
-	@starts() { $(BIN)/python tests/browser.py > /dev/null 2>&1; }; \
+	@starts() { $(BIN)/python tests/helpers/browser.py > /dev/null 2>&1; }; \
 	starts || { $(BIN)/playwright install chromium && starts; } || \
 		{ test "$$(id -u)" = 0 && grep --quiet '^ID=debian' /etc/os-release && apt-get --quiet=2 update && \
 			apt-get --quiet=2 install --yes --no-install-recommends chromium > /dev/null && starts; } || \
@@ -128,11 +128,11 @@ browser: test-environment ## Fetch Chromium for the tests, where there is none
 
 .PHONY: screenshots
 screenshots: browser ## Take the pictures of the pages anew: docs/screenshots/
-	$(BIN)/python tests/screenshots.py
+	$(BIN)/python tests/helpers/screenshots.py
 
 .PHONY: cost-guard
 cost-guard: test-environment ## Simulate pumped messages: the table of docs/cost-guard.md
-	@$(BIN)/python tests/pumping.py
+	@$(BIN)/python tests/helpers/pumping.py
 
 .PHONY: format
 format: test-environment ## Bring the code into form
@@ -148,7 +148,7 @@ LOCALES := src/referral/locales
 .PHONY: messages
 messages: test-environment ## Take new texts into the catalogues, and compile them
 	@mkdir -p .cache
-	$(BIN)/python tests/countries.py
+	$(BIN)/python tests/helpers/countries.py
 	$(BIN)/pybabel --quiet extract --mapping pyproject.toml --no-location --sort-output --output .cache/referral.pot src
 	$(BIN)/pybabel --quiet update --domain referral --input-file .cache/referral.pot \
 		--output-dir $(LOCALES) --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date

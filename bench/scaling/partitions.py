@@ -22,11 +22,11 @@ AT_ONCE = 10
 SECONDS = 3
 ROUNDS = 3
 FILES = (
-    "test_login.py",
-    "test_sessions.py",
-    "test_limits.py",
-    "test_crossings.py",
-    "test_housekeeping.py",
+    "api/test_sign_in.py",
+    "api/test_sessions.py",
+    "limits/test_limits.py",
+    "storage/test_crossings.py",
+    "server/test_housekeeping.py",
 )
 _NOW = 1_760_000_000_000_000
 # Vacuumed once a thousandth of it is dead, without pauses; pages with room for the next versions

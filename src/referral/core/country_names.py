@@ -1,4 +1,4 @@
-"""The names of countries, written by tests/countries.py: `make messages`."""
+"""The names of countries, written by tests/helpers/countries.py: `make messages`."""
 
 LANGUAGES = ("en", "ru")
 NAMES = """\

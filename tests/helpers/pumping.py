@@ -22,7 +22,7 @@ from referral.limits.guess_policy import LimitScope
 from referral.limits.pumping import rules
 from referral.limits.pumping.rules import LEARNED_DAYS, OF_ADDRESS, OF_RANGE, Counts, Normal
 
-DOCUMENT = Path(__file__).parent.parent / "docs/cost-guard.md"
+DOCUMENT = Path(__file__).parent.parent.parent / "docs/cost-guard.md"
 
 HOUR, DAY = 3600, 86_400
 START = 500_000 * HOUR

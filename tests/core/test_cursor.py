@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from altered import by_one_character
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from altered import by_one_character
 from referral.core import cursor, seal
 from referral.core.cursor import Cursor
 from referral.core.errors import InvalidRequest

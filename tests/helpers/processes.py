@@ -17,7 +17,7 @@ from uuid import uuid4
 import asyncpg
 import httpx
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 30
 
 

@@ -1,6 +1,7 @@
 """A real Chromium, and people in front of it.
 
-`python tests/browser.py` prints which one the tests would start, or says that there is none.
+`python tests/helpers/browser.py` prints which one the tests would start, or says that there is
+none.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from playwright.async_api import (
 )
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-AXE = Path(__file__).parent / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = Path(__file__).parent.parent / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 MISSING = "the tests of the pages need Chromium: run `make browser`"
 
 # A telephone as most are, the narrowest screen that is promised, and a computer

@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from test_faults_postgres import until_in
+from test_webhooks_processes import sign_in
 
 from clusters import Node, pgbouncer, postgres
 from processes import referral, serving
@@ -22,8 +24,6 @@ from receivers import receiving
 from referral.storage import database, leases, migrate
 from referral.storage.database import Lock
 from support import SECRET, Service, emptied, new_phone, ok, refused, running
-from test_faults_postgres import until_in
-from test_webhooks_processes import sign_in
 
 PEOPLE = 12
 CONNECTIONS = 4

@@ -117,10 +117,10 @@ async def test_a_worker_clears_away_alone_and_ends_when_asked(
     async with running(database_url) as service:
         await service.send_code(new_phone())
         assert await rows("counters") > 0
-        await database.query("UPDATE counters SET moment = 1")
+        await database.query("UPDATE counters SET tat = 1")
     with working(tmp_path, {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}):
         async with reading(database_url), asyncio.timeout(20):
-            while await rows("counters WHERE moment = 1"):  # noqa: ASYNC110 - in another process
+            while await rows("counters WHERE tat = 1"):  # noqa: ASYNC110 - in another process
                 await asyncio.sleep(0.1)
 
 

@@ -14,16 +14,7 @@ from typing import Any
 
 import pytest
 
-from referral.context import Caller
-from referral.core import challenge as challenges
-from referral.core.keys import Purpose
-from referral.limits import guesses
-from referral.limits.keyed_locks import KeyedLocks
-from referral.limits.sign_in_statement import Guess, Judged
-from referral.messaging.gateways import Failure, GatewayError, Message
-from senders import HOOK_SECRET, Sender, code_in, endpoint
-from support import Inbox, Service, context_of, new_phone, ok, refused, running, sending
-from test_limits import (
+from guessing import (
     WAITS,
     enter,
     fail,
@@ -35,6 +26,15 @@ from test_limits import (
     send,
     wrong,
 )
+from referral.context import Caller
+from referral.core import challenge as challenges
+from referral.core.keys import Purpose
+from referral.limits import guesses
+from referral.limits.keyed_locks import KeyedLocks
+from referral.limits.sign_in_statement import Guess, Judged
+from referral.messaging.gateways import Failure, GatewayError, Message
+from senders import HOOK_SECRET, Sender, code_in, endpoint
+from support import Inbox, Service, context_of, new_phone, ok, refused, running, sending
 
 REAL_LIMITS = {
     "REFERRAL_RESEND_WAITS": WAITS,

@@ -6,22 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from referral.core import challenge as challenges
-from referral.core.keys import Keyring, Purpose
-from support import SECRET, Person, Service, new_phone, ok, refused
-
-
-async def is_known(service: Service, phone: str, device_token: str) -> bool:
-    """Whether a code sent with this token counts against the budget of known devices."""
-    service.clock.move(seconds=3)
-    sent = await service.send_code(phone, device_token=device_token)
-    opened = challenges.decrypt(
-        sent["token"],
-        purpose=Purpose.SIGN_IN,
-        now=service.clock(),
-        keys=Keyring([SECRET.encode()]),
-    )
-    return opened.known_device
+from devices import is_known
+from support import Person, Service, new_phone, ok, refused
 
 
 async def session_id(person: Person) -> str:

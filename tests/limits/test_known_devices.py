@@ -6,9 +6,8 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from support import Service, new_phone, ok, refused
-from test_cost_guard import COUNTRY, blocked, guarded, phone_of_new_range, pump, rows, save
-from test_limits import (
+from guarding import COUNTRY, blocked, guarded, phone_of_new_range, pump, rows, save
+from guessing import (
     BrokenInbox,
     device_of,
     enter,
@@ -21,6 +20,7 @@ from test_limits import (
     send,
     wrong,
 )
+from support import Service, new_phone, ok, refused
 
 UNUSED = 3
 

@@ -159,7 +159,14 @@ async def test_an_outage_that_begins_while_results_cannot_be_written_is_kept(
     monkeypatch.setattr(configuration, "BUSY_MILLISECONDS", 200)
     async with running(database_url):
         events = [
-            Event(place=place, id=uuid4(), type="user.created", data="{}", at=MOMENT, due_at=MOMENT)
+            Event(
+                sequence=place,
+                id=uuid4(),
+                type="user.created",
+                data="{}",
+                at=MOMENT,
+                next_attempt_at=MOMENT,
+            )
             for place in (1, 2)
         ]
         results = Results(clock=lambda: MOMENT, written=lambda _: None)
@@ -233,11 +240,11 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
         ),
         (
             (
-                "INSERT INTO outbox (id, type, user_id, data, at, tries, done_at)"
+                "INSERT INTO outbox (id, type, user_id, data, at, attempts, finished_at)"
                 " VALUES (gen_random_uuid(), 't', gen_random_uuid(), '{}', '2040-01-01Z', 1,"
                 " '2040-01-01Z')"
             ),
-            "UPDATE outbox SET done_at = NULL, due_at = '2060-01-01Z'",
+            "UPDATE outbox SET finished_at = NULL, next_attempt_at = '2060-01-01Z'",
             lambda: outbox.purge(before=MOMENT, most=10),
         ),
     ],

@@ -11,10 +11,10 @@ from itertools import count
 from typing import Any
 
 import pytest
-from altered import by_one_character
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from altered import by_one_character
 from referral.core import challenge, seal
 from referral.core.errors import ChallengeExpired, ChallengeInvalid, InvalidRequest
 from referral.core.keys import Keyring, Purpose

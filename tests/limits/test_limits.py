@@ -6,122 +6,34 @@ People have addresses of their own: one trusted proxy stands in front, and tells
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from itertools import count
-from typing import Any
 
 import httpx
 import pytest
 
-from referral.messaging.gateways import Failure, GatewayError, Message
+from guessing import (
+    UNKNOWN,
+    WAITS,
+    BrokenInbox,
+    device_of,
+    enter,
+    fail,
+    guess,
+    limited,
+    new_address,
+    proxied,
+    save_totals,
+    send,
+    wrong,
+)
 from referral.service import housekeeping
 from referral.storage import database
-from support import Inbox, Service, context_of, new_phone, ok, refused, running
-
-WAITS = "30,60,120"
-UNKNOWN = "ZZZZZZ"
-
-_addresses = count(1)
-
-
-def new_address() -> str:
-    """An address that no test has used yet in this process."""
-    number = next(_addresses)
-    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
-
-
-@asynccontextmanager
-async def proxied(
-    database_url: str, inbox: Inbox | None = None, /, **variables: str
-) -> AsyncIterator[Service]:
-    """The service behind one proxy, which tells the address of each caller."""
-    variables = {"REFERRAL_TRUSTED_PROXIES": "1", **variables}
-    async with running(database_url, inbox=inbox, **variables) as service:
-        yield service
-
-
-async def post(service: Service, path: str, address: str | None, **body: Any) -> httpx.Response:
-    headers = {"X-Forwarded-For": address or new_address()}
-    return await service.http.post(f"/api/v1{path}", json=body, headers=headers)
-
-
-async def send(
-    service: Service, phone: str, address: str | None = None, **more: str
-) -> httpx.Response:
-    """Ask for a code, from a new address unless one is given."""
-    return await post(service, "/auth/send-code", address, phone=phone, **more)
-
-
-async def guess(
-    service: Service, sent: dict[str, Any], code: str, address: str | None = None, **more: str
-) -> httpx.Response:
-    return await post(service, "/auth/verify", address, token=sent["token"], code=code, **more)
-
-
-async def enter(
-    service: Service, sent: dict[str, Any], address: str | None = None, **more: str
-) -> httpx.Response:
-    """The right code."""
-    return await guess(service, sent, sent["code"], address, **more)
-
-
-async def fail(
-    service: Service, phone: str, times: int, address: str | None = None, **more: str
-) -> None:
-    """So many wrong guesses, at as few challenges as possible."""
-    while times:
-        sent = ok(await send(service, phone, address, **more))
-        for _ in range(min(times, 3)):
-            refused(await guess(service, sent, wrong(sent), address), 400, "wrong_code")
-            times -= 1
-
-
-def wrong(sent: dict[str, Any]) -> str:
-    length = len(sent["code"])
-    return f"{(int(sent['code']) + 1) % 10**length:0{length}}"
+from support import Service, context_of, new_phone, ok, refused
 
 
 async def length_of(service: Service, phone: str, **more: str) -> int:
     """How many digits a new code for the phone has."""
     length: int = ok(await send(service, phone, **more))["code_length"]
     return length
-
-
-async def device_of(service: Service, phone: str) -> str:
-    """The device token of a phone that signs in."""
-    token: str = ok(await enter(service, ok(await send(service, phone))))["device_token"]
-    return token
-
-
-def limited(response: httpx.Response, code: str = "too_many_requests") -> int:
-    """The seconds that a refused caller is told to wait."""
-    refused(response, 429, code)
-    seconds = int(response.headers["retry-after"])
-    assert seconds >= 1
-    name, size, window = response.headers["ratelimit-policy"].split(";")
-    assert size.removeprefix("q=").isdigit()
-    assert window.removeprefix("w=").isdigit()
-    assert response.headers["ratelimit"] == f"{name};r=0;t={seconds}"
-    return seconds
-
-
-async def save_totals(service: Service) -> None:
-    """What every process does each two seconds."""
-    await context_of(service).global_limits.save(service.clock())
-
-
-@dataclass
-class BrokenInbox(Inbox):
-    """A gateway that takes nothing while it is broken."""
-
-    broken: bool = True
-
-    async def send(self, message: Message) -> None:
-        if self.broken:
-            raise GatewayError("broken", Failure.NOT_TAKEN)
-        await super().send(message)
 
 
 # Sends

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from altered import by_one_character
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from altered import by_one_character
 from referral.core import data_keys, seal
 from referral.core.keys import Keyring, Purpose
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from attacking import assert_nothing_broke, client, codes
+from guessing import UNKNOWN, limited
 from pages import browsing
 from processes import Server, serving
 from support import Clock, Inbox, Person, Service, ok, refused, running
-from test_attacks import assert_nothing_broke, client, codes
-from test_limits import UNKNOWN, limited
 
 TRIES_OF_USER, TRIES_OF_ADDRESS = 10, 60
 

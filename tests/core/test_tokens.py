@@ -10,12 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from altered import by_one_character
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwcrypto.jwk import JWKSet
 from jwcrypto.jwt import JWT
 
+from altered import by_one_character
 from referral.core import seal, tokens
 from referral.core.errors import InvalidRefreshToken, Unauthorized
 from referral.core.keys import Keyring, Purpose

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time
 
+from devices import is_known
 from pages import browsing
 from support import TODAY, Inbox, Person, Service, new_phone, ok, refused, running
-from test_devices import is_known
 
 TEST_PHONE = "+79990000001"
 LISTED = {"REFERRAL_TEST_PHONES": f"{TEST_PHONE}=12345678@{TODAY}"}

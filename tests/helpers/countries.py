@@ -12,7 +12,7 @@ from referral.i18n import LANGUAGES
 
 FILE = Path(countries.__file__).with_name("country_names.py")
 
-_HEAD = '''"""The names of countries, written by tests/countries.py: `make messages`."""
+_HEAD = '''"""The names of countries, written by tests/helpers/countries.py: `make messages`."""
 
 LANGUAGES = {languages}
 NAMES = """\\

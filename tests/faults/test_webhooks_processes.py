@@ -18,7 +18,7 @@ from time import monotonic
 import httpx
 import pytest
 
-from processes import environment, referral, serving
+from processes import ROOT, environment, referral, serving
 from receivers import Receiver, eventually, receiving
 from support import SECRET, Clock, Inbox, Person, Service
 
@@ -134,7 +134,7 @@ async def make_events(
     """200 numbered events a second, in a process of their own; answers how many."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        str(Path(__file__).parent / "events.py"),
+        str(ROOT / "tests/helpers/events.py"),
         settings["DATABASE_URL"],
         str(seconds),
         *(person.id() for person in people),

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from test_faults_postgres import until_in
 
 from clusters import Cluster, cluster
 from failovers import Failover, Lost, crash_with_a_standby_behind, fail_over, fall_silent
 from processes import Server, serving
 from referral.storage import database
 from support import Person, Service, migrated, ok, refused, running
-from test_faults_postgres import until_in
 
 _REPLAYED = "SELECT count(*) FROM users"
 

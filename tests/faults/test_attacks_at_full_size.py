@@ -1,6 +1,6 @@
 """The attacks of test_attacks.py and test_limits.py at full size.
 
-What is measured besides is printed: `pytest -m long -rP tests/test_attacks_at_full_size.py`.
+What is measured besides is printed: `pytest -m long -rP tests/faults/test_attacks_at_full_size.py`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from processes import Server, new_postgres_database, serving
-from referral.core import concurrency
-from referral.limits import gcra, send_policy
-from referral.limits.guess_policy import LimitScope
-from referral.limits.policy import Limits
-from referral.service import housekeeping
-from referral.storage import configuration, database, migrate
-from support import Clock, Inbox, Person, Service, context_of, new_phone, ok, refused, running
-from test_attacks import assert_nothing_broke, client, codes, wrong
-from test_limits import (
+from attacking import assert_nothing_broke, client, codes, wrong
+from guessing import (
     UNKNOWN,
     WAITS,
     device_of,
@@ -44,6 +36,14 @@ from test_limits import (
     proxied,
     send,
 )
+from processes import Server, new_postgres_database, serving
+from referral.core import concurrency
+from referral.limits import gcra, send_policy
+from referral.limits.guess_policy import LimitScope
+from referral.limits.policy import Limits
+from referral.service import housekeeping
+from referral.storage import configuration, database, migrate
+from support import Clock, Inbox, Person, Service, context_of, new_phone, ok, refused, running
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """The cost guard: pumped messages are refused, and whom that must not touch.
 
-limits/pumping/rules.py has the rules, and tests/pumping.py what they cost; here is what the service
-makes of them. Nothing is answered with a sign-in unless a test says so.
+limits/pumping/rules.py has the rules, tests/helpers/pumping.py their costs.
+Nothing is answered with a sign-in unless a test says so.
 """
 
 from __future__ import annotations
@@ -9,64 +9,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from guarding import (
+    ADDRESS,
+    COUNTRY,
+    RANGE,
+    blocked,
+    guarded,
+    new_address,
+    phone_of_new_range,
+    pump,
+    rows,
+    save,
+    send,
+)
 from processes import Server, new_postgres_database, serving
 from referral.limits.guess_policy import LimitScope
 from referral.limits.pumping import traffic
 from referral.limits.pumping.traffic import Traffic
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import database
-from support import TODAY, Inbox, Service, context_of, new_phone, ok, refused, running, settings_for
+from support import TODAY, Inbox, Service, context_of, new_phone, ok, refused, settings_for
 
-# What may be debt by a range, an address, and a country in which nobody signs in
-RANGE, ADDRESS, COUNTRY = 12, 24, 50
 MIDDAY = datetime.combine(TODAY, time(12), UTC)
-
-_numbers = count(1)
-_hours = count(1)
-
-
-def new_address() -> str:
-    number = next(_numbers)
-    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
-
-
-def phone_of_new_range() -> str:
-    """A Russian phone in a range of which no test has used a number yet in this process."""
-    return f"+79{next(_numbers):05}0001"
-
-
-@asynccontextmanager
-async def guarded(
-    database_url: str, inbox: Inbox | None = None, /, **variables: str
-) -> AsyncIterator[Service]:
-    """The service behind one proxy at the full hour: what is debt refills meanwhile."""
-    variables = {"REFERRAL_TRUSTED_PROXIES": "1", "REFERRAL_COST_GUARD": "block", **variables}
-    async with running(database_url, inbox=inbox, **variables) as service:
-        service.clock.move(
-            seconds=3600 * (24 * next(_hours) + 1) - service.clock().timestamp() % 3600
-        )
-        yield service
-
-
-async def send(
-    service: Service, phone: str | None = None, address: str | None = None, **more: str
-) -> httpx.Response:
-    """Ask for a code: for a phone of a new range and from a new address, unless they are given."""
-    return await service.http.post(
-        "/api/v1/auth/send-code",
-        json={"phone": phone or phone_of_new_range(), **more},
-        headers={"X-Forwarded-For": address or new_address()},
-    )
 
 
 async def enter(service: Service, sent: dict[str, Any], address: str | None = None) -> str:
@@ -78,32 +49,6 @@ async def enter(service: Service, sent: dict[str, Any], address: str | None = No
     )
     token: str = ok(response)["device_token"]
     return token
-
-
-async def pump(service: Service, messages: int, address: str | None = None) -> None:
-    for _ in range(messages):
-        ok(await send(service, address=address))
-
-
-def blocked(response: httpx.Response, segment: str = "country") -> int:
-    """The seconds that a refused caller is told to wait."""
-    refused(response, 429, "too_many_requests")
-    seconds = int(response.headers["retry-after"])
-    assert response.headers["ratelimit"] == f'"cost-guard-{segment}";r=0;t={seconds}'
-    size = {"range": RANGE, "address": ADDRESS, "country": COUNTRY}[segment]
-    assert response.headers["ratelimit-policy"] == f'"cost-guard-{segment}";q={size};w=43200'
-    return seconds
-
-
-async def save(service: Service) -> None:
-    """What every process does each two seconds."""
-    await context_of(service).traffic.save(service.clock())
-
-
-async def rows() -> dict[str, tuple[int, int]]:
-    """Sends and sign-ins of each key."""
-    found = await database.query("SELECT key, sends, sign_ins FROM traffic_counts")
-    return {row["key"]: (row["sends"], row["sign_ins"]) for row in found}
 
 
 # Whom it refuses

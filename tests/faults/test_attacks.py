@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
+from attacking import assert_nothing_broke, client, codes, wrong
 from processes import Server, serving
 from support import Clock, Inbox, Service, new_phone, ok, refused
 
@@ -180,17 +181,6 @@ async def test_parallel_send_codes_for_a_phone_send_one(database_url: str, tmp_p
     assert {int(answer.headers["retry-after"]) for answer in waits} <= {29, 30, 31}
 
 
-def client(server: Server) -> httpx.AsyncClient:
-    """Every request has a connection of its own, so all processes get some."""
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=0)
-    return httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits)
-
-
-def wrong(sent: dict[str, Any]) -> dict[str, Any]:
-    length = len(sent["code"])
-    return {**sent, "code": f"{(int(sent['code']) + 1) % 10**length:0{length}}"}
-
-
 async def at_once(
     service: Service, server: Server, guesses: list[dict[str, Any]], *, number: int = AT_ONCE
 ) -> list[httpx.Response]:
@@ -201,13 +191,3 @@ async def at_once(
         answers += await asyncio.gather(*(service.verify(each) for each in some))
     assert_nothing_broke(answers, server)
     return answers
-
-
-def assert_nothing_broke(answers: list[httpx.Response], server: Server) -> None:
-    broken = Counter(answer.text for answer in answers if answer.is_server_error)
-    assert not broken, f"{broken}\n{server.log.read_text()[-5000:]}"
-
-
-def codes(answers: list[httpx.Response]) -> Counter[str]:
-    """How many answers have which problem."""
-    return Counter(answer.json().get("code", "none") for answer in answers)

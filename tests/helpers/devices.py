@@ -1,0 +1,20 @@
+"""Known devices, as tests see them."""
+
+from __future__ import annotations
+
+from referral.core import challenge as challenges
+from referral.core.keys import Keyring, Purpose
+from support import SECRET, Service
+
+
+async def is_known(service: Service, phone: str, device_token: str) -> bool:
+    """Whether a code sent with this token counts against the budget of known devices."""
+    service.clock.move(seconds=3)
+    sent = await service.send_code(phone, device_token=device_token)
+    opened = challenges.decrypt(
+        sent["token"],
+        purpose=Purpose.SIGN_IN,
+        now=service.clock(),
+        keys=Keyring([SECRET.encode()]),
+    )
+    return opened.known_device

@@ -1,0 +1,81 @@
+"""Messages that are pumped, and the service that guards against them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+import httpx
+
+from referral.storage import database
+from support import Inbox, Service, context_of, ok, refused, running
+
+# What may be debt by a range, an address, and a country in which nobody signs in
+RANGE, ADDRESS, COUNTRY = 12, 24, 50
+
+
+_numbers = count(1)
+
+
+_hours = count(1)
+
+
+def new_address() -> str:
+    number = next(_numbers)
+    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+def phone_of_new_range() -> str:
+    """A Russian phone in a range of which no test has used a number yet in this process."""
+    return f"+79{next(_numbers):05}0001"
+
+
+@asynccontextmanager
+async def guarded(
+    database_url: str, inbox: Inbox | None = None, /, **variables: str
+) -> AsyncIterator[Service]:
+    """The service behind one proxy at the full hour: what is debt refills meanwhile."""
+    variables = {"REFERRAL_TRUSTED_PROXIES": "1", "REFERRAL_COST_GUARD": "block", **variables}
+    async with running(database_url, inbox=inbox, **variables) as service:
+        service.clock.move(
+            seconds=3600 * (24 * next(_hours) + 1) - service.clock().timestamp() % 3600
+        )
+        yield service
+
+
+async def send(
+    service: Service, phone: str | None = None, address: str | None = None, **more: str
+) -> httpx.Response:
+    """Ask for a code: for a phone of a new range and from a new address, unless they are given."""
+    return await service.http.post(
+        "/api/v1/auth/send-code",
+        json={"phone": phone or phone_of_new_range(), **more},
+        headers={"X-Forwarded-For": address or new_address()},
+    )
+
+
+async def pump(service: Service, messages: int, address: str | None = None) -> None:
+    for _ in range(messages):
+        ok(await send(service, address=address))
+
+
+def blocked(response: httpx.Response, segment: str = "country") -> int:
+    """The seconds that a refused caller is told to wait."""
+    refused(response, 429, "too_many_requests")
+    seconds = int(response.headers["retry-after"])
+    assert response.headers["ratelimit"] == f'"cost-guard-{segment}";r=0;t={seconds}'
+    size = {"range": RANGE, "address": ADDRESS, "country": COUNTRY}[segment]
+    assert response.headers["ratelimit-policy"] == f'"cost-guard-{segment}";q={size};w=43200'
+    return seconds
+
+
+async def save(service: Service) -> None:
+    """What every process does each two seconds."""
+    await context_of(service).traffic.save(service.clock())
+
+
+async def rows() -> dict[str, tuple[int, int]]:
+    """Sends and sign-ins of each key."""
+    found = await database.query("SELECT key, sends, sign_ins FROM traffic_counts")
+    return {row["key"]: (row["sends"], row["sign_ins"]) for row in found}
