@@ -21,13 +21,13 @@ from referral.core.keys import Keyring, Purpose
 from referral.core.tokens import Issuer
 from referral.http import api, docs, pages, problems, well_known
 from referral.http.pages.site import Site
-from referral.http.requests import LARGEST_BODY, StrictRequest
+from referral.http.requests import MAX_BODY_BYTES, StrictRequest
 from referral.http.responses import JsonResponse
 from referral.http.server import metrics
 from referral.http.server.application import Application
 from referral.http.server.cors import Cors
-from referral.http.server.headers import on_every_answer
-from referral.http.server.options import answer_options
+from referral.http.server.headers import common_headers
+from referral.http.server.options import handle_options
 from referral.limits.global_limits import GlobalLimits
 from referral.limits.keyed_locks import KeyedLocks
 from referral.limits.pumping.traffic import Traffic
@@ -93,17 +93,17 @@ def create_app(
         lifespan=[lifespan],
         exception_handlers={**problems.HANDLERS, HTTPException: pages.answer_anywhere},
         state=State({"site": _site(settings)}),
-        before_request=answer_options,
+        before_request=handle_options,
         request_class=StrictRequest,
         response_class=JsonResponse,
-        request_max_body_size=LARGEST_BODY,
+        request_max_body_size=MAX_BODY_BYTES,
         cache_control=CacheControlHeader(no_store=True),
         openapi_config=docs.config(settings.public_url),
         logging_config=None,
     )
     app.limiter = limiter
     app.cors = Cors(settings.cors_origins)
-    app.headers = on_every_answer(https=settings.in_production)
+    app.headers = common_headers(https=settings.in_production)
     return app
 
 
@@ -122,7 +122,7 @@ async def _connect(url: str) -> None:
     for _ in range(_CONNECT_TRIES - 1):
         try:
             return await database.connect(url)
-        except database.Unusable:
+        except database.SetupError:
             await asyncio.sleep(1)
     return await database.connect(url)
 
@@ -144,7 +144,7 @@ async def assemble(
         data_keys=stored_keys,
         limiter=limiter,
         keyed_locks=KeyedLocks(limiter),
-        global_limits=GlobalLimits(settings.limits, stored_keys.first(Purpose.COUNTER).secret),
+        global_limits=GlobalLimits(settings.limits, stored_keys.current(Purpose.COUNTER).secret),
         cost_guard=settings.cost_guard,
         traffic=Traffic(),
         readiness=Readiness(),

@@ -12,7 +12,7 @@ from uuid import UUID
 from referral import i18n
 from referral.core.concurrency import ConcurrencyLimiter
 from referral.core.keys import Keyring, Purpose
-from referral.core.phone import FixedCode, Rules
+from referral.core.phone import FixedCode, PhoneRules
 from referral.core.tokens import Issuer
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Context:
     data_keys: Keyring
     issuer: Issuer
     limits: Limits
-    phone_rules: Rules
+    phone_rules: PhoneRules
     test_phones: Mapping[str, FixedCode]
     admins_allowed: bool
     gateway: Chain
@@ -52,7 +52,7 @@ class Context:
     endpoint: Endpoint | None
     """The team's receiver of events; None: nothing is written for it."""
     readiness: Readiness
-    events_wait: asyncio.Event = field(default_factory=asyncio.Event)
+    wake_dispatcher: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this process has written an event."""
     clock: Callable[[], datetime]
     randbelow: Callable[[int], int]
@@ -66,7 +66,7 @@ class Context:
     @property
     def counter_key(self) -> bytes:
         """Derives the keys of counters."""
-        return self.data_keys.first(Purpose.COUNTER).secret
+        return self.data_keys.current(Purpose.COUNTER).secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -385,8 +385,8 @@ async def test_headers_that_are_no_access_token(service: Service) -> None:
     person = await service.sign_in()
     sent = await service.send_code(new_phone())
     good = person.tokens["access_token"]
-    key = Keyring([SECRET.encode()]).first(Purpose.ACCESS)
-    foreign = Keyring([b"another secret of 32 bytes or more 0123456789"]).first(Purpose.ACCESS)
+    key = Keyring([SECRET.encode()]).current(Purpose.ACCESS)
+    foreign = Keyring([b"another secret of 32 bytes or more 0123456789"]).current(Purpose.ACCESS)
     header, payload, signature = good.split(".")
     other_payload = text(raw(payload).replace(b'"sub":"', b'"sub":"0'))
     unsigned = text(json.dumps({"alg": "none", "typ": "at+jwt", "kid": key.kid}).encode())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referral.core.address import canonical, client_address
+from referral.core.address import client_address, parse_address
 
 PEER = "10.0.0.1"
 ADDRESSES = st.ip_addresses().map(str)
@@ -48,7 +48,7 @@ def test_forging_what_stands_left_changes_nothing(
 ) -> None:
     """However the proxies append: to the client's last line, or as lines of their own."""
     expected = client_address(PEER, hops, trusted_proxies=len(hops))
-    assert expected == canonical(hops[0])
+    assert expected == parse_address(hops[0])
     cut = data.draw(st.integers(0, len(hops)))
     lines = [*forged, *([", ".join(hops[:cut])] if cut else []), *hops[cut:]]
     assert client_address(PEER, lines, trusted_proxies=len(hops)) == expected
@@ -87,7 +87,7 @@ def test_an_empty_entry_is_no_entry(lines: list[str], proxies: int) -> None:
     ],
 )
 def test_one_spelling_for_an_address(text: str, address: str) -> None:
-    assert canonical(text) == address
+    assert parse_address(text) == address
     assert client_address(PEER, [text], trusted_proxies=1) == address
     assert client_address(text, [], trusted_proxies=0) == address
 
@@ -119,31 +119,33 @@ def test_one_spelling_for_an_address(text: str, address: str) -> None:
 )
 def test_what_is_no_address_tells_nothing(text: str) -> None:
     """The peer of a connection that is none, such as a unix socket's, stays as it is."""
-    assert canonical(text) is None
+    assert parse_address(text) is None
     assert client_address(PEER, [text], trusted_proxies=1) is None
     assert client_address(text, [], trusted_proxies=0) == text
 
 
 @given(st.ip_addresses())
 def test_an_address_however_it_is_spelt(address: IPv4Address | IPv6Address) -> None:
-    spelt = canonical(str(address))
+    spelt = parse_address(str(address))
     assert spelt is not None
-    assert canonical(spelt) == canonical(str(address).upper()) == spelt
-    assert canonical(f"[{address}]") == canonical(f"[{address}]:443") == spelt
+    assert parse_address(spelt) == parse_address(str(address).upper()) == spelt
+    assert parse_address(f"[{address}]") == parse_address(f"[{address}]:443") == spelt
 
 
 @given(st.ip_addresses(v=4))
 def test_ipv4_inside_ipv6_is_ipv4(address: IPv4Address) -> None:
-    assert canonical(f"::ffff:{address}") == canonical(str(address)) == str(address)
-    assert canonical(str(ip_address(f"::ffff:{address}"))) == str(address)
-    assert canonical(f"{address}:443") == canonical(f"[::ffff:{address}]:443") == str(address)
+    assert parse_address(f"::ffff:{address}") == parse_address(str(address)) == str(address)
+    assert parse_address(str(ip_address(f"::ffff:{address}"))) == str(address)
+    assert (
+        parse_address(f"{address}:443") == parse_address(f"[::ffff:{address}]:443") == str(address)
+    )
 
 
 @given(st.text())
 def test_any_text_is_an_address_or_tells_nothing(text: str) -> None:
     """A line without commas is one entry, and what is no address is no word of a proxy."""
     line = text.replace(",", "")
-    assert client_address(PEER, [line], trusted_proxies=1) == canonical(line.strip())
+    assert client_address(PEER, [line], trusted_proxies=1) == parse_address(line.strip())
 
 
 @pytest.mark.parametrize("length", [1, 15, 60, 5000])
@@ -154,7 +156,7 @@ def test_any_text_is_an_address_or_tells_nothing(text: str) -> None:
 def test_a_zone_counts_for_nothing(before: str, address: str, length: int) -> None:
     """RFC 4007: it means something to one machine only, and may be as long as one likes."""
     text = f"{before}%{'a' * length}"
-    assert canonical(text) == canonical(f"[{text}]:443") == address
+    assert parse_address(text) == parse_address(f"[{text}]:443") == address
     assert client_address(PEER, [f"198.51.100.7, {text}"], trusted_proxies=1) == address
     assert client_address(text, [], trusted_proxies=0) == address
 

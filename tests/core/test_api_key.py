@@ -13,8 +13,8 @@ from referral.core.errors import InvalidRequest
 def test_keys_are_told_from_access_tokens_and_each_is_another() -> None:
     keys = {api_key.new(secrets.token_bytes) for _ in range(100)}
     assert len(keys) == 100
-    assert all(api_key.is_one(key) and len(key) == 46 for key in keys)
-    assert not api_key.is_one("eyJhbGciOiJFUzI1NiJ9.e30.AAAA")
+    assert all(api_key.is_api_key(key) and len(key) == 46 for key in keys)
+    assert not api_key.is_api_key("eyJhbGciOiJFUzI1NiJ9.e30.AAAA")
 
 
 def test_a_digest_fits_its_column_and_tells_nothing() -> None:

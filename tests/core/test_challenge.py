@@ -36,7 +36,7 @@ def test_what_it_carries() -> None:
     """The phone, the purpose, an id, a salt, a digest, the expiry; of the code, its length."""
     payload = _payload(_issue(code="27182818"))
     digest = hmac.digest(
-        KEYS.first(Purpose.CODE).secret,
+        KEYS.current(Purpose.CODE).secret,
         f"{payload['id']}.{payload['salt']}.27182818".encode(),
         sha256,
     )
@@ -45,7 +45,7 @@ def test_what_it_carries() -> None:
         "purpose": "challenge: sign in",
         "phone": PHONE,
         "salt": "AgICAgICAgICAgICAgICAg",
-        "digest": seal.to_text(digest),
+        "digest": seal.base64url_encode(digest),
         "code_length": 8,
         "expires_at": 1767268920,
         "user_id": None,
@@ -74,31 +74,38 @@ def test_a_resend_is_another_challenge_for_the_same_code() -> None:
 def test_the_code_stands_nowhere_in_it(code: str) -> None:
     token = _issue(code=code)
     assert code not in token
-    assert code.encode() not in seal.unseal(token, KEYS.all(Purpose.SIGN_IN))
+    assert code.encode() not in seal.decrypt(token, KEYS.all(Purpose.SIGN_IN))
 
 
 @given(CODES, CODES)
 def test_its_code_and_no_other_is_right(code: str, guess: str) -> None:
     read = _read(_issue(code=code))
-    assert challenge.is_code(read, code, keys=KEYS)
-    assert challenge.is_code(read, guess, keys=KEYS) is (guess == code)
+    assert challenge.code_matches(read, code, keys=KEYS)
+    assert challenge.code_matches(read, guess, keys=KEYS) is (guess == code)
 
 
 @pytest.mark.parametrize(
     "guess", ["", "391", "00391", "0391 ", " 0391", "0391\0", "0391\n", "391.0", "\u0660391"]
 )
 def test_what_only_looks_like_the_code_is_wrong(guess: str) -> None:
-    assert not challenge.is_code(_read(_issue(code="0391")), guess, keys=KEYS)
+    assert not challenge.code_matches(_read(_issue(code="0391")), guess, keys=KEYS)
 
 
 def test_the_digest_cannot_be_guessed_at_without_the_key() -> None:
     """Even by somebody who opened the seal: all 10,000 codes, hashed without it or with another."""
     payload = _payload(_issue(code="0391"))
-    keys = [b"", OLD, KEYS.first(Purpose.SIGN_IN).secret, Keyring([NEW]).first(Purpose.CODE).secret]
+    keys = [
+        b"",
+        OLD,
+        KEYS.current(Purpose.SIGN_IN).secret,
+        Keyring([NEW]).current(Purpose.CODE).secret,
+    ]
     for key in keys:
         for number in range(10_000):
             text = f"{payload['id']}.{payload['salt']}.{number:04}"
-            assert seal.to_text(hmac.digest(key, text.encode(), sha256)) != payload["digest"]
+            assert (
+                seal.base64url_encode(hmac.digest(key, text.encode(), sha256)) != payload["digest"]
+            )
 
 
 def test_it_ends_at_its_second() -> None:
@@ -143,9 +150,9 @@ def test_a_challenge_for_one_purpose_is_refused_for_another(purpose: Purpose) ->
 
 def test_a_device_token_is_no_challenge() -> None:
     payload = json.dumps(_payload(_issue())).encode()
-    _read(seal.seal(payload, KEYS.first(Purpose.SIGN_IN)))
+    _read(seal.encrypt(payload, KEYS.current(Purpose.SIGN_IN)))
     with pytest.raises(ChallengeInvalid):
-        _read(seal.seal(payload, KEYS.first(Purpose.DEVICE)))
+        _read(seal.encrypt(payload, KEYS.current(Purpose.DEVICE)))
 
 
 def test_while_the_secret_rotates_what_a_listed_secret_sealed_is_good() -> None:
@@ -154,9 +161,9 @@ def test_while_the_secret_rotates_what_a_listed_secret_sealed_is_good() -> None:
     for keys in (Keyring([OLD, NEW]), Keyring([NEW, OLD])):
         for token in (of_old, of_new):
             read = _read(token, keys=keys)
-            assert challenge.is_code(read, "0391", keys=keys)
-            assert not challenge.is_code(read, "0392", keys=keys)
-    assert challenge.is_code(_read(of_new, keys=Keyring([NEW])), "0391", keys=Keyring([NEW]))
+            assert challenge.code_matches(read, "0391", keys=keys)
+            assert not challenge.code_matches(read, "0392", keys=keys)
+    assert challenge.code_matches(_read(of_new, keys=Keyring([NEW])), "0391", keys=Keyring([NEW]))
     with pytest.raises(ChallengeInvalid):
         _read(of_old, keys=Keyring([NEW]))
 
@@ -275,5 +282,5 @@ def _read(token: str, *, now: datetime = NOW, keys: Keyring = KEYS) -> challenge
 
 
 def _payload(token: str) -> dict[str, Any]:
-    payload: dict[str, Any] = json.loads(seal.unseal(token, KEYS.all(Purpose.SIGN_IN)))
+    payload: dict[str, Any] = json.loads(seal.decrypt(token, KEYS.all(Purpose.SIGN_IN)))
     return payload

@@ -20,7 +20,7 @@ CURSOR = Cursor(datetime(2026, 1, 1, 12, 30, 0, 5, tzinfo=UTC), UUID(ID))
 
 
 def test_a_page_has_100_rows_and_at_most_1000() -> None:
-    assert (cursor.DEFAULT_PAGE, cursor.LARGEST_PAGE) == (100, 1000)
+    assert (cursor.DEFAULT_PAGE_SIZE, cursor.MAX_PAGE_SIZE) == (100, 1000)
 
 
 @given(st.builds(Cursor, st.datetimes(timezones=st.just(UTC)), st.uuids()))
@@ -48,7 +48,7 @@ def test_any_other_text_is_an_invalid_request(text: str) -> None:
 @given(st.binary(min_size=1))
 def test_any_other_bytes_are_an_invalid_request(raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        cursor.parse(seal.to_text(raw))
+        cursor.parse(seal.base64url_encode(raw))
 
 
 def test_a_changed_cursor_is_another_cursor_or_an_invalid_request() -> None:
@@ -124,4 +124,4 @@ def test_another_spelling_of_a_cursor_is_an_invalid_request(json: str) -> None:
 
 
 def _text(json: str) -> str:
-    return seal.to_text(json.encode())
+    return seal.base64url_encode(json.encode())

@@ -55,5 +55,5 @@ def test_every_change_of_one_character_gives_nothing() -> None:
 )
 def test_what_was_sealed_for_another_purpose_gives_nothing(purpose: Purpose) -> None:
     keys = Keyring([OLD])
-    sealed = seal.seal(b'"AAAA"', keys.first(purpose))
+    sealed = seal.encrypt(b'"AAAA"', keys.current(purpose))
     assert data_keys.decrypt(sealed, keys=keys) is None

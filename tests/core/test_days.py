@@ -23,7 +23,7 @@ def test_the_default_is_the_last_30_days() -> None:
 @given(first=st.dates(), length=st.integers(0, 400))
 def test_a_span_holds_its_days_to_the_microsecond(first: date, length: int) -> None:
     last = date.fromordinal(min(first.toordinal() + length, date.max.toordinal()))
-    if (last - first).days >= days.MOST_DAYS:
+    if (last - first).days >= days.MAX_DAYS:
         with pytest.raises(InvalidRequest):
             days.parse(first.isoformat(), last.isoformat(), today=TODAY)
         return

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referral.core.keys import SHORTEST_SECRET_BYTES, Keyring, Purpose
+from referral.core.keys import MIN_SECRET_BYTES, Keyring, Purpose
 
-SECRETS = st.binary(min_size=SHORTEST_SECRET_BYTES, max_size=100)
+SECRETS = st.binary(min_size=MIN_SECRET_BYTES, max_size=100)
 
 
 @given(SECRETS)
 def test_every_purpose_has_its_own_key(secret: bytes) -> None:
     """None is the beginning of another, nor the secret itself."""
     ring = Keyring([secret])
-    keys = [ring.first(purpose).secret for purpose in Purpose] + [secret]
+    keys = [ring.current(purpose).secret for purpose in Purpose] + [secret]
     for one, other in combinations(keys, 2):
         assert one[:32] != other[:32]
 
@@ -36,14 +36,14 @@ def test_the_same_secret_always_gives_the_same_keys(secret: bytes) -> None:
 def test_the_first_makes_and_all_read(secrets: list[bytes]) -> None:
     ring = Keyring(secrets)
     for purpose in Purpose:
-        assert ring.all(purpose) == tuple(Keyring([each]).first(purpose) for each in secrets)
-        assert ring.first(purpose) == ring.all(purpose)[0]
+        assert ring.all(purpose) == tuple(Keyring([each]).current(purpose) for each in secrets)
+        assert ring.current(purpose) == ring.all(purpose)[0]
 
 
 @given(SECRETS, st.sampled_from(Purpose))
 def test_keys_are_derived_as_rfc_5869_says(secret: bytes, purpose: Purpose) -> None:
     """Computed anew here, by hand: with other keys every token in use would break."""
-    key = Keyring([secret]).first(purpose)
+    key = Keyring([secret]).current(purpose)
     expected = _hkdf(secret, b"key: " + purpose.value.encode(), 2)
     assert key.secret == expected[: 48 if purpose == Purpose.ACCESS else 32]
     assert key.kid == urlsafe_b64encode(_hkdf(secret, b"kid", 1)[:6]).decode()
@@ -71,7 +71,7 @@ def test_no_secret_or_a_short_one_makes_no_ring(secrets: list[bytes]) -> None:
 
 
 def test_a_key_does_not_print_its_secret() -> None:
-    key = Keyring([b"x" * 32]).first(Purpose.CODE)
+    key = Keyring([b"x" * 32]).current(Purpose.CODE)
     assert repr(key) == f"Key(kid={key.kid!r})"
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from referral.core import phone
 from referral.core.errors import InvalidPhone, Refusal, UnsupportedPhone
-from referral.core.phone import Rules
+from referral.core.phone import PhoneRules
 
-ANYWHERE = Rules()
+ANYWHERE = PhoneRules()
 # ITU-T E.164, section 6: at most 15 digits
 E164 = re.compile(r"\+[1-9][0-9]{5,14}")
 DRESSING = [
@@ -148,7 +148,7 @@ def test_what_cannot_be_a_number_is_invalid(text: str) -> None:
 @pytest.mark.parametrize(("text", "region"), [("+1 253 0000", None), ("253-0000", "US")])
 def test_a_number_that_works_in_its_town_alone_is_invalid(text: str, region: str | None) -> None:
     with pytest.raises(InvalidPhone):
-        phone.parse(text, Rules(default_region=region))
+        phone.parse(text, PhoneRules(default_region=region))
 
 
 @pytest.mark.parametrize("text", ["+49" + "1" * 14, "+49" + "1" * 15, "+49151" + "1" * 12])
@@ -207,7 +207,7 @@ def test_without_a_default_region_a_phone_needs_its_plus(text: str) -> None:
     ],
 )
 def test_with_a_default_region_a_phone_is_read_as_there(text: str, region: str, read: str) -> None:
-    assert phone.parse(text, Rules(default_region=region)) == read
+    assert phone.parse(text, PhoneRules(default_region=region)) == read
 
 
 RUSSIAN, KAZAKH, GERMAN, AMERICAN = "+79991234567", "+77071234567", "+4915123456789", "+12532530000"
@@ -216,15 +216,15 @@ RUSSIAN, KAZAKH, GERMAN, AMERICAN = "+79991234567", "+77071234567", "+4915123456
 @pytest.mark.parametrize(
     ("rules", "served"),
     [
-        (Rules(), {RUSSIAN, KAZAKH, GERMAN, AMERICAN}),
-        (Rules(allowed=frozenset({"RU"})), {RUSSIAN}),
-        (Rules(allowed=frozenset({"RU", "DE"})), {RUSSIAN, GERMAN}),
-        (Rules(denied=frozenset({"KZ"})), {RUSSIAN, GERMAN, AMERICAN}),
-        (Rules(allowed=frozenset({"RU", "DE"}), denied=frozenset({"DE"})), {RUSSIAN}),
-        (Rules(default_region="US", allowed=frozenset({"DE"})), {GERMAN}),
+        (PhoneRules(), {RUSSIAN, KAZAKH, GERMAN, AMERICAN}),
+        (PhoneRules(allowed=frozenset({"RU"})), {RUSSIAN}),
+        (PhoneRules(allowed=frozenset({"RU", "DE"})), {RUSSIAN, GERMAN}),
+        (PhoneRules(denied=frozenset({"KZ"})), {RUSSIAN, GERMAN, AMERICAN}),
+        (PhoneRules(allowed=frozenset({"RU", "DE"}), denied=frozenset({"DE"})), {RUSSIAN}),
+        (PhoneRules(default_region="US", allowed=frozenset({"DE"})), {GERMAN}),
     ],
 )
-def test_countries_allowed_and_denied(rules: Rules, served: set[str]) -> None:
+def test_countries_allowed_and_denied(rules: PhoneRules, served: set[str]) -> None:
     """Also where two share a country code, as Russia and Kazakhstan do."""
     for each in (RUSSIAN, KAZAKH, GERMAN, AMERICAN):
         if each in served:
@@ -237,18 +237,18 @@ def test_countries_allowed_and_denied(rules: Rules, served: set[str]) -> None:
 @pytest.mark.parametrize(
     ("rules", "served"),
     [
-        (Rules(), True),
-        (Rules(allowed=frozenset({"RU", "KZ"})), True),
-        (Rules(allowed=frozenset({"RU"})), True),
-        (Rules(allowed=frozenset({"KZ", "DE"})), True),
-        (Rules(allowed=frozenset({"DE"})), False),
-        (Rules(denied=frozenset({"KZ"})), False),
-        (Rules(denied=frozenset({"DE"})), True),
-        (Rules(allowed=frozenset({"RU"}), denied=frozenset({"KZ"})), False),
+        (PhoneRules(), True),
+        (PhoneRules(allowed=frozenset({"RU", "KZ"})), True),
+        (PhoneRules(allowed=frozenset({"RU"})), True),
+        (PhoneRules(allowed=frozenset({"KZ", "DE"})), True),
+        (PhoneRules(allowed=frozenset({"DE"})), False),
+        (PhoneRules(denied=frozenset({"KZ"})), False),
+        (PhoneRules(denied=frozenset({"DE"})), True),
+        (PhoneRules(allowed=frozenset({"RU"}), denied=frozenset({"KZ"})), False),
     ],
 )
 def test_a_number_of_no_known_country_is_judged_by_its_calling_code(
-    rules: Rules, *, served: bool
+    rules: PhoneRules, *, served: bool
 ) -> None:
     """+7 5 is no range of Russia or Kazakhstan by now: +7 is the code of both."""
     unknown = "+75551234567"
@@ -260,19 +260,24 @@ def test_a_number_of_no_known_country_is_judged_by_its_calling_code(
             phone.parse(unknown, rules)
 
 
-RUSSIA_AND_KAZAKHSTAN = Rules(allowed=frozenset({"RU", "KZ"}))
+RUSSIA_AND_KAZAKHSTAN = PhoneRules(allowed=frozenset({"RU", "KZ"}))
 
 
 @pytest.mark.parametrize(
     ("text", "rules", "country", "said"),
     [
         ("+44 7400 123456", RUSSIA_AND_KAZAKHSTAN, "GB", "phones of this country: United Kingdom."),
-        ("+7 555 123-45-67", Rules(denied=frozenset({"KZ"})), "+7", "phones of this country: +7."),
-        ("+44 20 7946 0958", Rules(), "", "this kind of number."),
+        (
+            "+7 555 123-45-67",
+            PhoneRules(denied=frozenset({"KZ"})),
+            "+7",
+            "phones of this country: +7.",
+        ),
+        ("+44 20 7946 0958", PhoneRules(), "", "this kind of number."),
     ],
 )
 def test_a_refusal_names_the_country_that_is_not_served(
-    text: str, rules: Rules, country: str, said: str
+    text: str, rules: PhoneRules, country: str, said: str
 ) -> None:
     with pytest.raises(UnsupportedPhone) as refusal:
         phone.parse(text, rules)
@@ -292,14 +297,14 @@ def test_a_refusal_shows_a_phone_that_is_served(text: str) -> None:
 @pytest.mark.parametrize(
     ("rules", "shown"),
     [
-        (Rules(), "+1 201-555-0123"),
-        (Rules(default_region="RU"), "8 (912) 345-67-89"),
-        (Rules(default_region="US", allowed=frozenset({"KZ"})), "+7 771 000 9998"),
-        (Rules(denied=frozenset({"US"})), "+247 40123"),
-        (Rules(allowed=frozenset({"GS", "GB"})), "+44 7400 123456"),
+        (PhoneRules(), "+1 201-555-0123"),
+        (PhoneRules(default_region="RU"), "8 (912) 345-67-89"),
+        (PhoneRules(default_region="US", allowed=frozenset({"KZ"})), "+7 771 000 9998"),
+        (PhoneRules(denied=frozenset({"US"})), "+247 40123"),
+        (PhoneRules(allowed=frozenset({"GS", "GB"})), "+44 7400 123456"),
     ],
 )
-def test_an_example_is_served_and_read_as_it_stands(rules: Rules, shown: str) -> None:
+def test_an_example_is_served_and_read_as_it_stands(rules: PhoneRules, shown: str) -> None:
     assert phone.example(rules) == shown
     assert phone.parse(shown, rules)
 
@@ -320,7 +325,7 @@ def test_any_text_is_a_phone_in_one_spelling_or_refused(text: str) -> None:
 @unhurried
 @given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True), st.sampled_from(["RU", "DE", "US"]))
 def test_the_default_region_changes_nothing_with_a_plus(text: str, region: str) -> None:
-    assert _outcome(text, ANYWHERE) == _outcome(text, Rules(default_region=region))
+    assert _outcome(text, ANYWHERE) == _outcome(text, PhoneRules(default_region=region))
 
 
 @given(st.from_regex(E164, fullmatch=True))
@@ -335,7 +340,7 @@ def test_a_mask() -> None:
     assert phone.mask("+79991234567") == "+79*******67"
 
 
-def _outcome(text: str, rules: Rules) -> str:
+def _outcome(text: str, rules: PhoneRules) -> str:
     try:
         return phone.parse(text, rules)
     except Refusal as refusal:

@@ -13,12 +13,14 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from referral.core import phone, phone_text
 from referral.core.errors import InvalidPhone, Refusal, UnsupportedPhone
-from referral.core.phone import Rules
+from referral.core.phone import PhoneRules
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
-ANYWHERE = Rules()
+ANYWHERE = PhoneRules()
 # In BR, CO, KH, AU and ID, 00 and the own country's code are the prefix of a carrier
-READERS = [Rules(default_region=each) for each in (None, "BR", "CO", "KH", "AU", "ID", "US", "DE")]
+READERS = [
+    PhoneRules(default_region=each) for each in (None, "BR", "CO", "KH", "AU", "ID", "US", "DE")
+]
 KINDS = (
     PhoneNumberType.MOBILE,
     PhoneNumberType.FIXED_LINE_OR_MOBILE,
@@ -71,7 +73,7 @@ DRESSES: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_a_phone_is_one_in_every_spelling(region: str) -> None:
-    own = Rules(default_region=region)
+    own = PhoneRules(default_region=region)
     for number in examples(region):
         e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
         form = phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
@@ -127,7 +129,7 @@ def test_a_phone_is_one_in_every_spelling(region: str) -> None:
     ],
 )
 def test_what_people_of_a_country_write(text: str, region: str | None, read: str) -> None:
-    assert phone.parse(text, Rules(default_region=region)) == read
+    assert phone.parse(text, PhoneRules(default_region=region)) == read
 
 
 @pytest.mark.parametrize(
@@ -173,12 +175,12 @@ near_numbers = st.builds(
 @given(numbers | near_numbers | st.text(), st.sampled_from([None, *REGIONS]))
 def test_reading_the_result_again_changes_nothing(text: str, region: str | None) -> None:
     try:
-        read = phone.parse(text, Rules(default_region=region))
+        read = phone.parse(text, PhoneRules(default_region=region))
     except Refusal:
         return
     for again in (region, None, "BR", "US"):
-        assert phone.parse(read, Rules(default_region=again)) == read
-    assert read in phone.spellings(text, Rules(default_region=region))
+        assert phone.parse(read, PhoneRules(default_region=again)) == read
+    assert read in phone.spellings(text, PhoneRules(default_region=region))
 
 
 @unhurried

@@ -32,7 +32,7 @@ HOLDS = {
 @pytest.mark.parametrize(("case", "expected"), HOLDS.items())
 def test_what_still_counts(case: tuple[Proof, bool, bool], *, expected: bool) -> None:
     proof, is_simulated, is_test_phone = case
-    assert proofs.holds(proof, is_simulated=is_simulated, is_test_phone=is_test_phone) is expected
+    assert proofs.is_valid(proof, is_simulated=is_simulated, is_test_phone=is_test_phone) is expected
 
 
 def test_every_case_is_there() -> None:
@@ -70,4 +70,4 @@ def test_what_a_code_proves(
     ],
 )
 def test_whose_code_it_was(proof: Proof, *, expected: bool) -> None:
-    assert proof.is_of_owner is expected
+    assert proof.proves_ownership is expected

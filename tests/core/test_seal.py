@@ -27,8 +27,8 @@ from referral.core.keys import Key, Keyring, Purpose
 OLD = b"the old secret of these tests, long enough"
 NEW = b"the new secret of these tests, long enough"
 KEYS = Keyring([OLD])
-KEY = KEYS.first(Purpose.SIGN_IN)
-SIGNING = KEYS.first(Purpose.ACCESS)
+KEY = KEYS.current(Purpose.SIGN_IN)
+SIGNING = KEYS.current(Purpose.ACCESS)
 TYP = "at+jwt"
 PAYLOAD = b'{"phone":"+79991234567"}'
 
@@ -46,27 +46,27 @@ class TestSealed:
     @given(st.binary(max_size=seal.PADDED_BYTES))
     def test_what_was_sealed_comes_back(self, payload: bytes) -> None:
         """Followed by spaces alone, which JSON ignores."""
-        opened = seal.unseal(seal.seal(payload, KEY), [KEY])
+        opened = seal.decrypt(seal.encrypt(payload, KEY), [KEY])
         assert opened == payload.ljust(seal.PADDED_BYTES)
 
     @unhurried
     @given(st.binary(max_size=seal.PADDED_BYTES))
     def test_every_payload_makes_a_token_of_one_length(self, payload: bytes) -> None:
-        token = seal.seal(payload, KEY)
-        assert len(token) == len(seal.seal(b"", KEY)) <= seal.LONGEST_SEALED
+        token = seal.encrypt(payload, KEY)
+        assert len(token) == len(seal.encrypt(b"", KEY)) <= seal.MAX_ENCRYPTED_LENGTH
 
     def test_a_payload_over_the_limit_is_not_sealed(self) -> None:
         with pytest.raises(ValueError, match="at most 400 bytes"):
-            seal.seal(b"x" * 401, KEY)
+            seal.encrypt(b"x" * 401, KEY)
 
     def test_two_seals_of_a_payload_differ(self) -> None:
         """The initialisation vector is never used twice."""
-        vectors = {seal.seal(PAYLOAD, KEY).split(".")[2] for _ in range(1000)}
+        vectors = {seal.encrypt(PAYLOAD, KEY).split(".")[2] for _ in range(1000)}
         assert len(vectors) == 1000
 
     def test_the_header_names_the_algorithms_and_the_key(self) -> None:
-        header, encrypted_key, *_ = seal.seal(PAYLOAD, KEY).split(".")
-        assert json.loads(seal.from_text(header)) == {
+        header, encrypted_key, *_ = seal.encrypt(PAYLOAD, KEY).split(".")
+        assert json.loads(seal.base64url_decode(header)) == {
             "alg": "dir",
             "enc": "A256GCM",
             "kid": KEY.kid,
@@ -74,53 +74,53 @@ class TestSealed:
         assert not encrypted_key
 
     def test_every_change_of_one_character_is_refused(self) -> None:
-        for changed in by_one_character(seal.seal(PAYLOAD, KEY)):
+        for changed in by_one_character(seal.encrypt(PAYLOAD, KEY)):
             with pytest.raises(seal.BadToken):
-                seal.unseal(changed, [KEY])
+                seal.decrypt(changed, [KEY])
 
     @unhurried
     @given(st.text())
     def test_any_other_text_is_refused(self, text: str) -> None:
         with pytest.raises(seal.BadToken):
-            seal.unseal(text, [KEY])
+            seal.decrypt(text, [KEY])
 
     @pytest.mark.parametrize("purpose", [each for each in Purpose if each != Purpose.SIGN_IN])
     def test_a_key_of_another_purpose_does_not_open(self, purpose: Purpose) -> None:
         with pytest.raises(seal.BadToken):
-            seal.unseal(seal.seal(PAYLOAD, KEY), KEYS.all(purpose))
+            seal.decrypt(seal.encrypt(PAYLOAD, KEY), KEYS.all(purpose))
 
     def test_a_key_of_another_secret_does_not_open(self) -> None:
-        other = Keyring([NEW]).first(Purpose.SIGN_IN)
-        token = seal.seal(PAYLOAD, KEY)
+        other = Keyring([NEW]).current(Purpose.SIGN_IN)
+        token = seal.encrypt(PAYLOAD, KEY)
         with pytest.raises(seal.BadToken, match="header"):
-            seal.unseal(token, [other])
+            seal.decrypt(token, [other])
         with pytest.raises(seal.BadToken, match="does not open"):
-            seal.unseal(token, [Key(KEY.kid, other.secret)])
+            seal.decrypt(token, [Key(KEY.kid, other.secret)])
 
     def test_the_right_secret_under_another_name_does_not_open(self) -> None:
         with pytest.raises(seal.BadToken, match="header"):
-            seal.unseal(seal.seal(PAYLOAD, KEY), [Key("AAAAAAAA", KEY.secret)])
+            seal.decrypt(seal.encrypt(PAYLOAD, KEY), [Key("AAAAAAAA", KEY.secret)])
 
     def test_no_key_opens_nothing(self) -> None:
         with pytest.raises(seal.BadToken):
-            seal.unseal(seal.seal(PAYLOAD, KEY), [])
+            seal.decrypt(seal.encrypt(PAYLOAD, KEY), [])
 
     def test_while_the_secret_rotates_both_open(self) -> None:
         """`old`; `old,new`; `new,old`; `new`: what the steps before made opens until the last."""
         rings = [Keyring(secrets) for secrets in ([OLD], [OLD, NEW], [NEW, OLD], [NEW])]
         old, both, swapped, new = [
-            (ring.all(Purpose.SIGN_IN), seal.seal(PAYLOAD, ring.first(Purpose.SIGN_IN)))
+            (ring.all(Purpose.SIGN_IN), seal.encrypt(PAYLOAD, ring.current(Purpose.SIGN_IN)))
             for ring in rings
         ]
         for keys, _ in (old, both, swapped):
             for _, token in (old, both):
-                assert seal.unseal(token, keys).startswith(PAYLOAD)
+                assert seal.decrypt(token, keys).startswith(PAYLOAD)
         for keys, _ in (both, swapped, new):
             for _, token in (swapped, new):
-                assert seal.unseal(token, keys).startswith(PAYLOAD)
+                assert seal.decrypt(token, keys).startswith(PAYLOAD)
         for _, token in (old, both):
             with pytest.raises(seal.BadToken):
-                seal.unseal(token, new[0])
+                seal.decrypt(token, new[0])
 
 
 class TestForgedSeals:
@@ -128,7 +128,7 @@ class TestForgedSeals:
 
     def test_the_right_form_made_by_the_library_opens(self) -> None:
         """So what the other tests refuse is refused for its form."""
-        assert seal.unseal(_jwe({}), [KEY]) == PAYLOAD
+        assert seal.decrypt(_jwe({}), [KEY]) == PAYLOAD
 
     @pytest.mark.parametrize(
         "header",
@@ -149,13 +149,13 @@ class TestForgedSeals:
     )
     def test_another_header_is_refused(self, header: dict[str, Any]) -> None:
         with pytest.raises(seal.BadToken):
-            seal.unseal(_jwe(header), [KEY])
+            seal.decrypt(_jwe(header), [KEY])
 
     @pytest.mark.parametrize("alg", ["RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A256KW"])
     def test_a_token_for_a_public_key_is_refused(self, alg: str) -> None:
         key = RSA if alg.startswith("RSA") else JWK.generate(kty="EC", crv="P-256")
         with pytest.raises(seal.BadToken, match="header"):
-            seal.unseal(_jwe({"alg": alg}, key), [KEY])
+            seal.decrypt(_jwe({"alg": alg}, key), [KEY])
 
     @pytest.mark.parametrize(
         "respell",
@@ -172,9 +172,9 @@ class TestForgedSeals:
         self, respell: Callable[[dict[str, str]], str]
     ) -> None:
         spelt = respell({"alg": "dir", "enc": "A256GCM", "kid": KEY.kid})
-        _, *others = seal.seal(PAYLOAD, KEY).split(".")
+        _, *others = seal.encrypt(PAYLOAD, KEY).split(".")
         with pytest.raises(seal.BadToken, match="header"):
-            seal.unseal(".".join([seal.to_text(spelt.encode()), *others]), [KEY])
+            seal.decrypt(".".join([seal.base64url_encode(spelt.encode()), *others]), [KEY])
 
     def test_json_serialisation_is_refused(self) -> None:
         token = _made({})
@@ -182,43 +182,43 @@ class TestForgedSeals:
         one = {name: general.pop(name) for name in ("header", "encrypted_key") if name in general}
         for form in ({**general, **one}, {**general, "recipients": [one] * 200}):
             with pytest.raises(seal.BadToken):
-                seal.unseal(json.dumps(form), [KEY])
+                seal.decrypt(json.dumps(form), [KEY])
 
     def test_json_serialisation_with_headers_of_a_stranger_is_refused(self) -> None:
         form = {**json.loads(_made({}).serialize()), "unprotected": {"x": 1}}
         form["header"] = {"y": 2}
         with pytest.raises(seal.BadToken):
-            seal.unseal(json.dumps(form), [KEY])
+            seal.decrypt(json.dumps(form), [KEY])
 
     def test_a_token_over_one_kibibyte_is_refused(self) -> None:
         assert len(_jwe({}, payload=b"x" * 670)) <= 1024
-        seal.unseal(_jwe({}, payload=b"x" * 670), [KEY])
+        seal.decrypt(_jwe({}, payload=b"x" * 670), [KEY])
         with pytest.raises(seal.BadToken, match="too long"):
-            seal.unseal(_jwe({}, payload=b"x" * 700), [KEY])
+            seal.decrypt(_jwe({}, payload=b"x" * 700), [KEY])
 
     def test_an_encrypted_key_beside_the_direct_one_is_refused(self) -> None:
-        header, _, *others = seal.seal(PAYLOAD, KEY).split(".")
+        header, _, *others = seal.encrypt(PAYLOAD, KEY).split(".")
         with pytest.raises(seal.BadToken):
-            seal.unseal(".".join([header, "AAAA", *others]), [KEY])
+            seal.decrypt(".".join([header, "AAAA", *others]), [KEY])
 
     @pytest.mark.parametrize("cut", range(1, 16))
     def test_a_shortened_tag_is_refused(self, cut: int) -> None:
-        *others, tag = seal.seal(PAYLOAD, KEY).split(".")
-        short = seal.to_text(seal.from_text(tag)[:cut])
+        *others, tag = seal.encrypt(PAYLOAD, KEY).split(".")
+        short = seal.base64url_encode(seal.base64url_decode(tag)[:cut])
         with pytest.raises(seal.BadToken, match="not dir and A256GCM"):
-            seal.unseal(".".join([*others, short]), [KEY])
+            seal.decrypt(".".join([*others, short]), [KEY])
 
     def test_parts_of_two_tokens_do_not_join(self) -> None:
-        one, other = (seal.seal(PAYLOAD, KEY).split(".") for _ in range(2))
+        one, other = (seal.encrypt(PAYLOAD, KEY).split(".") for _ in range(2))
         for at in (2, 3, 4):
             with pytest.raises(seal.BadToken, match="does not open"):
-                seal.unseal(".".join([*one[:at], other[at], *one[at + 1 :]]), [KEY])
+                seal.decrypt(".".join([*one[:at], other[at], *one[at + 1 :]]), [KEY])
 
     @pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 7, 500])
     def test_another_number_of_parts_is_refused(self, count: int) -> None:
-        ctx = [*seal.seal(PAYLOAD, KEY).split("."), *[""] * 500]
+        ctx = [*seal.encrypt(PAYLOAD, KEY).split("."), *[""] * 500]
         with pytest.raises(seal.BadToken):
-            seal.unseal(".".join(ctx[:count]), [KEY])
+            seal.decrypt(".".join(ctx[:count]), [KEY])
 
 
 class TestSigned:
@@ -240,7 +240,7 @@ class TestSigned:
 
     def test_a_key_of_another_secret_is_refused(self) -> None:
         token = seal.sign(PAYLOAD, SIGNING, typ=TYP)
-        other = Keyring([NEW]).first(Purpose.ACCESS)
+        other = Keyring([NEW]).current(Purpose.ACCESS)
         with pytest.raises(seal.BadToken, match="header"):
             seal.verify(token, [other], typ=TYP)
         with pytest.raises(seal.BadToken, match="signature"):
@@ -254,9 +254,9 @@ class TestSigned:
 
     def test_a_sealed_token_is_no_signed_one_and_the_other_way_round(self) -> None:
         with pytest.raises(seal.BadToken):
-            seal.verify(seal.seal(PAYLOAD, KEY), [SIGNING], typ=TYP)
+            seal.verify(seal.encrypt(PAYLOAD, KEY), [SIGNING], typ=TYP)
         with pytest.raises(seal.BadToken):
-            seal.unseal(seal.sign(PAYLOAD, SIGNING, typ=TYP), [KEY])
+            seal.decrypt(seal.sign(PAYLOAD, SIGNING, typ=TYP), [KEY])
 
     def test_the_public_key_holds_no_private_part(self) -> None:
         public = seal.public_jwk(SIGNING)
@@ -308,7 +308,7 @@ class TestForgedSignatures:
             "compressed point": (Encoding.X962, PublicFormat.CompressedPoint),
         }[form]
         secret = public.public_bytes(encoding, shape)
-        key = JWK(kty="oct", k=seal.to_text(secret))
+        key = JWK(kty="oct", k=seal.base64url_encode(secret))
         with pytest.raises(seal.BadToken, match="header"):
             seal.verify(_jws({"alg": "HS256"}, key), [SIGNING], typ=TYP)
 
@@ -327,7 +327,7 @@ class TestForgedSignatures:
     @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", ""])
     def test_alg_none_is_refused(self, alg: str) -> None:
         header = {"alg": alg, "kid": SIGNING.kid, "typ": TYP}
-        signing_input = _text(header) + "." + seal.to_text(PAYLOAD)
+        signing_input = _text(header) + "." + seal.base64url_encode(PAYLOAD)
         signature = seal.sign(PAYLOAD, SIGNING, typ=TYP).split(".")[2]
         for token in (signing_input + ".", f"{signing_input}.{signature}"):
             with pytest.raises(seal.BadToken):
@@ -408,7 +408,7 @@ class TestSignatureEdges:
     def test_the_signature_of_another_message_is_refused(self) -> None:
         other = seal.sign(PAYLOAD + b" ", SIGNING, typ=TYP).split(".")[2]
         with pytest.raises(seal.BadToken):
-            seal.verify(_with_signature(seal.from_text(other)), [SIGNING], typ=TYP)
+            seal.verify(_with_signature(seal.base64url_decode(other)), [SIGNING], typ=TYP)
 
     @pytest.mark.parametrize("name", ["SHA384", "SHA512", "SHA224"])
     def test_a_signature_over_another_hash_is_refused(self, name: str) -> None:
@@ -420,15 +420,15 @@ class TestSignatureEdges:
 class TestText:
     @given(st.binary(min_size=1))
     def test_bytes_come_back(self, raw: bytes) -> None:
-        assert seal.from_text(seal.to_text(raw)) == raw
+        assert seal.base64url_decode(seal.base64url_encode(raw)) == raw
 
     @given(st.text() | st.text("AQgwZ_-=", max_size=6))
     def test_a_text_is_the_one_spelling_of_its_bytes_or_refused(self, text: str) -> None:
         try:
-            raw = seal.from_text(text)
+            raw = seal.base64url_decode(text)
         except seal.BadToken:
             return
-        assert seal.to_text(raw) == text
+        assert seal.base64url_encode(raw) == text
 
 
 def _made(changes: dict[str, Any], key: JWK | None = None, payload: bytes = PAYLOAD) -> JWE:
@@ -436,7 +436,7 @@ def _made(changes: dict[str, Any], key: JWK | None = None, payload: bytes = PAYL
     header = {"alg": "dir", "enc": "A256GCM", "kid": KEY.kid} | changes
     algs = [header["alg"], header["enc"]]
     token = JWE(payload, protected=_compact(header), algs=algs)
-    token.add_recipient(key or JWK(kty="oct", k=seal.to_text(KEY.secret)))
+    token.add_recipient(key or JWK(kty="oct", k=seal.base64url_encode(KEY.secret)))
     return token
 
 
@@ -463,7 +463,7 @@ def _compact(header: dict[str, Any]) -> str:
 
 
 def _text(header: dict[str, Any]) -> str:
-    return seal.to_text(_compact(header).encode())
+    return seal.base64url_encode(_compact(header).encode())
 
 
 def _private() -> ec.EllipticCurvePrivateKey:
@@ -473,7 +473,7 @@ def _private() -> ec.EllipticCurvePrivateKey:
 
 def _signing_input() -> bytes:
     header = {"alg": "ES256", "kid": SIGNING.kid, "typ": TYP}
-    return f"{_text(header)}.{seal.to_text(PAYLOAD)}".encode()
+    return f"{_text(header)}.{seal.base64url_encode(PAYLOAD)}".encode()
 
 
 def _true_signature() -> tuple[int, int]:
@@ -481,7 +481,7 @@ def _true_signature() -> tuple[int, int]:
 
 
 def _with_signature(signature: bytes) -> str:
-    return f"{_signing_input().decode()}.{seal.to_text(signature)}"
+    return f"{_signing_input().decode()}.{seal.base64url_encode(signature)}"
 
 
 def _pair(r: int, s: int, width: int = 32) -> bytes:

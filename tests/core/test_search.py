@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from referral.core.errors import InvalidRequest
-from referral.core.phone import Rules
-from referral.core.search import LONGEST, Search, Word, parse, spellings
+from referral.core.phone import PhoneRules
+from referral.core.search import MAX_SEARCH_LENGTH, Search, Word, case_variants, parse
 
-RUSSIA = Rules(default_region="RU")
+RUSSIA = PhoneRules(default_region="RU")
 
 
-def wanted(text: str, rules: Rules = Rules(), *, invite_url: str = "") -> Search:  # noqa: B008 - frozen
+def wanted(text: str, rules: PhoneRules = PhoneRules(), *, invite_url: str = "") -> Search:  # noqa: B008 - frozen
     found = parse(text, rules, invite_url=invite_url)
     assert found is not None
     return found
@@ -69,7 +69,7 @@ def test_a_phone_without_its_country_is_of_the_default_region() -> None:
 
 
 def test_phones_of_countries_that_are_served_no_more_are_found() -> None:
-    assert wanted("+79991234567", Rules(denied=frozenset({"RU"}))).phones == {"+79991234567"}
+    assert wanted("+79991234567", PhoneRules(denied=frozenset({"RU"}))).phones == {"+79991234567"}
 
 
 def test_a_user_id_is_found_however_it_is_spelt() -> None:
@@ -102,20 +102,20 @@ def test_many_words_are_one_text() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\t"])
 def test_nothing_is_no_search(text: str) -> None:
-    assert parse(text, Rules()) is None
+    assert parse(text, PhoneRules()) is None
 
 
 @pytest.mark.parametrize(
-    "text", ["x" * (LONGEST + 1), "a\0b", "a\nb", "\ud800", "a\u0315\u0300" * 20_000]
+    "text", ["x" * (MAX_SEARCH_LENGTH + 1), "a\0b", "a\nb", "\ud800", "a\u0315\u0300" * 20_000]
 )
 def test_texts_that_no_database_takes(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        parse(text, Rules())
+        parse(text, PhoneRules())
 
 
 @given(st.text(min_size=1))
 def test_spellings_fit_the_text_in_any_case_of_one_letter(text: str) -> None:
-    places = spellings(text)
+    places = case_variants(text)
     assert len(places) == len(text)
     for cased in (text, *(case for case in (text.upper(), text.lower()) if len(case) == len(text))):
         for place, character in zip(places, cased, strict=True):

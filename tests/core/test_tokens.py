@@ -51,13 +51,13 @@ unhurried = settings(deadline=None)
 
 class TestAccess:
     def test_the_header_is_that_of_rfc_9068(self) -> None:
-        header = json.loads(seal.from_text(_access().split(".")[0]))
-        kid = KEYS.first(Purpose.ACCESS).kid
+        header = json.loads(seal.base64url_decode(_access().split(".")[0]))
+        kid = KEYS.current(Purpose.ACCESS).kid
         assert header == {"alg": "ES256", "kid": kid, "typ": "at+jwt"}
 
     def test_the_claims_are_those_of_rfc_9068_and_the_session(self) -> None:
         """No phone, no name, nothing else."""
-        assert json.loads(seal.from_text(_access().split(".")[1])) == {
+        assert json.loads(seal.base64url_decode(_access().split(".")[1])) == {
             "iss": "https://referral.example",
             "aud": "https://app.example",
             "client_id": "https://app.example",
@@ -181,7 +181,10 @@ class TestRefresh:
             assert read.text == changed
             assert tokens.digest(read) != tokens.digest(token)
 
-    @given(st.text() | st.binary(min_size=1).filter(lambda raw: len(raw) != 64).map(seal.to_text))
+    @given(
+        st.text()
+        | st.binary(min_size=1).filter(lambda raw: len(raw) != 64).map(seal.base64url_encode)
+    )
     def test_any_other_text_is_refused(self, text: str) -> None:
         with pytest.raises(InvalidRefreshToken):
             tokens.parse_refresh(text)
@@ -194,7 +197,7 @@ class TestRefresh:
         assert (successor.session_id, successor.family) == (token.session_id, token.family)
         assert tokens.family_digest(successor) == tokens.family_digest(token)
         assert tokens.digest(successor) != tokens.digest(token)
-        assert len(successor.changing) == 32
+        assert len(successor.rotating) == 32
 
     @given(REFRESH, REFRESH)
     def test_two_tokens_have_two_successors(self, one: RefreshToken, other: RefreshToken) -> None:
@@ -215,7 +218,7 @@ class TestRefresh:
     def test_every_kept_secret_has_its_own_successor(self, token: RefreshToken) -> None:
         """The first makes it; what another one made while it was first is still known."""
         old, new = (tokens.successors(token, data_keys=Keyring([each]))[0] for each in (OLD, NEW))
-        assert old.changing != new.changing
+        assert old.rotating != new.rotating
         assert tokens.successors(token, data_keys=Keyring([NEW, OLD])) == (new, old)
 
     @given(REFRESH, st.integers(0, 2**63 - 1))
@@ -224,14 +227,16 @@ class TestRefresh:
     ) -> None:
         """So the one that it replaces is worth nothing."""
         made = [
-            tokens.successors(token, data_keys=Keyring([OLD, NEW]), late=each)
+            tokens.successors(token, data_keys=Keyring([OLD, NEW]), late_repeats_tat=each)
             for each in (None, late, late + 1)
         ]
         assert len({each.text for some in made for each in some}) == 6
         assert {(each.session_id, each.family) for some in made for each in some} == {
             (token.session_id, token.family)
         }
-        assert made[1] == tokens.successors(token, data_keys=Keyring([OLD, NEW]), late=late)
+        assert made[1] == tokens.successors(
+            token, data_keys=Keyring([OLD, NEW]), late_repeats_tat=late
+        )
 
     @given(REFRESH)
     def test_digests_are_sha_256(self, token: RefreshToken) -> None:
@@ -266,8 +271,8 @@ class TestDevice:
     @pytest.mark.parametrize("purpose", [Purpose.SIGN_IN, Purpose.CHANGE_PHONE, Purpose.DATA_KEY])
     def test_what_was_sealed_for_another_purpose_is_unknown(self, purpose: Purpose) -> None:
         payload = json.dumps(DEVICE).encode()
-        assert _is_known(seal.seal(payload, KEYS.first(Purpose.DEVICE)), now=NOW)
-        assert not _is_known(seal.seal(payload, KEYS.first(purpose)), now=NOW)
+        assert _is_known(seal.encrypt(payload, KEYS.current(Purpose.DEVICE)), now=NOW)
+        assert not _is_known(seal.encrypt(payload, KEYS.current(purpose)), now=NOW)
 
     def test_it_says_whose_it_is_and_how_the_phone_was_proven(self) -> None:
         device = tokens.verify_device(
@@ -280,7 +285,7 @@ class TestDevice:
     def test_one_that_says_less_is_unknown(self, missing: str) -> None:
         """As the release before made them, which nothing could end."""
         payload = {name: value for name, value in DEVICE.items() if name != missing}
-        token = seal.seal(json.dumps(payload).encode(), KEYS.first(Purpose.DEVICE))
+        token = seal.encrypt(json.dumps(payload).encode(), KEYS.current(Purpose.DEVICE))
         assert not _is_known(token, now=NOW)
 
     def test_it_is_known_as_long_as_its_kept_secret_is_listed(self) -> None:

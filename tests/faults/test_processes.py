@@ -178,7 +178,7 @@ async def test_a_challenge_of_a_running_server_opens_with_the_derived_key_alone(
         async with httpx.AsyncClient(base_url=server.url) as http:
             sent = await Service(http, Clock(), Inbox()).send_code("+79991234567")
     (key,) = Keyring([secret.encode()]).all(Purpose.SIGN_IN)
-    carried = json.loads(seal.unseal(sent["token"], [key]))
+    carried = json.loads(seal.decrypt(sent["token"], [key]))
     assert carried["phone"] == "+79991234567"
     assert carried["purpose"] == Purpose.SIGN_IN
     assert sent["code"] not in {carried["salt"], carried["digest"], carried["id"]}

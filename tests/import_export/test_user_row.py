@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from referral.core.errors import InvalidPhone, InvalidRequest, UnsupportedPhone
-from referral.core.phone import Rules
+from referral.core.phone import PhoneRules
 from referral.import_export import user_row
 from referral.import_export.user_row import EARLIEST, UserRow
 
@@ -18,7 +18,7 @@ PHONE = "+79991234567"
 
 
 def read(**texts: str) -> UserRow:
-    return user_row.parse({"phone": PHONE, **texts}, rules=Rules(), now=NOW)
+    return user_row.parse({"phone": PHONE, **texts}, rules=PhoneRules(), now=NOW)
 
 
 def test_all_but_the_phone_may_be_empty_or_missing() -> None:
@@ -32,7 +32,7 @@ def test_phone_name_and_email_are_read_as_everywhere() -> None:
 
 
 def test_the_rules_of_the_settings_hold_for_phones() -> None:
-    rules = Rules(default_region="RU", denied=frozenset({"DE"}))
+    rules = PhoneRules(default_region="RU", denied=frozenset({"DE"}))
     assert user_row.parse({"phone": "8 999 123 45 67"}, rules=rules, now=NOW).phone == PHONE
     with pytest.raises(UnsupportedPhone):
         user_row.parse({"phone": "+4915112345678"}, rules=rules, now=NOW)
@@ -50,7 +50,7 @@ def test_the_code_of_an_invite_link_stands_for_the_link() -> None:
     assert (row.invite_code, row.inviter_code) == ("187ZWP", "https://old.example/ANNA")
     link = {"phone": PHONE, "inviter_code": "https://app.example/7kq2mx"}
     read_link = user_row.parse(
-        link, rules=Rules(), now=NOW, invite_url="https://app.example/{code}"
+        link, rules=PhoneRules(), now=NOW, invite_url="https://app.example/{code}"
     )
     assert read_link.inviter_code == "7KQ2MX"
 
@@ -121,8 +121,8 @@ def test_what_is_written_is_read_again(moment: datetime) -> None:
         inviter_code="P0V3RT",
         created_at=moment.replace(tzinfo=UTC),
     )
-    texts = {name: text or "" for name, text in user_row.write(row).items()}
-    assert user_row.parse(texts, rules=Rules(), now=NOW) == row
+    texts = {name: text or "" for name, text in user_row.to_texts(row).items()}
+    assert user_row.parse(texts, rules=PhoneRules(), now=NOW) == row
 
 
 @pytest.mark.parametrize(

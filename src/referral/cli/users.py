@@ -12,7 +12,7 @@ from rich.table import Table
 from referral.cli import common, tables
 from referral.cli.import_export import export, import_
 from referral.context import COMMAND, Context
-from referral.core.cursor import LARGEST_PAGE
+from referral.core.cursor import MAX_PAGE_SIZE
 from referral.service import users as service
 from referral.service.users import UserPage, UserView
 
@@ -32,7 +32,7 @@ for command in (import_, export):
     "--limit",
     default=50,
     show_default=True,
-    type=click.IntRange(1, LARGEST_PAGE),
+    type=click.IntRange(1, MAX_PAGE_SIZE),
     help="How many at most.",
 )
 def list_users(search: str | None, limit: int) -> None:
@@ -41,7 +41,7 @@ def list_users(search: str | None, limit: int) -> None:
     async def work(ctx: Context) -> UserPage:
         return await service.page(ctx, search=search, cursor=None, limit=limit)
 
-    page = common.with_context(work)
+    page = common.run_with_context(work)
     table = Table("id", "phone", "name", "code", "invitees", "signed up", "")
     for each in page.items:
         table.add_row(
@@ -50,7 +50,7 @@ def list_users(search: str | None, limit: int) -> None:
             tables.text(each.name or ""),
             each.invite_code,
             str(each.invitee_count),
-            common.moment(each.created_at),
+            common.format_time(each.created_at),
             _marks(each),
         )
     tables.show(table)
@@ -63,7 +63,7 @@ def list_users(search: str | None, limit: int) -> None:
 def show(user: str) -> None:
     """Show one USER, by id or phone."""
     table = Table(show_header=False)
-    found = common.with_context(lambda ctx: service.find(ctx, user))
+    found = common.run_with_context(lambda ctx: service.find(ctx, user))
     for field in msgspec.structs.fields(found):
         table.add_row(field.name, tables.text(_told(getattr(found, field.name))))
     tables.show(table)
@@ -93,7 +93,7 @@ def phone(user: str, new_phone: str) -> None:
         found = await service.find(ctx, user)
         return await service.change_phone(ctx, UUID(found.id), new_phone, by=COMMAND)
 
-    moved = common.with_context(work)
+    moved = common.run_with_context(work)
     click.echo(f"{moved.id} has the phone {moved.phone}")
 
 
@@ -110,7 +110,7 @@ def check() -> None:
             click.echo(f"{each.user_id} {each.phone} {read_as}{owner}")
         return number
 
-    if number := common.with_context(work):
+    if number := common.run_with_context(work):
         common.fail(
             f"{number} cannot sign in: give each the right phone with `referral users phone ID "
             "PHONE`, or delete it with `referral users delete ID`"
@@ -123,7 +123,7 @@ def check() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(user: str, *, yes: bool) -> None:
     """Delete a USER, by id or phone, as they could themselves. Nothing brings it back."""
-    found = common.with_context(lambda ctx: service.find(ctx, user))
+    found = common.run_with_context(lambda ctx: service.find(ctx, user))
     if not yes:
         name = f" ({found.name})" if found.name else ""
         click.confirm(f"Delete {found.phone}{name} for ever?", abort=True)
@@ -131,7 +131,7 @@ def delete(user: str, *, yes: bool) -> None:
     async def work(ctx: Context) -> None:
         await service.delete(ctx, UUID(found.id), by=COMMAND)
 
-    common.with_context(work)
+    common.run_with_context(work)
     click.echo(f"{found.phone} is deleted")
 
 
@@ -142,7 +142,7 @@ def _set_blocked(user: str, *, is_blocked: bool) -> str:
         found = await service.find(ctx, user)
         return await service.change(ctx, UUID(found.id), is_blocked=is_blocked, by=COMMAND)
 
-    return common.with_context(work).phone
+    return common.run_with_context(work).phone
 
 
 def _marks(user: UserView) -> str:
@@ -155,7 +155,7 @@ def _told(value: object) -> str:
         case None:
             return ""
         case datetime():
-            return common.moment(value)
+            return common.format_time(value)
         case bool():
             return "yes" if value else "no"
         case _:

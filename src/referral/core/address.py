@@ -20,13 +20,13 @@ def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: 
     left of them, anybody can write.
     """
     if trusted_proxies == 0:
-        return canonical(peer) or peer
+        return parse_address(peer) or peer
     entries = [entry.strip() for line in forwarded_for for entry in line.split(",")]
     # RFC 9110, section 5.6.1: empty ones do not count
     entries = [entry for entry in entries if entry]
     if len(entries) < trusted_proxies:
         return None
-    return canonical(entries[-trusted_proxies])
+    return parse_address(entries[-trusted_proxies])
 
 
 def networks(address: str) -> Sequence[tuple[str, int]]:
@@ -38,7 +38,7 @@ def networks(address: str) -> Sequence[tuple[str, int]]:
     return _networks(address) if ":" in address else [(address, 1)]
 
 
-def canonical(text: str) -> str | None:
+def parse_address(text: str) -> str | None:
     """One spelling for an address, at most 39 characters, or None for what is none.
 
     IPv4 inside IPv6 is IPv4. A port, which some proxies add, and a zone (RFC 4007: `fe80::1%eth0`),

@@ -20,10 +20,10 @@ from referral.core import seal
 from referral.core.errors import ChallengeExpired, ChallengeInvalid, InvalidRequest
 from referral.core.keys import Keyring, Purpose
 from referral.core.proof import Proof
-from referral.core.text import BLANK, with_ascii_digits
+from referral.core.text import BLANK, to_ascii_digits
 
-SHORTEST_CODE, LONGEST_CODE = 4, 8
-LONGEST_CODE_TEXT = 1000  # characters: of a message that is pasted whole
+MIN_CODE_LENGTH, MAX_CODE_LENGTH = 4, 8
+MAX_CODE_TEXT_LENGTH = 1000  # characters: of a message that is pasted whole
 
 _DIGITS = re.compile("[0-9]+")
 # Spaces, dashes of every kind, and characters that nobody sees, such as direction marks
@@ -68,9 +68,9 @@ def parse_code(text: str, length: int) -> str:
     others than spaces and dashes between them; else those after the last `#`, where the message
     has them for browsers; else the only run of `length` digits. Raises InvalidRequest.
     """
-    if len(text) > LONGEST_CODE_TEXT:
-        raise InvalidRequest.field("code", f"At most {LONGEST_CODE_TEXT} characters.")
-    plain = with_ascii_digits(text)
+    if len(text) > MAX_CODE_TEXT_LENGTH:
+        raise InvalidRequest.field("code", f"At most {MAX_CODE_TEXT_LENGTH} characters.")
+    plain = to_ascii_digits(text)
     code = _BETWEEN_DIGITS.sub("", plain)
     if not _DIGITS.fullmatch(code):
         after_mark = _DIGITS.match(plain, plain.rfind("#") + 1) if "#" in plain else None
@@ -97,14 +97,14 @@ def issue(  # noqa: PLR0913 - what a challenge carries
     proof: Proof,
 ) -> str:
     """The challenge token for a code. life: seconds; token_bytes(n): n unpredictable bytes."""
-    challenge_id = seal.to_text(token_bytes(_ID_BYTES))
-    salt = seal.to_text(token_bytes(_SALT_BYTES))
+    challenge_id = seal.base64url_encode(token_bytes(_ID_BYTES))
+    salt = seal.base64url_encode(token_bytes(_SALT_BYTES))
     challenge = Challenge(
         id=challenge_id,
         purpose=purpose,
         phone=phone,
         salt=salt,
-        digest=_digest(code, challenge_id, salt, keys.first(Purpose.CODE).secret),
+        digest=_digest(code, challenge_id, salt, keys.current(Purpose.CODE).secret),
         code_length=len(code),
         expires_at=int(now.timestamp()) + life,
         user_id=user_id,
@@ -113,13 +113,13 @@ def issue(  # noqa: PLR0913 - what a challenge carries
         address=address,
         proof=proof,
     )
-    return seal.seal(msgspec.json.encode(challenge), keys.first(purpose))
+    return seal.encrypt(msgspec.json.encode(challenge), keys.current(purpose))
 
 
 def decrypt(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Challenge:
     """The challenge inside a token. Raises ChallengeInvalid, ChallengeExpired."""
     try:
-        payload = seal.unseal(token, keys.all(purpose))
+        payload = seal.decrypt(token, keys.all(purpose))
         challenge = msgspec.json.decode(payload, type=Challenge)
     except (seal.BadToken, msgspec.ValidationError) as error:  # the latter: of another release
         raise ChallengeInvalid(reason=str(error)) from None
@@ -128,7 +128,7 @@ def decrypt(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Ch
     return challenge
 
 
-def is_code(challenge: Challenge, code: str, *, keys: Keyring) -> bool:
+def code_matches(challenge: Challenge, code: str, *, keys: Keyring) -> bool:
     """Whether this is the code that was sent. Tell nobody before the guess is judged."""
     return any(
         hmac.compare_digest(
@@ -139,4 +139,6 @@ def is_code(challenge: Challenge, code: str, *, keys: Keyring) -> bool:
 
 
 def _digest(code: str, challenge_id: str, salt: str, key: bytes) -> str:
-    return seal.to_text(hmac.digest(key, f"{challenge_id}.{salt}.{code}".encode(), "sha256"))
+    return seal.base64url_encode(
+        hmac.digest(key, f"{challenge_id}.{salt}.{code}".encode(), "sha256")
+    )

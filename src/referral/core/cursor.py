@@ -10,8 +10,8 @@ import msgspec
 from referral.core import seal
 from referral.core.errors import InvalidRequest
 
-LARGEST_PAGE = 1000
-DEFAULT_PAGE = 100
+MAX_PAGE_SIZE = 1000
+DEFAULT_PAGE_SIZE = 100
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -22,13 +22,13 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 
 def encode(cursor: Cursor) -> str:
-    return seal.to_text(msgspec.json.encode(cursor))
+    return seal.base64url_encode(msgspec.json.encode(cursor))
 
 
 def parse(text: str) -> Cursor:
     """Raises InvalidRequest for any text that `write` did not write."""
     try:
-        cursor = msgspec.json.decode(seal.from_text(text), type=Cursor)
+        cursor = msgspec.json.decode(seal.base64url_decode(text), type=Cursor)
         if cursor.at.tzinfo == UTC and encode(cursor) == text:
             return cursor
     except (seal.BadToken, msgspec.DecodeError, RecursionError):

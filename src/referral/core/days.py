@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time
 from referral.core.errors import InvalidRequest
 
 DEFAULT_DAYS = 30
-MOST_DAYS = 366
+MAX_DAYS = 366
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ def parse(first: str | None, last: str | None, *, today: date) -> Days:
         since = date.fromordinal(max(1, until.toordinal() - DEFAULT_DAYS + 1))
     if since > until:
         raise InvalidRequest.field("from", "Give a day that is not after `to`.")
-    if (until - since).days >= MOST_DAYS:
-        raise InvalidRequest.field("from", f"Give at most {MOST_DAYS} days at once.")
+    if (until - since).days >= MAX_DAYS:
+        raise InvalidRequest.field("from", f"Give at most {MAX_DAYS} days at once.")
     return Days(since, until)
 
 

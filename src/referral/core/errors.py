@@ -95,7 +95,7 @@ class WrongCode(Refusal):
         return cls(None if attempts else last, attempts_left=attempts)
 
 
-class Limited(Refusal):
+class LimitExceeded(Refusal):
     """A limit is exhausted."""
 
     limit: Limit
@@ -107,12 +107,12 @@ class Limited(Refusal):
         return refusal
 
 
-class TooManyAttempts(Limited):
+class TooManyAttempts(LimitExceeded):
     code = "too_many_attempts"
     detail = "Too many wrong codes. Ask for a new one after the time in Retry-After."
 
 
-class TooManyRequests(Limited):
+class TooManyRequests(LimitExceeded):
     code = "too_many_requests"
     detail = "Too many requests of this kind. Repeat it after the time in Retry-After."
 

@@ -14,7 +14,7 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 6
 
 # Characters: as long as links get
-LONGEST_TEXT = 2048
+MAX_INVITE_TEXT_LENGTH = 2048
 
 _FORGIVEN = str.maketrans("OILU", "011V")
 _QUOTES = "\"'`\u00ab\u00b4\u00bb\u2018-\u201f\u2039\u203a\u300c-\u300f\uff02\uff07"
@@ -38,7 +38,7 @@ def parse(text: str, invite_url: str = "") -> str:
     `invite_url`, which has `{code}` in it, or of `/i/CODE` on any host.
     Raises UnknownInviteCode if there is no code or several.
     """
-    if len(text) > LONGEST_TEXT:
+    if len(text) > MAX_INVITE_TEXT_LENGTH:
         raise UnknownInviteCode(reason="too long")
     text = INVISIBLE.sub("", text)
     codes = {_canonical(_DROPPED.sub("", text).strip(_PUNCTUATION))}

@@ -16,7 +16,7 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-SHORTEST_SECRET_BYTES = 32
+MIN_SECRET_BYTES = 32
 
 _SALT = b"referral/1"
 _KID_BYTES = 6
@@ -49,8 +49,8 @@ class Keyring:
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
         """secrets: at least one, each of 32 bytes or more."""
-        if not secrets or any(len(secret) < SHORTEST_SECRET_BYTES for secret in secrets):
-            raise ValueError(f"a keyring takes secrets of {SHORTEST_SECRET_BYTES} bytes or more")
+        if not secrets or any(len(secret) < MIN_SECRET_BYTES for secret in secrets):
+            raise ValueError(f"a keyring takes secrets of {MIN_SECRET_BYTES} bytes or more")
         self._secrets = tuple(secrets)
         self._keys: dict[Purpose, tuple[Key, ...]] = {}
 
@@ -60,7 +60,7 @@ class Keyring:
             self._keys[purpose] = tuple(_derive(secret, purpose) for secret in self._secrets)
         return self._keys[purpose]
 
-    def first(self, purpose: Purpose) -> Key:
+    def current(self, purpose: Purpose) -> Key:
         """The key that makes."""
         return self.all(purpose)[0]
 

@@ -23,7 +23,7 @@ from referral.core import countries, phone_text
 from referral.core.errors import InvalidPhone, UnsupportedPhone
 
 _SHORTEST = 3
-LONGEST = 16  # + and 15 digits: ITU-T E.164, section 6
+MAX_LENGTH = 16  # + and 15 digits: ITU-T E.164, section 6
 
 # Kinds that a text message reaches
 _REACHED_KINDS = {
@@ -44,7 +44,7 @@ _MOST_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class PhoneRules:
     """Which phones are served. Regions are two-letter codes (ISO 3166-1)."""
 
     default_region: str | None = None
@@ -52,9 +52,9 @@ class Rules:
     denied: frozenset[str] = frozenset()
 
     @property
-    def everywhere(self) -> Rules:
+    def unrestricted(self) -> PhoneRules:
         """These rules without their lists: for phones that are kept already."""
-        return Rules(default_region=self.default_region)
+        return PhoneRules(default_region=self.default_region)
 
     def serves(self, regions: set[str]) -> bool:
         """Whether phones of a region are served, or of one that shares a calling code."""
@@ -69,7 +69,7 @@ class FixedCode:
     until: date
 
 
-def parse(text: str, rules: Rules) -> str:
+def parse(text: str, rules: PhoneRules) -> str:
     """Read a phone in whatever way it is spelt: its E.164 (`+79991234567`).
 
     Reading the result again gives the same. Raises InvalidPhone if it is not a possible number,
@@ -93,14 +93,14 @@ def parse(text: str, rules: Rules) -> str:
     return e164
 
 
-def spellings(text: str, rules: Rules) -> set[str]:
+def spellings(text: str, rules: PhoneRules) -> set[str]:
     """Every E.164 under which a text may be kept: as it is read, and as earlier releases read it.
 
     Those took the parser's first result, which parsed again may give another number.
     """
     bare, region, found = phone_text.normalize(text), rules.default_region, set()
     with suppress(InvalidPhone, UnsupportedPhone):
-        found.add(parse(text, rules.everywhere))
+        found.add(parse(text, rules.unrestricted))
     while bare is not None and bare not in found:
         if bare.startswith("+"):
             found.add(bare)
@@ -115,7 +115,7 @@ def spellings(text: str, rules: Rules) -> set[str]:
 def digits(text: str) -> str | None:
     """A part of a phone as E.164 spells it, with + its beginning; None where it can be none."""
     bare = phone_text.normalize(text)
-    return bare if bare is not None and len(bare) <= LONGEST else None
+    return bare if bare is not None and len(bare) <= MAX_LENGTH else None
 
 
 @lru_cache(maxsize=1024)
@@ -129,7 +129,7 @@ def country(phone: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def example(rules: Rules) -> str:
+def example(rules: PhoneRules) -> str:
     """A mobile phone that is served: without its country's code if it is read without one."""
     region = _example_region(rules)
     form = PhoneNumberFormat
@@ -149,7 +149,7 @@ class _Found(NamedTuple):
     kind: int
 
 
-def _settle(bare: str, rules: Rules) -> tuple[_Found, str]:
+def _settle(bare: str, rules: PhoneRules) -> tuple[_Found, str]:
     """Parse until parsing the result changes nothing.
 
     In 88 regions, libphonenumber parses its own result as another number: `+49 00 1512...` as
@@ -159,7 +159,7 @@ def _settle(bare: str, rules: Rules) -> tuple[_Found, str]:
         found = _find(bare, rules)
         e164 = phonenumbers.format_number(found.number, PhoneNumberFormat.E164)
         reason = phonenumbers.is_possible_number_with_reason(found.number)
-        if reason != phonenumbers.ValidationResult.IS_POSSIBLE or len(e164) > LONGEST:
+        if reason != phonenumbers.ValidationResult.IS_POSSIBLE or len(e164) > MAX_LENGTH:
             raise _invalid(rules, reason="not possible")
         if e164 == bare:
             return found, e164
@@ -167,7 +167,7 @@ def _settle(bare: str, rules: Rules) -> tuple[_Found, str]:
     raise _invalid(rules, reason="every reading gives another number")
 
 
-def _find(bare: str, rules: Rules) -> _Found:
+def _find(bare: str, rules: PhoneRules) -> _Found:
     if bare.startswith("00"):
         # Before the region's rules: in Brazil, Colombia and others, 00 and the own country's code
         # are the prefix of a carrier
@@ -229,13 +229,13 @@ def _regions(number: PhoneNumber) -> set[str]:
 
 
 def _invalid(
-    rules: Rules, wrong: str = "This is not a possible phone number.", *, reason: str
+    rules: PhoneRules, wrong: str = "This is not a possible phone number.", *, reason: str
 ) -> InvalidPhone:
     advice = f"Write it with + and the country's code, such as {_example_with_code(rules)}."
     return InvalidPhone(f"{wrong} {advice}", reason=reason)
 
 
-def _unsupported(rules: Rules, *, reason: str, country: str = "") -> UnsupportedPhone:
+def _unsupported(rules: PhoneRules, *, reason: str, country: str = "") -> UnsupportedPhone:
     what = "this kind of number"
     if country:
         what = f"phones of this country: {countries.name(country, 'en')}"
@@ -248,7 +248,7 @@ def _unsupported(rules: Rules, *, reason: str, country: str = "") -> Unsupported
 
 
 @lru_cache(maxsize=256)
-def _example_with_code(rules: Rules) -> str:
+def _example_with_code(rules: PhoneRules) -> str:
     return _example(_example_region(rules), PhoneNumberFormat.INTERNATIONAL)
 
 
@@ -257,7 +257,7 @@ def _example(region: str, form: int) -> str:
     return phonenumbers.format_number(number, form) if number else ""
 
 
-def _example_region(rules: Rules) -> str:
+def _example_region(rules: PhoneRules) -> str:
     """The default region, else the first one that is served and has mobile phones."""
     regions = [rules.default_region, *sorted(rules.allowed), "US", *sorted(SUPPORTED_REGIONS)]
     for region in filter(None, regions):

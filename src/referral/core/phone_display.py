@@ -8,7 +8,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat
 from referral.core import phone_text
 
 
-def spell(phone: str) -> str:
+def format_phone(phone: str) -> str:
     """The phone as people of its country write it for others: `+7 999 123-45-67`.
 
     What is none, such as a browser brings back from a cookie that somebody wrote, stays as it is.
@@ -20,7 +20,7 @@ def spell(phone: str) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
 
 
-def as_typed(text: str, region: str | None) -> tuple[str, str | None]:
+def format_as_typed(text: str, region: str | None) -> tuple[str, str | None]:
     """A phone that is still being typed, in its country's form, and the country if it is known."""
     bare = phone_text.normalize(text)
     if bare is None:

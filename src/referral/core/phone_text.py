@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-LONGEST = 64  # characters
+MAX_LENGTH = 64  # characters
 
 # Spaces, dashes, dots, slashes, brackets, tildes
 _ASCII = r"\s\-./\\()\[\]{}<>~"
@@ -31,7 +31,7 @@ def normalize(text: str) -> str | None:
 
     `tel:` is a phone's URI (RFC 3966).
     """
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         return None
     # libphonenumber also takes letters, NUL and extensions, and drops them without a word
     plain = text if text.isascii() else "".join(map(_to_ascii, text))

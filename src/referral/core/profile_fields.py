@@ -10,10 +10,10 @@ from email_validator import EmailNotValidError, validate_email
 from referral.core.errors import InvalidRequest
 from referral.core.text import BLANK, strip
 
-LONGEST_NAME = 100
-LONGEST_EMAIL = 254  # RFC 5321, errata 1690
+MAX_NAME_LENGTH = 100
+MAX_EMAIL_LENGTH = 254  # RFC 5321, errata 1690
 # Of invitees, on the profile itself
-NEWEST_INVITEES = 100
+MAX_PROFILE_INVITEES = 100
 
 _MOST_MARKS = 4
 # LRE, RLE, PDF; LRI, RLI, FSI, PDI (Unicode Standard Annex 9)
@@ -35,13 +35,13 @@ def parse_name(text: str) -> str:
     """
     name = strip(text)
     # Before the normalisation, whose time is quadratic in combining marks
-    if len(name) > LONGEST_NAME * (1 + _MOST_MARKS):
-        raise _refused_name(f"At most {LONGEST_NAME} characters.")
+    if len(name) > MAX_NAME_LENGTH * (1 + _MOST_MARKS):
+        raise _refused_name(f"At most {MAX_NAME_LENGTH} characters.")
     name = strip(unicodedata.normalize("NFC", _EMBEDDINGS.sub("", name)))
     if not any(map(_is_visible, name)):
         raise _refused_name("Give a name that can be seen, or null to have none.")
-    if len(name) > LONGEST_NAME:
-        raise _refused_name(f"At most {LONGEST_NAME} characters.")
+    if len(name) > MAX_NAME_LENGTH:
+        raise _refused_name(f"At most {MAX_NAME_LENGTH} characters.")
     if any(unicodedata.category(each) in {"Cc", "Cs", "Zl", "Zp"} for each in name):
         raise _refused_name("No control characters and no line ends.")
     if _FORBIDDEN.search(name):
@@ -69,7 +69,7 @@ def parse_email(text: str) -> str:
     address = strip(text)
     try:
         # The library measures after it has normalised
-        if len(address) <= LONGEST_EMAIL:
+        if len(address) <= MAX_EMAIL_LENGTH:
             return validate_email(address, check_deliverability=False).normalized
     except EmailNotValidError:
         pass

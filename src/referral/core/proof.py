@@ -22,7 +22,7 @@ class Proof(StrEnum):
     """The settings: the fixed code of a test phone."""
 
     @property
-    def is_of_owner(self) -> bool:
+    def proves_ownership(self) -> bool:
         """Whether nobody but the owner of the phone can have entered the code."""
         return self in {Proof.SENT, Proof.SIMULATED}
 
@@ -36,7 +36,7 @@ def of_code(*, is_fixed: bool, is_simulated: bool, in_production: bool) -> Proof
     return Proof.OPEN_DEMO if in_production else Proof.SIMULATED
 
 
-def holds(proof: Proof, *, is_simulated: bool, is_test_phone: bool) -> bool:
+def is_valid(proof: Proof, *, is_simulated: bool, is_test_phone: bool) -> bool:
     """Whether a proof still counts.
 
     is_simulated: whether the simulated gateway is set now. is_test_phone: whether the phone has a

@@ -29,8 +29,8 @@ from jwcrypto.jwk import JWK
 
 from referral.core.keys import Key
 
-LONGEST_SEALED = 1024
-LONGEST_SIGNED = 4096
+MAX_ENCRYPTED_LENGTH = 1024
+MAX_SIGNED_LENGTH = 4096
 PADDED_BYTES = 400
 
 # The order of P-256 (SEC 2, section 2.4.2)
@@ -47,7 +47,7 @@ class BadToken(Exception):  # noqa: N818 - what it says
     """The text is no token that one of the keys made. Its text is a reason for the log."""
 
 
-def seal(payload: bytes, key: Key) -> str:
+def encrypt(payload: bytes, key: Key) -> str:
     """A compact JWE (`dir`, `A256GCM`) of a payload of JSON.
 
     The payload is padded with spaces, which JSON ignores: the token's length tells nothing.
@@ -57,12 +57,12 @@ def seal(payload: bytes, key: Key) -> str:
     header = _jwe_header(key.kid)
     # With `dir`, the key is the content's, and there is no encrypted key (RFC 7518, section 4.5)
     iv, sealed, tag = _A256GCM.encrypt(key.secret, header.encode(), payload.ljust(PADDED_BYTES))
-    return f"{header}..{to_text(iv)}.{to_text(sealed)}.{to_text(tag)}"
+    return f"{header}..{base64url_encode(iv)}.{base64url_encode(sealed)}.{base64url_encode(tag)}"
 
 
-def unseal(token: str, keys: Sequence[Key]) -> bytes:
+def decrypt(token: str, keys: Sequence[Key]) -> bytes:
     """The payload, padded. Raises BadToken."""
-    header, no_key, *rest = _parts(token, 5, LONGEST_SEALED)
+    header, no_key, *rest = _parts(token, 5, MAX_ENCRYPTED_LENGTH)
     key = _by_header(header, keys, _jwe_header)
     iv, sealed, tag = (_decode(part) for part in rest)
     if no_key or len(iv) != _IV_BYTES or len(tag) != _TAG_BYTES:
@@ -76,13 +76,13 @@ def unseal(token: str, keys: Sequence[Key]) -> bytes:
 
 def sign(payload: bytes, key: Key, *, typ: str) -> str:
     """A compact JWS (`ES256`) of a payload."""
-    signed = f"{_jws_header(key.kid, typ)}.{to_text(payload)}"
-    return f"{signed}.{to_text(_ES256.sign(_signing(key), signed.encode()))}"
+    signed = f"{_jws_header(key.kid, typ)}.{base64url_encode(payload)}"
+    return f"{signed}.{base64url_encode(_ES256.sign(_signing(key), signed.encode()))}"
 
 
 def verify(token: str, keys: Sequence[Key], *, typ: str) -> bytes:
     """The payload. Raises BadToken."""
-    header, payload, signature = _parts(token, 3, LONGEST_SIGNED)
+    header, payload, signature = _parts(token, 3, MAX_SIGNED_LENGTH)
     key = _by_header(header, keys, lambda kid: _jws_header(kid, typ))
     claims, raw = _decode(payload), _decode(signature)
     if len(raw) != _ES256_SIGNATURE_BYTES:
@@ -100,12 +100,12 @@ def public_jwk(key: Key) -> dict[str, Any]:
     return {**public, "alg": "ES256", "use": "sig"}
 
 
-def to_text(raw: bytes) -> str:
+def base64url_encode(raw: bytes) -> str:
     """Canonical base64url without padding (RFC 7515, section 2)."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def from_text(text: str) -> bytes:
+def base64url_decode(text: str) -> bytes:
     """What `to_text` wrote. Raises BadToken for any other spelling of it."""
     return _decode(text)
 
@@ -130,7 +130,7 @@ def _decode(part: str) -> bytes:
     if not _BASE64URL.fullmatch(part) or len(part) % 4 == 1:
         raise BadToken("not base64url")
     raw = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    if to_text(raw) != part:
+    if base64url_encode(raw) != part:
         raise BadToken("not canonical base64url")
     return raw
 
@@ -147,7 +147,7 @@ def _jws_header(kid: str, typ: str) -> str:
 
 def _header(members: dict[str, str]) -> str:
     """As it stands in a token."""
-    return to_text(json.dumps(members, separators=(",", ":")).encode())
+    return base64url_encode(json.dumps(members, separators=(",", ":")).encode())
 
 
 @lru_cache(maxsize=16)

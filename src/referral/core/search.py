@@ -10,9 +10,9 @@ from uuid import UUID
 from referral.core import invite_code as invite_codes
 from referral.core import phone as phones
 from referral.core.errors import InvalidRequest, UnknownInviteCode
-from referral.core.phone import Rules
+from referral.core.phone import PhoneRules
 
-LONGEST = 254  # as long as an email address can be (RFC 5321, errata 1690)
+MAX_SEARCH_LENGTH = 254  # as long as an email address can be (RFC 5321, errata 1690)
 
 _MOST_WORDS = 8
 _SHORTEST_NATIONAL = 5
@@ -43,11 +43,11 @@ class Search:
     user_id: UUID | None = None
 
 
-def parse(text: str, rules: Rules, *, invite_url: str = "") -> Search | None:
+def parse(text: str, rules: PhoneRules, *, invite_url: str = "") -> Search | None:
     """None where nothing is searched for. invite_url: has `{code}` in it. Raises InvalidRequest."""
     # Before anything else is done with it: normalising takes time quadratic in combining marks
     text = text.strip()
-    if len(text) > LONGEST:
+    if len(text) > MAX_SEARCH_LENGTH:
         raise _unreadable()
     plain = "".join(map(_plain, text))
     if not plain.isprintable():
@@ -68,7 +68,7 @@ def parse(text: str, rules: Rules, *, invite_url: str = "") -> Search | None:
     )
 
 
-def spellings(text: str) -> list[str]:
+def case_variants(text: str) -> list[str]:
     """The letters of each place of a text, whatever their case: `["aA", "1", "нН"]`.
 
     So that both databases compare alike: what their own functions make of case hangs on their
@@ -127,4 +127,4 @@ def _invite_code(text: str) -> str | None:
 
 
 def _unreadable() -> InvalidRequest:
-    return InvalidRequest.field("search", f"At most {LONGEST} characters that print.")
+    return InvalidRequest.field("search", f"At most {MAX_SEARCH_LENGTH} characters that print.")

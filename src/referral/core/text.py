@@ -22,7 +22,7 @@ def strip(text: str) -> str:
     return text.strip(_STRIPPED)
 
 
-def with_ascii_digits(text: str) -> str:
+def to_ascii_digits(text: str) -> str:
     """The text with decimal digits of every script as ASCII digits."""
     if text.isascii():
         return text

@@ -36,8 +36,8 @@ DEVICE_LIFE = timedelta(days=180)
 _ACCESS_TYPE = "at+jwt"  # RFC 9068, section 2.1
 # With 1.5 KB each, 12 MB
 _SIGNATURES_REMEMBERED = 8192
-_ID_BYTES, _FAMILY_BYTES, _CHANGING_BYTES = 16, 16, 32
-_REFRESH_BYTES = _ID_BYTES + _FAMILY_BYTES + _CHANGING_BYTES
+_ID_BYTES, _FAMILY_BYTES, _ROTATING_BYTES = 16, 16, 32
+_REFRESH_BYTES = _ID_BYTES + _FAMILY_BYTES + _ROTATING_BYTES
 
 
 class AccessClaims(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +68,11 @@ class RefreshToken:
 
     session_id: UUID
     family: bytes
-    changing: bytes
+    rotating: bytes
 
     @property
     def text(self) -> str:
-        return seal.to_text(self.session_id.bytes + self.family + self.changing)
+        return seal.base64url_encode(self.session_id.bytes + self.family + self.rotating)
 
 
 def issue_access(
@@ -94,9 +94,9 @@ def issue_access(
         sid=session_id,
         iat=issued_at,
         exp=issued_at + issuer.access_life,
-        jti=seal.to_text(token_bytes(_ID_BYTES)),
+        jti=seal.base64url_encode(token_bytes(_ID_BYTES)),
     )
-    return seal.sign(msgspec.json.encode(claims), keys.first(Purpose.ACCESS), typ=_ACCESS_TYPE)
+    return seal.sign(msgspec.json.encode(claims), keys.current(Purpose.ACCESS), typ=_ACCESS_TYPE)
 
 
 def verify_access(token: str, *, issuer: Issuer, now: datetime, keys: Keyring) -> AccessClaims:
@@ -131,13 +131,13 @@ def public_keys(keys: Keyring) -> dict[str, Any]:
 
 def new_refresh(session_id: UUID, *, token_bytes: Callable[[int], bytes]) -> RefreshToken:
     """The first refresh token of a session. token_bytes(n): n unpredictable bytes."""
-    return RefreshToken(session_id, token_bytes(_FAMILY_BYTES), token_bytes(_CHANGING_BYTES))
+    return RefreshToken(session_id, token_bytes(_FAMILY_BYTES), token_bytes(_ROTATING_BYTES))
 
 
 def parse_refresh(text: str) -> RefreshToken:
     """Raises InvalidRefreshToken when this cannot be one."""
     try:
-        raw = seal.from_text(text)
+        raw = seal.base64url_decode(text)
     except seal.BadToken as error:
         raise InvalidRefreshToken(reason=str(error)) from None
     if len(raw) != _REFRESH_BYTES:
@@ -150,13 +150,13 @@ def parse_refresh(text: str) -> RefreshToken:
 
 
 def successors(
-    token: RefreshToken, *, data_keys: Keyring, late: int | None = None
+    token: RefreshToken, *, data_keys: Keyring, late_repeats_tat: int | None = None
 ) -> tuple[RefreshToken, ...]:
     """The token that follows this one: the first is made, any of them may have been.
 
     late: for a successor in place of an earlier one, a number that the session has once.
     """
-    text = token.text if late is None else f"{token.text}.{late}"
+    text = token.text if late_repeats_tat is None else f"{token.text}.{late_repeats_tat}"
     return tuple(
         RefreshToken(
             token.session_id, token.family, hmac.digest(key.secret, text.encode(), "sha256")
@@ -199,7 +199,7 @@ def issue_device(
         generation=generation,
         proof=proof,
     )
-    return seal.seal(msgspec.json.encode(device), data_keys.first(Purpose.DEVICE))
+    return seal.encrypt(msgspec.json.encode(device), data_keys.current(Purpose.DEVICE))
 
 
 def verify_device(token: str, phone: str, *, now: datetime, data_keys: Keyring) -> Device | None:
@@ -207,7 +207,9 @@ def verify_device(token: str, phone: str, *, now: datetime, data_keys: Keyring) 
     devices is for the database to say.
     """
     try:
-        device = msgspec.json.decode(seal.unseal(token, data_keys.all(Purpose.DEVICE)), type=Device)
+        device = msgspec.json.decode(
+            seal.decrypt(token, data_keys.all(Purpose.DEVICE)), type=Device
+        )
     except (seal.BadToken, msgspec.ValidationError):  # the latter: of another release
         return None
     return device if device.phone == phone and now.timestamp() < device.expires_at else None

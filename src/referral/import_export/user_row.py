@@ -37,7 +37,7 @@ class UserRow:
 
 
 def parse(
-    texts: Mapping[str, str], *, rules: phone.Rules, now: datetime, invite_url: str = ""
+    texts: Mapping[str, str], *, rules: phone.PhoneRules, now: datetime, invite_url: str = ""
 ) -> UserRow:
     """The row of these texts; one that is missing is as good as an empty one.
 
@@ -65,7 +65,7 @@ def parse(
     )
 
 
-def write(row: UserRow) -> dict[str, str | None]:
+def to_texts(row: UserRow) -> dict[str, str | None]:
     """The texts of a row, from which `read` makes the same row."""
     at = row.created_at
     moment = None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from referral.core import seal
 from referral.core.address import networks
-from referral.core.challenge import LONGEST_CODE
+from referral.core.challenge import MAX_CODE_LENGTH
 from referral.limits import gcra
 from referral.limits.gcra import DAY, HOUR, MONTH, SECOND, Bucket, Charge
 from referral.limits.policy import Limits
@@ -121,7 +121,7 @@ def code_length(
     )
     if alarm and not scope.known_device:
         more += 1
-    return min(limits.code_length + more * MORE_DIGITS, LONGEST_CODE)
+    return min(limits.code_length + more * MORE_DIGITS, MAX_CODE_LENGTH)
 
 
 def lengthening(limits: Limits) -> list[tuple[str, Bucket]]:
@@ -161,7 +161,7 @@ def wait(charges: Iterable[Charge], tats: Mapping[str, int], now: int) -> int:
 def _tolerance(bucket: Bucket, length: int, shortest: int) -> int | None:
     """How far a budget may be used by guesses at a code of this length."""
     more = (length - shortest) // MORE_DIGITS
-    if length >= LONGEST_CODE or more >= MOST_STEPS:
+    if length >= MAX_CODE_LENGTH or more >= MOST_STEPS:
         return None
     return bucket.tolerance * (max(more, 0) + 1)
 
@@ -170,7 +170,7 @@ def _tolerance(bucket: Bucket, length: int, shortest: int) -> int | None:
 @lru_cache(maxsize=4096)
 def _counter(key: bytes, text: str) -> str:
     # BLAKE2 with a key (RFC 7693) takes a quarter of an HMAC's time, and a send has ten of these
-    return seal.to_text(blake2b(text.encode(), key=key, digest_size=_KEY_BYTES).digest())
+    return seal.base64url_encode(blake2b(text.encode(), key=key, digest_size=_KEY_BYTES).digest())
 
 
 def of_address(name: str, size: int, scope: LimitScope) -> list[Charge]:

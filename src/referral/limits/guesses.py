@@ -125,7 +125,7 @@ def _compare(ctx: Context, challenge: Challenge, code: str, scope: LimitScope) -
     of_challenge, *_ = locked
     base = now + of_challenge.bucket.tolerance
     return Guess(
-        is_right=challenges.is_code(challenge, code, keys=ctx.keys),
+        is_right=challenges.code_matches(challenge, code, keys=ctx.keys),
         locked=locked,
         of_address=guess_policy.failure_of_address(ctx.limits, scope),
         spent=Advance(of_challenge.key, base + _SPENT, below=base + 2 * _TOO_SHORT),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from referral.core.challenge import LONGEST_CODE
+from referral.core.challenge import MAX_CODE_LENGTH
 from referral.limits.gcra import DAY, HOUR, Bucket
 from referral.limits.guess_policy import MORE_DIGITS, lengthening
 from referral.limits.policy import Limits
@@ -59,7 +59,7 @@ def _expected(at_most: Sequence[float], shortest: int) -> float:
     """at_most: guesses at codes up to each of three lengths: `shortest`, and two digits more."""
     total, before = 0.0, 0.0
     for step, number in enumerate(at_most):
-        length = min(shortest + step * MORE_DIGITS, LONGEST_CODE)
+        length = min(shortest + step * MORE_DIGITS, MAX_CODE_LENGTH)
         total += max(number - before, 0) / 10**length
         before = max(number, before)
     return total

@@ -18,7 +18,7 @@ async def authenticate(ctx: Context, token: str, *, caller: Caller) -> Actor:
 
     Raises Unauthorized, AccountBlocked, Forbidden.
     """
-    if api_key.is_one(token):
+    if api_key.is_api_key(token):
         name = await api_keys.find_name(api_key.digest(token))
         if name is None:
             raise Unauthorized("This API key is not known here. Use another.", reason="no such key")
@@ -33,7 +33,7 @@ def actor(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> Actor:
             "This operation is for administrators and API keys alone. "
             "Whoever runs the service can make one: `referral admin grant`, `referral key new`."
         )
-    if not signed_in.proof.is_of_owner:
+    if not signed_in.proof.proves_ownership:
         raise Forbidden(
             "This session began where anybody could sign in with this phone. Sign in again.",
             reason="a session of an open demo or a test phone",
@@ -69,7 +69,7 @@ async def require_another(ctx: Context, user: User, *, by: Actor) -> None:
     """
     if by == COMMAND or user.is_blocked or not may_administer(ctx, user):
         return
-    if not await users.has_admin(besides=user.id, not_of=ctx.test_phones):
+    if not await users.has_admin(excluding=user.id, excluding_phones=ctx.test_phones):
         raise Forbidden(
             "This is the last administrator. Make another one first, or do it on the machine, "
             "with `referral admin revoke` or `referral users`."
@@ -103,7 +103,7 @@ async def take_grant(ctx: Context, user: User) -> None:
     """Make a new user an administrator where a grant waited. Inside a transaction under way."""
     if user.phone is None or not is_proof(ctx, user.phone):
         return
-    if await users.take_admin_grant(user.phone):
+    if await users.consume_admin_grant(user.phone):
         await _set_admin(ctx, user, "admin_granted", is_admin=True)
 
 
@@ -111,11 +111,11 @@ async def revoke(ctx: Context, text: str) -> tuple[str, bool]:
     """Take it back, a waiting grant too. Answers the phone and whether there was anything."""
     phone = text.strip()
     if await users.find_by_phone(phone) is None:
-        phone = phones.parse(text, ctx.phone_rules.everywhere)
+        phone = phones.parse(text, ctx.phone_rules.unrestricted)
 
     async def work() -> bool:
         await users.lock_admins()
-        waited = await users.take_admin_grant(phone)
+        waited = await users.consume_admin_grant(phone)
         user = await users.find_by_phone(phone)
         if user is None or not user.is_admin:
             return waited

@@ -31,7 +31,7 @@ async def load(keys: Keyring, *, now: datetime, token_bytes: Callable[[int], byt
         if not secrets:
             if rows:
                 observability.data_keys_unreadable()
-            secrets = [token_bytes(data_keys.SECRET_BYTES)]
+            secrets = [token_bytes(data_keys.DATA_KEY_BYTES)]
             await stored.add(
                 ids.new(token_bytes), data_keys.encrypt(secrets[0], keys=keys), now=now
             )

@@ -135,7 +135,7 @@ async def activate_within(
     if user.inviter_id is not None:
         raise InviteAlreadyActivated
     digests = _phone_digests(ctx, user.phone or "")
-    if await invitations.is_remembered(digests, now=now):
+    if await invitations.has_past_activation(digests, now=now):
         if (await users.get(user_id)).phone != user.phone:
             raise database.Conflict  # it left this very account, a moment ago
         raise InviteAlreadyActivated(
@@ -173,7 +173,7 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
         if count is None:
             raise database.Conflict
         if user.phone is not None:
-            await invitations.forget_phone(_phone_digests(ctx, user.phone))
+            await invitations.delete_past_activations(_phone_digests(ctx, user.phone))
         inviter = await users.get(user.inviter_id)
         voided = Activation(inviter.id, inviter.invite_code, count)
         await audit.record(ctx, "invite_voided", by=by, user=user_id, activation=voided)
@@ -205,7 +205,7 @@ async def leave_phone(ctx: Context, user: User, *, now: datetime) -> None:
     """
     if user.phone is not None:
         (digest, *_) = _phone_digests(ctx, user.phone)
-        await invitations.remember_phone(digest, until=now + PHONE_REMEMBERED)
+        await invitations.record_past_activation(digest, until=now + PHONE_REMEMBERED)
 
 
 async def _find_inviter(ctx: Context, text: str, *, of: User | None = None) -> User:
@@ -226,6 +226,6 @@ async def _find_inviter(ctx: Context, text: str, *, of: User | None = None) -> U
 
 def _phone_digests(ctx: Context, phone: str) -> list[str]:
     return [
-        seal.to_text(hmac.digest(key.secret, phone.encode(), "sha256"))
+        seal.base64url_encode(hmac.digest(key.secret, phone.encode(), "sha256"))
         for key in ctx.data_keys.all(Purpose.ACTIVATION)
     ]

@@ -15,7 +15,7 @@ from referral.core.proof import Proof
 
 def hold(ctx: Context, proof: Proof, phone: str | None) -> bool:
     """Whether something that was issued to a phone by this proof is still good."""
-    return proofs.holds(
+    return proofs.is_valid(
         proof,
         is_simulated=ctx.gateway.echoes_code,
         is_test_phone=_has_fixed_code(ctx, phone),

@@ -66,7 +66,9 @@ async def refresh(ctx: Context, text: str, *, caller: Caller) -> Tokens:
 def _live_successor(ctx: Context, session: Session, token: RefreshToken) -> RefreshToken | None:
     """The live token if it came in this one's place, and so this one is its predecessor."""
     made = tokens.successors(token, data_keys=ctx.data_keys)
-    made += tokens.successors(token, data_keys=ctx.data_keys, late=session.late_repeats_tat)
+    made += tokens.successors(
+        token, data_keys=ctx.data_keys, late_repeats_tat=session.late_repeats_tat
+    )
     return next((each for each in made if _is_live(session, each)), None)
 
 
@@ -81,8 +83,10 @@ async def _repeat_late(
     tat = session_rules.late_repeat(session.late_repeats_tat, now=now)
     if tat is None:
         await _end_reused(ctx, session, caller=caller)
-    another = tokens.successors(token, data_keys=ctx.data_keys, late=tat)[0]
-    if not await stored.repeat(session, successor=tokens.digest(another), tat=tat, now=now):
+    another = tokens.successors(token, data_keys=ctx.data_keys, late_repeats_tat=tat)[0]
+    if not await stored.rotate_repeated(
+        session, successor=tokens.digest(another), tat=tat, now=now
+    ):
         return None
     observability.record("refresh_token_repeated", caller=caller, user=session.user_id)
     return another
@@ -92,7 +96,7 @@ async def _end_reused(ctx: Context, session: Session, *, caller: Caller) -> NoRe
     """End a session of which somebody has a copy, and all device tokens."""
 
     async def work() -> None:
-        await users.end_devices(session.user_id)
+        await users.revoke_devices(session.user_id)
         if await stored.end(session.id, user_id=session.user_id):
             by = Actor.user(session.user_id, caller)
             await audit.record(ctx, "refresh_token_reused", by=by, user=session.user_id)

@@ -15,7 +15,7 @@ from referral.core import cursor as cursors
 from referral.core import phone as phones
 from referral.core import search as searches
 from referral.core.errors import InvalidPhone, InvalidRequest, NotFound, UnsupportedPhone
-from referral.core.phone import Rules
+from referral.core.phone import PhoneRules
 from referral.service import access, admins, audit, deletion, phone_moves, sessions
 from referral.storage import database, invitations, users
 from referral.storage.database import Row
@@ -80,7 +80,7 @@ async def page(
     search: str | None,
     cursor: str | None,
     limit: int,
-    rules: Rules | None = None,
+    rules: PhoneRules | None = None,
 ) -> UserPage:
     """Users, newest first, all or those that a search fits. Raises InvalidRequest.
 
@@ -114,7 +114,7 @@ async def find(ctx: Context, text: str) -> UserView:
     found = await users.find_by_phones(phones.spellings(text, ctx.phone_rules))
     chosen = [user for user in found if user.phone == text.strip()] or found
     if not chosen:
-        phones.parse(text, ctx.phone_rules.everywhere)
+        phones.parse(text, ctx.phone_rules.unrestricted)
         raise NotFound("There is no user with this phone.")
     if len(chosen) > 1:
         ids = ", ".join(f"{user.id} ({user.phone})" for user in chosen)
@@ -124,10 +124,10 @@ async def find(ctx: Context, text: str) -> UserView:
 
 async def misread(ctx: Context) -> AsyncIterator[Misread]:
     """The users whose phone, read again, is another one or none: no code reaches them."""
-    async for page in users.phones_of_all(_PHONES_AT_ONCE):
+    async for page in users.iterate_phones(_PHONES_AT_ONCE):
         for user_id, phone in page:
             try:
-                read = phones.parse(phone, ctx.phone_rules.everywhere)
+                read = phones.parse(phone, ctx.phone_rules.unrestricted)
             except (InvalidPhone, UnsupportedPhone):
                 yield Misread(user_id, phone, None, None)
                 continue

@@ -7,12 +7,12 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from referral.core.keys import SHORTEST_SECRET_BYTES
+from referral.core.keys import MIN_SECRET_BYTES
 from referral.settings.reader import SettingsError
 from referral.storage.configuration import sqlite_file
 
 
-def read(database_url: str) -> bytes:
+def load_or_create(database_url: str) -> bytes:
     """The secret that development keeps in a file, made at the first start.
 
     Raises SettingsError.
@@ -23,7 +23,7 @@ def read(database_url: str) -> bytes:
         # Written first and named then: of several processes that start at once, one names its
         # file, and all read a whole one
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(SHORTEST_SECRET_BYTES))
+            file.write(secrets.token_urlsafe(MIN_SECRET_BYTES))
         with suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()
@@ -32,7 +32,7 @@ def read(database_url: str) -> bytes:
     except OSError as error:
         raise SettingsError([f"cannot keep a secret in {path}: {error.strerror}"]) from None
     secret = path.read_bytes()
-    if len(secret) < SHORTEST_SECRET_BYTES:
+    if len(secret) < MIN_SECRET_BYTES:
         raise SettingsError([f"{path} holds no secret: delete it, and a new one is made"])
     return secret
 

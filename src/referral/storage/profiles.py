@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypedDict, cast
 from uuid import UUID
 
-from referral.core.profile_fields import NEWEST_INVITEES
+from referral.core.profile_fields import MAX_PROFILE_INVITEES
 from referral.core.proof import Proof
 from referral.storage import database, dialect
 from referral.storage.models import User
@@ -53,7 +53,7 @@ _NEWEST = f"""
     SELECT invitees.phone FROM users AS invitees
     WHERE invitees.inviter_id = users.id AND invitees.deleted_at IS NULL
     AND invitees.inviter_sees_phone
-    ORDER BY invitees.activated_at DESC, invitees.id DESC LIMIT {NEWEST_INVITEES}
+    ORDER BY invitees.activated_at DESC, invitees.id DESC LIMIT {MAX_PROFILE_INVITEES}
 """  # noqa: S608 - our own number
 _INVITER = "LEFT JOIN users AS inviters ON inviters.id = users.inviter_id"
 _OF_USER = f"{_PROFILE}, {_GENERATION} FROM users {_INVITER} WHERE users.id = $1"
@@ -71,7 +71,7 @@ _AS_TEXT = {
 }
 # Of a user whom a statement before it has as `signed_in`
 _OF_SIGNED_IN = f"{_PROFILE}, {_GENERATION} FROM signed_in AS users {_INVITER}"
-OF_SIGNED_IN = _OF_SIGNED_IN.format(newest=_AS_TEXT[True])
+SIGNED_IN_PROFILE = _OF_SIGNED_IN.format(newest=_AS_TEXT[True])
 _IN_SQL = {
     is_postgres: (_OF_USER.format(newest=newest), _OF_SESSION.format(newest=newest))
     for is_postgres, newest in _AS_TEXT.items()
@@ -150,5 +150,5 @@ def _read(row: dict[str, Any]) -> dict[str, Any]:
         row["proof"] = Proof(row["proof"])
     if database.is_postgres():
         return row
-    (read,) = dialect.as_in_postgres([row])
+    (read,) = dialect.decode_rows([row])
     return {**read, "id": UUID(row["id"])}

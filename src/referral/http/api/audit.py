@@ -8,7 +8,7 @@ from litestar import Controller, get
 from litestar.params import QueryParameter
 
 from referral.core import errors
-from referral.core.cursor import DEFAULT_PAGE
+from referral.core.cursor import DEFAULT_PAGE_SIZE
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor
 from referral.http.api.refusals import ADMINISTRATOR, responses
@@ -33,7 +33,7 @@ class AuditController(Controller):
     )
     async def list_audit(
         self,
-        limit: Limit = DEFAULT_PAGE,
+        limit: Limit = DEFAULT_PAGE_SIZE,
         cursor: PageCursor = None,
         user: Annotated[
             str | None,

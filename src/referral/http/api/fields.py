@@ -7,10 +7,10 @@ from typing import Annotated
 from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
-from referral.core.challenge import LONGEST_CODE_TEXT
-from referral.core.cursor import LARGEST_PAGE
-from referral.core.invite_code import LONGEST_TEXT
-from referral.core.seal import LONGEST_SEALED
+from referral.core.challenge import MAX_CODE_TEXT_LENGTH
+from referral.core.cursor import MAX_PAGE_SIZE
+from referral.core.invite_code import MAX_INVITE_TEXT_LENGTH
+from referral.core.seal import MAX_ENCRYPTED_LENGTH
 
 TOKEN_EXAMPLE = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiRU52ZnllU3cifQ..."  # noqa: S105 - the start of one
 
@@ -28,7 +28,7 @@ Phone = Annotated[
 ChallengeToken = Annotated[
     str,
     Meta(
-        description=f"The `token` of send-code, at most {LONGEST_SEALED} letters.",
+        description=f"The `token` of send-code, at most {MAX_ENCRYPTED_LENGTH} letters.",
         examples=[TOKEN_EXAMPLE],
     ),
 ]
@@ -37,7 +37,7 @@ Code = Annotated[
     Meta(
         description=(
             "The digits that were sent, of any script; spaces, dashes and direction marks are "
-            f"dropped. Or the whole message, of at most {LONGEST_CODE_TEXT} characters: the digits "
+            f"dropped. Or the whole message, of at most {MAX_CODE_TEXT_LENGTH} characters: the digits "
             "after its last `#`, else its only run of as many digits as were sent."
         ),
         examples=["0391"],
@@ -49,14 +49,14 @@ InviteCode = Annotated[
         description=(
             "6 characters, in any case; O is read as 0, I and L as 1, U as V. Spaces, dashes, "
             "quotes, invisible characters and punctuation around it are dropped. Or the whole "
-            f"invite link, in at most {LONGEST_TEXT} characters."
+            f"invite link, in at most {MAX_INVITE_TEXT_LENGTH} characters."
         ),
         examples=["7KQ2MX"],
     ),
 ]
 Limit = Annotated[
     int,
-    QueryParameter(ge=1, le=LARGEST_PAGE, description="How many at most."),
+    QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="How many at most."),
 ]
 PageCursor = Annotated[
     str | None,

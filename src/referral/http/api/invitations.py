@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK
 from msgspec import Struct
 
 from referral.core import errors
-from referral.core.cursor import DEFAULT_PAGE
+from referral.core.cursor import DEFAULT_PAGE_SIZE
 from referral.http import auth, qr
 from referral.http.api.fields import InviteCode, Limit, PageCursor
 from referral.http.api.refusals import ANY, BODY, SIGNED_IN, responses
@@ -87,7 +87,7 @@ class OwnInvitationController(Controller):
     async def list_invitees(
         self,
         request: StrictRequest,
-        limit: Limit = DEFAULT_PAGE,
+        limit: Limit = DEFAULT_PAGE_SIZE,
         cursor: PageCursor = None,
     ) -> InviteePage:
         return await invitations.page(request.user, cursor=cursor, limit=limit)

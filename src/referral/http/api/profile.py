@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import errors
-from referral.core.profile_fields import LONGEST_NAME
+from referral.core.profile_fields import MAX_NAME_LENGTH
 from referral.http import auth
 from referral.http.api.fields import (
     ChallengeToken,
@@ -26,7 +26,7 @@ from referral.service.codes import SentCode
 from referral.service.profiles import Profile
 
 Name = Annotated[
-    str | None, Meta(description=f"At most {LONGEST_NAME} characters.", examples=["Anna"])
+    str | None, Meta(description=f"At most {MAX_NAME_LENGTH} characters.", examples=["Anna"])
 ]
 Email = Annotated[str | None, Meta(examples=["anna@example.com"])]
 

@@ -8,7 +8,7 @@ from litestar import Controller, delete, get
 from litestar.params import PathParameter
 
 from referral.core import errors
-from referral.core.cursor import DEFAULT_PAGE
+from referral.core.cursor import DEFAULT_PAGE_SIZE
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor
 from referral.http.api.refusals import SIGNED_IN, responses
@@ -33,7 +33,7 @@ class SessionController(Controller):
     async def list_sessions(
         self,
         request: StrictRequest,
-        limit: Limit = DEFAULT_PAGE,
+        limit: Limit = DEFAULT_PAGE_SIZE,
         cursor: PageCursor = None,
     ) -> SessionPage:
         return await sessions.page(context(request), request.user, cursor=cursor, limit=limit)

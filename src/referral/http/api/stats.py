@@ -8,7 +8,7 @@ from litestar import Controller, get
 from litestar.params import QueryParameter
 
 from referral.core import errors
-from referral.core.days import DEFAULT_DAYS, MOST_DAYS
+from referral.core.days import DEFAULT_DAYS, MAX_DAYS
 from referral.http import auth
 from referral.http.api.refusals import ADMINISTRATOR, responses
 from referral.http.requests import AdminRequest, context
@@ -42,7 +42,7 @@ class StatsController(Controller):
                 name="from",
                 description=(
                     f"The first day, as 2026-01-31. {DEFAULT_DAYS} days up to `to`, unless given; "
-                    f"{MOST_DAYS} at most."
+                    f"{MAX_DAYS} at most."
                 ),
             ),
         ] = None,

@@ -9,8 +9,8 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.core import errors, ids
-from referral.core.cursor import DEFAULT_PAGE
-from referral.core.search import LONGEST
+from referral.core.cursor import DEFAULT_PAGE_SIZE
+from referral.core.search import MAX_SEARCH_LENGTH
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor, UserId
 from referral.http.api.refusals import ADMINISTRATOR, BODY, responses
@@ -24,7 +24,7 @@ SearchText = Annotated[
         description=(
             "A phone, however it is spelt, or some of its digits; parts of a name or of an email, "
             "in any case and any order; an invite code, an invite link, a user id. "
-            f"At most {LONGEST} characters."
+            f"At most {MAX_SEARCH_LENGTH} characters."
         )
     ),
 ]
@@ -63,7 +63,7 @@ class UserController(Controller):
     async def list_users(
         self,
         request: AdminRequest,
-        limit: Limit = DEFAULT_PAGE,
+        limit: Limit = DEFAULT_PAGE_SIZE,
         cursor: PageCursor = None,
         search: SearchText = None,
     ) -> UserPage:
@@ -136,7 +136,7 @@ class UserController(Controller):
     async def list_user_invitees(
         self,
         user_id: UserId,
-        limit: Limit = DEFAULT_PAGE,
+        limit: Limit = DEFAULT_PAGE_SIZE,
         cursor: PageCursor = None,
     ) -> InviteeViewPage:
         return await users.invitees(ids.parse(user_id), cursor=cursor, limit=limit)

@@ -91,7 +91,7 @@ async def _end(request: Request[Any, Any, Any], refresh_token: str | None) -> No
 
 def _sees_administration(request: StrictRequest) -> bool:
     visitor = request.user
-    return visitor.proof.is_of_owner and admins.may_administer(context(request), visitor.user)
+    return visitor.proof.proves_ownership and admins.may_administer(context(request), visitor.user)
 
 
 async def _authenticated(connection: ASGIConnection[Any, Any, Any, Any]) -> Authenticated:

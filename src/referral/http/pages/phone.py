@@ -127,7 +127,7 @@ async def change(request: StrictRequest) -> Redirect:
             refusal,
             form="phone",
             field="phone",
-            values={"phone": phone_display.spell(under_way.phone)},
+            values={"phone": phone_display.format_phone(under_way.phone)},
         )
     except _CODE_REFUSALS as refusal:
         if isinstance(refusal, ChallengeSpent) and await _is_done(request, ctx, under_way):

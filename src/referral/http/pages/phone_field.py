@@ -10,11 +10,11 @@ from litestar import Request
 from referral.context import Context
 from referral.core import browser_region
 from referral.core import phone as phones
-from referral.core.phone import Rules
+from referral.core.phone import PhoneRules
 from referral.http.pages import cookies
 
 
-def rules(request: Request[Any, Any, Any], ctx: Context) -> Rules:
+def rules(request: Request[Any, Any, Any], ctx: Context) -> PhoneRules:
     """Read a phone without a country's code as one of the default region, else of the browser's.
 
     The language that was chosen on these pages comes before the browser's own.

@@ -124,7 +124,7 @@ def _environment(language: str) -> Environment:
     )
     environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
     environment.filters["phone"] = _phone
-    environment.filters["spelt"] = phone_display.spell
+    environment.filters["spelt"] = phone_display.format_phone
     environment.filters["isolated"] = _isolated
     environment.filters["day"] = partial(dates.day, language=language)
     environment.filters["minute"] = partial(dates.minute, language=language)
@@ -161,4 +161,4 @@ def _isolated(text: object) -> Markup:
 
 def _phone(e164: str) -> Markup:
     """Write a phone as its country does, from left to right among any words."""
-    return Markup('<bdi dir="ltr">{}</bdi>').format(phone_display.spell(e164))
+    return Markup('<bdi dir="ltr">{}</bdi>').format(phone_display.format_phone(e164))

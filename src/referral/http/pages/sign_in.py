@@ -162,7 +162,7 @@ async def phone_form(request: StrictRequest) -> dict[str, str | None]:
     """
     phone = (await forms.read(request)).get("phone", "")
     region = phone_field.rules(request, context(request)).default_region
-    spelt, country = phone_display.as_typed(phone, region)
+    spelt, country = phone_display.format_as_typed(phone, region)
     return {"form": spelt, "country": country}
 
 
