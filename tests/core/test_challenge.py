@@ -42,7 +42,7 @@ def test_what_it_carries() -> None:
     )
     assert payload == {
         "id": "AQEBAQEBAQEBAQEBAQEBAQ",
-        "purpose": "challenge: sign in",
+        "purpose": "sign-in challenge",
         "phone": PHONE,
         "salt": "AgICAgICAgICAgICAgICAg",
         "digest": seal.base64url_encode(digest),

@@ -17,8 +17,8 @@ SECRETS = st.binary(min_size=MIN_SECRET_BYTES, max_size=100)
 
 
 @given(SECRETS)
-def test_every_purpose_has_its_own_key(secret: bytes) -> None:
-    """None is the beginning of another, nor the secret itself."""
+def test_each_purpose_has_its_own_key(secret: bytes) -> None:
+    """No key is a prefix of another, or the secret itself."""
     ring = Keyring([secret])
     keys = [ring.current(purpose).secret for purpose in Purpose] + [secret]
     for one, other in combinations(keys, 2):
@@ -26,14 +26,14 @@ def test_every_purpose_has_its_own_key(secret: bytes) -> None:
 
 
 @given(SECRETS)
-def test_the_same_secret_always_gives_the_same_keys(secret: bytes) -> None:
-    """So every worker has them, and they outlive a restart."""
+def test_derivation_is_deterministic(secret: bytes) -> None:
+    """Every worker derives the same keys, also after a restart."""
     for purpose in Purpose:
         assert Keyring([secret]).all(purpose) == Keyring([secret]).all(purpose)
 
 
 @given(st.lists(SECRETS, min_size=1, max_size=4))
-def test_the_first_makes_and_all_read(secrets: list[bytes]) -> None:
+def test_first_secret_gives_the_current_key(secrets: list[bytes]) -> None:
     ring = Keyring(secrets)
     for purpose in Purpose:
         assert ring.all(purpose) == tuple(Keyring([each]).current(purpose) for each in secrets)
@@ -41,42 +41,42 @@ def test_the_first_makes_and_all_read(secrets: list[bytes]) -> None:
 
 
 @given(SECRETS, st.sampled_from(Purpose))
-def test_keys_are_derived_as_rfc_5869_says(secret: bytes, purpose: Purpose) -> None:
-    """Computed anew here, by hand: with other keys every token in use would break."""
+def test_keys_are_derived_as_in_rfc_5869(secret: bytes, purpose: Purpose) -> None:
+    """Compare with HKDF written by hand: other keys would invalidate every token in use."""
     key = Keyring([secret]).current(purpose)
     expected = _hkdf(secret, b"key: " + purpose.value.encode(), 2)
     assert key.secret == expected[: 48 if purpose == Purpose.ACCESS else 32]
     assert key.kid == urlsafe_b64encode(_hkdf(secret, b"kid", 1)[:6]).decode()
 
 
-def test_the_words_of_the_purposes_stay() -> None:
-    """They go into the derivation: with another word every token in use would break."""
+def test_values_of_the_purposes_do_not_change() -> None:
+    """They are input to the derivation: another value would invalidate every token in use."""
     assert {purpose.name: purpose.value for purpose in Purpose} == {
-        "SIGN_IN": "challenge: sign in",
-        "CHANGE_PHONE": "challenge: change phone",
-        "CODE": "digest of a code",
+        "SIGN_IN": "sign-in challenge",
+        "CHANGE_PHONE": "change-phone challenge",
+        "CODE": "sign-in code digest",
         "ACCESS": "access token",
         "DATA_KEY": "data key",
         "DEVICE": "device token",
-        "REFRESH": "successor of a refresh token",
-        "COUNTER": "key of a counter",
-        "ACTIVATION": "digest of a phone that activated",
+        "REFRESH": "refresh token successor",
+        "COUNTER": "counter key",
+        "ACTIVATION": "activated phone digest",
     }
 
 
 @pytest.mark.parametrize("secrets", [[], [b""], [b"x" * 31], [b"x" * 32, b"x" * 31]])
-def test_no_secret_or_a_short_one_makes_no_ring(secrets: list[bytes]) -> None:
+def test_missing_or_short_secrets_are_refused(secrets: list[bytes]) -> None:
     with pytest.raises(ValueError, match="32 bytes or more"):
         Keyring(secrets)
 
 
-def test_a_key_does_not_print_its_secret() -> None:
+def test_repr_of_a_key_hides_its_secret() -> None:
     key = Keyring([b"x" * 32]).current(Purpose.CODE)
     assert repr(key) == f"Key(kid={key.kid!r})"
 
 
 def _hkdf(secret: bytes, info: bytes, blocks: int) -> bytes:
-    """RFC 5869, section 2, with SHA-256."""
+    """Derive blocks of 32 bytes (RFC 5869, section 2, with SHA-256)."""
     extracted = hmac.digest(b"referral/1", secret, sha256)
     block, output = b"", b""
     for number in range(1, blocks + 1):

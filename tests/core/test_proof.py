@@ -32,7 +32,9 @@ HOLDS = {
 @pytest.mark.parametrize(("case", "expected"), HOLDS.items())
 def test_what_still_counts(case: tuple[Proof, bool, bool], *, expected: bool) -> None:
     proof, is_simulated, is_test_phone = case
-    assert proofs.is_valid(proof, is_simulated=is_simulated, is_test_phone=is_test_phone) is expected
+    assert (
+        proofs.is_valid(proof, is_simulated=is_simulated, is_test_phone=is_test_phone) is expected
+    )
 
 
 def test_every_case_is_there() -> None:

@@ -1,15 +1,16 @@
-"""How many requests a process works on at once, and which it refuses beyond that.
+"""A limiter of the requests that a process works on at the same time.
 
-A process has one core. What it works on at once waits for that core, so an answer takes as long as
-all of them together: their number bounds the time, whatever they are. Beyond its *room* requests
-are refused, which costs less than serving them; reads a little before the others, since they
-cost nobody anything to repeat, while a sign-in has cost a message.
+A process uses one core. Requests that it works on at the same time share that core, so each takes as
+long as all of them together: a limit on their number bounds the response time, whatever they do.
+Requests over the limit are refused, which costs less than serving them. Reads are refused a little
+earlier than the rest: they cost nothing to repeat, while a sign-in has already cost a message.
 
-A crowd that comes at one moment is no overload: so many more are let in at once, and a few more
-each second (a bucket, as in buckets.py). They are served soon and leave no queue behind.
+A burst of requests that arrive together is not overload: it is served soon and leaves no queue
+behind. So `BURST` requests are admitted above the limit, and that allowance refills over a minute (a
+token bucket).
 
-What waits for somebody else, as for a gateway that takes seconds or for who does not read the
-answer, is *aside* and takes no room.
+A request that waits for something external, such as a gateway that takes seconds or a client that
+is slow to read its response, is *suspended*: it holds no slot meanwhile.
 """
 
 from __future__ import annotations
@@ -21,42 +22,46 @@ _REFILL_SECONDS = 60
 
 
 class ConcurrencyLimiter:
-    """The room of one process. Times: seconds of any clock that only goes forward."""
+    """The slots of one process. Times are seconds of any monotonic clock."""
 
     def __init__(self) -> None:
         self.in_use = 0
-        self._crowd: float = BURST
-        self._crowd_at = 0.0
+        self._burst_left: float = BURST
+        self._refilled_at = 0.0
 
     def acquire(self, *, is_read: bool, now: float) -> bool:
-        """Take room for one request; False, and nothing taken, where there is none."""
-        if self.in_use >= (READS if is_read else WRITES) and not self._is_crowd(now):
+        """Take a slot for one request. Return False, and take nothing, if none is free."""
+        if self.in_use >= (READS if is_read else WRITES) and not self._take_from_burst(now):
             return False
         self.in_use += 1
         return True
 
     def release(self) -> None:
+        """Free the slot of one request."""
         self.in_use -= 1
 
     def reacquire(self) -> None:
-        """Take the room again that was left for a while, for sure."""
+        """Take back a slot that was released for a while, even above the limit."""
         self.in_use += 1
 
     def suspended(self) -> Suspended:
-        """A request in here takes no room until it comes back, and then has it for sure."""
+        """Release this request's slot while it waits on something external.
+
+        It is taken back afterwards, even above the limit.
+        """
         return Suspended(self)
 
-    def _is_crowd(self, now: float) -> bool:
-        refilled = (now - self._crowd_at) * BURST / _REFILL_SECONDS
-        self._crowd, self._crowd_at = min(BURST, self._crowd + refilled), now
-        if self._crowd < 1:
+    def _take_from_burst(self, now: float) -> bool:
+        refill = (now - self._refilled_at) * BURST / _REFILL_SECONDS
+        self._burst_left, self._refilled_at = min(BURST, self._burst_left + refill), now
+        if self._burst_left < 1:
             return False
-        self._crowd -= 1
+        self._burst_left -= 1
         return True
 
 
 class Suspended:
-    """One request out of its room. It may wait for several things at once, and leaves it once."""
+    """A suspended request. It may be entered for several waits at once and releases one slot."""
 
     def __init__(self, limiter: ConcurrencyLimiter) -> None:
         self._limiter = limiter

@@ -1,4 +1,4 @@
-"""Kept secrets: random, stored sealed, so that what hangs on them outlives a rotation."""
+"""Data keys: random secrets, stored encrypted, so that what depends on them survives a rotation."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from referral.core.keys import Keyring, Purpose
 DATA_KEY_BYTES = 32
 
 
-def encrypt(secret: bytes, *, keys: Keyring) -> str:
-    """The secret, sealed by the first key."""
-    return seal.encrypt(msgspec.json.encode(secret), keys.current(Purpose.DATA_KEY))
+def encrypt(data_key: bytes, *, keys: Keyring) -> str:
+    """Encrypt a data key with the current key."""
+    return seal.encrypt(msgspec.json.encode(data_key), keys.current(Purpose.DATA_KEY))
 
 
-def decrypt(sealed: str, *, keys: Keyring) -> bytes | None:
-    """The secret, or None when no listed key sealed it."""
+def decrypt(encrypted: str, *, keys: Keyring) -> bytes | None:
+    """Decrypt a data key. Return None if none of the keys encrypted it."""
     try:
-        return msgspec.json.decode(seal.decrypt(sealed, keys.all(Purpose.DATA_KEY)), type=bytes)
+        return msgspec.json.decode(seal.decrypt(encrypted, keys.all(Purpose.DATA_KEY)), type=bytes)
     except seal.BadToken:
         return None
 
 
-def is_current(sealed: str, *, keys: Keyring) -> bool:
-    """Whether the first key sealed it; if not, it is to be wrapped anew."""
+def is_current(encrypted: str, *, keys: Keyring) -> bool:
+    """Return whether the current key encrypted it; if not, it has to be encrypted again."""
     try:
-        seal.decrypt(sealed, [keys.current(Purpose.DATA_KEY)])
+        seal.decrypt(encrypted, [keys.current(Purpose.DATA_KEY)])
     except seal.BadToken:
         return False
     return True

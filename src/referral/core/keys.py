@@ -1,9 +1,10 @@
-"""Every key the service uses: one purpose, one key, derived from a secret (HKDF, RFC 5869).
+"""Key derivation: one purpose, one key, derived from a secret with HKDF (RFC 5869).
 
-There are two rings. One comes from `REFERRAL_SECRET`, which lists one secret or, while it
-rotates, several. The other comes from the *kept* secrets: random, stored in the database sealed
-by the first ring, and sealed anew when `REFERRAL_SECRET` rotates. What has to outlive a rotation
-hangs on the kept ring: device tokens (180 days), digests of phones (365 days), refresh tokens.
+There are two keyrings. The first is derived from `REFERRAL_SECRET`, which lists one secret or,
+while it rotates, several. The second is derived from the *data keys*: random, stored in the database
+encrypted with the first keyring, and encrypted again when `REFERRAL_SECRET` rotates. Whatever has
+to outlive a rotation depends on the data keys: device tokens (180 days), digests of phones
+(365 days), refresh tokens and the keys of counters.
 """
 
 from __future__ import annotations
@@ -23,51 +24,55 @@ _KID_BYTES = 6
 
 
 class Purpose(StrEnum):
-    """What a key is for. The words go into the derivation: changing one changes the key."""
+    """The use of a key. The values are input to the key derivation: a new value means a new key."""
 
-    SIGN_IN = "challenge: sign in"
-    CHANGE_PHONE = "challenge: change phone"
-    CODE = "digest of a code"
+    SIGN_IN = "sign-in challenge"
+    CHANGE_PHONE = "change-phone challenge"
+    CODE = "sign-in code digest"
     ACCESS = "access token"
     DATA_KEY = "data key"
     DEVICE = "device token"
-    REFRESH = "successor of a refresh token"
-    COUNTER = "key of a counter"
-    ACTIVATION = "digest of a phone that activated"
+    REFRESH = "refresh token successor"
+    COUNTER = "counter key"
+    ACTIVATION = "activated phone digest"
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A secret for one purpose and its public name. `secret` stays out of every repr."""
+    """A secret for one purpose and its public key id. The secret is left out of the repr."""
 
     kid: str
     secret: bytes = field(repr=False)
 
 
 class Keyring:
-    """The keys of a list of secrets, in their order: the first makes, all read."""
+    """The keys derived from a list of secrets, in their order.
+
+    The first one, the current key, encrypts and signs; every one decrypts and verifies.
+    """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
-        """secrets: at least one, each of 32 bytes or more."""
+        """Take at least one secret, each of 32 bytes or more. Raises ValueError otherwise."""
         if not secrets or any(len(secret) < MIN_SECRET_BYTES for secret in secrets):
             raise ValueError(f"a keyring takes secrets of {MIN_SECRET_BYTES} bytes or more")
         self._secrets = tuple(secrets)
         self._keys: dict[Purpose, tuple[Key, ...]] = {}
 
     def all(self, purpose: Purpose) -> tuple[Key, ...]:
-        """The keys that read."""
+        """Return the keys that decrypt and verify, the current one first."""
         if purpose not in self._keys:
             self._keys[purpose] = tuple(_derive(secret, purpose) for secret in self._secrets)
         return self._keys[purpose]
 
     def current(self, purpose: Purpose) -> Key:
-        """The key that makes."""
+        """Return the key that encrypts and signs."""
         return self.all(purpose)[0]
 
 
 def _derive(secret: bytes, purpose: Purpose) -> Key:
     kid = urlsafe_b64encode(_hkdf(secret, b"kid", _KID_BYTES)).decode()
-    # 16 bytes more than P-256 has, so that reduction leaves no bias (FIPS 186-5, A.2.1)
+    # 16 bytes more than a scalar of P-256, so that reducing them modulo its order leaves no bias
+    # (FIPS 186-5, A.2.1)
     length = 48 if purpose is Purpose.ACCESS else 32
     return Key(kid, _hkdf(secret, b"key: " + purpose.encode(), length))
 
