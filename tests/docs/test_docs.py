@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,18 @@ import httpx
 import pytest
 
 from processes import ROOT, environment, referral, serving
+from referral.core.errors import Refusal
+from referral.http import problems
 from referral.limits.gcra import DAY
 from referral.limits.policy import Limits
 from referral.limits.takeovers import takeovers
-from referral.settings import names
+from referral.settings import variable_names
 
 README = (ROOT / "README.md").read_text()
+API, ADMINISTRATION, ARCHITECTURE, CLI, SETTINGS = (
+    (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("api", "administration", "architecture", "cli", "settings")
+)
 OPERATION = re.compile(r"^\| `([A-Z]+) (/[^`]*)` \| .+ \| `(send .+)` \|$", re.MULTILINE)
 
 
@@ -29,9 +36,9 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         return answer
 
 
-def test_readme_lists_every_operation(document: dict[str, Any]) -> None:
+def test_docs_list_every_operation(document: dict[str, Any]) -> None:
     """Each once, with an example of that very method and path."""
-    rows = OPERATION.findall(README)
+    rows = OPERATION.findall(API)
     assert sorted((method, path) for method, path, _ in rows) == sorted(
         (method.upper(), path) for path, item in document["paths"].items() for method in item
     )
@@ -44,20 +51,19 @@ def test_readme_lists_every_operation(document: dict[str, Any]) -> None:
         assert (explicit[1] if explicit else implied) == method, example
 
 
-def test_readme_lists_every_setting() -> None:
-    table = README.partition("## Settings")[2].partition("## Architecture")[0]
+def test_docs_list_every_setting() -> None:
     listed = {
         name
-        for row in table.splitlines()
+        for row in SETTINGS.splitlines()
         if row.startswith("| `")
         for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1])
     }
-    assert listed == names()
+    assert listed == variable_names()
 
 
-def test_readme_lists_every_command(tmp_path: Path) -> None:
+def test_docs_list_every_command(tmp_path: Path) -> None:
     commands = re.findall(
-        r"^\| `\.venv/bin/python -m referral ([a-z ]+?)(?: [A-Z]+)?` \|", README, re.MULTILINE
+        r"^\| `\.venv/bin/python -m referral ([a-z ]+?)(?: [A-Z]+)*` \|", CLI, re.MULTILINE
     )
     for command in commands:
         shown = referral(tmp_path, *command.split(), "--help")
@@ -70,13 +76,13 @@ def test_readme_lists_every_command(tmp_path: Path) -> None:
 def test_readme_sign_in_works_as_pasted(database_url: str, tmp_path: Path) -> None:
     """The walk, and then every example of the table that needs nothing to be filled in."""
     walk = re.search(r"```sh\n(BASE=.*?)```", README, re.DOTALL)
-    administration = re.search(r"```sh\n(KEY=.*?)```", README, re.DOTALL)
+    administration = re.search(r"```sh\n(KEY=.*?)```", ADMINISTRATION, re.DOTALL)
     assert walk is not None
     assert administration is not None
     with serving(tmp_path, DATABASE_URL=database_url, REFERRAL_SMS_URL="simulated://") as server:
         pasted = walk[1].replace("http://127.0.0.1:8000", server.url)
         pasted += administration[1].replace(".venv/bin/python", sys.executable)
-        reads = [example for method, _, example in OPERATION.findall(README) if method == "GET"]
+        reads = [example for method, _, example in OPERATION.findall(API) if method == "GET"]
         shell = subprocess.run(
             ["bash", "-euc", pasted + "".join(f"\necho\n{example} --fail" for example in reads)],
             cwd=tmp_path,
@@ -90,6 +96,36 @@ def test_readme_sign_in_works_as_pasted(database_url: str, tmp_path: Path) -> No
     assert '"phone":"+79991234567"' in shell.stdout
     assert shell.stdout.count("\n") >= len(reads)
     assert (tmp_path / "invite.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_readme_is_one_screen() -> None:
+    assert len(README.encode()) < 8 * 1024
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    """Paths in backticks, relative to src/referral unless they begin with a folder beside it."""
+    named = re.findall(r"`((?:[\w.-]+/)+(?:[\w.-]+\.\w+)?|\w+\.py)`", ARCHITECTURE)
+    assert len(named) > 50
+    for path in named:
+        beside = path.split("/")[0] in {"tests", "docs", "postman"}
+        assert (ROOT / ("" if beside else "src/referral") / path).exists(), path
+
+
+def test_the_architecture_lists_every_error() -> None:
+    assert problems.Overloaded in Refusal.__subclasses__()
+    table = ARCHITECTURE.partition("## Errors")[2].partition("**Retry-After**")[0]
+    listed = set(re.findall(r"`(\w+)`", " ".join(row.split("|")[2] for row in _rows(table))))
+    assert listed == {each.code for each in _refusals(Refusal) if hasattr(each, "code")}
+
+
+def _refusals(base: type[Refusal]) -> Iterator[type[Refusal]]:
+    for each in base.__subclasses__():
+        yield each
+        yield from _refusals(each)
+
+
+def _rows(table: str) -> list[str]:
+    return [row for row in table.splitlines() if re.match(r"\| \d", row)]
 
 
 def test_links_between_documents_lead_somewhere() -> None:
