@@ -18,85 +18,87 @@ from time import monotonic
 import httpx
 import pytest
 
+from endpoint_server import EndpointServer, endpoint_server, eventually
 from processes import ROOT, environment, referral, serving
-from receivers import Receiver, eventually, receiving
 from support import SECRET, Clock, Inbox, Person, Service
 
 TAKE_OVER_SECONDS = 30
 
 
 @pytest.mark.long
-async def test_another_process_goes_on_when_the_one_that_delivers_is_killed(
+async def test_another_process_takes_over_from_a_killed_dispatcher(
     database_url: str, tmp_path: Path
 ) -> None:
-    """Two servers and a worker: no event goes out twice at the same time, and none is lost."""
-    async with receiving(delay=0.2) as team:
-        settings = settings_of(database_url, team)
+    """With two servers and a worker, no event is lost, and none has overlapping attempts."""
+    async with endpoint_server(delay=0.2) as endpoint:
+        settings = settings_of(database_url, endpoint)
         with serving(tmp_path, **settings) as holder:
             await sign_in(holder.url, 1)
-            await team.until(1)
+            await endpoint.wait_acknowledged(1)
             with serving(tmp_path, **settings) as other, working(tmp_path, settings):
                 await sign_in(other.url, 40)
-                await team.until(41)
-                assert team.twice_at_once == []
+                await endpoint.wait_acknowledged(41)
+                assert endpoint.overlapping == []
                 await sign_in(other.url, 40)
                 os.kill(holder.process.pid, signal.SIGKILL)
                 killed = monotonic()
-                team.under_way.clear()
+                endpoint.in_progress.clear()
                 people = await sign_in(other.url, 20)
-                users = {person.id() for person in people}
+                user_ids = {person.id() for person in people}
                 await eventually(
-                    lambda: users <= {each.user for each in team.taken},
+                    lambda: user_ids <= {each.user_id for each in endpoint.acknowledged},
                     seconds=TAKE_OVER_SECONDS + 15,
                 )
                 print(f"took over after {monotonic() - killed:.1f} s")  # noqa: T201 - a figure
-                assert len({each.id for each in team.taken}) == 101
-                assert team.twice_at_once == []
+                assert len({each.id for each in endpoint.acknowledged}) == 101
+                assert endpoint.overlapping == []
 
 
 @pytest.mark.long
-async def test_no_event_is_lost_under_load_while_the_receiver_is_away(
+async def test_no_event_is_lost_under_load_while_endpoint_is_down(
     database_url: str, tmp_path: Path
 ) -> None:
-    """200 events a second; the receiver is killed, and comes back after ten seconds."""
-    async with receiving() as team:
+    """At 200 events a second, the endpoint is killed, and started again after ten seconds."""
+    async with endpoint_server() as endpoint:
         with serving(tmp_path, **plain_settings(database_url)) as server:
             people = await sign_in(server.url, 40)
-            without = await latency(server.url, people[0], seconds=3)
-        settings = settings_of(database_url, team)
+            without = await profile_latency(server.url, people[0], seconds=3)
+        settings = settings_of(database_url, endpoint)
         with serving(tmp_path, **settings) as server:
             people = [*people, *await sign_in(server.url, 1)]
-            await team.until(1)
-            begun = len(team.taken)
-            made = asyncio.create_task(make_events(tmp_path, settings, people[:40], seconds=30))
+            await endpoint.wait_acknowledged(1)
+            before = len(endpoint.acknowledged)
+            adding = asyncio.create_task(add_events(tmp_path, settings, people[:40], seconds=30))
             await asyncio.sleep(5)
-            beside = await latency(server.url, people[0], seconds=4)
-            await team.kill()
-            away = await latency(server.url, people[0], seconds=10)
-            await team.start()
-            total = await made
+            delivering = await profile_latency(server.url, people[0], seconds=4)
+            await endpoint.kill()
+            down = await profile_latency(server.url, people[0], seconds=10)
+            await endpoint.start()
+            total = await adding
             ended = monotonic()
             await eventually(
-                lambda: len({each.id for each in team.taken}) >= begun + total, seconds=90
+                lambda: len({each.id for each in endpoint.acknowledged}) >= before + total,
+                seconds=90,
             )
             print(  # noqa: T201 - figures
                 f"{total} events in 30 s, the last {monotonic() - ended:.1f} s after the load; "
-                f"{len(team.taken) - begun - total} twice; a profile took {without:.1f} ms "
-                f"without webhooks, {beside:.1f} ms beside deliveries, {away:.1f} ms while away"
+                f"{len(endpoint.acknowledged) - before - total} twice; a profile took "
+                f"{without:.1f} ms without webhooks, {delivering:.1f} ms during deliveries, "
+                f"{down:.1f} ms while the endpoint was down"
             )
-        told: dict[str, list[int]] = defaultdict(list)
+        received: dict[str, list[int]] = defaultdict(list)
         seen = set()
-        for each in team.taken:
+        for each in endpoint.acknowledged:
             if each.type == "user.phone_changed" and each.id not in seen:
-                told[each.user].append(each.event["data"]["number"])
+                received[each.user_id].append(each.event["data"]["number"])
             seen.add(each.id)
-        assert all(numbers == sorted(numbers) for numbers in told.values())
-        assert sum(map(len, told.values())) == total
-        assert max(beside, away) < 20 * without + 100
+        assert all(numbers == sorted(numbers) for numbers in received.values())
+        assert sum(map(len, received.values())) == total
+        assert max(delivering, down) < 20 * without + 100
 
 
-def settings_of(database_url: str, team: Receiver) -> dict[str, str]:
-    return {**plain_settings(database_url), **team.settings}
+def settings_of(database_url: str, endpoint: EndpointServer) -> dict[str, str]:
+    return {**plain_settings(database_url), **endpoint.settings}
 
 
 def plain_settings(database_url: str) -> dict[str, str]:
@@ -104,7 +106,7 @@ def plain_settings(database_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "REFERRAL_SECRET": SECRET,
         "REFERRAL_SENDS_PER_ADDRESS_HOUR": "100000",
-        # Tokens of one server are good at the next one, on another port
+        # So that tokens of one server are valid at the next one, on another port
         "REFERRAL_PUBLIC_URL": "http://127.0.0.1:8000",
     }
 
@@ -115,23 +117,23 @@ async def sign_in(url: str, number: int) -> list[Person]:
         return [await service.sign_in() for _ in range(number)]
 
 
-async def latency(url: str, person: Person, *, seconds: float) -> float:
-    """The median of profiles, in milliseconds."""
+async def profile_latency(url: str, person: Person, *, seconds: float) -> float:
+    """Return the median time to read the profile, in milliseconds."""
     headers = {"Authorization": f"Bearer {person.tokens['access_token']}"}
-    taken, end = [], monotonic() + seconds
+    times, end = [], monotonic() + seconds
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
         while monotonic() < end:
-            begun = monotonic()
+            start = monotonic()
             (await http.get("/api/v1/profile", headers=headers)).raise_for_status()
-            taken.append((monotonic() - begun) * 1000)
+            times.append((monotonic() - start) * 1000)
             await asyncio.sleep(0.02)
-    return statistics.median(taken)
+    return statistics.median(times)
 
 
-async def make_events(
+async def add_events(
     folder: Path, settings: dict[str, str], people: list[Person], *, seconds: int
 ) -> int:
-    """200 numbered events a second, in a process of their own; answers how many."""
+    """Add 200 numbered events a second in another process; return how many."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "tests/helpers/events.py"),
@@ -167,12 +169,12 @@ def working(folder: Path, settings: dict[str, str]) -> Iterator[None]:
         assert process.wait(timeout=20) == 0
 
 
-async def test_the_commands_tell_and_replay(database_url: str, tmp_path: Path) -> None:
-    async with receiving() as team:
-        settings = settings_of(database_url, team)
+async def test_webhooks_commands(database_url: str, tmp_path: Path) -> None:
+    async with endpoint_server() as endpoint:
+        settings = settings_of(database_url, endpoint)
         with serving(tmp_path, **settings) as server:
             (person,) = await sign_in(server.url, 1)
-            await team.until(1)
+            await endpoint.wait_acknowledged(1)
             await asyncio.sleep(0.5)
 
             async def run(*command: str) -> str:
@@ -182,14 +184,14 @@ async def test_the_commands_tell_and_replay(database_url: str, tmp_path: Path) -
 
             line = await run("tail", "--no-follow")
             assert line.count("\n") == 1
-            assert team.taken[0].id in line
+            assert endpoint.acknowledged[0].id in line
             assert person.phone in line
             status = await run("status")
             assert re.search(r"waiting +0\b", status)
             assert re.search(r"delivered in the last hour +1\b", status)
-            assert await run("replay", "--type", "user.deleted") == "0 events go out again\n"
-            assert await run("replay", "--since", "1h") == "1 event goes out again\n"
-            again = await team.until(2)
+            assert await run("replay", "--type", "user.deleted") == "0 events will be sent again\n"
+            assert await run("replay", "--since", "1h") == "1 event will be sent again\n"
+            again = await endpoint.wait_acknowledged(2)
             assert len({each.id for each in again}) == 1
         wrong = referral(tmp_path, "webhooks", "replay", "--since", "soon", **settings)
         assert wrong.returncode == 1

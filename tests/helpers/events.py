@@ -1,4 +1,4 @@
-"""A process that makes 200 events a second: python events.py DATABASE_URL SECONDS USER..."""
+"""A process that adds 200 events a second: python events.py DATABASE_URL SECONDS USER_ID..."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from referral.storage import database
 from referral.storage.models import Event
 from referral.webhooks import outbox
 
-_A_SECOND = 200
-_AT_ONCE = 10
+_PER_SECOND = 200
+_BATCH = 10
 
 
-async def main(url: str, seconds: int, users: list[str]) -> None:
+async def main(url: str, seconds: int, user_ids: list[str]) -> None:
+    """Add numbered events, and print how many."""
     await database.connect(url)
     try:
-        begun, number = monotonic(), 0
-        while monotonic() - begun < seconds:
-            await _add(users, number)
-            number += _AT_ONCE
-            await asyncio.sleep(max(0, begun + number / _A_SECOND - monotonic()))
+        started, number = monotonic(), 0
+        while monotonic() - started < seconds:
+            await _add(user_ids, number)
+            number += _BATCH
+            await asyncio.sleep(max(0, started + number / _PER_SECOND - monotonic()))
     finally:
         await database.disconnect()
     sys.stdout.write(f"{number}\n")
 
 
-async def _add(users: list[str], number: int) -> None:
-    """In a transaction, as the service does."""
-    now = datetime.now(UTC)  # noqa: TID251 - the clock of a process
+async def _add(user_ids: list[str], first: int) -> None:
+    """Add a batch in one transaction, as the service does."""
+    now = datetime.now(UTC)  # noqa: TID251 - this process has no other clock
 
     async def work() -> None:
         await outbox.add(
             Event(
                 id=uuid4(),
                 type="user.phone_changed",
-                user_id=users[each % len(users)],
-                data=json.dumps({"number": each}),
+                user_id=user_ids[number % len(user_ids)],
+                data=json.dumps({"number": number}),
                 at=now,
                 next_attempt_at=now,
             )
-            for each in range(number, number + _AT_ONCE)
+            for number in range(first, first + _BATCH)
         )
 
     await database.transaction(work)

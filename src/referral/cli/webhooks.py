@@ -1,4 +1,4 @@
-"""Events on their way to the team's receiver."""
+"""The commands that watch and control webhooks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.table import Table
 from referral.cli import common, tables
 from referral.context import Context
 from referral.storage.models import Event
-from referral.webhooks import payloads as service
-from referral.webhooks.retry import TYPES
+from referral.webhooks import operations
+from referral.webhooks.events import TYPES
 
 _POLL_SECONDS = 1
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -33,61 +33,66 @@ def webhooks() -> None:
     default=10,
     show_default=True,
     type=click.IntRange(0, 1000),
-    help="Begin with this many that were there before.",
+    help="How many earlier events to print first.",
 )
-@click.option("--follow/--no-follow", default=True, help="Go on, or end after those.")
+@click.option("--follow/--no-follow", default=True, help="Wait for more events, or end.")
 def tail(last: int, *, follow: bool) -> None:
-    """Print events as they come, a line of JSON each, until Ctrl-C."""
+    """Print events as they happen, one line of JSON each, until Ctrl-C."""
 
     async def work(ctx: Context) -> None:
-        _warn(ctx)
-        before = await service.latest(last)
-        _print(before)
+        _warn_if_unset(ctx)
+        latest = await operations.latest(last)
+        _print(latest)
         if not follow:
             return
-        async for found in service.follow(event.sequence for event, _ in before):
+        async for found in operations.follow(event.sequence for event, _ in latest):
             _print(found)
             if not found:
                 await asyncio.sleep(_POLL_SECONDS)
 
     with suppress(KeyboardInterrupt):
-        common.with_context(work)
+        common.run_with_context(work)
 
 
 @webhooks.command()
-@click.option("--since", metavar="WHEN", help="2026-01-31, 2026-01-31T12:00, or 30m, 2h, 3d ago.")
-@click.option("--type", "kind", type=click.Choice(TYPES), help="Of this type alone.")
-def replay(since: str | None, kind: str | None) -> None:
-    """Send events again that were acknowledged or given up, with the same ids.
+@click.option(
+    "--since",
+    metavar="WHEN",
+    help="Only events since 2026-01-31, 2026-01-31T12:00, or 30m, 2h, 3d ago.",
+)
+@click.option("--type", "event_type", type=click.Choice(TYPES), help="Only events of this type.")
+def replay(since: str | None, event_type: str | None) -> None:
+    """Send acknowledged and given-up events again, with the same ids.
 
     Without --since, all of the last 30 days.
     """
 
     async def work(ctx: Context) -> int:
         if ctx.endpoint is None:
-            common.fail("REFERRAL_WEBHOOK_URL: set it first, or nobody is told")
-        at = _moment(since, ctx.clock()) if since is not None else None
-        return await service.replay(ctx, since=at, kind=kind)
+            common.fail("REFERRAL_WEBHOOK_URL is not set, so there is no endpoint to send to")
+        at = _parse_since(since, ctx.clock()) if since is not None else None
+        return await operations.replay(ctx, since=at, event_type=event_type)
 
-    number = common.with_context(work)
-    click.echo(f"{number} {'event goes' if number == 1 else 'events go'} out again")
+    number = common.run_with_context(work)
+    click.echo(f"{number} {'event' if number == 1 else 'events'} will be sent again")
 
 
 @webhooks.command()
 def status() -> None:
-    """Say how the deliveries go."""
+    """Show how deliveries are going."""
 
     async def work(ctx: Context) -> None:
-        _warn(ctx)
-        found, now = await service.status(ctx), ctx.clock()
+        _warn_if_unset(ctx)
+        found, now = await operations.status(ctx), ctx.clock()
+        due = found.next_attempt_at
         rows = {
             "waiting": str(found.waiting),
             "oldest waiting": _age(found.oldest, now),
-            "next try": common.moment(found.next_attempt_at) if found.next_attempt_at else "none",
+            "next attempt": common.format_time(due) if due else "none",
             "delivered in the last hour": str(found.acknowledged),
             "given up in 30 days": str(found.given_up),
-            "receiver": _receiver(found, now),
-            "last error": f"{found.error}, {common.moment(found.failed_at)}"
+            "endpoint": _endpoint(found, now),
+            "last error": f"{found.error}, {common.format_time(found.failed_at)}"
             if found.failed_at
             else "none",
         }
@@ -96,31 +101,33 @@ def status() -> None:
             table.add_row(name, value)
         tables.show(table)
 
-    common.with_context(work)
+    common.run_with_context(work)
 
 
 @webhooks.command()
 def resume() -> None:
-    """Send events again, after the receiver answered 410 and that stopped them."""
+    """Resume deliveries after the endpoint responded with 410, which stopped them."""
 
     async def work(ctx: Context) -> bool:
-        _warn(ctx)
-        return await service.resume()
+        _warn_if_unset(ctx)
+        return await operations.resume()
 
-    was_stopped = common.with_context(work)
-    click.echo("what waits goes out within seconds" if was_stopped else "nothing was stopped")
+    was_stopped = common.run_with_context(work)
+    click.echo(
+        "waiting events will be sent within seconds" if was_stopped else "nothing was stopped"
+    )
 
 
-def _receiver(found: service.Status, now: datetime) -> str:
+def _endpoint(found: operations.DeliveryStatus, now: datetime) -> str:
     if found.failing_since is None:
-        return "there"
+        return "working"
     if found.is_stopped:
-        since = common.moment(found.failing_since)
+        since = common.format_time(found.failing_since)
         return f"gone (410) since {since}: nothing is sent until `referral webhooks resume`"
-    return f"away for {_age(found.failing_since, now)}"
+    return f"failing for {_age(found.failing_since, now)}"
 
 
-def _warn(ctx: Context) -> None:
+def _warn_if_unset(ctx: Context) -> None:
     if ctx.endpoint is None:
         click.echo("REFERRAL_WEBHOOK_URL is not set: no events are written or sent", err=True)
 
@@ -131,7 +138,7 @@ def _print(events: list[tuple[Event, str]]) -> None:
         click.echo(line)
 
 
-def _moment(text: str, now: datetime) -> datetime:
+def _parse_since(text: str, now: datetime) -> datetime:
     if ago := re.fullmatch(r"([0-9]{1,4})([mhd])", text):
         return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:

@@ -1,1 +1,1 @@
-"""Events for the team's endpoint, as Standard Webhooks."""
+"""Events for the team's HTTP endpoint, following Standard Webhooks."""

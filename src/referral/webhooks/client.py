@@ -1,4 +1,4 @@
-"""The team's own receiver of events."""
+"""The HTTP client that posts events to the webhook endpoint."""
 
 from __future__ import annotations
 
@@ -14,37 +14,41 @@ from typing import Self
 
 import httpx
 
-from referral.webhooks import delivery
-from referral.webhooks.delivery import Failure
+from referral.webhooks import retry
+from referral.webhooks.retry import DeliveryFailure
 from referral.webhooks.signature import Endpoint, Signer
 
-_MOST_READ = 16_384  # bytes of an answer, of which nothing is wanted
+_MAX_BODY_BYTES = 16_384  # of a response, whose content is ignored
 _READ_SECONDS = 1
 _CONNECT_SECONDS = 5
-_MAY_ASK_TO_WAIT = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_RETRY_AFTER_STATUSES = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 def check(url: str) -> None:
-    """Raises ValueError if nothing can be sent to this URL."""
+    """Raise ValueError if httpx cannot send to this URL."""
     try:
         httpx.Request("POST", url)
     except (httpx.InvalidURL, UnicodeError):
         raise ValueError("a URL whose host can be looked up") from None
 
 
-class Receiver:
-    """One pool of connections, open while it is entered."""
+class EndpointClient:
+    """A pool of connections to the endpoint, open inside `async with`."""
 
-    def __init__(self, endpoint: Endpoint, *, clock: Callable[[], datetime], at_once: int) -> None:
-        """clock(): the time, in UTC. at_once: how many connections at most."""
+    def __init__(
+        self, endpoint: Endpoint, *, clock: Callable[[], datetime], max_connections: int
+    ) -> None:
+        """clock(): the time, in UTC."""
         self._url = endpoint.url
         self._signer = Signer(endpoint.secrets)
         self._clock = clock
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(
-                max_connections=at_once, max_keepalive_connections=at_once, keepalive_expiry=2
+                max_connections=max_connections,
+                max_keepalive_connections=max_connections,
+                keepalive_expiry=2,
             ),
             follow_redirects=False,
             headers={"User-Agent": "referral"},
@@ -62,40 +66,40 @@ class Receiver:
     ) -> None:
         await self._client.__aexit__(kind, error, traceback)
 
-    async def post(self, message_id: str, body: str) -> Failure | None:
-        """Tell it an event, signed anew. None: acknowledged, by a 2xx in time."""
+    async def post(self, message_id: str, body: str) -> DeliveryFailure | None:
+        """Post an event with a fresh signature. None: acknowledged, by a 2xx in time."""
         headers = self._signer.headers(message_id, body, at=self._clock())
         try:
-            async with asyncio.timeout(delivery.TIMEOUT_SECONDS):
-                status, retry_after = await self._answer(body, headers)
+            async with asyncio.timeout(retry.TIMEOUT_SECONDS):
+                status, retry_after = await self._request(body, headers)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            return Failure(type(error).__name__, no_connection=True)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, it was not acknowledged
-            return Failure(type(error).__name__)
+            return DeliveryFailure(type(error).__name__, no_connection=True)
+        except Exception as error:  # noqa: BLE001 - any error means: not acknowledged
+            return DeliveryFailure(type(error).__name__)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return None
-        return Failure(
+        return DeliveryFailure(
             f"status {status}",
             gone=status == HTTPStatus.GONE,
-            retry_after=_wait(retry_after, now=self._clock())
-            if status in _MAY_ASK_TO_WAIT
+            retry_after=_parse_retry_after(retry_after, now=self._clock())
+            if status in _RETRY_AFTER_STATUSES
             else timedelta(),
         )
 
-    async def _answer(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
-        """Status and Retry-After."""
+    async def _request(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
+        """Return the status and the Retry-After header, or ""."""
         async with self._client.stream(
             "POST", self._url, content=body, headers=headers
         ) as response:
-            # To its end, where that is near: then the connection is good for the next one
+            # A connection can be used again only once the body has been read
             with suppress(httpx.HTTPError, TimeoutError):
                 async with asyncio.timeout(_READ_SECONDS):
-                    await _read_a_little(response)
+                    await _drain(response)
             return response.status_code, response.headers.get("retry-after", "")
 
 
-def _wait(text: str, *, now: datetime) -> timedelta:
-    """A Retry-After, in seconds or as a date (RFC 9110, section 10.2.3); none if it is neither."""
+def _parse_retry_after(text: str, *, now: datetime) -> timedelta:
+    """Parse seconds or a date (RFC 9110, section 10.2.3); zero if it is neither."""
     if _SECONDS.fullmatch(text):
         return timedelta(seconds=int(text))
     try:
@@ -105,9 +109,10 @@ def _wait(text: str, *, now: datetime) -> timedelta:
     return max(timedelta(), (at if at.tzinfo else at.replace(tzinfo=UTC)) - now)
 
 
-async def _read_a_little(response: httpx.Response) -> None:
+async def _drain(response: httpx.Response) -> None:
+    """Read the body, up to _MAX_BODY_BYTES."""
     read = 0
     async for chunk in response.aiter_raw():
         read += len(chunk)
-        if read > _MOST_READ:
+        if read > _MAX_BODY_BYTES:
             return

@@ -1,12 +1,12 @@
-"""Delivering events to the team's receiver: in every web process, or in `referral worker`.
+"""Delivers events to the webhook endpoint: in every web process, or in `referral worker`.
 
-One process at a time delivers, the one that holds the lease. It sends nothing that might still be
-under way when the lease runs out, so no two ever deliver at once; should it die, another one takes
-the lease once it has run out. What was sent and not written down by then is sent again: at least
-once, with the same id.
+Only the process that holds the lease delivers. It starts no attempt that could still be running
+when the lease expires, so two processes never deliver at the same time. If it dies, another one
+takes over once the lease has expired, and repeats the attempts whose outcomes were not saved:
+delivery is at least once, with the same id.
 
-Of each user the events go one after the other, as they happened, in a lane of their own; of
-different users several at once. webhooks/retry.py has the rules of what fails.
+The events of a user are sent one after another, in the order they happened: each user has a queue.
+The queues of different users run concurrently. webhooks/retry.py has the rules for failures.
 """
 
 from __future__ import annotations
@@ -26,207 +26,211 @@ from referral.core import ids
 from referral.observability import metrics
 from referral.storage import database, leases
 from referral.storage.models import Event
-from referral.webhooks import delivery, outbox
-from referral.webhooks import payloads as events
-from referral.webhooks.results import Results
+from referral.webhooks import outbox, payloads, retry
+from referral.webhooks.recorder import Recorder
 
 if TYPE_CHECKING:
-    from referral.webhooks.client import Receiver
+    from referral.webhooks.client import EndpointClient
 
-LEASE = "webhooks"
-AT_ONCE = 20
-
-_LEASE_LIFE = timedelta(seconds=25)
+_LEASE = "webhooks"
+_LEASE_DURATION = timedelta(seconds=25)
 _RENEW_EVERY = timedelta(seconds=5)
+# Kept between the end of an attempt and the end of the lease
 _MARGIN_SECONDS = 2
 _POLL_SECONDS = 1
-_TAKE_OVER_SECONDS = 3
-# Between two rounds, so that many results are written by one statement
+# Between two tries of another process to take the lease
+_STANDBY_SECONDS = 3
+# Between two rounds, so that one transaction saves many outcomes
 _PACE_SECONDS = 0.1
-_WINDOW = 300
-_USER_QUEUE = 20
+_MAX_CONCURRENT = 20
+_MAX_CLAIMED = 300
+# Of one user in a round, so that they do not crowd out those of others
+_MAX_QUEUE = 20
 _COUNT_SECONDS = 10
-_MOST_COUNTED = 100_000
-_END_SECONDS = 5
+_MAX_COUNTED = 100_000
+_SHUTDOWN_SECONDS = 5
 
 
 @asynccontextmanager
 async def running(ctx: Context) -> AsyncIterator[None]:
-    """Deliver until the block ends. Without a receiver, nothing."""
+    """Deliver events until the block ends. Do nothing if there is no endpoint."""
     if ctx.endpoint is None:
         yield
         return
-    # It imports httpx: 4 MB and 30 ms
-    from referral.webhooks.client import Receiver  # noqa: PLC0415 - as said
+    # It imports httpx, which takes 4 MB and 30 ms
+    from referral.webhooks.client import EndpointClient  # noqa: PLC0415 - see above
 
-    async with Receiver(ctx.endpoint, clock=ctx.clock, at_once=AT_ONCE) as team:
-        courier = _Dispatcher(ctx, team)
-        task = asyncio.create_task(courier.deliver())
+    async with EndpointClient(
+        ctx.endpoint, clock=ctx.clock, max_connections=_MAX_CONCURRENT
+    ) as client:
+        dispatcher = _Dispatcher(ctx, client)
+        task = asyncio.create_task(dispatcher.run())
         try:
             yield
         finally:
-            courier.stopping.set()
-            ctx.events_wait.set()
+            dispatcher.stopping.set()
+            ctx.wake_dispatcher.set()
             await task
 
 
 class _Dispatcher:
-    """One process's part in it."""
+    """The dispatcher of one process, which delivers while it holds the lease."""
 
-    def __init__(self, ctx: Context, team: Receiver) -> None:
+    def __init__(self, ctx: Context, client: EndpointClient) -> None:
         self._ctx = ctx
-        self._team = team
+        self._client = client
         self._id = ids.new(ctx.token_bytes)
         self._held_until = ctx.clock()
-        self._lanes: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        # Places of what is in a lane, or was and is not written down yet
-        self._taken: set[int] = set()
-        self._results = Results(clock=ctx.clock, written=self._taken.difference_update)
+        self._queues: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        # Sequences of the events that are in a queue, or whose outcomes are not saved yet
+        self._claimed: set[int] = set()
+        self._recorder = Recorder(clock=ctx.clock, on_saved=self._claimed.difference_update)
         self._counted_at = -float(_COUNT_SECONDS)
         self.stopping = asyncio.Event()
 
-    async def deliver(self) -> None:
+    async def run(self) -> None:
         while not self.stopping.is_set():
-            holds = False
+            holds_lease = False
             try:
-                # Not cancelled in the middle of a statement
-                holds = await database.shielded(self._round())
-            except Exception as error:  # noqa: BLE001 - one failed round must not be the last
-                observability.deliveries_stalled(error)
-            await self._pause(holds=holds)
-        await self._end()
+                # Shielded from cancellation in the middle of a statement
+                holds_lease = await database.shielded(self._round())
+            except Exception as error:  # noqa: BLE001 - the next round may succeed
+                observability.dispatch_failed(error)
+            await self._pause(holds_lease=holds_lease)
+        await self._shut_down()
 
     async def _round(self) -> bool:
-        """Whether this process is the one that delivers."""
+        """Save outcomes and start queues; return whether this process holds the lease."""
         await self._count()
-        if not await self._hold():
+        if not await self._keep_lease():
             return False
-        self._ctx.events_wait.clear()
-        await self._results.save()
-        await self._results.read_resumption()
-        await self._start()
+        self._ctx.wake_dispatcher.clear()
+        await self._recorder.save()
+        await self._recorder.check_resumed()
+        await self._start_queues()
         return True
 
-    async def _pause(self, *, holds: bool) -> None:
-        woken = self._ctx.events_wait if holds else self.stopping
+    async def _pause(self, *, holds_lease: bool) -> None:
+        wake = self._ctx.wake_dispatcher if holds_lease else self.stopping
         with suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_SECONDS if holds else _TAKE_OVER_SECONDS):
-                await woken.wait()
+            async with asyncio.timeout(_POLL_SECONDS if holds_lease else _STANDBY_SECONDS):
+                await wake.wait()
         if not self.stopping.is_set():
             await asyncio.sleep(_PACE_SECONDS)
 
-    async def _end(self) -> None:
-        """Let what is under way end, write it down, and let another process go on."""
-        if self._lanes:
-            await asyncio.wait(self._lanes, timeout=_END_SECONDS)
-        hanging = list(self._lanes)
-        for lane in hanging:
-            lane.cancel()
+    async def _shut_down(self) -> None:
+        """Let running attempts end, save their outcomes, and release the lease."""
+        if self._queues:
+            await asyncio.wait(self._queues, timeout=_SHUTDOWN_SECONDS)
+        hanging = list(self._queues)
+        for queue in hanging:
+            queue.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
         with suppress(database.Unavailable):
-            await self._results.save()
-            # The receiver may be at work on what hangs: then nobody else begins before its time
+            await self._recorder.save()
+            # The endpoint may still be handling a cancelled attempt: then the lease has to expire
+            # before another process starts
             if not hanging:
-                await leases.release(LEASE, self._id)
+                await leases.release(_LEASE, self._id)
 
-    async def _hold(self) -> bool:
+    async def _keep_lease(self) -> bool:
+        """Acquire the lease, or renew it if it is not fresh; return whether it is held."""
         now = self._ctx.clock()
         held = self._held_until > now
-        if self._held_until - now > _LEASE_LIFE - _RENEW_EVERY:
+        if self._held_until - now > _LEASE_DURATION - _RENEW_EVERY:
             return True
-        until = now + _LEASE_LIFE
-        if not await leases.take(LEASE, self._id, now=now, until=until):
+        until = now + _LEASE_DURATION
+        if not await leases.acquire(_LEASE, self._id, now=now, until=until):
             self._held_until = now
             return False
-        if not held and not self._lanes:
-            await self._results.read_breaker()
+        if not held and not self._queues:
+            await self._recorder.load_breaker()
         self._held_until = until
         return True
 
     def _may_send(self, *, probe: bool) -> bool:
-        """Whether a try that begins now ends while this process holds the lease."""
+        """Return whether an attempt may start: it would end while this process holds the lease."""
         left = (self._held_until - self._ctx.clock()).total_seconds()
-        in_time = left > delivery.TIMEOUT_SECONDS + _MARGIN_SECONDS
-        breaker = self._results.breaker
-        is_there = breaker is None or (probe and not breaker.is_stopped)
-        return in_time and is_there and not self.stopping.is_set()
+        in_time = left > retry.TIMEOUT_SECONDS + _MARGIN_SECONDS
+        breaker = self._recorder.breaker
+        closed = breaker is None or (probe and not breaker.is_stopped)
+        return in_time and closed and not self.stopping.is_set()
 
-    async def _start(self) -> None:
-        """Open a lane for each user of whom something is due."""
-        now, breaker = self._ctx.clock(), self._results.breaker
-        if breaker is not None and (self._lanes or breaker.until is None or now < breaker.until):
+    async def _start_queues(self) -> None:
+        """Start a queue for each user with due events; or one probe if the breaker is open."""
+        now, breaker = self._ctx.clock(), self._recorder.breaker
+        if breaker is not None and (
+            self._queues or breaker.probe_at is None or now < breaker.probe_at
+        ):
             return
-        if len(self._taken) >= _WINDOW:
+        if len(self._claimed) >= _MAX_CLAIMED:
             return
-        found = await outbox.due(now=now, limit=_WINDOW + len(self._taken))
-        lanes = [
+        found = await outbox.due(now=now, limit=_MAX_CLAIMED + len(self._claimed))
+        queues = [
             [event]
             for event in found
-            if event.user_id is None and event.sequence not in self._taken
+            if event.user_id is None and event.sequence not in self._claimed
         ]
-        lanes += await self._user_queues({event.user_id for event in found if event.user_id}, now)
-        lanes.sort(key=lambda lane: (lane[0].next_attempt_at, lane[0].sequence))
-        probe = self._results.breaker is not None
+        queues += await self._user_queues({event.user_id for event in found if event.user_id}, now)
+        queues.sort(key=lambda queue: (queue[0].next_attempt_at, queue[0].sequence))
+        probe = self._recorder.breaker is not None
         if probe:
-            del lanes[1:]
-        told = await events.bodies(event for lane in lanes for event in lane)
-        for lane in lanes:
-            self._taken.update(event.sequence for event in lane)
-            bodies = [told[event.sequence] for event in lane]
-            task = asyncio.create_task(self._send(lane, bodies, probe=probe))
-            self._lanes.add(task)
-            task.add_done_callback(self._left)
+            del queues[1:]
+        bodies = await payloads.bodies(event for queue in queues for event in queue)
+        for queue in queues:
+            self._claimed.update(event.sequence for event in queue)
+            sending = self._send(queue, [bodies[event.sequence] for event in queue], probe=probe)
+            task = asyncio.create_task(sending)
+            self._queues.add(task)
+            task.add_done_callback(self._queue_ended)
 
     async def _user_queues(self, user_ids: set[UUID], now: datetime) -> list[list[Event]]:
-        """What waits of each of these users, unless its first is not due or something of it is
-        under way.
-        """
+        """Return the waiting events of each user whose first one is due and none is claimed."""
         waiting: dict[UUID, list[Event]] = defaultdict(list)
-        for event in await outbox.waiting(user_ids, limit=2 * _WINDOW + len(self._taken)):
+        for event in await outbox.waiting(user_ids, limit=2 * _MAX_CLAIMED + len(self._claimed)):
             if event.user_id is not None:
                 waiting[event.user_id].append(event)
-        lanes = []
-        for user_id, lane in waiting.items():
-            first = lane[0].next_attempt_at
-            if any(event.sequence in self._taken for event in lane) or first is None:
+        queues = []
+        for user_id, events in waiting.items():
+            first_due = events[0].next_attempt_at
+            if first_due is None or any(event.sequence in self._claimed for event in events):
                 continue
-            if first > now:
-                # It came while an earlier one waits for its next try
-                await outbox.hold_back(user_id, until=first)
+            if first_due > now:
+                # A later event was added while an earlier one waits for its next attempt
+                await outbox.postpone(user_id, until=first_due)
             else:
-                # Many of one user's would take the room of the others'
-                lanes.append(lane[:_USER_QUEUE])
-        return lanes
+                queues.append(events[:_MAX_QUEUE])
+        return queues
 
-    async def _send(self, lane: list[Event], bodies: list[str], *, probe: bool) -> None:
-        """One after the other, as far as the first that fails."""
-        settled = 0
+    async def _send(self, queue: list[Event], bodies: list[str], *, probe: bool) -> None:
+        """Send one event after another, up to the first that fails."""
+        attempted = 0
         try:
-            for event, body in zip(lane, bodies, strict=True):
+            for event, body in zip(queue, bodies, strict=True):
                 async with self._slots:
                     if not self._may_send(probe=probe):
                         return
-                    failure = await self._team.post(str(event.id), body)
-                settled += 1
+                    failure = await self._client.post(str(event.id), body)
+                attempted += 1
                 if failure is not None:
-                    self._results.failed(event, failure)
+                    self._recorder.record_failed(event, failure)
                     return
-                self._results.acknowledged(event)
+                self._recorder.record_acknowledged(event)
         finally:
-            self._taken.difference_update(event.sequence for event in lane[settled:])
+            self._claimed.difference_update(event.sequence for event in queue[attempted:])
 
-    def _left(self, task: asyncio.Task[None]) -> None:
-        self._lanes.discard(task)
-        self._ctx.events_wait.set()
+    def _queue_ended(self, task: asyncio.Task[None]) -> None:
+        self._queues.discard(task)
+        self._ctx.wake_dispatcher.set()
         if not task.cancelled() and (error := task.exception()):
-            observability.deliveries_stalled(error)
+            observability.dispatch_failed(error)
 
     async def _count(self) -> None:
+        """Set the metrics, every _COUNT_SECONDS."""
         if monotonic() - self._counted_at < _COUNT_SECONDS:
             return
         self._counted_at = monotonic()
-        due = await outbox.count_due(now=self._ctx.clock(), most=_MOST_COUNTED)
-        metrics.OUTBOX.set(due)
-        breaker = outbox.breaker(await outbox.receiver())
-        metrics.STOPPED.set(breaker is not None and breaker.is_stopped)
+        metrics.OUTBOX_EVENTS.set(await outbox.count_due(now=self._ctx.clock(), limit=_MAX_COUNTED))
+        breaker = outbox.breaker_of(await outbox.endpoint_state())
+        metrics.WEBHOOKS_STOPPED.set(breaker is not None and breaker.is_stopped)

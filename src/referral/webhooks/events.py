@@ -1,6 +1,7 @@
-"""What the team's receiver is told of: written as it happens, sent by deliveries.py.
+"""Write events for the webhook endpoint into the outbox, which the dispatcher sends.
 
-Its functions are for outcomes.py alone. Without a receiver, nothing is written.
+They are written in the transaction of what they report, so an event exists if and only if that has
+happened. Only service/audit.py and the cost guard write them. Without an endpoint none are written.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from referral.storage import database
 from referral.storage.models import AuditEntry, Event
 from referral.webhooks import outbox
 
-# By the action that the audit trail has
+_BLOCKED = "message.blocked"
+# By the action in the audit trail
 _TYPES = {
     "user_created": "user.created",
-    "invite_activated": "invite.activated",
-    "invite_voided": "invite.voided",
     "phone_changed": "user.phone_changed",
     "account_deleted": "user.deleted",
+    "invite_activated": "invite.activated",
+    "invite_voided": "invite.voided",
 }
+TYPES = (*_TYPES.values(), _BLOCKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,50 +38,55 @@ class Activation:
     inviter_id: UUID
     invite_code: str
     inviter_invitee_count: int
-    """Right after it."""
+    """Right afterwards."""
 
 
 async def add(
     ctx: Context, entries: Iterable[AuditEntry], *, activation: Activation | None
 ) -> None:
-    """Those of these entries that the receiver is told of. To be called inside the transaction
-    that writes them.
+    """Write the events for these audit entries. Call it in the transaction that writes them.
 
-    activation: what the entries about an invite code are about.
+    Entries with other actions than those in _TYPES have no event. activation: required if an entry
+    is about an invite code.
     """
     if ctx.endpoint is None:
         return
     events = []
     for entry in entries:
-        if kind := _TYPES.get(entry.action):
-            facts: dict[str, Any] = {}
-            if activation is not None and kind.startswith("invite."):
-                facts = {
+        if event_type := _TYPES.get(entry.action):
+            data: dict[str, Any] = {}
+            if activation is not None and event_type.startswith("invite."):
+                data = {
                     "inviter_id": str(activation.inviter_id),
                     "invite_code": activation.invite_code,
                     "inviter_invitee_count": activation.inviter_invitee_count,
                 }
-            events.append(_event(entry.id, kind, entry.at, facts, entry.user_id))
+            events.append(_event(entry.id, event_type, entry.at, data, entry.user_id))
     if events:
-        await _send_off(ctx, events)
+        await _add(ctx, events)
 
 
 async def add_message_blocked(ctx: Context, *, reason: str, country: str, phone: str) -> None:
-    """A message that the cost guard refused. phone: masked."""
+    """Write the event for a message that the cost guard refused. phone: masked."""
     if ctx.endpoint is None:
         return
-    facts = {"reason": reason, "country": country, "phone": phone}
-    event = _event(ids.new(ctx.token_bytes), "message.blocked", ctx.clock(), facts)
-    await _send_off(ctx, [event])
+    data = {"reason": reason, "country": country, "phone": phone}
+    await _add(ctx, [_event(ids.new(ctx.token_bytes), _BLOCKED, ctx.clock(), data)])
 
 
 def _event(
-    event_id: UUID, kind: str, at: datetime, facts: dict[str, Any], user_id: UUID | None = None
+    event_id: UUID, event_type: str, at: datetime, data: dict[str, Any], user_id: UUID | None = None
 ) -> Event:
-    data = json.dumps(facts, ensure_ascii=False)
-    return Event(id=event_id, type=kind, user_id=user_id, data=data, at=at, next_attempt_at=at)
+    return Event(
+        id=event_id,
+        type=event_type,
+        user_id=user_id,
+        data=json.dumps(data, ensure_ascii=False),
+        at=at,
+        next_attempt_at=at,
+    )
 
 
-async def _send_off(ctx: Context, events: list[Event]) -> None:
+async def _add(ctx: Context, events: list[Event]) -> None:
     await outbox.add(events)
-    database.after_commit(ctx.events_wait.set)
+    database.after_commit(ctx.wake_dispatcher.set)

@@ -1,4 +1,9 @@
-"""Queries about events on their way to the team's receiver."""
+"""Queries about the outbox, which holds the events, and about the state of the endpoint.
+
+An event waits while `next_attempt_at` is set, and is finished once `finished_at` is: acknowledged,
+or given up if it has an `error`. Updates ask for this again, so that an event that was replayed or
+given up in the meantime is left alone.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +17,14 @@ from referral.storage.models import EndpointState, Event
 from referral.storage.purging import delete_batch
 from referral.webhooks.retry import CircuitBreaker
 
-_RECEIVER = "webhooks"
+_ENDPOINT = "webhooks"
 
 _COUNT = """
     SELECT count(*) AS number
     FROM (SELECT 1 FROM outbox WHERE next_attempt_at <= $1 LIMIT $2) AS due
 """
-# What is asked for in a subquery is asked a second time, of the row as it is once its lock is had
+# The subquery's condition is repeated outside, where PostgreSQL evaluates it again for a row that
+# has changed while this statement waited for its lock
 _GIVE_UP = """
     UPDATE outbox SET next_attempt_at = NULL, finished_at = $1, error = $2 WHERE sequence IN (
         SELECT sequence FROM outbox WHERE next_attempt_at <= $3 LIMIT $4
@@ -45,7 +51,7 @@ async def add(events: Iterable[Event]) -> None:
 
 
 async def due(*, now: datetime, limit: int) -> list[Event]:
-    """Those to be tried now, the longest due first."""
+    """Return events to attempt now, the longest due first."""
     return (
         await Event.filter(next_attempt_at__lte=now)
         .order_by("next_attempt_at", "sequence")
@@ -54,7 +60,7 @@ async def due(*, now: datetime, limit: int) -> list[Event]:
 
 
 async def waiting(user_ids: Collection[UUID], *, limit: int) -> list[Event]:
-    """Everything that waits of these users, due or not, in the order in which it happened."""
+    """Return the waiting events of these users, due or not, in the order they happened."""
     rows = Event.filter(user_id__in=list(user_ids), next_attempt_at__isnull=False)
     return await rows.order_by("sequence").limit(limit)
 
@@ -66,7 +72,7 @@ async def acknowledge(sequences: Collection[int], *, now: datetime) -> None:
 
 
 async def fail(event: Event, error: str, *, first: datetime, due: datetime) -> None:
-    """Keep an event for its next try."""
+    """Save a failed attempt of an event that will be attempted again at `due`."""
     await Event.filter(sequence=event.sequence, next_attempt_at__isnull=False).update(
         attempts=event.attempts + 1, first_attempt_at=first, error=error, next_attempt_at=due
     )
@@ -78,19 +84,19 @@ async def give_up(event: Event, error: str, *, now: datetime) -> None:
     )
 
 
-async def give_up_since(due: datetime, error: str, *, now: datetime, most: int) -> int:
-    """Give up what has been due since then or longer; answers how many."""
-    return len(await database.query(_GIVE_UP, now, error, due, most))
+async def give_up_due_since(due: datetime, error: str, *, now: datetime, limit: int) -> int:
+    """Give up at most `limit` events that have been due since `due` or longer; return how many."""
+    return len(await database.query(_GIVE_UP, now, error, due, limit))
 
 
-async def hold_back(user_id: UUID, *, until: datetime) -> None:
-    """What waits of a user waits until then at least."""
+async def postpone(user_id: UUID, *, until: datetime) -> None:
+    """Make every waiting event of the user wait until then at least."""
     await Event.filter(user_id=user_id, next_attempt_at__lt=until).update(next_attempt_at=until)
 
 
-async def count_due(*, now: datetime, most: int) -> int:
-    """How many wait and are due; `most` where there are more."""
-    (row,) = await database.query(_COUNT, now, most)
+async def count_due(*, now: datetime, limit: int) -> int:
+    """Return how many events are due, or `limit` if there are more."""
+    (row,) = await database.query(_COUNT, now, limit)
     number: int = row["number"]
     return number
 
@@ -99,7 +105,8 @@ async def count_waiting() -> int:
     return await Event.filter(next_attempt_at__isnull=False).count()
 
 
-async def count_done(*, since: datetime, given_up: bool) -> int:
+async def count_finished(*, since: datetime, given_up: bool) -> int:
+    """Return how many events were given up, or else acknowledged, since then."""
     return await Event.filter(finished_at__gte=since, error__isnull=not given_up).count()
 
 
@@ -108,6 +115,7 @@ async def oldest_waiting() -> Event | None:
 
 
 async def next_due() -> datetime | None:
+    """Return when the first of the waiting events is due."""
     event = (
         await Event.filter(next_attempt_at__isnull=False)
         .order_by("next_attempt_at", "sequence")
@@ -117,60 +125,63 @@ async def next_due() -> datetime | None:
 
 
 async def newest(limit: int) -> list[Event]:
-    """The newest, oldest of them first."""
+    """Return the newest events, the oldest of them first."""
     return (await Event.all().order_by("-sequence").limit(limit))[::-1]
 
 
-async def following(sequence: int, *, limit: int) -> list[Event]:
+async def after(sequence: int, *, limit: int) -> list[Event]:
+    """Return the events with a higher sequence, in order."""
     return await Event.filter(sequence__gt=sequence).order_by("sequence").limit(limit)
 
 
 async def replay(
-    *, since: datetime, kind: str | None, after: int, now: datetime, most: int
+    *, since: datetime, event_type: str | None, after: int, now: datetime, limit: int
 ) -> list[int]:
-    """Put events that are over back into the queue; answers their sequences, `most` at a time.
+    """Make at most `limit` finished events wait again; return their sequences.
 
-    after: the last sequence of the time before, or 0.
+    after: the highest sequence of the previous batch, or 0.
     """
-    values: list[Any] = [now, after, since, most, *([kind] if kind else [])]
-    sql = _REPLAY.format(type=" AND type = $5" if kind else "")
+    values: list[Any] = [now, after, since, limit, *([event_type] if event_type else [])]
+    sql = _REPLAY.format(type=" AND type = $5" if event_type else "")
     return [row["sequence"] for row in await database.query(sql, *values)]
 
 
-async def purge(*, before: datetime, most: int) -> int:
-    """Delete what was over by then; answers how many, `most` at a time."""
-    return await delete_batch("outbox", "sequence", before, over="finished_at < $1", most=most)
+async def purge(*, before: datetime, batch_size: int) -> int:
+    """Delete at most `batch_size` events that were finished before then; return how many."""
+    return await delete_batch(
+        "outbox", "sequence", before, where="finished_at < $1", batch_size=batch_size
+    )
 
 
-async def receiver() -> EndpointState | None:
-    return await EndpointState.get_or_none(name=_RECEIVER)
+async def endpoint_state() -> EndpointState | None:
+    return await EndpointState.get_or_none(name=_ENDPOINT)
 
 
-async def save_receiver(
+async def save_endpoint_state(
     breaker: CircuitBreaker | None, *, error: str | None, failed_at: datetime | None
 ) -> None:
+    """Save the breaker and the last failure. failed_at: None keeps the failure that is saved."""
     await EndpointState.update_or_create(
-        name=_RECEIVER,
+        name=_ENDPOINT,
         defaults={
-            "failing_since": breaker.since if breaker else None,
+            "failing_since": breaker.failing_since if breaker else None,
             "failures": breaker.failures if breaker else 0,
-            "next_attempt_at": breaker.until if breaker else None,
-            # Without a new failure, the last one stays
+            "next_attempt_at": breaker.probe_at if breaker else None,
             **({"error": error, "failed_at": failed_at} if failed_at else {}),
         },
     )
 
 
-async def end_stop() -> bool:
-    """End a stop; whether there was one."""
+async def resume() -> bool:
+    """Close the breaker if a 410 has stopped deliveries; return whether it had."""
     stopped = EndpointState.filter(
-        name=_RECEIVER, failing_since__isnull=False, next_attempt_at__isnull=True
+        name=_ENDPOINT, failing_since__isnull=False, next_attempt_at__isnull=True
     )
     return bool(await stopped.update(failing_since=None, failures=0))
 
 
-def breaker(state: EndpointState | None) -> CircuitBreaker | None:
-    """The breaker that was saved, if it lasts. Without `until`, it lasts until it is ended."""
+def breaker_of(state: EndpointState | None) -> CircuitBreaker | None:
+    """Return the saved breaker, or None if it is closed."""
     if state is None or state.failing_since is None:
         return None
     return CircuitBreaker(state.failing_since, state.failures, state.next_attempt_at)

@@ -1,8 +1,9 @@
-"""When to tell an event again, and when to leave a receiver alone.
+"""When to attempt a delivery again, and when to leave the endpoint alone.
 
-Two things fail in two ways. One event that its receiver does not take waits longer each time, and
-holds up nobody but its own user. A receiver that is away fails every event: then one at a time is
-tried, as a probe, until one gets through.
+Failures have two kinds of cause, and each kind has a rule. An event that the endpoint does not
+acknowledge waits longer after each attempt, and holds up only the later events of its own user. An
+endpoint that is down fails every event: a circuit breaker opens, and one event at a time is sent as
+a probe until one is acknowledged.
 """
 
 from __future__ import annotations
@@ -10,43 +11,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-TYPES = (
-    "user.created",
-    "user.phone_changed",
-    "user.deleted",
-    "invite.activated",
-    "invite.voided",
-    "message.blocked",
-)
-
+# For a whole attempt: the connection, the request and the status of the response
+TIMEOUT_SECONDS = 10.0
 GIVE_UP_AFTER = timedelta(days=3)
 # How long events that were acknowledged or given up can be replayed
 KEEP_FINISHED = timedelta(days=30)
-# In seconds; after the last one, that long again and again
+# Seconds after the first, second, ... failed attempt; the last one repeats
 _WAITS = (5, 30, 2 * 60, 10 * 60, 30 * 60, 3600, 2 * 3600, 4 * 3600, 8 * 3600)
-LONGEST_PAUSE = timedelta(seconds=60)
+MAX_PROBE_INTERVAL = timedelta(seconds=60)
 # The longest Retry-After that is honoured
-LONGEST_RETRY_AFTER = timedelta(hours=1)
+MAX_RETRY_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFailure:
+    """Why a delivery attempt was not acknowledged."""
+
+    reason: str
+    """A status or the name of an exception, never text that the endpoint wrote."""
+    no_connection: bool = False
+    """Whether no connection could be made, which says nothing about the event."""
+    gone: bool = False
+    """Whether the status was 410: the endpoint wants no more events."""
+    retry_after: timedelta = timedelta()
+    """The Retry-After of the response, or zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
-    """A receiver that takes nothing."""
+    """An open circuit breaker: deliveries to the endpoint are held back."""
 
-    since: datetime
+    failing_since: datetime
     failures: int
-    until: datetime | None
-    """When to try it again, with one event; None: only once somebody resumes deliveries."""
+    probe_at: datetime | None
+    """When to send one event as a probe; None: not before an operator resumes deliveries."""
 
     @property
     def is_stopped(self) -> bool:
-        return self.until is None
+        return self.probe_at is None
 
 
 def next_attempt_at(attempts: int, *, first: datetime, now: datetime) -> datetime | None:
-    """When to tell an event again whose `attempts`-th try has failed just now; None: never.
+    """Return when to attempt an event again, or None to give it up.
 
-    first: when it was tried first. The last try is at the end of the three days.
+    attempts: how many have failed, the last one just now. first: the time of the first one. The
+    last attempt is made when GIVE_UP_AFTER has passed since then.
     """
     end = first + GIVE_UP_AFTER
     if now >= end:
@@ -54,24 +63,24 @@ def next_attempt_at(attempts: int, *, first: datetime, now: datetime) -> datetim
     return min(now + timedelta(seconds=_WAITS[min(attempts, len(_WAITS)) - 1]), end)
 
 
-def failed_again(
+def trip(
     breaker: CircuitBreaker | None, *, now: datetime, retry_after: timedelta = timedelta()
 ) -> CircuitBreaker:
-    """The breaker after one more failure, or the beginning of one.
+    """Return the breaker after one more failure: newly opened, or open for longer.
 
-    retry_after: how long the receiver asked to be left alone, which is honoured up to an hour.
+    retry_after: what the endpoint asked for; at most MAX_RETRY_AFTER is honoured.
     """
     failures = breaker.failures + 1 if breaker else 1
-    pause = min(timedelta(seconds=2 ** min(failures - 1, 10)), LONGEST_PAUSE)
-    pause = max(pause, min(retry_after, LONGEST_RETRY_AFTER))
-    return CircuitBreaker(breaker.since if breaker else now, failures, now + pause)
+    pause = min(timedelta(seconds=2 ** min(failures - 1, 10)), MAX_PROBE_INTERVAL)
+    pause = max(pause, min(retry_after, MAX_RETRY_AFTER))
+    return CircuitBreaker(breaker.failing_since if breaker else now, failures, now + pause)
 
 
-def stopped(breaker: CircuitBreaker | None, *, now: datetime) -> CircuitBreaker:
-    """After a 410: the receiver is gone for good, unless somebody says otherwise."""
+def stop(breaker: CircuitBreaker | None, *, now: datetime) -> CircuitBreaker:
+    """Return the breaker after a 410, which stays open until an operator resumes deliveries."""
     return CircuitBreaker(now, breaker.failures + 1 if breaker else 1, None)
 
 
-def is_over(breaker: CircuitBreaker, *, now: datetime) -> bool:
-    """Whether the receiver was away so long that what waited all the time is given up."""
-    return not breaker.is_stopped and now >= breaker.since + GIVE_UP_AFTER
+def has_expired(breaker: CircuitBreaker, *, now: datetime) -> bool:
+    """Return whether the endpoint has failed for so long that waiting events are given up."""
+    return not breaker.is_stopped and now >= breaker.failing_since + GIVE_UP_AFTER

@@ -1,4 +1,4 @@
-"""Signing what goes to an endpoint of the team's own, as Standard Webhooks says.
+"""Sign requests to the team's own HTTP endpoints, following Standard Webhooks.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -14,25 +14,27 @@ from standardwebhooks import Webhook
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
-_SECRET_PREFIX = "whsec_"  # noqa: S105 - how each begins
-_LEAST_SECRET_BYTES = 24  # as the specification has it
+_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of every secret, no secret
+_MIN_SECRET_BYTES = 24  # Standard Webhooks, "Signature scheme"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to send messages, and what to sign them with; each secret signs."""
+    """A URL to send messages to, and the secrets to sign them with."""
 
     url: str
     secrets: tuple[str, ...] = field(repr=False)
 
 
 class Signer:
+    """Makes the headers of signed requests."""
+
     def __init__(self, secrets: Iterable[str]) -> None:
-        """secrets: each signs, so that a receiver may know either while they rotate."""
+        """secrets: each adds a signature, so an endpoint can check either while they rotate."""
         self._signers = [Webhook(secret) for secret in secrets]
 
     def headers(self, message_id: str, body: str, *, at: datetime) -> dict[str, str]:
-        """Of a POST of this JSON body."""
+        """Return the headers of a POST of this JSON body, signed with the timestamp `at`."""
         signatures = (signer.sign(message_id, at, body) for signer in self._signers)
         return {
             "Content-Type": "application/json",
@@ -43,9 +45,10 @@ class Signer:
 
 
 def is_secret(text: str) -> bool:
+    """Return whether this is `whsec_` and the base64 of at least 24 bytes."""
     encoded = text.removeprefix(_SECRET_PREFIX)
     try:
         decoded = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         return False
-    return text.startswith(_SECRET_PREFIX) and len(decoded) >= _LEAST_SECRET_BYTES
+    return text.startswith(_SECRET_PREFIX) and len(decoded) >= _MIN_SECRET_BYTES

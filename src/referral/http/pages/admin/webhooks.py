@@ -6,7 +6,7 @@ from litestar import Response, get
 
 from referral.http.pages import render
 from referral.http.requests import AdminRequest, context
-from referral.webhooks import payloads
+from referral.webhooks import operations
 
 
 @get("/webhooks", include_in_schema=False)
@@ -15,6 +15,6 @@ async def status(request: AdminRequest) -> Response[str]:
     return render.page(
         request,
         "admin/webhooks.html",
-        deliveries=await payloads.status(ctx),
+        deliveries=await operations.status(ctx),
         is_set=ctx.endpoint is not None,
     )

@@ -1,4 +1,4 @@
-"""A team's receiver of events: a real HTTP server that checks every signature."""
+"""A webhook endpoint: a real HTTP server that records what it gets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER_SECRET = f"whsec_{32 * 'A'}"
 
 @dataclass(frozen=True)
 class Request:
-    """What came. at: on the monotonic clock."""
+    """A request that arrived. at: on the monotonic clock."""
 
     headers: dict[str, str]
     body: str
@@ -45,31 +45,34 @@ class Request:
         return found
 
     @property
-    def user(self) -> str:
+    def user_id(self) -> str:
         found: str = self.event["data"].get("user_id", "")
         return found
 
     def is_signed_by(self, secret: str) -> bool:
-        """Whatever the time: the tests move the service's clock."""
+        """Check the signature only, not the timestamp: tests move the service's clock."""
         at = datetime.fromtimestamp(self.timestamp, UTC)
         expected = Webhook(secret).sign(self.id, at, self.body)
         return expected in self.headers["webhook-signature"].split(" ")
 
 
 @dataclass
-class Receiver:
-    """answer(request): a status. delay: seconds before it."""
+class EndpointServer:
+    """respond(request): the status to respond with, after `delay` seconds."""
 
     port: int = 0
     path: str = "/events"
-    answer: Callable[[Request], int] = lambda _: 200
+    respond: Callable[[Request], int] = lambda _: 200
     delay: float = 0.0
     headers: str = ""
+    """Of every response; each ends with CRLF."""
     attempts: list[Request] = field(default_factory=list)
-    taken: list[Request] = field(default_factory=list)
-    most_at_once: int = 0
-    under_way: Counter[str] = field(default_factory=Counter)
-    twice_at_once: list[str] = field(default_factory=list)
+    acknowledged: list[Request] = field(default_factory=list)
+    max_concurrent: int = 0
+    in_progress: Counter[str] = field(default_factory=Counter)
+    """Requests without a response yet, by event id."""
+    overlapping: list[str] = field(default_factory=list)
+    """Ids of events that arrived while an earlier attempt was in progress."""
     _server: asyncio.Server | None = None
     _connections: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -86,19 +89,20 @@ class Receiver:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def kill(self) -> None:
-        """Cut every connection, answered or not, and take no more."""
+        """Cut every connection, with or without a response, and stop listening."""
         assert self._server is not None
         self._server.close()
         for writer in list(self._connections):
             writer.transport.abort()
-        self.under_way.clear()
+        self.in_progress.clear()
 
-    async def until(self, number: int, *, seconds: float = 15) -> list[Request]:
-        """The first acknowledged ones, once there are so many."""
-        await eventually(lambda: len(self.taken) >= number, seconds=seconds)
-        return self.taken[:number]
+    async def wait_acknowledged(self, number: int, *, seconds: float = 15) -> list[Request]:
+        """Wait for that many acknowledged requests; return the first ones."""
+        await eventually(lambda: len(self.acknowledged) >= number, seconds=seconds)
+        return self.acknowledged[:number]
 
-    async def until_tried(self, number: int, *, seconds: float = 15) -> list[Request]:
+    async def wait_attempts(self, number: int, *, seconds: float = 15) -> list[Request]:
+        """Wait for that many requests; return the first ones."""
         await eventually(lambda: len(self.attempts) >= number, seconds=seconds)
         return self.attempts[:number]
 
@@ -107,30 +111,32 @@ class Receiver:
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError, OSError):
                 while True:
-                    await self._one(reader, writer)
+                    await self._serve_request(reader, writer)
         finally:
             self._connections.discard(writer)
             writer.close()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_request(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         pairs = (line.split(": ", 1) for line in head[1:] if line)
         headers = {name.lower(): value for name, value in pairs}
         body = (await reader.readexactly(int(headers.get("content-length", "0")))).decode()
         request = Request(headers, body, monotonic())
         self.attempts.append(request)
-        self.under_way[request.id] += 1
-        if self.under_way[request.id] > 1:
-            self.twice_at_once.append(request.id)
-        self.most_at_once = max(self.most_at_once, sum(self.under_way.values()))
+        self.in_progress[request.id] += 1
+        if self.in_progress[request.id] > 1:
+            self.overlapping.append(request.id)
+        self.max_concurrent = max(self.max_concurrent, sum(self.in_progress.values()))
         try:
             if self.delay:
                 await asyncio.sleep(self.delay)
-            status = self.answer(request)
+            status = self.respond(request)
             if 200 <= status < 300:
-                self.taken.append(request)
+                self.acknowledged.append(request)
         finally:
-            self.under_way[request.id] -= 1
+            self.in_progress[request.id] -= 1
         writer.write(
             f"HTTP/1.1 {status} Whatever\r\n{self.headers}Content-Length: 2\r\n\r\nok".encode()
         )
@@ -138,16 +144,16 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(**more: Any) -> AsyncIterator[Receiver]:
-    receiver = Receiver(**more)
-    await receiver.start()
+async def endpoint_server(**fields: Any) -> AsyncIterator[EndpointServer]:
+    server = EndpointServer(**fields)
+    await server.start()
     try:
-        yield receiver
+        yield server
     finally:
-        await receiver.kill()
+        await server.kill()
 
 
 async def eventually(holds: Callable[[], bool], *, seconds: float = 15) -> None:
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - what others do, in other processes too
+        while not holds():  # noqa: ASYNC110 - it depends on other tasks and processes
             await asyncio.sleep(0.02)
