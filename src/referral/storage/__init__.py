@@ -1,1 +1,1 @@
-"""What is kept, and the only place that speaks to the database."""
+"""The database: connections, transactions, tables, and the queries for them."""

@@ -1,4 +1,4 @@
-"""Queries about API keys."""
+"""Queries for API keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from referral.storage.models import ApiKey
 
 
 async def add(name: str, digest: str, *, now: datetime) -> bool:
-    """False, and nothing done, where there is one of this name."""
+    """Add a key. Return False if there is one with this name already."""
     await ApiKey.bulk_create(
         [ApiKey(name=name, digest=digest, created_at=now)], ignore_conflicts=True
     )
@@ -17,15 +17,16 @@ async def add(name: str, digest: str, *, now: datetime) -> bool:
 
 
 async def find_name(digest: str) -> str | None:
-    """The name of the key of which this is the digest."""
+    """Return the name of the key with this digest."""
     rows = await database.query("SELECT name FROM api_keys WHERE digest = $1", digest)
     return rows[0]["name"] if rows else None
 
 
 async def all_keys() -> list[ApiKey]:
-    """The oldest first."""
+    """Return every key, the oldest first."""
     return await ApiKey.all().order_by("created_at", "name")
 
 
 async def remove(name: str) -> bool:
+    """Remove a key. Return whether there was one with this name."""
     return bool(await ApiKey.filter(name=name).delete())

@@ -1,4 +1,4 @@
-"""Tortoise's configuration, from a database URL."""
+"""Tortoise's configuration for a database URL."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from urllib.parse import unquote
 from referral.storage.engines import urls
 
 APP = "referral"
-LISTS = "postgres_lists"
-"""The connection for lists, where the URL has one."""
+REPLICA = "postgres_replica"
+"""The name of the connection for lists, if the URL has `lists=standby`."""
 POOL_SIZE = 10
 STATEMENT_SECONDS = 10
 CONNECT_SECONDS = 5
 BUSY_MILLISECONDS = 5000
+"""How long a write waits for the lock of SQLite's file."""
 _SQLITE = "sqlite://"
 
 
 def sqlite_file(url: str) -> str | None:
-    """The path in a `sqlite://PATH` URL: relative, or absolute with a third slash."""
+    """Return the path in a `sqlite://PATH` URL: relative, or absolute with a third slash."""
     return unquote(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
 
 
-def of(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> dict[str, Any]:
-    """Tortoise's configuration for a `sqlite://`, `postgres://` or `postgresql://` URL.
+def tortoise_config(
+    url: str, *, statement_seconds: int | None = STATEMENT_SECONDS
+) -> dict[str, Any]:
+    """Return Tortoise's configuration for a `sqlite://`, `postgres://` or `postgresql://` URL.
 
     Raises ValueError.
     """
@@ -37,20 +40,20 @@ def of(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> dict[s
         connections = {name: {"engine": engine, "credentials": credentials}}
     else:
         name, engine = "postgres", "referral.storage.engines.asyncpg"
-        main, of_lists = urls.split_lists(url)
+        main, replica = urls.split_replica(url)
         credentials = {
             "dsn": main,
-            # While the server is away, asyncpg would log each try to keep a connection open
+            # With a minimum, asyncpg would log each failed try to connect while the server is away
             "minsize": 0,
             "maxsize": POOL_SIZE,
             "command_timeout": statement_seconds,
             "timeout": CONNECT_SECONDS,
         }
         connections = {name: {"engine": engine, "credentials": credentials}}
-        if of_lists:
-            connections[LISTS] = {"engine": engine, "credentials": credentials | {"dsn": of_lists}}
-    # Tortoise keeps prepared statements under the connection's name for as long as the process
-    # lives, so two kinds of database never share one.
+        if replica:
+            connections[REPLICA] = {"engine": engine, "credentials": credentials | {"dsn": replica}}
+    # The name tells the two databases apart because Tortoise caches prepared statements by the
+    # connection's name for as long as the process lives
     return {
         "connections": connections,
         "apps": {

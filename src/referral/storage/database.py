@@ -1,12 +1,26 @@
-"""The connection to the database, transactions, and which failures mean "not now"."""
+"""The connection to the database, statements and transactions.
+
+- A statement is written once, as SQL with `$1` placeholders. The clients in `engines/` make it work
+  on PostgreSQL and on SQLite.
+- An error that means "not now" is raised as `Unavailable` or a subclass of it; `engines/errors.py`
+  decides which do. Clients get 503 and may repeat the request. Every other error is a bug and is
+  raised as it is.
+- A transaction is a function passed to `transaction`, which runs it again if it conflicts with
+  another transaction. So the function changes nothing but the database; `after_commit` takes what
+  may happen only once, after the commit.
+- A transaction runs in a task of its own and is never cancelled. If it were cancelled while it
+  begins, it would keep its connection, or SQLite's writer lock, until the process ends.
+- `query_replica` may read from a standby that lags behind, so nothing is decided by its rows.
+
+A process is connected to one database. That is module state here because it is in Tortoise too.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from contextvars import Context, ContextVar
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Any, TypeAlias, TypeVar
@@ -19,8 +33,9 @@ from tortoise.exceptions import DBConnectionError, OperationalError
 from tortoise.transactions import in_transaction
 
 from referral.storage import configuration
-from referral.storage.configuration import APP, LISTS, STATEMENT_SECONDS, sqlite_file
+from referral.storage.configuration import APP, REPLICA, STATEMENT_SECONDS, sqlite_file
 from referral.storage.engines.errors import Conflict, MissingTable, TimedOut, Unavailable
+from referral.storage.engines.tasks import TaskSet
 
 __all__ = ["Conflict", "MissingTable", "TimedOut", "Unavailable"]
 
@@ -28,16 +43,19 @@ T = TypeVar("T")
 Row: TypeAlias = Mapping[str, Any]
 """Values by column name."""
 
-_ATTEMPTS = 5
+_MAX_ATTEMPTS = 5
 
-_running: set[asyncio.Task[Any]] = set()
-_afterwards: ContextVar[list[Callable[[], None]] | None] = ContextVar("afterwards", default=None)
-_connected: Connected
+_tasks = TaskSet()
+_commit_callbacks: ContextVar[list[Callable[[], None]] | None] = ContextVar(
+    "commit_callbacks", default=None
+)
+"""The callbacks of the current transaction; None outside one."""
+_active: ActiveDatabase
 
 
 @unique
 class Lock(IntEnum):
-    """What one transaction at a time does. Any numbers, as long as nobody else here uses them."""
+    """Keys of PostgreSQL's advisory locks. Arbitrary numbers that nothing else here uses."""
 
     MIGRATIONS = 7_271_455_120_301
     DATA_KEYS = 7_271_455_120_302
@@ -46,178 +64,182 @@ class Lock(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
-    """What this process is connected to: Tortoise's connection name and its configuration."""
+class ActiveDatabase:
+    """The database that this process is connected to.
+
+    name: Tortoise's name of the connection. config: its configuration. client: its client outside
+    transactions.
+    """
 
     name: str
     config: dict[str, Any]
-    pool: BaseDBAsyncClient
+    client: BaseDBAsyncClient
 
 
-class Unusable(Exception):  # noqa: N818 - of the database, and what its text says
-    """The database cannot be connected to. The text says why and what to do."""
+class SetupError(Exception):
+    """A database that cannot be used until the operator changes something, which the text says."""
 
 
 async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> None:
-    """Connect this process. statement_seconds: how long one may take. Raises Unusable."""
-    global _connected  # noqa: PLW0603 - Tortoise's own state is as global
+    """Connect this process to the database at a URL.
+
+    statement_seconds: how long a statement may take on PostgreSQL; None for no limit. Raises
+    SetupError.
+    """
+    global _active  # noqa: PLW0603 - Tortoise's own state is global too
     if (file := sqlite_file(url)) is not None:
-        _probe(file)
+        _check_file(file)
     try:
-        tortoise = configuration.of(url, statement_seconds=statement_seconds)
+        config = configuration.tortoise_config(url, statement_seconds=statement_seconds)
     except ValueError as error:
-        raise Unusable(_explained(error)) from error
-    # The global fallback: a web server's requests run outside the context of its start-up
-    await Tortoise.init(config=tortoise, _enable_global_fallback=True)
-    name = tortoise["apps"][APP]["default_connection"]
-    _connected = Connected(name, tortoise, get_connection(name))
+        raise SetupError(_explain(error)) from error
+    # The global fallback, because a web server handles requests outside the context of its start
+    await Tortoise.init(config=config, _enable_global_fallback=True)
+    name = config["apps"][APP]["default_connection"]
+    _active = ActiveDatabase(name, config, get_connection(name))
     try:
         await connection().execute_query_dict("SELECT 1 FROM (SELECT 1) AS one")
     except (Unavailable, asyncpg.PostgresError, sqlite3.Error, OSError, ValueError) as error:
-        # What connected half would keep the process from ending
+        # A connection that is half open would keep the process from ending
         await Tortoise.close_connections()
-        raise Unusable(_explained(error)) from error
+        raise SetupError(_explain(error)) from error
 
 
 async def disconnect() -> None:
-    """Close every connection, once the transactions under way have ended."""
-    if _running:
-        await asyncio.wait(_running)
+    """Wait for the running transactions and tasks, then close every connection."""
+    await _tasks.wait()
     await Tortoise.close_connections()
 
 
 def connection() -> BaseDBAsyncClient:
-    """The current transaction's connection, or outside one, the pool."""
-    return get_connection(_connected.name)
+    """Return the client of the current transaction, or outside one, of the database."""
+    return get_connection(_active.name)
 
 
 def pool_connections() -> dict[str, int]:
-    """Connections of this process, by state; none where there is no pool."""
+    """Count this process's connections by state: `idle` and `in use`. Empty on SQLite."""
     client: Any = connection()
-    found: dict[str, int] = client.pool_connections()
-    return found
+    counts: dict[str, int] = client.pool_connections()
+    return counts
 
 
 def apps() -> dict[str, Any]:
-    """Where Tortoise finds the models and their migrations."""
-    found: dict[str, Any] = _connected.config["apps"]
-    return found
+    """Return where Tortoise finds the models and their migrations."""
+    config: dict[str, Any] = _active.config["apps"]
+    return config
 
 
 def is_postgres() -> bool:
-    return _connected.name == "postgres"
+    return _active.name == "postgres"
+
+
+shielded = _tasks.shielded
+"""Await work in a task of its own, which goes on if the caller is cancelled."""
+
+spawn = _tasks.spawn
+"""Start work in a task of its own. `disconnect` waits for it."""
 
 
 async def transaction(work: Callable[[], Awaitable[T]]) -> T:
-    """Run `work` in a transaction, again when it conflicts with another.
+    """Run `work` in a transaction, and again in a new one if it conflicts with another.
 
-    A transaction that is cancelled while it opens would keep its connection, or SQLite's lock,
-    for ever: so it runs to its end.
+    Raises Conflict if the last attempt conflicts too.
     """
-    return await shielded(_attempts(work))
+    return await shielded(_retry_conflicts(work))
 
 
-async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Do `work` in a task of its own, whatever becomes of the request that asked for it."""
-    return await asyncio.shield(spawn(work))
-
-
-def spawn(work: Coroutine[Any, Any, T], *, context: Context | None = None) -> asyncio.Task[T]:
-    """Do `work` beside what is under way. The connection stays until it has ended."""
-    task = asyncio.create_task(work, context=context)
-    _running.add(task)
-    task.add_done_callback(_finished)
-    return task
-
-
-def after_commit(tell: Callable[[], None]) -> None:
-    """Do this once the transaction under way is committed; where there is none, now."""
-    waiting = _afterwards.get()
-    if waiting is None:
-        tell()
+def after_commit(callback: Callable[[], None]) -> None:
+    """Call `callback` once the current transaction is committed, or outside one, immediately."""
+    callbacks = _commit_callbacks.get()
+    if callbacks is None:
+        callback()
     else:
-        waiting.append(tell)
+        callbacks.append(callback)
 
 
 async def advisory_lock(lock: Lock) -> None:
-    """Wait until no other transaction holds the lock, then hold it."""
-    # SQLite's immediate transaction is such a lock already
+    """Wait for the lock, then hold it until the transaction ends."""
+    # SQLite's transactions are immediate, so each of them is such a lock already
     if is_postgres():
         await query("SELECT pg_advisory_xact_lock($1)", lock.value)
 
 
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:
-    """The rows of one statement, with `$1` placeholders for either database."""
-    # Outside a transaction the pool is known, and Tortoise takes 4 microseconds to look it up
-    client = _connected.pool if _afterwards.get() is None else connection()
+    """Run a statement with `$1` placeholders and return its rows."""
+    # Tortoise takes 4 microseconds to find the client, which is needed in transactions only
+    client = _active.client if _commit_callbacks.get() is None else connection()
     return await client.execute_query_dict(sql, list(values))
 
 
 async def query_replica(sql: str, *values: object) -> Sequence[Row]:
-    """Read rows of a list or of statistics: on a standby if DATABASE_URL says `lists=standby`.
+    """Read rows of a list or of statistics, from a standby if DATABASE_URL has `lists=standby`.
 
-    A standby lags behind, so no decision may rest on these rows. Call it outside transactions.
+    A standby lags behind, so decide nothing by these rows. Call it outside transactions.
     """
-    name = LISTS if LISTS in _connected.config["connections"] else _connected.name
+    name = REPLICA if REPLICA in _active.config["connections"] else _active.name
     client: Any = get_connection(name)
     rows: Sequence[Row] = await client.fetch(sql, list(values))
     return rows
 
 
 async def query_many(sql: str, rows: Iterable[Sequence[object]]) -> None:
-    """One statement for each row of values, sent together. To be called in a transaction."""
+    """Run a statement for each row of values, sent together. Call it in a transaction."""
     await connection().execute_many(sql, [list(row) for row in rows])
 
 
-def _probe(path: str) -> None:
-    """Open the file once, here: the driver's thread would outlive its failure."""
+def _check_file(path: str) -> None:
+    """Open and close the file. Raises SetupError.
+
+    If the driver failed to open it instead, its thread would keep the process from ending.
+    """
     try:
         with closing(sqlite3.connect(path)) as file:
             file.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
-        raise Unusable(_explained(error)) from error
+        raise SetupError(_explain(error)) from error
 
 
-def _explained(error: Exception) -> str:
+def _explain(error: Exception) -> str:
     match error.__cause__ if isinstance(error, Unavailable) else error:
         case asyncpg.InvalidAuthorizationSpecificationError():
             return "it refuses the user or the password in DATABASE_URL"
         case DBConnectionError() | asyncpg.InvalidCatalogNameError():
-            return "there is none of the name in DATABASE_URL: make it, as with `createdb NAME`"
+            return (
+                "no database has the name in DATABASE_URL: create it, for example with "
+                "`createdb NAME`"
+            )
         case sqlite3.OperationalError() | OperationalError():
-            return "the file in DATABASE_URL cannot be opened: is its folder there, and writable?"
+            return (
+                "the file in DATABASE_URL cannot be opened: does its folder exist, and is it "
+                "writable?"
+            )
         case sqlite3.DatabaseError():
-            return "the file in DATABASE_URL is no SQLite database"
+            return "the file in DATABASE_URL is not an SQLite database"
         case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError() as cause:
-            return f"nothing answers at DATABASE_URL ({type(cause).__name__}): is it running there?"
+            return (
+                f"no server responds at DATABASE_URL ({type(cause).__name__}): is it running there?"
+            )
         case _:
             return "DATABASE_URL cannot be read: check how it is written"
 
 
-async def _attempts(work: Callable[[], Awaitable[T]]) -> T:
-    for _ in range(_ATTEMPTS - 1):
+async def _retry_conflicts(work: Callable[[], Awaitable[T]]) -> T:
+    for _ in range(_MAX_ATTEMPTS - 1):
         try:
-            return await _once(work)
+            return await _attempt(work)
         except Conflict:
             continue
-    return await _once(work)
+    return await _attempt(work)
 
 
-async def _once(work: Callable[[], Awaitable[T]]) -> T:
-    waiting: list[Callable[[], None]] = []
-    before = _afterwards.set(waiting)
+async def _attempt(work: Callable[[], Awaitable[T]]) -> T:
+    callbacks: list[Callable[[], None]] = []
+    before = _commit_callbacks.set(callbacks)
     try:
-        async with in_transaction(_connected.name):
-            done = await work()
+        async with in_transaction(_active.name):
+            result = await work()
     finally:
-        _afterwards.reset(before)
-    for tell in waiting:
-        tell()
-    return done
-
-
-def _finished(task: asyncio.Task[Any]) -> None:
-    _running.discard(task)
-    if not task.cancelled():
-        # Read, so that nobody is told of it when the request that would have is gone
-        task.exception()
+        _commit_callbacks.reset(before)
+    for callback in callbacks:
+        callback()
+    return result

@@ -1,4 +1,4 @@
-"""Differences between the two databases, in SQL and in rows."""
+"""Differences between PostgreSQL and SQLite in SQL text and in rows."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
-from referral.storage import database
+from tortoise import fields
+
+from referral.storage import columns, database
 from referral.storage.database import Row
 
-_AS_TEXT = (
-    *("activated_at", "at", "created_at", "deleted_at", "last_sign_in_at", "last_used_at"),
-    "signed_in_at",
-)
-_AS_NUMBER = ("inviter_sees_phone", "is_admin", "is_blocked")
+_TIMES = columns.of_type(fields.DatetimeField) | {"signed_in_at"}
+"""`signed_in_at` is what the queries call `sessions.created_at` beside a user's columns."""
 _FROM_SQLITE: dict[str, Callable[[Any], object]] = {
-    **dict.fromkeys(_AS_TEXT, datetime.fromisoformat),
-    **dict.fromkeys(_AS_NUMBER, bool),
+    **dict.fromkeys(_TIMES, datetime.fromisoformat),
+    **dict.fromkeys(columns.of_type(fields.BooleanField), bool),
 }
 
 
 def utc_day(column: str) -> str:
-    """SQL for the day, in UTC, of a moment in a column: `2026-01-31`."""
+    """Return SQL for the day in UTC of a time in a column, as text: `2026-01-31`."""
     if database.is_postgres():
         return f"CAST(CAST({column} AT TIME ZONE 'UTC' AS DATE) AS TEXT)"
     return f"date({column})"
 
 
-def as_in_postgres(rows: Sequence[Row]) -> Sequence[Row]:
-    """Convert times and booleans, which SQLite returns as texts and numbers."""
+def decode_rows(rows: Sequence[Row]) -> Sequence[Row]:
+    """Convert times and booleans, which SQLite returns as text and numbers."""
     if database.is_postgres():
         return rows
     return [
@@ -44,31 +43,34 @@ def as_in_postgres(rows: Sequence[Row]) -> Sequence[Row]:
     ]
 
 
-def table(
+def values_table(
     types: Sequence[str], rows: Sequence[Sequence[object]], *, first: int
 ) -> tuple[str, list[object]]:
-    """SQL for a table of these rows, and its values, from the placeholder `$first` on.
+    """Return SQL that selects these rows, and the values of its placeholders.
 
-    No text in it may have a comma.
+    types: SQL types of the columns. first: the number of the first placeholder. No text in the rows
+    may have a comma.
     """
     if database.is_postgres():
         values: list[object] = [",".join(map(str, column)) for column in zip(*rows, strict=True)]
-        return _table_of_columns(tuple(types), first), values
+        return _unnested(tuple(types), first), values
     places = count(first)
     marks = (", ".join(f"CAST(${next(places)} AS {name})" for name in types) for _ in rows)
     return f"VALUES ({'), ('.join(marks)})", [value for row in rows for value in row]
 
 
 @lru_cache
-def _table_of_columns(types: tuple[str, ...], first: int) -> str:
-    """A column is one value: so one statement for any number of rows. As text, since the driver
-    takes 5 microseconds more for an array. Behind OFFSET the planner cannot count the rows: so one
-    plan too, where it would else make a new one every time.
+def _unnested(types: tuple[str, ...], first: int) -> str:
+    """Return SQL that reads each column from one value, so the text is the same for any number of
+    rows.
+
+    The value is text because the driver takes 5 microseconds more to encode an array. OFFSET 0
+    keeps the planner from seeing how many rows there are: it would make a new plan for each number.
     """
     names = [f"column_{place}" for place in range(len(types))]
-    columns = ", ".join(
+    arrays = ", ".join(
         f"string_to_array(${first + place}::TEXT, ',')::{name}[] AS {names[place]}"
         for place, name in enumerate(types)
     )
-    given = f"(SELECT {columns} OFFSET 0) AS given"
+    given = f"(SELECT {arrays} OFFSET 0) AS given"
     return f"SELECT rows.* FROM {given}, unnest({', '.join(names)}) AS rows"  # noqa: S608 - our words

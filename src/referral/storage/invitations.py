@@ -1,4 +1,4 @@
-"""Queries about who invited whom."""
+"""Queries for invitations: inviters, invitees and past activations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from referral.storage.models import PastActivation, User
 from referral.storage.pagination import Page
 from referral.storage.purging import delete_batch
 
-# UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
+# UNION rather than UNION ALL, so that this would end even if there were a loop
 _ROOT = """
     WITH RECURSIVE chain (id, inviter_id) AS (
         SELECT id, inviter_id FROM users WHERE id = $1
@@ -28,7 +28,7 @@ _INVITEES = """
            activated_at
     FROM users WHERE inviter_id = $1 AND deleted_at IS NULL
 """
-# One for each inviter, so that each takes its few from the index, of however many
+# One SELECT for each inviter, because each then reads only its limit from the index
 _NEWEST = """
     SELECT * FROM (
         SELECT id, inviter_id, phone, name, invitee_count, is_blocked FROM users
@@ -39,16 +39,18 @@ _NEWEST = """
 
 
 async def find_root(user_id: UUID) -> UUID:
-    """The user at the top of the tree of inviters in which this one stands."""
+    """Return the user at the top of the chain of inviters of this one."""
     rows = await database.query(_ROOT, user_id)
     return UUID(str(rows[0]["id"]))
 
 
 async def lock(*, changed: UUID, kept: Iterable[UUID] = ()) -> None:
-    """Lock users until the transaction ends: one whose links change, others whose must not.
+    """Lock users until the transaction ends.
 
-    Always in the order of their ids, so that no two transactions wait for each other. SQLite has
-    one writer at a time and needs none of it.
+    changed: the user whose row will change. kept: users whose rows must not change meanwhile.
+
+    They are locked in the order of their ids, so that two transactions cannot wait for each other.
+    SQLite has one writer at a time and needs no such locks.
     """
     if not database.is_postgres():
         return
@@ -59,10 +61,10 @@ async def lock(*, changed: UUID, kept: Iterable[UUID] = ()) -> None:
 
 
 async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> int | None:
-    """Make one user the inviter of another, under their locks; answers how many invitees the
-    inviter has then.
+    """Set a user's inviter and return the inviter's new count of invitees.
 
-    None, and nothing done, where what was read before the locks holds no more.
+    root: the top of the inviter's chain. Call it with the user, the inviter and the root locked.
+    Return None and change nothing if one of them is not as it was read before the locks.
     """
     if await find_root(inviter_id) != root or not await User.exists(
         id=inviter_id, deleted_at__isnull=True, is_blocked=False
@@ -75,8 +77,10 @@ async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> in
 
 
 async def unlink(user: User, inviter_id: UUID) -> int | None:
-    """Take a user's inviter away, under their locks; answers how many invitees the inviter has
-    then. None, and nothing done, if the user was changed since it was read.
+    """Remove a user's inviter and return the inviter's new count of invitees.
+
+    Call it with both locked. Return None and change nothing if the user has changed since it was
+    read.
     """
     is_deleted = user.deleted_at is not None
     phone: dict[str, Any] = {"phone__isnull": True} if is_deleted else {"phone": user.phone}
@@ -85,13 +89,13 @@ async def unlink(user: User, inviter_id: UUID) -> int | None:
     ).update(inviter_id=None, activated_at=None, inviter_sees_phone=True)
     if not unlinked:
         return None
-    # A deletion has taken its user off the count already
+    # The deletion of a user has decremented the count already
     return await users.change_invitee_count(inviter_id, 0 if is_deleted else -1)
 
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
-    """The user's invitees, newest first."""
-    return await pagination.newest(
+    """Return a page of the user's invitees, newest first."""
+    return await pagination.paginate(
         _INVITEES,
         user_id,
         by="users.activated_at",
@@ -102,10 +106,11 @@ async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
 
 
 async def newest(user_ids: Sequence[UUID], *, limit: int) -> list[dict[str, Any]]:
-    """The newest invitees of each of several users, in one query, newest first: `id`,
-    `inviter_id`, `phone`, `name`, `invitee_count`, `is_blocked`.
+    """Return the newest invitees of each of several users, newest first: `id`, `inviter_id`,
+    `phone`, `name`, `invitee_count`, `is_blocked`.
 
-    user_ids: 500 at most, which is what SQLite takes. limit: for each.
+    user_ids: at most 500, because SQLite takes no more SELECTs in a statement. limit: how many of
+    each user's.
     """
     if not user_ids:
         return []
@@ -121,21 +126,22 @@ async def newest(user_ids: Sequence[UUID], *, limit: int) -> list[dict[str, Any]
     ]
 
 
-async def remember_phone(phone_digest: str, *, until: datetime) -> None:
+async def record_past_activation(phone_digest: str, *, until: datetime) -> None:
+    """Record that a phone has activated an invite code, for when it leaves its account."""
     await PastActivation.filter(phone_digest=phone_digest).delete()
     await PastActivation.create(phone_digest=phone_digest, expires_at=until)
 
 
-async def forget_phone(phone_digests: Iterable[str]) -> None:
+async def delete_past_activations(phone_digests: Iterable[str]) -> None:
     await PastActivation.filter(phone_digest__in=list(phone_digests)).delete()
 
 
-async def is_remembered(phone_digests: Iterable[str], *, now: datetime) -> bool:
+async def has_past_activation(phone_digests: Iterable[str], *, now: datetime) -> bool:
     return await PastActivation.exists(phone_digest__in=list(phone_digests), expires_at__gt=now)
 
 
-async def purge_activations(*, before: datetime, most: int) -> int:
-    """Delete what is remembered of phones for long enough; answers how many, `most` at a time."""
+async def purge_past_activations(*, before: datetime, batch_size: int) -> int:
+    """Delete at most `batch_size` expired records. Return how many were deleted."""
     return await delete_batch(
-        "past_activations", "phone_digest", before, over="expires_at < $1", most=most
+        "past_activations", "phone_digest", before, where="expires_at < $1", batch_size=batch_size
     )

@@ -1,4 +1,4 @@
-"""Bring the database to the models' shape, by Tortoise's migrations."""
+"""Migration of the database to the tables that the models describe, by Tortoise's migrations."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from referral.storage import configuration, database
 from referral.storage.configuration import APP
 
 # For `tortoise makemigrations`, which reads the models and touches no database
-CONFIG = configuration.of("sqlite://unused.sqlite3")
+CONFIG = configuration.tortoise_config("sqlite://unused.sqlite3")
 
+# The first migration of the releases whose tables and columns had other names
+_FORMER_FIRST = "0001_initial"
 
-# The first migration of releases whose tables and columns had other names
-_OLD_TABLES = "0001_initial"
+_names: list[str] = []
 
 
 async def apply() -> list[str]:
-    """Apply what is not applied yet; answers the names. Any number of these may run at once.
+    """Apply the pending migrations and return their names. Any number of processes may do so.
 
-    Raises Unusable for a database of a release whose tables had other names.
+    Raises SetupError if the tables are those of a release in which they had other names.
     """
-    if await _has_old_tables():
-        raise database.Unusable(
+    if await _has_former_tables():
+        raise database.SetupError(
             "its tables are of an earlier release; export the users with that release, then "
             "import them into an empty database (CHANGELOG.md says how)"
         )
@@ -30,7 +31,8 @@ async def apply() -> list[str]:
     async def work() -> list[str]:
         await database.advisory_lock(database.Lock.MIGRATIONS)
         executor = _executor()
-        # The executor looks for this table before it makes it; that would break the transaction
+        # The executor creates this table only after a query of it has failed, and on PostgreSQL a
+        # failed query ends the transaction
         editor = AsyncpgSchemaEditor if database.is_postgres() else SqliteSchemaEditor
         await executor.recorder.ensure_schema(editor(executor.connection, atomic=False))
         names: list[str] = []
@@ -46,36 +48,33 @@ async def apply() -> list[str]:
 
 
 async def pending() -> list[str]:
-    """The names of the migrations that this database does not have yet. One short query."""
-    names = await _names()
+    """Return the names of the migrations that are not applied to this database. One short query."""
+    names = await _all_names()
     try:
         rows = await database.query("SELECT name FROM tortoise_migrations WHERE app = $1", APP)
     except database.MissingTable:
-        # Nothing was ever applied
+        # No migration was ever applied
         return names
     applied = {row["name"] for row in rows}
     return [name for name in names if name not in applied]
 
 
-async def _has_old_tables() -> bool:
+async def _has_former_tables() -> bool:
     sql = "SELECT 1 FROM tortoise_migrations WHERE app = $1 AND name = $2"
     try:
-        return bool(await database.query(sql, APP, _OLD_TABLES))
+        return bool(await database.query(sql, APP, _FORMER_FIRST))
     except database.MissingTable:
         return False
 
 
-async def _names() -> list[str]:
-    """Every migration's, in order: read once, since it takes 4 ms and files do not change."""
-    if not _known:
+async def _all_names() -> list[str]:
+    """Return the names of all migrations, in their order. Read once, since that takes 4 ms."""
+    if not _names:
         loader = _executor().loader
         await loader.build_graph()
         (last,) = loader.graph.leaf_nodes(APP)
-        _known.extend(key.name for key in loader.graph.forwards_plan(last))
-    return list(_known)
-
-
-_known: list[str] = []
+        _names.extend(key.name for key in loader.graph.forwards_plan(last))
+    return list(_names)
 
 
 def _executor() -> MigrationExecutor:

@@ -1,7 +1,7 @@
 """The tables.
 
-Each says which of its columns are about a person, in `PERSONAL`: the deletion of an account clears
-these, or deletes the rows that they stand in. A test asks it of every column.
+`PERSONAL` names the columns of a table that are about a person. The deletion of an account clears
+them or deletes their rows, which a test checks for every column.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class User(Model):
     """One person, one phone.
 
-    A deleted user stays as a row without phone and personal data: the invite code is retired for
-    ever, invitees keep what they activated, and the chain of inviters keeps its links.
+    A deleted user keeps a row without phone and personal data: the invite code is never given to
+    another user, invitees keep the code that they activated, and the chain of inviters stays whole.
     """
 
     PERSONAL: ClassVar[frozenset[str]] = frozenset({"phone", "name", "email"})
@@ -40,7 +40,7 @@ class User(Model):
     inviter_id: UUID | None
     activated_at = fields.DatetimeField(null=True)
     inviter_sees_phone = fields.BooleanField(default=True)
-    """Whether the phone is the one that activated: nobody's new number is given away."""
+    """False once the user has changed phone: the inviter is never shown a new number."""
     invitee_count = fields.IntField(default=0)
     is_admin = fields.BooleanField(default=False)
     is_blocked = fields.BooleanField(default=False)
@@ -70,12 +70,12 @@ class Session(Model):
     refresh_digest = fields.BinaryField()
     user_agent = fields.CharField(max_length=255, null=True)
     proof = fields.CharField(max_length=10)
-    """How the phone was proven, see core/proof.py."""
+    """How the phone was proven: see core/proof.py."""
     late_repeats_tat = fields.BigIntField(db_default=0)
-    """Counts late repeats of a refresh token, see service/session_rules.py and limits/gcra.py."""
+    """Counts late repeats of a refresh token: see service/session_rules.py and limits/gcra.py."""
     created_at = fields.DatetimeField()
     last_used_at = fields.DatetimeField()
-    """When the live refresh token was made: at sign-in, then at each refresh."""
+    """When the live refresh token was issued: at sign-in, then at each refresh."""
 
     class Meta:
         table = "sessions"
@@ -83,10 +83,11 @@ class Session(Model):
 
 
 class DeviceGeneration(Model):
-    """What a user's device tokens carry. Raising it ends those of before. Without a row: 0.
+    """The generation that a user's valid device tokens carry. A user without a row has 0.
 
-    Not in the user's row, and without a link that would lock it: signing out everywhere waits for
-    nobody who is about to change the user.
+    Incrementing it revokes the tokens that were issued before. It is a table of its own without a
+    foreign key, which would lock the user's row: signing out everywhere must not wait for a
+    transaction that is changing the user.
     """
 
     user_id = fields.UUIDField(primary_key=True)
@@ -97,12 +98,12 @@ class DeviceGeneration(Model):
 
 
 class Counter(Model):
-    """How much of one limit somebody has used, see limits/gcra.py. Never a code."""
+    """How much of one limit is used: see limits/gcra.py."""
 
     key = fields.CharField(max_length=22, primary_key=True)
-    """A keyed digest of the limit and of whom it is about."""
+    """A keyed digest of the limit and of the phone, address or other scope that it is about."""
     tat = fields.BigIntField(db_index=True)
-    """Theoretical arrival time, microseconds since the epoch."""
+    """The theoretical arrival time, in microseconds since the epoch."""
 
     class Meta:
         table = "counters"
@@ -119,7 +120,7 @@ class PastActivation(Model):
 
 
 class AdminGrant(Model):
-    """A phone that becomes an administrator at its first sign-in."""
+    """A phone whose user becomes an administrator at the first sign-in."""
 
     PERSONAL: ClassVar[frozenset[str]] = frozenset({"phone"})
 
@@ -152,7 +153,7 @@ class ApiKey(Model):
 
 
 class AuditEntry(Model):
-    """Who did what, when, from where. User ids, never phones: it outlives the users."""
+    """Who did what, when and from where. It has no phones, because entries outlive the users."""
 
     PERSONAL: ClassVar[frozenset[str]] = frozenset({"address"})
 
@@ -162,9 +163,9 @@ class AuditEntry(Model):
     actor = fields.CharField(max_length=150)
     """`user:ID`, `key:NAME` or `command`."""
     user_id = fields.UUIDField(null=True)
-    """Whom it was done to, where that is somebody."""
+    """The user it was done to, if any."""
     address = fields.CharField(max_length=45, null=True)
-    """Of the actor. Cleared after a while, and with the actor's account."""
+    """The actor's network address. Cleared after a while, and with the actor's account."""
 
     class Meta:
         table = "audit_entries"
@@ -175,10 +176,10 @@ class AuditEntry(Model):
 
 
 class TrafficCount(Model):
-    """What was sent, and how many signed in with it, by hour and country or address."""
+    """How many codes were sent and how many sign-ins followed, by hour and country or address."""
 
     key = fields.CharField(max_length=32, primary_key=True)
-    """Of a region (`RU`) or a keyed digest of an address, and the hour."""
+    """Made of a region (`RU`) or a keyed digest of an address, and of the hour."""
     hour = fields.IntField(db_index=True)
     """Hours since the epoch."""
     sends = fields.IntField()
@@ -189,7 +190,7 @@ class TrafficCount(Model):
 
 
 class Lease(Model):
-    """Which process does something that one at a time should do, and until when it has said so."""
+    """The process that does a job which one process at a time does, and until when it holds it."""
 
     name = fields.CharField(max_length=50, primary_key=True)
     holder = fields.UUIDField()
@@ -200,25 +201,25 @@ class Lease(Model):
 
 
 class Event(Model):
-    """What happened, for the team's receiver. User ids, never phones: those join at delivery."""
+    """An event for the webhook endpoint. It has no phones: they are added at delivery."""
 
     sequence = fields.BigIntField(primary_key=True)
-    """Rises for each user as things happen to them: whoever writes holds the user's lock."""
+    """Increases with time for each user, because a writer holds the lock of the user's row."""
     id = fields.UUIDField()
-    """The `webhook-id`, and the id of the audit trail's entry where there is one."""
+    """The `webhook-id`, and the id of the entry in the audit trail if there is one."""
     type = fields.CharField(max_length=30)
     user_id = fields.UUIDField(null=True)
     data = fields.TextField()
-    """JSON: what cannot be looked up later."""
+    """JSON with the facts that cannot be looked up at delivery."""
     at = fields.DatetimeField()
     next_attempt_at = fields.DatetimeField(null=True)
-    """When to try next; null once it is over."""
+    """When to attempt delivery next; null once it is finished."""
     attempts = fields.IntField(default=0)
     first_attempt_at = fields.DatetimeField(null=True)
     error = fields.CharField(max_length=100, null=True)
-    """Why the last try failed; null once it is acknowledged."""
+    """Why the last attempt failed; null once it is acknowledged."""
     finished_at = fields.DatetimeField(null=True)
-    """When it was acknowledged or, with an error, given up."""
+    """When it was acknowledged or, if there is an error, given up."""
 
     class Meta:
         table = "outbox"
@@ -230,16 +231,16 @@ class Event(Model):
 
 
 class EndpointState(Model):
-    """How the receiver of the events is, for whichever process delivers next."""
+    """The circuit breaker of the webhook endpoint, shared by all processes."""
 
     name = fields.CharField(max_length=50, primary_key=True)
     failing_since = fields.DatetimeField(null=True)
-    """Null while it takes events."""
+    """Null while the endpoint accepts events."""
     failures = fields.IntField(default=0)
     next_attempt_at = fields.DatetimeField(null=True)
-    """When to try again; null while it takes events, and after a 410, until somebody resumes."""
+    """When to try again. Null while it accepts events, and after a 410 until somebody resumes."""
     error = fields.CharField(max_length=100, null=True)
-    """Of the last try that failed, at `failed_at`."""
+    """Why the last attempt failed, at `failed_at`."""
     failed_at = fields.DatetimeField(null=True)
 
     class Meta:

@@ -1,6 +1,15 @@
-"""Pages of lists, newest first.
+"""Pages of lists, newest first, by keyset pagination.
 
-Plain SQL and the driver's own rows: a row takes 1 to 2 microseconds, an ORM object 17.
+A page begins behind a cursor: the time and the id of the last row of the page before it. The two
+are compared as a pair, `(created_at, id) < ($1, $2)`, for which an index on both columns takes the
+same time at any depth. With OFFSET the database would read all rows of the earlier pages again, and
+rows that are added meanwhile would shift the pages, so that clients would see rows twice.
+
+The id orders rows of the same time. Ids are random, which is enough: the order only has to be total
+and stable.
+
+The rows are the driver's own, read by plain SQL: each takes 1 to 2 microseconds, a Tortoise object
+takes 17.
 """
 
 from __future__ import annotations
@@ -15,10 +24,10 @@ from referral.storage import database, dialect
 from referral.storage.database import Row
 
 Page: TypeAlias = tuple[Sequence[Row], str | None]
-"""Rows, and the cursor of the next page; None after the last."""
+"""Rows, and the cursor of the next page; None on the last page."""
 
 
-async def newest(
+async def paginate(
     sql: str,
     *values: object,
     by: str,
@@ -26,20 +35,20 @@ async def newest(
     limit: int,
     query: Callable[..., Awaitable[Sequence[Row]]] = database.query,
 ) -> Page:
-    """Read the rows behind a cursor, newest first: by the time in the column `by`, then by id.
+    """Read the page behind a cursor, ordered by a time and then by id, newest first.
 
-    sql: a SELECT that ends with a condition. by: `table.column`. An index on both columns finds
-    the first row at any depth, because the two are compared as a pair. The limit is part of the
-    text: as a parameter it would make PostgreSQL plan the statement anew each time.
+    sql: a SELECT that ends with a condition and has the id as text. by: the time's column, as
+    `table.column`.
     """
     table, _, column = by.partition(".")
     key = f"{table}.id"
     if after is not None:
         sql += f" AND ({by}, {key}) < (${len(values) + 1}, ${len(values) + 2})"
         values += (after.at, after.id)
-    # With one more, which tells whether there is another page
+    # One row more tells whether there is another page. The limit is part of the text: as a
+    # parameter it would make PostgreSQL plan the statement again at each call
     found = await query(f"{sql} ORDER BY {by} DESC, {key} DESC LIMIT {limit + 1:d}", *values)
-    rows = dialect.as_in_postgres(found)
+    rows = dialect.decode_rows(found)
     if len(rows) <= limit:
         return rows, None
     last = rows[limit - 1]

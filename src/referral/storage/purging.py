@@ -1,23 +1,26 @@
-"""Clearing away rows that are over, while others are at work on the same tables."""
+"""Deletion of expired rows in batches, while other transactions use the same tables."""
 
 from __future__ import annotations
 
 from referral.storage import database
 
-_SOME = """
-    DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {over} LIMIT ${most} {free})
-    AND ({over})
+_DELETE = """
+    DELETE FROM {table}
+    WHERE {key} IN (SELECT {key} FROM {table} WHERE {where} LIMIT ${limit} {locking})
+    AND ({where})
     RETURNING {key}
 """
 
 
-async def delete_batch(table: str, key: str, *values: object, over: str, most: int) -> int:
-    """Delete rows for which `over` holds, a condition on values $1, $2, ...; answers how many.
+async def delete_batch(table: str, key: str, *values: object, where: str, batch_size: int) -> int:
+    """Delete at most `batch_size` rows and return how many were deleted.
 
-    A row that another transaction holds is left: it is about to be renewed, or gone. So this
-    waits for nobody, in whatever order others take their locks. On PostgreSQL, whoever waits for a
-    row in a DELETE by a subquery would delete it although it was renewed meanwhile.
+    where: a condition on `values`, which are $1, $2, ...
+
+    Rows that another transaction has locked are skipped, because it is about to renew or delete
+    them. So this waits for no lock, in whatever order others take theirs. And on PostgreSQL, a
+    DELETE by a subquery that waited for a row would delete it even if it was renewed meanwhile.
     """
-    free = "FOR UPDATE SKIP LOCKED" if database.is_postgres() else ""
-    sql = _SOME.format(table=table, key=key, over=over, most=len(values) + 1, free=free)
-    return len(await database.query(sql, *values, most))
+    locking = "FOR UPDATE SKIP LOCKED" if database.is_postgres() else ""
+    sql = _DELETE.format(table=table, key=key, where=where, limit=len(values) + 1, locking=locking)
+    return len(await database.query(sql, *values, batch_size))

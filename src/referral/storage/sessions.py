@@ -1,4 +1,4 @@
-"""Queries about sessions."""
+"""Queries for sessions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ROTATE = """
     RETURNING user_id, proof,
               (SELECT phone FROM users WHERE users.id = sessions.user_id) AS phone
 """
-_REPEAT = """
+_ROTATE_REPEATED = """
     UPDATE sessions SET refresh_digest = $4, late_repeats_tat = $5, last_used_at = $6
     WHERE id = $1 AND refresh_digest = $2 AND late_repeats_tat = $3
     AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND NOT users.is_blocked)
@@ -40,7 +40,7 @@ _REPEAT = """
 
 
 class NewSession(Struct, frozen=True, kw_only=True):
-    """A session before it is anybody's."""
+    """A session that has no user yet."""
 
     id: UUID
     family_digest: bytes
@@ -50,8 +50,8 @@ class NewSession(Struct, frozen=True, kw_only=True):
     begun_at: datetime
 
 
-class Rotated(Struct, frozen=True):
-    """Whose session it is whose refresh token has just been replaced."""
+class RotatedSession(Struct, frozen=True):
+    """The user and the proof of a session whose refresh token was replaced."""
 
     user_id: UUID
     phone: str | None
@@ -72,7 +72,7 @@ async def add(session: NewSession, *, user_id: UUID) -> None:
 
 
 async def find(session_id: UUID) -> Session | None:
-    """The session with its user."""
+    """Return the session with its user."""
     return await Session.get_or_none(id=session_id).select_related("user")
 
 
@@ -85,11 +85,11 @@ async def rotate(
     now: datetime,
     signed_in_after: datetime,
     used_after: datetime,
-) -> Rotated | None:
-    """Put the successor's digest in the live one's place; answers whose session it is.
+) -> RotatedSession | None:
+    """Replace the digest of the live refresh token with its successor's.
 
-    None, and nothing done, where these are not the session's digests (any more), where the session
-    is over by its age, or its user is blocked.
+    Return None and change nothing if the digests are not the session's any more, if the session has
+    expired or if its user is blocked.
     """
     rows = await database.query(
         _ROTATE, session_id, live, successor, now, family, signed_in_after, used_after
@@ -97,20 +97,21 @@ async def rotate(
     if not rows:
         return None
     row = rows[0]
-    return Rotated(
+    return RotatedSession(
         UUID(str(row["user_id"])),
         row["phone"],
         Proof(row["proof"]),
     )
 
 
-async def repeat(session: Session, *, successor: bytes, tat: int, now: datetime) -> bool:
-    """Put another successor's digest in the live one's place, and keep what its repeats count.
+async def rotate_repeated(session: Session, *, successor: bytes, tat: int, now: datetime) -> bool:
+    """Replace the live refresh token after a late repeat of its predecessor.
 
-    False, and nothing done, if the session has changed since it was read.
+    tat: the session's new count of late repeats. Return False and change nothing if the session has
+    changed since it was read.
     """
     rows = await database.query(
-        _REPEAT,
+        _ROTATE_REPEATED,
         session.id,
         session.refresh_digest,
         session.late_repeats_tat,
@@ -122,27 +123,31 @@ async def repeat(session: Session, *, successor: bytes, tat: int, now: datetime)
 
 
 async def set_proof(session_id: UUID, proof: Proof) -> None:
-    """Note that the session's user has proven another phone."""
+    """Set how the phone was proven, after the user has changed it."""
     await Session.filter(id=session_id).update(proof=proof)
 
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
-    """The user's sessions, newest first."""
-    return await pagination.newest(
+    """Return a page of the user's sessions, newest first."""
+    return await pagination.paginate(
         _OF_USER, user_id, by="sessions.created_at", after=after, limit=limit
     )
 
 
 async def end(session_id: UUID, *, user_id: UUID) -> bool:
+    """End a session. Return False if the user has no such session."""
     return bool(await Session.filter(id=session_id, user_id=user_id).delete())
 
 
-async def end_all(user_id: UUID, *, but: UUID | None = None) -> None:
+async def end_all(user_id: UUID, *, except_for: UUID | None = None) -> None:
+    """End all sessions of a user, except for one if given."""
     rows = Session.filter(user_id=user_id)
-    await (rows.exclude(id=but) if but else rows).delete()
+    await (rows.exclude(id=except_for) if except_for else rows).delete()
 
 
-async def purge(*, signed_in_before: datetime, used_before: datetime, most: int) -> int:
-    """Delete sessions that are over by their age; answers how many, `most` at a time."""
-    over = "created_at < $1 OR last_used_at < $2"
-    return await delete_batch("sessions", "id", signed_in_before, used_before, over=over, most=most)
+async def purge(*, signed_in_before: datetime, used_before: datetime, batch_size: int) -> int:
+    """Delete at most `batch_size` expired sessions. Return how many were deleted."""
+    where = "created_at < $1 OR last_used_at < $2"
+    return await delete_batch(
+        "sessions", "id", signed_in_before, used_before, where=where, batch_size=batch_size
+    )

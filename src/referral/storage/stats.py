@@ -1,4 +1,4 @@
-"""Queries that count. Deleted users are in none of the numbers but their own."""
+"""Counts of users. Deleted users are in none of them except `deleted`."""
 
 from __future__ import annotations
 
@@ -35,30 +35,33 @@ _TOP_INVITERS = """
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """Of one day: how many users, and how many activated their codes, whenever that was."""
+    """Users of one day.
+
+    number: how many. invitees: how many users activated their codes, on any day.
+    """
 
     number: int
     invitees: int
 
 
 async def totals() -> dict[str, int]:
-    """`users`, `blocked`, `activations` and `deleted`."""
+    """Return the counts `users`, `blocked`, `activations` and `deleted`."""
     return dict((await database.query_replica(_TOTALS))[0])
 
 
 async def sign_ups(days: Days) -> dict[str, DayCount]:
-    """By day, `2026-01-31`; a day without any is missing."""
+    """Count the users who signed up, by day (`2026-01-31`). Days without any are missing."""
     return await _by_day("created_at", days)
 
 
 async def activations(days: Days) -> dict[str, DayCount]:
-    """As `sign_ups`."""
+    """Count the users who activated an invite code, by day as `sign_ups` does."""
     return await _by_day("activated_at", days)
 
 
 async def top_inviters(days: Days, *, limit: int) -> list[dict[str, Any]]:
-    """Whose codes were activated most often: `id`, `phone`, `name`, `invite_code`,
-    `activations`.
+    """Return the users whose codes were activated most often: `id`, `phone`, `name`,
+    `invite_code`, `activations`.
     """
     rows = await database.query_replica(_TOP_INVITERS, days.start, days.end, limit)
     return [{**row, "id": UUID(str(row["id"]))} for row in rows]

@@ -1,24 +1,23 @@
-"""Whether the database lets us write."""
+"""A check that the database accepts writes."""
 
 from __future__ import annotations
 
-from tortoise import Tortoise
+from referral.storage import database
+from referral.storage.columns import MODELS
 
-from referral.storage import configuration, database
 
+async def find_failure() -> str | None:
+    """Return why a table refuses inserts, updates or deletions; None if every table accepts them.
 
-async def failure() -> str | None:
-    """Why one of the tables takes no row, no change or no deletion, where that is so.
-
-    The statements touch no row: a database refuses them all the same where it would refuse others.
+    The statements affect no row. A database that refuses writes refuses these too.
     """
-    for model in (Tortoise.apps or {})[configuration.APP].values():
-        table = model._meta.db_table  # noqa: SLF001 - nothing public has it
-        column = model._meta.db_pk_column  # noqa: SLF001
+    for model in MODELS:
+        described = model.describe()
+        table, key = described["table"], described["pk_field"]["db_column"]
         for statement in (
             f"INSERT INTO {table} SELECT * FROM {table} WHERE 1 = 0",  # noqa: S608 - our own names
-            f"UPDATE {table} SET {column} = {column} WHERE 1 = 0",  # noqa: S608
-            f"DELETE FROM {table} WHERE 1 = 0",  # noqa: S608
+            f"UPDATE {table} SET {key} = {key} WHERE 1 = 0",  # noqa: S608 - our own names
+            f"DELETE FROM {table} WHERE 1 = 0",  # noqa: S608 - our own names
         ):
             try:
                 await database.query(statement)

@@ -20,7 +20,7 @@ from tortoise.backends.base.client import (
 )
 
 from referral.storage.engines import errors, urls
-from referral.storage.engines.hosts import Hosts
+from referral.storage.engines.hosts import MultiHostConnector
 
 ACQUIRE_SECONDS = 5
 RELEASE_SECONDS = 2
@@ -118,7 +118,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         await connection._holder.release(timeout or RELEASE_SECONDS)  # noqa: SLF001
 
 
-class _Translating:
+class _ErrorTranslation:
     """Raises what engines/errors.py has for the driver's errors."""
 
     async def _translate_exceptions(
@@ -127,12 +127,12 @@ class _Translating:
         # Every statement of Tortoise's goes through here
         try:
             return await func(self, *args, **kwargs)
-        except errors.POSTGRES as error:
+        except errors.POSTGRES_ERRORS as error:
             errors.translate_postgres(error)
             raise
 
 
-class Transaction(_Translating, TransactionWrapper):
+class Transaction(_ErrorTranslation, TransactionWrapper):
     async def rollback(self) -> None:
         # Of a statement that got no answer, most often: this one would not either
         async with asyncio.timeout(ROLLBACK_SECONDS):
@@ -156,12 +156,12 @@ class PooledTransaction(TransactionContextPooled):
     async def __aexit__(self, *raised: object) -> None:
         try:
             await super().__aexit__(*raised)
-        except errors.POSTGRES as error:
+        except errors.POSTGRES_ERRORS as error:
             errors.translate_postgres(error)
             raise
 
 
-class Client(_Translating, AsyncpgDBClient):
+class Client(_ErrorTranslation, AsyncpgDBClient):
     connection_class = Connection
 
     def __init__(self, dsn: str, **kwargs: Any) -> None:
@@ -212,11 +212,11 @@ class Client(_Translating, AsyncpgDBClient):
         kwargs.setdefault("max_inactive_connection_lifetime", 300.0)
         # PgBouncer before 1.21 lends a connection for a transaction, and the next finds another's
         # prepared statements there, or none: hence 0 in some URLs
-        dsn, size = urls.without(self._dsn, urls.CACHE)
+        dsn, size = urls.pop_parameter(self._dsn, urls.STATEMENT_CACHE_SIZE)
         if size is not None:
-            kwargs[urls.CACHE] = int(size)
-        if len(urls.each_host(dsn)) > 1:
-            kwargs["connect"] = Hosts(dsn).connect
+            kwargs[urls.STATEMENT_CACHE_SIZE] = int(size)
+        if len(urls.host_urls(dsn)) > 1:
+            kwargs["connect"] = MultiHostConnector(dsn).connect
         return await Pool(dsn, record_class=asyncpg.Record, **kwargs)
 
 

@@ -81,7 +81,7 @@ _SQLITE_UNAVAILABLE = frozenset(
     }
 )
 
-POSTGRES = (
+POSTGRES_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -90,7 +90,7 @@ POSTGRES = (
 )
 """What `translate_postgres` takes."""
 
-SQLITE = (sqlite3.Error, OperationalError)
+SQLITE_ERRORS = (sqlite3.Error, OperationalError)
 """What `translate_sqlite` takes."""
 
 

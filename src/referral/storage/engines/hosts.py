@@ -20,13 +20,13 @@ _SILENT_SECONDS = 60
 _GO_ON = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 
 
-class Hosts:
+class MultiHostConnector:
     """The hosts of a URL. It asks for a primary unless it says otherwise."""
 
     def __init__(self, url: str) -> None:
-        url, wanted = urls.without(url, urls.ATTRIBUTES)
+        url, wanted = urls.pop_parameter(url, urls.SESSION_ATTRS)
         kinds = ("standby", "any") if wanted == "prefer-standby" else (wanted or "primary",)
-        self._tries = [(kind, host) for kind in kinds for host in urls.each_host(url)]
+        self._tries = [(kind, host) for kind in kinds for host in urls.host_urls(url)]
         self._silent_until: dict[str, float] = {}
 
     async def connect(self, _url: str, **kwargs: Any) -> Any:

@@ -20,18 +20,18 @@ from tortoise.backends.sqlite.client import (
 from tortoise.connection import get_connections
 
 from referral.storage.engines import errors
-from referral.storage.engines.sqlite_commits import FIRST_WAIT, LONGEST_WAIT, Commits
-from referral.storage.engines.sqlite_statements import Statements, split
+from referral.storage.engines.sqlite_commits import FIRST_WAIT, LONGEST_WAIT, GroupCommitter
+from referral.storage.engines.sqlite_statements import PortableStatements, split_script
 
 T = TypeVar("T")
 
 _READING = ("SELECT", "WITH RECURSIVE", "PRAGMA")
 
 
-class Transaction(Statements, SqliteTransactionWrapper):
+class Transaction(PortableStatements, SqliteTransactionWrapper):
     async def execute_script(self, query: str) -> None:
         # sqlite3's executescript() would commit first
-        for statement in split(query):
+        for statement in split_script(query):
             await self.execute_query(statement)
 
 
@@ -74,7 +74,7 @@ class WriterTransaction(SqliteTransactionContext):
         return transaction
 
 
-class _Acquired(ConnectionWrapper[Any]):
+class _LockReleasingWrapper(ConnectionWrapper[Any]):
     """Gives the connection's lock back where it cannot be opened, for others to try."""
 
     async def ensure_connection(self) -> None:
@@ -85,7 +85,7 @@ class _Acquired(ConnectionWrapper[Any]):
             raise
 
 
-class Client(Statements, SqliteClient):
+class Client(PortableStatements, SqliteClient):
     """Waits for the file's lock outside the one connection: reads use it meanwhile.
 
     Only the write whose turn it is waits for the file, and the others for their turn.
@@ -94,10 +94,10 @@ class Client(Statements, SqliteClient):
     def __init__(self, file_path: str, *, busy_timeout: int, **kwargs: Any) -> None:
         super().__init__(file_path, busy_timeout=0, **kwargs)
         self._patience = busy_timeout / 1000
-        self.commits = Commits(self, self._lock)
+        self.commits = GroupCommitter(self, self._lock)
 
     def acquire_connection(self) -> ConnectionWrapper[Any]:
-        return _Acquired(self._lock, self)
+        return _LockReleasingWrapper(self._lock, self)
 
     async def create_connection(self, with_db: bool) -> None:  # noqa: FBT001 - Tortoise's own
         try:

@@ -24,14 +24,14 @@ from typing import Any, Literal, TypeVar
 from tortoise.backends.sqlite.client import SqliteClient
 
 from referral.storage.engines import errors
-from referral.storage.engines.sqlite_statements import translated
+from referral.storage.engines.sqlite_statements import translate_errors
 
 T = TypeVar("T")
 
-SHARED_SECONDS = 0.05
+GROUP_SECONDS = 0.05
 FIRST_WAIT, LONGEST_WAIT = 0.002, 0.01  # seconds between tries to get the file
 _OTHERS_SECONDS = 1
-_FAILURES = (*errors.SQLITE, errors.Unavailable, ValueError)
+_FAILURES = (*errors.SQLITE_ERRORS, errors.Unavailable, ValueError)
 """What a statement raises; ValueError if the connection is closed."""
 
 
@@ -48,7 +48,7 @@ class WriterLock(asyncio.Lock):
             self.waiting -= 1
 
 
-class SharedCommit:
+class CommitGroup:
     """A commit that ends several transactions.
 
     is_broken: what one of them did could not be undone.
@@ -56,7 +56,7 @@ class SharedCommit:
 
     def __init__(self) -> None:
         self.is_broken = False
-        self.deadline = monotonic() + SHARED_SECONDS
+        self.deadline = monotonic() + GROUP_SECONDS
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def finish(self, error: Exception | None = None) -> None:
@@ -77,7 +77,7 @@ class SharedCommit:
             raise errors.Unavailable(str(error)) from error.__cause__
 
 
-class Commits:
+class GroupCommitter:
     """How the transactions on one connection end.
 
     turns: held from the wait for the file to the end of a write. The connection's lock, which reads
@@ -90,7 +90,7 @@ class Commits:
         self._client = client
         self._lock = lock
         self.turns = WriterLock()
-        self.shared: SharedCommit | None = None
+        self.shared: CommitGroup | None = None
         self.found_busy_at = self._gave_way_at = float("-inf")
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -107,12 +107,12 @@ class Commits:
             async with self._lock:
                 await self._commit_shared(self.shared)
         now = monotonic()
-        is_pause_due = now >= self._gave_way_at + SHARED_SECONDS
+        is_pause_due = now >= self._gave_way_at + GROUP_SECONDS
         if is_pause_due and now < self.found_busy_at + _OTHERS_SECONDS and not self.shared:
             await asyncio.sleep(LONGEST_WAIT)
             self._gave_way_at = monotonic()
 
-    async def begin(self) -> SharedCommit | None:
+    async def begin(self) -> CommitGroup | None:
         """Begin a transaction, or join the commit that is open."""
         if shared := await self._open_commit():
             await self._run("SAVEPOINT member")
@@ -128,7 +128,7 @@ class Commits:
             await self._run("BEGIN IMMEDIATE")
             await self._share()
 
-    async def end(self, joined: SharedCommit | None, *, has_failed: bool) -> SharedCommit | None:
+    async def end(self, joined: CommitGroup | None, *, has_failed: bool) -> CommitGroup | None:
         """Commit or roll back. Returns the shared commit to wait for without the locks."""
         if joined and has_failed:
             await self._undo(joined)
@@ -162,12 +162,12 @@ class Commits:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _open_commit(self) -> SharedCommit | None:
+    async def _open_commit(self) -> CommitGroup | None:
         if self.shared and not self._driver.in_transaction:
             raise errors.Unavailable("SQLite rolled the shared transaction back")
         return self.shared
 
-    async def _share(self) -> SharedCommit:
+    async def _share(self) -> CommitGroup:
         """Leave the commit of the open transaction to those who wait for their turn."""
         try:
             await self._run("SAVEPOINT shared")
@@ -175,24 +175,24 @@ class Commits:
             with suppress(*_FAILURES):
                 await self._rollback()
             raise
-        shared = self.shared = SharedCommit()
+        shared = self.shared = CommitGroup()
         # The lock is fair: its turn comes after theirs
         self._spawn(self._commit_in_turn(shared))
         return shared
 
-    async def _undo(self, shared: SharedCommit) -> None:
+    async def _undo(self, shared: CommitGroup) -> None:
         """Undo what a transaction did. Raises no error, since the transaction's own says more."""
         shared.is_broken = True
         with suppress(*_FAILURES):
             await self._run("ROLLBACK TO member")
             shared.is_broken = False
 
-    async def _commit_in_turn(self, shared: SharedCommit) -> None:
+    async def _commit_in_turn(self, shared: CommitGroup) -> None:
         async with self.turns, self._lock:
             if self.shared is shared:
                 await self._commit_shared(shared)
 
-    async def _commit_shared(self, shared: SharedCommit) -> None:
+    async def _commit_shared(self, shared: CommitGroup) -> None:
         """Commit. Raises no error: it is raised by every call that waits for the commit."""
         self.shared = None
         try:
@@ -223,11 +223,11 @@ class Commits:
             raise
 
     async def _rollback(self) -> None:
-        with translated():
+        with translate_errors():
             await self._driver.rollback()
 
     async def _run(self, statement: str) -> None:
-        with translated():
+        with translate_errors():
             await self._driver.execute(statement)
 
     @property

@@ -13,31 +13,31 @@ from referral.storage.engines import errors
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raise what engines/errors.py has for the driver's errors."""
     try:
         yield
-    except errors.SQLITE as error:
+    except errors.SQLITE_ERRORS as error:
         errors.translate_sqlite(error)
         raise
 
 
-class Statements:
+class PortableStatements:
     """Named queries are written once, for both databases, and errors translated once."""
 
     async def create_connection(self, with_db: bool) -> None:  # noqa: FBT001 - Tortoise's own
-        with translated():
+        with translate_errors():
             await super().create_connection(with_db)  # type: ignore[misc]
 
     async def execute_insert(self, query: str, values: list[Any]) -> int:
-        with translated():
+        with translate_errors():
             row: int = await super().execute_insert(query, values)  # type: ignore[misc]
         return row
 
     async def execute_query(
         self, query: str, values: list[Any] | None = None
     ) -> tuple[int, Sequence[dict[str, Any]]]:
-        with translated():
+        with translate_errors():
             found: tuple[int, Sequence[dict[str, Any]]] = await super().execute_query(  # type: ignore[misc]
                 query, values
             )
@@ -46,7 +46,7 @@ class Statements:
     async def execute_query_dict(
         self, query: str, values: list[Any] | None = None
     ) -> list[dict[str, Any]]:
-        with translated():
+        with translate_errors():
             rows: list[dict[str, Any]] = await super().execute_query_dict(  # type: ignore[misc]
                 query, _bound(query, values or ())
             )
@@ -54,11 +54,11 @@ class Statements:
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
         rows = [_bound(query, row) for row in values]
-        with translated():
+        with translate_errors():
             await super().execute_many(query, rows)  # type: ignore[misc]
 
 
-def split(script: str) -> Sequence[str]:
+def split_script(script: str) -> Sequence[str]:
     statements, rest = [], ""
     for part in script.split(";"):
         rest += part + ";"
