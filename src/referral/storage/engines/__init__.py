@@ -1,1 +1,1 @@
-"""Tortoise's two database clients, with what we need of them added. Tortoise loads them by name."""
+"""Tortoise's clients for PostgreSQL and SQLite, extended. Tortoise loads them by module name."""

@@ -1,7 +1,23 @@
-"""PostgreSQL: connected by the URL as it is, without a reset query at every release.
+"""PostgreSQL by asyncpg: the pool, its queue, and statements with fewer steps.
 
-Nothing waits for ever: not for a connection while all are in use, not for one to be given back
-whose server does not answer.
+Rules:
+
+- Nothing waits without a limit. A free connection comes within ACQUIRE_SECONDS or TimedOut is
+  raised; a rollback takes ROLLBACK_SECONDS at most; a connection that is not clean has
+  RELEASE_SECONDS to be reset before it is closed.
+- Tasks get connections in the order in which they ask for them, by `FairQueue`. asyncio's queue
+  wakes the first waiter but lets a task that asks later take the item first, so a busy task could
+  starve the waiters.
+- A released connection is not reset. Reset queries undo session state (settings, advisory locks of
+  the session, LISTEN), and this service never sets any: its locks and settings end with the
+  transaction. A reset query after each statement would take half of a short query's time.
+- A connection is released without asyncpg's shielded task if it is clean, that is, if it has
+  neither a transaction nor a cancelled statement. There is nothing to wait for then, and the task
+  takes as long as a third of a short query.
+- The URL goes to asyncpg whole, which knows more of its parameters (`sslmode`, a folder of Unix
+  sockets) than Tortoise does. Several hosts are tried by `hosts.py`.
+
+Private members of asyncpg and Tortoise that this needs are listed in docs/private-members.md.
 """
 
 from __future__ import annotations
@@ -25,106 +41,101 @@ from referral.storage.engines.hosts import MultiHostConnector
 ACQUIRE_SECONDS = 5
 RELEASE_SECONDS = 2
 ROLLBACK_SECONDS = 2
-_EARLY_SECONDS = 0.01
+_TIMER_TOLERANCE = 0.01
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     def get_reset_query(self) -> str:
-        # The pool would send it after every statement: half of a short query's time. Nothing
-        # here sets session state: locks are taken for a transaction, settings never.
         return ""
 
-    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's own
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's
         if not self.is_clean:
             await super().reset(timeout=timeout or RELEASE_SECONDS)
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is left of what it was used for: no transaction, no statement."""
+        """Whether it has no transaction and no statement that is being cancelled."""
         return not (
             self.is_in_transaction()
             or self._top_xact is not None
-            or self._protocol._is_cancelling()  # noqa: SLF001 - nothing public has it
+            or self._protocol._is_cancelling()  # noqa: SLF001 - see docs/private-members.md
         )
 
 
 class FairQueue(asyncio.LifoQueue[Any]):
-    """Free connections, and who waits for one: first come, first served.
-
-    asyncio's own wakes who waits and then lets anybody else be faster, for ever.
-    """
+    """The pool's free connections. Waiters are served in the order in which they came."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
-        """Until when, and who, the first to come first."""
-        # One for all who wait: most wait for a moment, and a timer takes as long as half a query
+        self._waiters: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        """Deadlines by the loop's clock, and futures. The first came first."""
+        # One timer for all waiters. Most wait briefly, and a timer each would take as long as half
+        # a short query
         self._timer: asyncio.TimerHandle | None = None
 
     def put_nowait(self, item: Any) -> None:
-        while self._waiting:
-            _, waiter = self._waiting.popleft()
+        while self._waiters:
+            _, waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(item)
                 return
         super().put_nowait(item)
 
     async def get(self) -> Any:
-        """Raises TimeoutError."""
+        """Return a free connection. Raises TimeoutError after ACQUIRE_SECONDS."""
         if not self.empty():
             return self.get_nowait()
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
-        self._waiting.append((loop.time() + ACQUIRE_SECONDS, waiter))
+        self._waiters.append((loop.time() + ACQUIRE_SECONDS, waiter))
         if self._timer is None:
-            self._timer = loop.call_later(ACQUIRE_SECONDS, self._give_up)
+            self._timer = loop.call_later(ACQUIRE_SECONDS, self._expire_waiters)
         try:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                # It was this one's turn just now
+                # It was given a connection and then cancelled: pass the connection on
                 self.put_nowait(waiter.result())
             raise
 
-    def _give_up(self) -> None:
-        """On those whose time is over; the others' comes."""
+    def _expire_waiters(self) -> None:
+        """Fail the waiters whose deadline has passed, then set the timer for the next one."""
         loop = asyncio.get_running_loop()
-        # A timer may be some milliseconds early
-        now = loop.time() + _EARLY_SECONDS
-        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
-            _, waiter = self._waiting.popleft()
+        # A timer may fire some milliseconds early
+        now = loop.time() + _TIMER_TOLERANCE
+        while self._waiters and (self._waiters[0][1].done() or self._waiters[0][0] <= now):
+            _, waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(TimeoutError(f"no free connection for {ACQUIRE_SECONDS} s"))
         self._timer = None
-        if self._waiting:
-            self._timer = loop.call_at(self._waiting[0][0], self._give_up)
+        if self._waiters:
+            self._timer = loop.call_at(self._waiters[0][0], self._expire_waiters)
 
 
-class Pool(asyncpg.Pool):  # type: ignore[misc]
+class Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg ships no types
     async def _initialize(self) -> None:
         await super()._initialize()
         self._queue = FairQueue()
         for holder in self._holders:
             self._queue.put_nowait(holder)
 
-    async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        held = connection._con  # noqa: SLF001 - nothing public has it
-        if held is None or held.is_closed() or not held.is_clean:
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's
+        inner = connection._con  # noqa: SLF001 - see docs/private-members.md
+        if inner is None or inner.is_closed() or not inner.is_clean:
             await super().release(connection, timeout=timeout or RELEASE_SECONDS)
             return
-        # As asyncpg does, but for the task that it makes, lest somebody cancels the wait, and which
-        # takes as long as a third of a short query: there is no wait
-        held._on_release()  # noqa: SLF001
-        await connection._holder.release(timeout or RELEASE_SECONDS)  # noqa: SLF001
+        # The steps of asyncpg's release() without its shielded task
+        inner._on_release()  # noqa: SLF001 - see docs/private-members.md
+        await connection._holder.release(timeout or RELEASE_SECONDS)  # noqa: SLF001 - see docs/private-members.md
 
 
 class _ErrorTranslation:
-    """Raises what engines/errors.py has for the driver's errors."""
+    """A mixin for Tortoise's clients: translates errors as engines/errors.py says."""
 
     async def _translate_exceptions(
         self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
     ) -> Any:
-        # Every statement of Tortoise's goes through here
+        # Tortoise calls this for every statement
         try:
             return await func(self, *args, **kwargs)
         except errors.POSTGRES_ERRORS as error:
@@ -134,7 +145,7 @@ class _ErrorTranslation:
 
 class Transaction(_ErrorTranslation, TransactionWrapper):
     async def rollback(self) -> None:
-        # Of a statement that got no answer, most often: this one would not either
+        # Often it follows a statement that got no response, and would get none either
         async with asyncio.timeout(ROLLBACK_SECONDS):
             await super().rollback()
 
@@ -144,10 +155,10 @@ class PooledTransaction(TransactionContextPooled):
         try:
             return await super().__aenter__()
         except Exception as error:
-            # Tortoise keeps the connection of a transaction that did not begin, for ever
-            connection = self.client._connection  # noqa: SLF001 - nothing public has it
+            # Tortoise does not release the connection of a transaction that could not begin
+            connection = self.client._connection  # noqa: SLF001 - see docs/private-members.md
             if connection is not None:
-                # One that was lost has gone back to the pool by itself
+                # InterfaceError if it was lost, and so has gone back to the pool already
                 with suppress(asyncpg.InterfaceError):
                     connection.terminate()
             errors.translate_postgres(error)
@@ -168,19 +179,18 @@ class Client(_ErrorTranslation, AsyncpgDBClient):
         super().__init__(**kwargs)
         self._dsn = dsn
 
-    def _in_transaction(self) -> PooledTransaction:
-        return PooledTransaction(Transaction(self), self._pool_init_lock)
-
     async def execute_query_dict(
         self, query: str, values: list[Any] | None = None
     ) -> list[dict[str, Any]]:
-        """As Tortoise's own, in a quarter of its steps."""
+        """Run a query as Tortoise's own method does, in a quarter of its steps."""
         return [dict(row) for row in await self.fetch(query, values)]
 
     async def fetch(
         self, query: str, values: list[Any] | None = None
     ) -> Sequence[Mapping[str, Any]]:
-        """The driver's own rows: a dict of each would take as long as reading it."""
+        """Run a query and return the driver's rows. Making a dict of each takes as long as reading
+        it.
+        """
         if self._pool is None:
             found: Any = await super().execute_query_dict(query, values)
         else:
@@ -188,36 +198,38 @@ class Client(_ErrorTranslation, AsyncpgDBClient):
         rows: Sequence[Mapping[str, Any]] = found
         return rows
 
-    async def _fetch(self, query: str, values: Sequence[Any]) -> Any:
-        pool: Any = self._pool
-        connection = await pool._acquire(None)  # noqa: SLF001 - what acquire() wraps
-        try:
-            return await connection.fetch(query, *values)
-        finally:
-            await pool.release(connection)
-
     def pool_connections(self) -> dict[str, int]:
-        """How many there are, by state."""
+        """Count the pool's connections by state."""
         if self._pool is None:
             return {}
         idle = self._pool.get_idle_size()
         return {"idle": idle, "in use": self._pool.get_size() - idle}
 
     async def create_pool(self, **kwargs: Any) -> asyncpg.Pool:
-        # asyncpg reads what a DSN may hold (sslmode, a socket's folder, several hosts) better
-        # than Tortoise, which takes it apart
+        # They are in the URL
         for part in ("host", "port", "user", "database", "password"):
             del kwargs[part]
         kwargs.setdefault("max_queries", 50_000)
         kwargs.setdefault("max_inactive_connection_lifetime", 300.0)
-        # PgBouncer before 1.21 lends a connection for a transaction, and the next finds another's
-        # prepared statements there, or none: hence 0 in some URLs
+        # PgBouncer before 1.21 lends a connection for one transaction, so the next one would find
+        # another client's prepared statements or none. URLs for it have statement_cache_size=0
         dsn, size = urls.pop_parameter(self._dsn, urls.STATEMENT_CACHE_SIZE)
         if size is not None:
             kwargs[urls.STATEMENT_CACHE_SIZE] = int(size)
         if len(urls.host_urls(dsn)) > 1:
             kwargs["connect"] = MultiHostConnector(dsn).connect
         return await Pool(dsn, record_class=asyncpg.Record, **kwargs)
+
+    async def _fetch(self, query: str, values: Sequence[Any]) -> Any:
+        pool: Any = self._pool
+        connection = await pool._acquire(None)  # noqa: SLF001 - see docs/private-members.md
+        try:
+            return await connection.fetch(query, *values)
+        finally:
+            await pool.release(connection)
+
+    def _in_transaction(self) -> PooledTransaction:
+        return PooledTransaction(Transaction(self), self._pool_init_lock)
 
 
 client_class = Client

@@ -1,6 +1,7 @@
-"""The errors of both databases that mean "not now", as one exception of ours.
+"""Translation of the drivers' errors.
 
-Everything else that a driver raises is a bug of ours, and stays as it is.
+Errors that mean "not now" become Unavailable or a subclass. Every other error of a driver is a bug
+in this service and stays as it is, except those that Tortoise has classes for.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from tortoise.exceptions import (
 )
 
 
-class Unavailable(Exception):  # noqa: N818 - a state of the database, not an error of ours
-    """The database cannot do this now. Nothing was lost, and the same call works later."""
+class Unavailable(Exception):  # noqa: N818 - a state of the database
+    """The database cannot do this now. Nothing was changed, and the call may be repeated later."""
 
 
 class TimedOut(Unavailable):
@@ -26,45 +27,45 @@ class TimedOut(Unavailable):
 
 
 class MissingTable(Unavailable):
-    """A table is not there: the database lacks a migration, or somebody took it away."""
+    """A table does not exist: the database lacks a migration, or somebody dropped the table."""
 
 
 class Conflict(Unavailable):
-    """Another transaction is in the way. Begin this one again."""
+    """The transaction conflicted with another and was rolled back. Run it again."""
 
 
 _POSTGRES_CONFLICTS = (
     asyncpg.DeadlockDetectedError,
-    # Also a standby that ends a long read, because its primary changed what it reads
+    # Also raised by a standby that ends a long read because its primary changed the rows
     asyncpg.SerializationError,
-    # The plan of a prepared statement, after a migration; asyncpg prepares it again only outside
-    # a transaction
+    # A prepared statement whose plan is outdated after a migration. asyncpg prepares it again, but
+    # only outside transactions
     asyncpg.InvalidCachedStatementError,
 )
 _POSTGRES_UNAVAILABLE = (
-    # The network, and time-outs of ours
+    # Network errors, and time-outs of this process
     OSError,
     asyncpg.PostgresConnectionError,
-    # A connection that the server closed while it was idle, used before its end arrived
+    # An idle connection that the server has closed, used before the client noticed
     asyncpg.InternalClientError,
-    # It starts, stops, or cancelled the statement
+    # The server starts, stops or has cancelled the statement
     asyncpg.OperatorInterventionError,
-    # Its disk is full, or it has no more connections
+    # The disk is full, or there are too many connections
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
     asyncpg.LockNotAvailableError,
-    # It is a standby by now
+    # The server has become a standby
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    # New connections only: somebody changed the password or the name of the database
+    # For new connections only: the password or the name of the database was changed
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    # Somebody took rights away from our role
+    # Privileges were revoked from the role
     asyncpg.InsufficientPrivilegeError,
     DBConnectionError,
 )
-# asyncpg has one class for connections that are gone and for wrong uses of it
-_GONE = re.compile(r"clos(ed|ing)|cancelling|released back")
+# asyncpg has one class for closed connections and for wrong usage
+_CONNECTION_CLOSED = re.compile(r"clos(ed|ing)|cancelling|released back")
 
 _SQLITE_UNAVAILABLE = frozenset(
     {
@@ -88,16 +89,16 @@ POSTGRES_ERRORS = (
     DBConnectionError,
     OSError,
 )
-"""What `translate_postgres` takes."""
+"""The errors to pass to `translate_postgres`."""
 
 SQLITE_ERRORS = (sqlite3.Error, OperationalError)
-"""What `translate_sqlite` takes."""
+"""The errors to pass to `translate_sqlite`."""
 
 
 def translate_postgres(error: Exception) -> None:
-    """Raise what stands for an error of asyncpg; return if it is a bug."""
+    """Raise the translation of an error of asyncpg. Return if there is none."""
     if isinstance(error, DBConnectionError) and isinstance(error.__cause__, Exception):
-        # Tortoise's, of its own making
+        # Tortoise's wrapper
         error = error.__cause__
     if isinstance(error, _POSTGRES_CONFLICTS):
         raise Conflict(_text(error)) from error
@@ -106,10 +107,10 @@ def translate_postgres(error: Exception) -> None:
     if isinstance(error, TimeoutError):
         raise TimedOut(_text(error)) from error
     if isinstance(error, _POSTGRES_UNAVAILABLE) or (
-        isinstance(error, asyncpg.InterfaceError) and _GONE.search(str(error))
+        isinstance(error, asyncpg.InterfaceError) and _CONNECTION_CLOSED.search(str(error))
     ):
         raise Unavailable(_text(error)) from error
-    # As Tortoise does, which knows its own classes only
+    # As Tortoise's client, whose translation this replaces
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         raise IntegrityError(error) from error
     if isinstance(error, asyncpg.InvalidTransactionStateError):
@@ -117,8 +118,8 @@ def translate_postgres(error: Exception) -> None:
 
 
 def translate_sqlite(error: Exception) -> None:
-    """Raise what stands for an error of sqlite3, also one that Tortoise has wrapped; return if it
-    is a bug.
+    """Raise the translation of an error of sqlite3, or of Tortoise's wrapper. Return if there is
+    none.
     """
     found = error.args[0] if isinstance(error, OperationalError) and error.args else error
     if _primary_code(found) == sqlite3.SQLITE_ERROR and "no such table" in str(found):
@@ -128,7 +129,7 @@ def translate_sqlite(error: Exception) -> None:
 
 
 def is_busy(error: Unavailable) -> bool:
-    """Whether another process holds SQLite's lock."""
+    """Return whether another process holds the lock of SQLite's file."""
     return _primary_code(error.__cause__) == sqlite3.SQLITE_BUSY
 
 
@@ -138,5 +139,5 @@ def _primary_code(error: object) -> int | None:
 
 
 def _text(error: Exception) -> str:
-    # Some have none, as asyncio's TimeoutError
+    # Some have no text, like asyncio's TimeoutError
     return str(error) or type(error).__name__

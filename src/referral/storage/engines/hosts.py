@@ -1,7 +1,8 @@
-"""Several PostgreSQL servers of which one is the primary: whichever it is by now is connected to.
+"""Connections to the current primary among several PostgreSQL servers.
 
-asyncpg itself gives all hosts one time-out together, which the first would use up that is silent:
-a machine that is gone refuses nothing.
+asyncpg has one time-out for all hosts of a URL together. A host that is gone refuses no connection,
+so the first of them would use up the time of the others. Here each host has a time-out of its own,
+and one that did not respond is tried last for a while.
 """
 
 from __future__ import annotations
@@ -14,34 +15,40 @@ import asyncpg
 from referral.storage.engines import urls
 
 _HOST_SECONDS = 2
-# How long a silent host is asked after the others
 _SILENT_SECONDS = 60
+"""How long a host that did not respond is tried after the others."""
 
-_GO_ON = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
+_TRY_NEXT = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 
 
 class MultiHostConnector:
-    """The hosts of a URL. It asks for a primary unless it says otherwise."""
+    """Connects to the first suitable host of a URL.
+
+    Suitable is the primary, unless the URL's `target_session_attrs` says otherwise.
+    """
 
     def __init__(self, url: str) -> None:
         url, wanted = urls.pop_parameter(url, urls.SESSION_ATTRS)
-        kinds = ("standby", "any") if wanted == "prefer-standby" else (wanted or "primary",)
-        self._tries = [(kind, host) for kind in kinds for host in urls.host_urls(url)]
+        roles = ("standby", "any") if wanted == "prefer-standby" else (wanted or "primary",)
+        self._candidates = [(role, host) for role in roles for host in urls.host_urls(url)]
         self._silent_until: dict[str, float] = {}
 
     async def connect(self, _url: str, **kwargs: Any) -> Any:
-        """As `asyncpg.connect`, for its pool: from the first host that is of the kind."""
+        """Connect as `asyncpg.connect` does, which the pool calls this instead of.
+
+        Raises the last host's error if none is suitable.
+        """
         error: Exception | None = None
         kwargs |= {"timeout": _HOST_SECONDS}
-        for kind, host in sorted(self._tries, key=lambda each: self._is_silent(each[1])):
+        for role, host in sorted(self._candidates, key=lambda each: self._is_silent(each[1])):
             try:
-                return await asyncpg.connect(host, target_session_attrs=kind, **kwargs)
-            except TimeoutError as silence:
+                return await asyncpg.connect(host, target_session_attrs=role, **kwargs)
+            except TimeoutError as timeout:
                 self._silent_until[host] = monotonic() + _SILENT_SECONDS
-                error = silence
-            except _GO_ON as refusal:
+                error = timeout
+            except _TRY_NEXT as refusal:
                 error = refusal
-        raise error or OSError("there is no host in the URL")
+        raise error or OSError("the URL has no host")
 
     def _is_silent(self, host: str) -> bool:
         return monotonic() < self._silent_until.get(host, 0)

@@ -1,4 +1,4 @@
-"""SQLite: one connection, writes that take turns, and statements written as for PostgreSQL."""
+"""SQLite: one connection, one writer at a time, and statements written as for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from referral.storage.engines.sqlite_statements import PortableStatements, split
 
 T = TypeVar("T")
 
-_READING = ("SELECT", "WITH RECURSIVE", "PRAGMA")
+_READS = ("SELECT", "WITH RECURSIVE", "PRAGMA")
+"""How statements begin that only read."""
 
 
 class Transaction(PortableStatements, SqliteTransactionWrapper):
@@ -36,29 +37,29 @@ class Transaction(PortableStatements, SqliteTransactionWrapper):
 
 
 class WriterTransaction(SqliteTransactionContext):
-    """A transaction with a commit of its own or a shared one. For tasks that nobody cancels."""
+    """A transaction with a COMMIT of its own or its group's. The task must not be cancelled."""
 
     async def __aenter__(self) -> TransactionalDBClient:
-        client: Client = self.connection._parent  # noqa: SLF001 - nothing public has it
+        client: Client = self.connection._parent  # noqa: SLF001 - see docs/private-members.md
         self._commits = client.commits
         deadline = client.deadline()
-        await self._commits.turns.acquire()
+        await self._commits.writer_lock.acquire()
         try:
-            await self._commits.give_way()
+            await self._commits.yield_to_other_processes()
             return await client.retry_while_busy(self._open, deadline)
         except BaseException:
-            self._commits.turns.release()
+            self._commits.writer_lock.release()
             raise
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            shared = await self._commits.end(self._joined, has_failed=kind is not None)
+            group = await self._commits.end(self._joined, has_failed=kind is not None)
         finally:
             get_connections().reset(self.token)
             self._trxlock.release()
-            self._commits.turns.release()
-        if shared is not None and (kind is None or issubclass(kind, Exception)):
-            await shared.wait()
+            self._commits.writer_lock.release()
+        if group is not None and (kind is None or issubclass(kind, Exception)):
+            await group.wait()
 
     async def _open(self) -> TransactionalDBClient:
         await self._trxlock.acquire()
@@ -66,7 +67,7 @@ class WriterTransaction(SqliteTransactionContext):
             await self.ensure_connection()
             self._joined = await self._commits.begin()
         except BaseException:
-            # Tortoise keeps the lock of a transaction that did not begin
+            # Tortoise does not release the lock of a transaction that could not begin
             self._trxlock.release()
             raise
         self.token = get_connections().set(self.connection_name, self.connection)
@@ -74,8 +75,8 @@ class WriterTransaction(SqliteTransactionContext):
         return transaction
 
 
-class _LockReleasingWrapper(ConnectionWrapper[Any]):
-    """Gives the connection's lock back where it cannot be opened, for others to try."""
+class _ReleasingWrapper(ConnectionWrapper[Any]):
+    """Releases the connection's lock if the file cannot be opened, so that others can try."""
 
     async def ensure_connection(self) -> None:
         try:
@@ -86,37 +87,39 @@ class _LockReleasingWrapper(ConnectionWrapper[Any]):
 
 
 class Client(PortableStatements, SqliteClient):
-    """Waits for the file's lock outside the one connection: reads use it meanwhile.
+    """The connection. Reads use it while a write waits for the lock of the file.
 
-    Only the write whose turn it is waits for the file, and the others for their turn.
+    SQLite's own busy timeout would wait inside the driver and hold the connection, so it is 0, and
+    a write tries again instead. One write waits for the file at a time; the others wait for the
+    writer lock.
     """
 
     def __init__(self, file_path: str, *, busy_timeout: int, **kwargs: Any) -> None:
         super().__init__(file_path, busy_timeout=0, **kwargs)
-        self._patience = busy_timeout / 1000
+        self._busy_seconds = busy_timeout / 1000
         self.commits = GroupCommitter(self, self._lock)
 
     def acquire_connection(self) -> ConnectionWrapper[Any]:
-        return _LockReleasingWrapper(self._lock, self)
+        return _ReleasingWrapper(self._lock, self)
 
-    async def create_connection(self, with_db: bool) -> None:  # noqa: FBT001 - Tortoise's own
+    async def create_connection(self, with_db: bool) -> None:  # noqa: FBT001 - Tortoise's signature
         try:
             await super().create_connection(with_db)
         except BaseException:
-            # Half open, it would be used without what its other pragmas ask for, as foreign keys
+            # Otherwise it would be used without the pragmas that are still missing, as foreign keys
             await super().close()
             raise
 
     async def close(self) -> None:
-        await self.commits.finished()
+        await self.commits.tasks.wait()
         await super().close()
 
     def deadline(self) -> float:
-        """When a call that begins now gives up waiting for the file."""
-        return monotonic() + self._patience
+        """Return when a call that begins now stops waiting for the file, by `monotonic`."""
+        return monotonic() + self._busy_seconds
 
     async def retry_while_busy(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
-        """Try until the file is free or the deadline has passed."""
+        """Try until the file is not locked. Raises Unavailable after the deadline."""
         wait = FIRST_WAIT
         while True:
             try:
@@ -124,7 +127,7 @@ class Client(PortableStatements, SqliteClient):
             except errors.Unavailable as error:
                 if not errors.is_busy(error) or monotonic() >= deadline:
                     raise
-            self.commits.found_busy_at = monotonic()
+            self.commits.busy_at = monotonic()
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
@@ -142,51 +145,51 @@ class Client(PortableStatements, SqliteClient):
         return await self._execute(partial(super().execute_query_dict, query, values), query)
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
-        await self._in_transaction_of_its_own(lambda each: each.execute_many(query, values))
+        await self._in_own_transaction(lambda each: each.execute_many(query, values))
 
     async def execute_script(self, query: str) -> None:
-        await self._in_transaction_of_its_own(lambda each: each.execute_script(query))
+        await self._in_own_transaction(lambda each: each.execute_script(query))
 
     async def fetch(
         self, query: str, values: list[Any] | None = None
     ) -> Sequence[Mapping[str, Any]]:
         return await self.execute_query_dict(query, values)
 
+    def pool_connections(self) -> dict[str, int]:
+        """Return nothing, since there is no pool."""
+        return {}
+
     async def _execute(self, call: Callable[[], Awaitable[T]], query: str) -> T:
-        """Execute one statement, which needs no savepoint: SQLite does it wholly or not at all."""
-        if query.lstrip().startswith(_READING):
-            return await self.commits.after_shared_commit(
+        """Execute one statement. It needs no savepoint, because SQLite makes it atomic."""
+        if query.lstrip().startswith(_READS):
+            return await self.commits.after_group_commit(
                 self.retry_while_busy(call, self.deadline())
             )
-        if self.commits.is_busy():
-            in_turn = self.commits.after_shared_commit(self._in_turn(call))
-            return await self.commits.to_its_end(in_turn)
-        async with self.commits.turns:
+        if self.commits.is_contended():
+            in_turn = self.commits.after_group_commit(self._write_in_turn(call))
+            return await self.commits.tasks.shielded(in_turn)
+        async with self.commits.writer_lock:
             return await self.retry_while_busy(call, self.deadline())
 
-    async def _in_turn(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _write_in_turn(self, call: Callable[[], Awaitable[T]]) -> T:
         deadline = self.deadline()
-        async with self.commits.turns:
-            await self.commits.give_way()
-            await self.retry_while_busy(self._begin_shared, deadline)
+        async with self.commits.writer_lock:
+            await self.commits.yield_to_other_processes()
+            await self.retry_while_busy(self._begin_statement, deadline)
             return await self.retry_while_busy(call, deadline)
 
-    async def _begin_shared(self) -> None:
+    async def _begin_statement(self) -> None:
         async with self.acquire_connection():
-            await self.commits.begin_shared()
+            await self.commits.begin_statement()
 
-    async def _in_transaction_of_its_own(
+    async def _in_own_transaction(
         self, work: Callable[[TransactionalDBClient], Awaitable[None]]
     ) -> None:
         async def execute() -> None:
             async with self._in_transaction() as transaction:
                 await work(transaction)
 
-        await self.commits.to_its_end(execute())
-
-    def pool_connections(self) -> dict[str, int]:
-        """There is one, and no pool."""
-        return {}
+        await self.commits.tasks.shielded(execute())
 
     def _in_transaction(self) -> WriterTransaction:
         return WriterTransaction(Transaction(self), self._lock)

@@ -1,22 +1,34 @@
-"""Commits of SQLite that several transactions share.
+"""Group commit for SQLite: several transactions end with one COMMIT.
 
-A commit waits for the disk, and SQLite has one writer at a time. So a transaction that ends while
-others wait for their turn leaves its commit to them: each of them joins it in a savepoint of its
-own, and one COMMIT ends them all. If nobody waits, a transaction is BEGIN IMMEDIATE and COMMIT.
+A COMMIT waits for the disk, and SQLite has one writer at a time. So a transaction that ends while
+others wait for the writer lock does not commit. It opens a *group*: it leaves its transaction open
+inside the savepoint `shared`, each waiting writer joins with a savepoint of its own, and one COMMIT
+ends them all. If no writer waits, a transaction is a plain BEGIN IMMEDIATE and COMMIT.
 
-- No call returns before the shared commit: not a read, a refusal or an error either, since they may
-  come from what another transaction wrote. If the commit fails, every one of them fails.
-- A transaction that fails is rolled back to its savepoint, which undoes nothing of the others.
-- A full disk or an I/O error makes SQLite roll back everything, and with it the outer savepoint,
-  without which nothing is committed.
-- Only writes that waited when a commit began to be shared can join it, and for SHARED_SECONDS at
-  most: other processes wait for the file meanwhile.
+Rules:
+
+- No call returns before the COMMIT of the group that was open when its statement ended. That holds
+  for reads and for errors too, since they may come from what a member of the group wrote. If the
+  COMMIT fails, every one of these calls raises Unavailable.
+- A member that fails is rolled back to its own savepoint, which undoes nothing of the others. If
+  that rollback fails, the whole group is rolled back.
+- On a full disk or an I/O error SQLite may roll the whole transaction back by itself. Then the
+  savepoint `shared` is gone, so RELEASE fails and nothing is committed.
+- Only writers that waited when the group was opened can join, because the task that commits waits
+  behind them for the lock, which is fair. And a group takes no more members after GROUP_SECONDS,
+  since other processes wait for the file meanwhile.
+
+Locks are acquired in this order, and released before waiting for a group's COMMIT:
+
+1. the writer lock of this process, from before waiting for the file until the write has ended;
+2. the connection's lock, which reads take too, so never while waiting for the file;
+3. the lock of the file, by BEGIN IMMEDIATE, against other processes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Literal, TypeVar
@@ -25,18 +37,19 @@ from tortoise.backends.sqlite.client import SqliteClient
 
 from referral.storage.engines import errors
 from referral.storage.engines.sqlite_statements import translate_errors
+from referral.storage.engines.tasks import TaskSet
 
 T = TypeVar("T")
 
 GROUP_SECONDS = 0.05
-FIRST_WAIT, LONGEST_WAIT = 0.002, 0.01  # seconds between tries to get the file
-_OTHERS_SECONDS = 1
+FIRST_WAIT, LONGEST_WAIT = 0.002, 0.01  # seconds between tries to lock the file
+_CONTENTION_SECONDS = 1
 _FAILURES = (*errors.SQLITE_ERRORS, errors.Unavailable, ValueError)
-"""What a statement raises; ValueError if the connection is closed."""
+"""Errors of a statement; ValueError if the connection is closed."""
 
 
 class WriterLock(asyncio.Lock):
-    """A fair lock that knows how many wait for it."""
+    """A fair lock that knows how many tasks wait for it."""
 
     waiting = 0
 
@@ -49,172 +62,168 @@ class WriterLock(asyncio.Lock):
 
 
 class CommitGroup:
-    """A commit that ends several transactions.
+    """Transactions that end with one COMMIT.
 
-    is_broken: what one of them did could not be undone.
+    is_broken: whether a member failed and could not be rolled back. deadline: until when writers
+    may join, by `monotonic`.
     """
 
     def __init__(self) -> None:
         self.is_broken = False
         self.deadline = monotonic() + GROUP_SECONDS
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def finish(self, error: Exception | None = None) -> None:
+        """Let the waiting calls return, or raise the error."""
         if error is None:
-            self._done.set_result(None)
+            self._committed.set_result(None)
         else:
-            self._done.set_exception(error)
-            # Mark it as seen, since every caller may have gone away
-            self._done.exception()
+            self._committed.set_exception(error)
+            # Mark it as retrieved, since every caller may be gone
+            self._committed.exception()
 
     async def wait(self) -> None:
-        """Raises Unavailable if the commit failed."""
+        """Wait for the COMMIT. Raises Unavailable if it failed."""
         try:
-            # A caller that goes away must not cancel the future of the others
-            await asyncio.shield(self._done)
+            # A caller that is cancelled must not cancel the future of the others
+            await asyncio.shield(self._committed)
         except errors.Unavailable as error:
-            # Each caller's own: raised again and again, one would gather all their tracebacks
+            # An exception for each caller: one that all raise would collect all their tracebacks
             raise errors.Unavailable(str(error)) from error.__cause__
 
 
 class GroupCommitter:
-    """How the transactions on one connection end.
+    """Begins and ends the transactions of one connection.
 
-    turns: held from the wait for the file to the end of a write. The connection's lock, which reads
-    take too, is acquired second.
-    shared: the commit that is open. It changes only under the connection's lock.
-    found_busy_at: when another process last held the file.
+    writer_lock: see the module's order of locks. group: the open one, if any; it changes only under
+    the connection's lock. busy_at: when another process last held the file, by `monotonic`. tasks:
+    transactions and commits that must run to their end.
     """
 
-    def __init__(self, client: SqliteClient, lock: asyncio.Lock) -> None:
+    def __init__(self, client: SqliteClient, connection_lock: asyncio.Lock) -> None:
         self._client = client
-        self._lock = lock
-        self.turns = WriterLock()
-        self.shared: CommitGroup | None = None
-        self.found_busy_at = self._gave_way_at = float("-inf")
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._connection_lock = connection_lock
+        self.writer_lock = WriterLock()
+        self.group: CommitGroup | None = None
+        self.busy_at = self._yielded_at = float("-inf")
+        self.tasks = TaskSet()
 
-    def is_busy(self) -> bool:
-        """Whether a write has to wait for its turn."""
-        return bool(self.turns.locked() or self.turns.waiting or self.shared)
+    def is_contended(self) -> bool:
+        """Return whether a write would have to wait for another, or join a group."""
+        return bool(self.writer_lock.locked() or self.writer_lock.waiting or self.group)
 
-    async def give_way(self) -> None:
-        """Commit what is due, and leave the file to other processes that write for a moment.
+    async def yield_to_other_processes(self) -> None:
+        """Commit a group whose time is over, and pause if other processes want to write.
 
-        To be called with the turn, without the connection's lock.
+        Call it with the writer lock and without the connection's lock.
         """
-        if self.shared and monotonic() >= self.shared.deadline:
-            async with self._lock:
-                await self._commit_shared(self.shared)
+        if self.group and monotonic() >= self.group.deadline:
+            async with self._connection_lock:
+                await self._commit_group(self.group)
         now = monotonic()
-        is_pause_due = now >= self._gave_way_at + GROUP_SECONDS
-        if is_pause_due and now < self.found_busy_at + _OTHERS_SECONDS and not self.shared:
+        is_pause_due = now >= self._yielded_at + GROUP_SECONDS
+        if is_pause_due and now < self.busy_at + _CONTENTION_SECONDS and not self.group:
+            # Other processes try to lock the file every LONGEST_WAIT at the latest
             await asyncio.sleep(LONGEST_WAIT)
-            self._gave_way_at = monotonic()
+            self._yielded_at = monotonic()
 
     async def begin(self) -> CommitGroup | None:
-        """Begin a transaction, or join the commit that is open."""
-        if shared := await self._open_commit():
+        """Begin a transaction, or join the open group and return it."""
+        if group := await self._open_group():
             await self._run("SAVEPOINT member")
         else:
-            # A deferred transaction that reads, then writes, fails with "database is locked" as
-            # soon as another process wrote in between; an immediate one waits for its turn.
+            # A deferred transaction that reads and then writes fails with "database is locked" if
+            # another process wrote in between. An immediate one waits for the lock.
             await self._run("BEGIN IMMEDIATE")
-        return shared
+        return group
 
-    async def begin_shared(self) -> None:
-        """Join the commit that is open, for one statement; share one if others wait too."""
-        if not await self._open_commit() and self.turns.waiting:
+    async def begin_statement(self) -> None:
+        """Prepare for one statement: join the open group, or open one if other writers wait."""
+        if not await self._open_group() and self.writer_lock.waiting:
             await self._run("BEGIN IMMEDIATE")
-            await self._share()
+            await self._open()
 
     async def end(self, joined: CommitGroup | None, *, has_failed: bool) -> CommitGroup | None:
-        """Commit or roll back. Returns the shared commit to wait for without the locks."""
+        """Commit or roll back. Return the group to wait for once the locks are released."""
         if joined and has_failed:
             await self._undo(joined)
         elif has_failed:
             await self._rollback()
-        elif not joined and self.turns.waiting:
-            return await self._share()
+        elif not joined and self.writer_lock.waiting:
+            return await self._open()
         elif not joined:
             await self._commit()
         return joined
 
-    async def after_shared_commit(self, work: Awaitable[T]) -> T:
-        """Let neither result nor error of a statement out before the commit that it was under."""
-        # No other task runs between the end of the work and the look at the commit
+    async def after_group_commit(self, work: Awaitable[T]) -> T:
+        """Await a statement, and then the COMMIT of the group that it ran in, if any.
+
+        The error of a statement waits for the COMMIT too.
+        """
+        # No other task runs between the end of the work and the look at the group
         try:
             result = await work
         except Exception:
-            if self.shared:
-                await self.shared.wait()
+            if self.group:
+                await self.group.wait()
             raise
-        if self.shared:
-            await self.shared.wait()
+        if self.group:
+            await self.group.wait()
         return result
 
-    async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do this even if the caller goes away: half a transaction would stay open."""
-        return await asyncio.shield(self._spawn(work))
-
-    async def finished(self) -> None:
-        """Wait until nothing is under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    async def _open_commit(self) -> CommitGroup | None:
-        if self.shared and not self._driver.in_transaction:
+    async def _open_group(self) -> CommitGroup | None:
+        if self.group and not self._driver.in_transaction:
             raise errors.Unavailable("SQLite rolled the shared transaction back")
-        return self.shared
+        return self.group
 
-    async def _share(self) -> CommitGroup:
-        """Leave the commit of the open transaction to those who wait for their turn."""
+    async def _open(self) -> CommitGroup:
+        """Open a group with the current transaction as its first member."""
         try:
             await self._run("SAVEPOINT shared")
         except BaseException:
             with suppress(*_FAILURES):
                 await self._rollback()
             raise
-        shared = self.shared = CommitGroup()
-        # The lock is fair: its turn comes after theirs
-        self._spawn(self._commit_in_turn(shared))
-        return shared
+        group = self.group = CommitGroup()
+        # The lock is fair, so this acquires it after the writers that wait now
+        self.tasks.spawn(self._commit_in_turn(group))
+        return group
 
-    async def _undo(self, shared: CommitGroup) -> None:
-        """Undo what a transaction did. Raises no error, since the transaction's own says more."""
-        shared.is_broken = True
+    async def _undo(self, group: CommitGroup) -> None:
+        """Roll a member back. Raises nothing: the error that the member failed with says more."""
+        group.is_broken = True
         with suppress(*_FAILURES):
             await self._run("ROLLBACK TO member")
-            shared.is_broken = False
+            group.is_broken = False
 
-    async def _commit_in_turn(self, shared: CommitGroup) -> None:
-        async with self.turns, self._lock:
-            if self.shared is shared:
-                await self._commit_shared(shared)
+    async def _commit_in_turn(self, group: CommitGroup) -> None:
+        async with self.writer_lock, self._connection_lock:
+            if self.group is group:
+                await self._commit_group(group)
 
-    async def _commit_shared(self, shared: CommitGroup) -> None:
-        """Commit. Raises no error: it is raised by every call that waits for the commit."""
-        self.shared = None
+    async def _commit_group(self, group: CommitGroup) -> None:
+        """Commit. Raises no error itself: every call that waits for the group raises it."""
+        self.group = None
         try:
-            if shared.is_broken:
+            if group.is_broken:
                 await self._rollback()
-            # Fails if the transaction was rolled back, also where another was begun since
+            # Fails if the transaction was rolled back, even if another has begun since
             await self._run("RELEASE shared")
             await self._commit()
         except BaseException as error:
             failure = errors.Unavailable(f"the shared commit failed: {error}")
             failure.__cause__ = error.__cause__ or error
-            shared.finish(failure)
+            group.finish(failure)
             with suppress(*_FAILURES):
                 await self._rollback()
             if not isinstance(error, Exception):
                 raise
         else:
-            shared.finish()
+            group.finish()
 
     async def _commit(self) -> None:
         try:
-            # Not the driver's commit(), which says nothing if SQLite rolled everything back
+            # Not the driver's commit(), which does nothing if SQLite has rolled everything back
             await self._run("COMMIT")
         except BaseException:
             # A transaction that stays open would keep every other from beginning
@@ -232,16 +241,4 @@ class GroupCommitter:
 
     @property
     def _driver(self) -> Any:
-        return self._client._connection  # noqa: SLF001 - nothing public has it
-
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # Mark it as seen, since the caller may have gone away
-            task.exception()
+        return self._client._connection  # noqa: SLF001 - see docs/private-members.md

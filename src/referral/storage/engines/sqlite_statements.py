@@ -1,4 +1,4 @@
-"""Statements of SQLite: written as for PostgreSQL, with the driver's errors translated."""
+"""Statements for SQLite that are written as for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from referral.storage.engines import errors
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raise what engines/errors.py has for the driver's errors."""
+    """Translate the driver's errors as engines/errors.py says."""
     try:
         yield
     except errors.SQLITE_ERRORS as error:
@@ -23,9 +23,9 @@ def translate_errors() -> Iterator[None]:
 
 
 class PortableStatements:
-    """Named queries are written once, for both databases, and errors translated once."""
+    """A mixin for Tortoise's clients: accepts `$1` placeholders and translates errors."""
 
-    async def create_connection(self, with_db: bool) -> None:  # noqa: FBT001 - Tortoise's own
+    async def create_connection(self, with_db: bool) -> None:  # noqa: FBT001 - Tortoise's signature
         with translate_errors():
             await super().create_connection(with_db)  # type: ignore[misc]
 
@@ -48,17 +48,18 @@ class PortableStatements:
     ) -> list[dict[str, Any]]:
         with translate_errors():
             rows: list[dict[str, Any]] = await super().execute_query_dict(  # type: ignore[misc]
-                query, _bound(query, values or ())
+                query, _bind(query, values or ())
             )
         return rows
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
-        rows = [_bound(query, row) for row in values]
+        rows = [_bind(query, row) for row in values]
         with translate_errors():
             await super().execute_many(query, rows)  # type: ignore[misc]
 
 
 def split_script(script: str) -> Sequence[str]:
+    """Split a script into its statements."""
     statements, rest = [], ""
     for part in script.split(";"):
         rest += part + ";"
@@ -68,19 +69,20 @@ def split_script(script: str) -> Sequence[str]:
     return statements
 
 
-def _bound(query: str, values: Sequence[object]) -> Sequence[object] | dict[str, object]:
-    """Bind the values to the placeholders of a query: to Tortoise's `?` by position, to `$1` of a
-    named query by name, since that is what it is to SQLite. As `?1` it would be neither: Python
-    3.12.0 to 3.12.3 warn of it (python/cpython#117995).
+def _bind(query: str, values: Sequence[object]) -> Sequence[object] | dict[str, object]:
+    """Return what the driver takes for the placeholders of a query: a sequence for Tortoise's `?`,
+    a dict for `$1`, which is a named parameter to SQLite.
+
+    `?1` would not do: Python 3.12.0 to 3.12.3 warn about it (python/cpython#117995).
     """
-    stored = [_stored(value) for value in values]
+    encoded = [_encode(value) for value in values]
     if "$1" not in query:
-        return stored
-    return {str(place): value for place, value in enumerate(stored, 1)}
+        return encoded
+    return {str(place): value for place, value in enumerate(encoded, 1)}
 
 
-def _stored(value: object) -> object:
-    """The value as Tortoise's own fields store it in SQLite."""
+def _encode(value: object) -> object:
+    """Encode a value as Tortoise's fields store it in SQLite."""
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):

@@ -1,15 +1,16 @@
-"""What a PostgreSQL URL says beyond what asyncpg reads in it."""
+"""Parameters of a PostgreSQL URL that asyncpg or libpq does not know."""
 
 from __future__ import annotations
 
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 SESSION_ATTRS = "target_session_attrs"
+"""Which role a server must have, in a URL with several hosts."""
 STATEMENT_CACHE_SIZE = "statement_cache_size"
-"""How many prepared statements a connection keeps: asyncpg's own name."""
+"""How many prepared statements a connection keeps. asyncpg has an argument of this name."""
 _LISTS = "lists"
-# What both asyncpg and libpq read in a URL
-_READ_BY_BOTH = frozenset(
+# The parameters that both asyncpg and libpq know
+_KNOWN_TO_BOTH = frozenset(
     f"host port dbname user password passfile service krbsrvname gsslib {SESSION_ATTRS} sslmode "
     "sslcert sslkey sslrootcert sslcrl sslpassword sslnegotiation ssl_min_protocol_version "
     "ssl_max_protocol_version application_name".split()
@@ -17,8 +18,9 @@ _READ_BY_BOTH = frozenset(
 
 
 def pop_parameter(url: str, name: str) -> tuple[str, str | None]:
-    """The URL without one parameter, and its value. asyncpg tells the server what it does not
-    know itself, and that refuses it.
+    """Return the URL without one parameter, and the parameter's value.
+
+    asyncpg passes parameters that it does not know on to the server, which refuses them.
     """
     parts = urlsplit(url)
     found = dict(_parameters(url))
@@ -29,22 +31,22 @@ def pop_parameter(url: str, name: str) -> tuple[str, str | None]:
 
 
 def host_urls(url: str) -> list[str]:
-    """A URL for each host that stands before the path, in their order."""
+    """Return a URL for each host of a URL, in their order."""
     parts = urlsplit(url)
-    who, sign, hosts = parts.netloc.rpartition("@")
-    return [parts._replace(netloc=f"{who}{sign}{host}").geturl() for host in hosts.split(",")]
+    user, sign, hosts = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=f"{user}{sign}{host}").geturl() for host in hosts.split(",")]
 
 
 def split_replica(url: str) -> tuple[str, str | None]:
-    """The URL for everything, and with `lists=standby` in it, the one for lists.
+    """Return the URL for everything, and if it has `lists=standby`, the URL for lists.
 
-    Raises ValueError.
+    Raises ValueError for another value of `lists`.
     """
     main, wanted = pop_parameter(url, _LISTS)
     if wanted is None:
         return url, None
     if wanted != "standby":
-        raise ValueError("lists=standby is all that it can say of lists")
+        raise ValueError("the only value of lists is standby")
     whole, _ = pop_parameter(main, SESSION_ATTRS)
     parts = urlsplit(whole)
     query = "&".join([*filter(None, [parts.query]), f"{SESSION_ATTRS}=prefer-standby"])
@@ -52,15 +54,16 @@ def split_replica(url: str) -> tuple[str, str | None]:
 
 
 def for_libpq(url: str) -> str:
-    """The URL as PostgreSQL's own tools read it, which refuse parameters that they do not know.
+    """Return the URL for libpq, the library of PostgreSQL's own tools.
 
-    Ours are left out; what asyncpg would tell the server as a setting becomes one of `options`.
+    libpq refuses parameters that it does not know. This service's own are left out, and those that
+    asyncpg would pass on to the server as settings go into `options`.
     """
     parts = urlsplit(url)
     found = {"dbname" if name == "database" else name: value for name, value in _parameters(url)}
-    known = {name: value for name, value in found.items() if name in _READ_BY_BOTH}
+    known = {name: value for name, value in found.items() if name in _KNOWN_TO_BOTH}
     if len(host_urls(url)) > 1:
-        # As the service does
+        # As the service connects
         known.setdefault(SESSION_ATTRS, "primary")
     others = found.keys() - known.keys() - {_LISTS, STATEMENT_CACHE_SIZE}
     if others:

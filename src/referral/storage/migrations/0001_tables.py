@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('phone', fields.CharField(primary_key=True, unique=True, db_index=True, max_length=16)),
             ],
-            options={'table': 'admin_grants', 'app': 'referral', 'pk_attr': 'phone', 'table_description': 'A phone that becomes an administrator at its first sign-in.'},
+            options={'table': 'admin_grants', 'app': 'referral', 'pk_attr': 'phone', 'table_description': 'A phone whose user becomes an administrator at the first sign-in.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ('user_id', fields.UUIDField(null=True)),
                 ('address', fields.CharField(null=True, max_length=45)),
             ],
-            options={'table': 'audit_entries', 'app': 'referral', 'indexes': [Index(fields=['at', 'id'], name='audit_entries_by_age'), Index(fields=['user_id', 'at', 'id'], name='audit_entries_by_user')], 'pk_attr': 'id', 'table_description': 'Who did what, when, from where. User ids, never phones: it outlives the users.'},
+            options={'table': 'audit_entries', 'app': 'referral', 'indexes': [Index(fields=['at', 'id'], name='audit_entries_by_age'), Index(fields=['user_id', 'at', 'id'], name='audit_entries_by_user')], 'pk_attr': 'id', 'table_description': 'Who did what, when and from where. It has no phones, because entries outlive the users.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
                 ('key', fields.CharField(primary_key=True, unique=True, db_index=True, max_length=22)),
                 ('tat', fields.BigIntField(db_index=True)),
             ],
-            options={'table': 'counters', 'app': 'referral', 'pk_attr': 'key', 'table_description': 'How much of one limit somebody has used, see limits/gcra.py. Never a code.'},
+            options={'table': 'counters', 'app': 'referral', 'pk_attr': 'key', 'table_description': 'How much of one limit is used: see limits/gcra.py.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
                 ('user_id', fields.UUIDField(primary_key=True, default=uuid4, unique=True, db_index=True)),
                 ('generation', fields.IntField()),
             ],
-            options={'table': 'device_generations', 'app': 'referral', 'pk_attr': 'user_id', 'table_description': "What a user's device tokens carry. Raising it ends those of before. Without a row: 0."},
+            options={'table': 'device_generations', 'app': 'referral', 'pk_attr': 'user_id', 'table_description': "The generation that a user's valid device tokens carry. A user without a row has 0."},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
                 ('error', fields.CharField(null=True, max_length=100)),
                 ('failed_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'endpoint_states', 'app': 'referral', 'pk_attr': 'name', 'table_description': 'How the receiver of the events is, for whichever process delivers next.'},
+            options={'table': 'endpoint_states', 'app': 'referral', 'pk_attr': 'name', 'table_description': 'The circuit breaker of the webhook endpoint, shared by all processes.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -96,7 +96,7 @@ class Migration(migrations.Migration):
                 ('error', fields.CharField(null=True, max_length=100)),
                 ('finished_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'outbox', 'app': 'referral', 'indexes': [Index(fields=['next_attempt_at', 'sequence'], name='outbox_by_next_attempt'), Index(fields=['user_id', 'sequence'], name='outbox_by_user'), Index(fields=['finished_at'], name='outbox_by_finish')], 'pk_attr': 'sequence', 'table_description': "What happened, for the team's receiver. User ids, never phones: those join at delivery."},
+            options={'table': 'outbox', 'app': 'referral', 'indexes': [Index(fields=['next_attempt_at', 'sequence'], name='outbox_by_next_attempt'), Index(fields=['user_id', 'sequence'], name='outbox_by_user'), Index(fields=['finished_at'], name='outbox_by_finish')], 'pk_attr': 'sequence', 'table_description': 'An event for the webhook endpoint. It has no phones: they are added at delivery.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
                 ('holder', fields.UUIDField()),
                 ('expires_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'leases', 'app': 'referral', 'pk_attr': 'name', 'table_description': 'Which process does something that one at a time should do, and until when it has said so.'},
+            options={'table': 'leases', 'app': 'referral', 'pk_attr': 'name', 'table_description': 'The process that does a job which one process at a time does, and until when it holds it.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -126,7 +126,7 @@ class Migration(migrations.Migration):
                 ('sends', fields.IntField()),
                 ('sign_ins', fields.IntField()),
             ],
-            options={'table': 'traffic_counts', 'app': 'referral', 'pk_attr': 'key', 'table_description': 'What was sent, and how many signed in with it, by hour and country or address.'},
+            options={'table': 'traffic_counts', 'app': 'referral', 'pk_attr': 'key', 'table_description': 'How many codes were sent and how many sign-ins followed, by hour and country or address.'},
             bases=['Model'],
         ),
         ops.CreateModel(
