@@ -1,4 +1,4 @@
-"""Pages for people: forms over the same functions as the API, and no rule of their own."""
+"""HTML pages for people. They call the same functions as the API and add no rules."""
 
 from litestar import Router
 
@@ -19,17 +19,16 @@ from referral.http.pages import (
     sign_in,
     static,
 )
-from referral.http.pages.errors import answer_anywhere
+from referral.http.pages.errors import framework_response
 
-__all__ = ["answer_anywhere", "router"]
+__all__ = ["framework_response", "router"]
 
 router = Router(
     "",
     route_handlers=[
         *sign_in.HANDLERS,
         invitation.invitation,
-        reauthentication.confirm,
-        reauthentication.send_to_confirm,
+        *reauthentication.HANDLERS,
         language.choose,
         *profile.HANDLERS,
         *phone.HANDLERS,
@@ -40,7 +39,7 @@ router = Router(
         admin.router,
         static.asset,
     ],
-    guards=[forms.from_our_own_pages],
+    guards=[forms.same_origin],
     middleware=[cookies.middleware],
     exception_handlers=errors.HANDLERS,
     include_in_schema=False,

@@ -1,4 +1,8 @@
-"""Who looks at a page: the same tokens as the API's, in cookies, renewed where they are too old."""
+"""The session of a browser: the API's access and refresh tokens, in cookies.
+
+A missing or expired access token is replaced by means of the refresh token on any request, so a
+form that was filled in slowly is not lost.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ _DAY = 86_400  # seconds
 
 
 def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-    """As the API has it, in the language of the page."""
+    """Return the caller as the API does, but with the language of the pages."""
     language = render.language(cast("Request[Any, Any, Any]", request))
     return replace(requests.caller(request), language=language)
 
@@ -34,77 +38,86 @@ def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
 async def signed_in(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """A guard: leaves the user at `request.user`. Raises Unauthorized, AccountBlocked."""
-    connection.scope["user"] = await _authenticated(connection)
+    """Guard that sets `request.user`.
+
+    Raises Unauthorized, InvalidRefreshToken or AccountBlocked.
+    """
+    connection.scope["user"] = await _authenticate(connection)
 
 
 async def administrator(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """A guard: leaves at `request.user` who acts. Raises Forbidden and what `signed_in` raises."""
-    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
+    """Guard that sets `request.user` to the administrator as an Actor.
+
+    Raises Forbidden if the user is no administrator, and what `signed_in` raises.
+    """
+    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # only HTTP here
         return
-    visitor = await _authenticated(connection)
-    connection.scope["user"] = admins.actor(context(connection), visitor, caller=caller(connection))
+    user = await _authenticate(connection)
+    connection.scope["user"] = admins.require_admin(
+        context(connection), user, caller=caller(connection)
+    )
 
 
 async def find(request: Request[Any, Any, Any]) -> Authenticated | None:
-    """Who is signed in here, if anybody who may be."""
+    """Return the user who is signed in, or None if nobody is or the user is blocked."""
     try:
-        return await _authenticated(request)
+        return await _authenticate(request)
     except (Unauthorized, InvalidRefreshToken, AccountBlocked):
         return None
 
 
 def page(request: StrictRequest, template: str, **context: Any) -> Response[str]:
-    """A page of somebody who is signed in, as `render.page`."""
-    return render.page(request, template, is_admin=_sees_administration(request), **context)
+    """Render a page for the signed-in user, whose navigation may lead to the administration."""
+    return render.page(request, template, is_admin=_may_administer(request), **context)
 
 
-async def acquire(request: Request[Any, Any, Any], sign_in: SignInResult) -> None:
-    """Keep what a sign-in gave, and end the session that was here before."""
+async def start(request: Request[Any, Any, Any], result: SignInResult) -> None:
+    """Set the cookies of a new sign-in, and end the session that this browser had before."""
     before = cookies.get(request, cookies.REFRESH)
-    _keep(request, sign_in.tokens)
+    _keep(request, result.tokens)
     cookies.put(
-        request, cookies.DEVICE, sign_in.device_token, seconds=int(DEVICE_LIFE.total_seconds())
+        request, cookies.DEVICE, result.device_token, seconds=int(DEVICE_LIFE.total_seconds())
     )
-    # The code is spent: whatever happens now, they are signed in
+    # The code is spent and the new session exists, so the sign-in must not fail any more
     with suppress(database.Unavailable):
-        await _end(request, before)
+        await _sign_out(request, before)
 
 
-async def leave(request: Request[Any, Any, Any]) -> None:
-    """End the session that is here, if any."""
-    await _end(request, cookies.get(request, cookies.REFRESH))
+async def end(request: Request[Any, Any, Any]) -> None:
+    """End the session of this browser, if any."""
+    await _sign_out(request, cookies.get(request, cookies.REFRESH))
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
 
 
 async def require_fresh(request: Request[Any, Any, Any]) -> None:
-    """Raises SignInAgain, and what `signed_in` raises."""
-    access.require_fresh(context(request), await _authenticated(request))
+    """Raise SignInAgain if the sign-in is too old, and what `signed_in` raises."""
+    access.require_fresh(context(request), await _authenticate(request))
 
 
-async def _end(request: Request[Any, Any, Any], refresh_token: str | None) -> None:
+async def _sign_out(request: Request[Any, Any, Any], refresh_token: str | None) -> None:
     if refresh_token:
         await sessions.sign_out(context(request), refresh_token, caller=requests.caller(request))
 
 
-def _sees_administration(request: StrictRequest) -> bool:
-    visitor = request.user
-    return visitor.proof.proves_ownership and admins.may_administer(context(request), visitor.user)
+def _may_administer(request: StrictRequest) -> bool:
+    user = request.user
+    return user.proof.proves_ownership and admins.may_administer(context(request), user.user)
 
 
-async def _authenticated(connection: ASGIConnection[Any, Any, Any, Any]) -> Authenticated:
-    of_app = context(connection)
+async def _authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Authenticated:
+    """Verify the access token, or replace both tokens if it is missing or not valid any more."""
+    ctx = context(connection)
     if access_token := cookies.get(connection, cookies.ACCESS):
         with suppress(Unauthorized):
-            return await access.authenticate(of_app, access_token)
+            return await access.authenticate(ctx, access_token)
     refresh_token = cookies.get(connection, cookies.REFRESH)
     if refresh_token is None:
         raise NotSignedIn(reason="no cookie")
-    tokens = await refreshes.refresh(of_app, refresh_token, caller=requests.caller(connection))
+    tokens = await refreshes.refresh(ctx, refresh_token, caller=requests.caller(connection))
     _keep(connection, tokens)
-    return await access.authenticate(of_app, tokens.access)
+    return await access.authenticate(ctx, tokens.access)
 
 
 def _keep(connection: ASGIConnection[Any, Any, Any, Any], tokens: Tokens) -> None:

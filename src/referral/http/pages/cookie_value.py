@@ -1,6 +1,7 @@
-"""A value in a cookie, for the same browser to bring back.
+"""Structs as cookie values: JSON in base64url.
 
-It is not sealed: nothing depends on it but what this browser shows, and where its forms begin.
+They are neither encrypted nor signed. Nothing depends on them except what this browser shows and
+where its forms lead.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import msgspec
 T = TypeVar("T")
 
 
-def write(value: msgspec.Struct) -> str:
+def encode(value: msgspec.Struct) -> str:
     return urlsafe_b64encode(msgspec.json.encode(value)).decode().rstrip("=")
 
 
-def read(text: str | None, kind: type[T]) -> T | None:
-    """The value, or None where somebody wrote something else there."""
+def parse(text: str | None, kind: type[T]) -> T | None:
+    """Return the value, or None for text that `encode` did not make."""
     if text is None:
         return None
     try:

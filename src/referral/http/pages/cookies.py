@@ -1,7 +1,8 @@
-"""Cookies: set by any handler, sent with whatever answer follows.
+"""Cookies of the pages: any handler can set them, and a middleware adds them to the response.
 
-All are HttpOnly, for the whole site, and sent by other sites' links (Lax), never by their forms.
-The prefix __Host- keeps other hosts of the domain from setting them (RFC 6265bis, section 4.1.3).
+All are HttpOnly, for the whole site, and SameSite=Lax: browsers send them when a link of another
+site is followed, but not when a form of another site is submitted. The prefix `__Host-` keeps
+other hosts of the domain from setting them (RFC 6265bis, section 4.1.3).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def get(connection: _Connection, name: str) -> str | None:
-    """A cookie as this answer will leave it: what was set or cleared just now counts."""
+    """Return a cookie as it will be after this response, including changes by this request."""
     changed = _changed(connection.scope)
     if name in changed:
         return changed[name][0] or None
@@ -34,7 +35,7 @@ def get(connection: _Connection, name: str) -> str | None:
 
 
 def put(connection: _Connection, name: str, value: str, *, seconds: int) -> None:
-    """Set a cookie for so many seconds, in place of one of this name."""
+    """Set or replace a cookie that lives for this many seconds."""
     _changed(connection.scope)[name] = (value, seconds)
 
 
@@ -44,7 +45,7 @@ def clear(connection: _Connection, *names: str) -> None:
 
 
 def names(connection: _Connection, *kinds: str) -> list[str]:
-    """The cookies of kinds that have several, the oldest first (RFC 6265, section 5.4)."""
+    """Return the names of all cookies called `{kind}-...`, oldest first (RFC 6265, section 5.4)."""
     begins = tuple(f"{kind}-" for kind in kinds)
     prefix = _full(connection, "")
     sent = [name.removeprefix(prefix) for name in connection.cookies if name.startswith(prefix)]
@@ -52,30 +53,30 @@ def names(connection: _Connection, *kinds: str) -> list[str]:
 
 
 def middleware(app: ASGIApp) -> ASGIApp:
-    """Sends the cookies that were set, with answers to refusals too."""
+    """Add the changed cookies to the response, also to an error's."""
 
     async def with_cookies(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_them(message: Message) -> None:
+        async def send_with_cookies(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *_headers(scope)]
             await send(message)
 
-        await app(scope, receive, send_them)
+        await app(scope, receive, send_with_cookies)
 
     return with_cookies
 
 
 def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
-    of_site = site.of(scope["litestar_app"].state)
+    https = site.of(scope["litestar_app"].state).https
     return [
         (
             b"set-cookie",
             Cookie(
-                key=_name(name, https=of_site.https),
+                key=_name(name, https=https),
                 value=value,
                 max_age=seconds,
                 path="/",
-                secure=of_site.https,
+                secure=https,
                 httponly=True,
                 samesite="lax",
             )
@@ -96,5 +97,5 @@ def _full(connection: _Connection, name: str) -> str:
 
 
 def _name(name: str, *, https: bool) -> str:
-    # A browser takes the prefix with Secure alone
+    # Browsers accept the prefix only with Secure
     return _PREFIX + name if https else name

@@ -1,4 +1,4 @@
-"""All there is about oneself, to take along."""
+"""The download of all data about the signed-in user."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _encode = msgspec.json.encode
 
 @get("/me/data.json", guards=[browser_session.signed_in], include_in_schema=False)
 async def download(request: StrictRequest) -> Stream:
-    """The profile, every invitee and every session, as the API has them."""
+    """Stream the profile, all invitees and all sessions, each as the API returns it."""
     ctx = context(request)
     profile = await profiles.get(ctx, request.user.user.id)
     return Stream(
-        _write(ctx, request.user, profile),
+        _chunks(ctx, request.user, profile),
         media_type=JSON,
         headers={"Content-Disposition": 'attachment; filename="my-data.json"'},
     )
 
 
-async def _write(ctx: Context, signed_in: Authenticated, profile: Profile) -> AsyncIterator[bytes]:
-    """A page at a time: the longest list takes no more memory than a short one."""
+async def _chunks(ctx: Context, signed_in: Authenticated, profile: Profile) -> AsyncIterator[bytes]:
+    """Read one page at a time, so that a long list takes no more memory than a short one."""
     own = msgspec.to_builtins(profile)
-    del own["invitees"]  # all of them follow
+    del own["invitees"]  # it has only the newest; all of them follow
     yield b'{"profile":' + _encode(own) + b',"invitees":['
     async for chunk in _items(partial(invitations.page, signed_in)):
         yield chunk
@@ -49,11 +49,11 @@ async def _write(ctx: Context, signed_in: Authenticated, profile: Profile) -> As
 
 
 async def _items(
-    read: Callable[..., Awaitable[InviteePage | SessionPage]],
+    read_page: Callable[..., Awaitable[InviteePage | SessionPage]],
 ) -> AsyncIterator[bytes]:
     cursor, comma = None, b""
     while True:
-        page = await read(cursor=cursor, limit=_PAGE)
+        page = await read_page(cursor=cursor, limit=_PAGE)
         if page.items:
             yield comma + b",".join(map(_encode, page.items))
             comma = b","

@@ -1,4 +1,4 @@
-"""Days and times as people read them, in UTC."""
+"""Dates and times for people, in UTC."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from markupsafe import Markup
 from referral import i18n
 from referral.http.pages.texts import N_
 
-# With the month in each, for languages that bend its name
+# One message per month, because some languages inflect its name
 _DAYS = (
     N_("%(day)d January %(year)d"),
     N_("%(day)d February %(year)d"),
@@ -28,13 +28,13 @@ _TIME = Markup('<time datetime="{}">{}</time>')
 
 
 def day(moment: datetime, *, language: str) -> Markup:
-    """`31 January 2026`, as an element."""
+    """Format as a <time> element: `31 January 2026`."""
     at = moment.astimezone(UTC)
     return _TIME.format(at.date().isoformat(), _spell(at, language))
 
 
 def minute(moment: datetime, *, language: str) -> Markup:
-    """`31 January 2026, 12:00 UTC`, as an element."""
+    """Format as a <time> element: `31 January 2026, 12:00 UTC`."""
     at = moment.astimezone(UTC)
     return _TIME.format(f"{at:%Y-%m-%dT%H:%MZ}", f"{_spell(at, language)}, {at:%H:%M} UTC")
 

@@ -1,4 +1,4 @@
-"""Deleting one's account."""
+"""Deleting the account."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def delete(request: StrictRequest) -> Redirect:
             request, DELETE, refusal, form="delete", field="delete", code="last_admin"
         )
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH, cookies.DEVICE)
-    tabs.forget_all(request)
+    tabs.clear_all(request)
     return flash.notice(request, "/", "account_deleted")
 
 

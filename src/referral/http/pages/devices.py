@@ -1,11 +1,11 @@
-"""What a device says of itself, in two words that its owner knows it by."""
+"""Browser and operating system of a session, from its User-Agent header."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# Browsers name those they descend from, too: the youngest of a family comes first
+# A browser also names the browsers that it derives from, so derived ones come first
 _BROWSERS = (
     ("Edge", r"\bEdg(?:A|iOS)?/"),
     ("Opera", r"\bOPR/"),
@@ -32,8 +32,8 @@ class Device:
     system: str
 
 
-def read(user_agent: str | None) -> Device | None:
-    """None where it is no browser of these: then its own words say more."""
+def parse(user_agent: str | None) -> Device | None:
+    """Return None unless both are known; the page then shows the header itself."""
     browser = _first(_BROWSERS, user_agent or "")
     system = _first(_SYSTEMS, user_agent or "")
     return Device(browser, system) if browser and system else None

@@ -1,4 +1,7 @@
-"""Refusals as pages: the same table as the API's, in words for people. No form is lost by one."""
+"""Errors as pages: the statuses of the API's problems, with messages for people.
+
+Sign-in and reauthentication redirect back afterwards, and what was typed into a form is kept.
+"""
 
 from __future__ import annotations
 
@@ -21,81 +24,88 @@ from referral.http import problems
 from referral.http.pages import cookies, flash, forms, render, texts
 from referral.http.problems import Problem
 
-_KEPT = ("Cache-Control", "Retry-After", "Allow")
+_COPIED_HEADERS = ("Cache-Control", "Retry-After", "Allow")
 _WORTH_A_RETRY = frozenset({429, 500, 503})
 
 
-def to_sign_in(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
-    """To the sign-in page, and from there back."""
-    problems.record(request, refusal)
+def redirect_to_sign_in(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
+    """Redirect to the sign-in page, which leads back to this page or form."""
+    problems.log_refusal(request, refusal)
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
     if forms.of(request):
-        where = forms.with_next("/", flash.keep_draft(request))
-        return _unkept(flash.notice(request, where, "sign_in_to_do"))
+        url = forms.with_next("/", flash.keep_draft(request))
+        return _no_store(flash.notice(request, url, "sign_in_to_do"))
     if isinstance(refusal, NotSignedIn) and request.scope["path"] == "/me":
-        return _unkept(flash.to("/"))
+        return _no_store(flash.redirect("/"))
     page = forms.local_path(forms.page_of(request)) or request.scope["path"]
-    where = forms.with_next("/", page)
-    return _unkept(flash.notice(request, where, "sign_in_first"))
+    url = forms.with_next("/", page)
+    return _no_store(flash.notice(request, url, "sign_in_first"))
 
 
-def to_confirm(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
-    """To a new code for this phone, and from there back."""
-    problems.record(request, refusal)
-    return _unkept(flash.to(forms.with_next(flash.CONFIRM, flash.keep_draft(request))))
+def redirect_to_reauthentication(request: Request[Any, Any, Any], refusal: Refusal) -> Redirect:
+    """Redirect to reauthentication, which leads back to this page or form."""
+    problems.log_refusal(request, refusal)
+    url = forms.with_next(flash.REAUTHENTICATION, flash.keep_draft(request))
+    return _no_store(flash.redirect(url))
 
 
-def answer_anywhere(
+def framework_response(
     request: Request[Any, Any, Any], error: HTTPException
 ) -> Response[Problem] | Response[str]:
-    """What the framework refuses outside the pages: as a page to people who look for one."""
-    answer = problems.answer_framework(request, error)
+    """Respond to an error of the framework outside the pages, such as an unknown path.
+
+    A browser gets a page, a program or a path of the API a problem.
+    """
+    response = problems.framework_response(request, error)
     wants_page = "text/html" in request.headers.get("accept", "")
     if not wants_page or request.scope["path"].startswith("/api/"):
-        return answer
-    return _page(request, answer)
+        return response
+    return _page(request, response)
 
 
-def _unkept(redirect: Redirect) -> Redirect:
-    # What a route answers by itself has it from the application
+def _no_store(redirect: Redirect) -> Redirect:
+    # The application sets this header on responses of routes, but not on those of error handlers
     redirect.headers["Cache-Control"] = "no-store"
     return redirect
 
 
-def _as_page(answer: Callable[..., Response[Problem]]) -> Callable[..., Response[str]]:
-    def with_page(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
+def _as_page(respond: Callable[..., Response[Problem]]) -> Callable[..., Response[str]]:
+    """Turn a handler that responds with a problem into one that responds with a page."""
+
+    def respond_with_page(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
         if isinstance(error, AccountBlocked):
             cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
-        return _page(request, answer(request, error))
+        return _page(request, respond(request, error))
 
-    return with_page
+    return respond_with_page
 
 
-def _page(request: Request[Any, Any, Any], answer: Response[Problem]) -> Response[str]:
-    problem: Problem = answer.content
-    seconds = answer.headers.get("Retry-After")
-    words = texts.refusal(
+def _page(request: Request[Any, Any, Any], response: Response[Problem]) -> Response[str]:
+    problem: Problem = response.content
+    seconds = response.headers.get("Retry-After")
+    message = texts.refusal(
         problem.code,
         language=render.language(request),
         seconds=int(seconds) if seconds else None,
         attempts_left=None,
     )
-    again = forms.typed(request) if problem.status in _WORTH_A_RETRY else {}
+    fields = forms.submitted(request) if problem.status in _WORTH_A_RETRY else {}
     page = render.page(
         request,
         "error.html",
         status=problem.status,
-        words=words,
-        action=render.path(request) if again else None,
-        fields=again,
+        message=message,
+        action=render.url(request) if fields else None,
+        fields=fields,
     )
-    page.headers |= {name: answer.headers[name] for name in _KEPT if name in answer.headers}
+    copied = (name for name in _COPIED_HEADERS if name in response.headers)
+    page.headers |= {name: response.headers[name] for name in copied}
     return page
 
 
 HANDLERS: dict[int | type[Exception], Callable[..., Response[Any]]] = {
-    **{kind: _as_page(answer) for kind, answer in problems.HANDLERS.items()},
-    Unauthorized: to_sign_in,
-    InvalidRefreshToken: to_sign_in,
-    SignInAgain: to_confirm,
+    **{kind: _as_page(respond) for kind, respond in problems.HANDLERS.items()},
+    Unauthorized: redirect_to_sign_in,
+    InvalidRefreshToken: redirect_to_sign_in,
+    SignInAgain: redirect_to_reauthentication,
 }

@@ -1,4 +1,8 @@
-"""What the next page has to say: it comes after a redirect, which carries no words itself."""
+"""Messages for the next page, which a redirect cannot carry itself: notices and refused forms.
+
+Every form is answered with a redirect (303), so that neither Back nor Reload submits it again. A
+cookie holds the message until the page that it belongs to is rendered.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +19,21 @@ from referral.http import problems
 from referral.http.pages import cookie_value, cookies, forms, tabs
 from referral.service.access import Authenticated
 
-CONFIRM = "/again"
+REAUTHENTICATION = "/again"
 
 _SECONDS = 60
-_LONGEST_VALUE = 330  # two of them, of four bytes a character, fit into a cookie of 4 KB
+_LONGEST_VALUE = 330  # characters: two values of four bytes each fit into a cookie of 4 KB
 _DRAFT_SECONDS = 900
 _DRAFT = "draft"
 
 
 class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """code: of texts.py. path: of the page that says it. form, field: where it belongs there;
-    without a form it is a notice.
+    """A message for one page, with what was typed into its form.
 
-    values: what was typed. seconds: until it can work. attempts_left: of a challenge.
-    country: the one that is not served. who: as the audit trail names them; nobody else may see it.
+    code: a key of texts.NOTICES or texts.REFUSALS. path: of the page. form, field: the refused
+    form and field; a notice has none. values: the typed text by field. seconds: until a retry
+    works. attempts_left: of a challenge. country: ISO code of the country that is not served.
+    actor: of a draft, as the audit trail names them; nobody else may see it.
     """
 
     code: str
@@ -39,18 +44,17 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: int | None = None
     attempts_left: int | None = None
     country: str = ""
-    who: str = ""
+    actor: str = ""
 
 
-def to(path: str) -> Redirect:
-    """Answer a form: the next page is got, so neither Back nor Reload sends the form again."""
+def redirect(path: str) -> Redirect:
     return Redirect(path, status_code=HTTP_303_SEE_OTHER)
 
 
 def notice(request: Request[Any, Any, Any], path: str, code: str, **more: Any) -> Redirect:
-    """Go on, and say there that something is done."""
-    _put(request, Flash(code=code, path=_path(path), **more))
-    return to(path)
+    """Redirect, and show a notice there."""
+    _put(request, Flash(code=code, path=_without_query(path), **more))
+    return redirect(path)
 
 
 def refused(
@@ -63,11 +67,11 @@ def refused(
     values: dict[str, str] | None = None,
     code: str | None = None,
 ) -> Redirect:
-    """Back to a form, with what was typed and what is wrong with it.
+    """Redirect back to a form, and show there what was typed and why it was refused.
 
-    code: of texts.REFUSALS, where the refusal's own says too little of this form.
+    code: a key of texts.REFUSALS, if the refusal's own code is too general for this form.
     """
-    problems.record(request, refusal)
+    problems.log_refusal(request, refusal)
     if isinstance(refusal, InvalidRequest):
         named = [error["field"] for error in refusal.members.get("errors", ()) if error["field"]]
         field = named[0] if named else field
@@ -76,80 +80,80 @@ def refused(
         request,
         Flash(
             code=code or own,
-            path=_path(path),
+            path=_without_query(path),
             form=form,
             field=field,
-            values=_cut(values or {}),
+            values=_shorten(values or {}),
             seconds=refusal.retry_after,
             attempts_left=refusal.members.get("attempts_left"),
             country=refusal.country if isinstance(refusal, UnsupportedPhone) else "",
         ),
     )
-    return to(path)
+    return redirect(path)
 
 
-def keep_draft(request: Request[Any, Any, Any]) -> str:
-    """Keep what was typed into a form that something else has to come before.
-
-    Answers the address that leads back to it: the page of the form, with all of it there again.
-    Nothing is done by itself then: somebody else may have signed in.
-    """
-    page, form = forms.page_of(request), forms.of(request)
-    if form is None:
-        return page
-    typed = forms.typed(request)
-    draft = Flash(
-        code="not_done",
-        path=_path(page),
-        form=form.name,
-        field=request.path_params.get("action", ""),
-        values=_cut({name: typed[name] for name in form.fields if name in typed}),
-        who=_who(request),
-    )
-    key = tabs.key_of(cookie_value.write(draft))
-    tabs.keep(request, cookies.DRAFT, key, draft, seconds=_DRAFT_SECONDS)
-    whole = f"{page}{'&' if '?' in page else '?'}{_DRAFT}={key}"
-    # A query that is too long to be led back to is not worth what was typed
-    return forms.local_path(whole) or f"{_path(page)}?{_DRAFT}={key}"
-
-
-def not_again(request: Request[Any, Any, Any], path: str, refusal: Refusal) -> Redirect:
-    """Back to the page of a code, where no other can be sent yet."""
+def resend_refused(request: Request[Any, Any, Any], path: str, refusal: Refusal) -> Redirect:
+    """Redirect back to the page of a code if no other code can be sent yet."""
     code = "too_soon" if isinstance(refusal, TooManyRequests) else None
     return refused(request, path, refusal, form="again", field="again", code=code)
 
 
-def take(request: Request[Any, Any, Any]) -> Flash | None:
-    """What is to be said on this page, once. What is for another waits for it.
+def keep_draft(request: Request[Any, Any, Any]) -> str:
+    """Keep the submitted form while its user signs in or reauthenticates.
 
-    A draft is there for as long as its address is.
+    Return the URL of the form's page with the typed text filled in again. Nothing is submitted
+    automatically, because somebody else may have signed in.
+    """
+    page, form = forms.page_of(request), forms.of(request)
+    if form is None:
+        return page
+    fields = forms.submitted(request)
+    draft = Flash(
+        code="not_done",
+        path=_without_query(page),
+        form=form.name,
+        field=request.path_params.get("action", ""),
+        values=_shorten({name: fields[name] for name in form.fields if name in fields}),
+        actor=_actor(request),
+    )
+    key = tabs.key_of(cookie_value.encode(draft))
+    tabs.keep(request, cookies.DRAFT, key, draft, seconds=_DRAFT_SECONDS)
+    url = f"{page}{'&' if '?' in page else '?'}{_DRAFT}={key}"
+    # If the page's query makes the URL too long to redirect to, the draft matters more
+    return forms.local_path(url) or f"{_without_query(page)}?{_DRAFT}={key}"
+
+
+def take(request: Request[Any, Any, Any]) -> Flash | None:
+    """Return the message for this page, and clear its cookie; one for another page stays.
+
+    A draft is not cleared: it is shown whenever its URL is opened, until it expires.
     """
     path = request.scope["path"]
-    said = cookie_value.read(cookies.get(request, cookies.FLASH), Flash)
-    if said is not None and said.path == path:
+    flash = cookie_value.parse(cookies.get(request, cookies.FLASH), Flash)
+    if flash is not None and flash.path == path:
         cookies.clear(request, cookies.FLASH)
-        return said
+        return flash
     if (key := request.query_params.get(_DRAFT)) is None:
         return None
     draft = tabs.find(request, cookies.DRAFT, Flash, key=key)
-    is_theirs = draft is not None and draft.who in {"", _who(request)}
-    return draft if draft and draft.path == path and is_theirs else None
+    is_own = draft is not None and draft.actor in {"", _actor(request)}
+    return draft if draft and draft.path == path and is_own else None
 
 
-def _path(location: str) -> str:
-    return location.partition("?")[0]
+def _without_query(url: str) -> str:
+    return url.partition("?")[0]
 
 
-def _who(request: Request[Any, Any, Any]) -> str:
-    """Empty if nobody is signed in, or not any more."""
+def _actor(request: Request[Any, Any, Any]) -> str:
+    """Return the signed-in user as the audit trail names them; empty if nobody is signed in."""
     user = request.scope.get("user")
     if isinstance(user, Authenticated):
         return f"user:{user.user.id}"
     return user.name if isinstance(user, Actor) else ""
 
 
-def _cut(values: dict[str, str]) -> dict[str, str]:
-    """As much as the cookie has room for, without what nobody can type into a field."""
+def _shorten(values: dict[str, str]) -> dict[str, str]:
+    """Cut values to what fits into the cookie, without control characters."""
     return {
         name: "".join(each for each in text[:_LONGEST_VALUE] if each >= " ")
         for name, text in values.items()
@@ -157,4 +161,4 @@ def _cut(values: dict[str, str]) -> dict[str, str]:
 
 
 def _put(request: Request[Any, Any, Any], flash: Flash) -> None:
-    cookies.put(request, cookies.FLASH, cookie_value.write(flash), seconds=_SECONDS)
+    cookies.put(request, cookies.FLASH, cookie_value.encode(flash), seconds=_SECONDS)

@@ -1,4 +1,4 @@
-"""Forms: what was typed, that it was typed here, and on which page."""
+"""Submitted forms: their fields, the page they are on, and the check that it is one of ours."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _BODY = "pages_form"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Where a form stands, for answers that lead back to it.
+    """The place of a form, so that a response can redirect back to it.
 
-    page: the path, with the parameters of the form's own. name: as its page has it.
-    fields: those that people fill in.
+    page: the path of its page, with the same parameters as the form's own route. name: its name
+    in the templates. fields: the names of the fields that people fill in.
     """
 
     page: str
@@ -34,12 +34,12 @@ class Form:
 
 
 def on(page: str, name: str, *fields: str) -> dict[str, Any]:
-    """For the `opt` of the route that takes a form. Every one says where its form stands."""
+    """Return the `opt` of a route that receives a form. Every such route has one."""
     return {"form": Form(page, name, fields)}
 
 
 def of(request: Request[Any, Any, Any]) -> Form | None:
-    """Where the form stands that was sent, if this is one."""
+    """Return the form that this request submits, if any."""
     if request.method != "POST" or "route_handler" not in request.scope:
         return None
     form: Form | None = request.scope["route_handler"].opt.get("form")
@@ -47,7 +47,7 @@ def of(request: Request[Any, Any, Any]) -> Form | None:
 
 
 def page_of(request: Request[Any, Any, Any]) -> str:
-    """The address to come back to: of this page, or of the one where the form stands."""
+    """Return the path and query to come back to: of this page, or of the submitted form's page."""
     path, query = request.scope["path"], request.scope["query_string"].decode("ascii", "replace")
     if form := of(request):
         path = form.page.format(**request.path_params)
@@ -57,9 +57,9 @@ def page_of(request: Request[Any, Any, Any]) -> str:
 
 
 async def read(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """What was typed into a form's fields, without spaces around it.
+    """Return the fields of the submitted form, stripped of surrounding whitespace.
 
-    Raises InvalidRequest, UnsupportedMediaType.
+    Raises InvalidRequest or UnsupportedMediaType.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _URL_ENCODED:
         raise UnsupportedMediaType
@@ -69,25 +69,27 @@ async def read(request: Request[Any, Any, Any]) -> dict[str, str]:
         raise InvalidRequest("This form cannot be read.") from None
 
 
-def typed(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """What was typed, for an answer that gives it back: nothing if it cannot be read."""
+def submitted(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """Return the fields that `same_origin` has read, to show them again; none if unreadable."""
     try:
         return _parse(request.scope["state"].get(_BODY, b""))
     except ValueError:
         return {}
 
 
-async def from_our_own_pages(
+async def same_origin(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """A guard against forms of other sites (CSRF), without a token that could grow too old.
+    """Guard against forms of other sites (CSRF), without a token that could expire.
 
-    It leaves what was typed for `typed`, since the guards that follow may refuse the form.
+    Browsers send the origin of every form's page: in Sec-Fetch-Site (W3C Fetch Metadata), and
+    over plain http, where that header is missing, in Origin (RFC 6454). A request with neither
+    does not come from a browser and is refused.
 
-    Browsers say with every form where it stands: in Sec-Fetch-Site (W3C Fetch Metadata), and
-    over plain http, which does not have it, in Origin (RFC 6454). What says neither is no browser.
+    The body is read here and kept for `submitted`, because the guards that follow may refuse the
+    form. Raises OtherSite.
     """
-    if connection.scope["method"] != "POST":  # type: ignore[typeddict-item]  # HTTP alone here
+    if connection.scope["method"] != "POST":  # type: ignore[typeddict-item]  # only HTTP here
         return
     headers = connection.headers
     if (fetch_site := headers.get("sec-fetch-site")) is not None:
@@ -105,15 +107,15 @@ async def from_our_own_pages(
 
 
 def with_next(path: str, then: str) -> str:
-    """A page of ours that leads on to another."""
+    """Return the URL of a page that redirects to `then` when it is done."""
     return f"{path}?next={quote(then, safe='/')}"
 
 
 def local_path(text: str | None) -> str | None:
-    """Where to go next, if that is on this site."""
+    """Return the text if it is a path on this site (no open redirects), otherwise None."""
     if not text or not text.startswith("/") or text.startswith("//"):
         return None
-    # Browsers read a backslash as a slash, and drop control characters
+    # Browsers treat a backslash as a slash and drop control characters
     is_plain = text.isascii() and text.isprintable() and not set(text) & set('\\ "<>')
     return text if is_plain and len(text) <= _LONGEST_PATH else None
 

@@ -21,29 +21,29 @@ from referral.service.invitations import Invitation
 
 @get("/i/{invite_code:str}", include_in_schema=False)
 async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Response[Any]:
-    """Show whose invitation it is. A bad code says so, and one can go on without it."""
+    """Show who invites. An unknown code is refused, with a form to sign in without it."""
     ctx = context(request)
-    visitor = await browser_session.find(request)
+    signed_in = await browser_session.find(request)
     try:
         found = await _look_up(request, ctx, invite_code)
     except UnknownInviteCode as refusal:
-        return _without_invitation(request, ctx, refusal, visitor)
+        return _without_invitation(request, ctx, refusal, signed_in)
     return sign_in.page(
         request,
         ctx,
         invite_code=found.invite_code,
         inviter=found.inviter_name.split()[0] if found.inviter_name else None,
-        visitor=visitor,
+        signed_in=signed_in,
     )
 
 
 async def _look_up(request: StrictRequest, ctx: Context, text: str) -> Invitation:
-    """Raises UnknownInviteCode."""
+    """Raise UnknownInviteCode if nobody has this code."""
     try:
         return await invitations.look_up(ctx, text, caller=browser_session.caller(request))
     except TooManyRequests as refusal:
-        # Others behind the same address used its tries up: the invitation still counts
-        problems.record(request, refusal)
+        # The address has exhausted its tries, maybe by others behind it: keep the code, unchecked
+        problems.log_refusal(request, refusal)
         return Invitation(invite_code=invite_codes.parse(text, ctx.invite_url), inviter_name=None)
 
 
@@ -51,14 +51,14 @@ def _without_invitation(
     request: StrictRequest,
     ctx: Context,
     refusal: UnknownInviteCode,
-    visitor: Authenticated | None,
+    signed_in: Authenticated | None,
 ) -> Response[str]:
-    problems.record(request, refusal)
+    problems.log_refusal(request, refusal)
     return sign_in.page(
         request,
         ctx,
         status=HTTP_404_NOT_FOUND,
-        visitor=visitor,
+        signed_in=signed_in,
         refusal=texts.refusal(
             refusal.code,
             language=render.language(request),

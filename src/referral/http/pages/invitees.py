@@ -1,4 +1,4 @@
-"""Everybody who used one's invite code."""
+"""All invitees of the signed-in user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing the language of the pages."""
+"""The choice of the pages' language."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ async def choose(request: StrictRequest) -> Redirect:
     fields = await forms.read(request)
     if (language := fields.get("language")) in i18n.LANGUAGES:
         cookies.put(request, cookies.LANGUAGE, language, seconds=_YEAR)
-    return flash.to(forms.local_path(fields.get("next")) or "/")
+    return flash.redirect(forms.local_path(fields.get("next")) or "/")

@@ -1,7 +1,8 @@
-"""A code that is under way: what its page shows, and what comes after it.
+"""Codes that were sent but not entered yet, for a sign-in or for a change of phone.
 
-Each tab has its own, in a cookie (see tabs.py) and in the forms of its page: what a form carries
-counts, since its page may be older than the last code that was sent, or than the cookie.
+The state is in the browser: in a cookie of the tab (see tabs.py) and in a hidden field of the
+forms on its page. The hidden field wins, because its page may be older than the latest code that
+was sent, or may have outlived the cookie.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from referral.service.codes import SentCode
 
 FIELD, TAB = "pending", "tab"
 
-# A day: who comes back to a tab the next morning asks for another code there
+# A day: somebody who returns to the tab the next morning can still ask for another code there
 _SECONDS = 86_400
 
 
 class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A code that was sent.
+    """A code that was sent, and what to do once it is entered.
 
-    expires_at, resend_at: Unix seconds. code: while sending is simulated. next: where to go then.
-    user_id: whose new phone it went to. tab: the key of the tab that asked for it.
+    expires_at, resend_at: Unix seconds. code: only while sending is simulated. next: the path to
+    redirect to. user_id: for a change of phone, the user who asked for it; empty for a sign-in.
+    tab: the key of the tab.
     """
 
     token: str
@@ -68,35 +70,33 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             tab=tab or tabs.key_of(sent.token),
         )
 
-    def leading(self, *, invite_code: str, then: str) -> PendingSignIn:
-        """The same code in another tab, which came with another invitation or way on."""
+    def in_new_tab(self, *, invite_code: str, then: str) -> PendingSignIn:
+        """Return the same code for another tab, with that tab's invitation and next path."""
         tab = tabs.key_of(self.token, invite_code, then)
         return msgspec.structs.replace(self, invite_code=invite_code, next=then, tab=tab)
 
-    def at(self, path: str) -> str:
-        """The address of a page or form of this tab. It keeps the invitation at least."""
+    def url(self, path: str) -> str:
+        """Return the URL of a page or form of this tab.
+
+        It has the invite code too, so that the invitation survives the loss of the cookie.
+        """
         query = {TAB: self.tab, "invite_code": self.invite_code}
         given = urlencode({name: text for name, text in query.items() if text})
         return f"{path}?{given}" if given else path
 
-    def in_form(self) -> str:
-        """What the forms of its page carry."""
-        return cookie_value.write(self)
+    def form_value(self) -> str:
+        """Return the value of the hidden field."""
+        return cookie_value.encode(self)
 
-    def seconds_to_wait(self, ctx: Context) -> int:
-        """Until another can be asked for."""
+    def seconds_until_resend(self, ctx: Context) -> int:
         return max(self.resend_at - int(ctx.clock().timestamp()), 0)
 
-    def is_over(self, ctx: Context) -> bool:
+    def is_expired(self, ctx: Context) -> bool:
         return self.expires_at <= ctx.clock().timestamp()
 
-    def is_leftover(self, ctx: Context) -> bool:
-        """Whether it is of a simulated gateway in whose place a real one has come."""
-        return bool(self.code) and not ctx.gateway.echoes_code
-
-    def is_good_for(self, text: str, ctx: Context) -> bool:
-        """Whether it is under way to the phone that was typed."""
-        if self.is_over(ctx):
+    def is_for(self, text: str, ctx: Context) -> bool:
+        """Return whether the code has not expired and was sent to the phone that `text` spells."""
+        if self.is_expired(ctx):
             return False
         try:
             return phones.parse(text, ctx.phone_rules) == self.phone
@@ -104,36 +104,54 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             return False
 
 
-def find(request: Request[Any, Any, Any], kind: str = cookies.SIGN_IN) -> PendingSignIn | None:
-    """The one of this tab; without a tab in the address, the newest."""
-    found = tabs.find(request, kind, PendingSignIn, key=request.query_params.get(TAB))
-    return None if found is None or found.is_leftover(context(request)) else found
+def find(request: Request[Any, Any, Any], *, user_id: str = "") -> PendingSignIn | None:
+    """Return the code of the request's tab, or the newest one if the URL names no tab.
+
+    user_id: of the signed-in user, for a change of phone. A code that an earlier user of this
+    browser asked for is not found.
+    """
+    tab = request.query_params.get(TAB)
+    found = tabs.find(request, _kind(user_id), PendingSignIn, key=tab)
+    if found is None or found.user_id != user_id:
+        return None
+    # A code shown by the simulated gateway is worthless once a real gateway is set
+    return None if found.code and not context(request).gateway.echoes_code else found
 
 
-def sent_with(
-    request: Request[Any, Any, Any], fields: dict[str, str], kind: str = cookies.SIGN_IN
+def find_in_form(
+    request: Request[Any, Any, Any], fields: dict[str, str], *, user_id: str = ""
 ) -> PendingSignIn | None:
-    """The one that a form carries, else the one of its tab."""
-    return cookie_value.read(fields.get(FIELD), PendingSignIn) or find(request, kind)
+    """Return the code in the form's hidden field, otherwise the one of its tab."""
+    sent = cookie_value.parse(fields.get(FIELD), PendingSignIn)
+    if sent is None:
+        return find(request, user_id=user_id)
+    return sent if sent.user_id == user_id else None
 
 
-def on_its_way(
-    request: Request[Any, Any, Any], phone: str, ctx: Context, kind: str = cookies.SIGN_IN
+def find_for_phone(
+    request: Request[Any, Any, Any], phone: str, ctx: Context, *, user_id: str = ""
 ) -> PendingSignIn | None:
-    """The one that is under way from any tab to the phone that was typed."""
-    every = tabs.find_all(request, kind, PendingSignIn)
-    return next((each for each in every if each.is_good_for(phone, ctx)), None)
+    """Return an unexpired code of any tab that was sent to this phone."""
+    found = tabs.find_all(request, _kind(user_id), PendingSignIn)
+    return next(
+        (each for each in found if each.user_id == user_id and each.is_for(phone, ctx)), None
+    )
 
 
-def keep(
-    request: Request[Any, Any, Any], pending: PendingSignIn, kind: str = cookies.SIGN_IN
-) -> None:
-    tabs.keep(request, kind, pending.tab, pending, seconds=_SECONDS)
+def keep(request: Request[Any, Any, Any], pending: PendingSignIn) -> None:
+    tabs.keep(request, _kind(pending.user_id), pending.tab, pending, seconds=_SECONDS)
 
 
-def keep_for_its_page(
-    request: Request[Any, Any, Any], pending: PendingSignIn, kind: str = cookies.SIGN_IN
-) -> None:
-    """Bring back one whose cookie is gone; a newer one of the same tab stays."""
+def restore(request: Request[Any, Any, Any], pending: PendingSignIn) -> None:
+    """Set the cookie again if it is gone. A newer code of the same tab stays."""
+    kind = _kind(pending.user_id)
     if tabs.find(request, kind, PendingSignIn, key=pending.tab) is None:
-        keep(request, pending, kind)
+        keep(request, pending)
+
+
+def clear(request: Request[Any, Any, Any], pending: PendingSignIn) -> None:
+    tabs.clear(request, _kind(pending.user_id), pending.tab)
+
+
+def _kind(user_id: str) -> str:
+    return cookies.NEW_PHONE if user_id else cookies.SIGN_IN

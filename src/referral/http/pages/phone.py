@@ -1,4 +1,4 @@
-"""Moving one's account to another phone."""
+"""Changing the phone of the account."""
 
 from __future__ import annotations
 
@@ -14,24 +14,19 @@ from referral.core.errors import (
     ChallengeExpired,
     ChallengeInvalid,
     ChallengeSpent,
-    InvalidPhone,
     InvalidRequest,
     PhoneTaken,
-    SmsUnavailable,
     TooManyAttempts,
     TooManyRequests,
-    UnsupportedPhone,
     WrongCode,
 )
 from referral.http.pages import (
     browser_session,
-    cookies,
     flash,
     forms,
     pending_sign_in,
     phone_field,
     sign_in,
-    tabs,
 )
 from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.pages.profile import ME
@@ -42,7 +37,6 @@ from referral.service import access, profiles
 PHONE = f"{ME}/phone"
 CODE = f"{PHONE}/code"
 
-_SEND_REFUSALS = (InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable)
 _CODE_REFUSALS = (
     InvalidRequest,
     ChallengeInvalid,
@@ -76,27 +70,27 @@ async def send_code(request: StrictRequest) -> Redirect:
     ctx = context(request)
     typed = phone = (await forms.read(request)).get("phone", "")
     try:
-        phone = phone_field.read(request, ctx, typed)
-        under_way = await _send(request, ctx, phone)
-    except _SEND_REFUSALS as refusal:
-        before = _own(request, pending_sign_in.on_its_way(request, phone, ctx, cookies.NEW_PHONE))
-        if isinstance(refusal, TooManyRequests) and before:
-            # Back, and the same phone again: its code is on its way already
-            return flash.to(before.at(CODE))
+        phone = phone_field.parse(request, ctx, typed)
+        pending = await _send(request, ctx, phone)
+    except sign_in.SEND_REFUSALS as refusal:
+        earlier = pending_sign_in.find_for_phone(request, phone, ctx, user_id=_user_id(request))
+        if isinstance(refusal, TooManyRequests) and earlier:
+            # They went back and entered the same phone again: its code was sent already
+            return flash.redirect(earlier.url(CODE))
         return flash.refused(
             request, PHONE, refusal, form="phone", field="phone", values={"phone": typed}
         )
-    return flash.to(under_way.at(CODE))
+    return flash.redirect(pending.url(CODE))
 
 
 @get(CODE, guards=[browser_session.signed_in], include_in_schema=False)
 async def code(request: StrictRequest) -> Response[Any]:
     ctx = context(request)
     access.require_fresh(ctx, request.user)
-    under_way = _own(request, pending_sign_in.find(request, cookies.NEW_PHONE))
-    if under_way is None:
+    pending = pending_sign_in.find(request, user_id=_user_id(request))
+    if pending is None:
         return flash.notice(request, PHONE, "code_gone")
-    return sign_in.code_page(request, ctx, under_way, path=CODE, back=PHONE)
+    return sign_in.code_page(request, ctx, pending, path=CODE, back=PHONE)
 
 
 @post(
@@ -108,39 +102,39 @@ async def code(request: StrictRequest) -> Response[Any]:
 async def change(request: StrictRequest) -> Redirect:
     ctx = context(request)
     fields = await forms.read(request)
-    under_way = _own(request, pending_sign_in.sent_with(request, fields, cookies.NEW_PHONE))
-    if under_way is None:
+    pending = pending_sign_in.find_in_form(request, fields, user_id=_user_id(request))
+    if pending is None:
         return flash.notice(request, PHONE, "code_gone")
     try:
         _, message = await profiles.change_phone(
             ctx,
             request.user,
-            token=under_way.token,
+            token=pending.token,
             code=fields.get("code", ""),
             caller=browser_session.caller(request),
         )
     except PhoneTaken as refusal:
-        tabs.forget(request, cookies.NEW_PHONE, under_way.tab)
+        pending_sign_in.clear(request, pending)
         return flash.refused(
             request,
             PHONE,
             refusal,
             form="phone",
             field="phone",
-            values={"phone": phone_display.format_phone(under_way.phone)},
+            values={"phone": phone_display.format_phone(pending.phone)},
         )
     except _CODE_REFUSALS as refusal:
-        if isinstance(refusal, ChallengeSpent) and await _is_done(request, ctx, under_way):
-            # The form was sent twice
-            return flash.to(ME)
-        pending_sign_in.keep_for_its_page(request, under_way, cookies.NEW_PHONE)
-        return flash.refused(request, under_way.at(CODE), refusal, form="code", field="code")
-    tabs.forget(request, cookies.NEW_PHONE, under_way.tab)
+        if isinstance(refusal, ChallengeSpent) and await _is_changed(request, ctx, pending):
+            # The form was submitted twice
+            return flash.redirect(ME)
+        pending_sign_in.restore(request, pending)
+        return flash.refused(request, pending.url(CODE), refusal, form="code", field="code")
+    pending_sign_in.clear(request, pending)
     if message is None:
-        return flash.to(ME)
-    answer = flash.notice(request, ME, "phone_changed")
-    answer.background = BackgroundTask(messages.notify, ctx, message)
-    return answer
+        return flash.redirect(ME)
+    response = flash.notice(request, ME, "phone_changed")
+    response.background = BackgroundTask(messages.notify, ctx, message)
+    return response
 
 
 @post(
@@ -150,18 +144,12 @@ async def change(request: StrictRequest) -> Redirect:
     include_in_schema=False,
 )
 async def send_again(request: StrictRequest) -> Redirect:
-    """A new code to the same new phone. The one before stays good."""
     fields = await forms.read(request)
-    before = _own(request, pending_sign_in.sent_with(request, fields, cookies.NEW_PHONE))
-    if before is None:
+    pending = pending_sign_in.find_in_form(request, fields, user_id=_user_id(request))
+    if pending is None:
         return flash.notice(request, PHONE, "code_gone")
-    page = before.at(CODE)
-    try:
-        await _send(request, context(request), before.phone, tab=before.tab)
-    except _SEND_REFUSALS as refusal:
-        pending_sign_in.keep_for_its_page(request, before, cookies.NEW_PHONE)
-        return flash.not_again(request, page, refusal)
-    return flash.notice(request, page, "code_sent")
+    sending = _send(request, context(request), pending.phone, tab=pending.tab)
+    return await sign_in.resend(request, pending, sending, path=CODE)
 
 
 HANDLERS: list[Any] = [show, send_code, code, change, send_again]
@@ -173,16 +161,14 @@ async def _send(
     sent = await profiles.send_phone_code(
         ctx, request.user, phone=phone, caller=browser_session.caller(request)
     )
-    under_way = PendingSignIn.of(sent, ctx=ctx, user_id=str(request.user.user.id), tab=tab)
-    pending_sign_in.keep(request, under_way, cookies.NEW_PHONE)
-    return under_way
+    pending = PendingSignIn.of(sent, ctx=ctx, user_id=_user_id(request), tab=tab)
+    pending_sign_in.keep(request, pending)
+    return pending
 
 
-def _own(request: StrictRequest, under_way: PendingSignIn | None) -> PendingSignIn | None:
-    """Leave out one of whoever was signed in here before."""
-    is_own = under_way is not None and under_way.user_id == str(request.user.user.id)
-    return under_way if is_own else None
+def _user_id(request: StrictRequest) -> str:
+    return str(request.user.user.id)
 
 
-async def _is_done(request: StrictRequest, ctx: Context, under_way: PendingSignIn) -> bool:
-    return (await profiles.get(ctx, request.user.user.id)).phone == under_way.phone
+async def _is_changed(request: StrictRequest, ctx: Context, pending: PendingSignIn) -> bool:
+    return (await profiles.get(ctx, request.user.user.id)).phone == pending.phone

@@ -1,4 +1,4 @@
-"""The field for a phone: how what is typed into it is read, and the example beside it."""
+"""The phone field of a form: how its text is parsed, and the example beside it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from referral.http.pages import cookies
 
 
 def rules(request: Request[Any, Any, Any], ctx: Context) -> PhoneRules:
-    """Read a phone without a country's code as one of the default region, else of the browser's.
+    """Return the rules for a phone typed in this browser.
 
-    The language that was chosen on these pages comes before the browser's own.
+    A phone without a country code belongs to the default region if one is set, otherwise to the
+    region of the language: the one chosen on these pages, then those of the browser.
     """
     if ctx.phone_rules.default_region is not None:
         return ctx.phone_rules
@@ -26,11 +27,11 @@ def rules(request: Request[Any, Any, Any], ctx: Context) -> PhoneRules:
     return replace(ctx.phone_rules, default_region=browser_region.parse(",".join(languages)))
 
 
-def read(request: Request[Any, Any, Any], ctx: Context, text: str) -> str:
-    """The E.164 of what was typed. Raises InvalidPhone, UnsupportedPhone."""
+def parse(request: Request[Any, Any, Any], ctx: Context, text: str) -> str:
+    """Return the typed phone in E.164. Raises InvalidPhone or UnsupportedPhone."""
     return phones.parse(text, rules(request, ctx))
 
 
 def example(request: Request[Any, Any, Any], ctx: Context) -> str:
-    """A phone that is served, as it may be typed here."""
+    """Return a phone that is served, written the way it may be typed in this browser."""
     return phones.example(rules(request, ctx))

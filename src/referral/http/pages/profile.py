@@ -1,4 +1,4 @@
-"""One's own profile: what others see of it, and the invitation."""
+"""The signed-in user's profile and invitation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def show(request: StrictRequest) -> Response[str]:
         request,
         "profile.html",
         profile=profile,
-        qr=Markup(qr.inline(profile.invite_link)),  # noqa: S704 - drawn here
+        qr=Markup(qr.inline(profile.invite_link)),  # noqa: S704 - generated SVG
         invitees=newest.items,
     )
 
@@ -55,17 +55,17 @@ async def show(request: StrictRequest) -> Response[str]:
     include_in_schema=False,
 )
 async def change(request: StrictRequest) -> Redirect:
-    """Name and email, or one of them; an empty one clears it."""
+    """Change the submitted ones of name and email; an empty one is cleared."""
     fields = await forms.read(request)
     try:
         await profiles.change(
             context(request),
             request.user,
-            name=_given(fields, "name"),
-            email=_given(fields, "email"),
+            name=_field(fields, "name"),
+            email=_field(fields, "email"),
         )
     except InvalidRequest as refusal:
-        # Nothing besides: the cookie that brings it back has room for little
+        # No other fields, because the cookie that returns them is small
         typed = {name: text for name, text in fields.items() if name in {"name", "email"}}
         return flash.refused(request, ME, refusal, form="profile", field="name", values=typed)
     return flash.notice(request, ME, "saved")
@@ -118,5 +118,5 @@ async def invite_png(request: StrictRequest) -> bytes:
 HANDLERS: list[Any] = [show, change, activate, invite_svg, invite_png]
 
 
-def _given(fields: dict[str, str], name: str) -> str | UnsetType | None:
+def _field(fields: dict[str, str], name: str) -> str | UnsetType | None:
     return (fields[name] or None) if name in fields else UNSET

@@ -1,20 +1,21 @@
-"""Making sure, by a new code, that it is the phone's owner; then back to where that matters."""
+"""Reauthentication: a new code for the user's own phone, then back to what required it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from litestar import Response, get, post
 from litestar.response import Redirect
 
-from referral.core.errors import Refusal
 from referral.http.pages import browser_session, flash, forms, render
-from referral.http.pages.sign_in import CODE, PROFILE, Next, send
+from referral.http.pages.sign_in import CODE, PROFILE, SEND_REFUSALS, Next, send
 from referral.http.requests import StrictRequest, context
 
-PATH = flash.CONFIRM
+PATH = flash.REAUTHENTICATION
 
 
 @get(PATH, guards=[browser_session.signed_in], include_in_schema=False)
-async def confirm(request: StrictRequest, then: Next = None) -> Response[str]:
+async def show(request: StrictRequest, then: Next = None) -> Response[str]:
     return render.page(
         request,
         "again.html",
@@ -26,11 +27,15 @@ async def confirm(request: StrictRequest, then: Next = None) -> Response[str]:
 @post(
     PATH, guards=[browser_session.signed_in], opt=forms.on(PATH, "again"), include_in_schema=False
 )
-async def send_to_confirm(request: StrictRequest) -> Redirect:
+async def send_code(request: StrictRequest) -> Redirect:
+    """Send the code. Entering it on the page of the sign-in starts a new session."""
     fields = await forms.read(request)
     then = forms.local_path(fields.get("next")) or PROFILE
     try:
-        under_way = await send(request, context(request), request.user.user.phone or "", then=then)
-    except Refusal as refusal:
-        return flash.not_again(request, forms.with_next(PATH, then), refusal)
-    return flash.to(under_way.at(CODE))
+        pending = await send(request, context(request), request.user.user.phone or "", then=then)
+    except SEND_REFUSALS as refusal:
+        return flash.resend_refused(request, forms.with_next(PATH, then), refusal)
+    return flash.redirect(pending.url(CODE))
+
+
+HANDLERS: list[Any] = [show, send_code]

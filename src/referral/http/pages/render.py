@@ -1,4 +1,4 @@
-"""Templates to answers."""
+"""Responses from templates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).parent
 
 
 def language(request: Request[Any, Any, Any]) -> str:
-    """The one that was chosen here, else the browser's; one of i18n.LANGUAGES."""
+    """Return one of i18n.LANGUAGES: the one chosen on these pages, otherwise the browser's."""
     chosen = cookies.get(request, cookies.LANGUAGE)
     if chosen in i18n.LANGUAGES:
         return str(chosen)
@@ -32,19 +32,19 @@ def language(request: Request[Any, Any, Any]) -> str:
 def page(
     request: Request[Any, Any, Any], template: str, *, status: int = HTTP_200_OK, **context: Any
 ) -> Response[str]:
-    """A page, with what the last form had to say on it."""
-    spoken = language(request)
-    said = flash.take(request)
+    """Render a page, with the message that the last form left for it."""
+    lang = language(request)
+    message = flash.take(request)
     html = (
-        _environment(spoken)
+        _environment(lang)
         .get_template(template)
         .render(
             site=site.of(request.app.state),
             path=forms.page_of(request),
-            language=spoken,
-            notice=_notice(said, spoken),
-            is_done=said is not None and said.code not in texts.TO_DO,
-            said=_Said(said, spoken),
+            language=lang,
+            notice=_notice(message, lang),
+            is_done=message is not None and message.code not in texts.PROMPTS,
+            forms=_Forms(message, lang),
             css=_css(),
             asset=static.url,
             **context,
@@ -58,57 +58,72 @@ def page(
             "Content-Security-Policy": _policy(),
             "Referrer-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",
-            "Content-Language": spoken,
+            "Content-Language": lang,
             "Vary": "Accept-Language, Cookie",
         },
     )
 
 
-def _notice(said: Flash | None, language: str) -> str:
-    """What stands above the content. What is wrong with a form stands beside its fields."""
-    if said is None or (said.form and said.code not in texts.TO_DO):
+def url(request: Request[Any, Any, Any]) -> str:
+    """Return the path and query of the request."""
+    query = request.scope["query_string"].decode("ascii", "replace")
+    return request.scope["path"] + (f"?{query}" if query else "")
+
+
+def _notice(message: Flash | None, language: str) -> str:
+    """Return the text above the content. A form's refusals are beside its fields instead."""
+    if message is None or (message.form and message.code not in texts.PROMPTS):
         return ""
-    return texts.notice(said.code, language=language)
+    return texts.notice(message.code, language=language)
 
 
-class _Said:
-    """What is wrong with a form's fields, and what was typed into them."""
+class _Forms:
+    """What was typed into a page's forms the last time, and why it was refused."""
 
-    def __init__(self, said: Flash | None, language: str) -> None:
-        self._said = said if said and said.form else None
+    def __init__(self, message: Flash | None, language: str) -> None:
+        self._message = message if message and message.form else None
         self._language = language
 
     def error(self, form: str, field: str) -> str:
-        """Empty where nothing is wrong with it."""
-        said = self._said
-        if said is None or (said.form, said.field) != (form, field) or said.code in texts.TO_DO:
+        """Return why this field was refused; empty if it was not."""
+        message = self._message
+        if (
+            message is None
+            or (message.form, message.field) != (form, field)
+            or message.code in texts.PROMPTS
+        ):
             return ""
         return texts.refusal(
-            said.code,
+            message.code,
             language=self._language,
-            seconds=said.seconds,
-            attempts_left=said.attempts_left,
-            country=said.country,
+            seconds=message.seconds,
+            attempts_left=message.attempts_left,
+            country=message.country,
         )
 
-    def is_over(self, form: str) -> bool:
-        """Whether nothing typed into this form can be right any more."""
-        said = self._said
+    def needs_new_code(self, form: str) -> bool:
+        """Return whether nothing typed into this form can be right any more."""
+        message = self._message
         return (
-            said is not None
-            and said.form == form
-            and (said.code in texts.OVER or said.attempts_left == 0)
+            message is not None
+            and message.form == form
+            and (message.code in texts.NEEDS_NEW_CODE or message.attempts_left == 0)
         )
 
-    def value(self, form: str, field: str, otherwise: str | None = "") -> str:
-        if self._said is None or self._said.form != form:
-            return otherwise or ""
-        return self._said.values.get(field, otherwise or "")
+    def value(self, form: str, field: str, default: str | None = "") -> str:
+        """Return what was typed into this field, otherwise the default."""
+        if self._message is None or self._message.form != form:
+            return default or ""
+        return self._message.values.get(field, default or "")
 
     def is_about(self, form: str, field: str) -> bool:
-        """Whether something was typed into this field, or it is what was to be done."""
-        said = self._said
-        return said is not None and said.form == form and field in {said.field, *said.values}
+        """Return whether this field was refused, or has text that was typed before."""
+        message = self._message
+        return (
+            message is not None
+            and message.form == form
+            and field in {message.field, *message.values}
+        )
 
 
 @cache
@@ -134,13 +149,13 @@ def _environment(language: str) -> Environment:
 
 @cache
 def _css() -> Markup:
-    # Ours: in the page itself, so that it is drawn after one round trip
+    # Our own file, inlined so that the page can be drawn after one round trip
     return Markup((_FOLDER / "pages.css").read_text())  # noqa: S704
 
 
 @cache
 def _policy() -> str:
-    """What a page may load (CSP level 3): our own, and the one style sheet by its digest."""
+    """Return the CSP (level 3): only files of this origin, and the style sheet by its digest."""
     digest = b64encode(sha256(_css().encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'self'; style-src 'sha256-{digest}'; img-src 'self'; "
@@ -148,17 +163,11 @@ def _policy() -> str:
     )
 
 
-def path(request: Request[Any, Any, Any]) -> str:
-    """The address that was asked for, without the origin."""
-    query = request.scope["query_string"].decode("ascii", "replace")
-    return request.scope["path"] + (f"?{query}" if query else "")
-
-
 def _isolated(text: object) -> Markup:
-    """Keep somebody's words, which may run from right to left, from reordering their neighbours."""
+    """Isolate text of unknown direction, so that it does not reorder its neighbours."""
     return Markup("<bdi>{}</bdi>").format(text)
 
 
 def _phone(e164: str) -> Markup:
-    """Write a phone as its country does, from left to right among any words."""
+    """Format a phone as its country does, always from left to right."""
     return Markup('<bdi dir="ltr">{}</bdi>').format(phone_display.format_phone(e164))

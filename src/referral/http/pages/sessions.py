@@ -1,4 +1,4 @@
-"""Where one is signed in."""
+"""The signed-in user's sessions, shown as devices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PAGE = 50
 async def show(request: StrictRequest, cursor: PageCursor = None) -> Response[str]:
     page = await sessions.page(context(request), request.user, cursor=cursor, limit=_PAGE)
     return browser_session.page(
-        request, "sessions.html", page=page, cursor=cursor, device=devices.read
+        request, "sessions.html", page=page, cursor=cursor, parse_device=devices.parse
     )
 
 
@@ -38,8 +38,8 @@ async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
     try:
         await sessions.end(request.user, session_id, caller=browser_session.caller(request))
     except NotFound as refusal:
-        # Ended meanwhile, from elsewhere or by a second click: it is as was asked for
-        problems.record(request, refusal)
+        # It has ended already, elsewhere or by a second click
+        problems.log_refusal(request, refusal)
     if session_id == str(request.user.session_id):
         cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
         return flash.notice(request, "/", "signed_out")
@@ -53,9 +53,11 @@ async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
     include_in_schema=False,
 )
 async def end_all(request: StrictRequest) -> Redirect:
-    await sessions.end_all(context(request), request.user, caller=browser_session.caller(request))
+    await sessions.sign_out_everywhere(
+        context(request), request.user, caller=browser_session.caller(request)
+    )
     cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
-    tabs.forget_all(request)
+    tabs.clear_all(request)
     return flash.notice(request, "/", "signed_out_everywhere")
 
 

@@ -1,7 +1,8 @@
-"""Signing in: a phone, the code, and on to where one was going."""
+"""Signing in: the phone, the code, and the redirect to the page that asked for the sign-in."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from litestar import Response, get, post
@@ -14,12 +15,15 @@ from referral.core import invite_code as invite_codes
 from referral.core import phone_display
 from referral.core.errors import (
     ChallengeSpent,
+    InvalidPhone,
     InviteAlreadyActivated,
     InviteLoop,
     OwnInviteCode,
     Refusal,
+    SmsUnavailable,
     TooManyRequests,
     UnknownInviteCode,
+    UnsupportedPhone,
 )
 from referral.http.pages import (
     browser_session,
@@ -33,13 +37,14 @@ from referral.http.pages import (
 )
 from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.requests import StrictRequest, context
-from referral.limits.guess_policy import OF_INVITES
+from referral.limits.guess_policy import INVITE_CODE_LIMITS
 from referral.service import sign_in
 from referral.service.sign_in import SignInResult
 
 HOME, CODE, PROFILE = "/", "/code", "/me"
+SEND_REFUSALS = (InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable)
 
-_LONGEST_UNREADABLE = 20
+_LONGEST_INVALID = 20  # characters
 
 Next = Annotated[str | None, QueryParameter(name="next")]
 InviteCode = Annotated[str, QueryParameter()]
@@ -48,7 +53,7 @@ InviteCode = Annotated[str, QueryParameter()]
 @get(HOME, include_in_schema=False)
 async def home(request: StrictRequest, then: Next = None) -> Response[Any]:
     if await browser_session.find(request):
-        return flash.to(forms.local_path(then) or PROFILE)
+        return flash.redirect(forms.local_path(then) or PROFILE)
     return page(request, context(request), then=forms.local_path(then))
 
 
@@ -60,92 +65,81 @@ async def send_code(request: StrictRequest) -> Redirect:
     invite_code = _invite_code(fields.get("invite_code", ""), ctx)
     then = forms.local_path(fields.get("next")) or ""
     try:
-        phone = phone_field.read(request, ctx, typed)
-        under_way = await send(request, ctx, phone, invite_code=invite_code, then=then)
-    except Refusal as refusal:
-        before = pending_sign_in.on_its_way(request, phone, ctx)
-        if isinstance(refusal, TooManyRequests) and before:
-            # Back, and the same phone again: its code is on its way already
-            under_way = before.leading(invite_code=invite_code, then=then)
-            pending_sign_in.keep(request, under_way)
-            return flash.to(under_way.at(CODE))
-        where, values = _form_of(invite_code, then), {"phone": typed}
-        return flash.refused(request, where, refusal, form="sign_in", field="phone", values=values)
-    return flash.to(under_way.at(CODE))
+        phone = phone_field.parse(request, ctx, typed)
+        pending = await send(request, ctx, phone, invite_code=invite_code, then=then)
+    except SEND_REFUSALS as refusal:
+        earlier = pending_sign_in.find_for_phone(request, phone, ctx)
+        if isinstance(refusal, TooManyRequests) and earlier:
+            # They went back and entered the same phone again: its code was sent already
+            pending = earlier.in_new_tab(invite_code=invite_code, then=then)
+            pending_sign_in.keep(request, pending)
+            return flash.redirect(pending.url(CODE))
+        start, values = _start_url(invite_code, then), {"phone": typed}
+        return flash.refused(request, start, refusal, form="sign_in", field="phone", values=values)
+    return flash.redirect(pending.url(CODE))
 
 
 @get(CODE, include_in_schema=False)
 async def code(request: StrictRequest, invite_code: InviteCode = "") -> Response[Any]:
-    """invite_code: kept in the address, for a tab whose cookie is gone."""
-    under_way = pending_sign_in.find(request)
-    if under_way is None:
-        where = _form_of(invite_code, None)
-        return flash.to(f"{where}?anew=1")
-    visitor = await browser_session.find(request)
-    back = _form_of(under_way.invite_code, forms.local_path(under_way.next))
+    """Show the field for the code. The URL has the invite code in case the cookie is gone."""
+    pending = pending_sign_in.find(request)
+    if pending is None:
+        return flash.redirect(f"{_start_url(invite_code, None)}?restarted=1")
+    is_signed_in = bool(await browser_session.find(request))
+    start = _start_url(pending.invite_code, forms.local_path(pending.next))
     return code_page(
         request,
         context(request),
-        under_way,
-        back=PROFILE if visitor else back,
-        is_signed_in=bool(visitor),
+        pending,
+        path=CODE,
+        back=PROFILE if is_signed_in else start,
+        is_signed_in=is_signed_in,
     )
 
 
 @post(CODE, opt=forms.on(CODE, "code", "code"), include_in_schema=False)
 async def verify(request: StrictRequest) -> Redirect:
     fields = await forms.read(request)
-    under_way = pending_sign_in.sent_with(request, fields)
-    if under_way is None:
-        return flash.to(forms.page_of(request))
-    then = forms.local_path(under_way.next) or PROFILE
+    pending = pending_sign_in.find_in_form(request, fields)
+    if pending is None:
+        return flash.redirect(forms.page_of(request))
+    then = forms.local_path(pending.next) or PROFILE
     try:
-        sign_in, refused = await _verify(
-            request, context(request), under_way, fields.get("code", "")
+        result, invite_refusal = await _verify(
+            request, context(request), pending, fields.get("code", "")
         )
     except Refusal as refusal:
         if isinstance(refusal, ChallengeSpent) and await browser_session.find(request):
-            # The form was sent twice, or is one of before
-            return flash.to(then)
-        pending_sign_in.keep_for_its_page(request, under_way)
-        return flash.refused(request, under_way.at(CODE), refusal, form="code", field="code")
-    await browser_session.acquire(request, sign_in)
-    tabs.forget(request, cookies.SIGN_IN, under_way.tab)
-    if refused is None:
-        return flash.to(then)
-    values = {"invite_code": under_way.invite_code}
+            # The form was submitted twice, or is an old one
+            return flash.redirect(then)
+        pending_sign_in.restore(request, pending)
+        return flash.refused(request, pending.url(CODE), refusal, form="code", field="code")
+    await browser_session.start(request, result)
+    pending_sign_in.clear(request, pending)
+    if invite_refusal is None:
+        return flash.redirect(then)
+    values = {"invite_code": pending.invite_code}
     return flash.refused(
-        request, PROFILE, refused, form="inviter", field="invite_code", values=values
+        request, PROFILE, invite_refusal, form="inviter", field="invite_code", values=values
     )
 
 
 @post(f"{CODE}/again", opt=forms.on(CODE, "again"), include_in_schema=False)
 async def send_again(request: StrictRequest) -> Redirect:
-    """A new code to the same phone. The one before stays good."""
     ctx = context(request)
-    before = pending_sign_in.sent_with(request, await forms.read(request))
-    if before is None:
-        return flash.to(forms.page_of(request))
-    page = before.at(CODE)
-    try:
-        await send(
-            request,
-            ctx,
-            before.phone,
-            invite_code=_invite_code(before.invite_code, ctx),
-            then=forms.local_path(before.next) or "",
-            tab=before.tab,
-        )
-    except Refusal as refusal:
-        pending_sign_in.keep_for_its_page(request, before)
-        return flash.not_again(request, page, refusal)
-    return flash.notice(request, page, "code_sent")
+    pending = pending_sign_in.find_in_form(request, await forms.read(request))
+    if pending is None:
+        return flash.redirect(forms.page_of(request))
+    invite_code = _invite_code(pending.invite_code, ctx)
+    then = forms.local_path(pending.next) or ""
+    sending = send(request, ctx, pending.phone, invite_code=invite_code, then=then, tab=pending.tab)
+    return await resend(request, pending, sending, path=CODE)
 
 
 @post("/sign-out", opt=forms.on(HOME, "sign_out"), include_in_schema=False)
 async def sign_out(request: StrictRequest) -> Redirect:
-    await browser_session.leave(request)
-    tabs.forget_all(request)
+    await browser_session.end(request)
+    tabs.clear_all(request)
     return flash.notice(request, HOME, "signed_out")
 
 
@@ -156,14 +150,14 @@ async def sign_out(request: StrictRequest) -> Redirect:
     include_in_schema=False,
 )
 async def phone_form(request: StrictRequest) -> dict[str, str | None]:
-    """A phone that is being typed, as its country writes it: for the script.
+    """Format a phone as its country does while it is being typed, for the script.
 
-    In a body, since proxies write paths with their queries into their logs.
+    The phone is in the body because proxies log paths with their queries.
     """
     phone = (await forms.read(request)).get("phone", "")
     region = phone_field.rules(request, context(request)).default_region
-    spelt, country = phone_display.format_as_typed(phone, region)
-    return {"form": spelt, "country": country}
+    formatted, country = phone_display.format_as_typed(phone, region)
+    return {"form": formatted, "country": country}
 
 
 HANDLERS = [home, send_code, code, verify, send_again, sign_out, phone_form]
@@ -178,9 +172,9 @@ async def send(
     then: str = "",
     tab: str = "",
 ) -> PendingSignIn:
-    """Send a code, and keep in this browser what it is for. Raises what `login.send_code` does.
+    """Send a code and keep it in this browser as pending.
 
-    tab: which one asks, if it has asked before.
+    tab: the key of the tab if it asked for a code before. Raises one of SEND_REFUSALS.
     """
     sent = await sign_in.send_code(
         ctx,
@@ -188,23 +182,42 @@ async def send(
         device_token=cookies.get(request, cookies.DEVICE),
         caller=browser_session.caller(request),
     )
-    under_way = PendingSignIn.of(sent, ctx=ctx, invite_code=invite_code, then=then, tab=tab)
-    pending_sign_in.keep(request, under_way)
-    return under_way
+    pending = PendingSignIn.of(sent, ctx=ctx, invite_code=invite_code, then=then, tab=tab)
+    pending_sign_in.keep(request, pending)
+    return pending
+
+
+async def resend(
+    request: StrictRequest,
+    pending: PendingSignIn,
+    sending: Awaitable[PendingSignIn],
+    *,
+    path: str,
+) -> Redirect:
+    """Send another code to the same phone. The earlier one stays valid.
+
+    path: of the page where the code is entered.
+    """
+    try:
+        await sending
+    except SEND_REFUSALS as refusal:
+        pending_sign_in.restore(request, pending)
+        return flash.resend_refused(request, pending.url(path), refusal)
+    return flash.notice(request, pending.url(path), "code_sent")
 
 
 def page(
     request: StrictRequest, ctx: Context, *, status: int = HTTP_200_OK, **context: Any
 ) -> Response[str]:
-    """Where a phone is entered."""
+    """Render the page where a phone is entered."""
     context = {
         "invite_code": "",
         "inviter": None,
-        "visitor": None,
+        "signed_in": None,
         "refusal": None,
         "then": "",
-        # Whether a code was to be entered that this browser does not know of
-        "anew": "anew" in request.query_params,
+        # The code page redirected here because this browser has no pending code
+        "restarted": "restarted" in request.query_params,
         "has_cookies": bool(request.cookies),
         **context,
     }
@@ -221,66 +234,71 @@ def page(
 def code_page(
     request: StrictRequest,
     ctx: Context,
-    under_way: PendingSignIn,
+    pending: PendingSignIn,
     *,
-    path: str = CODE,
-    **context: Any,
+    path: str,
+    back: str,
+    is_signed_in: bool = False,
 ) -> Response[str]:
-    """Where a code is entered.
+    """Render the page where a code is entered.
 
-    back: where its link leads. path: under which its forms are taken. is_signed_in: whether by
-    this code only something is confirmed.
+    path: of its forms. back: where its link leads. is_signed_in: whether this is a
+    reauthentication.
     """
-    context = {"back": HOME, "is_signed_in": False, **context}
     return render.page(
         request,
         "code.html",
-        pending=under_way,
-        action=under_way.at(path),
-        again=under_way.at(f"{path}/again"),
-        seconds=under_way.seconds_to_wait(ctx),
-        is_over=under_way.is_over(ctx),
-        **context,
+        pending=pending,
+        action=pending.url(path),
+        again=pending.url(f"{path}/again"),
+        seconds=pending.seconds_until_resend(ctx),
+        is_expired=pending.is_expired(ctx),
+        back=back,
+        is_signed_in=is_signed_in,
     )
 
 
 def _invite_code(text: str, ctx: Context) -> str:
-    """The invite code of a form, or what is none, which is refused after the sign-in.
+    """Parse an invite code; keep a short invalid one, which is refused after the sign-in.
 
-    It is short: browsers drop a cookie of over 4 KB, and the code that was sent with it.
+    A long one becomes "?", because browsers drop a cookie of over 4 KB, and with it the pending
+    code.
     """
     try:
         return invite_codes.parse(text, ctx.invite_url)
     except UnknownInviteCode:
-        return text if len(text) <= _LONGEST_UNREADABLE else "?"
+        return text if len(text) <= _LONGEST_INVALID else "?"
 
 
-def _form_of(invite_code: str, then: str | None) -> str:
-    """The sign-in form that somebody came from, with the invitation or the way on that it had."""
+def _start_url(invite_code: str, then: str | None) -> str:
+    """Return the URL of the sign-in page with this invitation or next path."""
     if invite_code.isascii() and invite_code.isalnum():
         return f"/i/{invite_code}"
     return forms.with_next(HOME, then) if then else HOME
 
 
 async def _verify(
-    request: StrictRequest, ctx: Context, under_way: PendingSignIn, code: str
+    request: StrictRequest, ctx: Context, pending: PendingSignIn, code: str
 ) -> tuple[SignInResult, Refusal | None]:
-    """Sign in; without the invitation where the rules refuse it, and then with what they say."""
+    """Sign in, and activate the invite code.
+
+    If the rules refuse the invite code, sign in without it and return that refusal too.
+    """
     caller = browser_session.caller(request)
-    token = under_way.token
-    refused: Refusal | None = None
-    if invite_code := _invite_code(under_way.invite_code, ctx):
+    token = pending.token
+    invite_refusal: Refusal | None = None
+    if invite_code := _invite_code(pending.invite_code, ctx):
         try:
-            signed_in = await sign_in.verify(
+            result = await sign_in.verify(
                 ctx, token=token, code=code, invite_code=invite_code, caller=caller
             )
         except (UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop) as refusal:
-            refused = refusal
+            invite_refusal = refusal
         except TooManyRequests as refusal:
-            if refusal.limit.name not in OF_INVITES:
+            if refusal.limit.name not in INVITE_CODE_LIMITS:
                 raise
-            refused = refusal
+            invite_refusal = refusal
         else:
-            return signed_in, None
-    without = await sign_in.verify(ctx, token=token, code=code, invite_code=None, caller=caller)
-    return without, refused
+            return result, None
+    result = await sign_in.verify(ctx, token=token, code=code, invite_code=None, caller=caller)
+    return result, invite_refusal

@@ -1,4 +1,4 @@
-"""What every page knows of the service it belongs to."""
+"""Settings that every page shows or depends on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from litestar.datastructures.state import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What the operator set of the pages; app.py puts it at `app.state.site`."""
+    """The operator's settings for the pages. app.py stores it as `app.state.site`."""
 
     app_name: str
     public_url: str
-    """Where people reach the service, without a slash at its end."""
+    """The origin under which people reach the service, without a slash at the end."""
     https: bool
-    """Whether by https alone, as in production."""
+    """Whether the service is reached over https only, as in production."""
     terms_url: str | None
     privacy_url: str | None
 

@@ -1,4 +1,4 @@
-"""What pages load besides themselves. Its addresses change with it, so browsers keep it."""
+"""Static files of the pages. Their URLs change with their content, so browsers may cache them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ Version = Annotated[str, QueryParameter()]
     sync_to_thread=False,
 )
 def asset(name: FromPath[str], v: Version = "") -> Response[bytes]:
-    """Raises NotFound, for another version too: kept for ever, it would outlast a deploy."""
+    """Serve a static file.
+
+    Raises NotFound, also for another version: during a deployment an old process may be asked
+    for a new file, and its own would then be cached for a year under the new URL.
+    """
     if name not in _MEDIA_TYPES or v != _version(name):
         raise NotFound(reason="no asset")
     return Response(_read(name), media_type=_MEDIA_TYPES[name])

@@ -1,7 +1,7 @@
-"""What pages say of refusals, for people who fill in a form.
+"""Messages of the pages, for people who fill in a form: refusals, notices and waiting times.
 
-The API's own words are for programmers. These are marked here and looked up in the catalogue of
-the page's language.
+The API's messages are for programmers. These are marked here for extraction and translated when
+a page is rendered.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from referral import i18n
 from referral.core import countries
 
 
-def N_(text: str) -> str:  # noqa: N802 - the name by which catalogues are collected
+def N_(text: str) -> str:  # noqa: N802 - the conventional name, which pybabel looks for
+    """Mark a message for extraction into the catalogues, without translating it yet."""
     return text
 
 
@@ -63,8 +64,10 @@ REFUSALS: Mapping[str, str] = {
     "other_site": N_("This form did not come from this site. Open the page anew and try again."),
 }
 
-# Of a code: another one has to be asked for
-OVER = frozenset({"challenge_invalid", "challenge_expired", "challenge_spent", "too_many_attempts"})
+# Refusals after which no entry for this challenge can be right
+NEEDS_NEW_CODE = frozenset(
+    {"challenge_invalid", "challenge_expired", "challenge_spent", "too_many_attempts"}
+)
 
 NOTICES: Mapping[str, str] = {
     "saved": N_("Saved."),
@@ -88,12 +91,11 @@ NOTICES: Mapping[str, str] = {
     "not_done": N_("Nothing is changed yet. Look at it once more, and send it again."),
 }
 
-
-# Of notices: those that say what comes next, not that something is done
-TO_DO = frozenset({"sign_in_first", "sign_in_to_do", "code_gone", "not_done"})
+# Notices that ask for something, while the others confirm that something is done
+PROMPTS = frozenset({"sign_in_first", "sign_in_to_do", "code_gone", "not_done"})
 
 _WITH_WAIT = frozenset({"too_many_requests", "too_soon"})
-_A_MINUTE = 60
+_MINUTE, _HOUR = 60, 3600  # seconds
 
 
 def refusal(
@@ -104,55 +106,52 @@ def refusal(
     attempts_left: int | None,
     country: str = "",
 ) -> str:
-    """In one or two sentences: what is wrong, and what to do."""
+    """Return one or two sentences: what is wrong, and what to do.
+
+    code: of the refusal. seconds: until a retry works. country: ISO code of the country that is
+    not served.
+    """
     catalogue = i18n.catalogue(language)
     if country:
-        words = catalogue.gettext(
+        message = catalogue.gettext(
             "We do not send codes to phones of this country: %(country)s. Use another phone."
         )
-        return words % {"country": countries.name(country, language)}
-    words = catalogue.gettext(REFUSALS.get(code, REFUSALS["invalid_request"]))
+        return message % {"country": countries.name(country, language)}
+    message = catalogue.gettext(REFUSALS.get(code, REFUSALS["invalid_request"]))
     if attempts_left:
         tries = catalogue.ngettext("%(num)d try is left.", "%(num)d tries are left.", attempts_left)
-        return f"{words} {tries % {'num': attempts_left}}"
+        return f"{message} {tries % {'num': attempts_left}}"
     if code == "wrong_code" and attempts_left == 0:
         return catalogue.gettext(
             "This is not the code, and it was the last try. Ask for a new one."
         )
-    if seconds and (code in _WITH_WAIT or (code == "too_many_attempts" and seconds > _A_MINUTE)):
-        return f"{words} {wait(seconds, language=language)}"
-    return words
+    if seconds and (code in _WITH_WAIT or (code == "too_many_attempts" and seconds > _MINUTE)):
+        return f"{message} {wait(seconds, language=language)}"
+    return message
 
 
 def notice(code: str, *, language: str) -> str:
-    """What is done."""
-    words = NOTICES.get(code)
-    # gettext of nothing is what the catalogue says of itself
-    return i18n.catalogue(language).gettext(words) if words else ""
+    message = NOTICES.get(code)
+    # gettext("") would return the catalogue's header
+    return i18n.catalogue(language).gettext(message) if message else ""
 
 
 def number(value: int) -> str:
-    """Thousands apart, as in every language (SI): `1 200`."""
+    """Group thousands with a narrow no-break space, as SI does in every language: `1 200`."""
     return f"{value:,}".replace(",", "\u202f")
 
 
 def wait(seconds: int, *, language: str) -> str:
-    """When to try again."""
+    """Say when to try again, rounded up to whole seconds, minutes or hours."""
     ngettext = i18n.catalogue(language).ngettext
-    minutes, hours = -(-seconds // 60), -(-seconds // 3600)
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        words, number = (
-            ngettext("Try again in %(num)d second.", "Try again in %(num)d seconds.", seconds),
-            seconds,
-        )
-    elif minutes < 60:  # noqa: PLR2004 - an hour
-        words, number = (
-            ngettext("Try again in %(num)d minute.", "Try again in %(num)d minutes.", minutes),
-            minutes,
-        )
+    minutes, hours = -(-seconds // _MINUTE), -(-seconds // _HOUR)
+    if seconds < _MINUTE:
+        num = seconds
+        message = ngettext("Try again in %(num)d second.", "Try again in %(num)d seconds.", num)
+    elif minutes * _MINUTE < _HOUR:
+        num = minutes
+        message = ngettext("Try again in %(num)d minute.", "Try again in %(num)d minutes.", num)
     else:
-        words, number = (
-            ngettext("Try again in %(num)d hour.", "Try again in %(num)d hours.", hours),
-            hours,
-        )
-    return words % {"num": number}
+        num = hours
+        message = ngettext("Try again in %(num)d hour.", "Try again in %(num)d hours.", num)
+    return message % {"num": num}

@@ -1,4 +1,6 @@
-"""Pages for administrators: the operations under `/users`, `/stats` and `/audit`, and commands."""
+"""Pages for administrators: what the API offers under `/users`, `/stats` and `/audit`, and some
+operations that are otherwise commands.
+"""
 
 from litestar import Router
 

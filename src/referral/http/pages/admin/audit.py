@@ -1,4 +1,4 @@
-"""The audit trail, in words."""
+"""The audit trail."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Cursor = Annotated[str | None, QueryParameter()]
 async def trail(
     request: AdminRequest, user: UserText = None, cursor: Cursor = None
 ) -> Response[str]:
-    """Raises InvalidRequest."""
+    """Show a page of the trail. Raises InvalidRequest."""
     found = await audit.page(user=user or None, cursor=cursor, limit=_PAGE)
     shown = await phones(found.items, user)
     return render.page(
@@ -59,7 +59,7 @@ async def trail(
 
 
 async def phones(entries: Iterable[Entry], *more: str | None) -> dict[str, str]:
-    """The phones of everybody in these entries who is not deleted, by their ids."""
+    """Return the phones of the users in these entries by user id, without deleted users."""
     ids = {entry.user_id for entry in entries} | set(more)
     ids |= {entry.actor.removeprefix(_USER) for entry in entries if entry.actor.startswith(_USER)}
     return await users.phones_of(UUID(user_id) for user_id in ids if user_id)

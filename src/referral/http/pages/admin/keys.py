@@ -1,4 +1,4 @@
-"""API keys: made, shown once, ended."""
+"""API keys: create, show once, revoke."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ PATH = "/admin/keys"
 
 @get("/keys", include_in_schema=False)
 async def list_keys(request: AdminRequest) -> Response[str]:
-    keys = [(key, in_path(key.name)) for key in await api_keys.all_keys()]
+    keys = [(key, in_path(key.name)) for key in await api_keys.list_all()]
     return render.page(request, "admin/keys.html", keys=keys)
 
 
 @post("/keys", opt=forms.on(PATH, "key", "name"), include_in_schema=False)
 async def make(request: AdminRequest) -> Redirect:
-    """The new key goes to the next page in the cookie of what is said once."""
+    """Create a key. The flash cookie carries it to the next page, which shows it once."""
     name = (await forms.read(request)).get("name", "")
-    # Whoever finds a browser open must not take away a key that never ends
+    # Somebody who finds the browser unlocked must not get a key that never expires
     await browser_session.require_fresh(request)
     try:
-        key = await api_keys.make(context(request), name, by=request.user)
+        key = await api_keys.create(context(request), name, by=request.user)
     except InvalidRequest as refusal:
         return flash.refused(
             request,
@@ -49,8 +49,8 @@ async def revoke(request: AdminRequest, name: FromPath[str]) -> Redirect:
     try:
         await api_keys.revoke(context(request), unquote(name), by=request.user)
     except NotFound as refusal:
-        # Ended already, which is what was wanted
-        problems.record(request, refusal)
+        # It is revoked already
+        problems.log_refusal(request, refusal)
     return flash.notice(request, PATH, "key_revoked")
 
 
@@ -58,9 +58,9 @@ HANDLERS = [list_keys, make, revoke]
 
 
 def in_path(name: str) -> str:
-    """A key's name, in which any sign may stand, as one segment of a path.
+    """Quote a key's name, which may have any character, as one segment of a path.
 
-    Quoted twice: servers undo it once, before they look for slashes, and browsers read a segment
-    of two dots, quoted once or not, as the way up.
+    It is quoted twice, because servers decode a path once before they split it at slashes, and
+    browsers resolve a segment of two dots as the parent, whether it is quoted once or not.
     """
     return quote(quote(name, safe="").replace(".", "%2E"), safe="")

@@ -1,4 +1,4 @@
-"""Users: search them, look at one and at whom they invited, and do what an operator has to do."""
+"""Users: the search, a page for each user with their invitees, and the actions on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from referral.core.errors import Forbidden, InvalidRequest, NotFound
 from referral.http.pages import flash, forms, phone_field, render
 from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, context
-from referral.service import audit as trails
+from referral.service import audit as audit_trail
 from referral.service import invitations, trees, users
 
 PATH = "/admin/users"
@@ -55,10 +55,10 @@ async def search_users(
 async def show_user(
     request: AdminRequest, user_id: FromPath[str], cursor: Cursor = None
 ) -> Response[str]:
-    """Raises NotFound, InvalidRequest."""
+    """Show one user. Raises NotFound or InvalidRequest."""
     found = ids.parse(user_id)
     user, tree = await users.get(context(request), found), await trees.page(found, cursor=cursor)
-    entries = await trails.page(user=user.id, cursor=None, limit=_NEWEST_ENTRIES)
+    entries = await audit_trail.page(user=user.id, cursor=None, limit=_NEWEST_ENTRIES)
     return render.page(
         request,
         "admin/user.html",
@@ -78,17 +78,17 @@ async def show_user(
     include_in_schema=False,
 )
 async def act(request: AdminRequest, user_id: FromPath[str], action: FromPath[str]) -> Redirect:
-    """One of _ACTIONS. Raises NotFound."""
+    """Do one of _ACTIONS. Raises NotFound if there is no such action or user."""
     if action not in _ACTIONS:
         raise NotFound(reason="no such action")
-    do, done, words = _ACTIONS[action]
+    do, notice, refusal_code = _ACTIONS[action]
     found = ids.parse(user_id)
     page = f"{PATH}/{found}"
     try:
         await do(context(request), found, request.user)
     except (Forbidden, NotFound) as refusal:
-        return flash.refused(request, page, refusal, form="user", field=action, code=words)
-    return flash.notice(request, PATH if action == "delete" else page, done)
+        return flash.refused(request, page, refusal, form="user", field=action, code=refusal_code)
+    return flash.notice(request, PATH if action == "delete" else page, notice)
 
 
 HANDLERS = [search_users, show_user, act]
@@ -102,11 +102,11 @@ async def _unblock(ctx: Context, user_id: UUID, by: Actor) -> None:
     await users.change(ctx, user_id, is_blocked=False, by=by)
 
 
-async def _make_admin(ctx: Context, user_id: UUID, by: Actor) -> None:
+async def _grant_admin(ctx: Context, user_id: UUID, by: Actor) -> None:
     await users.change(ctx, user_id, is_admin=True, by=by)
 
 
-async def _take_admin(ctx: Context, user_id: UUID, by: Actor) -> None:
+async def _revoke_admin(ctx: Context, user_id: UUID, by: Actor) -> None:
     await users.change(ctx, user_id, is_admin=False, by=by)
 
 
@@ -120,12 +120,12 @@ async def _void(ctx: Context, user_id: UUID, by: Actor) -> None:
 
 _Action: TypeAlias = Callable[[Context, UUID, Actor], Awaitable[None]]
 
-# What to do, and of texts.py: what is said then, and what where the rules refuse it
+# Each action with the notice after it and the message if the rules refuse it, both of texts.py
 _ACTIONS: dict[str, tuple[_Action, str, str]] = {
     "block": (_block, "user_blocked", "last_administrator"),
     "unblock": (_unblock, "user_unblocked", ""),
-    "make-admin": (_make_admin, "admin_granted", "never_administrator"),
-    "take-admin": (_take_admin, "admin_revoked", "last_administrator"),
+    "make-admin": (_grant_admin, "admin_granted", "never_administrator"),
+    "take-admin": (_revoke_admin, "admin_revoked", "last_administrator"),
     "delete": (_delete, "user_deleted", "last_administrator"),
     "void": (_void, "invite_voided", "no_activation"),
 }

@@ -1,4 +1,4 @@
-"""How the deliveries to the team's receiver go."""
+"""The state of the deliveries to the webhook endpoint."""
 
 from __future__ import annotations
 

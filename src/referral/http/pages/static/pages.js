@@ -1,9 +1,9 @@
 "use strict";
-// Every page works without this: it counts down, copies, shares, and spares some typing.
+// Every page works without this script. It counts down, copies, shares, and saves some typing.
 {
   const all = (selector, work) => document.querySelectorAll(selector).forEach(work);
 
-  // The country's form of a phone that is being typed
+  // Show a phone formatted as its country does while it is being typed
   all("[data-phone]", (input) => {
     const shown = document.getElementById("as-typed");
     let waiting, last = 0;
@@ -25,29 +25,29 @@
     });
   });
 
-  // A form is sent once, however often its button is pressed: a message may take seconds
+  // Submit a form once, however often its button is pressed: sending a message may take seconds
   all("form[method=post]", (form) => {
     form.addEventListener("submit", (event) => {
       if (form.ariaBusy === "true") event.preventDefault();
       form.ariaBusy = "true";
-      // Should somebody stop the page that is on its way
+      // In case the user stops the navigation
       setTimeout(() => (form.ariaBusy = null), 15000);
     });
     addEventListener("pageshow", () => (form.ariaBusy = null));
   });
 
-  // A whole code is sent by itself, pasted or filled in by the browser
+  // Submit a complete code automatically, whether it is typed, pasted or filled in by the browser
   all("[data-length]", (input) => {
     let sent = false;
     input.addEventListener("input", () => {
-      // Digits of every script; the server reads the text, whatever is in it
+      // Digits of every script; the server parses the text, whatever is in it
       const rest = input.value.replace(/[\s\p{Pd}\p{Cf}]/gu, "");
       if (/^\p{Nd}+$/u.test(rest) && [...rest].length === Number(input.dataset.length) && !sent) {
         sent = true;
         input.form.requestSubmit();
       }
     });
-    // A whole message goes as it is, with spaces where the field would join its lines
+    // Submit a pasted message as it is, with spaces where the field would join its lines
     input.addEventListener("paste", (event) => {
       const text = event.clipboardData.getData("text").trim();
       if (!/\p{Nd}/u.test(text) || text.length > input.maxLength) return;
@@ -62,7 +62,7 @@
     addEventListener("pageshow", () => (sent = false));
   });
 
-  // How long until a new code can be asked for
+  // Count down until a new code can be requested
   all("#resend-in", (note) => {
     const button = document.getElementById("again"), left = note.querySelector("[data-left]");
     const end = Date.now() + 1000 * Number(note.dataset.seconds);
@@ -76,7 +76,7 @@
     tick();
   });
 
-  // Copy and share; where the browser refuses, select what can be copied by hand
+  // Copy and share. If the browser refuses, select the text so that it can be copied by hand
   const refuse = (button) => {
     getSelection().selectAllChildren(document.getElementById(button.dataset.shown));
     all(`[data-refused="${button.dataset.shown}"]`, (note) => (note.textContent = note.dataset.words));
@@ -101,7 +101,7 @@
       try {
         await navigator.share({ url: button.dataset.share, text: button.dataset.text });
       } catch (error) {
-        // Whoever closed the list of apps knows it
+        // The user closed the list of apps, so there is nothing to tell them
         if (error.name !== "AbortError") refuse(button);
       }
     });
