@@ -1,3 +1,3 @@
-"""Sign-in by phone and growth by invitation, as a service that an app team hosts."""
+"""A self-hosted service for sign-in by phone and growth by invitation."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The challenge: what it carries, who opens it, when it ends."""
+"""Challenges: their content, who can decrypt them, when they expire."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ PHONE = "+79991234567"
 USER = "6f1e7b0a-0000-4000-8000-000000000001"
 CODES = st.from_regex(r"[0-9]{4,8}", fullmatch=True)
 
-unhurried = settings(deadline=None)
+no_deadline = settings(deadline=None)
 
 
-def test_what_it_carries() -> None:
-    """The phone, the purpose, an id, a salt, a digest, the expiry; of the code, its length."""
+def test_content_of_a_challenge() -> None:
+    """The code itself is not in it, only its digest and its length."""
     payload = _payload(_issue(code="27182818"))
     digest = hmac.digest(
         KEYS.current(Purpose.CODE).secret,
@@ -56,43 +56,47 @@ def test_what_it_carries() -> None:
     }
 
 
-def test_reading_gives_what_was_issued() -> None:
+def test_issued_challenge_is_decrypted() -> None:
     token = _issue(purpose=Purpose.CHANGE_PHONE, user_id=USER)
-    read = challenge.decrypt(token, purpose=Purpose.CHANGE_PHONE, now=NOW, keys=KEYS)
-    assert (read.purpose, read.phone, read.user_id) == (Purpose.CHANGE_PHONE, PHONE, USER)
-    assert (read.code_length, read.expires_at) == (4, 1767268920)
+    decrypted = challenge.decrypt(token, purpose=Purpose.CHANGE_PHONE, now=NOW, keys=KEYS)
+    assert (decrypted.purpose, decrypted.phone, decrypted.user_id) == (
+        Purpose.CHANGE_PHONE,
+        PHONE,
+        USER,
+    )
+    assert (decrypted.code_length, decrypted.expires_at) == (4, 1767268920)
 
 
-def test_a_resend_is_another_challenge_for_the_same_code() -> None:
-    """Another id, another salt, another digest, another text."""
+def test_resend_gives_another_challenge_for_the_code() -> None:
+    """Id, salt and digest differ."""
     fresh = _fresh()
     one, other = (_payload(_issue(token_bytes=fresh)) for _ in range(2))
     assert all(one[name] != other[name] for name in ("id", "salt", "digest"))
 
 
 @pytest.mark.parametrize("code", ["0391", "039127", "03912718"])
-def test_the_code_stands_nowhere_in_it(code: str) -> None:
+def test_code_is_not_in_the_token(code: str) -> None:
     token = _issue(code=code)
     assert code not in token
     assert code.encode() not in seal.decrypt(token, KEYS.all(Purpose.SIGN_IN))
 
 
 @given(CODES, CODES)
-def test_its_code_and_no_other_is_right(code: str, guess: str) -> None:
-    read = _read(_issue(code=code))
-    assert challenge.code_matches(read, code, keys=KEYS)
-    assert challenge.code_matches(read, guess, keys=KEYS) is (guess == code)
+def test_only_its_code_matches(code: str, guess: str) -> None:
+    decrypted = _decrypt(_issue(code=code))
+    assert challenge.code_matches(decrypted, code, keys=KEYS)
+    assert challenge.code_matches(decrypted, guess, keys=KEYS) is (guess == code)
 
 
 @pytest.mark.parametrize(
     "guess", ["", "391", "00391", "0391 ", " 0391", "0391\0", "0391\n", "391.0", "\u0660391"]
 )
-def test_what_only_looks_like_the_code_is_wrong(guess: str) -> None:
-    assert not challenge.code_matches(_read(_issue(code="0391")), guess, keys=KEYS)
+def test_text_that_only_looks_like_the_code_is_wrong(guess: str) -> None:
+    assert not challenge.code_matches(_decrypt(_issue(code="0391")), guess, keys=KEYS)
 
 
-def test_the_digest_cannot_be_guessed_at_without_the_key() -> None:
-    """Even by somebody who opened the seal: all 10,000 codes, hashed without it or with another."""
+def test_digest_cannot_be_searched_without_the_key() -> None:
+    """Not even with the decrypted content: try all 10,000 codes without the key or with another."""
     payload = _payload(_issue(code="0391"))
     keys = [
         b"",
@@ -108,68 +112,70 @@ def test_the_digest_cannot_be_guessed_at_without_the_key() -> None:
             )
 
 
-def test_it_ends_at_its_second() -> None:
+def test_it_expires_at_its_exact_second() -> None:
     token = _issue(life=120)
     end = NOW + timedelta(seconds=120)
-    _read(token, now=end - TICK)
+    _decrypt(token, now=end - TICK)
     for late in (end, end + TICK, end + timedelta(days=1000)):
         with pytest.raises(ChallengeExpired):
-            _read(token, now=late)
+            _decrypt(token, now=late)
 
 
 @given(st.integers(30, 600), st.integers(0, 999_999))
-def test_it_lives_no_longer_than_it_says(life: int, microseconds: int) -> None:
-    """A part of a second at the start is taken from its life, never added."""
+def test_it_never_outlives_its_life(life: int, microseconds: int) -> None:
+    """A fraction of a second at the start is taken from its life, never added."""
     start = NOW + timedelta(microseconds=microseconds)
     token = _issue(life=life, now=start)
-    _read(token, now=NOW + timedelta(seconds=life) - TICK)
+    _decrypt(token, now=NOW + timedelta(seconds=life) - TICK)
     with pytest.raises(ChallengeExpired):
-        _read(token, now=NOW + timedelta(seconds=life))
+        _decrypt(token, now=NOW + timedelta(seconds=life))
 
 
-def test_every_change_of_one_character_is_refused() -> None:
+def test_change_of_any_character_is_refused() -> None:
     for changed in by_one_character(_issue()):
         with pytest.raises(ChallengeInvalid):
-            _read(changed)
+            _decrypt(changed)
 
 
-@unhurried
+@no_deadline
 @given(st.text())
 def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(ChallengeInvalid):
-        _read(text)
+        _decrypt(text)
 
 
 @pytest.mark.parametrize("purpose", [Purpose.SIGN_IN, Purpose.CHANGE_PHONE])
-def test_a_challenge_for_one_purpose_is_refused_for_another(purpose: Purpose) -> None:
+def test_challenge_of_another_purpose_is_refused(purpose: Purpose) -> None:
     other = Purpose.SIGN_IN if purpose is Purpose.CHANGE_PHONE else Purpose.CHANGE_PHONE
     with pytest.raises(ChallengeInvalid) as refusal:
         challenge.decrypt(_issue(purpose=purpose), purpose=other, now=NOW, keys=KEYS)
-    assert refusal.value.reason == "does not open"
+    assert refusal.value.reason == "decryption failed"
 
 
-def test_a_device_token_is_no_challenge() -> None:
+def test_device_token_is_refused() -> None:
     payload = json.dumps(_payload(_issue())).encode()
-    _read(seal.encrypt(payload, KEYS.current(Purpose.SIGN_IN)))
+    _decrypt(seal.encrypt(payload, KEYS.current(Purpose.SIGN_IN)))
     with pytest.raises(ChallengeInvalid):
-        _read(seal.encrypt(payload, KEYS.current(Purpose.DEVICE)))
+        _decrypt(seal.encrypt(payload, KEYS.current(Purpose.DEVICE)))
 
 
-def test_while_the_secret_rotates_what_a_listed_secret_sealed_is_good() -> None:
-    """`old,new`, then `new,old`, then `new`: the seal, and the digest of the code inside it."""
+def test_every_listed_secret_decrypts_in_a_rotation() -> None:
+    """`old,new`, then `new,old`, then `new`: both the encryption and the digest of the code."""
     of_old, of_new = _issue(keys=Keyring([OLD, NEW])), _issue(keys=Keyring([NEW, OLD]))
     for keys in (Keyring([OLD, NEW]), Keyring([NEW, OLD])):
         for token in (of_old, of_new):
-            read = _read(token, keys=keys)
-            assert challenge.code_matches(read, "0391", keys=keys)
-            assert not challenge.code_matches(read, "0392", keys=keys)
-    assert challenge.code_matches(_read(of_new, keys=Keyring([NEW])), "0391", keys=Keyring([NEW]))
+            decrypted = _decrypt(token, keys=keys)
+            assert challenge.code_matches(decrypted, "0391", keys=keys)
+            assert not challenge.code_matches(decrypted, "0392", keys=keys)
+    assert challenge.code_matches(
+        _decrypt(of_new, keys=Keyring([NEW])), "0391", keys=Keyring([NEW])
+    )
     with pytest.raises(ChallengeInvalid):
-        _read(of_old, keys=Keyring([NEW]))
+        _decrypt(of_old, keys=Keyring([NEW]))
 
 
-def test_its_length_says_nothing() -> None:
-    """Neither about the phone nor about the purpose, the user or the code."""
+def test_length_does_not_depend_on_the_phone() -> None:
+    """Nor on the purpose, the user or the code."""
     lengths = {
         len(_issue(purpose=purpose, phone=phone, user_id=user_id, code=code, life=life))
         for purpose in (Purpose.SIGN_IN, Purpose.CHANGE_PHONE)
@@ -183,7 +189,7 @@ def test_its_length_says_nothing() -> None:
 
 class TestNewCode:
     @given(st.integers(4, 8), st.data())
-    def test_it_is_one_draw_of_all_codes_of_its_length(
+    def test_it_is_one_draw_among_all_codes_of_its_length(
         self, length: int, data: st.DataObject
     ) -> None:
         asked: list[int] = []
@@ -198,12 +204,12 @@ class TestNewCode:
         assert code.isascii()
         assert code.isdigit()
 
-    def test_zeros_in_front_stay(self) -> None:
+    def test_leading_zeros_are_kept(self) -> None:
         assert challenge.new_code(4, lambda _: 7) == "0007"
         assert challenge.new_code(8, lambda _: 0) == "00000000"
 
 
-class TestReadCode:
+class TestParseCode:
     @pytest.mark.parametrize(
         "text",
         [
@@ -223,7 +229,7 @@ class TestReadCode:
             "5847" + " " * 996,
         ],
     )
-    def test_reads_what_people_type_and_paste(self, text: str) -> None:
+    def test_typed_and_pasted_codes_are_parsed(self, text: str) -> None:
         assert challenge.parse_code(text, 4) == "5847"
 
     @pytest.mark.parametrize(
@@ -241,13 +247,13 @@ class TestReadCode:
             "5847" + " " * 997,
         ],
     )
-    def test_refuses_anything_else(self, text: str) -> None:
+    def test_anything_else_is_refused(self, text: str) -> None:
         with pytest.raises(InvalidRequest) as refused:
             challenge.parse_code(text, 4)
         assert [error["field"] for error in refused.value.members["errors"]] == ["code"]
 
     @given(st.text(st.sampled_from("5847# -:\n\u200e\u0665a"), max_size=30), st.integers(4, 8))
-    def test_gives_a_code_of_the_length_or_refuses(self, text: str, length: int) -> None:
+    def test_any_text_is_a_code_of_the_length_or_refused(self, text: str, length: int) -> None:
         try:
             code = challenge.parse_code(text, length)
         except InvalidRequest:
@@ -277,7 +283,7 @@ def _issue(**changes: Any) -> str:
     return challenge.issue(**{**arguments, **changes})
 
 
-def _read(token: str, *, now: datetime = NOW, keys: Keyring = KEYS) -> challenge.Challenge:
+def _decrypt(token: str, *, now: datetime = NOW, keys: Keyring = KEYS) -> challenge.Challenge:
     return challenge.decrypt(token, purpose=Purpose.SIGN_IN, now=now, keys=keys)
 
 

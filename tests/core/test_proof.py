@@ -1,4 +1,4 @@
-"""How a phone was proven, and under which settings that still counts."""
+"""Proofs: how a phone was proven, and under which settings that stays valid."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import pytest
 from referral.core import proof as proofs
 from referral.core.proof import Proof
 
-# Issued under one of these, with either gateway set now, the phone a test phone now or not
-HOLDS = {
-    # (proof, simulated now, test phone now): whether it still counts
+VALID = {
+    # (proof, simulated gateway now, test phone now): whether it is valid
     (Proof.SENT, False, False): True,
     (Proof.SENT, False, True): True,
     (Proof.SENT, True, False): True,
@@ -29,16 +28,16 @@ HOLDS = {
 }
 
 
-@pytest.mark.parametrize(("case", "expected"), HOLDS.items())
-def test_what_still_counts(case: tuple[Proof, bool, bool], *, expected: bool) -> None:
+@pytest.mark.parametrize(("case", "expected"), VALID.items())
+def test_validity_under_settings(case: tuple[Proof, bool, bool], *, expected: bool) -> None:
     proof, is_simulated, is_test_phone = case
     assert (
         proofs.is_valid(proof, is_simulated=is_simulated, is_test_phone=is_test_phone) is expected
     )
 
 
-def test_every_case_is_there() -> None:
-    assert len(HOLDS) == len(Proof) * 4
+def test_every_case_is_listed() -> None:
+    assert len(VALID) == len(Proof) * 4
 
 
 @pytest.mark.parametrize(
@@ -52,10 +51,10 @@ def test_every_case_is_there() -> None:
         *((True, simulated, False, Proof.TEST_PHONE) for simulated in (False, True)),
     ],
 )
-def test_what_a_code_proves(
+def test_proof_of_a_code(
     *, is_fixed: bool, is_simulated: bool, in_production: bool, expected: Proof
 ) -> None:
-    """A fixed code comes from the settings, whatever the gateway."""
+    """A fixed code comes from the settings, whichever the gateway."""
     proof = proofs.of_code(
         is_fixed=is_fixed, is_simulated=is_simulated, in_production=in_production
     )
@@ -71,5 +70,5 @@ def test_what_a_code_proves(
         (Proof.TEST_PHONE, False),
     ],
 )
-def test_whose_code_it_was(proof: Proof, *, expected: bool) -> None:
+def test_proof_of_ownership(proof: Proof, *, expected: bool) -> None:
     assert proof.proves_ownership is expected

@@ -46,16 +46,16 @@ REFRESH = st.builds(
     st.binary(min_size=16, max_size=16),
     st.binary(min_size=32, max_size=32),
 )
-unhurried = settings(deadline=None)
+no_deadline = settings(deadline=None)
 
 
 class TestAccess:
-    def test_the_header_is_that_of_rfc_9068(self) -> None:
+    def test_header_is_that_of_rfc_9068(self) -> None:
         header = json.loads(seal.base64url_decode(_access().split(".")[0]))
         kid = KEYS.current(Purpose.ACCESS).kid
         assert header == {"alg": "ES256", "kid": kid, "typ": "at+jwt"}
 
-    def test_the_claims_are_those_of_rfc_9068_and_the_session(self) -> None:
+    def test_claims_are_those_of_rfc_9068_and_sid(self) -> None:
         """No phone, no name, nothing else."""
         assert json.loads(seal.base64url_decode(_access().split(".")[1])) == {
             "iss": "https://referral.example",
@@ -68,11 +68,11 @@ class TestAccess:
             "jti": "Bwc" + "HBwc" * 4 + "HBw",
         }
 
-    def test_reading_gives_the_claims(self) -> None:
+    def test_issued_claims_are_read_back(self) -> None:
         claims = _read(_access(), now=NOW)
         assert (claims.sub, claims.sid, claims.exp) == ("a user", "a session", 1767269700)
 
-    def test_it_is_good_until_its_expiry_and_not_a_moment_longer(self) -> None:
+    def test_it_is_valid_until_exactly_its_expiry(self) -> None:
         token = _access()
         _read(token, now=NOW + 900 * SECOND - TICK)
         for late in (900 * SECOND, 900 * SECOND + TICK, 901 * SECOND, timedelta(days=365)):
@@ -80,8 +80,8 @@ class TestAccess:
                 _read(token, now=NOW + late)
             assert refusal.value.reason == "expired"
 
-    def test_having_been_read_before_makes_no_token_good(self) -> None:
-        """Not after its expiry, not by other keys, not with another signature."""
+    def test_cached_claims_do_not_bypass_checks(self) -> None:
+        """Neither after its expiry, nor with other keys, nor with another signature."""
         token = _access()
         _read(token, now=NOW)
         _read(token, now=NOW, keys=Keyring([NEW, OLD]))
@@ -104,26 +104,24 @@ class TestAccess:
             {"url": ISSUER.audience, "audience": ISSUER.url},
         ],
     )
-    def test_a_token_of_another_issuer_or_for_another_audience_is_refused(
-        self, other: dict[str, Any]
-    ) -> None:
-        """Even signed with the same key."""
+    def test_another_issuer_or_audience_is_refused(self, other: dict[str, Any]) -> None:
+        """Also if the key is the same."""
         issuer = replace(ISSUER, **other)
         with pytest.raises(Unauthorized):
             _read(_access(issuer=issuer), now=NOW)
 
-    def test_every_change_of_one_character_is_refused(self) -> None:
+    def test_change_of_any_character_is_refused(self) -> None:
         for changed in by_one_character(_access()):
             with pytest.raises(Unauthorized):
                 _read(changed, now=NOW)
 
-    @unhurried
+    @no_deadline
     @given(st.text())
     def test_any_other_text_is_refused(self, text: str) -> None:
         with pytest.raises(Unauthorized):
             _read(text, now=NOW)
 
-    def test_while_the_secret_rotates_what_a_listed_secret_signed_is_good(self) -> None:
+    def test_every_listed_secret_verifies_in_a_rotation(self) -> None:
         """`old,new`, then `new,old`, then `new`."""
         of_old, of_new = _access(keys=Keyring([OLD, NEW])), _access(keys=Keyring([NEW, OLD]))
         for secrets in ([OLD, NEW], [NEW, OLD]):
@@ -134,18 +132,16 @@ class TestAccess:
             _read(of_old, now=NOW, keys=Keyring([NEW]))
 
     @pytest.mark.parametrize("secrets", [[OLD], [OLD, NEW], [NEW, OLD]])
-    def test_any_other_service_can_check_it_by_the_published_keys(
-        self, secrets: list[bytes]
-    ) -> None:
+    def test_published_keys_verify_it(self, secrets: list[bytes]) -> None:
         keys = Keyring(secrets)
         published = JWKSet.from_json(json.dumps(tokens.public_keys(keys)))
-        # Far ahead: the library looks at the real time
+        # Far ahead, because the library compares with the real time
         token = _access(keys=keys, now=datetime(2100, 1, 1, tzinfo=UTC))
         claims = {"iss": ISSUER.url, "aud": ISSUER.audience, "exp": None}
         checked = JWT(jwt=token, key=published, algs=["ES256"], check_claims=claims)
         assert json.loads(checked.claims)["sub"] == "a user"
 
-    def test_every_listed_key_is_published_and_no_private_part(self) -> None:
+    def test_every_public_key_is_published(self) -> None:
         keys = Keyring([NEW, OLD])
         published: list[dict[str, Any]] = tokens.public_keys(keys)["keys"]
         assert [key["kid"] for key in published] == [key.kid for key in keys.all(Purpose.ACCESS)]
@@ -155,11 +151,11 @@ class TestAccess:
 
 class TestRefresh:
     @given(REFRESH)
-    def test_a_token_comes_back(self, token: RefreshToken) -> None:
+    def test_token_is_parsed_back(self, token: RefreshToken) -> None:
         assert tokens.parse_refresh(token.text) == token
         assert len(token.text) == 86
 
-    def test_a_new_token_draws_48_random_bytes(self) -> None:
+    def test_new_token_draws_48_random_bytes(self) -> None:
         drawn: list[int] = []
 
         def token_bytes(count: int) -> bytes:
@@ -170,8 +166,8 @@ class TestRefresh:
         assert drawn == [16, 32]
         assert token == RefreshToken(SESSION, b"\1" * 16, b"\2" * 32)
 
-    def test_no_change_of_one_character_reads_as_the_same_token(self) -> None:
-        """It is refused, or is another token, of which the database knows no digest."""
+    def test_changed_character_never_gives_the_same_token(self) -> None:
+        """It is refused, or is another token, whose digest the database does not have."""
         token = RefreshToken(SESSION, bytes(range(16)), bytes(range(32)))
         for changed in by_one_character(token.text):
             try:
@@ -190,8 +186,8 @@ class TestRefresh:
             tokens.parse_refresh(text)
 
     @given(REFRESH)
-    def test_the_successor_follows_from_the_token_alone(self, token: RefreshToken) -> None:
-        """Two tabs that refresh at once get the same one, of the same session and family."""
+    def test_successor_depends_only_on_the_token(self, token: RefreshToken) -> None:
+        """So two tabs that refresh at once get the same one, of the same session and family."""
         (successor,) = tokens.successors(token, data_keys=KEYS)
         assert tokens.successors(tokens.parse_refresh(token.text), data_keys=KEYS) == (successor,)
         assert (successor.session_id, successor.family) == (token.session_id, token.family)
@@ -200,14 +196,16 @@ class TestRefresh:
         assert len(successor.rotating) == 32
 
     @given(REFRESH, REFRESH)
-    def test_two_tokens_have_two_successors(self, one: RefreshToken, other: RefreshToken) -> None:
+    def test_two_tokens_have_different_successors(
+        self, one: RefreshToken, other: RefreshToken
+    ) -> None:
         if one != other:
             assert tokens.successors(one, data_keys=KEYS) != tokens.successors(
                 other, data_keys=KEYS
             )
 
     @given(REFRESH)
-    def test_a_chain_of_successors_never_comes_back(self, token: RefreshToken) -> None:
+    def test_chain_of_successors_never_repeats(self, token: RefreshToken) -> None:
         seen = {token}
         for _ in range(20):
             (token,) = tokens.successors(token, data_keys=KEYS)
@@ -215,17 +213,15 @@ class TestRefresh:
             seen.add(token)
 
     @given(REFRESH)
-    def test_every_kept_secret_has_its_own_successor(self, token: RefreshToken) -> None:
-        """The first makes it; what another one made while it was first is still known."""
+    def test_each_data_key_gives_its_own_successor(self, token: RefreshToken) -> None:
+        """The current one comes first; one made while another key was current is still found."""
         old, new = (tokens.successors(token, data_keys=Keyring([each]))[0] for each in (OLD, NEW))
         assert old.rotating != new.rotating
         assert tokens.successors(token, data_keys=Keyring([NEW, OLD])) == (new, old)
 
     @given(REFRESH, st.integers(0, 2**63 - 1))
-    def test_a_late_successor_is_another_one_each_time(
-        self, token: RefreshToken, late: int
-    ) -> None:
-        """So the one that it replaces is worth nothing."""
+    def test_late_repeats_give_different_successors(self, token: RefreshToken, late: int) -> None:
+        """So the one that it replaces is no longer valid."""
         made = [
             tokens.successors(token, data_keys=Keyring([OLD, NEW]), late_repeats_tat=each)
             for each in (None, late, late + 1)
@@ -240,41 +236,41 @@ class TestRefresh:
 
     @given(REFRESH)
     def test_digests_are_sha_256(self, token: RefreshToken) -> None:
-        """Pinned: with another digest every session would end."""
+        """Another digest would end every session."""
         assert tokens.digest(token) == sha256(token.text.encode()).digest()
         assert tokens.family_digest(token) == sha256(token.family).digest()
 
 
 class TestDevice:
-    def test_it_is_known_for_180_days_and_not_a_moment_longer(self) -> None:
+    def test_it_is_valid_for_exactly_180_days(self) -> None:
         token = _device(PHONE, data_keys=KEYS)
         end = NOW + timedelta(days=180)
-        assert _is_known(token, now=NOW)
-        assert _is_known(token, now=end - TICK)
-        assert not _is_known(token, now=end)
-        assert not _is_known(token, now=end + SECOND)
+        assert _is_valid(token, now=NOW)
+        assert _is_valid(token, now=end - TICK)
+        assert not _is_valid(token, now=end)
+        assert not _is_valid(token, now=end + SECOND)
 
     @pytest.mark.parametrize("phone", ["+79991234568", "79991234567", "+7999123456", ""])
-    def test_it_is_worth_nothing_for_another_phone(self, phone: str) -> None:
+    def test_it_is_invalid_for_another_phone(self, phone: str) -> None:
         token = _device(PHONE, data_keys=KEYS)
         assert tokens.verify_device(token, phone, now=NOW, data_keys=KEYS) is None
 
-    def test_every_change_of_one_character_makes_it_unknown(self) -> None:
+    def test_change_of_any_character_makes_it_invalid(self) -> None:
         for changed in by_one_character(_device(PHONE, data_keys=KEYS)):
-            assert not _is_known(changed, now=NOW)
+            assert not _is_valid(changed, now=NOW)
 
-    @unhurried
+    @no_deadline
     @given(st.text())
-    def test_any_other_text_is_unknown(self, text: str) -> None:
-        assert not _is_known(text, now=NOW)
+    def test_any_other_text_is_invalid(self, text: str) -> None:
+        assert not _is_valid(text, now=NOW)
 
     @pytest.mark.parametrize("purpose", [Purpose.SIGN_IN, Purpose.CHANGE_PHONE, Purpose.DATA_KEY])
-    def test_what_was_sealed_for_another_purpose_is_unknown(self, purpose: Purpose) -> None:
+    def test_key_of_another_purpose_makes_it_invalid(self, purpose: Purpose) -> None:
         payload = json.dumps(DEVICE).encode()
-        assert _is_known(seal.encrypt(payload, KEYS.current(Purpose.DEVICE)), now=NOW)
-        assert not _is_known(seal.encrypt(payload, KEYS.current(purpose)), now=NOW)
+        assert _is_valid(seal.encrypt(payload, KEYS.current(Purpose.DEVICE)), now=NOW)
+        assert not _is_valid(seal.encrypt(payload, KEYS.current(purpose)), now=NOW)
 
-    def test_it_says_whose_it_is_and_how_the_phone_was_proven(self) -> None:
+    def test_it_carries_the_user_generation_and_proof(self) -> None:
         device = tokens.verify_device(
             _device(PHONE, data_keys=KEYS), PHONE, now=NOW, data_keys=KEYS
         )
@@ -282,18 +278,18 @@ class TestDevice:
         assert (device.user_id, device.generation, device.proof) == (USER_ID, 3, Proof.SENT)
 
     @pytest.mark.parametrize("missing", ["user_id", "generation", "proof"])
-    def test_one_that_says_less_is_unknown(self, missing: str) -> None:
-        """As the release before made them, which nothing could end."""
+    def test_missing_field_makes_it_invalid(self, missing: str) -> None:
+        """The release before issued such tokens, which nothing could end."""
         payload = {name: value for name, value in DEVICE.items() if name != missing}
         token = seal.encrypt(json.dumps(payload).encode(), KEYS.current(Purpose.DEVICE))
-        assert not _is_known(token, now=NOW)
+        assert not _is_valid(token, now=NOW)
 
-    def test_it_is_known_as_long_as_its_kept_secret_is_listed(self) -> None:
+    def test_it_is_valid_while_its_data_key_is_readable(self) -> None:
         token = _device(PHONE, data_keys=Keyring([OLD, NEW]))
-        assert _is_known(token, now=NOW, data_keys=Keyring([NEW, OLD]))
-        assert not _is_known(token, now=NOW, data_keys=Keyring([NEW]))
+        assert _is_valid(token, now=NOW, data_keys=Keyring([NEW, OLD]))
+        assert not _is_valid(token, now=NOW, data_keys=Keyring([NEW]))
 
-    def test_its_length_says_nothing_about_the_phone(self) -> None:
+    def test_length_does_not_depend_on_the_phone(self) -> None:
         phones = ("+29012345", PHONE, "+123456789012345")
         lengths = {len(_device(phone, data_keys=KEYS)) for phone in phones}
         assert len(lengths) == 1
@@ -314,7 +310,7 @@ def _read(token: str, *, now: datetime, keys: Keyring = KEYS) -> tokens.AccessCl
     return tokens.verify_access(token, issuer=ISSUER, now=now, keys=keys)
 
 
-def _is_known(token: str, *, now: datetime, data_keys: Keyring = KEYS) -> bool:
+def _is_valid(token: str, *, now: datetime, data_keys: Keyring = KEYS) -> bool:
     return tokens.verify_device(token, PHONE, now=now, data_keys=data_keys) is not None
 
 

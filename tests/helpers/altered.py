@@ -1,4 +1,4 @@
-"""Texts that differ from a token by one character."""
+"""Texts that differ from a token in one character."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from string import ascii_letters, digits
 
 LETTERS = ascii_letters + digits + "-_"
-# Padding, the other base64's letters, separators, what decoders skip, and no ASCII at all
+# Padding, standard base64, separators, characters that lenient decoders skip, and non-ASCII
 JUNK = "=.+/,~ \t\n\r\0\x7fé\uff21\ud800"
 
 
 def by_one_character(token: str) -> Iterator[str]:
-    """The token with one character replaced, put in or taken out, at every place.
+    """Yield the token with one character replaced, inserted or removed, at every position.
 
-    In the last letters of its parts, of which base64 ignores some bits, by every letter there is;
-    elsewhere by two letters that differ in one bit each.
+    The last letter of each part, of which base64 ignores some bits, is replaced by every other
+    letter; any other one by the two letters that differ from it in one bit.
     """
     last_letters = {at - 1 for at, letter in enumerate(token) if letter == "."} | {len(token) - 1}
     for at, letter in enumerate(token):

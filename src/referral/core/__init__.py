@@ -1,1 +1,1 @@
-"""The rules, as pure functions: no framework, no database, no clock, no environment."""
+"""Rules as pure functions: no framework, no database, no clock, no environment."""

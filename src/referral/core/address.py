@@ -1,4 +1,4 @@
-"""The client's address, when proxies stand in front."""
+"""The client's IP address behind trusted proxies, and the networks that share its limits."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+")
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: int) -> str | None:
-    """The address a request came from, or None where the trusted proxies do not tell it.
+    """Return the address that a request came from; None if the trusted proxies did not add it.
 
-    peer: the other end of the connection. forwarded_for: the X-Forwarded-For lines in their
-    order. Each proxy appends, so only entries counted from the right are its word; what stands
-    left of them, anybody can write.
+    peer: the other end of the connection. forwarded_for: the X-Forwarded-For lines in order. Each
+    proxy appends an entry, so only as many entries as there are trusted proxies, counted from the
+    right, can be believed: clients can forge everything to the left of them.
     """
     if trusted_proxies == 0:
         return parse_address(peer) or peer
     entries = [entry.strip() for line in forwarded_for for entry in line.split(",")]
-    # RFC 9110, section 5.6.1: empty ones do not count
+    # Empty list elements are ignored (RFC 9110, section 5.6.1.2)
     entries = [entry for entry in entries if entry]
     if len(entries) < trusted_proxies:
         return None
@@ -30,22 +30,22 @@ def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: 
 
 
 def networks(address: str) -> Sequence[tuple[str, int]]:
-    """What an address in its one spelling counts as, each with how many times a limit it has.
+    """Return the networks in which a canonical address is limited, each with a factor of the limit.
 
-    IPv6 is its /64, which one customer has at least, at four times the limit its /56, which many
-    have, and at sixteen times its /48, which anybody gets for nothing.
+    IPv6 counts as its /64, the least that one customer gets; as its /56, which many get, at four
+    times the limit; and as its /48, which anybody can get for free, at sixteen times.
     """
     return _networks(address) if ":" in address else [(address, 1)]
 
 
 def parse_address(text: str) -> str | None:
-    """One spelling for an address, at most 39 characters, or None for what is none.
+    """Return the canonical spelling of an address, at most 39 characters; None if it is not one.
 
-    IPv4 inside IPv6 is IPv4. A port, which some proxies add, and a zone (RFC 4007: `fe80::1%eth0`),
-    which means something to one machine only, are dropped.
+    IPv4-mapped IPv6 becomes IPv4. A port, which some proxies add, is dropped, and so is a zone
+    (RFC 4007: `fe80::1%eth0`), which has a meaning only on one machine.
     """
     with suppress(OSError, ValueError):
-        # The usual case in a tenth of the time: what this takes has no other spelling
+        # The usual case, in a tenth of the time: inet_pton accepts only the canonical spelling
         inet_pton(AF_INET, text)
         return text
     host = _WITH_PORT.fullmatch(text)

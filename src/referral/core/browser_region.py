@@ -1,4 +1,4 @@
-"""The country that a browser's languages tell of."""
+"""A guess of the user's country from the languages of the browser."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 
 from phonenumbers import SUPPORTED_REGIONS
 
-_MOST_TAGS = 20
+_MAX_TAGS = 20
 # One item of Accept-Language (RFC 9110, section 12.5.4): language, script, region (RFC 5646,
-# section 2.1), and _ as programs write that copy a locale's name
+# section 2.1), also joined by _, as in the names of locales that some clients send
 _TAG = re.compile(
     r"\s*(?P<language>[a-z]{2,3})(?:[-_][a-z]{4})?(?:[-_](?P<region>[a-z]{2}|[0-9]{3}))?"
     r"(?:[-_][a-z0-9_-]*)?\s*(?:;\s*q=(?P<weight>[01](?:\.[0-9]{0,3})?)\s*)?",
     re.IGNORECASE,
 )
-# Languages without a region: only those of which nearly every speaker has phones of one country.
-# English, Spanish, Portuguese, French, German and Arabic tell of none.
+# The region of a language without one: only languages whose speakers nearly all have phones of one
+# country, so not English, Spanish, Portuguese, French, German or Arabic
 _LIKELY = {
     "be": "BY", "bg": "BG", "cs": "CZ", "da": "DK", "et": "EE", "fi": "FI", "he": "IL", "hu": "HU",
     "hy": "AM", "id": "ID", "is": "IS", "it": "IT", "ja": "JP", "ka": "GE", "kk": "KZ", "ko": "KR",
@@ -25,10 +25,10 @@ _LIKELY = {
 
 
 def parse(accept_language: str) -> str | None:
-    """The region (ISO 3166-1) of the first language that has one, by the browser's preference."""
-    tags = map(_TAG.fullmatch, accept_language.split(",")[:_MOST_TAGS])
+    """Return the region (ISO 3166-1) of the most preferred language that has one, or None."""
+    tags = map(_TAG.fullmatch, accept_language.split(",")[:_MAX_TAGS])
     wanted = [(float(tag["weight"] or 1), tag) for tag in tags if tag]
-    # Equal weights stay in the order in which they came
+    # sorted() is stable: equal weights stay in the order of the header
     for weight, tag in sorted(wanted, key=lambda pair: -pair[0]):
         region = (tag["region"] or _LIKELY.get(tag["language"].lower(), "")).upper()
         if weight > 0 and region in SUPPORTED_REGIONS:

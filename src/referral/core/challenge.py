@@ -1,10 +1,13 @@
 """The challenge: a code sent to a phone, without a table of codes.
 
-The server seals what it has to remember into a token and hands it to the client: the phone, a
-salted, keyed digest of the code, the purpose, an id, the expiry. Only this server opens it, and
-whoever has it learns nothing of the code. What a sealed token cannot do is count: how often a
-challenge was guessed at, and whether it was used, stands in the database under the challenge's
-id, which comes from inside the seal.
+Whatever the server has to remember about a code it sent goes into an encrypted token that the
+client keeps and sends back: the phone, a salted, keyed digest of the code, the purpose, an id, the
+expiry. Only the server can decrypt it, so its holder learns nothing about the code; and because the
+digest is keyed, even a decrypted token does not let anybody search the 10,000 codes of four digits.
+
+A token cannot count. How often a challenge was guessed, and whether it was used, is stored in the
+database under the challenge's id, which is read from inside the token: a client cannot choose it,
+and every copy of a token shares one budget of guesses.
 """
 
 from __future__ import annotations
@@ -23,10 +26,10 @@ from referral.core.proof import Proof
 from referral.core.text import BLANK, to_ascii_digits
 
 MIN_CODE_LENGTH, MAX_CODE_LENGTH = 4, 8
-MAX_CODE_TEXT_LENGTH = 1000  # characters: of a message that is pasted whole
+MAX_CODE_TEXT_LENGTH = 1000  # characters, for people who paste the whole message
 
 _DIGITS = re.compile("[0-9]+")
-# Spaces, dashes of every kind, and characters that nobody sees, such as direction marks
+# Spaces, dashes of every kind, and invisible characters such as direction marks
 _BETWEEN_DIGITS = re.compile(
     rf"[-\u02d7\u2010-\u2015\u2043\u207b\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d]|{BLANK.pattern}"
 )
@@ -34,12 +37,13 @@ _ID_BYTES = _SALT_BYTES = 16
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):
-    """What a challenge token carries.
+    """The content of a challenge token.
 
-    id, salt: base64url of 16 bytes. digest: base64url of 32. expires_at: Unix seconds.
-    code_length: digits. user_id: whose phone changes, for that purpose. known_device: which of
-    the phone's two budgets it counts against. as_stranger: for a known device, see budgets.Subject.
-    address: from where it was asked for. proof: what its code proves.
+    id, salt: base64url of 16 bytes. digest: base64url of 32 bytes. expires_at: Unix seconds.
+    code_length: digits. user_id: the user who changes phone, for that purpose only. known_device:
+    which of the phone's two budgets it counts against. as_stranger: whether a known device is
+    treated as a stranger by the address limits and the cost guard. address: the client's, when it
+    asked for the code. proof: what entering the code proves.
     """
 
     id: str
@@ -57,19 +61,20 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_code(length: int, randbelow: Callable[[int], int]) -> str:
-    """`length` random digits. `randbelow(n)` gives an unpredictable number from 0 to n - 1."""
+    """Return `length` random digits. randbelow(n) returns an unpredictable number below n."""
     return f"{randbelow(10**length):0{length}}"
 
 
 def parse_code(text: str, length: int) -> str:
-    """Read the code that somebody typed, or pasted with the whole message around it.
+    """Parse a code of `length` digits that somebody typed, or pasted with the whole message.
 
-    One text is one code, chosen without a look at the right one: the digits, if there are no
-    others than spaces and dashes between them; else those after the last `#`, where the message
-    has them for browsers; else the only run of `length` digits. Raises InvalidRequest.
+    The code is chosen without comparing anything to the right one, so that one request is one
+    guess: all digits of the text, if it has only spaces and dashes besides; else the digits after
+    the last `#`, as messages have them for browsers; else the only run of `length` digits.
+    Raises InvalidRequest.
     """
     if len(text) > MAX_CODE_TEXT_LENGTH:
-        raise InvalidRequest.field("code", f"At most {MAX_CODE_TEXT_LENGTH} characters.")
+        raise InvalidRequest.field("code", f"Enter at most {MAX_CODE_TEXT_LENGTH} characters.")
     plain = to_ascii_digits(text)
     code = _BETWEEN_DIGITS.sub("", plain)
     if not _DIGITS.fullmatch(code):
@@ -77,11 +82,11 @@ def parse_code(text: str, length: int) -> str:
         fitting = [run for run in _DIGITS.findall(plain) if len(run) == length]
         code = after_mark[0] if after_mark else (fitting[0] if len(fitting) == 1 else "")
     if len(code) != length:
-        raise InvalidRequest.field("code", f"Must be the {length} digits that were sent.")
+        raise InvalidRequest.field("code", f"Enter the {length} digits of the message.")
     return code
 
 
-def issue(  # noqa: PLR0913 - what a challenge carries
+def issue(  # noqa: PLR0913 - one argument for each thing that a challenge carries
     *,
     purpose: Purpose,
     phone: str,
@@ -96,7 +101,10 @@ def issue(  # noqa: PLR0913 - what a challenge carries
     address: str = "",
     proof: Proof,
 ) -> str:
-    """The challenge token for a code. life: seconds; token_bytes(n): n unpredictable bytes."""
+    """Return the challenge token for a code.
+
+    life: seconds. token_bytes(n) returns n unpredictable bytes. The rest: see Challenge.
+    """
     challenge_id = seal.base64url_encode(token_bytes(_ID_BYTES))
     salt = seal.base64url_encode(token_bytes(_SALT_BYTES))
     challenge = Challenge(
@@ -117,11 +125,11 @@ def issue(  # noqa: PLR0913 - what a challenge carries
 
 
 def decrypt(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Challenge:
-    """The challenge inside a token. Raises ChallengeInvalid, ChallengeExpired."""
+    """Return the challenge inside a token. Raises ChallengeInvalid, ChallengeExpired."""
     try:
         payload = seal.decrypt(token, keys.all(purpose))
         challenge = msgspec.json.decode(payload, type=Challenge)
-    except (seal.BadToken, msgspec.ValidationError) as error:  # the latter: of another release
+    except (seal.BadToken, msgspec.ValidationError) as error:  # the latter: another release's token
         raise ChallengeInvalid(reason=str(error)) from None
     if now.timestamp() >= challenge.expires_at:
         raise ChallengeExpired
@@ -129,7 +137,7 @@ def decrypt(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Ch
 
 
 def code_matches(challenge: Challenge, code: str, *, keys: Keyring) -> bool:
-    """Whether this is the code that was sent. Tell nobody before the guess is judged."""
+    """Return whether this code was sent. Reveal it only after the guess has been judged."""
     return any(
         hmac.compare_digest(
             challenge.digest, _digest(code, challenge.id, challenge.salt, key.secret)
@@ -139,6 +147,5 @@ def code_matches(challenge: Challenge, code: str, *, keys: Keyring) -> bool:
 
 
 def _digest(code: str, challenge_id: str, salt: str, key: bytes) -> str:
-    return seal.base64url_encode(
-        hmac.digest(key, f"{challenge_id}.{salt}.{code}".encode(), "sha256")
-    )
+    message = f"{challenge_id}.{salt}.{code}".encode()
+    return seal.base64url_encode(hmac.digest(key, message, "sha256"))

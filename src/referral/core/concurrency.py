@@ -1,13 +1,13 @@
 """A limiter of the requests that a process works on at the same time.
 
-A process uses one core. Requests that it works on at the same time share that core, so each takes as
-long as all of them together: a limit on their number bounds the response time, whatever they do.
+A process uses one core. Requests that it works on at the same time share that core, so each takes
+as long as all of them together: a limit on their number bounds the response time, whatever they do.
 Requests over the limit are refused, which costs less than serving them. Reads are refused a little
 earlier than the rest: they cost nothing to repeat, while a sign-in has already cost a message.
 
 A burst of requests that arrive together is not overload: it is served soon and leaves no queue
-behind. So `BURST` requests are admitted above the limit, and that allowance refills over a minute (a
-token bucket).
+behind. So `BURST` requests are admitted above the limit, an allowance that refills over a minute
+(a token bucket).
 
 A request that waits for something external, such as a gateway that takes seconds or a client that
 is slow to read its response, is *suspended*: it holds no slot meanwhile.

@@ -9,7 +9,7 @@ from referral.core.country_names import LANGUAGES, NAMES
 
 
 def name(region: str, language: str) -> str:
-    """The name of a region (ISO 3166-1); anything else, such as a calling code, as it is."""
+    """Return the name of a region (ISO 3166-1), and any other text, such as +7, unchanged."""
     return _names(language).get(region, region)
 
 

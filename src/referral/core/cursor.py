@@ -1,4 +1,4 @@
-"""Cursors: the last row of a page, as the opaque text that asks for the next."""
+"""Cursors: the last row of a page, encoded as the opaque text with which the next is requested."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ DEFAULT_PAGE_SIZE = 100
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Lists run from the newest to the oldest, by time and then by id."""
+    """A position in a list, which is sorted by time and then by id, newest first."""
 
     at: datetime
     id: UUID
 
 
 def encode(cursor: Cursor) -> str:
+    """Encode a cursor as text."""
     return seal.base64url_encode(msgspec.json.encode(cursor))
 
 
 def parse(text: str) -> Cursor:
-    """Raises InvalidRequest for any text that `write` did not write."""
+    """Parse a cursor. Raises InvalidRequest for any text that `encode` did not return."""
     try:
         cursor = msgspec.json.decode(seal.base64url_decode(text), type=Cursor)
         if cursor.at.tzinfo == UTC and encode(cursor) == text:
             return cursor
     except (seal.BadToken, msgspec.DecodeError, RecursionError):
         pass
-    raise InvalidRequest.field("cursor", "Use the next_cursor of an earlier answer.")
+    raise InvalidRequest.field("cursor", "Use the `next_cursor` of an earlier response.")

@@ -1,4 +1,4 @@
-"""Spans of days, in UTC."""
+"""Ranges of days, in UTC."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ MAX_DAYS = 366
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """From one day to another, both included."""
+    """The days from `first` to `last`, both included."""
 
     first: date
     last: date
 
     @property
     def start(self) -> datetime:
+        """The first microsecond of the first day."""
         return datetime.combine(self.first, time.min, UTC)
 
     @property
     def end(self) -> datetime:
-        """The last moment that belongs to them."""
+        """The last microsecond of the last day."""
         return datetime.combine(self.last, time.max, UTC)
 
     def __iter__(self) -> Iterator[date]:
@@ -34,7 +35,10 @@ class Days:
 
 
 def parse(first: str | None, last: str | None, *, today: date) -> Days:
-    """Days as `2026-01-31`; what is missing makes them the last 30. Raises InvalidRequest."""
+    """Parse a range of days, written `2026-01-31`. Raises InvalidRequest.
+
+    Without `last` it ends today; without `first` it is 30 days long.
+    """
     until = _date("to", last) if last is not None else today
     if first is not None:
         since = _date("from", first)
@@ -43,7 +47,7 @@ def parse(first: str | None, last: str | None, *, today: date) -> Days:
     if since > until:
         raise InvalidRequest.field("from", "Give a day that is not after `to`.")
     if (until - since).days >= MAX_DAYS:
-        raise InvalidRequest.field("from", f"Give at most {MAX_DAYS} days at once.")
+        raise InvalidRequest.field("from", f"Give at most {MAX_DAYS} days.")
     return Days(since, until)
 
 
@@ -52,7 +56,7 @@ def _date(field: str, text: str) -> date:
         found = date.fromisoformat(text)
     except ValueError:
         found = None
-    # It knows more forms of ISO 8601 than one
+    # fromisoformat() accepts other forms of ISO 8601 too
     if found is None or found.isoformat() != text:
         raise InvalidRequest.field(field, "Write a day as 2026-01-31.")
     return found

@@ -1,4 +1,4 @@
-"""Every way the rules can refuse a request: one tree, with stable codes."""
+"""Every refusal of the rules, as one tree of exceptions with stable codes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 
 class Limit(NamedTuple):
-    """A limit as clients are told of it: `size` in a window of so many seconds."""
+    """A limit as clients see it: `size` requests in a window of seconds."""
 
     name: str
     size: int
     window: int
 
 
-class Refusal(Exception):  # noqa: N818 - refusing is what the rules do; nothing broke
+class Refusal(Exception):  # noqa: N818 - the rules refused the request; nothing failed
     """A request refused by the rules.
 
-    code: stable, for programs. detail: for people, and says what to do next.
-    reason: the exact cause, for the log alone. retry_after: seconds until the call can work.
-    members: what else the answer carries.
+    code: stable, for programs. detail: says what is wrong and what to do next, for people.
+    reason: the exact cause, for the log only. retry_after: seconds until the request can succeed.
+    members: further members of the problem details (RFC 9457, section 3.2).
     """
 
     code: ClassVar[str]
@@ -42,17 +42,18 @@ class Refusal(Exception):  # noqa: N818 - refusing is what the rules do; nothing
 
 class InvalidRequest(Refusal):
     code = "invalid_request"
-    detail = "The request is not what this operation takes. Correct what `errors` names."
+    detail = "The request is invalid. Correct what `errors` lists, then send it again."
 
     @classmethod
     def field(cls, field: str, message: str) -> InvalidRequest:
+        """Refuse the value of one field. message: says what to correct, for people."""
         return cls(errors=[{"field": field, "message": message}])
 
 
 class InvalidPhone(Refusal):
     code = "invalid_phone"
     detail = (
-        "This is not a possible phone number. Write it with + and the country's code, "
+        "This is not a possible phone number. Write it with + and the country code, "
         "such as +7 999 123-45-67."
     )
 
@@ -60,38 +61,38 @@ class InvalidPhone(Refusal):
 class UnsupportedPhone(Refusal):
     code = "unsupported_phone"
     detail = (
-        "This service does not send codes to phones of this country: Germany. "
-        "Use a mobile phone such as +7 999 123-45-67."
+        "This service does not send codes to this country: Germany. "
+        "Use a mobile number such as +7 999 123-45-67."
     )
 
     def __init__(self, detail: str | None = None, *, country: str = "", **more: Any) -> None:
-        """country: which one is not served, or its calling code; empty if the kind is not."""
+        """Take the region that is not served, or its calling code; empty if the kind is not."""
         super().__init__(detail, **more)
         self.country = country
 
 
 class ChallengeInvalid(Refusal):
     code = "challenge_invalid"
-    detail = "This token was not made here for this purpose. Ask for a new code."
+    detail = "This token is not valid for this operation. Request a new code."
 
 
 class ChallengeExpired(Refusal):
     code = "challenge_expired"
-    detail = "This code is too old. Ask for a new one."
+    detail = "This code has expired. Request a new one."
 
 
 class ChallengeSpent(Refusal):
     code = "challenge_spent"
-    detail = "This code has been used already. Ask for a new one."
+    detail = "This code has already been used. Request a new one."
 
 
 class WrongCode(Refusal):
     code = "wrong_code"
-    detail = "The code is wrong. Compare it with the message, or ask for a new one."
+    detail = "The code is wrong. Compare it with the message, or request a new one."
 
     @classmethod
     def with_attempts_left(cls, attempts: int) -> WrongCode:
-        last = "The code is wrong, and this was the last guess. Ask for a new code."
+        last = "The code is wrong, and no attempts are left. Request a new code."
         return cls(None if attempts else last, attempts_left=attempts)
 
 
@@ -102,6 +103,7 @@ class LimitExceeded(Refusal):
 
     @classmethod
     def by(cls, limit: Limit, *, retry_after: int) -> Self:
+        """Return the refusal of a request by this limit."""
         refusal = cls(reason=limit.name, retry_after=retry_after)
         refusal.limit = limit
         return refusal
@@ -109,73 +111,83 @@ class LimitExceeded(Refusal):
 
 class TooManyAttempts(LimitExceeded):
     code = "too_many_attempts"
-    detail = "Too many wrong codes. Ask for a new one after the time in Retry-After."
+    detail = "Too many wrong codes. Request a new code after the time in `Retry-After`."
 
 
 class TooManyRequests(LimitExceeded):
     code = "too_many_requests"
-    detail = "Too many requests of this kind. Repeat it after the time in Retry-After."
+    detail = "Too many requests of this kind. Repeat the request after the time in `Retry-After`."
 
 
 class Unauthorized(Refusal):
     code = "unauthorized"
-    detail = "Send a valid access token as `Authorization: Bearer ...`; refresh it or sign in."
+    detail = (
+        "Send a valid access token as `Authorization: Bearer ...`. Refresh it, or sign in again."
+    )
 
 
 class NotSignedIn(Unauthorized):
-    """No token came at all, which a client is told without a word of an error (RFC 6750)."""
+    """A request without a token, whose response names no error (RFC 6750, section 3.1)."""
 
 
 class InvalidRefreshToken(Refusal):
     code = "invalid_refresh_token"
-    detail = "This refresh token is no longer good. Sign in again."
+    detail = "This refresh token is no longer valid. Sign in again."
 
 
 class Forbidden(Refusal):
     code = "forbidden"
-    detail = "This operation is not for this account."
+    detail = "This account has no access to this operation. Ask an administrator for it."
 
 
 class AccountBlocked(Refusal):
     code = "account_blocked"
-    detail = "This account is blocked. Ask the service's support."
+    detail = "This account is blocked. Contact support."
 
 
 class SignInAgain(Refusal):
     code = "sign_in_again"
-    detail = "This needs a sign-in under 15 minutes old. Sign in again, then repeat the call."
+    detail = (
+        "This needs a sign-in less than 15 minutes old. Sign in again, then repeat the request."
+    )
 
 
 class NotFound(Refusal):
     code = "not_found"
-    detail = "There is nothing here. Check the path and the id."
+    detail = "Nothing was found here. Check the path and the id."
 
 
 class UnknownInviteCode(Refusal):
     code = "unknown_invite_code"
-    detail = "There is no such invite code. Check its 6 characters with the person it came from."
+    detail = "There is no such invite code. Check its 6 characters with the person who sent it."
 
 
 class OwnInviteCode(Refusal):
     code = "own_invite_code"
-    detail = "This invite code is your own. Enter somebody else's."
+    detail = "This is your own invite code. Enter somebody else's."
 
 
 class InviteAlreadyActivated(Refusal):
     code = "invite_already_activated"
-    detail = "An invite code was activated already, and one is all a phone can activate."
+    detail = (
+        "An invite code was already activated with this phone, and it can activate only one. "
+        "Continue without another."
+    )
 
 
 class InviteLoop(Refusal):
     code = "invite_loop"
-    detail = "This person was invited by you, directly or through others. Enter another code."
+    detail = "You invited this person, directly or through others. Enter another invite code."
 
 
 class PhoneTaken(Refusal):
     code = "phone_taken"
-    detail = "Another account has this phone. Use another, or sign in with it."
+    detail = "Another account has this phone. Use another phone, or sign in with this one."
 
 
 class SmsUnavailable(Refusal):
     code = "sms_unavailable"
-    detail = "The message could not be sent. Nothing was lost: repeat the call."
+    detail = (
+        "The message could not be sent. Repeat the request after the time in `Retry-After`; "
+        "the failed message may count against the limits on messages."
+    )

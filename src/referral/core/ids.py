@@ -1,4 +1,4 @@
-"""Ids that nobody can guess."""
+"""Unguessable ids."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _BYTES = 16
 
 
 def new(token_bytes: Callable[[int], bytes]) -> UUID:
-    """A random id (RFC 9562, version 4). token_bytes(n): n unpredictable bytes."""
+    """Return a random UUID (RFC 9562, version 4). token_bytes(n) returns n unpredictable bytes."""
     return UUID(bytes=token_bytes(_BYTES), version=4)
 
 
 def parse(text: str) -> UUID:
-    """The id in a path. Raises NotFound where there can be none such."""
+    """Parse an id in a path. Raises NotFound if it is not one."""
     try:
         return UUID(text)
     except ValueError:

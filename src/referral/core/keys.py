@@ -1,10 +1,10 @@
 """Key derivation: one purpose, one key, derived from a secret with HKDF (RFC 5869).
 
 There are two keyrings. The first is derived from `REFERRAL_SECRET`, which lists one secret or,
-while it rotates, several. The second is derived from the *data keys*: random, stored in the database
-encrypted with the first keyring, and encrypted again when `REFERRAL_SECRET` rotates. Whatever has
-to outlive a rotation depends on the data keys: device tokens (180 days), digests of phones
-(365 days), refresh tokens and the keys of counters.
+while it rotates, several. The second is derived from the *data keys*: random, stored in the
+database encrypted with the first keyring, and encrypted again when `REFERRAL_SECRET` rotates.
+Whatever has to outlive a rotation depends on the data keys: device tokens (180 days), digests of
+phones (365 days), refresh tokens and the keys of counters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Phones: what people type in, E.164 out."""
+"""Phones: parse what people type into E.164.
+
+One phone has one spelling: parsing the result again gives the same result, for every text and every
+region. libphonenumber alone does not guarantee that, and reads some numbers as they cannot have
+been meant, so its result is corrected and parsed again until it no longer changes.
+"""
 
 from __future__ import annotations
 
@@ -22,30 +27,30 @@ from phonenumbers import (
 from referral.core import countries, phone_text
 from referral.core.errors import InvalidPhone, UnsupportedPhone
 
-_SHORTEST = 3
+_MIN_LENGTH = 3
 MAX_LENGTH = 16  # + and 15 digits: ITU-T E.164, section 6
 
-# Kinds that a text message reaches
-_REACHED_KINDS = {
+# Kinds of numbers that can receive text messages
+_MOBILE_KINDS = {
     PhoneNumberType.MOBILE,
     PhoneNumberType.FIXED_LINE_OR_MOBILE,
     PhoneNumberType.VOIP,
 }
-# New ranges open before the metadata knows them
-_SERVED_KINDS = {*_REACHED_KINDS, PhoneNumberType.UNKNOWN}
-# What libphonenumber calls the codes of no country: satellite, premium and toll-free networks.
+# Unknown too: new ranges open before the metadata has them
+_SERVED_KINDS = {*_MOBILE_KINDS, PhoneNumberType.UNKNOWN}
+# The region of calling codes without a country: satellite, premium and toll-free networks
 _NO_COUNTRY = "001"
 
-# https://github.com/google/libphonenumber/blob/master/FAQ.md#mx_and_ar: without 9 after the country
-# code, an Argentinian mobile looks like a fixed line; Mexico gave its prefixes of mobiles up.
+# https://github.com/google/libphonenumber/blob/master/FAQ.md#mx_and_ar: without a 9 after the
+# country code, an Argentinian mobile looks like a fixed line; Mexico abolished its mobile prefixes.
 _ARGENTINA, _MEXICO = 54, 52
 _MEXICAN = re.compile(r"(?:0?[12]|04[45])([2-9][0-9]{9})")
-_MOST_ROUNDS = 5
+_MAX_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneRules:
-    """Which phones are served. Regions are two-letter codes (ISO 3166-1)."""
+    """The rules for which phones are served. Regions are two-letter codes (ISO 3166-1)."""
 
     default_region: str | None = None
     allowed: frozenset[str] = frozenset()
@@ -53,32 +58,32 @@ class PhoneRules:
 
     @property
     def unrestricted(self) -> PhoneRules:
-        """These rules without their lists: for phones that are kept already."""
+        """The same rules without the country lists, for phones that are already stored."""
         return PhoneRules(default_region=self.default_region)
 
     def serves(self, regions: set[str]) -> bool:
-        """Whether phones of a region are served, or of one that shares a calling code."""
+        """Return whether a phone is served whose region is one of these: one, or all it may be."""
         return not regions & self.denied and (not self.allowed or bool(regions & self.allowed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedCode:
-    """The code of a test phone, for the reviewers of app stores. Good through `until`, UTC."""
+    """The fixed code of a test phone, for reviewers of app stores. Valid through `until` (UTC)."""
 
     code: str
     until: date
 
 
 def parse(text: str, rules: PhoneRules) -> str:
-    """Read a phone in whatever way it is spelt: its E.164 (`+79991234567`).
+    """Parse a phone in any common spelling and return its E.164 (`+79991234567`).
 
-    Reading the result again gives the same. Raises InvalidPhone if it is not a possible number,
-    UnsupportedPhone if its kind or country is not served.
+    Raises InvalidPhone if it is not a possible number, UnsupportedPhone if its kind or country is
+    not served.
     """
     bare = phone_text.normalize(text)
-    if bare is None or len(bare) < _SHORTEST:
+    if bare is None or len(bare) < _MIN_LENGTH:
         raise _invalid(rules, reason="not digits")
-    found, e164 = _settle(bare, rules)
+    found, e164 = _parse_until_stable(bare, rules)
     regions = {found.region} if found.region is not None else _regions(found.number)
     if _NO_COUNTRY in regions:
         raise _unsupported(rules, reason="no country")
@@ -94,9 +99,9 @@ def parse(text: str, rules: PhoneRules) -> str:
 
 
 def spellings(text: str, rules: PhoneRules) -> set[str]:
-    """Every E.164 under which a text may be kept: as it is read, and as earlier releases read it.
+    """Return every E.164 under which a phone may be stored: today's, and those of earlier releases.
 
-    Those took the parser's first result, which parsed again may give another number.
+    Earlier releases took the first result of the parser, which may change when parsed again.
     """
     bare, region, found = phone_text.normalize(text), rules.default_region, set()
     with suppress(InvalidPhone, UnsupportedPhone):
@@ -105,7 +110,7 @@ def spellings(text: str, rules: PhoneRules) -> set[str]:
         if bare.startswith("+"):
             found.add(bare)
         try:
-            number = _parse(bare, None if bare.startswith("+") else region)
+            number = _parse_number(bare, None if bare.startswith("+") else region)
         except NumberParseException:
             break
         bare = phonenumbers.format_number(number, PhoneNumberFormat.E164)
@@ -113,15 +118,15 @@ def spellings(text: str, rules: PhoneRules) -> set[str]:
 
 
 def digits(text: str) -> str | None:
-    """A part of a phone as E.164 spells it, with + its beginning; None where it can be none."""
+    """Return a part of an E.164, with + if it is its beginning; None if the text cannot be one."""
     bare = phone_text.normalize(text)
     return bare if bare is not None and len(bare) <= MAX_LENGTH else None
 
 
 @lru_cache(maxsize=1024)
 def country(phone: str) -> str:
-    """The two-letter region of a phone in E.164; the largest where several share its numbers."""
-    number = _parse(phone, None)
+    """Return the two-letter region of an E.164, or the largest of those that share its range."""
+    number = _parse_number(phone, None)
     region: str = phonenumbers.region_code_for_number(
         number
     ) or phonenumbers.region_code_for_country_code(number.country_code or 0)
@@ -130,33 +135,36 @@ def country(phone: str) -> str:
 
 @lru_cache(maxsize=256)
 def example(rules: PhoneRules) -> str:
-    """A mobile phone that is served: without its country's code if it is read without one."""
+    """Return an example of a mobile number that is served, written as the default region writes it.
+
+    In the international form if there is no default region or its phones are not served.
+    """
     region = _example_region(rules)
     form = PhoneNumberFormat
     return _example(region, form.NATIONAL if region == rules.default_region else form.INTERNATIONAL)
 
 
 def mask(phone: str) -> str:
-    """The phone as a log may show it: `+79*******67`."""
+    """Return the phone as logs may show it: `+79*******67`."""
     return phone[:3] + "*" * (len(phone) - 5) + phone[-2:]
 
 
-class _Found(NamedTuple):
-    """A number, the region that it belongs to if the metadata can tell, and its kind."""
+class _Parsed(NamedTuple):
+    """A number, its region (None if the metadata cannot tell) and its kind."""
 
     number: PhoneNumber
     region: str | None
     kind: int
 
 
-def _settle(bare: str, rules: PhoneRules) -> tuple[_Found, str]:
-    """Parse until parsing the result changes nothing.
+def _parse_until_stable(bare: str, rules: PhoneRules) -> tuple[_Parsed, str]:
+    """Parse repeatedly until the result no longer changes. Return it and its E.164.
 
-    In 88 regions, libphonenumber parses its own result as another number: `+49 00 1512...` as
-    `+490151...`, and that as `+49151...`.
+    In 88 regions, libphonenumber parses its own result as another number: `+49 00 1512...` gives
+    `+490151...`, and that gives `+49151...`.
     """
-    for _ in range(_MOST_ROUNDS):
-        found = _find(bare, rules)
+    for _ in range(_MAX_ROUNDS):
+        found = _parse_once(bare, rules)
         e164 = phonenumbers.format_number(found.number, PhoneNumberFormat.E164)
         reason = phonenumbers.is_possible_number_with_reason(found.number)
         if reason != phonenumbers.ValidationResult.IS_POSSIBLE or len(e164) > MAX_LENGTH:
@@ -164,15 +172,15 @@ def _settle(bare: str, rules: PhoneRules) -> tuple[_Found, str]:
         if e164 == bare:
             return found, e164
         bare = e164
-    raise _invalid(rules, reason="every reading gives another number")
+    raise _invalid(rules, reason="the result keeps changing")
 
 
-def _find(bare: str, rules: PhoneRules) -> _Found:
+def _parse_once(bare: str, rules: PhoneRules) -> _Parsed:
     if bare.startswith("00"):
-        # Before the region's rules: in Brazil, Colombia and others, 00 and the own country's code
-        # are the prefix of a carrier
+        # Before the region's dialling rules: in Brazil, Colombia and others, 00 with their own
+        # country code is the prefix of a carrier
         try:
-            found = _mend(_parse("+" + bare[2:], None))
+            found = _correct(_parse_number("+" + bare[2:], None))
         except NumberParseException:
             pass
         else:
@@ -180,75 +188,78 @@ def _find(bare: str, rules: PhoneRules) -> _Found:
                 return found
     has_code = bare.startswith("+")
     if not has_code and rules.default_region is None:
-        raise _invalid(rules, "The country's code is missing.", reason="no country code")
+        raise _invalid(rules, "The country code is missing.", reason="no country code")
     try:
-        return _mend(_parse(bare, None if has_code else rules.default_region))
+        return _correct(_parse_number(bare, None if has_code else rules.default_region))
     except NumberParseException as error:
         raise _invalid(rules, reason=f"parse: {error.error_type}") from None
 
 
-def _mend(number: PhoneNumber) -> _Found:
-    """Find the number that is meant, which can be reached. Raises NumberParseException."""
+def _correct(number: PhoneNumber) -> _Parsed:
+    """Return the mobile number that was probably meant, or the number itself.
+
+    Raises NumberParseException.
+    """
     found = _identify(number)
     if found.kind in {PhoneNumberType.UNKNOWN, PhoneNumberType.FIXED_LINE}:
-        for candidate in _meant(found):
-            other = _identify(_parse(f"+{number.country_code}{candidate}", None))
-            if other.kind in _REACHED_KINDS:
+        for candidate in _corrections(found):
+            other = _identify(_parse_number(f"+{number.country_code}{candidate}", None))
+            if other.kind in _MOBILE_KINDS:
                 return other
     return found
 
 
-def _meant(found: _Found) -> Iterator[str]:
-    """What may be meant by a national number that is invalid or of a fixed line."""
+def _corrections(found: _Parsed) -> Iterator[str]:
+    """Yield the national numbers that may be meant by an invalid one or by one of a fixed line."""
     code = found.number.country_code
     national = phonenumbers.national_significant_number(found.number)
     if code == _ARGENTINA:
         yield "9" + national
     if found.kind == PhoneNumberType.FIXED_LINE:
         return
-    if national.startswith("0"):  # the prefix of calls within the country
+    if national.startswith("0"):  # the trunk prefix
         yield national[1:]
     if code == _MEXICO and (former := _MEXICAN.fullmatch(national)):
         yield former[1]
 
 
-def _identify(number: PhoneNumber) -> _Found:
+def _identify(number: PhoneNumber) -> _Parsed:
     region = phonenumbers.region_code_for_number(number)
-    # A number of no region is of no kind, and it takes long to find out
+    # number_type() would take long to find that a number without a region has no kind
     kind = PhoneNumberType.UNKNOWN if region is None else phonenumbers.number_type(number)
-    return _Found(number, region, kind)
+    return _Parsed(number, region, kind)
 
 
-# For the moment between a phone's being read and its country's being asked for
-_parse = lru_cache(maxsize=256)(phonenumbers.parse)
+# Cached because a request parses a phone and shortly afterwards asks for its country
+_parse_number = lru_cache(maxsize=256)(phonenumbers.parse)
 
 
 def _regions(number: PhoneNumber) -> set[str]:
-    """All regions that share the number's country code, where the number does not tell."""
+    """Return all regions that share the number's country code."""
     return set(phonenumbers.region_codes_for_country_code(number.country_code or 0))
 
 
 def _invalid(
     rules: PhoneRules, wrong: str = "This is not a possible phone number.", *, reason: str
 ) -> InvalidPhone:
-    advice = f"Write it with + and the country's code, such as {_example_with_code(rules)}."
+    advice = f"Write it with + and the country code, such as {_international_example(rules)}."
     return InvalidPhone(f"{wrong} {advice}", reason=reason)
 
 
 def _unsupported(rules: PhoneRules, *, reason: str, country: str = "") -> UnsupportedPhone:
-    what = "this kind of number"
+    what = "kind of number"
     if country:
-        what = f"phones of this country: {countries.name(country, 'en')}"
+        what = f"country: {countries.name(country, 'en')}"
     return UnsupportedPhone(
-        f"This service does not send codes to {what}. "
-        f"Use a mobile phone such as {_example_with_code(rules)}.",
+        f"This service does not send codes to this {what}. "
+        f"Use a mobile number such as {_international_example(rules)}.",
         reason=reason,
         country=country,
     )
 
 
 @lru_cache(maxsize=256)
-def _example_with_code(rules: PhoneRules) -> str:
+def _international_example(rules: PhoneRules) -> str:
     return _example(_example_region(rules), PhoneNumberFormat.INTERNATIONAL)
 
 
@@ -258,7 +269,7 @@ def _example(region: str, form: int) -> str:
 
 
 def _example_region(rules: PhoneRules) -> str:
-    """The default region, else the first one that is served and has mobile phones."""
+    """Return the default region if it is served and has mobiles, else the first region that is."""
     regions = [rules.default_region, *sorted(rules.allowed), "US", *sorted(SUPPORTED_REGIONS)]
     for region in filter(None, regions):
         has_mobiles = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)

@@ -9,9 +9,9 @@ from referral.core import phone_text
 
 
 def format_phone(phone: str) -> str:
-    """The phone as people of its country write it for others: `+7 999 123-45-67`.
+    """Format an E.164 in the international form of its country: `+7 999 123-45-67`.
 
-    What is none, such as a browser brings back from a cookie that somebody wrote, stays as it is.
+    Return any other text unchanged: it may come from a cookie that somebody edited.
     """
     try:
         number = phonenumbers.parse(phone)
@@ -21,16 +21,16 @@ def format_phone(phone: str) -> str:
 
 
 def format_as_typed(text: str, region: str | None) -> tuple[str, str | None]:
-    """A phone that is still being typed, in its country's form, and the country if it is known."""
+    """Format a phone that is still being typed. Return it and its region, or None if unknown."""
     bare = phone_text.normalize(text)
     if bare is None:
         return "", None
     formatter = phonenumbers.AsYouTypeFormatter(region or "ZZ")
-    spelt = ""
+    formatted = ""
     for character in bare:
-        spelt = formatter.input_digit(character)
+        formatted = formatter.input_digit(character)
     try:
         number = phonenumbers.parse(bare, region)
     except NumberParseException:
-        return spelt, None
-    return spelt, phonenumbers.region_code_for_number(number)
+        return formatted, None
+    return formatted, phonenumbers.region_code_for_number(number)

@@ -1,7 +1,10 @@
-"""How somebody proved that a phone is theirs, and under which settings that still counts.
+"""Proofs: how a user showed that a phone is theirs, and under which settings that stays valid.
 
-Whatever is issued to somebody (a challenge, a device token, a session) carries how its phone was
-proven. A code that anybody could read proves a phone only as long as the service says so itself.
+A challenge, a device token and a session all record how their phone was proven. A code that was
+sent to the phone proves it for good. The code of the simulated gateway or of a test phone can be
+known to anybody, so it proves a phone only while that setting is in force: once a real gateway is
+set, or the phone is no longer listed, everything issued on the strength of it is worthless. And
+nobody becomes an administrator by a code that the public can read.
 """
 
 from __future__ import annotations
@@ -10,25 +13,25 @@ from enum import StrEnum
 
 
 class Proof(StrEnum):
-    """Where the code came from that a client entered."""
+    """The way in which the code reached the client that entered it."""
 
     SENT = "sent"
-    """A message to the phone (`console://` in development counts as one)."""
+    """In a message to the phone (`console://` in development counts as one)."""
     SIMULATED = "simulated"
-    """The response of the simulated gateway in development, which only developers reach."""
+    """In the response, by the simulated gateway in development, which only developers reach."""
     OPEN_DEMO = "open_demo"
-    """The response of the simulated gateway in production, which everybody reaches."""
+    """In the response, by the simulated gateway in production, which everybody reaches."""
     TEST_PHONE = "test_phone"
-    """The settings: the fixed code of a test phone."""
+    """From the settings, as the fixed code of a test phone."""
 
     @property
     def proves_ownership(self) -> bool:
-        """Whether nobody but the owner of the phone can have entered the code."""
+        """Whether only the owner of the phone (or a developer) can have known the code."""
         return self in {Proof.SENT, Proof.SIMULATED}
 
 
 def of_code(*, is_fixed: bool, is_simulated: bool, in_production: bool) -> Proof:
-    """Return what entering a code proves, by how it is handed out now."""
+    """Return the proof that a code issued under these settings gives."""
     if is_fixed:
         return Proof.TEST_PHONE
     if not is_simulated:
@@ -37,10 +40,10 @@ def of_code(*, is_fixed: bool, is_simulated: bool, in_production: bool) -> Proof
 
 
 def is_valid(proof: Proof, *, is_simulated: bool, is_test_phone: bool) -> bool:
-    """Whether a proof still counts.
+    """Return whether a proof is valid under today's settings.
 
-    is_simulated: whether the simulated gateway is set now. is_test_phone: whether the phone has a
-    fixed code now.
+    is_simulated: whether the simulated gateway is set. is_test_phone: whether the phone has a fixed
+    code.
     """
     match proof:
         case Proof.SENT:

@@ -1,4 +1,4 @@
-"""What a text that somebody typed into a search may mean."""
+"""Search: the possible meanings of a text typed into the search field."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from referral.core.phone import PhoneRules
 
 MAX_SEARCH_LENGTH = 254  # as long as an email address can be (RFC 5321, errata 1690)
 
-_MOST_WORDS = 8
-_SHORTEST_NATIONAL = 5
-_LINKED = r"([0-9A-Za-z]{6})(?![0-9A-Za-z_])"
+_MAX_WORDS = 8
+_MIN_NATIONAL_LENGTH = 5
+_LINK_CODE = r"([0-9A-Za-z]{6})(?![0-9A-Za-z_])"
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A part of a name, of an email, or of a phone in E.164, with + its beginning."""
+    """A part of a name or an email; digits: as a part of an E.164, with + as its beginning."""
 
     text: str
     digits: str | None = None
@@ -29,10 +29,11 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A row fits if one of these does.
+    """The meanings of a text. A user matches if one of them does.
 
-    words: all of them, in any order. phones: under which it may be kept. digits: each a part of a
-    phone in E.164, with + its beginning. is_link: whether only the invite code is meant.
+    words: all of them, in any order. phones: every E.164 under which the phone may be stored.
+    digits: each a part of an E.164, with + as its beginning. is_link: whether the text is an invite
+    link, so that only the invite code counts.
     """
 
     words: tuple[Word, ...]
@@ -44,64 +45,67 @@ class Search:
 
 
 def parse(text: str, rules: PhoneRules, *, invite_url: str = "") -> Search | None:
-    """None where nothing is searched for. invite_url: has `{code}` in it. Raises InvalidRequest."""
-    # Before anything else is done with it: normalising takes time quadratic in combining marks
+    """Parse a search. Return None for a blank text. Raises InvalidRequest.
+
+    invite_url: the form of invite links, which contains `{code}`.
+    """
+    # Checked before anything else, since normalising is quadratic in combining marks
     text = text.strip()
     if len(text) > MAX_SEARCH_LENGTH:
-        raise _unreadable()
-    plain = "".join(map(_plain, text))
+        raise _invalid()
+    plain = "".join(map(_plain_character, text))
     if not plain.isprintable():
-        raise _unreadable()
-    # As names are kept
+        raise _invalid()
+    # NFC, as names are stored
     plain = unicodedata.normalize("NFC", " ".join(plain.split()))
     if not plain:
         return None
-    digits, linked = phones.digits(text), _linked(plain, invite_url)
+    digits, link_code = phones.digits(text), _link_code(plain, invite_url)
     return Search(
         words=_words(plain, with_digits=digits is None),
-        # Of a country that is served no more, too
+        # Also if its country is no longer served
         phones=frozenset(phones.spellings(text, rules)),
-        digits=_parts(digits) if digits else (),
-        invite_code=linked or _invite_code(plain),
-        is_link=linked is not None,
+        digits=_digit_variants(digits) if digits else (),
+        invite_code=link_code or _invite_code(plain),
+        is_link=link_code is not None,
         user_id=_user_id(plain),
     )
 
 
 def case_variants(text: str) -> list[str]:
-    """The letters of each place of a text, whatever their case: `["aA", "1", "нН"]`.
+    """Return each character of a text with its other cases: `["aA", "1", "нН"]`.
 
-    So that both databases compare alike: what their own functions make of case hangs on their
-    build, their settings and the alphabet.
+    Both databases compare alike with these; their own case functions depend on their build, their
+    settings and the alphabet.
     """
     return ["".join(dict.fromkeys(_cases(character))) for character in text]
 
 
 def _cases(character: str) -> list[str]:
     cases = (character, character.lower(), character.upper())
-    # ß has two letters in upper case
+    # The upper case of ß has two letters
     return [case for case in cases if len(case) == 1]
 
 
-def _plain(character: str) -> str:
-    """A space for every kind of space, nothing for what is pasted unseen."""
+def _plain_character(character: str) -> str:
+    """Return a space for any kind of space, nothing for a format character, else the character."""
     category = unicodedata.category(character)
     return " " if category == "Zs" else "" if category == "Cf" else character
 
 
 def _words(text: str, *, with_digits: bool) -> tuple[Word, ...]:
     words = dict.fromkeys(text.split())
-    if len(words) > _MOST_WORDS:
+    if len(words) > _MAX_WORDS:
         return (Word(text),)
     return tuple(Word(word, phones.digits(word) if with_digits else None) for word in words)
 
 
-def _parts(digits: str) -> tuple[str, ...]:
-    """The digits, and those behind a prefix of calls within a country (0, 8) or abroad (00)."""
+def _digit_variants(digits: str) -> tuple[str, ...]:
+    """Return the digits, and those after a trunk prefix (0, 8) or an international one (00)."""
     if digits.startswith("00"):
         return digits, f"+{digits[2:]}"
     national = digits[1:] if digits.startswith(("0", "8")) else ""
-    return (digits, national) if len(national) >= _SHORTEST_NATIONAL else (digits,)
+    return (digits, national) if len(national) >= _MIN_NATIONAL_LENGTH else (digits,)
 
 
 def _user_id(text: str) -> UUID | None:
@@ -111,11 +115,11 @@ def _user_id(text: str) -> UUID | None:
         return None
 
 
-def _linked(text: str, invite_url: str) -> str | None:
-    """The code of an invite link: of the team's own page, or of ours."""
+def _link_code(text: str, invite_url: str) -> str | None:
+    """Return the code in an invite link of the form `invite_url` or of our own page."""
     before = invite_url.partition("{code}")[0].partition("://")[2]
     pages = "|".join(map(re.escape, filter(None, (before, "/i/"))))
-    found = re.search(f"(?:{pages}){_LINKED}", text, re.IGNORECASE)
+    found = re.search(f"(?:{pages}){_LINK_CODE}", text, re.IGNORECASE)
     return _invite_code(found[1]) if found else None
 
 
@@ -126,5 +130,7 @@ def _invite_code(text: str) -> str | None:
         return None
 
 
-def _unreadable() -> InvalidRequest:
-    return InvalidRequest.field("search", f"At most {MAX_SEARCH_LENGTH} characters that print.")
+def _invalid() -> InvalidRequest:
+    return InvalidRequest.field(
+        "search", f"Search for at most {MAX_SEARCH_LENGTH} printable characters."
+    )

@@ -1,14 +1,20 @@
 """Access tokens (RFC 9068), refresh tokens and device tokens.
 
-Access tokens are ES256 JWTs that any service can check by the published keys.
+Access tokens are ES256 JWTs that any service can verify with the published keys.
 
-A refresh token is 64 random bytes: the session's id, a *family* that all tokens of a session
-share, and a part that changes at every use. The database keeps digests of the family and of the
-live token. The successor of a token is a keyed digest of it, so two tabs, or a client whose
-answer was lost, get the same one, byte for byte, and nothing has to be stored for that. If the
-answer was lost for longer, the token gets another successor instead: a keyed digest of it and of a
-number that the session keeps and that rises with each such repeat. A token of the right family
+Refresh tokens are rotated (RFC 6819, section 5.2.2.3): each use replaces the token, so a thief and
+the owner cannot both go on using copies of one. A refresh token is 64 random bytes: the session's
+id, a *family* secret that all tokens of a session share, and a *rotating* part that changes at
+every use. The database stores digests of the family and of the live token.
+
+Rotation must not sign out two tabs that refresh at once, or a client whose response was lost. So
+the successor of a token is derived from it, as a keyed digest: every repeat yields the same
+successor, byte for byte, and nothing has to be stored for that. If the response was lost for longer
+than the grace period, the token gets another successor instead: a keyed digest of it and of a
+number that the session stores and that rises with each late repeat. A token of the right family
 that is neither the live one nor its direct predecessor was used before: somebody has a copy.
+
+A device token marks a device on which its phone has signed in. It is encrypted like a challenge.
 """
 
 from __future__ import annotations
@@ -29,12 +35,12 @@ from referral.core.errors import InvalidRefreshToken, Unauthorized
 from referral.core.keys import Key, Keyring, Purpose
 from referral.core.proof import Proof
 
-# How long the predecessor of the live refresh token still answers with the live one
+# How long the direct predecessor of the live refresh token can be exchanged for the live one
 REFRESH_GRACE = timedelta(seconds=30)
 DEVICE_LIFE = timedelta(days=180)
 
 _ACCESS_TYPE = "at+jwt"  # RFC 9068, section 2.1
-# With 1.5 KB each, 12 MB
+# 12 MB, at 1.5 KB each
 _SIGNATURES_REMEMBERED = 8192
 _ID_BYTES, _FAMILY_BYTES, _ROTATING_BYTES = 16, 16, 32
 _REFRESH_BYTES = _ID_BYTES + _FAMILY_BYTES + _ROTATING_BYTES
@@ -55,7 +61,7 @@ class AccessClaims(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Who makes access tokens, for whom, and their life in seconds."""
+    """The issuer of access tokens, their audience and their life in seconds."""
 
     url: str
     audience: str
@@ -64,7 +70,7 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token taken apart."""
+    """A parsed refresh token."""
 
     session_id: UUID
     family: bytes
@@ -84,7 +90,7 @@ def issue_access(
     keys: Keyring,
     token_bytes: Callable[[int], bytes],
 ) -> str:
-    """An access token, good from now for the issuer's access life."""
+    """Return an access token, valid from now for the issuer's access life."""
     issued_at = int(now.timestamp())
     claims = AccessClaims(
         iss=issuer.url,
@@ -100,7 +106,7 @@ def issue_access(
 
 
 def verify_access(token: str, *, issuer: Issuer, now: datetime, keys: Keyring) -> AccessClaims:
-    """The claims of a good access token, with no leeway. Raises Unauthorized."""
+    """Return the claims of a valid access token, with no leeway. Raises Unauthorized."""
     try:
         claims = _signed_claims(token, keys.all(Purpose.ACCESS))
     except seal.BadToken as error:
@@ -112,30 +118,18 @@ def verify_access(token: str, *, issuer: Issuer, now: datetime, keys: Keyring) -
     return claims
 
 
-@lru_cache(maxsize=_SIGNATURES_REMEMBERED)
-def _signed_claims(token: str, keys: tuple[Key, ...]) -> AccessClaims:
-    """The claims that one of the keys signed, be they good or not. Raises seal.BadToken.
-
-    Remembered, for it hangs on nothing but what it is given, and takes 250 microseconds, longer
-    than all the rest of a read: a client sends one token for 15 minutes. What does not open is not
-    remembered, so a stranger takes no room.
-    """
-    payload = seal.verify(token, keys, typ=_ACCESS_TYPE)
-    return msgspec.json.decode(payload, type=AccessClaims)
-
-
 def public_keys(keys: Keyring) -> dict[str, Any]:
-    """The JWK set (RFC 7517) by which other services check access tokens."""
+    """Return the JWK set (RFC 7517) with which other services verify access tokens."""
     return {"keys": [seal.public_jwk(key) for key in keys.all(Purpose.ACCESS)]}
 
 
 def new_refresh(session_id: UUID, *, token_bytes: Callable[[int], bytes]) -> RefreshToken:
-    """The first refresh token of a session. token_bytes(n): n unpredictable bytes."""
+    """Return a session's first refresh token. token_bytes(n) returns n unpredictable bytes."""
     return RefreshToken(session_id, token_bytes(_FAMILY_BYTES), token_bytes(_ROTATING_BYTES))
 
 
 def parse_refresh(text: str) -> RefreshToken:
-    """Raises InvalidRefreshToken when this cannot be one."""
+    """Parse a refresh token. Raises InvalidRefreshToken if the text cannot be one."""
     try:
         raw = seal.base64url_decode(text)
     except seal.BadToken as error:
@@ -152,9 +146,10 @@ def parse_refresh(text: str) -> RefreshToken:
 def successors(
     token: RefreshToken, *, data_keys: Keyring, late_repeats_tat: int | None = None
 ) -> tuple[RefreshToken, ...]:
-    """The token that follows this one: the first is made, any of them may have been.
+    """Return the successors of a token, one for each data key, the current key's first.
 
-    late: for a successor in place of an earlier one, a number that the session has once.
+    Issue the first; any of them may have been issued, under a key that was current then.
+    late_repeats_tat: for a late repeat, the number that sets its successor apart from earlier ones.
     """
     text = token.text if late_repeats_tat is None else f"{token.text}.{late_repeats_tat}"
     return tuple(
@@ -166,19 +161,20 @@ def successors(
 
 
 def digest(token: RefreshToken) -> bytes:
-    """What the database keeps of a refresh token. 256 random bits need neither salt nor key."""
+    """Return the digest to store. 256 random bits need neither a salt nor a key."""
     return sha256(token.text.encode()).digest()
 
 
 def family_digest(token: RefreshToken) -> bytes:
-    """What the database keeps of a session's family."""
+    """Return the digest to store of the family."""
     return sha256(token.family).digest()
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device token carries.
+    """The content of a device token.
 
-    expires_at: Unix seconds. generation: the user's, when it was issued. proof: of the sign-in.
+    expires_at: Unix seconds. generation: the user's generation of device tokens, which rises when
+    all earlier ones end. proof: how the phone was proven at the sign-in.
     """
 
     phone: str
@@ -191,7 +187,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 def issue_device(
     phone: str, *, user_id: str, generation: int, proof: Proof, now: datetime, data_keys: Keyring
 ) -> str:
-    """A token that marks a device on which this phone has signed in."""
+    """Return a token for a device on which this phone has just signed in."""
     device = Device(
         phone=phone,
         expires_at=int((now + DEVICE_LIFE).timestamp()),
@@ -203,13 +199,26 @@ def issue_device(
 
 
 def verify_device(token: str, phone: str, *, now: datetime, data_keys: Keyring) -> Device | None:
-    """A device token that opens, is this phone's and is not too old; whether its user still has
-    devices is for the database to say.
+    """Return the content of this phone's device token; None if it is invalid, expired or another's.
+
+    The caller has to compare the generation with the database.
     """
     try:
         device = msgspec.json.decode(
             seal.decrypt(token, data_keys.all(Purpose.DEVICE)), type=Device
         )
-    except (seal.BadToken, msgspec.ValidationError):  # the latter: of another release
+    except (seal.BadToken, msgspec.ValidationError):  # the latter: another release's token
         return None
     return device if device.phone == phone and now.timestamp() < device.expires_at else None
+
+
+@lru_cache(maxsize=_SIGNATURES_REMEMBERED)
+def _signed_claims(token: str, keys: tuple[Key, ...]) -> AccessClaims:
+    """Return the claims if one of the keys signed them, expired or not. Raises seal.BadToken.
+
+    Cached, since the result depends only on the arguments and takes 250 microseconds, longer than
+    the rest of a read: a client sends one token for 15 minutes. A token that does not verify raises
+    and is not cached, so strangers cannot fill the cache.
+    """
+    payload = seal.verify(token, keys, typ=_ACCESS_TYPE)
+    return msgspec.json.decode(payload, type=AccessClaims)
