@@ -1,4 +1,4 @@
-"""What the use cases are given; app.py assembles it once, from the settings."""
+"""The dependencies of the use cases; app.py assembles them once, from the settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The rules in force, the keys, and the ways to time, chance and phones."""
+    """What a use case works with: keys, limits, gateway, clock and sources of randomness."""
 
     keys: Keyring
     data_keys: Keyring
@@ -39,9 +39,9 @@ class Context:
     gateway: Chain
     app_name: str
     domain: str
-    """The host of the public URL, to which browsers bind codes."""
+    """The host of the public URL. Browsers fill in a code only on the domain that its SMS names."""
     invite_url: str
-    """Where invite links lead, with `{code}` in it."""
+    """The address of invite links, with the placeholder `{code}`."""
     trusted_proxies: int
     limiter: ConcurrencyLimiter
     keyed_locks: KeyedLocks
@@ -50,28 +50,28 @@ class Context:
     """`block`, `warn` or `off`."""
     traffic: Traffic
     endpoint: Endpoint | None
-    """The team's receiver of events; None: nothing is written for it."""
+    """The webhook endpoint. If it is None, no events are written to the outbox."""
     readiness: Readiness
     wake_dispatcher: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when this process has written an event."""
+    """Set when this process has written an event to the outbox."""
     clock: Callable[[], datetime]
     randbelow: Callable[[int], int]
     token_bytes: Callable[[int], bytes]
 
     def fixed_code(self, phone: str) -> str | None:
-        """The code of a test phone, while it is one."""
+        """Return the fixed code of a test phone, or None if it is not one or no longer one."""
         test = self.test_phones.get(phone)
         return test.code if test is not None and self.clock().date() <= test.until else None
 
     @property
     def counter_key(self) -> bytes:
-        """Derives the keys of counters."""
+        """The secret with which the keys of rate-limit counters are derived."""
         return self.data_keys.current(Purpose.COUNTER).secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who a request comes from, as far as the connection tells."""
+    """The client of a request, as far as the connection and its headers tell."""
 
     address: str
     user_agent: str | None
@@ -81,12 +81,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something, as the audit trail names them: `user:ID`, `key:NAME` or `command`."""
+    """The author of an action, named as in the audit trail: `user:ID`, `key:NAME` or `command`."""
 
     name: str
     address: str | None = None
     signed_in_at: datetime | None = None
-    """Of the session of an administrator."""
+    """When the session began, for a signed-in administrator."""
 
     @classmethod
     def user(cls, user_id: UUID, caller: Caller, *, signed_in_at: datetime | None = None) -> Actor:
@@ -97,5 +97,5 @@ class Actor:
         return cls(f"key:{name}", caller.address)
 
 
-# Whoever may run commands on the machine may do anything
+# Commands run on the machine itself and are not restricted
 COMMAND = Actor("command")

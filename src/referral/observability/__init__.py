@@ -1,6 +1,7 @@
-"""The log and the metrics: every line and every count is written here.
+"""Logging and counting: each function here records one thing that has happened.
 
-Phones are masked; codes and tokens never come here.
+Everything the service logs goes through this module. Phones are masked, and no caller passes a code
+or a token.
 """
 
 from __future__ import annotations
@@ -16,20 +17,24 @@ if TYPE_CHECKING:
     from referral.context import Caller
     from referral.messaging.gateways import Failure
 
-_HOUR = 3_600_000_000
-_OVERLOADED_EVERY = 10  # seconds
-_MOST_REMEMBERED = 10_000
+_HOUR = 3_600_000_000  # microseconds
+_OVERLOADED_LOG_SECONDS = 10
+_MAX_REMEMBERED = 10_000
 _log = log.logger
-# Looked up once, since refusing has to cost little
+# Looked up once, because refusing a request under overload has to be cheap
 _OVERLOADED = metrics.FAILURES.labels("overloaded")
-_overloaded_at = -inf
-_limited_in: dict[str, int] = {}
+_overloaded_logged_at = -inf
+_last_logged_hour: dict[str, int] = {}
+"""By the key of a counter: the hour in which its limit was last logged."""
 
 
 def record(
     event: str, *, caller: Caller | None = None, phone: str | None = None, **facts: Any
 ) -> None:
-    """One event: a verb in the past (`signed_in`) and its facts."""
+    """Count and log an event.
+
+    event: what has happened, such as `signed_in`. facts: values for the log only.
+    """
     if phone is not None:
         facts["phone"] = phones.mask(phone)
     if caller is not None:
@@ -38,19 +43,22 @@ def record(
     _log.info(event, **{name: _plain(value) for name, value in facts.items()})
 
 
-def limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
-    """A limit that refuses somebody: told once an hour for each limit and key.
+def rate_limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
+    """Record that a limit has refused a request, at most once an hour for each counter.
 
-    now: microseconds. key: the counter's.
+    key: the counter's key. now: microseconds.
     """
     if _is_first_in_hour(key, now):
-        metrics.LIMITED.labels(limit).inc()
-        record("limited", caller=caller, limit=limit)
+        metrics.LIMIT_REFUSALS.labels(limit).inc()
+        record("rate_limited", caller=caller, limit=limit)
 
 
-def gateway_tried(gateway: str, phone: str, failure: Failure | None, reason: str) -> None:
-    """A gateway, by its scheme, that was given a message. reason: no phone, no text."""
-    metrics.MESSAGES.labels(gateway, failure.value if failure else "taken").inc()
+def gateway_attempted(gateway: str, phone: str, failure: Failure | None, reason: str) -> None:
+    """Record an attempt to send a message through a gateway.
+
+    gateway: its URL scheme. reason: why it failed, without the phone or the text.
+    """
+    metrics.GATEWAY_MESSAGES.labels(gateway, failure.value if failure else "taken").inc()
     if failure:
         record("gateway_failed", phone=phone, gateway=gateway, failure=failure.value, reason=reason)
 
@@ -58,15 +66,15 @@ def gateway_tried(gateway: str, phone: str, failure: Failure | None, reason: str
 def message_blocked(
     reason: str, key: str, *, country: str, phone: str, caller: Caller, now: int, refused: bool
 ) -> bool:
-    """Record a message that the cost guard takes for SMS pumping, once an hour for each limit and
-    key; return whether this was the first.
+    """Record a message that the cost guard takes for SMS pumping, at most once an hour for each
+    counter. Return whether this was the first in the hour.
 
-    reason: the limit's name. key: the country's or the address's. now: microseconds.
+    reason: the limit's name. key: the counter's, of a country or an address. now: microseconds.
     refused: False if the guard only warns.
     """
     is_first = _is_first_in_hour(key, now)
     if is_first:
-        metrics.LIMITED.labels(reason).inc()
+        metrics.LIMIT_REFUSALS.labels(reason).inc()
         record(
             "message_blocked",
             caller=caller,
@@ -78,120 +86,131 @@ def message_blocked(
     return is_first
 
 
-def refused(code: str, reason: str, *, method: str, route: str) -> None:
-    """A request that the rules refused, with the exact reason that the answer does not tell."""
+def request_refused(code: str, reason: str, *, method: str, route: str) -> None:
+    """Record a refused request. reason: the exact cause, which the response does not reveal."""
     metrics.REFUSALS.labels(code).inc()
-    _log.info("refused", code=code, reason=reason, method=method, route=route)
+    _log.info("request_refused", code=code, reason=reason, method=method, route=route)
 
 
-def unavailable(error: Exception, *, method: str, route: str) -> None:
-    """A request that the database could not serve just now."""
+def storage_unavailable(error: Exception, *, method: str, route: str) -> None:
+    """Record a request that failed because the database was unavailable."""
     metrics.FAILURES.labels("storage_unavailable").inc()
-    # A database's further lines repeat values
-    why = str(error).partition("\n")[0]
+    # The further lines of a database's message repeat values of the statement
+    reason = str(error).partition("\n")[0]
     _log.warning(
-        "storage_unavailable", error=type(error).__name__, reason=why, method=method, route=route
+        "storage_unavailable", error=type(error).__name__, reason=reason, method=method, route=route
     )
 
 
 def overloaded(*, now: float) -> None:
-    """A request beyond what the process can work on; the log is told every few seconds.
+    """Count a request beyond the process's capacity; log the first in 10 seconds.
 
-    now: seconds, of any clock.
+    now: seconds, of any monotonic clock.
     """
-    global _overloaded_at  # noqa: PLW0603 - of the process, as its log
+    global _overloaded_logged_at  # noqa: PLW0603 - one log per process
     _OVERLOADED.inc()
-    if now - _overloaded_at >= _OVERLOADED_EVERY:
-        _overloaded_at = now
-        _log.warning("overloaded", hint="more come than are served: see `Sizes` in docs/deploy.md")
+    if now - _overloaded_logged_at >= _OVERLOADED_LOG_SECONDS:
+        _overloaded_logged_at = now
+        _log.warning(
+            "overloaded",
+            hint="more requests arrive than can be served: see `Sizes` in docs/deploy.md",
+        )
 
 
-def failed(error: Exception, *, method: str, route: str) -> None:
-    """A request that broke."""
+def request_failed(error: Exception, *, method: str, route: str) -> None:
+    """Record a request that ended with an unexpected exception."""
     metrics.FAILURES.labels("internal_error").inc()
-    _log.error("failed", method=method, route=route, exc_info=error)
+    _log.error("request_failed", method=method, route=route, exc_info=error)
 
 
 def housekeeping_failed(error: Exception) -> None:
-    """A round of housekeeping that broke; the next one comes."""
+    """Record a failed round of housekeeping. It is tried again at the next interval."""
     _log.warning("housekeeping_failed", error=type(error).__name__)
 
 
 def purged(numbers: Mapping[str, int]) -> None:
-    """What housekeeping deleted or emptied: how many of what."""
+    """Log how many rows housekeeping has deleted or cleared, by kind."""
     _log.info("purged", **numbers)
 
 
-def delivered(number: int) -> None:
-    """Events that the team's receiver has acknowledged."""
+def events_delivered(number: int) -> None:
+    """Count events that the webhook endpoint has acknowledged."""
     metrics.DELIVERIES.labels("acknowledged").inc(number)
 
 
 def delivery_failed(event: str, reason: str, *, given_up: bool) -> None:
-    """A try of an event, by its id, that was not acknowledged. given_up: it was the last one."""
+    """Record a delivery attempt that was not acknowledged.
+
+    event: its id. given_up: there is no further attempt.
+    """
     metrics.DELIVERIES.labels("given up" if given_up else "failed").inc()
     _log.warning("delivery_failed", id=event, reason=reason, given_up=given_up)
 
 
 def deliveries_given_up(number: int) -> None:
-    """Events that waited for a receiver that was away for too long."""
+    """Record events given up because the webhook endpoint has been failing for too long."""
     metrics.DELIVERIES.labels("given up").inc(number)
     _log.error(
         "deliveries_given_up",
         number=number,
-        hint="once the receiver is back, `referral webhooks replay` tells them again",
+        hint="once the endpoint works again, `referral webhooks replay` sends them again",
     )
 
 
-def receiver_away(reason: str) -> None:
-    """The team's receiver takes no events."""
-    _log.warning("receiver_away", reason=reason, hint="`referral webhooks status` says more")
+def endpoint_failing(reason: str) -> None:
+    """Log that the webhook endpoint fails and deliveries pause."""
+    _log.warning(
+        "webhook_endpoint_failing", reason=reason, hint="`referral webhooks status` says more"
+    )
 
 
-def receiver_gone() -> None:
-    """The team's receiver answered 410: nothing more is sent."""
-    _log.error("receiver_gone", hint="`referral webhooks resume` sends what waits")
+def endpoint_gone() -> None:
+    """Log that the webhook endpoint responded with 410 (Gone), which stops all deliveries."""
+    _log.error(
+        "webhook_endpoint_gone", hint="`referral webhooks resume` sends the events that wait"
+    )
 
 
-def receiver_back() -> None:
-    _log.info("receiver_back")
+def endpoint_recovered() -> None:
+    """Log that deliveries to the webhook endpoint succeed again."""
+    _log.info("webhook_endpoint_recovered")
 
 
-def deliveries_stalled(error: BaseException) -> None:
-    """A round of deliveries that broke; the next one comes."""
-    _log.warning("deliveries_stalled", error=type(error).__name__)
+def dispatch_failed(error: BaseException) -> None:
+    """Record a failed round of the webhook dispatcher. The next round tries again."""
+    _log.warning("dispatch_failed", error=type(error).__name__)
 
 
 def too_few_proxies(trusted: int) -> None:
-    """A request that came past the trusted proxies: its peer counts as its address."""
+    """Log a request that did not pass every trusted proxy, so its peer counts as its address."""
     _log.warning(
         "too_few_proxies",
         trusted=trusted,
-        hint="X-Forwarded-For has no address from so many proxies: check REFERRAL_TRUSTED_PROXIES",
+        hint="X-Forwarded-For has fewer addresses than REFERRAL_TRUSTED_PROXIES says: check both",
     )
 
 
 def data_keys_unreadable() -> None:
-    """No listed secret opens the kept ones."""
+    """Log that no listed secret decrypts the data keys in the database."""
     _log.error(
         "data_keys_unreadable",
         hint=(
-            "no listed REFERRAL_SECRET opens the kept secrets of this database: known devices and "
-            "past activations are forgotten until the earlier one is listed"
+            "no listed REFERRAL_SECRET decrypts the data keys of this database: known devices and "
+            "past activations are forgotten until the earlier secret is listed again"
         ),
     )
 
 
 def _is_first_in_hour(key: str, now: int) -> bool:
     hour = now // _HOUR
-    if _limited_in.get(key) == hour:
+    if _last_logged_hour.get(key) == hour:
         return False
-    if len(_limited_in) >= _MOST_REMEMBERED:
-        _limited_in.clear()
-    _limited_in[key] = hour
+    if len(_last_logged_hour) >= _MAX_REMEMBERED:
+        _last_logged_hour.clear()
+    _last_logged_hour[key] = hour
     return True
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it."""
+    """Return a value that JSON can hold; other types become text."""
     return value if isinstance(value, bool | int | float | None) else str(value)

@@ -1,4 +1,7 @@
-"""The log: of which request a line is, and where lines go at first. outcomes.py writes them."""
+"""The logger, and the id of the request that a log line belongs to.
+
+Only the functions of observability/__init__.py write events.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,17 @@ from contextvars import ContextVar
 from typing import Any
 
 Writer = Callable[[int, dict[str, Any]], None]
-"""Takes a level, as logging numbers them, and an event with its facts."""
+"""A function of a level (as `logging` numbers them) and the fields of a log line."""
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request under way, for every line about it."""
+"""The id of the current request. It is added to every line logged meanwhile."""
 
 
 class Logger:
-    """Writes events. Not by structlog, which imports rich."""
+    """A minimal structured logger. structlog is not used because it imports rich."""
 
     def __init__(self) -> None:
-        # Until log_format.configure() sets another: the standard logging
+        # The standard logging, until log_format.configure() replaces it
         self.write: Writer = logging.getLogger("referral").log
 
     def info(self, event: str, **facts: Any) -> None:
@@ -32,10 +35,9 @@ class Logger:
 
     def _write(self, level: int, event: str, facts: dict[str, Any]) -> None:
         facts["event"] = event
-        if given := request_id.get():
-            facts["request_id"] = given
+        if current := request_id.get():
+            facts["request_id"] = current
         self.write(level, facts)
 
 
 logger = Logger()
-"""For outcomes.py alone."""

@@ -1,4 +1,4 @@
-"""How a process writes its log: lines for people, in production JSON for programs."""
+"""The format of a process's log: text for people, or JSON lines in production."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import msgspec
 from referral.core import phone as phones
 from referral.observability import log
 
-# What a library puts into the text of an error, a database its values among them
+# A library may quote phones in the text of an error, a database the values of a statement
 _PHONE = re.compile(r"(?:\+|%2B)([1-9][0-9]{6,14})(?![0-9])", re.IGNORECASE)
-# ANSI's: green, yellow, red
+# ANSI colours: green, yellow, red
 _COLOURS = {"info": 32, "warning": 33, "error": 31, "critical": 31}
 _EVENT_WIDTH = 24
 _encoder = msgspec.json.Encoder(enc_hook=repr)
@@ -27,25 +27,25 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 Render = Callable[[dict[str, Any]], str]
 
 
-def configure(*, json: bool) -> None:
-    """From here on this process's events, and what libraries log, go to stderr in one form."""
-    render = _as_json if json else _for_people
+def configure(*, as_json: bool) -> None:
+    """Write this process's events, and what libraries log, to stderr in one format."""
+    render = _as_json if as_json else _as_text
 
     def write(level: int, event: dict[str, Any]) -> None:
         _print(_line(level, event, render))
 
-    # Not by way of logging, which takes three times as long for a line
+    # Directly, because `logging` takes three times as long for a line
     log.logger.write = write
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter(render))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # They say at INFO what they are doing, some with addresses and phones
+    # At INFO they log each step, some with addresses and phones
     for name in ("tortoise", "httpx", "httpcore", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _Formatter(logging.Formatter):
-    """Gives records of libraries the form of events."""
+    """A formatter that writes the records of libraries in the format of our events."""
 
     def __init__(self, render: Render) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class _Formatter(logging.Formatter):
 
 
 def _print(line: str) -> None:
-    """Write a whole line. One that cannot be written, as to a full disk, stops nobody."""
+    """Write a line. A line that cannot be written (a full disk) is dropped without an error."""
     # AttributeError: a process may have no stderr at all
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.buffer.write(line.encode(errors="backslashreplace") + b"\n")
@@ -68,7 +68,7 @@ def _print(line: str) -> None:
 
 def _line(level: int, event: dict[str, Any], render: Render) -> str:
     event["level"] = logging.getLevelName(level).lower()
-    now = datetime.now(UTC)  # noqa: TID251 - of the line; no rule depends on it
+    now = datetime.now(UTC)  # noqa: TID251 - a timestamp; no rule depends on it
     event["timestamp"] = now.replace(tzinfo=None).isoformat() + "Z"
     if error := event.pop("exc_info", None):
         event["exception"] = "".join(traceback.format_exception(error)).removesuffix("\n")
@@ -84,24 +84,24 @@ def _masked(value: Any) -> Any:
 def _as_json(event: dict[str, Any]) -> str:
     try:
         return _encoder.encode(event).decode()
-    except UnicodeEncodeError:  # half a surrogate pair
+    except UnicodeEncodeError:  # half of a surrogate pair
         return json.dumps(event, default=repr)
 
 
-def _for_people(event: dict[str, Any]) -> str:
+def _as_text(event: dict[str, Any]) -> str:
     at, level, name = event.pop("timestamp"), event.pop("level"), event.pop("event")
     exception = event.pop("exception", None)
-    shown = f"[{level:<8}]"
+    label = f"[{level:<8}]"
     if level in _COLOURS and sys.stderr is not None and sys.stderr.isatty():
-        shown = f"\x1b[{_COLOURS[level]}m{shown}\x1b[0m"
-    facts = " ".join(f"{fact}={_told(value)}" for fact, value in event.items())
-    # A message of a library's may have line breaks and what colours a terminal
+        label = f"\x1b[{_COLOURS[level]}m{label}\x1b[0m"
+    facts = " ".join(f"{fact}={_quoted(value)}" for fact, value in event.items())
+    # A library's message may contain line breaks and terminal control sequences
     name = name if name.isprintable() else repr(name)
-    line = f"{at} {shown} {name:<{_EVENT_WIDTH}} {facts}".rstrip()
+    line = f"{at} {label} {name:<{_EVENT_WIDTH}} {facts}".rstrip()
     return f"{line}\n{exception}" if exception else line
 
 
-def _told(value: Any) -> str:
-    """The text of a fact, quoted where its end would not be seen."""
+def _quoted(value: Any) -> str:
+    """Return a value as text, quoted if it is empty or has spaces or unprintable characters."""
     text = str(value)
     return text if text.isprintable() and text and " " not in text else repr(text)

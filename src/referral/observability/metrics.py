@@ -1,64 +1,73 @@
-"""What is counted for those who watch the service. Prometheus's names: units and `_total` last."""
+"""The metrics that `/metrics` exposes, named as Prometheus asks: the unit and `_total` last.
+
+https://prometheus.io/docs/practices/naming/
+"""
 
 from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-EVENTS = Counter("referral_events_total", "What happened, by event", ["event"])
-REFUSALS = Counter("referral_refusals_total", "Requests that the rules refused", ["code"])
-LIMITED = Counter(
-    "referral_limited_total", "Limits that refused somebody, once an hour each", ["limit"]
+EVENTS = Counter("referral_events_total", "Events, by name", ["event"])
+REFUSALS = Counter(
+    "referral_refusals_total", "Requests refused by the rules, by error code", ["code"]
+)
+LIMIT_REFUSALS = Counter(
+    "referral_limited_total",
+    "Limits that refused a request, counted at most once an hour for each counter",
+    ["limit"],
 )
 FAILURES = Counter(
-    "referral_failures_total", "Requests that broke, or found no database", ["error"]
+    "referral_failures_total",
+    "Requests that failed: an internal error, no database, or overload",
+    ["error"],
 )
-GATEWAY = Histogram(
+GATEWAY_SECONDS = Histogram(
     "referral_gateway_seconds",
-    "Time to hand a message over",
+    "Time to hand a message over to a gateway, fallbacks included",
     ["outcome"],
     buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 20),
 )
-MESSAGES = Counter(
+GATEWAY_MESSAGES = Counter(
     "referral_gateway_messages_total",
-    "Messages given to each gateway, by what it made of them",
+    "Attempts to send a message through a gateway, by outcome",
     ["gateway", "outcome"],
 )
-OUTBOX = Gauge(
+OUTBOX_EVENTS = Gauge(
     "referral_outbox_events",
-    "Events that are due and not acknowledged, up to 100,000",
-    # Each process counts them all
+    "Webhook events that are due and not yet acknowledged, counted up to 100,000",
+    # Each process counts the whole table
     multiprocess_mode="livemostrecent",
 )
-STOPPED = Gauge(
+WEBHOOKS_STOPPED = Gauge(
     "referral_webhooks_stopped",
-    "1 while nothing is sent, because the team's receiver answered 410",
+    "1 while deliveries are stopped because the webhook endpoint responded with 410",
     multiprocess_mode="livemostrecent",
 )
 DELIVERIES = Counter(
-    "referral_deliveries_total", "Tries to tell the team's receiver an event", ["outcome"]
+    "referral_deliveries_total", "Webhook delivery attempts, by outcome", ["outcome"]
 )
 IN_PROGRESS = Gauge(
     "http_requests_in_progress",
-    "Requests that are worked on, without those that wait for a gateway",
+    "Requests in progress, without those that wait for a gateway",
     multiprocess_mode="livesum",
 )
-POOL = Gauge(
+POOL_CONNECTIONS = Gauge(
     "referral_pool_connections",
-    "Connections to PostgreSQL, open and in use",
+    "Connections in the PostgreSQL pool, by state",
     ["state"],
     multiprocess_mode="livesum",
 )
-DATABASE = Gauge(
+DATABASE_UP = Gauge(
     "referral_database_up",
-    "Whether the database answered the last round of housekeeping, of every 2 seconds",
-    # One process that does not reach it is enough to say so
+    "Whether the database responded to the last housekeeping round (every 2 seconds)",
+    # 0 as soon as any process cannot reach it
     multiprocess_mode="livemin",
 )
 
-# There from the start: what begins with the first failure has no increase for Prometheus
+# Created with 0: Prometheus sees no increase in a series that first appears with a value of 1
 for _error in ("storage_unavailable", "internal_error", "overloaded"):
     FAILURES.labels(_error)
 for _event in ("code_sent", "signed_in"):
     EVENTS.labels(_event)
 for _outcome in ("sent", "failed"):
-    GATEWAY.labels(_outcome)
+    GATEWAY_SECONDS.labels(_outcome)

@@ -1,1 +1,1 @@
-"""What the service does: a file for each noun, a function for each use case."""
+"""The use cases of accounts: a module for each noun, a function for each use case."""

@@ -1,4 +1,4 @@
-"""Access: who an access token stands for, and whether their session is still good for it."""
+"""Authentication of requests by access token."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from referral.core import tokens
 from referral.core.errors import AccountBlocked, SignInAgain, Unauthorized
 from referral.core.proof import Proof
 from referral.service import proofs, session_rules
-from referral.storage import profiles
+from referral.storage import profiles as profile_queries
 from referral.storage.models import User
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Who a request is from: the account and its session, both good at this moment."""
+    """The user and the session of a request. Both were valid when the request was authenticated."""
 
     user: User
     session_id: UUID
@@ -26,13 +26,16 @@ class Authenticated:
 
 
 async def authenticate(ctx: Context, access_token: str) -> Authenticated:
-    """Who an access token stands for. Raises Unauthorized, AccountBlocked."""
+    """Return the user and the session of an access token.
+
+    Raises Unauthorized, AccountBlocked.
+    """
     now = ctx.clock()
     session_id = UUID(verify_access(ctx, access_token, now=now))
-    account = await profiles.find_account(session_id)
+    account = await profile_queries.find_account(session_id)
     if account is None:
         raise Unauthorized(reason="session ended")
-    require_good(
+    require_valid(
         ctx,
         signed_in_at=account["signed_in_at"],
         last_used_at=account["last_used_at"],
@@ -41,21 +44,16 @@ async def authenticate(ctx: Context, access_token: str) -> Authenticated:
         phone=account["user"].phone,
         now=now,
     )
-    return Authenticated(
-        account["user"],
-        session_id,
-        account["signed_in_at"],
-        account["proof"],
-    )
+    return Authenticated(account["user"], session_id, account["signed_in_at"], account["proof"])
 
 
 def verify_access(ctx: Context, access_token: str, *, now: datetime) -> str:
-    """The id of the session that a good access token names. Raises Unauthorized."""
+    """Verify an access token and return its session's id. Raises Unauthorized."""
     claims = tokens.verify_access(access_token, issuer=ctx.issuer, now=now, keys=ctx.keys)
     return claims.sid
 
 
-def require_good(
+def require_valid(
     ctx: Context,
     *,
     signed_in_at: datetime,
@@ -65,22 +63,28 @@ def require_good(
     phone: str | None,
     now: datetime,
 ) -> None:
-    """Raises Unauthorized if the session is over by its age or its proof, AccountBlocked."""
+    """Require that a session and its user may still be used.
+
+    Raises Unauthorized if the session has expired or its proof no longer counts, AccountBlocked if
+    the user is blocked.
+    """
     if not session_rules.is_alive(
         signed_in_at=signed_in_at, last_used_at=last_used_at, limits=ctx.limits, now=now
     ):
         raise Unauthorized(reason="session ended")
-    if not proofs.hold(ctx, proof, phone):
+    if not proofs.is_valid(ctx, proof, phone):
         raise Unauthorized(reason="session of an earlier gateway or test phone")
     if is_blocked:
         raise AccountBlocked
 
 
 def require_fresh(ctx: Context, signed_in: Authenticated | Actor) -> None:
-    """Raises SignInAgain if the sign-in is 15 minutes old or older.
+    """Require a sign-in less than 15 minutes old. Raises SignInAgain.
 
-    API keys and commands have none that could grow old.
+    API keys and commands always pass: they have no sign-in.
     """
-    at = signed_in.signed_in_at
-    if at is not None and not session_rules.is_fresh(signed_in_at=at, now=ctx.clock()):
+    signed_in_at = signed_in.signed_in_at
+    if signed_in_at is None:
+        return
+    if not session_rules.is_fresh(signed_in_at=signed_in_at, now=ctx.clock()):
         raise SignInAgain

@@ -1,4 +1,4 @@
-"""API keys, which programs administer with."""
+"""API keys, with which programs use the administration API."""
 
 from __future__ import annotations
 
@@ -6,36 +6,42 @@ from referral.context import COMMAND, Actor, Context
 from referral.core import api_key
 from referral.core.errors import InvalidRequest, NotFound
 from referral.service import audit
-from referral.storage import api_keys, database
+from referral.storage import api_keys as api_key_queries
+from referral.storage import database
 from referral.storage.models import ApiKey
 
 
-async def make(ctx: Context, name: str, *, by: Actor = COMMAND) -> str:
-    """A new key: told once, kept as a digest. Raises InvalidRequest."""
+async def create(ctx: Context, name: str, *, by: Actor = COMMAND) -> str:
+    """Create a key and return it. Only its digest is stored. Raises InvalidRequest."""
     name = api_key.parse_name(name)
     key = api_key.new(ctx.token_bytes)
 
     async def work() -> None:
-        if not await api_keys.add(name, api_key.digest(key), now=ctx.clock()):
-            raise InvalidRequest.field("name", "There is a key of this name. Take another name.")
+        if not await api_key_queries.add(name, api_key.digest(key), now=ctx.clock()):
+            raise InvalidRequest.field(
+                "name", "There is a key with this name already. Choose another name."
+            )
         await audit.record(ctx, "api_key_made", by=by, key=name)
 
     await database.transaction(work)
     return key
 
 
-async def all_keys() -> list[ApiKey]:
-    """Names and ages; what they are nobody can tell any more."""
-    return await api_keys.all_keys()
+async def list_all() -> list[ApiKey]:
+    """Return the names and ages of all keys. The keys themselves are not stored."""
+    return await api_key_queries.all_keys()
 
 
 async def revoke(ctx: Context, name: str, *, by: Actor = COMMAND) -> None:
-    """End a key, at once. Raises NotFound, and InvalidRequest for a name that no key can have."""
+    """Revoke a key; it stops working immediately.
+
+    Raises NotFound, and InvalidRequest for a name that no key can have.
+    """
     name = api_key.parse_name(name)
 
     async def work() -> None:
-        if not await api_keys.remove(name):
-            raise NotFound("There is no key of this name: see `referral key list`.")
+        if not await api_key_queries.remove(name):
+            raise NotFound("There is no key with this name: see `referral key list`.")
         await audit.record(ctx, "api_key_revoked", by=by, key=name)
 
     await database.transaction(work)

@@ -14,17 +14,18 @@ from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import ids
 from referral.core.errors import InvalidRequest
-from referral.storage import audit, database
+from referral.storage import audit as audit_queries
+from referral.storage import database
 from referral.storage.audit import NewEntry
 from referral.storage.models import AuditEntry
 from referral.webhooks import events
 from referral.webhooks.events import Activation
 
-_INSTANT = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """Who did what, when, from where."""
+    """An entry of the audit trail: who did what, when, and from where."""
 
     id: Annotated[str, Meta(examples=["3f1f5ab0-6d1c-4b9e-9a51-2f5f9c3e7c10"])]
     at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
@@ -35,7 +36,7 @@ class Entry(Struct, frozen=True, kw_only=True):
                 "`user_created`, `signed_in`, `signed_out_everywhere`, `refresh_token_reused`, "
                 "`invite_activated`, `invite_voided`, `phone_changed`, `account_deleted`, "
                 "`user_blocked`, `user_unblocked`, `admin_granted`, `admin_revoked`, "
-                "`api_key_made` or `api_key_revoked`; more may come."
+                "`api_key_made` or `api_key_revoked`. Later versions may add others."
             ),
             examples=["signed_in"],
         ),
@@ -43,13 +44,14 @@ class Entry(Struct, frozen=True, kw_only=True):
     actor: Annotated[
         str,
         Meta(
-            description="Who did it: `user:ID`, `key:NAME` or `command`.",
+            description="Who did it: `user:ID`, `key:NAME` (an API key) or `command`.",
             examples=["user:9b2d3c1e-4f5a-4e6b-8c7d-0a1b2c3d4e5f"],
         ),
     ]
-    user_id: Annotated[str | None, Meta(description="Whom it was done to, if to somebody.")]
+    user_id: Annotated[str | None, Meta(description="The user concerned, if there is one.")]
     address: Annotated[
-        str | None, Meta(description="From where, if over HTTP.", examples=["192.0.2.1"])
+        str | None,
+        Meta(description="The caller's IP address; null for commands.", examples=["192.0.2.1"]),
     ]
 
 
@@ -59,9 +61,9 @@ class AuditPage(Struct, frozen=True, kw_only=True):
 
 
 async def page(*, user: str | None, cursor: str | None, limit: int) -> AuditPage:
-    """The trail, of one user or whole, newest first. Raises InvalidRequest."""
+    """Return a page of the trail, of one user or of all, newest first. Raises InvalidRequest."""
     after = cursors.parse(cursor) if cursor is not None else None
-    rows, next_cursor = await audit.page(_user_id(user), after=after, limit=limit)
+    rows, next_cursor = await audit_queries.page(_user_id(user), after=after, limit=limit)
     return AuditPage(
         items=[
             Entry(
@@ -86,21 +88,20 @@ async def record(
     activation: Activation | None = None,
     **facts: Any,
 ) -> None:
-    """Record actions, verbs in the past in their order, in the audit trail, the webhook events and
-    the log.
+    """Record actions, in their order, in the audit trail, the webhook events and the log.
 
-    Call this inside the transaction that performs them, once it holds the user's lock: the trail
-    then has what was done and nothing else. The log is written after the commit.
+    Call this inside the transaction that performs them, once it holds the user's lock, so that the
+    trail has exactly the committed actions. The log is written after the commit.
 
-    user: whom it was done to. activation: what actions about an invite code are about. facts: for
-    the log only.
+    actions: past facts, such as `signed_in`. user: the user concerned. activation: the details of
+    actions about an invite code. facts: values for the log only.
     """
     now = ctx.clock()
     entries = [
         AuditEntry(
             id=ids.new(ctx.token_bytes),
-            # They are read in the order of their times
-            at=now + position * _INSTANT,
+            # The trail is sorted by time, so actions of one call need different times
+            at=now + position * _MICROSECOND,
             action=action,
             actor=by.name,
             user_id=user,
@@ -108,21 +109,22 @@ async def record(
         )
         for position, action in enumerate(actions)
     ]
-    await audit.add(entries)
+    await audit_queries.add(entries)
     await events.add(ctx, entries, activation=activation)
     for action in actions:
-        database.after_commit(partial(log_recorded, action, by=by, user=user, **facts))
+        database.after_commit(partial(log_action, action, by=by, user=user, **facts))
 
 
 def new_entry(ctx: Context, action: str, *, caller: Caller) -> NewEntry:
-    """Return an entry for a statement that writes the trail itself. Call `log_recorded` once it
-    has. Not for actions that webhooks report.
+    """Return an entry for an SQL statement that writes the trail itself.
+
+    Call `log_action` after it. Not for actions that webhooks report.
     """
     return NewEntry(ids.new(ctx.token_bytes), ctx.clock(), action, caller.address)
 
 
-def log_recorded(action: str, *, by: Actor, user: UUID | None, **facts: Any) -> None:
-    """Log an action that the trail has."""
+def log_action(action: str, *, by: Actor, user: UUID | None, **facts: Any) -> None:
+    """Log an action that is already in the trail."""
     observability.record(action, by=by.name, address=by.address, user=user, **facts)
 
 

@@ -1,4 +1,4 @@
-"""Sending a code: what sign-in and the change of phone have in common. guesses.py takes it back."""
+"""Sending codes, for sign-in and for a change of phone. limits/guesses.py redeems them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from referral.core import proof as proofs
 from referral.core.errors import SmsUnavailable
 from referral.core.keys import Purpose
 from referral.limits import guess_policy, sends
-from referral.limits.guess_policy import LimitScope
+from referral.limits.scope import LimitScope
 from referral.limits.sends import Charged
 from referral.messaging import messages
 from referral.service import devices
@@ -23,7 +23,7 @@ _RETRY_AFTER = 5  # seconds
 
 
 class SentCode(Struct, frozen=True, kw_only=True):
-    """What a client needs to ask for the code and to send it back."""
+    """A challenge, and what a client needs to ask the user for the code."""
 
     token: Annotated[
         str,
@@ -33,14 +33,14 @@ class SentCode(Struct, frozen=True, kw_only=True):
         ),
     ]
     phone: Annotated[str, Meta(description="E.164", examples=["+79991234567"])]
-    code_length: Annotated[int, Meta(description="digits", examples=[4])]
-    expires_in: Annotated[int, Meta(description="seconds", examples=[120])]
+    code_length: Annotated[int, Meta(description="Number of digits.", examples=[4])]
+    expires_in: Annotated[int, Meta(description="Seconds until the code expires.", examples=[120])]
     resend_in: Annotated[
-        int, Meta(description="seconds after which a new code can be asked for", examples=[30])
+        int, Meta(description="Seconds until another code can be requested.", examples=[30])
     ]
     code: Annotated[
         str | UnsetType,
-        Meta(description="The code itself, while sending is simulated.", examples=["0391"]),
+        Meta(description="The code itself. Only with the simulated gateway.", examples=["0391"]),
     ] = UNSET
 
 
@@ -53,7 +53,7 @@ async def send(
     device_token: str | None = None,
     user_id: str | None = None,
 ) -> SentCode:
-    """Send a new code to the phone that `text` spells.
+    """Send a new code to a phone. text: the phone as somebody has typed it.
 
     Raises InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
     """
@@ -69,8 +69,8 @@ async def send(
     length = guess_policy.code_length(
         ctx.limits, scope, charged.before, alarm=ctx.global_limits.is_alarmed(at), now=charged.now
     )
-    code, is_fixed = await _make_and_send(ctx, charged, length, caller)
-    # Made after the message went out, so that a slow gateway takes nothing from the code's life
+    code, is_fixed = await _generate_and_send(ctx, charged, length, caller)
+    # Issued after the message was sent, so that a slow gateway does not shorten the code's life
     token = challenges.issue(
         purpose=purpose,
         phone=to,
@@ -100,12 +100,13 @@ async def send(
     )
 
 
-async def _make_and_send(
+async def _generate_and_send(
     ctx: Context, charged: Charged, length: int, caller: Caller
 ) -> tuple[str, bool]:
-    """The code that was sent, and whether it is a test phone's, to which nothing is sent.
+    """Return the code, and whether it is the fixed code of a test phone, which gets no message.
 
-    Raises SmsUnavailable. What nobody knows to have failed may still arrive.
+    Raises SmsUnavailable if every gateway has certainly failed. A message whose outcome is unknown
+    may still arrive and counts as sent.
     """
     to = charged.scope.phone
     if fixed := ctx.fixed_code(to):
@@ -114,17 +115,17 @@ async def _make_and_send(
 
     async def charge_another() -> bool:
         nonlocal last
-        another = await sends.charge_another(ctx, charged)
+        another = await sends.charge_fallback(ctx, charged)
         last = another or last
         return another is not None
 
     code = challenges.new_code(length, ctx.randbelow)
     message = messages.code(ctx, to, code, caller=caller)
     result = await messages.send(ctx, message, charge=charge_another)
-    if result.unused:
+    if result.refundable:
         await sends.refund(ctx, last)
     if result.has_failed:
-        # Where the message counts, so does the wait for the next one
-        wait = 0 if result.unused and last is charged else charged.resend_in
+        # If the message stays charged, the wait for the next one applies too
+        wait = 0 if result.refundable and last is charged else charged.resend_in
         raise SmsUnavailable(reason="every gateway failed", retry_after=max(wait, _RETRY_AFTER))
     return code, False

@@ -1,4 +1,4 @@
-"""The kept keyring: loaded, and encrypted anew after a rotation, when the service starts."""
+"""Loading the data keys when the service starts, and re-encrypting them after a rotation."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from datetime import datetime
 from referral import observability
 from referral.core import data_keys, ids
 from referral.core.keys import Keyring
-from referral.storage import data_keys as stored
+from referral.storage import data_keys as data_key_queries
 from referral.storage import database
 
 
 async def load(keys: Keyring, *, now: datetime, token_bytes: Callable[[int], bytes]) -> Keyring:
-    """The keyring of the kept secrets that the listed secrets open; a new one where none does.
+    """Return the keyring of the data keys that the listed secrets decrypt.
 
-    What does not open stays: it opens again as soon as its secret is listed again.
+    If there is none, a new data key is created. Those that cannot be decrypted stay in the
+    database and work again as soon as their secret is listed again.
     """
 
     async def work() -> list[bytes]:
         await database.advisory_lock(database.Lock.DATA_KEYS)
-        rows = await stored.all_encrypted()
-        opened = [(row, data_keys.decrypt(row.encrypted, keys=keys)) for row in rows]
-        await stored.replace(
+        rows = await data_key_queries.all_encrypted()
+        decrypted = [(row, data_keys.decrypt(row.encrypted, keys=keys)) for row in rows]
+        await data_key_queries.replace(
             (row.id, data_keys.encrypt(secret, keys=keys))
-            for row, secret in opened
+            for row, secret in decrypted
             if secret is not None and not data_keys.is_current(row.encrypted, keys=keys)
         )
-        secrets = [secret for _, secret in opened if secret is not None]
+        secrets = [secret for _, secret in decrypted if secret is not None]
         if not secrets:
             if rows:
                 observability.data_keys_unreadable()
             secrets = [token_bytes(data_keys.DATA_KEY_BYTES)]
-            await stored.add(
+            await data_key_queries.add(
                 ids.new(token_bytes), data_keys.encrypt(secrets[0], keys=keys), now=now
             )
         return secrets

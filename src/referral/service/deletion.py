@@ -1,4 +1,4 @@
-"""Deleting an account, by its owner or by who administers."""
+"""Deleting an account, by its owner or by an administrator."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from referral.context import Actor, Context
-from referral.core.errors import NotFound
-from referral.service import admins, audit, invitations, sessions
-from referral.storage import audit as stored_audit
-from referral.storage import database, users
-from referral.storage import invitations as stored_invitations
+from referral.service import access, admins, audit, invitations, sessions, users
+from referral.storage import audit as audit_queries
+from referral.storage import database
+from referral.storage import invitations as invitation_queries
+from referral.storage import users as user_queries
 
 
 async def delete(
@@ -18,33 +18,32 @@ async def delete(
     user_id: UUID,
     *,
     by: Actor,
-    still: Callable[[], Awaitable[None]] | None = None,
+    precondition: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Phone and personal data go, the invite code is retired.
+    """Delete a user's phone and personal data, and retire the invite code.
 
-    still: raises, under the locks, where it may not be done any more.
-    Raises NotFound, and Forbidden for the last administrator.
+    precondition: called under the locks; it raises if the deletion is no longer allowed.
+    Raises SignInAgain, NotFound, and Forbidden for the last administrator.
     """
+    access.require_fresh(ctx, by)
     now = ctx.clock()
 
     async def work() -> None:
-        await users.lock_admins()
-        await stored_invitations.lock(changed=user_id)
-        if still is not None:
-            await still()
-        user = await users.find(user_id)
-        if user is None:
-            raise NotFound("There is no user of this id.", reason="no such user")
+        await user_queries.lock_admins()
+        await invitation_queries.lock(changed=user_id)
+        if precondition is not None:
+            await precondition()
+        user = await users.require(user_id)
         await admins.require_another(ctx, user, by=by)
-        await invitations.leave_phone(ctx, user, now=now)
+        await invitations.remember_phone(ctx, user, now=now)
         if user.phone is not None:
-            await users.take_admin_grant(user.phone)
-        await sessions.end_everywhere(user_id)
-        await users.erase(user_id, now=now)
+            await user_queries.consume_admin_grant(user.phone)
+        await sessions.end_all(user_id)
+        await user_queries.erase(user_id, now=now)
         if user.inviter_id is not None:
-            await users.change_invitee_count(user.inviter_id, -1)
+            await user_queries.change_invitee_count(user.inviter_id, -1)
         await audit.record(ctx, "account_deleted", by=by, user=user_id)
-        # The address of that entry too, if it is the user's own
-        await stored_audit.erase(user_id)
+        # After the entry above, because its address is the user's own after a deletion by the owner
+        await audit_queries.erase(user_id)
 
     await database.transaction(work)

@@ -1,4 +1,4 @@
-"""Known devices: those on which a phone has signed in before, by the token that they keep."""
+"""Known devices: devices on which a phone has signed in before. Each keeps a device token."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from referral.context import Context
 from referral.core import tokens
 from referral.core.proof import Proof
 from referral.service import proofs
-from referral.storage import users
+from referral.storage import users as user_queries
 
 
 def issue(
     ctx: Context, user_id: UUID, phone: str, *, generation: int, proof: Proof, now: datetime
 ) -> str:
-    """A token for the device on which a user signs in. generation: the user's."""
+    """Issue a token for the device on which a user signs in.
+
+    generation: the user's device generation; raising it revokes all earlier tokens.
+    """
     return tokens.issue_device(
         phone,
         user_id=str(user_id),
@@ -29,12 +32,14 @@ def issue(
 async def is_known(ctx: Context, token: str | None, phone: str, *, now: datetime) -> bool:
     """Whether a token marks a known device of this phone.
 
-    The account is looked at only for a token that was issued to this phone: nobody else learns
-    anything by the time that takes.
+    The account is looked up only if the token was issued for this phone, so the response time
+    reveals nothing to anybody else.
     """
     if token is None:
         return False
     device = tokens.verify_device(token, phone, now=now, data_keys=ctx.data_keys)
-    if device is None or not proofs.hold(ctx, device.proof, phone):
+    if device is None or not proofs.is_valid(ctx, device.proof, phone):
         return False
-    return await users.has_devices(UUID(device.user_id), phone=phone, generation=device.generation)
+    return await user_queries.accepts_devices(
+        UUID(device.user_id), phone=phone, generation=device.generation
+    )

@@ -1,4 +1,4 @@
-"""Whether the service can do its work."""
+"""Readiness: whether this process can serve requests."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from time import monotonic
 
 from referral.storage import database, migrate
 
-# Those who ask give up soon, and a frozen database would keep the answer for longer
-LONGEST_SECONDS = 3
-# Anybody may ask, as often as they like
-_PAUSE_SECONDS = 1
+# Health checks time out soon, while a frozen database would delay the response for longer
+TIMEOUT_SECONDS = 3
+# The endpoint is public and not rate-limited
+_CHECK_INTERVAL_SECONDS = 1
 
 
 class Readiness:
-    """Whether the database answers and has every migration, as one process sees it.
+    """Whether the database is reachable and migrated, as seen by one process.
 
-    It looks at most once a second. Whoever asks meanwhile gets the last answer, or waits for the
-    look that is under way.
+    Checks at most once a second. Calls in between return the last result, or wait for the check in
+    progress.
     """
 
     def __init__(self) -> None:
-        self._begun_at = 0.0
-        self._look: asyncio.Task[bool] | None = None
+        self._checked_at = 0.0
+        self._check: asyncio.Task[bool] | None = None
 
     async def is_ready(self) -> bool:
         now = monotonic()
-        look = self._look
-        if look is None or (look.done() and now - self._begun_at >= _PAUSE_SECONDS):
-            self._begun_at = now
-            look = self._look = database.spawn(_look())
-        if not look.done():
-            # A look may take longer to be cancelled than anybody waits
-            await asyncio.wait({look}, timeout=self._begun_at + LONGEST_SECONDS - now)
-        return look.done() and not look.cancelled() and look.result()
+        check = self._check
+        if check is None or (check.done() and now - self._checked_at >= _CHECK_INTERVAL_SECONDS):
+            self._checked_at = now
+            check = self._check = database.spawn(_is_ready())
+        if not check.done():
+            # Not `wait_for`: cancelling a check may take longer than any caller waits
+            await asyncio.wait({check}, timeout=self._checked_at + TIMEOUT_SECONDS - now)
+        return check.done() and not check.cancelled() and check.result()
 
 
-async def _look() -> bool:
+async def _is_ready() -> bool:
     try:
-        async with asyncio.timeout(LONGEST_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             return not await migrate.pending()
     except (database.Unavailable, TimeoutError):
         return False

@@ -1,7 +1,8 @@
-"""What runs beside the requests: in every web process, or alone as `referral worker`.
+"""Housekeeping: background tasks of every web process, and of `referral worker`.
 
-Each process adds up what it counted itself. What is to be cleared away, one process at a time
-clears, the one that holds the lease; should it die, the lease runs out and another takes it.
+Every process exchanges its counts with the other processes, through the database, every 2 seconds.
+Expired rows are purged every minute by one process at a time: the holder of the lease. If it dies,
+the lease expires and another process takes it.
 """
 
 from __future__ import annotations
@@ -20,28 +21,32 @@ from referral.limits import counters, gcra
 from referral.limits.pumping import guard, traffic
 from referral.observability import metrics
 from referral.service import session_rules
-from referral.storage import audit, database, invitations, leases, sessions
+from referral.storage import audit as audit_queries
+from referral.storage import database
+from referral.storage import invitations as invitation_queries
+from referral.storage import leases as lease_queries
+from referral.storage import sessions as session_queries
 from referral.webhooks import outbox, retry
 
 LEASE = "housekeeping"
-_ADD_UP_SECONDS = 2
-_SWEEP_SECONDS = 60
-_READ_EVERY = _SWEEP_SECONDS // _ADD_UP_SECONDS
-_CLEAR_EVERY = 60  # sweeps
+# Long enough to investigate an abuse that is noticed late
+KEEP_AUDIT_ADDRESSES = timedelta(days=90)
+_EXCHANGE_SECONDS = 2
+_PURGE_SECONDS = 60
+_READ_ALL_EVERY = _PURGE_SECONDS // _EXCHANGE_SECONDS  # exchanges
+_PURGE_ALL_EVERY = 60  # purges
 _LEASE_LIFE = timedelta(seconds=150)
-# Long enough to look into an abuse that is noticed late
-AUDIT_ADDRESSES = timedelta(days=90)
-# More would hold SQLite's one lock for longer than a sign-in should wait
-_AT_ONCE = 2000
+# A larger batch would hold SQLite's only write lock for longer than a sign-in should wait
+_BATCH_SIZE = 2000
 
 
 @asynccontextmanager
 async def running(ctx: Context) -> AsyncIterator[None]:
-    """Keep house until the block ends."""
+    """Run the background tasks until the block ends."""
     keeper = _Housekeeper(ctx)
     tasks = [
-        asyncio.create_task(_again_and_again(keeper.add_up, _ADD_UP_SECONDS)),
-        asyncio.create_task(_again_and_again(keeper.sweep, _SWEEP_SECONDS)),
+        asyncio.create_task(_repeat(keeper.exchange_counts, _EXCHANGE_SECONDS)),
+        asyncio.create_task(_repeat(keeper.purge, _PURGE_SECONDS)),
     ]
     try:
         yield
@@ -50,79 +55,82 @@ async def running(ctx: Context) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(database.Unavailable):
-            # What was counted since the last time
-            await keeper.add_up()
-            await leases.release(LEASE, keeper.id)
+            # Save what was counted since the last round
+            await keeper.exchange_counts()
+            await lease_queries.release(LEASE, keeper.id)
 
 
 async def purge_counters(ctx: Context) -> int:
-    """Delete the counters that say nothing any more; answers how many."""
+    """Delete refilled counters, which are the same as none. Return how many were deleted."""
     return await _in_batches(
-        lambda: counters.purge(before=gcra.microseconds(ctx.clock()), most=_AT_ONCE)
+        lambda: counters.purge(before=gcra.microseconds(ctx.clock()), batch_size=_BATCH_SIZE)
     )
 
 
 async def purge_expired(ctx: Context) -> dict[str, int]:
-    """Clear away what is too old, for which whole tables are read; answers how many of what."""
+    """Delete expired rows, for which whole tables are read. Return how many, by kind."""
     now = ctx.clock()
-    oldest = session_rules.oldest(ctx.limits, now=now)
+    cutoff = session_rules.expiry_cutoff(ctx.limits, now=now)
     return {
         "sessions": await _in_batches(
-            lambda: sessions.purge(
-                signed_in_before=oldest.signed_in_at,
-                used_before=oldest.last_used_at,
-                most=_AT_ONCE,
+            lambda: session_queries.purge(
+                signed_in_before=cutoff.signed_in_at,
+                used_before=cutoff.last_used_at,
+                batch_size=_BATCH_SIZE,
             )
         ),
         "phone_digests": await _in_batches(
-            lambda: invitations.purge_activations(before=now, most=_AT_ONCE)
+            lambda: invitation_queries.purge_past_activations(before=now, batch_size=_BATCH_SIZE)
         ),
         "audit_addresses": await _in_batches(
-            lambda: audit.purge_addresses(before=now - AUDIT_ADDRESSES, most=_AT_ONCE)
+            lambda: audit_queries.purge_addresses(
+                before=now - KEEP_AUDIT_ADDRESSES, batch_size=_BATCH_SIZE
+            )
         ),
         "events": await _in_batches(
-            lambda: outbox.purge(before=now - retry.KEEP_FINISHED, most=_AT_ONCE)
+            lambda: outbox.purge(before=now - retry.KEEP_FINISHED, batch_size=_BATCH_SIZE)
         ),
     }
 
 
 class _Housekeeper:
-    """One process's part in it."""
+    """The housekeeping of one process."""
 
     def __init__(self, ctx: Context) -> None:
         self.id = ids.new(ctx.token_bytes)
         self._ctx = ctx
-        self._rounds = 0
-        self._sweeps = 0
+        self._exchanges = 0
+        self._purges = 0
 
-    async def add_up(self) -> None:
-        """Exchange counts with the other processes."""
+    async def exchange_counts(self) -> None:
+        """Exchange counts with the other processes, and set the gauges of this one."""
         metrics.IN_PROGRESS.set(self._ctx.limiter.in_use)
         for state, number in database.pool_connections().items():
-            metrics.POOL.labels(state).set(number)
+            metrics.POOL_CONNECTIONS.labels(state).set(number)
         try:
-            await database.shielded(self._exchange(read_all=self._rounds % _READ_EVERY == 0))
+            read_all = self._exchanges % _READ_ALL_EVERY == 0
+            await database.shielded(self._exchange(read_all=read_all))
         except Exception:
-            metrics.DATABASE.set(0)
+            metrics.DATABASE_UP.set(0)
             raise
-        metrics.DATABASE.set(1)
-        self._rounds += 1
+        metrics.DATABASE_UP.set(1)
+        self._exchanges += 1
 
-    async def sweep(self) -> None:
-        """Clear away what is over, where no other process does."""
+    async def purge(self) -> None:
+        """Delete what has expired, unless another process holds the lease."""
         now = self._ctx.clock()
-        taking = leases.take(LEASE, self.id, now=now, until=now + _LEASE_LIFE)
-        if not await database.shielded(taking):
-            self._sweeps = 0
+        acquiring = lease_queries.acquire(LEASE, self.id, now=now, until=now + _LEASE_LIFE)
+        if not await database.shielded(acquiring):
+            self._purges = 0
             return
-        # Counted first: one that fails is not tried again before its time
-        self._sweeps += 1
+        # Counted first: a purge that fails waits for its next turn
+        self._purges += 1
         await purge_counters(self._ctx)
         await database.shielded(traffic.purge(now))
-        if self._sweeps % _CLEAR_EVERY == 1:
-            cleared = await purge_expired(self._ctx)
-            if any(cleared.values()):
-                observability.purged(cleared)
+        if self._purges % _PURGE_ALL_EVERY == 1:
+            purged = await purge_expired(self._ctx)
+            if any(purged.values()):
+                observability.purged(purged)
 
     async def _exchange(self, *, read_all: bool) -> None:
         ctx, now = self._ctx, self._ctx.clock()
@@ -134,7 +142,7 @@ class _Housekeeper:
         await ctx.traffic.save(now)
 
 
-async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
         try:
             await work()
@@ -143,16 +151,16 @@ async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) 
         await asyncio.sleep(seconds)
 
 
-async def _in_batches(forget: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """All of it, so many at a time, with pauses: those who sign in meanwhile come first.
+async def _in_batches(purge_batch: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Purge batch after batch. Return how many rows were purged.
 
-    A batch runs to its end, and between two of them the work can be ended.
+    The pauses between them let sign-ins pass. A cancellation takes effect between two batches.
     """
-    forgotten = 0
+    purged = 0
     while True:
-        begun = monotonic()
-        some = await database.shielded(forget())
-        forgotten += some
-        if some < _AT_ONCE:
-            return forgotten
-        await asyncio.sleep(2 * (monotonic() - begun))
+        started = monotonic()
+        size = await database.shielded(purge_batch())
+        purged += size
+        if size < _BATCH_SIZE:
+            return purged
+        await asyncio.sleep(2 * (monotonic() - started))

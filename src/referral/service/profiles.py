@@ -28,14 +28,14 @@ from referral.service import (
 )
 from referral.service.access import Authenticated
 from referral.service.codes import SentCode
-from referral.storage import invitations as stored_invitations
-from referral.storage import profiles as stored_profiles
-from referral.storage import sessions as stored_sessions
-from referral.storage import users
+from referral.storage import invitations as invitation_queries
+from referral.storage import profiles as profile_queries
+from referral.storage import sessions as session_queries
+from referral.storage import users as user_queries
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """A user, as they see themselves."""
+    """The profile of a user, as they see it themselves."""
 
     id: Annotated[
         str,
@@ -47,65 +47,69 @@ class Profile(Struct, frozen=True, kw_only=True):
     phone: Annotated[str, Meta(description="E.164", examples=["+79991234567"])]
     name: Annotated[str | None, Meta(examples=["Anna"])]
     email: Annotated[str | None, Meta(examples=["anna@example.com"])]
-    invite_code: Annotated[str, Meta(description="To give to others.", examples=["7KQ2MX"])]
+    invite_code: Annotated[
+        str, Meta(description="The code to invite others with.", examples=["7KQ2MX"])
+    ]
     invite_link: Annotated[str, Meta(examples=["http://127.0.0.1:8000/i/7KQ2MX"])]
     activated_invite_code: Annotated[
         str | None,
-        Meta(description="The code of the person who invited this user.", examples=["P0V3RT"]),
+        Meta(description="The invite code of this user's inviter.", examples=["P0V3RT"]),
     ]
     invitees: Annotated[
         list[str],
         Meta(
-            description="Phones of those who activated this user's code: the newest 100 at most.",
+            description="Phones of the newest invitees, at most 100.",
             examples=[["+79990000002"]],
         ),
     ]
-    invitee_count: Annotated[int, Meta(description="All of them.", examples=[1])]
+    invitee_count: Annotated[int, Meta(description="The number of all invitees.", examples=[1])]
     created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
 
 
 async def read(ctx: Context, access_token: str) -> Profile:
-    """The profile of whom an access token stands for: `access.authenticate` and `get` in one
-    statement. Raises Unauthorized, AccountBlocked.
+    """Return the profile of an access token's user.
+
+    Does what `access.authenticate` and `get` do, in one SQL statement.
+    Raises Unauthorized, AccountBlocked.
     """
     now = ctx.clock()
     session_id = access.verify_access(ctx, access_token, now=now)
-    found = await stored_profiles.find_by_session(session_id)
-    if found is None:
+    row = await profile_queries.find_by_session(session_id)
+    if row is None:
         raise Unauthorized(reason="session ended")
-    access.require_good(
+    access.require_valid(
         ctx,
-        signed_in_at=found["signed_in_at"],
-        last_used_at=found["last_used_at"],
-        is_blocked=found["is_blocked"],
-        proof=found["proof"],
-        phone=found["phone"],
+        signed_in_at=row["signed_in_at"],
+        last_used_at=row["last_used_at"],
+        is_blocked=row["is_blocked"],
+        proof=row["proof"],
+        phone=row["phone"],
         now=now,
     )
-    return view(ctx, found)
+    return from_row(ctx, row)
 
 
 async def get(ctx: Context, user_id: UUID) -> Profile:
-    """The profile as it stands. Raises Unauthorized where the account was deleted just now."""
-    return view(ctx, await stored_profiles.find(user_id))
+    """Return a user's profile. Raises Unauthorized if the account was deleted just now."""
+    return from_row(ctx, await profile_queries.find(user_id))
 
 
-def view(ctx: Context, found: stored_profiles.ProfileRow) -> Profile:
-    """The profile of what the database has. Raises Unauthorized where the account is deleted."""
-    phone, newest = found["phone"], found["newest"]
+def from_row(ctx: Context, row: profile_queries.ProfileRow) -> Profile:
+    """Build a profile from its row. Raises Unauthorized if the account is deleted."""
+    phone, newest = row["phone"], row["newest_invitees"]
     if phone is None:
         raise Unauthorized(reason="account deleted")
     return Profile(
-        id=str(found["id"]),
+        id=str(row["id"]),
         phone=phone,
-        name=found["name"],
-        email=found["email"],
-        invite_code=found["invite_code"],
-        invite_link=invitations.invite_link(ctx, found["invite_code"]),
-        activated_invite_code=found["activated_invite_code"],
+        name=row["name"],
+        email=row["email"],
+        invite_code=row["invite_code"],
+        invite_link=invitations.invite_link(ctx, row["invite_code"]),
+        activated_invite_code=row["activated_invite_code"],
         invitees=newest.split(",") if newest else [],
-        invitee_count=found["invitee_count"],
-        created_at=found["created_at"],
+        invitee_count=row["invitee_count"],
+        created_at=row["created_at"],
     )
 
 
@@ -116,35 +120,37 @@ async def change(
     name: str | UnsetType | None = UNSET,
     email: str | UnsetType | None = UNSET,
 ) -> Profile:
-    """Set what is given; None clears it. Raises InvalidRequest."""
+    """Set the given fields; None clears a field. Raises InvalidRequest, Unauthorized."""
     values: dict[str, str | None] = {}
     if name is not UNSET:
         values["name"] = None if name is None else profile_fields.parse_name(name)
     if email is not UNSET:
         values["email"] = None if email is None else profile_fields.parse_email(email)
-    if values and not await users.set_fields(signed_in.user.id, **values):
+    if values and not await user_queries.set_fields(signed_in.user.id, **values):
         raise Unauthorized(reason="account deleted")
     return await get(ctx, signed_in.user.id)
 
 
 async def delete(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> None:
-    """Delete the account, see deletion.py. Raises SignInAgain, Forbidden."""
-    access.require_fresh(ctx, signed_in)
+    """Delete the user's own account, see deletion.py.
+
+    Raises SignInAgain, Unauthorized, and Forbidden for the last administrator.
+    """
     user_id = signed_in.user.id
     await deletion.delete(
         ctx,
         user_id,
-        by=Actor.user(user_id, caller),
-        still=lambda: _require_session(signed_in),
+        by=Actor.user(user_id, caller, signed_in_at=signed_in.signed_in_at),
+        precondition=lambda: _require_session(signed_in),
     )
 
 
 async def send_phone_code(
     ctx: Context, signed_in: Authenticated, *, phone: str, caller: Caller
 ) -> SentCode:
-    """Send a code to the phone this user wants to change to.
+    """Send a code to the phone that the user wants to move to.
 
-    Raises SignInAgain, InvalidPhone, UnsupportedPhone, SmsUnavailable.
+    Raises SignInAgain, InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
     """
     access.require_fresh(ctx, signed_in)
     return await codes.send(
@@ -161,43 +167,43 @@ async def change_phone(
 ) -> tuple[Profile, Message | None]:
     """Move the account to the challenge's phone and end all other sessions.
 
-    Answers the profile and a message for the old phone, for the caller to send.
+    Return the profile, and a message to the old phone for the caller to send, if there is one.
     Raises SignInAgain, ChallengeInvalid, ChallengeExpired, ChallengeSpent, WrongCode,
     TooManyAttempts, PhoneTaken.
     """
     access.require_fresh(ctx, signed_in)
     now, user_id = ctx.clock(), signed_in.user.id
-    challenge = proofs.open_challenge(ctx, token, purpose=Purpose.CHANGE_PHONE, now=now)
+    challenge = proofs.decrypt_challenge(ctx, token, purpose=Purpose.CHANGE_PHONE, now=now)
     if challenge.user_id != str(user_id):
-        raise ChallengeInvalid(reason="another user's")
+        raise ChallengeInvalid(reason="issued to another user")
 
     async def work() -> str | None:
         to_test_phone = challenge.phone in ctx.test_phones
         if to_test_phone:
-            await users.lock_admins()
-        await stored_invitations.lock(changed=user_id)
+            await user_queries.lock_admins()
+        await invitation_queries.lock(changed=user_id)
         await _require_session(signed_in)
-        user = await users.get(user_id)
+        user = await user_queries.get(user_id)
         if user.phone == challenge.phone or user.phone is None:
             return None
         by = Actor.user(user_id, caller)
         if to_test_phone:
             await admins.require_another(ctx, user, by=by)
-        await phone_moves.move_within(ctx, user, challenge.phone, now=now)
-        await sessions.end_everywhere(user_id, but=signed_in.session_id)
-        await stored_sessions.set_proof(signed_in.session_id, challenge.proof)
+        await phone_moves.move_in_transaction(ctx, user, challenge.phone, now=now)
+        await sessions.end_all(user_id, except_for=signed_in.session_id)
+        await session_queries.set_proof(signed_in.session_id, challenge.proof)
         await audit.record(ctx, "phone_changed", by=by, user=user_id)
         return user.phone
 
     old_phone = await guesses.redeem(ctx, challenge, code, work, caller=caller)
     profile = await get(ctx, user_id)
-    # To a test phone nothing is sent
+    # Test phones get no messages
     if old_phone is None or ctx.fixed_code(old_phone) is not None:
         return profile, None
-    return profile, messages.account_moved(ctx, old_phone, caller=caller)
+    return profile, messages.phone_changed(ctx, old_phone, caller=caller)
 
 
 async def _require_session(signed_in: Authenticated) -> None:
-    """Once more under the lock: a session that was ended meanwhile moves no account."""
-    if await stored_sessions.find(signed_in.session_id) is None:
+    """Check under the lock that the session has not been ended meanwhile. Raises Unauthorized."""
+    if await session_queries.find(signed_in.session_id) is None:
         raise Unauthorized(reason="session ended")

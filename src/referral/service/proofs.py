@@ -1,4 +1,8 @@
-"""Whether what was issued earlier still counts under the settings in force."""
+"""Whether earlier sessions, challenges and device tokens still count under the current settings.
+
+Each carries the proof it was issued on: a code that was sent, one echoed by the simulated gateway,
+or the fixed code of a test phone.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ from referral.core.keys import Purpose
 from referral.core.proof import Proof
 
 
-def hold(ctx: Context, proof: Proof, phone: str | None) -> bool:
-    """Whether something that was issued to a phone by this proof is still good."""
+def is_valid(ctx: Context, proof: Proof, phone: str | None) -> bool:
+    """Whether something issued to a phone on this proof still counts."""
     return proofs.is_valid(
         proof,
         is_simulated=ctx.gateway.echoes_code,
@@ -22,14 +26,14 @@ def hold(ctx: Context, proof: Proof, phone: str | None) -> bool:
     )
 
 
-def open_challenge(ctx: Context, token: str, *, purpose: Purpose, now: datetime) -> Challenge:
-    """The challenge inside a token.
+def decrypt_challenge(ctx: Context, token: str, *, purpose: Purpose, now: datetime) -> Challenge:
+    """Decrypt the challenge in a token.
 
     Raises ChallengeInvalid, ChallengeExpired.
     """
     challenge = challenges.decrypt(token, purpose=purpose, now=now, keys=ctx.keys)
-    if not hold(ctx, challenge.proof, challenge.phone):
-        raise ChallengeInvalid(reason="of an earlier gateway or test phone")
+    if not is_valid(ctx, challenge.proof, challenge.phone):
+        raise ChallengeInvalid(reason="issued by an earlier gateway or to a former test phone")
     return challenge
 
 

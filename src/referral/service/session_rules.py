@@ -1,4 +1,4 @@
-"""How long a sign-in is worth what, and how often a lost answer is made good."""
+"""The rules of sessions: their lifetime, the freshness of a sign-in, repeated refresh tokens."""
 
 from __future__ import annotations
 
@@ -9,45 +9,47 @@ from referral.limits import gcra
 from referral.limits.gcra import DAY, Bucket
 from referral.limits.policy import Limits
 
-# How old a sign-in may be for what cannot be undone
+# The maximum age of a sign-in for operations that cannot be undone
 FRESH = timedelta(minutes=15)
 
-# How often, in a session, a refresh increment may come again after more than REFRESH_GRACE
+# How often, in a session, a replaced refresh token may be repeated after REFRESH_GRACE
 _LATE_REPEATS = Bucket(3, DAY)
 
 
-class Oldest(NamedTuple):
-    """A session that signed in or was last used before these times has expired."""
+class ExpiryCutoff(NamedTuple):
+    """A session that began or was last used before these times has expired."""
 
     signed_in_at: datetime
     last_used_at: datetime
 
 
-def oldest(limits: Limits, *, now: datetime) -> Oldest:
-    return Oldest(
+def expiry_cutoff(limits: Limits, *, now: datetime) -> ExpiryCutoff:
+    """Return the times before which a session has expired."""
+    return ExpiryCutoff(
         now - timedelta(days=limits.session_max_days),
         now - timedelta(days=limits.session_idle_days),
     )
 
 
 def is_fresh(*, signed_in_at: datetime, now: datetime) -> bool:
-    """Whether the sign-in is recent enough for what cannot be undone."""
+    """Whether a sign-in is recent enough for operations that cannot be undone."""
     return now - signed_in_at < FRESH
 
 
 def is_alive(
     *, signed_in_at: datetime, last_used_at: datetime, limits: Limits, now: datetime
 ) -> bool:
-    """Whether a session that nobody ended still lives."""
-    limit = oldest(limits, now=now)
-    return last_used_at > limit.last_used_at and signed_in_at > limit.signed_in_at
+    """Whether a session has not expired."""
+    cutoff = expiry_cutoff(limits, now=now)
+    return last_used_at > cutoff.last_used_at and signed_in_at > cutoff.signed_in_at
 
 
-def late_repeat(tat: int, *, now: datetime) -> int | None:
-    """Count a refresh increment that comes again late; None if it is one time too many.
+def charge_late_repeat(tat: int, *, now: datetime) -> int | None:
+    """Charge a late repeat of a refresh token.
 
-    tat: what the session keeps of those before. Answers what it keeps then, always more.
+    tat: the session's theoretical arrival time, see limits/gcra.py. Return the new one, which is
+    always greater, or None if the limit is exhausted.
     """
     at = gcra.microseconds(now)
-    counted = max(tat, at) + _LATE_REPEATS.increment
-    return counted if counted <= at + _LATE_REPEATS.tolerance else None
+    charged = max(tat, at) + _LATE_REPEATS.increment
+    return charged if charged <= at + _LATE_REPEATS.tolerance else None

@@ -1,4 +1,4 @@
-"""Sessions: one sign-in each, kept alive by refresh tokens that change at every use."""
+"""Sessions: each begins with a sign-in and is kept alive by rotating refresh tokens."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from referral import observability
 from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import ids, tokens
-from referral.core.errors import (
-    InvalidRefreshToken,
-    NotFound,
-)
+from referral.core.errors import InvalidRefreshToken, NotFound
 from referral.core.proof import Proof
 from referral.core.tokens import RefreshToken
 from referral.service import audit, proofs, session_rules
 from referral.service.access import Authenticated
-from referral.storage import database, sessions, users
+from referral.storage import database
+from referral.storage import sessions as session_queries
+from referral.storage import users as user_queries
 from referral.storage.models import Session
 from referral.storage.sessions import NewSession
 
-_LONGEST_USER_AGENT = 255
+_MAX_USER_AGENT_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a client holds of a session."""
+    """The tokens of a session. access_life: seconds."""
 
     access: str
     access_life: int
@@ -39,13 +38,13 @@ class Tokens:
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
-    """A session, as its owner sees it."""
+    """A session, as shown to its user."""
 
     id: Annotated[str, Meta(examples=["3f1f5ab0-6d1c-4b9e-9a51-2f5f9c3e7c10"])]
     created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
     last_used_at: Annotated[datetime, Meta(examples=["2026-01-31T12:30:00Z"])]
     user_agent: Annotated[str | None, Meta(examples=["Mozilla/5.0"])]
-    current: Annotated[bool, Meta(description="Whether this very request belongs to it.")]
+    current: Annotated[bool, Meta(description="Whether this request was made in it.")]
 
 
 class SessionPage(Struct, frozen=True, kw_only=True):
@@ -56,7 +55,7 @@ class SessionPage(Struct, frozen=True, kw_only=True):
 def prepare(
     ctx: Context, *, proof: Proof, caller: Caller, now: datetime
 ) -> tuple[NewSession, RefreshToken]:
-    """A session that nobody has yet, and the first refresh token of it."""
+    """Prepare a session, not yet stored, and its first refresh token."""
     refresh_token = tokens.new_refresh(ids.new(ctx.token_bytes), token_bytes=ctx.token_bytes)
     session = NewSession(
         id=refresh_token.session_id,
@@ -69,8 +68,10 @@ def prepare(
     return session, refresh_token
 
 
-def issue(ctx: Context, user_id: UUID, refresh_token: RefreshToken, *, now: datetime) -> Tokens:
-    """What the client of a session is given."""
+def issue_tokens(
+    ctx: Context, user_id: UUID, refresh_token: RefreshToken, *, now: datetime
+) -> Tokens:
+    """Issue an access token to accompany a refresh token."""
     access = tokens.issue_access(
         user_id=str(user_id),
         session_id=str(refresh_token.session_id),
@@ -83,21 +84,24 @@ def issue(ctx: Context, user_id: UUID, refresh_token: RefreshToken, *, now: date
 
 
 async def sign_out(ctx: Context, text: str, *, caller: Caller) -> None:
-    """End the session of a refresh token, live or not. Nothing to end is no error."""
+    """End the session of a refresh token, live or replaced.
+
+    An invalid token is not an error: its session has already ended.
+    """
     try:
         session = await find(ctx, tokens.parse_refresh(text), ctx.clock())
     except InvalidRefreshToken:
         return
-    await sessions.end(session.id, user_id=session.user_id)
+    await session_queries.end(session.id, user_id=session.user_id)
     observability.record("signed_out", caller=caller, user=session.user_id)
 
 
 async def page(
     ctx: Context, signed_in: Authenticated, *, cursor: str | None, limit: int
 ) -> SessionPage:
-    """The user's live sessions, newest first. Raises InvalidRequest."""
+    """Return a page of the user's live sessions, newest first. Raises InvalidRequest."""
     after = cursors.parse(cursor) if cursor is not None else None
-    rows, next_cursor = await sessions.page(signed_in.user.id, after=after, limit=limit)
+    rows, next_cursor = await session_queries.page(signed_in.user.id, after=after, limit=limit)
     now, current = ctx.clock(), str(signed_in.session_id)
     return SessionPage(
         items=[
@@ -110,18 +114,14 @@ async def page(
             )
             for row in rows
             if _is_alive(ctx, row["created_at"], row["last_used_at"], now)
-            and proofs.hold(
-                ctx,
-                Proof(row["proof"]),
-                signed_in.user.phone,
-            )
+            and proofs.is_valid(ctx, Proof(row["proof"]), signed_in.user.phone)
         ],
         next_cursor=next_cursor,
     )
 
 
 async def end(signed_in: Authenticated, session_id: str, *, caller: Caller) -> None:
-    """End one of the user's sessions; with another than this one, all device tokens end too.
+    """End one of the user's sessions. Ending another session also revokes all device tokens.
 
     Raises NotFound.
     """
@@ -129,38 +129,41 @@ async def end(signed_in: Authenticated, session_id: str, *, caller: Caller) -> N
 
     async def work() -> None:
         if ended != signed_in.session_id:
-            await users.end_devices(user_id)
-        if not await sessions.end(ended, user_id=user_id):
+            await user_queries.revoke_devices(user_id)
+        if not await session_queries.end(ended, user_id=user_id):
             raise NotFound(reason="no such session of this user")
 
     await database.transaction(work)
     observability.record("signed_out", caller=caller, user=user_id)
 
 
-async def end_all(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> None:
-    """End all the user's sessions, this one too, and all device tokens."""
+async def sign_out_everywhere(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> None:
+    """End all the user's sessions, this one included, and revoke all device tokens."""
     user_id = signed_in.user.id
 
     async def work() -> None:
-        await end_everywhere(user_id)
+        await end_all(user_id)
         by = Actor.user(user_id, caller)
         await audit.record(ctx, "signed_out_everywhere", by=by, user=user_id)
 
     await database.transaction(work)
 
 
-async def end_everywhere(user_id: UUID, *, but: UUID | None = None) -> None:
-    """End all sessions of a user, or all but one, and all device tokens. Inside a transaction."""
-    await users.end_devices(user_id)
-    await sessions.end_all(user_id, but=but)
+async def end_all(user_id: UUID, *, except_for: UUID | None = None) -> None:
+    """End all sessions of a user, or all except one, and revoke all device tokens.
+
+    Call this inside a transaction.
+    """
+    await user_queries.revoke_devices(user_id)
+    await session_queries.end_all(user_id, except_for=except_for)
 
 
 async def find(ctx: Context, token: RefreshToken, now: datetime) -> Session:
-    """The session that a token was made for, live or not. Raises InvalidRefreshToken."""
-    session = await sessions.find(token.session_id)
+    """Return the session of a refresh token, live or replaced. Raises InvalidRefreshToken."""
+    session = await session_queries.find(token.session_id)
     if session is None:
         raise InvalidRefreshToken(reason="no such session")
-    # An id alone is no secret. Only tokens that were really made for the session can end it.
+    # A session's id is not a secret. Only tokens really issued for the session may end it.
     if not hmac.compare_digest(session.family_digest, tokens.family_digest(token)):
         raise InvalidRefreshToken(reason="another family")
     if not _is_alive(ctx, session.created_at, session.last_used_at, now):
@@ -177,4 +180,4 @@ def _is_alive(ctx: Context, signed_in_at: datetime, last_used_at: datetime, now:
 def _printable(user_agent: str | None) -> str | None:
     if user_agent is None:
         return None
-    return "".join(c if c.isprintable() else " " for c in user_agent[:_LONGEST_USER_AGENT])
+    return "".join(c if c.isprintable() else " " for c in user_agent[:_MAX_USER_AGENT_LENGTH])

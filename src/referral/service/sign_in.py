@@ -1,14 +1,21 @@
-"""Signing in by phone."""
+"""Signing in by phone: a code is sent, and its verification signs the phone's user in or up.
+
+A sign-in has two paths with the same effects. On PostgreSQL a known user who gives no invite code
+takes the fast path: one SQL statement judges the guess and signs the user in. Everybody else, and
+SQLite, takes the steps, one query each, in the transaction of the guess.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from referral.context import Actor, Caller, Context
 from referral.core import ids
 from referral.core import invite_code as invite_codes
+from referral.core.challenge import Challenge
 from referral.core.errors import AccountBlocked, Refusal, Unauthorized
 from referral.core.keys import Purpose
 from referral.core.proof import Proof
@@ -19,16 +26,17 @@ from referral.service import admins, audit, codes, devices, invitations, profile
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
-from referral.storage import database, users
-from referral.storage import profiles as stored_profiles
-from referral.storage import sessions as stored_sessions
+from referral.storage import database
+from referral.storage import profiles as profile_queries
+from referral.storage import sessions as session_queries
+from referral.storage import users as user_queries
 from referral.storage.models import User
 from referral.webhooks.events import Activation
 
 
 @dataclass(frozen=True, slots=True)
 class SignInResult:
-    """A sign-in that succeeded."""
+    """A successful sign-in: the tokens, and the profile of the user."""
 
     tokens: Tokens
     device_token: str
@@ -39,9 +47,9 @@ class SignInResult:
 async def send_code(
     ctx: Context, *, phone: str, device_token: str | None, caller: Caller
 ) -> SentCode:
-    """Send a code to a phone, in whatever way it is spelt.
+    """Send a code to a phone. phone: as somebody has typed it.
 
-    Nothing here looks whether the phone has an account, so nothing tells.
+    The account is not looked up, so neither the response nor its time reveals whether there is one.
     Raises InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
     """
     return await codes.send(
@@ -54,110 +62,81 @@ async def verify(
 ) -> SignInResult:
     """Sign in with a code, and activate an invite code in the same transaction.
 
+    invite_code: None or blank if there is none.
     Raises ChallengeInvalid, ChallengeExpired, ChallengeSpent, WrongCode, TooManyAttempts,
     AccountBlocked, and for the invite code what `invitations.activate` raises.
     """
-    invite_code = _given(invite_code)
+    if invite_code is not None and not invite_code.strip():
+        invite_code = None
     now = ctx.clock()
-    challenge = proofs.open_challenge(ctx, token, purpose=Purpose.SIGN_IN, now=now)
+    challenge = proofs.decrypt_challenge(ctx, token, purpose=Purpose.SIGN_IN, now=now)
+    steps = partial(_sign_in_by_steps, ctx, challenge, invite_code, caller=caller, now=now)
+    fast_path = None
+    if invite_code is None and database.is_postgres():
+        fast_path = partial(_sign_in_by_statement, ctx, challenge, caller=caller, now=now)
+    return await guesses.redeem(ctx, challenge, code, steps, caller=caller, fast_path=fast_path)
 
-    async def work() -> SignInResult | Refusal:
-        if invite_code is not None:
-            refusal = await invitations.try_within(ctx, challenge.phone, invite_code, caller=caller)
-            if refusal is not None:
-                return refusal
-        user, is_new = await _find_or_create(ctx, challenge.phone, now)
-        if user.is_blocked:
-            raise AccountBlocked
-        activation = None
-        if invite_code is not None:
-            # Before anything else of the user changes: it takes its locks in the order it needs
-            try:
-                activation = await invitations.activate_within(ctx, user.id, invite_code, now=now)
-            except Unauthorized:  # deleted this moment: begin again, as a new user
-                raise database.Conflict from None
-        if not await users.mark_signed_in(user.id, phone=challenge.phone, now=now):
-            raise database.Conflict
-        await _tell(ctx, user.id, is_new=is_new, activation=activation, caller=caller)
-        if is_new:
-            await admins.take_grant(ctx, user)
-        session, refresh_token = sessions.prepare(
-            ctx, proof=challenge.proof, caller=caller, now=now
+
+async def _sign_in_by_steps(
+    ctx: Context, challenge: Challenge, invite_code: str | None, *, caller: Caller, now: datetime
+) -> SignInResult | Refusal:
+    """Sign the user of a challenge's phone in or up, in the transaction of a right guess.
+
+    A refusal of the invite code is returned, not raised, so that its charge is committed.
+    Raises Conflict if the user has changed meanwhile; the transaction is then repeated.
+    """
+    if invite_code is not None:
+        refusal = await invitations.try_in_transaction(
+            ctx, challenge.phone, invite_code, caller=caller
         )
-        await stored_sessions.add(session, user_id=user.id)
-        found = await stored_profiles.find(user.id)
-        return _signed_in(ctx, found, refresh_token, challenge.proof, is_new_user=is_new, now=now)
+        if refusal is not None:
+            return refusal
+    user, is_new_user = await _find_or_create(ctx, challenge.phone, now)
+    if user.is_blocked:
+        raise AccountBlocked
+    activation = None
+    if invite_code is not None:
+        # Before any other change to the user, because it locks several users in the order of ids
+        try:
+            activation = await invitations.activate_in_transaction(
+                ctx, user.id, invite_code, now=now
+            )
+        except Unauthorized:  # the user was deleted just now: repeat, and sign up a new one
+            raise database.Conflict from None
+    if not await user_queries.mark_signed_in(user.id, phone=challenge.phone, now=now):
+        raise database.Conflict
+    await _record(ctx, user.id, is_new_user=is_new_user, activation=activation, caller=caller)
+    if is_new_user:
+        await admins.redeem_grant(ctx, user)
+    session, refresh_token = sessions.prepare(ctx, proof=challenge.proof, caller=caller, now=now)
+    await session_queries.add(session, user_id=user.id)
+    row = await profile_queries.find(user.id)
+    return _result(ctx, row, refresh_token, challenge.proof, is_new_user=is_new_user, now=now)
 
-    async def fast_path(guess: Guess) -> tuple[Judged, SignInResult | None]:
-        return await _sign_in_fast(
-            ctx, challenge.phone, guess, challenge.proof, caller=caller, now=now
-        )
 
-    has_fast_path = invite_code is None and database.is_postgres()
-    return await guesses.redeem(
-        ctx, challenge, code, work, caller=caller, fast_path=fast_path if has_fast_path else None
-    )
-
-
-def _given(invite_code: str | None) -> str | None:
-    """The invite code, or None if it is blank."""
-    return invite_code if invite_code and invite_code.strip() else None
-
-
-async def _sign_in_fast(
-    ctx: Context, phone: str, guess: Guess, proof: Proof, *, caller: Caller, now: datetime
+async def _sign_in_by_statement(
+    ctx: Context, challenge: Challenge, guess: Guess, *, caller: Caller, now: datetime
 ) -> tuple[Judged, SignInResult | None]:
-    """Judge a guess and, if it is right and its phone has a user, take the steps of `verify`."""
-    session, refresh_token = sessions.prepare(ctx, proof=proof, caller=caller, now=now)
+    """Judge a guess and, if it is right, sign a known user in, all in one SQL statement.
+
+    The result is None if the guess is wrong or refused, or if the phone has no user who may sign
+    in: a right guess then takes the steps.
+    """
+    session, refresh_token = sessions.prepare(ctx, proof=challenge.proof, caller=caller, now=now)
     entry = audit.new_entry(ctx, "signed_in", caller=caller)
-    judged = await sign_in_statement.guess(phone, guess, session, entry)
-    found = judged.profile
-    if found is None:
+    judged = await sign_in_statement.judge(challenge.phone, guess, session, entry)
+    row = judged.profile
+    if row is None:
         return judged, None
-    user_id = found["id"]
-    audit.log_recorded("signed_in", by=Actor.user(user_id, caller), user=user_id)
-    signed_in = _signed_in(ctx, found, refresh_token, proof, is_new_user=False, now=now)
-    return judged, signed_in
-
-
-def _signed_in(
-    ctx: Context,
-    found: stored_profiles.UserProfileRow,
-    refresh_token: RefreshToken,
-    proof: Proof,
-    *,
-    is_new_user: bool,
-    now: datetime,
-) -> SignInResult:
-    """What whoever signed in gets, once the database has their session."""
-    user_id, profile = found["id"], profiles.view(ctx, found)
-    return SignInResult(
-        tokens=sessions.issue(ctx, user_id, refresh_token, now=now),
-        device_token=devices.issue(
-            ctx,
-            user_id,
-            profile.phone,
-            generation=found["device_generation"],
-            proof=proof,
-            now=now,
-        ),
-        profile=profile,
-        is_new_user=is_new_user,
-    )
-
-
-async def _tell(
-    ctx: Context, user_id: UUID, *, is_new: bool, activation: Activation | None, caller: Caller
-) -> None:
-    actions = {"user_created": is_new, "signed_in": True, "invite_activated": activation}
-    done = [action for action, is_so in actions.items() if is_so]
-    by = Actor.user(user_id, caller)
-    await audit.record(ctx, *done, by=by, user=user_id, activation=activation)
+    user_id = row["id"]
+    audit.log_action("signed_in", by=Actor.user(user_id, caller), user=user_id)
+    return judged, _result(ctx, row, refresh_token, challenge.proof, is_new_user=False, now=now)
 
 
 async def _find_or_create(ctx: Context, phone: str, now: datetime) -> tuple[User, bool]:
+    """Return the user of a phone, and whether it is a new one."""
     while True:
-        user = await users.find_by_phone(phone)
+        user = await user_queries.find_by_phone(phone)
         if user is not None:
             return user, False
         user = User(
@@ -167,7 +146,42 @@ async def _find_or_create(ctx: Context, phone: str, now: datetime) -> tuple[User
             created_at=now,
             last_sign_in_at=now,
         )
-        # Not added: another call made this phone's user meanwhile, or, once in a thousand
-        # million, somebody has this invite code. Either way the next round settles it.
-        if await users.add(user):
+        # It is not added if another request has just created this phone's user or, once in a
+        # billion, if the invite code is taken. The next round settles both.
+        if await user_queries.add(user):
             return user, True
+
+
+async def _record(
+    ctx: Context, user_id: UUID, *, is_new_user: bool, activation: Activation | None, caller: Caller
+) -> None:
+    actions = {"user_created": is_new_user, "signed_in": True, "invite_activated": activation}
+    done = [action for action, happened in actions.items() if happened]
+    by = Actor.user(user_id, caller)
+    await audit.record(ctx, *done, by=by, user=user_id, activation=activation)
+
+
+def _result(
+    ctx: Context,
+    row: profile_queries.UserProfileRow,
+    refresh_token: RefreshToken,
+    proof: Proof,
+    *,
+    is_new_user: bool,
+    now: datetime,
+) -> SignInResult:
+    """Build the result of a sign-in whose session is in the database."""
+    user_id, profile = row["id"], profiles.from_row(ctx, row)
+    return SignInResult(
+        tokens=sessions.issue_tokens(ctx, user_id, refresh_token, now=now),
+        device_token=devices.issue(
+            ctx,
+            user_id,
+            profile.phone,
+            generation=row["device_generation"],
+            proof=proof,
+            now=now,
+        ),
+        profile=profile,
+        is_new_user=is_new_user,
+    )

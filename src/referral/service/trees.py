@@ -1,29 +1,30 @@
-"""Whom a user invited, whom those invited, and so on: as much of it as a page can show."""
+"""The tree of invitees below a user, cut to what fits on a page."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from referral.core import cursor as cursors
-from referral.core.errors import NotFound
-from referral.storage import invitations, users
-from referral.storage.models import User
+from referral.service import users
+from referral.storage import invitations as invitation_queries
 
 LEVELS = 3
-AT_MOST_OF_ONE = 20
-# However the tree is shaped, a page of it stays small and each level one short query
-AT_MOST_OF_A_LEVEL = 60
+MAX_PER_MEMBER = 20
+# Keeps a page small and each level's query short, whatever the shape of the tree
+MAX_PER_LEVEL = 60
 
 
 @dataclass(slots=True, kw_only=True)
 class Member:
-    """Somebody in a tree. invitees: the newest of them; invitee_count: how many there are.
+    """A user in a tree.
 
-    phone: E.164; None of who is deleted. activated_at: of the first level alone.
+    phone: E.164, or None if the user was deleted. activated_at: None on the lower levels, which
+    do not show it. invitees: the newest ones. invitee_count: the number of all.
     """
 
     id: UUID
@@ -36,13 +37,16 @@ class Member:
 
     @property
     def more(self) -> int:
-        """How many invitees there are besides those shown."""
+        """How many invitees are not shown."""
         return max(0, self.invitee_count - len(self.invitees))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """inviter: of the user at its top. items: the first level, a page of it, newest first."""
+    """A tree of invitees.
+
+    inviter: of the user at its top. items: a page of the first level, newest first.
+    """
 
     inviter: Member | None
     items: list[Member]
@@ -50,52 +54,40 @@ class Tree:
 
 
 async def page(user_id: UUID, *, cursor: str | None) -> Tree:
-    """Three levels of invitees, with one query for each. Raises NotFound, InvalidRequest."""
+    """Return three levels of a user's invitees, with one query for each level.
+
+    Raises NotFound, InvalidRequest.
+    """
     after = cursors.parse(cursor) if cursor is not None else None
-    user = await users.find(user_id)
-    if user is None:
-        raise NotFound("There is no user of this id.", reason="no such user")
-    rows, next_cursor = await invitations.page(user_id, after=after, limit=AT_MOST_OF_ONE)
-    items = level = [
-        Member(
-            id=UUID(row["id"]),
-            phone=row["phone"],
-            name=row["name"],
-            invitee_count=row["invitee_count"],
-            is_blocked=row["is_blocked"],
-            activated_at=row["activated_at"],
-        )
-        for row in rows
-    ]
+    user = await users.require(user_id)
+    rows, next_cursor = await invitation_queries.page(user_id, after=after, limit=MAX_PER_MEMBER)
+    items = level = [_member(row) for row in rows]
     for _ in range(LEVELS - 1):
-        level = await _grow(level)
-    return Tree(
-        inviter=_member(user.inviter) if user.inviter else None,
-        items=items,
-        next_cursor=next_cursor,
-    )
+        level = await _load_invitees(level)
+    inviter = _member(vars(user.inviter)) if user.inviter else None
+    return Tree(inviter=inviter, items=items, next_cursor=next_cursor)
 
 
-async def _grow(level: list[Member]) -> list[Member]:
-    """Give members their newest invitees, each as many as there is room for; answers those."""
-    inviters = [member for member in level if member.invitee_count][:AT_MOST_OF_A_LEVEL]
+async def _load_invitees(level: list[Member]) -> list[Member]:
+    """Load the newest invitees of a level's members, up to MAX_PER_LEVEL; return them."""
+    inviters = [member for member in level if member.invitee_count][:MAX_PER_LEVEL]
     if not inviters:
         return []
-    share = min(AT_MOST_OF_ONE, AT_MOST_OF_A_LEVEL // len(inviters))
-    found: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
-    for row in await invitations.newest([member.id for member in inviters], limit=share):
-        found[row.pop("inviter_id")].append(row)
+    share = min(MAX_PER_MEMBER, MAX_PER_LEVEL // len(inviters))
+    invitees: dict[UUID, list[Member]] = defaultdict(list)
+    for row in await invitation_queries.newest([member.id for member in inviters], limit=share):
+        invitees[row["inviter_id"]].append(_member(row))
     for member in inviters:
-        member.invitees = [Member(**row) for row in found[member.id]]
+        member.invitees = invitees[member.id]
     return [invitee for member in inviters for invitee in member.invitees]
 
 
-def _member(user: User) -> Member:
+def _member(row: Mapping[str, Any]) -> Member:
     return Member(
-        id=user.id,
-        phone=user.phone,
-        name=user.name,
-        invitee_count=user.invitee_count,
-        is_blocked=user.is_blocked,
-        activated_at=user.activated_at,
+        id=UUID(str(row["id"])),
+        phone=row["phone"],
+        name=row["name"],
+        invitee_count=row["invitee_count"],
+        is_blocked=row["is_blocked"],
+        activated_at=row.get("activated_at"),
     )
