@@ -1,4 +1,4 @@
-"""The client's address behind proxies."""
+"""The client's address behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from referral.core.address import client_address, parse_address
 
 PEER = "10.0.0.1"
 ADDRESSES = st.ip_addresses().map(str)
-# Whatever a client writes into a header line
+# Anything that a client may send in X-Forwarded-For
 LINES = st.lists(st.text())
 
 
 @given(LINES)
-def test_without_proxies_the_header_is_nobodys_word(lines: list[str]) -> None:
+def test_header_is_ignored_without_trusted_proxies(lines: list[str]) -> None:
     assert client_address(PEER, lines, trusted_proxies=0) == PEER
 
 
@@ -36,17 +36,17 @@ def test_without_proxies_the_header_is_nobodys_word(lines: list[str]) -> None:
         (["2001:db8::1, 203.0.113.7"], 2, "2001:db8::1"),
     ],
 )
-def test_entries_count_from_the_right_of_all_lines(
+def test_entries_are_counted_from_the_right_of_all_lines(
     lines: list[str], proxies: int, address: str
 ) -> None:
     assert client_address(PEER, lines, trusted_proxies=proxies) == address
 
 
 @given(forged=LINES, hops=st.lists(ADDRESSES, min_size=1, max_size=4), data=st.data())
-def test_forging_what_stands_left_changes_nothing(
+def test_forged_entries_change_nothing(
     forged: list[str], hops: list[str], data: st.DataObject
 ) -> None:
-    """However the proxies append: to the client's last line, or as lines of their own."""
+    """Proxies may append to the client's last line, or add lines of their own."""
     expected = client_address(PEER, hops, trusted_proxies=len(hops))
     assert expected == parse_address(hops[0])
     cut = data.draw(st.integers(0, len(hops)))
@@ -57,7 +57,7 @@ def test_forging_what_stands_left_changes_nothing(
 
 
 @given(hops=st.lists(ADDRESSES, max_size=4), more=st.integers(1, 5))
-def test_fewer_entries_than_proxies_tell_nothing(hops: list[str], more: int) -> None:
+def test_fewer_entries_than_proxies_give_none(hops: list[str], more: int) -> None:
     assert client_address(PEER, hops, trusted_proxies=len(hops) + more) is None
     joined = [", ".join(hops)] if hops else []
     assert client_address(PEER, joined, trusted_proxies=len(hops) + more) is None
@@ -67,8 +67,8 @@ def test_fewer_entries_than_proxies_tell_nothing(hops: list[str], more: int) -> 
     ("lines", "proxies"),
     [([""], 1), ([" "], 1), (["", "203.0.113.7"], 2), ([", 203.0.113.7"], 2), ([",,,"], 3)],
 )
-def test_an_empty_entry_is_no_entry(lines: list[str], proxies: int) -> None:
-    """RFC 9110, section 5.6.1.2: a recipient ignores empty elements of a list."""
+def test_empty_entry_is_not_an_address(lines: list[str], proxies: int) -> None:
+    """RFC 9110, section 5.6.1.2: recipients ignore empty list elements."""
     assert client_address(PEER, lines, trusted_proxies=proxies) is None
 
 
@@ -86,7 +86,7 @@ def test_an_empty_entry_is_no_entry(lines: list[str], proxies: int) -> None:
         ("[2001:db8::1]:443", "2001:db8::1"),
     ],
 )
-def test_one_spelling_for_an_address(text: str, address: str) -> None:
+def test_address_has_one_spelling(text: str, address: str) -> None:
     assert parse_address(text) == address
     assert client_address(PEER, [text], trusted_proxies=1) == address
     assert client_address(text, [], trusted_proxies=0) == address
@@ -117,23 +117,23 @@ def test_one_spelling_for_an_address(text: str, address: str) -> None:
         "203.0.113.7\0",
     ],
 )
-def test_what_is_no_address_tells_nothing(text: str) -> None:
-    """The peer of a connection that is none, such as a unix socket's, stays as it is."""
+def test_text_that_is_not_an_address_gives_none(text: str) -> None:
+    """A peer without an address, such as a Unix socket, stays unchanged."""
     assert parse_address(text) is None
     assert client_address(PEER, [text], trusted_proxies=1) is None
     assert client_address(text, [], trusted_proxies=0) == text
 
 
 @given(st.ip_addresses())
-def test_an_address_however_it_is_spelt(address: IPv4Address | IPv6Address) -> None:
-    spelt = parse_address(str(address))
-    assert spelt is not None
-    assert parse_address(spelt) == parse_address(str(address).upper()) == spelt
-    assert parse_address(f"[{address}]") == parse_address(f"[{address}]:443") == spelt
+def test_any_spelling_gives_the_canonical_address(address: IPv4Address | IPv6Address) -> None:
+    canonical = parse_address(str(address))
+    assert canonical is not None
+    assert parse_address(canonical) == parse_address(str(address).upper()) == canonical
+    assert parse_address(f"[{address}]") == parse_address(f"[{address}]:443") == canonical
 
 
 @given(st.ip_addresses(v=4))
-def test_ipv4_inside_ipv6_is_ipv4(address: IPv4Address) -> None:
+def test_ipv4_mapped_ipv6_is_ipv4(address: IPv4Address) -> None:
     assert parse_address(f"::ffff:{address}") == parse_address(str(address)) == str(address)
     assert parse_address(str(ip_address(f"::ffff:{address}"))) == str(address)
     assert (
@@ -142,8 +142,8 @@ def test_ipv4_inside_ipv6_is_ipv4(address: IPv4Address) -> None:
 
 
 @given(st.text())
-def test_any_text_is_an_address_or_tells_nothing(text: str) -> None:
-    """A line without commas is one entry, and what is no address is no word of a proxy."""
+def test_any_text_is_an_address_or_gives_none(text: str) -> None:
+    """A line without commas is one entry."""
     line = text.replace(",", "")
     assert client_address(PEER, [line], trusted_proxies=1) == parse_address(line.strip())
 
@@ -153,15 +153,15 @@ def test_any_text_is_an_address_or_tells_nothing(text: str) -> None:
     ("before", "address"),
     [("fe80::1", "fe80::1"), ("2001:DB8::1", "2001:db8::1"), ("::ffff:192.0.2.1", "192.0.2.1")],
 )
-def test_a_zone_counts_for_nothing(before: str, address: str, length: int) -> None:
-    """RFC 4007: it means something to one machine only, and may be as long as one likes."""
+def test_zone_is_dropped(before: str, address: str, length: int) -> None:
+    """RFC 4007: a zone has a meaning only on one machine, and may be of any length."""
     text = f"{before}%{'a' * length}"
     assert parse_address(text) == parse_address(f"[{text}]:443") == address
     assert client_address(PEER, [f"198.51.100.7, {text}"], trusted_proxies=1) == address
     assert client_address(text, [], trusted_proxies=0) == address
 
 
-def test_empty_entries_count_for_nothing() -> None:
+def test_empty_entries_are_ignored() -> None:
     assert (
         client_address(PEER, ["192.0.2.1, ,", "", "192.0.2.2,"], trusted_proxies=2) == "192.0.2.1"
     )

@@ -1,4 +1,4 @@
-"""The country of a browser."""
+"""The country guessed from a browser's languages."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from referral.core import browser_region
         ("en," * 30 + "ru", None),
     ],
 )
-def test_the_region_of_a_browsers_languages(languages: str, region: str | None) -> None:
+def test_region_of_the_languages(languages: str, region: str | None) -> None:
     assert browser_region.parse(languages) == region
 
 
 @given(st.text())
-def test_any_header_is_read(header: str) -> None:
+def test_any_header_is_parsed(header: str) -> None:
     region = browser_region.parse(header)
     assert region is None or len(region) == 2

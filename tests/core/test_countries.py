@@ -17,9 +17,9 @@ from referral.core import countries
         ("+7", "ru", "+7"),
     ],
 )
-def test_a_country_has_a_name_in_every_language(region: str, language: str, name: str) -> None:
+def test_name_of_a_country_by_language(region: str, language: str, name: str) -> None:
     assert countries.name(region, language) == name
 
 
-def test_the_names_are_those_that_the_script_writes() -> None:
+def test_names_file_is_up_to_date() -> None:
     assert writer.FILE.read_text(encoding="utf-8") == writer.module(), "run `make messages`"

@@ -1,4 +1,4 @@
-"""Cursors: what was written is read, anything else is refused."""
+"""Cursors: encoded ones are parsed, anything else is refused."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ AT = "2026-01-01T12:30:00.000005Z"
 CURSOR = Cursor(datetime(2026, 1, 1, 12, 30, 0, 5, tzinfo=UTC), UUID(ID))
 
 
-def test_a_page_has_100_rows_and_at_most_1000() -> None:
+def test_page_sizes() -> None:
     assert (cursor.DEFAULT_PAGE_SIZE, cursor.MAX_PAGE_SIZE) == (100, 1000)
 
 
 @given(st.builds(Cursor, st.datetimes(timezones=st.just(UTC)), st.uuids()))
-def test_a_cursor_comes_back(written: Cursor) -> None:
-    """To the microsecond: two rows of one second stay apart."""
+def test_encoded_cursor_is_parsed(written: Cursor) -> None:
+    """To the microsecond, so rows of the same second stay apart."""
     read = cursor.parse(cursor.encode(written))
     assert read == written
     assert read.at.utcoffset() == timedelta()
 
 
-def test_the_form_of_a_cursor() -> None:
-    """So the refused ones below are refused for what is wrong in them."""
+def test_form_of_a_cursor() -> None:
+    """So the cursors below are refused for what is wrong in them."""
     assert cursor.parse(_text(f'["{AT}","{ID}"]')) == CURSOR
 
 
@@ -40,19 +40,19 @@ def test_the_form_of_a_cursor() -> None:
 @example("")
 @example("\ud800")
 @example("\uff21" * 4)
-def test_any_other_text_is_an_invalid_request(text: str) -> None:
+def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
         cursor.parse(text)
 
 
 @given(st.binary(min_size=1))
-def test_any_other_bytes_are_an_invalid_request(raw: bytes) -> None:
+def test_any_other_bytes_are_refused(raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
         cursor.parse(seal.base64url_encode(raw))
 
 
-def test_a_changed_cursor_is_another_cursor_or_an_invalid_request() -> None:
-    """Nothing secret is in it, and nothing but a place in one's own list."""
+def test_changed_cursor_is_another_cursor_or_refused() -> None:
+    """A cursor holds nothing secret, only a position in one's own list."""
     written = cursor.encode(CURSOR)
     for changed in by_one_character(written):
         try:
@@ -84,7 +84,7 @@ def test_a_changed_cursor_is_another_cursor_or_an_invalid_request() -> None:
         f'["{AT}","{ID}"]]',
     ],
 )
-def test_another_json_is_an_invalid_request(json: str) -> None:
+def test_other_json_is_refused(json: str) -> None:
     with pytest.raises(InvalidRequest):
         cursor.parse(_text(json))
 
@@ -92,14 +92,14 @@ def test_another_json_is_an_invalid_request(json: str) -> None:
 @pytest.mark.parametrize(
     "at", ["0001-01-01T00:00:00", "2026-01-01T12:30:00", "9999-12-31T23:59:59"]
 )
-def test_a_time_without_a_zone_is_an_invalid_request(at: str) -> None:
-    """It would mean another moment on every machine."""
+def test_time_without_a_zone_is_refused(at: str) -> None:
+    """It would mean another instant on every machine."""
     with pytest.raises(InvalidRequest):
         cursor.parse(_text(f'["{at}","{ID}"]'))
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_json_nested_deep_is_an_invalid_request(closed: bool) -> None:  # noqa: FBT001 - pytest's
+def test_deeply_nested_json_is_refused(closed: bool) -> None:  # noqa: FBT001 - a parameter of pytest
     deep = "[" * 10_000 + "]" * 10_000 * closed
     for json in (deep, f'["{AT}","{ID}",{deep}]'):
         with pytest.raises(InvalidRequest):
@@ -118,7 +118,7 @@ def test_json_nested_deep_is_an_invalid_request(closed: bool) -> None:  # noqa: 
         f'["2026-01-01T12:30:00.0000050Z","{ID}"]',
     ],
 )
-def test_another_spelling_of_a_cursor_is_an_invalid_request(json: str) -> None:
+def test_other_spelling_of_a_cursor_is_refused(json: str) -> None:
     with pytest.raises(InvalidRequest):
         cursor.parse(_text(json))
 

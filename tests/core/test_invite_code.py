@@ -1,4 +1,4 @@
-"""Invite codes, written and read."""
+"""Invite codes: generating and parsing."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from referral.core import invite_code
 from referral.core.errors import UnknownInviteCode
 
 CODES = st.text(invite_code.ALPHABET, min_size=6, max_size=6)
-# What people and keyboards make of a letter that the alphabet has
+# Characters that people and keyboards substitute for one of the alphabet
 MISREAD = {"0": "0Oo", "1": "1IiLl", "V": "VvUu"}
 
 
-def test_the_alphabet_is_crockfords() -> None:
-    """All digits and letters but I, L, O and U, each once."""
+def test_alphabet_is_crockfords() -> None:
+    """All digits and letters except I, L, O and U, each once."""
     assert invite_code.ALPHABET == "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
     assert invite_code.LENGTH == 6
 
 
 @given(st.lists(st.integers(0, 31), min_size=6, max_size=6))
-def test_a_new_code_reads_as_itself(numbers: list[int]) -> None:
+def test_new_code_is_parsed_as_itself(numbers: list[int]) -> None:
     left = iter(numbers)
     code = invite_code.new(lambda _: next(left))
     assert code == "".join(invite_code.ALPHABET[number] for number in numbers)
     assert invite_code.parse(code) == code
 
 
-def test_every_letter_comes_from_one_draw_out_of_32() -> None:
-    """A uniform source then makes uniform codes, and all 2^30 can come."""
+def test_each_letter_is_one_draw_out_of_32() -> None:
+    """So a uniform source gives uniform codes, and all 2^30 are possible."""
     asked: list[int] = []
     numbers = cycle(range(32))
 
@@ -46,7 +46,7 @@ def test_every_letter_comes_from_one_draw_out_of_32() -> None:
 
 
 @given(CODES, st.data())
-def test_it_is_read_however_it_was_typed(code: str, data: st.DataObject) -> None:
+def test_typed_code_is_parsed_leniently(code: str, data: st.DataObject) -> None:
     """Any case, O for 0, I or L for 1, U for V, hyphens anywhere, spaces around it."""
     typed = "".join(
         data.draw(st.sampled_from(MISREAD.get(letter, letter + letter.lower())))
@@ -77,7 +77,7 @@ def test_it_is_read_however_it_was_typed(code: str, data: st.DataObject) -> None
         ("uUvV00", "VVVV00"),
     ],
 )
-def test_spellings(typed: str, code: str) -> None:
+def test_pasted_texts_and_links_are_parsed(typed: str, code: str) -> None:
     assert invite_code.parse(typed) == code
 
 
@@ -113,7 +113,7 @@ def test_spellings(typed: str, code: str) -> None:
         "\ud800KQ2MX",
     ],
 )
-def test_what_no_code_looks_like_is_unknown(typed: str) -> None:
+def test_text_without_a_code_is_unknown(typed: str) -> None:
     with pytest.raises(UnknownInviteCode):
         invite_code.parse(typed)
 
@@ -130,7 +130,7 @@ def test_any_text_is_a_code_or_unknown(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "text"),
+    ("invite_url", "text"),
     [
         ("https://app.example/{code}", "https://app.example/7kq2mx?utm=1"),
         ("https://app.example/{code}", "Join me: app.example/7KQ2MX."),
@@ -140,12 +140,12 @@ def test_any_text_is_a_code_or_unknown(text: str) -> None:
         ("https://app.example/{code}", "https://old.example/i/7KQ2MX"),
     ],
 )
-def test_links_of_the_shape_that_is_set_are_read(shape: str, text: str) -> None:
-    assert invite_code.parse(text, shape) == "7KQ2MX"
+def test_links_of_the_configured_form_are_parsed(invite_url: str, text: str) -> None:
+    assert invite_code.parse(text, invite_url) == "7KQ2MX"
 
 
 @pytest.mark.parametrize(
-    ("shape", "text"),
+    ("invite_url", "text"),
     [
         ("https://app.example/{code}", "https://evil-app.example/7KQ2MX"),
         ("https://app.example/{code}", "https://app.example/7KQ2MXX"),
@@ -154,6 +154,6 @@ def test_links_of_the_shape_that_is_set_are_read(shape: str, text: str) -> None:
         ("https://app.example/join?ref={code}", "https://app.example/joins?ref=7KQ2MX"),
     ],
 )
-def test_other_links_have_no_code(shape: str, text: str) -> None:
+def test_other_links_have_no_code(invite_url: str, text: str) -> None:
     with pytest.raises(UnknownInviteCode):
-        invite_code.parse(text, shape)
+        invite_code.parse(text, invite_url)

@@ -1,4 +1,4 @@
-"""Which language a request asks for."""
+"""The language chosen by Accept-Language."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from referral import i18n
         ("ru;q=2", "en"),
     ],
 )
-def test_the_first_that_there_is_is_chosen(header: str, language: str) -> None:
+def test_preferred_language_is_chosen(header: str, language: str) -> None:
     assert i18n.choose(header) == language
 
 
 @given(st.text())
-def test_any_header_chooses_one(header: str) -> None:
+def test_any_header_chooses_a_language(header: str) -> None:
     assert i18n.choose(header) in i18n.LANGUAGES

@@ -1,4 +1,4 @@
-"""Phones: what people type in, E.164 out."""
+"""Phones: parsing, served countries, examples and masks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from referral.core.phone import PhoneRules
 ANYWHERE = PhoneRules()
 # ITU-T E.164, section 6: at most 15 digits
 E164 = re.compile(r"\+[1-9][0-9]{5,14}")
-DRESSING = [
+SEPARATORS = [
     *" .-()/\t\n",
     "\xa0",
     "\xad",
@@ -27,7 +27,7 @@ DRESSING = [
     "\ufeff",
 ]
 
-unhurried = settings(deadline=None)
+no_deadline = settings(deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -51,17 +51,17 @@ def test_many_spellings_are_one_phone(text: str) -> None:
     assert phone.parse(text, ANYWHERE) == "+79991234567"
 
 
-@unhurried
+@no_deadline
 @given(st.data())
-def test_dressing_changes_nothing(data: st.DataObject) -> None:
-    dressed = "".join(
-        data.draw(st.sampled_from(["", "", *DRESSING])) + letter for letter in "+79991234567"
+def test_separators_change_nothing(data: st.DataObject) -> None:
+    spelt = "".join(
+        data.draw(st.sampled_from(["", "", *SEPARATORS])) + letter for letter in "+79991234567"
     )
-    assert phone.parse(dressed, ANYWHERE) == "+79991234567"
+    assert phone.parse(spelt, ANYWHERE) == "+79991234567"
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("text", "e164"),
     [
         ("+12532530000", "+12532530000"),
         ("+44 7400 123456", "+447400123456"),
@@ -74,8 +74,8 @@ def test_dressing_changes_nothing(data: st.DataObject) -> None:
         ("+247 40123", "+24740123"),
     ],
 )
-def test_phones_of_other_countries(text: str, read: str) -> None:
-    assert phone.parse(text, ANYWHERE) == read
+def test_phones_of_other_countries(text: str, e164: str) -> None:
+    assert phone.parse(text, ANYWHERE) == e164
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_phones_of_other_countries(text: str, read: str) -> None:
         "+79991234567tel:",
         "sms:+79991234567",
         "tel:",
-        "+7999123456\u4e03",  # seven, which is no decimal digit
-        "+7999123456\u2166",  # a Roman one
+        "+7999123456\u4e03",  # seven, which is not a decimal digit
+        "+7999123456\u2166",  # a Roman numeral
         "\0+79991234567",
         "+7999\x001234567",
         "+79991234567\0",
@@ -114,7 +114,7 @@ def test_phones_of_other_countries(text: str, read: str) -> None:
         "+7 999 123-45-67, +7 999 123-45-68",
     ],
 )
-def test_what_is_more_than_digits_is_invalid(text: str) -> None:
+def test_anything_but_digits_is_invalid(text: str) -> None:
     with pytest.raises(InvalidPhone):
         phone.parse(text, ANYWHERE)
 
@@ -140,20 +140,20 @@ def test_what_is_more_than_digits_is_invalid(text: str) -> None:
         "+112",
     ],
 )
-def test_what_cannot_be_a_number_is_invalid(text: str) -> None:
+def test_impossible_number_is_invalid(text: str) -> None:
     with pytest.raises(InvalidPhone):
         phone.parse(text, ANYWHERE)
 
 
 @pytest.mark.parametrize(("text", "region"), [("+1 253 0000", None), ("253-0000", "US")])
-def test_a_number_that_works_in_its_town_alone_is_invalid(text: str, region: str | None) -> None:
+def test_local_number_is_invalid(text: str, region: str | None) -> None:
     with pytest.raises(InvalidPhone):
         phone.parse(text, PhoneRules(default_region=region))
 
 
 @pytest.mark.parametrize("text", ["+49" + "1" * 14, "+49" + "1" * 15, "+49151" + "1" * 12])
-def test_a_number_over_15_digits_is_invalid(text: str) -> None:
-    """Germany's plan alone would let more pass; E.164 and the database do not."""
+def test_number_over_15_digits_is_invalid(text: str) -> None:
+    """Germany's numbering plan would allow more; E.164 and the database do not."""
     with pytest.raises(InvalidPhone):
         phone.parse(text, ANYWHERE)
 
@@ -181,20 +181,20 @@ def test_a_number_over_15_digits_is_invalid(text: str) -> None:
         "+979 123 456 789",  # international premium
     ],
 )
-def test_kinds_that_no_message_reaches_are_unsupported(text: str) -> None:
+def test_kinds_without_text_messages_are_unsupported(text: str) -> None:
     with pytest.raises(UnsupportedPhone):
         phone.parse(text, ANYWHERE)
 
 
 @pytest.mark.parametrize("text", ["89991234567", "9991234567", "79991234567"])
-def test_without_a_default_region_a_phone_needs_its_plus(text: str) -> None:
+def test_plus_is_required_without_a_default_region(text: str) -> None:
     with pytest.raises(InvalidPhone, match="no country code") as refusal:
         phone.parse(text, ANYWHERE)
-    assert "with + and the country's code" in refusal.value.detail
+    assert "with + and the country code" in refusal.value.detail
 
 
 @pytest.mark.parametrize(
-    ("text", "region", "read"),
+    ("text", "region", "e164"),
     [
         ("8 (999) 123-45-67", "RU", "+79991234567"),
         ("999 123-45-67", "RU", "+79991234567"),
@@ -206,8 +206,8 @@ def test_without_a_default_region_a_phone_needs_its_plus(text: str) -> None:
         ("(253) 253-0000", "US", "+12532530000"),
     ],
 )
-def test_with_a_default_region_a_phone_is_read_as_there(text: str, region: str, read: str) -> None:
-    assert phone.parse(text, PhoneRules(default_region=region)) == read
+def test_default_region_sets_how_phones_are_parsed(text: str, region: str, e164: str) -> None:
+    assert phone.parse(text, PhoneRules(default_region=region)) == e164
 
 
 RUSSIAN, KAZAKH, GERMAN, AMERICAN = "+79991234567", "+77071234567", "+4915123456789", "+12532530000"
@@ -225,7 +225,7 @@ RUSSIAN, KAZAKH, GERMAN, AMERICAN = "+79991234567", "+77071234567", "+4915123456
     ],
 )
 def test_countries_allowed_and_denied(rules: PhoneRules, served: set[str]) -> None:
-    """Also where two share a country code, as Russia and Kazakhstan do."""
+    """Also if two countries share a calling code, as Russia and Kazakhstan do."""
     for each in (RUSSIAN, KAZAKH, GERMAN, AMERICAN):
         if each in served:
             assert phone.parse(each, rules) == each
@@ -247,10 +247,8 @@ def test_countries_allowed_and_denied(rules: PhoneRules, served: set[str]) -> No
         (PhoneRules(allowed=frozenset({"RU"}), denied=frozenset({"KZ"})), False),
     ],
 )
-def test_a_number_of_no_known_country_is_judged_by_its_calling_code(
-    rules: PhoneRules, *, served: bool
-) -> None:
-    """+7 5 is no range of Russia or Kazakhstan by now: +7 is the code of both."""
+def test_unknown_region_is_judged_by_the_calling_code(rules: PhoneRules, *, served: bool) -> None:
+    """+7 5 is a range of neither Russia nor Kazakhstan, which share +7."""
     unknown = "+75551234567"
     assert phone.country(unknown) == "RU"
     if served:
@@ -266,27 +264,29 @@ RUSSIA_AND_KAZAKHSTAN = PhoneRules(allowed=frozenset({"RU", "KZ"}))
 @pytest.mark.parametrize(
     ("text", "rules", "country", "said"),
     [
-        ("+44 7400 123456", RUSSIA_AND_KAZAKHSTAN, "GB", "phones of this country: United Kingdom."),
+        ("+44 7400 123456", RUSSIA_AND_KAZAKHSTAN, "GB", "country: United Kingdom."),
         (
             "+7 555 123-45-67",
             PhoneRules(denied=frozenset({"KZ"})),
             "+7",
-            "phones of this country: +7.",
+            "country: +7.",
         ),
-        ("+44 20 7946 0958", PhoneRules(), "", "this kind of number."),
+        ("+44 20 7946 0958", PhoneRules(), "", "kind of number."),
     ],
 )
-def test_a_refusal_names_the_country_that_is_not_served(
+def test_refusal_names_the_unserved_country(
     text: str, rules: PhoneRules, country: str, said: str
 ) -> None:
     with pytest.raises(UnsupportedPhone) as refusal:
         phone.parse(text, rules)
     assert refusal.value.country == country
-    assert f"does not send codes to {said} Use a mobile phone such as +" in refusal.value.detail
+    assert (
+        f"does not send codes to this {said} Use a mobile number such as +" in refusal.value.detail
+    )
 
 
-@pytest.mark.parametrize("text", ["no phone", "+7 999", "8 999 123-45-67", "+44 7400 123456"])
-def test_a_refusal_shows_a_phone_that_is_served(text: str) -> None:
+@pytest.mark.parametrize("text", ["not a phone", "+7 999", "8 999 123-45-67", "+44 7400 123456"])
+def test_refusal_shows_a_phone_that_is_served(text: str) -> None:
     with pytest.raises((InvalidPhone, UnsupportedPhone)) as refusal:
         phone.parse(text, RUSSIA_AND_KAZAKHSTAN)
     shown = re.search(r"such as (\+[0-9 -]+)\.", refusal.value.detail)
@@ -304,39 +304,39 @@ def test_a_refusal_shows_a_phone_that_is_served(text: str) -> None:
         (PhoneRules(allowed=frozenset({"GS", "GB"})), "+44 7400 123456"),
     ],
 )
-def test_an_example_is_served_and_read_as_it_stands(rules: PhoneRules, shown: str) -> None:
+def test_example_is_served_and_parsed_as_shown(rules: PhoneRules, shown: str) -> None:
     assert phone.example(rules) == shown
     assert phone.parse(shown, rules)
 
 
-@unhurried
+@no_deadline
 @given(st.text() | st.from_regex(r"\+?[0-9() -]{3,25}", fullmatch=True))
 @example("+12530000")
 @example("+49151111111111111")
-def test_any_text_is_a_phone_in_one_spelling_or_refused(text: str) -> None:
+def test_any_text_has_one_spelling_or_is_refused(text: str) -> None:
     try:
-        read = phone.parse(text, ANYWHERE)
+        e164 = phone.parse(text, ANYWHERE)
     except (InvalidPhone, UnsupportedPhone):
         return
-    assert E164.fullmatch(read)
-    assert phone.parse(read, ANYWHERE) == read
+    assert E164.fullmatch(e164)
+    assert phone.parse(e164, ANYWHERE) == e164
 
 
-@unhurried
+@no_deadline
 @given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True), st.sampled_from(["RU", "DE", "US"]))
-def test_the_default_region_changes_nothing_with_a_plus(text: str, region: str) -> None:
+def test_default_region_does_not_matter_with_a_plus(text: str, region: str) -> None:
     assert _outcome(text, ANYWHERE) == _outcome(text, PhoneRules(default_region=region))
 
 
 @given(st.from_regex(E164, fullmatch=True))
-def test_a_mask_shows_the_ends_alone(number: str) -> None:
+def test_mask_shows_only_the_ends(number: str) -> None:
     masked = phone.mask(number)
     assert len(masked) == len(number)
     assert (masked[:3], masked[-2:]) == (number[:3], number[-2:])
     assert set(masked[3:-2]) == {"*"}
 
 
-def test_a_mask() -> None:
+def test_mask() -> None:
     assert phone.mask("+79991234567") == "+79*******67"
 
 

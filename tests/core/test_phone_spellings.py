@@ -1,4 +1,4 @@
-"""Every country's phones in every spelling: one phone has one."""
+"""One phone has one E.164: every country's examples, in every spelling."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from referral.core.phone import PhoneRules
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 ANYWHERE = PhoneRules()
-# In BR, CO, KH, AU and ID, 00 and the own country's code are the prefix of a carrier
-READERS = [
+# In BR, CO, KH, AU and ID, 00 with their own country code is the prefix of a carrier
+PHONE_RULES = [
     PhoneRules(default_region=each) for each in (None, "BR", "CO", "KH", "AU", "ID", "US", "DE")
 ]
 KINDS = (
@@ -26,14 +26,14 @@ KINDS = (
     PhoneNumberType.FIXED_LINE_OR_MOBILE,
     PhoneNumberType.VOIP,
 )
-# Italy's and Ascension's 0 is no prefix: with it, these are numbers of fixed lines
+# The 0 of Italy and Ascension is not a trunk prefix: with it, these are landline numbers
 VALID_WITH_A_ZERO = {"+247040123", "+3903123456789", "+3905512345678"}
 
-unhurried = settings(deadline=None)
+no_deadline = settings(deadline=None)
 
 
 def examples(region: str) -> Iterator[phonenumbers.PhoneNumber]:
-    """The example of each kind that a message reaches."""
+    """Yield the example of each kind that can receive text messages."""
     for kind in KINDS:
         number = phonenumbers.example_number_for_type(region, kind)
         if number is not None and phonenumbers.number_type(number) in KINDS:
@@ -44,7 +44,7 @@ def in_digits_from(zero: str) -> Callable[[str], str]:
     return lambda text: "".join(chr(ord(zero) + int(c)) if c.isdigit() else c for c in text)
 
 
-DRESSES: dict[str, Callable[[str], str]] = {
+SPELLINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "tel:": "tel:{}".format,
     "TEL: in brackets": "<TEL: {}>".format,
@@ -72,19 +72,19 @@ DRESSES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_a_phone_is_one_in_every_spelling(region: str) -> None:
+def test_every_spelling_gives_the_same_phone(region: str) -> None:
     own = PhoneRules(default_region=region)
     for number in examples(region):
         e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
         form = phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
         national = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
         bare = phonenumbers.national_significant_number(number)
-        for name, dress in DRESSES.items():
+        for name, respell in SPELLINGS.items():
             for rules in (ANYWHERE, own):
-                assert phone.parse(dress(form), rules) == e164, name
-                assert phone.parse(dress(f"00 {form[1:]}"), rules) == e164, name
-            assert phone.parse(dress(national), own) == e164, name
-        for rules in (*READERS, own):
+                assert phone.parse(respell(form), rules) == e164, name
+                assert phone.parse(respell(f"00 {form[1:]}"), rules) == e164, name
+            assert phone.parse(respell(national), own) == e164, name
+        for rules in (*PHONE_RULES, own):
             assert phone.parse(e164, rules) == e164
             assert phone.parse(f"00 {form[1:]}", rules) == e164
             if f"+{number.country_code}0{bare}" not in VALID_WITH_A_ZERO:
@@ -94,9 +94,9 @@ def test_a_phone_is_one_in_every_spelling(region: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "region", "read"),
+    ("text", "region", "e164"),
     [
-        # Each was somebody else's number, or a second account, or refused
+        # Each was once parsed as somebody else's number or as a second account, or was refused
         ("00 55 51 99912-3456", "BR", "+5551999123456"),
         ("00 57 321 123 4567", "CO", "+573211234567"),
         ("00 61 412 345 678", "AU", "+61412345678"),
@@ -109,8 +109,8 @@ def test_a_phone_is_one_in_every_spelling(region: str) -> None:
         ("+44 (0) 7400 123456", None, "+447400123456"),
         ("+49 00 1512 3456789", None, "+4915123456789"),
         ("+49 0151 23456789", None, "+4915123456789"),
-        ("+225 07 01 23 45 67", None, "+2250701234567"),  # its 0 is no prefix
-        # Argentina: a code can only be sent to a mobile, whose 9 people leave out
+        ("+225 07 01 23 45 67", None, "+2250701234567"),  # its 0 is not a trunk prefix
+        # Argentina: codes can be sent only to mobiles, and people leave out their 9
         ("+54 11 2345-6789", None, "+5491123456789"),
         ("+54 9 11 2345-6789", None, "+5491123456789"),
         ("+54 11 15 2345-6789", None, "+5491123456789"),
@@ -119,7 +119,7 @@ def test_a_phone_is_one_in_every_spelling(region: str) -> None:
         ("011 15-2345-6789", "AR", "+5491123456789"),
         ("11 2345-6789", "AR", "+5491123456789"),
         ("0054 11 2345-6789", "AR", "+5491123456789"),
-        # Mexico: its prefixes of mobiles are gone
+        # Mexico abolished its mobile prefixes
         ("+52 1 55 1234 5678", None, "+525512345678"),
         ("+52 55 1234 5678", None, "+525512345678"),
         ("0052 1 55 1234 5678", None, "+525512345678"),
@@ -128,28 +128,28 @@ def test_a_phone_is_one_in_every_spelling(region: str) -> None:
         ("01 55 1234 5678", "MX", "+525512345678"),
     ],
 )
-def test_what_people_of_a_country_write(text: str, region: str | None, read: str) -> None:
-    assert phone.parse(text, PhoneRules(default_region=region)) == read
+def test_national_habits(text: str, region: str | None, e164: str) -> None:
+    assert phone.parse(text, PhoneRules(default_region=region)) == e164
 
 
 @pytest.mark.parametrize(
     "text", ["+54 800 123 4567", "+54 9 11 15 2345-6789", "+52 1 800 123 4567"]
 )
-def test_no_mobile_is_made_of_other_numbers_of_argentina_and_mexico(text: str) -> None:
+def test_other_numbers_are_not_turned_into_mobiles(text: str) -> None:
     with pytest.raises((InvalidPhone, UnsupportedPhone)):
         phone.parse(text, ANYWHERE)
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "stored"),
     [
         ("+49 00 1512 3456789", {"+49015123456789", "+4915123456789", "+490015123456789"}),
         ("+54 11 2345-6789", {"+541123456789", "+5491123456789"}),
         ("no phone", set()),
     ],
 )
-def test_the_spellings_under_which_earlier_releases_kept_a_phone(text: str, kept: set[str]) -> None:
-    assert phone.spellings(text, ANYWHERE) == kept
+def test_spellings_stored_by_earlier_releases(text: str, stored: set[str]) -> None:
+    assert phone.spellings(text, ANYWHERE) == stored
 
 
 numbers = st.builds(
@@ -173,19 +173,19 @@ near_numbers = st.builds(
 
 @settings(deadline=None, max_examples=1000)
 @given(numbers | near_numbers | st.text(), st.sampled_from([None, *REGIONS]))
-def test_reading_the_result_again_changes_nothing(text: str, region: str | None) -> None:
+def test_parsing_the_result_again_changes_nothing(text: str, region: str | None) -> None:
     try:
-        read = phone.parse(text, PhoneRules(default_region=region))
+        e164 = phone.parse(text, PhoneRules(default_region=region))
     except Refusal:
         return
     for again in (region, None, "BR", "US"):
-        assert phone.parse(read, PhoneRules(default_region=again)) == read
-    assert read in phone.spellings(text, PhoneRules(default_region=region))
+        assert phone.parse(e164, PhoneRules(default_region=again)) == e164
+    assert e164 in phone.spellings(text, PhoneRules(default_region=region))
 
 
-@unhurried
+@no_deadline
 @given(st.text(min_size=1, max_size=64))
-def test_any_text_becomes_ascii_digits_or_nothing(text: str) -> None:
+def test_any_text_becomes_ascii_digits_or_none(text: str) -> None:
     bare = phone_text.normalize(text)
     if bare is not None:
         assert bare.isascii()
@@ -193,8 +193,8 @@ def test_any_text_becomes_ascii_digits_or_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("letter", ["a\u0315\u0300", "\ufdfa", "\u0f77", "9"])
-def test_a_long_text_costs_no_time(letter: str) -> None:
-    """Normalising alternating combining marks takes time quadratic in their number."""
+def test_long_text_is_refused_fast(letter: str) -> None:
+    """Normalising alternating combining marks is quadratic in their number."""
     text = letter * (65_536 // len(letter))
     began = time.process_time()
     for _ in range(1000):

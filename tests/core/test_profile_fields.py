@@ -1,4 +1,4 @@
-"""Names and emails: what is kept, what strangers see, and what is refused."""
+"""Names and emails: parsing, and what strangers may see."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from referral.core import profile_fields
 from referral.core.errors import InvalidRequest
 
-# Those that rules are about more often than chance brings them
+# Characters with rules of their own, more often than by chance
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("a\u0301\u0316\u200b\u2066\u202e .")))
 
 
@@ -27,7 +27,7 @@ TEXT = st.text(st.one_of(st.characters(), st.sampled_from("a\u0301\u0316\u200b\u
         ("x" * 100, "x" * 100),
     ],
 )
-def test_names_are_kept(text: str, name: str) -> None:
+def test_valid_names_are_normalised(text: str, name: str) -> None:
     assert profile_fields.parse_name(text) == name
 
 
@@ -57,14 +57,14 @@ def test_names_are_kept(text: str, name: str) -> None:
         "x" + "\u0316\u0301" * 30_000,
     ],
 )
-def test_names_are_refused(text: str) -> None:
+def test_invalid_names_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         profile_fields.parse_name(text)
     assert refused.value.members["errors"][0]["field"] == "name"
 
 
 @pytest.mark.parametrize("name", ["Anna", "J. R.", "St. John", "J.R.R. T.", "3.5", "Anna (w. Bob)"])
-def test_strangers_see_a_name(name: str) -> None:
+def test_strangers_see_a_plain_name(name: str) -> None:
     assert profile_fields.public_name(name) == name
 
 
@@ -81,13 +81,13 @@ def test_strangers_see_a_name(name: str) -> None:
         None,
     ],
 )
-def test_strangers_see_no_address_on_the_web(name: str | None) -> None:
+def test_strangers_do_not_see_a_web_address(name: str | None) -> None:
     assert profile_fields.public_name(name) is None
 
 
 @given(TEXT)
 @example("\u2000a")
-def test_a_name_reads_as_itself(text: str) -> None:
+def test_parsed_name_is_parsed_as_itself(text: str) -> None:
     try:
         name = profile_fields.parse_name(text)
     except InvalidRequest:
@@ -98,14 +98,14 @@ def test_a_name_reads_as_itself(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "anna", "a@" + "b" * 250 + ".com", "a\u0301\u0316" * 20_000 + "@example.com"]
 )
-def test_emails_are_refused(text: str) -> None:
+def test_invalid_emails_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         profile_fields.parse_email(text)
     assert refused.value.members["errors"][0]["field"] == "email"
 
 
 @given(st.one_of(TEXT, st.emails()))
-def test_an_email_reads_as_itself(text: str) -> None:
+def test_parsed_email_is_parsed_as_itself(text: str) -> None:
     try:
         email = profile_fields.parse_email(f" {text}\u200b")
     except InvalidRequest:

@@ -1,4 +1,4 @@
-"""What a search may mean."""
+"""The possible meanings of a search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from referral.core.search import MAX_SEARCH_LENGTH, Search, Word, case_variants,
 RUSSIA = PhoneRules(default_region="RU")
 
 
-def wanted(text: str, rules: PhoneRules = PhoneRules(), *, invite_url: str = "") -> Search:  # noqa: B008 - frozen
+def search(text: str, rules: PhoneRules = PhoneRules(), *, invite_url: str = "") -> Search:  # noqa: B008 - the default is frozen
     found = parse(text, rules, invite_url=invite_url)
     assert found is not None
     return found
@@ -46,9 +46,9 @@ def wanted(text: str, rules: PhoneRules = PhoneRules(), *, invite_url: str = "")
         ),
     ],
 )
-def test_a_text_may_mean_several_things(text: str, found: Search) -> None:
-    parse = wanted(f" {text} ")
-    assert replace(parse, phones=frozenset()) == found
+def test_text_may_have_several_meanings(text: str, found: Search) -> None:
+    meanings = search(f" {text} ")
+    assert replace(meanings, phones=frozenset()) == found
 
 
 @pytest.mark.parametrize(
@@ -60,22 +60,22 @@ def test_a_text_may_mean_several_things(text: str, found: Search) -> None:
         "tel:+79991234567",
     ],
 )
-def test_a_phone_is_found_however_it_is_spelt(text: str) -> None:
-    assert "+79991234567" in wanted(text).phones
+def test_phone_is_found_in_any_spelling(text: str) -> None:
+    assert "+79991234567" in search(text).phones
 
 
-def test_a_phone_without_its_country_is_of_the_default_region() -> None:
-    assert wanted("8 999 123-45-67", RUSSIA).phones == {"+79991234567"}
+def test_national_phone_is_of_the_default_region() -> None:
+    assert search("8 999 123-45-67", RUSSIA).phones == {"+79991234567"}
 
 
-def test_phones_of_countries_that_are_served_no_more_are_found() -> None:
-    assert wanted("+79991234567", PhoneRules(denied=frozenset({"RU"}))).phones == {"+79991234567"}
+def test_phone_of_an_unserved_country_is_found() -> None:
+    assert search("+79991234567", PhoneRules(denied=frozenset({"RU"}))).phones == {"+79991234567"}
 
 
-def test_a_user_id_is_found_however_it_is_spelt() -> None:
+def test_user_id_is_found_in_any_spelling() -> None:
     user_id = UUID("9b2d3c1e-4f5a-4e6b-8c7d-0a1b2c3d4e5f")
     for text in (str(user_id), str(user_id).upper(), user_id.hex, user_id.urn):
-        assert wanted(text).user_id == user_id
+        assert search(text).user_id == user_id
 
 
 @pytest.mark.parametrize(
@@ -90,34 +90,34 @@ def test_a_user_id_is_found_however_it_is_spelt() -> None:
         ("https://app.example/join", None),
     ],
 )
-def test_the_code_of_a_pasted_link(text: str, code: str | None) -> None:
-    found = wanted(text, invite_url="https://app.example/join?code={code}")
+def test_code_of_a_pasted_link(text: str, code: str | None) -> None:
+    found = search(text, invite_url="https://app.example/join?code={code}")
     assert (found.invite_code, found.is_link) == (code, code is not None)
 
 
 def test_many_words_are_one_text() -> None:
     text = "a b c d e f g h i"
-    assert wanted(text).words == (Word(text),)
+    assert search(text).words == (Word(text),)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t"])
-def test_nothing_is_no_search(text: str) -> None:
+def test_blank_text_is_no_search(text: str) -> None:
     assert parse(text, PhoneRules()) is None
 
 
 @pytest.mark.parametrize(
     "text", ["x" * (MAX_SEARCH_LENGTH + 1), "a\0b", "a\nb", "\ud800", "a\u0315\u0300" * 20_000]
 )
-def test_texts_that_no_database_takes(text: str) -> None:
+def test_texts_that_no_database_accepts_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
         parse(text, PhoneRules())
 
 
 @given(st.text(min_size=1))
-def test_spellings_fit_the_text_in_any_case_of_one_letter(text: str) -> None:
+def test_case_variants_match_the_text_in_any_case(text: str) -> None:
     places = case_variants(text)
     assert len(places) == len(text)
     for cased in (text, *(case for case in (text.upper(), text.lower()) if len(case) == len(text))):
         for place, character in zip(places, cased, strict=True):
-            # Case is a matter of the neighbours too, in Greek
+            # In Greek, case depends on the neighbours too
             assert character in place or character in "ςΣσ" or len(re.sub(r"\W", "", cased)) < 2

@@ -69,29 +69,29 @@ class TestAccess:
         }
 
     def test_issued_claims_are_read_back(self) -> None:
-        claims = _read(_access(), now=NOW)
+        claims = _verify(_access(), now=NOW)
         assert (claims.sub, claims.sid, claims.exp) == ("a user", "a session", 1767269700)
 
     def test_it_is_valid_until_exactly_its_expiry(self) -> None:
         token = _access()
-        _read(token, now=NOW + 900 * SECOND - TICK)
+        _verify(token, now=NOW + 900 * SECOND - TICK)
         for late in (900 * SECOND, 900 * SECOND + TICK, 901 * SECOND, timedelta(days=365)):
             with pytest.raises(Unauthorized) as refusal:
-                _read(token, now=NOW + late)
+                _verify(token, now=NOW + late)
             assert refusal.value.reason == "expired"
 
     def test_cached_claims_do_not_bypass_checks(self) -> None:
         """Neither after its expiry, nor with other keys, nor with another signature."""
         token = _access()
-        _read(token, now=NOW)
-        _read(token, now=NOW, keys=Keyring([NEW, OLD]))
+        _verify(token, now=NOW)
+        _verify(token, now=NOW, keys=Keyring([NEW, OLD]))
         with pytest.raises(Unauthorized):
-            _read(token, now=NOW, keys=Keyring([NEW]))
+            _verify(token, now=NOW, keys=Keyring([NEW]))
         other = _access(now=NOW + SECOND).rpartition(".")[2]
         with pytest.raises(Unauthorized):
-            _read(f"{token.rpartition('.')[0]}.{other}", now=NOW)
+            _verify(f"{token.rpartition('.')[0]}.{other}", now=NOW)
         with pytest.raises(Unauthorized):
-            _read(token, now=NOW + 900 * SECOND)
+            _verify(token, now=NOW + 900 * SECOND)
 
     @pytest.mark.parametrize(
         "other",
@@ -108,28 +108,28 @@ class TestAccess:
         """Also if the key is the same."""
         issuer = replace(ISSUER, **other)
         with pytest.raises(Unauthorized):
-            _read(_access(issuer=issuer), now=NOW)
+            _verify(_access(issuer=issuer), now=NOW)
 
     def test_change_of_any_character_is_refused(self) -> None:
         for changed in by_one_character(_access()):
             with pytest.raises(Unauthorized):
-                _read(changed, now=NOW)
+                _verify(changed, now=NOW)
 
     @no_deadline
     @given(st.text())
     def test_any_other_text_is_refused(self, text: str) -> None:
         with pytest.raises(Unauthorized):
-            _read(text, now=NOW)
+            _verify(text, now=NOW)
 
     def test_every_listed_secret_verifies_in_a_rotation(self) -> None:
         """`old,new`, then `new,old`, then `new`."""
         of_old, of_new = _access(keys=Keyring([OLD, NEW])), _access(keys=Keyring([NEW, OLD]))
         for secrets in ([OLD, NEW], [NEW, OLD]):
             for token in (of_old, of_new):
-                _read(token, now=NOW, keys=Keyring(secrets))
-        _read(of_new, now=NOW, keys=Keyring([NEW]))
+                _verify(token, now=NOW, keys=Keyring(secrets))
+        _verify(of_new, now=NOW, keys=Keyring([NEW]))
         with pytest.raises(Unauthorized):
-            _read(of_old, now=NOW, keys=Keyring([NEW]))
+            _verify(of_old, now=NOW, keys=Keyring([NEW]))
 
     @pytest.mark.parametrize("secrets", [[OLD], [OLD, NEW], [NEW, OLD]])
     def test_published_keys_verify_it(self, secrets: list[bytes]) -> None:
@@ -306,7 +306,7 @@ def _access(*, issuer: Issuer = ISSUER, keys: Keyring = KEYS, now: datetime = NO
     )
 
 
-def _read(token: str, *, now: datetime, keys: Keyring = KEYS) -> tokens.AccessClaims:
+def _verify(token: str, *, now: datetime, keys: Keyring = KEYS) -> tokens.AccessClaims:
     return tokens.verify_access(token, issuer=ISSUER, now=now, keys=keys)
 
 

@@ -1,4 +1,4 @@
-"""Writes the names of countries as people read them (CLDR): `make messages`."""
+"""The script that writes the names of countries (from CLDR), run by `make messages`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = """\\
 
 
 def module() -> str:
-    """What country_names.py has to be."""
+    """Return the source of country_names.py."""
     territories = [Locale.parse(language).territories for language in LANGUAGES]
     lines = [
         "|".join([region, *(names[region] for names in territories)])
