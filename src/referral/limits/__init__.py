@@ -1,1 +1,1 @@
-"""How often anything may happen: the rules, their use cases and their counters."""
+"""Limits on sends, guesses and invite codes: rules, use cases and counters."""

@@ -1,8 +1,8 @@
-"""Counters: atomic, of any number of processes, and cleared away once they say nothing.
+"""The counters of the limits: one TAT each, charged atomically by any number of processes.
 
-A counter is one number, see limits/gcra.py. To charge several is one statement: where none is
-full, all are charged, else none. Two calls that both see the last increment meet at the row itself,
-where one of them gets it.
+Several counters are charged in one statement: all of them, or none if one is exhausted. If two
+calls both see the last unit, they meet at the row, where one of them gets it. limits/gcra.py has
+the arithmetic. A counter whose TAT has passed says nothing, and is purged.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from tortoise.exceptions import IntegrityError
 
-from referral.limits import batcher, refunds
+from referral.limits import charge_statement, refunds
 from referral.limits.gcra import Charge
 from referral.storage import database, dialect
 from referral.storage.purging import delete_batch
@@ -25,9 +25,9 @@ _LOCK_IN_SQLITE = """
     ON CONFLICT (key) DO UPDATE SET tat = counters.tat
     RETURNING key, tat
 """
-# In the order of sign_ins.py, or two guesses would wait for each other: what is there, then what
-# is missing. Without ON CONFLICT: a counter that was added since breaks it, and the next attempt
-# sees it
+# In the order of sign_in_statement.py, else two guesses could wait for each other: first the
+# counters that exist, then those that are missing. Without ON CONFLICT: a counter that another
+# transaction has just added violates the primary key, and the next attempt sees it
 _LOCK = """
     WITH wanted (key) AS ({keys}),
     held AS MATERIALIZED (
@@ -41,7 +41,7 @@ _LOCK = """
     )
     SELECT key, tat FROM held UNION ALL SELECT key, tat FROM added
 """
-_RAISE = """
+_ADVANCE = """
     INSERT INTO counters (key, tat) VALUES ($1, $2)
     ON CONFLICT (key) DO UPDATE SET tat = excluded.tat
     WHERE counters.tat < $3
@@ -51,17 +51,56 @@ _CLEAR = "DELETE FROM counters WHERE key = $1"
 _CLEAR_AT = "DELETE FROM counters WHERE key = $1 AND tat = $2"
 
 
+class Advance(Struct, frozen=True):
+    """A move of a counter to a TAT, unless it stands at `below` or later."""
+
+    key: str
+    tat: int
+    below: int
+
+
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int] | None:
-    """Charge all of them, or none where one is full; answers their tats, or None."""
-    return await _all_or_none(await batcher.alone(charges, now=now), charges, now)
+    """Charge all counters and return their TATs; None, and none charged, if one is exhausted."""
+    return await _all_or_none(await charge_statement.charge(charges, now=now), charges, now)
+
+
+async def read_and_charge(
+    keys: Sequence[str], charges: Sequence[Charge], *, now: int
+) -> tuple[dict[str, int], dict[str, int] | None]:
+    """Read counters as `read` does, then charge as `charge` does.
+
+    PostgreSQL does both in one statement, which calls share that arrive while two others run: a
+    send takes a seventh less time. So it is only for counters that no transaction holds for longer
+    than a statement: all calls in it would wait.
+    """
+    if not database.is_postgres():
+        return await read(keys), await charge(charges, now=now)
+    before, charged = await charge_statement.read_and_charge(keys, charges, now=now)
+    return before, await _all_or_none(charged, charges, now)
+
+
+async def refund(charges: Sequence[Charge], *, now: int) -> None:
+    """Refund charges, as far as their buckets have not refilled since.
+
+    A counter that was advanced beyond its `max_tat` stays where it is.
+    """
+    if charges:
+        await refunds.refund(charges, now=now)
+
+
+async def read(keys: Iterable[str]) -> dict[str, int]:
+    """Return the TATs of counters, without those that do not exist."""
+    sql, values = dialect.values_table(("TEXT",), [(key,) for key in keys], first=1)
+    rows = await database.query(_READ.format(keys=sql), *values)
+    return {row["key"]: row["tat"] for row in rows}
 
 
 async def lock(keys: Iterable[str]) -> dict[str, int]:
-    """Lock counters until the transaction under way ends, those that are missing too.
+    """Lock counters until the current transaction ends, and return their TATs.
 
-    Returns the tat of each. Raises Conflict if another transaction has just added one.
+    Adds those that do not exist. Raises Conflict if another transaction has just added one.
     """
-    sql, values = dialect.table(("TEXT",), [(key,) for key in keys], first=1)
+    sql, values = dialect.values_table(("TEXT",), [(key,) for key in keys], first=1)
     statement = _LOCK if database.is_postgres() else _LOCK_IN_SQLITE
     try:
         rows = await database.query(statement.format(keys=sql), *values)
@@ -70,61 +109,22 @@ async def lock(keys: Iterable[str]) -> dict[str, int]:
     return {row["key"]: row["tat"] for row in rows}
 
 
-async def read_and_charge(
-    keys: Sequence[str], charges: Sequence[Charge], *, now: int
-) -> tuple[dict[str, int], dict[str, int] | None]:
-    """As `read`, and then `charge`.
-
-    PostgreSQL does both in one statement, and for all who come while two others are on their way:
-    a send takes a seventh less time, and one commit is for all of them. So it is for counters that
-    no transaction holds for longer than a statement: others would wait for it.
-    """
-    if not database.is_postgres():
-        return await read(keys), await charge(charges, now=now)
-    before, charged = await batcher.with_others(keys, charges, now=now)
-    return before, await _all_or_none(charged, charges, now)
-
-
-class Advance(Struct, frozen=True):
-    """Put a counter at a tat, unless it stands at `below` or later."""
-
-    key: str
-    tat: int
-    below: int
-
-
-async def refund(charges: Sequence[Charge], *, now: int) -> None:
-    """Take charges back, as far as their buckets have not refilled since.
-
-    A counter that `raise_to` put beyond its max_tat stays: what is spent is spent.
-    """
-    if charges:
-        await refunds.join(charges, now=now)
-
-
-async def read(keys: Iterable[str]) -> dict[str, int]:
-    """The tats of counters; those that nobody charged are missing."""
-    sql, values = dialect.table(("TEXT",), [(key,) for key in keys], first=1)
-    rows = await database.query(_READ.format(keys=sql), *values)
-    return {row["key"]: row["tat"] for row in rows}
-
-
 async def advance(wanted: Advance) -> bool:
-    """False, and nothing done, where the counter stands at `below` or later."""
-    return bool(await database.query(_RAISE, wanted.key, wanted.tat, wanted.below))
+    """Move a counter; return False if it stands at `below` or later."""
+    return bool(await database.query(_ADVANCE, wanted.key, wanted.tat, wanted.below))
 
 
 async def clear(key: str, *, tat: int | None = None) -> None:
-    """Empty a counter. tat: only if it still stands there."""
+    """Delete a counter. tat: only if it still stands there."""
     if tat is None:
         await database.query(_CLEAR, key)
     else:
         await database.query(_CLEAR_AT, key, tat)
 
 
-async def purge(*, before: int, most: int) -> int:
-    """Delete counters that are full again; answers how many, `most` at a time."""
-    return await delete_batch("counters", "key", before, over="tat < $1", most=most)
+async def purge(*, before: int, batch_size: int) -> int:
+    """Delete a batch of counters that have refilled; return how many were deleted."""
+    return await delete_batch("counters", "key", before, where="tat < $1", batch_size=batch_size)
 
 
 async def _all_or_none(
@@ -132,6 +132,6 @@ async def _all_or_none(
 ) -> dict[str, int] | None:
     if len(charged) == len(charges):
         return charged
-    # Another call took the last increment of one between the look and the charge
+    # Another call took a counter's last unit after this statement had read it
     await refund([each for each in charges if each.key in charged], now=now)
     return None

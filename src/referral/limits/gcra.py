@@ -1,16 +1,21 @@
-"""Counting with one number: buckets that refill (GCRA).
+"""Rate limits that keep one number for each counter: the generic cell rate algorithm (GCRA).
 
-A bucket holds `size` increment and refills over `window` seconds. All that is kept of it is the tat
-at which it will be full again, the *theoretical arrival time*: an empty bucket is full again after
-`window`, a full one is full now, and a row that says "in the past" is as good as none. Charging a
-increment moves the tat by `window / size`; giving it back moves it back. The worst window holds a
-bucket's size and its refill: twice the size.
+A limit of `size` units in `window` seconds is a bucket that holds `size` units and refills
+continuously, by one unit every `window / size` seconds: that time is its *increment*. Instead of
+the bucket's level, a counter keeps its *theoretical arrival time* (TAT): when the bucket will be
+refilled completely. A charge moves the TAT ahead by the increment, from now if it lies in the past;
+a refund moves it back. A charge is refused if it would move the TAT further ahead of now than the
+*tolerance*, usually `size` increments: the bucket is then *exhausted*. A TAT in the past says as
+much as no counter at all, so such a counter can be deleted.
 
-Times are whole microseconds since the epoch.
+The busiest window lets twice the size through: all that the bucket holds, and what refills.
+
+Times are whole microseconds since the epoch. Durations are in microseconds, windows in seconds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import ceil
 
@@ -18,36 +23,37 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from referral.core.errors import Limit
+from referral.limits.policy import LimitName
 
 SECOND = 1_000_000
 HOUR, DAY, MONTH = 3600, 86_400, 30 * 86_400
 
 
 class Bucket(Struct, frozen=True):
-    """How many in how many seconds."""
+    """How many units a limit allows in a window of how many seconds."""
 
     size: int
     window: int
 
     @property
     def increment(self) -> int:
-        """What one increment moves the tat by, microseconds."""
+        """How far one unit moves the TAT."""
         return max(self.window * SECOND // self.size, 1)
 
     @property
     def tolerance(self) -> int:
-        """How far ahead of now the tat may lie, microseconds."""
+        """How far ahead of now the TAT of an exhausted bucket lies."""
         return self.increment * self.size
 
 
 class Charge(Struct, frozen=True, kw_only=True):
-    """One increment from the bucket under a key.
+    """A charge of one unit to the counter under a key.
 
-    name: the limit's, for people. tolerance: refused where the tat would lie further ahead than
-    this many microseconds; None never refuses. max_tat: it is never moved further ahead than this.
+    tolerance: how far ahead of now the TAT may lie after the charge, or None if it is never
+    refused. max_tat: how far ahead of now the charge moves the TAT at most.
     """
 
-    name: str
+    name: LimitName
     key: str
     increment: int
     tolerance: int | None
@@ -59,22 +65,26 @@ class Charge(Struct, frozen=True, kw_only=True):
         return Limit(self.name, self.bucket.size, self.bucket.window)
 
     def times(self, number: int) -> Charge:
-        """So many of it at once, where it is never refused."""
+        """Return a charge of several units. Only for charges that are never refused."""
         return replace(self, increment=self.increment * number)
 
+    def unconditional(self) -> Charge:
+        """Return the same charge, never refused."""
+        return replace(self, tolerance=None)
+
     def is_exhausted(self, tat: int, now: int) -> bool:
-        """Whether the bucket has no increment left for this charge."""
+        """Return whether the bucket has no unit left for this charge."""
         return self.tolerance is not None and max(tat, now) + self.increment > now + self.tolerance
 
     def retry_after(self, tat: int, now: int) -> int:
-        """Seconds until it has one, at least 1."""
+        """Return the seconds until the bucket has a unit left, at least 1."""
         if self.tolerance is None:
             return 1
         return max(ceil((tat + self.increment - self.tolerance - now) / SECOND), 1)
 
 
-def charge(name: str, key: str, bucket: Bucket) -> Charge:
-    """A charge that is refused where the bucket is empty."""
+def new_charge(name: LimitName, key: str, bucket: Bucket) -> Charge:
+    """Build a charge that is refused if the bucket is exhausted."""
     increment = bucket.increment
     tolerance = increment * bucket.size
     return Charge(
@@ -87,16 +97,24 @@ def charge(name: str, key: str, bucket: Bucket) -> Charge:
     )
 
 
-def count_only(name: str, key: str, bucket: Bucket) -> Charge:
-    """A charge that only counts, as far as the bucket is deep."""
-    return replace(charge(name, key, bucket), tolerance=None)
-
-
 def used(bucket: Bucket, tat: int, now: int) -> int:
-    """How many increment are missing from a bucket."""
+    """Return how many units of a bucket are used, rounded up."""
     return ceil(max(tat - now, 0) / bucket.increment)
 
 
+def first_exhausted(
+    charges: Iterable[Charge], tats: Mapping[str, int], *, now: int
+) -> Charge | None:
+    """Return the first charge that is refused, or None. tats: by key, without absent counters."""
+    return next((each for each in charges if each.is_exhausted(tats.get(each.key, 0), now)), None)
+
+
+def wait(charges: Iterable[Charge], tats: Mapping[str, int], *, now: int) -> int:
+    """Return the seconds until none of the charges is refused, 0 if none is."""
+    exhausted = [each for each in charges if each.is_exhausted(tats.get(each.key, 0), now)]
+    return max((each.retry_after(tats[each.key], now) for each in exhausted), default=0)
+
+
 def microseconds(at: datetime) -> int:
-    """The tat as buckets count it."""
+    """Return a time as microseconds since the epoch."""
     return round(at.timestamp() * SECOND)

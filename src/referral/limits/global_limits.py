@@ -1,70 +1,69 @@
-"""Totals over everybody, counted aside.
+"""Limits over everybody, which may lag by a few seconds.
 
-A row that every request updates would make them wait for each other. So each process counts by
-itself, and every two seconds adds what it counted to the database and reads where all stand.
+A row that every request updates would make requests wait for each other. So each process counts in
+memory and every two seconds adds its counts to the database and reads what all processes counted.
 """
 
 from __future__ import annotations
 
-from collections import Counter as Tally
+from collections import Counter
 from datetime import datetime
 from math import ceil
 
 from referral.limits import counters, gcra
 from referral.limits.gcra import DAY, HOUR, SECOND, Bucket
-from referral.limits.guess_policy import LimitScope
-from referral.limits.policy import Limits
-
-FAILURES, SENDS = "failures-hour", "sends-day"
+from referral.limits.policy import LimitName, Limits
+from referral.limits.scope import LimitScope
 
 
 class GlobalLimits:
-    """Failures of the last hour and sends of the last day, a few seconds old."""
+    """The failures of the last hour and the sends of the last day."""
 
     def __init__(self, limits: Limits, key: bytes) -> None:
-        """key: derives the counters' keys."""
+        """key: derives the keys of the counters."""
         everybody = LimitScope(phone="", address="", known_device=False, key=key)
         self._limits = limits
         self.charges = {
-            name: gcra.count_only(name, everybody.counter(name, "everybody"), bucket)
+            name: gcra.new_charge(
+                name, everybody.counter_key(name, "everybody"), bucket
+            ).unconditional()
             for name, bucket in (
-                (FAILURES, Bucket(limits.failures_per_hour, HOUR)),
-                (SENDS, Bucket(limits.sends_per_day, DAY)),
+                (LimitName.FAILURES_HOUR, Bucket(limits.failures_per_hour, HOUR)),
+                (LimitName.SENDS_DAY, Bucket(limits.sends_per_day, DAY)),
             )
         }
         self._tats: dict[str, int] = {}
-        self._unsaved: Tally[str] = Tally()
+        self._unsaved: Counter[LimitName] = Counter()
 
-    def add(self, name: str, number: int = 1) -> None:
-        """number: -1 takes one back."""
+    def add(self, name: LimitName, number: int = 1) -> None:
+        """Count something. number: -1 takes one back."""
         self._unsaved[name] += number
 
     def is_alarmed(self, now: datetime) -> bool:
-        """Whether so many guesses failed that everybody's codes get longer."""
-        bucket = self.charges[FAILURES].bucket
-        return self._taken(FAILURES, now) >= bucket.size
+        """Return whether so many guesses failed that everybody's codes get longer."""
+        bucket = self.charges[LimitName.FAILURES_HOUR].bucket
+        return self._used(LimitName.FAILURES_HOUR, now) >= bucket.size
 
     def wait_for_sends(self, now: datetime, *, is_exempt: bool) -> int:
-        """Seconds until the day has a send left; its last fifth is for exempt devices."""
-        bucket = self.charges[SENDS].bucket
+        """Return seconds until the day has a send left; the last fifth is for exempt devices."""
+        bucket = self.charges[LimitName.SENDS_DAY].bucket
         reserved = 0 if is_exempt else self._limits.sends_reserved
-        over = self._taken(SENDS, now) - (bucket.size - reserved) + 1
-        return ceil(over * bucket.increment / SECOND) if over > 0 else 0
+        excess = self._used(LimitName.SENDS_DAY, now) - (bucket.size - reserved) + 1
+        return ceil(excess * bucket.increment / SECOND) if excess > 0 else 0
 
     async def save(self, now: datetime) -> None:
-        """Add what this process counted, and read where all stand."""
-        counted, self._unsaved = self._unsaved, Tally()
+        """Add this process's counts to the database, and read those of all processes."""
+        counted, self._unsaved = self._unsaved, Counter()
         at = gcra.microseconds(now)
         try:
             for name, number in counted.items():
-                charge = self.charges[name]
-                await counters.charge([charge.times(number)], now=at)
+                await counters.charge([self.charges[name].times(number)], now=at)
             self._tats = await counters.read(charge.key for charge in self.charges.values())
         except BaseException:
             self._unsaved.update(counted)
             raise
 
-    def _taken(self, name: str, now: datetime) -> int:
+    def _used(self, name: LimitName, now: datetime) -> int:
         charge = self.charges[name]
         tat = self._tats.get(charge.key, 0)
         return self._unsaved[name] + gcra.used(charge.bucket, tat, gcra.microseconds(now))

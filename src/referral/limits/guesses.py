@@ -1,11 +1,19 @@
-"""Guesses at a code: those at one challenge or phone are judged one after another, under locks.
+"""Judging guesses at codes, one after another for each challenge and phone.
 
-A guess is compared in memory, and no answer goes out before the database has agreed. The counters
-of the challenge and of its phone are locked, in one order. If a budget is exhausted, the guess is
-refused and charged to none. Otherwise a wrong guess is charged to the challenge, the phone and the
-address, unconditionally; a right one charges nothing, spends the challenge and does its work. Until
-the locks are held, right and wrong guesses take the same statements in the same order: a right one
-that overtook the wrong ones in flight would not be one of the few that the budgets allow.
+A guess is compared with the code in memory, and nothing that depends on the result leaves the
+process before the database has allowed the guess:
+
+1. The counters of the challenge and of its phone are locked, in the order of their keys.
+2. If a budget of the challenge, the phone or the address is exhausted, the guess is refused and
+   charged to none. The address's counter is read without a lock.
+3. A wrong guess is charged to the challenge, the phone and the address, unconditionally. A right
+   one is charged to none: it spends the challenge and does its work, such as a sign-in.
+
+All of this is one transaction. Until the locks are held, right and wrong guesses send the same
+statements in the same order. Otherwise a right guess could overtake the wrong ones in flight, and
+an attacker who tries many codes at the same time would get more guesses than the budgets allow.
+
+A challenge's counter also says what became of the challenge, see the marks below.
 """
 
 from __future__ import annotations
@@ -30,26 +38,27 @@ from referral.core.errors import (
 from referral.limits import counters, gcra, guess_policy, send_policy, sends
 from referral.limits.counters import Advance
 from referral.limits.gcra import HOUR, SECOND, Charge
-from referral.limits.global_limits import FAILURES
-from referral.limits.guess_policy import LimitScope
+from referral.limits.policy import LimitName
 from referral.limits.pumping import guard
+from referral.limits.scope import LimitScope
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.storage import database
 
 T = TypeVar("T")
 FastPath = Callable[[Guess], Awaitable[tuple[Judged, T | None]]]
-"""Judges a guess in one statement. None: it did not do the work of a right one."""
+"""Judges a guess and does the work of a right one in one statement; None if it left the work."""
 
-# How far beyond its guesses' tolerance a challenge's counter stands once it is found too short, and
-# once it is used: further, so that a right guess that has passed still gets through, exactly once.
-# It falls back within the tolerance an hour later, when the challenge is long too old; clocks that
-# differ move it by seconds.
-_TOO_SHORT = HOUR * SECOND
-_SPENT = 3 * HOUR * SECOND
+# Marks: how far beyond the tolerance of its guesses a challenge's counter is advanced once its code
+# is found too short, and once it is spent. Both refuse further guesses, and fall back within the
+# tolerance only when the challenge has expired long ago. The mark of a spent one is further, so a
+# right guess that was allowed before the code was found too short can still spend it, exactly once
+_TOO_SHORT_MARK, _SPENT_MARK = 1 * HOUR * SECOND, 3 * HOUR * SECOND
+# A counter beyond these has the mark: the marks recede as time passes, and clocks differ
+_TOO_SHORT_FROM, _SPENT_FROM = _TOO_SHORT_MARK // 2, 2 * HOUR * SECOND
 
 
-class _Refused(Exception):  # noqa: N818 - nothing broke
-    """Ends the transaction of a guess that the budgets refuse: it is charged to none."""
+class _Refused(Exception):  # noqa: N818 - not an error
+    """Ends the transaction of a guess that a budget refuses, which writes nothing."""
 
 
 async def redeem(
@@ -61,12 +70,14 @@ async def redeem(
     caller: Caller,
     fast_path: FastPath[T] | None = None,
 ) -> T:
-    """Take one guess at the challenge; if it is right, do `work` and spend the challenge.
+    """Judge a guess at the challenge; if it is right, do `work` and spend the challenge.
 
-    Both happen in one transaction, or neither: whatever refuses or breaks `work` leaves the
-    challenge valid. A refusal that `work` returns leaves it valid too, and keeps what `work` wrote.
-    All of it goes on if the client does not wait for the answer.
-    fast_path: judges the guess instead, where there is one.
+    Both happen in one transaction, or neither: if `work` raises, the challenge stays valid. It also
+    stays valid if `work` returns a refusal, which is raised after what `work` wrote is committed.
+    All of it goes on if the client disconnects.
+
+    fast_path: judges the guess instead.
+
     Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
     `work` raises or returns.
     """
@@ -89,78 +100,84 @@ async def _redeem(
         key=ctx.counter_key,
         as_stranger=challenge.as_stranger,
     )
-    asked_from = replace(scope, address=challenge.address)
-    done: T | Refusal | None = None
+    send_scope = replace(scope, address=challenge.address)
+    result: T | Refusal | None = None
     judged: Judged | None = None
-    # Strangers' guesses share no row with those from a known device, and do not delay them
-    async with ctx.keyed_locks.take(scope.of_phone("guesses")):
+    # Guesses of strangers share no row with those from a known device, and do not delay them
+    async with ctx.keyed_locks.take(scope.phone_key("guesses")):
         guess = _compare(ctx, challenge, code, scope)
         if fast_path is not None:
-            judged, done = await fast_path(guess)
-        if judged is None or (judged.is_taken and guess.is_right and done is None):
-            judged, done = await _judge_in_steps(guess, work, has_passed=judged is not None)
-    if not judged.is_taken:
-        await _refuse(ctx, scope, asked_from, guess, caller)
+            judged, result = await fast_path(guess)
+        if judged is None or (judged.is_allowed and guess.is_right and result is None):
+            judged, result = await _judge_in_steps(guess, work, was_allowed=judged is not None)
+    if not judged.is_allowed:
+        await _refuse(ctx, scope, send_scope, guess, caller)
+    challenge_charge = guess.charges_to_lock[0]
     if not guess.is_right:
-        ctx.global_limits.add(FAILURES)
-        left = guess_policy.guesses_left(guess.locked[0], judged.challenge_tat, now=guess.now) - 1
-        raise WrongCode.with_attempts_left(left)
-    if isinstance(done, Refusal):
-        raise done
-    guard.signed_in(ctx, asked_from)
-    base = guess.now + guess.locked[0].bucket.tolerance
-    is_refunded = judged.challenge_tat > base + _TOO_SHORT // 2
-    refunds = send_policy.verified(ctx.limits, asked_from, is_refunded=is_refunded)
-    # An error would make the caller repeat what is done and cannot be repeated
+        ctx.global_limits.add(LimitName.FAILURES_HOUR)
+        left = guess_policy.guesses_left(challenge_charge, judged.challenge_tat, now=guess.now)
+        raise WrongCode.with_attempts_left(left - 1)
+    if isinstance(result, Refusal):
+        raise result
+    guard.count_sign_in(ctx, send_scope)
+    refunds = send_policy.refunds_once_verified(
+        ctx.limits,
+        send_scope,
+        address_refunded=judged.challenge_tat > _mark(challenge_charge, guess.now, _TOO_SHORT_FROM),
+    )
+    # The sign-in is committed and cannot be repeated, so the refund's failure is not the caller's
     with suppress(database.Unavailable):
         await counters.refund(refunds, now=guess.now)
-    return cast("T", done)  # may be None
+    return cast("T", result)  # may be None
 
 
 def _compare(ctx: Context, challenge: Challenge, code: str, scope: LimitScope) -> Guess:
     now = gcra.microseconds(ctx.clock())
-    locked = guess_policy.guess(
+    charges_to_lock = guess_policy.charges(
         ctx.limits, scope, challenge_id=challenge.id, code_length=challenge.code_length
     )
-    of_challenge, *_ = locked
-    base = now + of_challenge.bucket.tolerance
+    challenge_charge = charges_to_lock[0]
     return Guess(
         is_right=challenges.code_matches(challenge, code, keys=ctx.keys),
-        locked=locked,
-        of_address=guess_policy.failure_of_address(ctx.limits, scope),
-        spent=Advance(of_challenge.key, base + _SPENT, below=base + 2 * _TOO_SHORT),
+        charges_to_lock=charges_to_lock,
+        address_charges=guess_policy.address_charges(ctx.limits, scope),
+        spent=Advance(
+            challenge_charge.key,
+            _mark(challenge_charge, now, _SPENT_MARK),
+            below=_mark(challenge_charge, now, _SPENT_FROM),
+        ),
         now=now,
     )
 
 
 async def _judge_in_steps(
-    guess: Guess, work: Callable[[], Awaitable[T | Refusal]], *, has_passed: bool
+    guess: Guess, work: Callable[[], Awaitable[T | Refusal]], *, was_allowed: bool
 ) -> tuple[Judged, T | Refusal | None]:
     """Judge a guess, and do the work of a right one, in one transaction.
 
-    has_passed: the budgets of this right guess were checked under the locks before. They are not
-    checked again: a refusal would take longer than that of a wrong guess, and so tell.
+    was_allowed: the budgets allowed this right guess before. They are not checked again: a refusal
+    would take longer than that of a wrong guess, and so reveal that this one was right.
     """
 
     async def judge() -> tuple[Judged, T | Refusal | None]:
-        tats = await counters.lock(each.key for each in guess.locked)
+        tats = await counters.lock(each.key for each in guess.charges_to_lock)
         judged = Judged(True, tats[guess.spent.key])
-        if has_passed and judged.challenge_tat >= guess.spent.below:
+        if was_allowed and judged.challenge_tat >= guess.spent.below:
             raise ChallengeSpent
-        if not has_passed and await _is_exhausted(guess, tats):
+        if not was_allowed and await _is_exhausted(guess, tats):
             raise _Refused
         if not guess.is_right:
-            # The address last: its row is not locked yet, and others may hold it
-            for charges in filter(None, (guess.locked, guess.of_address)):
-                await counters.charge(send_policy.unconditional(charges), now=guess.now)
+            # The address last: its row is not locked yet, and another transaction may hold it
+            for charges in filter(None, (guess.charges_to_lock, guess.address_charges)):
+                await counters.charge([each.unconditional() for each in charges], now=guess.now)
             return judged, None
-        done = await work()
-        if not isinstance(done, Refusal):
+        result = await work()
+        if not isinstance(result, Refusal):
             await counters.advance(guess.spent)
-        return judged, done
+        return judged, result
 
-    # Most refused guesses end at a look without locks, and write nothing
-    if not has_passed and await _is_exhausted(guess):
+    # A check without locks refuses most guesses that exceed a budget, and writes nothing
+    if not was_allowed and await _is_exhausted(guess):
         return Judged(False, 0), None
     try:
         return await database.transaction(judge)
@@ -168,46 +185,54 @@ async def _judge_in_steps(
         return Judged(False, 0), None
 
 
-async def _is_exhausted(guess: Guess, locked: Mapping[str, int] | None = None) -> bool:
-    """Whether a budget is exhausted. locked: counters that are locked, as they stand."""
-    charges = [*guess.locked, *guess.of_address]
-    tats = dict(locked or {})
-    if keys := [each.key for each in charges if each.key not in tats]:
+async def _is_exhausted(guess: Guess, locked_tats: Mapping[str, int] | None = None) -> bool:
+    """Return whether a budget is exhausted. Reads the counters that are not in `locked_tats`."""
+    tats = dict(locked_tats or {})
+    if keys := [each.key for each in guess.charges if each.key not in tats]:
         tats |= await counters.read(keys)
-    return guess_policy.first_exhausted(charges, tats, now=guess.now) is not None
+    return gcra.first_exhausted(guess.charges, tats, now=guess.now) is not None
 
 
 async def _refuse(
-    ctx: Context, scope: LimitScope, asked_from: LimitScope, guess: Guess, caller: Caller
+    ctx: Context, scope: LimitScope, send_scope: LimitScope, guess: Guess, caller: Caller
 ) -> NoReturn:
-    """Say why a guess was not taken. Writes nothing, but for a code that has become too short."""
+    """Raise why a guess was refused. Writes nothing, unless its code has become too short."""
     at = ctx.clock()
     now = gcra.microseconds(at)
-    keys = send_policy.send_keys(ctx.limits, scope)
-    charges = [*guess.locked, *guess.of_address]
-    tats = await counters.read([*(each.key for each in charges), *keys])
-    of_challenge = charges[0]
-    used = tats.get(of_challenge.key, 0) - now - of_challenge.bucket.tolerance
-    if used > 2 * _TOO_SHORT:
+    send_keys = send_policy.keys(ctx.limits, scope)
+    tats = await counters.read([*(each.key for each in guess.charges), *send_keys])
+    challenge_charge = guess.charges_to_lock[0]
+    if tats.get(challenge_charge.key, 0) > _mark(challenge_charge, now, _SPENT_FROM):
         raise ChallengeSpent
-    exhausted = guess_policy.first_exhausted(charges, tats, now=now) or of_challenge
-    observability.limited(exhausted.name, exhausted.key, caller=caller, now=now)
-    if exhausted.name in {guess_policy.OF_ADDRESS, guess_policy.OF_DAY}:
-        refusal = TooManyRequests if exhausted.name == guess_policy.OF_ADDRESS else TooManyAttempts
-        # The challenge's own budget and too short codes come first: none of those is exhausted
-        raise refusal.by(
-            exhausted.limit, retry_after=guess_policy.retry_after(charges, tats, now=now)
-        )
-    if exhausted is not of_challenge:
-        await _allow_resend(ctx, asked_from, of_challenge, now)
-        tats = await counters.read(keys)
+    # None is exhausted any more if a bucket has refilled since the guess was judged
+    exhausted = gcra.first_exhausted(guess.charges, tats, now=now) or challenge_charge
+    observability.rate_limited(exhausted.name, exhausted.key, caller=caller, now=now)
+    wait = gcra.wait(guess.charges, tats, now=now)
+    # The challenge's own budget and too short codes come first: none of those is exhausted here
+    if exhausted.name == LimitName.ADDRESS_FAILURES_HOUR:
+        raise TooManyRequests.by(exhausted.limit, retry_after=wait)
+    if exhausted.name == LimitName.PHONE_FAILURES_DAY_MAX:
+        raise TooManyAttempts.by(exhausted.limit, retry_after=wait)
+    if exhausted is not challenge_charge:
+        await _allow_resend(ctx, send_scope, challenge_charge, now)
+        tats = await counters.read(send_keys)
     wait = sends.retry_after(ctx, scope, tats, at=at)
     raise TooManyAttempts.by(exhausted.limit, retry_after=wait)
 
 
-async def _allow_resend(ctx: Context, asked_from: LimitScope, guesses: Charge, now: int) -> None:
+async def _allow_resend(
+    ctx: Context, send_scope: LimitScope, challenge_charge: Charge, now: int
+) -> None:
     """Let the owner of a code that has become too short ask for a longer one, once a challenge."""
-    base = now + guesses.bucket.tolerance
-    too_short = Advance(guesses.key, base + _TOO_SHORT, below=base + _TOO_SHORT // 2)
+    too_short = Advance(
+        challenge_charge.key,
+        _mark(challenge_charge, now, _TOO_SHORT_MARK),
+        below=_mark(challenge_charge, now, _TOO_SHORT_FROM),
+    )
     if await counters.advance(too_short):
-        await sends.refund_too_short(ctx, asked_from, now=now)
+        await sends.refund_too_short(ctx, send_scope, now=now)
+
+
+def _mark(challenge_charge: Charge, now: int, distance: int) -> int:
+    """Return the TAT that lies so far beyond the tolerance of a challenge's guesses."""
+    return now + challenge_charge.bucket.tolerance + distance

@@ -1,7 +1,7 @@
-"""Turns: tasks of one process that would queue at one row of the database wait here instead.
+"""A lock for each key, for tasks of one process that would otherwise wait for the same row.
 
-Each task that waits at a row holds one of the pool's few connections. A burst at one phone would
-hold them all, and every other request would wait for it.
+Each task that waits for a row holds one of the pool's few connections. A burst of requests about
+one phone would hold them all, and every other request would wait for a connection.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ WAIT_SECONDS = 5
 class KeyedLocks:
     """One lock for each key.
 
-    A request that waits does not count against the limit of concurrent requests. So there is a
-    limit of its own for them, as many as a burst may have.
+    A request that waits for one does not count as a concurrent request. So there is a separate
+    limit on how many wait: as many as may arrive in a burst.
     """
 
     def __init__(self, limiter: ConcurrencyLimiter) -> None:
@@ -32,26 +32,26 @@ class KeyedLocks:
 
     @asynccontextmanager
     async def take(self, key: str) -> AsyncIterator[None]:
-        """Let one task of a key past at a time, in the order of their arrival.
+        """Hold the lock of a key; tasks get it in the order of their arrival.
 
-        Raises Unavailable if its turn does not come in time, or too many wait.
+        Raises Unavailable if it is not free in time, or if too many tasks wait.
         """
         lock = self._locks.setdefault(key, asyncio.Lock())
-        await self._wait(lock)
+        await self._acquire(lock)
         try:
             yield
         finally:
             lock.release()
 
-    async def _wait(self, lock: asyncio.Lock) -> None:
+    async def _acquire(self, lock: asyncio.Lock) -> None:
         if self._waiting >= BURST:
-            raise database.Unavailable("too many wait for their turn")
+            raise database.Unavailable("too many tasks wait for a lock")
         self._waiting += 1
         try:
             with self._limiter.suspended():
                 async with asyncio.timeout(WAIT_SECONDS):
                     await lock.acquire()
         except TimeoutError as error:
-            raise database.TimedOut("no turn in time") from error
+            raise database.TimedOut("no lock in time") from error
         finally:
             self._waiting -= 1

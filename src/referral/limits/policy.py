@@ -1,15 +1,43 @@
-"""How much of everything is allowed, and for how long."""
+"""The limits: their names, and the numbers in force."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LimitName(StrEnum):
+    """The limits as RateLimit headers, logs and metrics name them.
+
+    Keys of counters derive from these values: a counter whose limit gets another value starts anew
+    at zero.
+    """
+
+    CHALLENGE_GUESSES = "challenge-guesses"
+    PHONE_FAILURES_DAY = "phone-failures-day"
+    PHONE_FAILURES_MONTH = "phone-failures-month"
+    PHONE_FAILURES_DAY_MAX = "phone-failures-day-max"
+    ADDRESS_FAILURES_HOUR = "address-failures-hour"
+    FAILURES_HOUR = "failures-hour"
+    PHONE_RESEND_WAIT = "phone-resend-wait"
+    PHONE_RESEND_STEPS = "phone-resend-steps"
+    PHONE_SENDS_HOUR = "phone-sends-hour"
+    PHONE_SENDS_DAY = "phone-sends-day"
+    DEVICE_UNUSED_MESSAGES = "device-unused-messages"
+    ADDRESS_SENDS_HOUR = "address-sends-hour"
+    SENDS_DAY = "sends-day"
+    USER_INVITE_FAILURES_HOUR = "user-invite-failures-hour"
+    ADDRESS_INVITE_FAILURES_HOUR = "address-invite-failures-hour"
+    COST_GUARD_COUNTRY = "cost-guard-country"
+    COST_GUARD_RANGE = "cost-guard-range"
+    COST_GUARD_ADDRESS = "cost-guard-address"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The numbers in force. Lives of codes and access tokens: seconds.
+    """The numbers in force. Waits, and the lives of codes and access tokens, are in seconds.
 
-    The defaults are those of a real gateway; `simulated` and `free` say what differs without one.
+    The defaults are those for a real gateway.
     """
 
     code_length: int = 6
@@ -33,12 +61,12 @@ class Limits:
 
     @classmethod
     def simulated(cls) -> Limits:
-        """Where nothing is really sent: a code protects nobody."""
+        """Return the defaults with the simulated gateway, whose codes protect nobody."""
         return cls(code_length=4)
 
     @classmethod
-    def free(cls) -> Limits:
-        """Where, besides, only developers are: nobody has to wait."""
+    def development(cls) -> Limits:
+        """Return the defaults in development with the simulated gateway: developers do not wait."""
         return cls(
             code_length=4,
             resend_waits=(3,),
@@ -49,10 +77,13 @@ class Limits:
 
     @property
     def sends_reserved(self) -> int:
-        """Those of a day's sends over all that are for known devices alone."""
+        """How many of a day's sends overall are reserved for known devices."""
         return self.sends_per_day // 5
 
     def resend_in(self, sends_in_hour: int) -> int:
-        """Seconds to wait after the n-th send of the last hour; never longer than a code lives."""
+        """Return how many seconds to wait after the n-th send of the last hour.
+
+        Never longer than a code lives.
+        """
         nth = min(sends_in_hour, len(self.resend_waits)) - 1
         return min(self.resend_waits[nth], self.code_life)

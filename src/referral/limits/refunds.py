@@ -1,74 +1,63 @@
-"""Charges that are taken back: what a process takes back at the same time goes together.
+"""Refunds of charges: what a process refunds at the same time goes in one statement.
 
-Each sign-in gives back, and those behind one address would wait for each other at its one row.
+Each sign-in refunds its send to the address, and those behind one address would wait for each other
+at its counter.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from contextvars import Context
+from collections import Counter
+from collections.abc import Sequence
 
+from referral.limits.batcher import Batcher
 from referral.limits.gcra import Charge
 from referral.storage import database, dialect
 
-# Both databases take 32,767 values in a statement
-_AT_ONCE = 1000
-_GIVE_BACK = """
-    WITH wanted (key, taken, most) AS ({rows}),
+# On PostgreSQL in the order in which charges lock counters: else two calls could wait for each
+# other. max_ahead: how far ahead of now the TAT of a counter lies that is refunded
+_REFUND = """
+    WITH wanted (key, amount, max_ahead) AS ({rows}),
     found AS (
-        SELECT counters.key, wanted.taken FROM counters JOIN wanted ON counters.key = wanted.key
+        SELECT counters.key, wanted.amount FROM counters JOIN wanted ON counters.key = wanted.key
         WHERE counters.tat > CAST($1 AS BIGINT)
-        AND counters.tat - CAST($1 AS BIGINT) <= wanted.most
+        AND counters.tat - CAST($1 AS BIGINT) <= wanted.max_ahead
         ORDER BY counters.key {lock}
-    ){unwaited}
-    UPDATE counters SET tat = counters.tat - found.taken FROM found{also}
+    ){asynchronous}
+    UPDATE counters SET tat = counters.tat - found.amount FROM found{also}
     WHERE counters.key = found.key
 """
-# A give-back that a crash of PostgreSQL loses leaves a charge too many, so nobody waits until it is
-# on disk. For its own transaction alone, which is this one statement
-_UNWAITED = ", unwaited AS (SELECT set_config('synchronous_commit', 'off', true))"
+# A refund that a crash of PostgreSQL loses leaves one charge too many, so the commit does not wait
+# for the disk. This applies to the statement's own transaction only
+_POSTGRES_PARTS = {
+    "lock": "FOR UPDATE OF counters",
+    "asynchronous": ", asynchronous AS (SELECT set_config('synchronous_commit', 'off', true))",
+    "also": ", asynchronous",
+}
 
 
-async def join(charges: Iterable[Charge], *, now: int) -> None:
-    """Take these back in the next statement, until which others may join it."""
-    await _next.join(charges, now)
+async def refund(charges: Sequence[Charge], *, now: int) -> None:
+    """Refund charges with the next statement, even if the caller is cancelled meanwhile.
+
+    A counter whose TAT was advanced beyond what charges reach is left as it is.
+    """
+    await asyncio.shield(_batcher.submit((charges, now)))
 
 
-class _GivingBack:
-    """What goes back together. Others join it until its statement begins."""
-
-    def __init__(self) -> None:
-        self._taken: dict[str, int] = {}
-        self._most: dict[str, int] = {}
-        self._now = 0
-        self._done: asyncio.Task[None] | None = None
-
-    async def join(self, charges: Iterable[Charge], now: int) -> None:
-        self._now = max(self._now, now)
+async def _run(calls: Sequence[tuple[Sequence[Charge], int]]) -> list[None]:
+    amounts: Counter[str] = Counter()
+    max_ahead: dict[str, int] = {}
+    for charges, _ in calls:
         for each in charges:
-            self._taken[each.key] = self._taken.get(each.key, 0) + each.increment
-            self._most[each.key] = each.max_tat + each.increment // 2
-        if self._done is None:
-            # Not in the context of the first, which may have a transaction under way
-            self._done = database.spawn(self._send(), context=Context())
-        await asyncio.shield(self._done)
-
-    async def _send(self) -> None:
-        global _next  # noqa: PLW0603 - as the connection, it is the process's
-        async with _one_at_a_time:
-            _next = _GivingBack()
-            # In the order in which charges lock them, or two calls could wait for each other
-            parts = dict.fromkeys(("lock", "unwaited", "also"), "")
-            if database.is_postgres():
-                lock = "FOR UPDATE OF counters"
-                parts = {"lock": lock, "unwaited": _UNWAITED, "also": ", unwaited"}
-            given = [(key, taken, self._most[key]) for key, taken in self._taken.items()]
-            for begin in range(0, len(given), _AT_ONCE):
-                some = given[begin : begin + _AT_ONCE]
-                sql, values = dialect.table(("TEXT", "BIGINT", "BIGINT"), some, first=2)
-                await database.query(_GIVE_BACK.format(rows=sql, **parts), self._now, *values)
+            amounts[each.key] += each.increment
+            max_ahead[each.key] = each.max_tat + each.increment // 2
+    rows = [(key, amount, max_ahead[key]) for key, amount in amounts.items()]
+    sql, values = dialect.values_table(("TEXT", "BIGINT", "BIGINT"), rows, first=2)
+    parts = _POSTGRES_PARTS if database.is_postgres() else dict.fromkeys(_POSTGRES_PARTS, "")
+    now = max(now for _, now in calls)
+    await database.query(_REFUND.format(rows=sql, **parts), now, *values)
+    return [None] * len(calls)
 
 
-_next = _GivingBack()
-_one_at_a_time = asyncio.Lock()
+# A send has at most ten charges of three values each; SQLite takes 32,766 values in a statement
+_batcher = Batcher(_run, statements=1, calls=1000)

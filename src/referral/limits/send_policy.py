@@ -1,10 +1,11 @@
-"""What a message takes before it goes out, and what comes back.
+"""Charges and refunds of messages with a code.
 
-So that nobody pumps messages with phones of their own, such a device has 3 messages a day that may
-stay unused. A message counts as unused from its send until its code signs somebody in, also while
-its code is still good: with the default waits the fourth message cannot come before the first three
-have expired. Further ones count against the address, the cost guard and the strangers' share of the
-day's sends, but still against the device's own budgets.
+A known device may leave 3 messages a day unused before limits for strangers apply to it. Otherwise
+somebody could pump messages with phones of their own. A message counts as unused from its send
+until its code is verified, also while the code is still valid: with the default waits the fourth
+message cannot come before the first three have expired. Further messages are charged to the
+address, the cost guard and the strangers' share of the day's sends, but still to the device's own
+budgets of the phone.
 """
 
 from __future__ import annotations
@@ -16,132 +17,138 @@ from msgspec.structs import replace
 from referral.core.address import networks
 from referral.limits import gcra
 from referral.limits.gcra import DAY, HOUR, Bucket, Charge
-from referral.limits.guess_policy import LimitScope, lengthening, of_address, wait
-from referral.limits.policy import Limits
+from referral.limits.guess_policy import lengthening_budgets
+from referral.limits.policy import LimitName, Limits
+from referral.limits.scope import LimitScope
 
-_STEPS = "phone-resend-steps"
-_SENDS_HOUR, _SENDS_DAY = "phone-sends-hour", "phone-sends-day"
-_FROM_ADDRESS = "address-sends-hour"
-_WAIT, _UNUSED = "phone-resend-wait", "device-unused-messages"
 _UNUSED_MESSAGES = Bucket(3, DAY)
+_NEXT_SEND_LIMITS = frozenset(
+    {LimitName.PHONE_RESEND_WAIT, LimitName.PHONE_SENDS_HOUR, LimitName.PHONE_SENDS_DAY}
+)
 
 
-def send(limits: Limits, scope: LimitScope, tats: Mapping[str, int], *, now: int) -> list[Charge]:
-    """What a send takes, of the phone and of the address.
+def charges(
+    limits: Limits, scope: LimitScope, tats: Mapping[str, int], *, now: int
+) -> list[Charge]:
+    """Build the charges of a send to the phone and to the address.
 
-    tats: the counters of `send_keys` as they stand; the wait grows with the sends of the hour.
+    tats: the counters of `keys`; the wait grows with the sends of the last hour.
     """
     steps = _wait_steps(limits, scope)
     tat = tats.get(steps.key, 0)
     seconds = limits.resend_in(1 + gcra.used(steps.bucket, tat, now))
     if not seconds and any(limits.resend_waits):
-        # Without a wait that keeps others out, refused if another call was the n-th meanwhile
+        # No wait refuses a second call here, so refuse if one was counted after `tats` were read
         steps = replace(steps, tolerance=max(tat - now, 0) + steps.increment)
     return [
-        *_wait_charge(scope, seconds, tats.get(wait_key(scope), 0), now),
+        *_wait_charges(scope, seconds, tats.get(wait_key(scope), 0), now),
         steps,
-        *phone_sends(limits, scope),
-        *unused_message(scope),
-        *address_sends(limits, scope),
+        *phone_charges(limits, scope),
+        *unused_message_charges(scope),
+        *address_charges(limits, scope),
     ]
 
 
-def has_first(limits: Limits) -> bool:
-    """Whether `only_first` tells everything: with waits of 0 and others, an earlier wait may last
-    longer than its send is counted.
+def phone_charges(limits: Limits, scope: LimitScope) -> list[Charge]:
+    """Build the charges of a message to its phone's hour and day caps."""
+    return [
+        scope.phone_charge(LimitName.PHONE_SENDS_HOUR, Bucket(limits.sends_per_phone_hour, HOUR)),
+        scope.phone_charge(LimitName.PHONE_SENDS_DAY, Bucket(limits.sends_per_phone_day, DAY)),
+    ]
+
+
+def address_charges(limits: Limits, scope: LimitScope) -> list[Charge]:
+    """Build the charges of a send to the address."""
+    return scope.address_charges(LimitName.ADDRESS_SENDS_HOUR, limits.sends_per_address_hour)
+
+
+def unused_message_charges(scope: LimitScope) -> list[Charge]:
+    """Build the charge of a send to the messages that an exempt device may leave unused."""
+    if not scope.is_exempt:
+        return []
+    return [scope.phone_charge(LimitName.DEVICE_UNUSED_MESSAGES, _UNUSED_MESSAGES)]
+
+
+def keys(limits: Limits, scope: LimitScope) -> list[str]:
+    """Return the counters on which a send, its wait and its code's length depend."""
+    of_phone = [
+        LimitName.PHONE_RESEND_WAIT,
+        LimitName.PHONE_RESEND_STEPS,
+        LimitName.PHONE_SENDS_HOUR,
+        LimitName.PHONE_SENDS_DAY,
+        *([LimitName.DEVICE_UNUSED_MESSAGES] if scope.known_device else ()),
+        *(name for name, _ in lengthening_budgets(limits)),
+    ]
+    return [
+        *(scope.phone_key(name) for name in of_phone),
+        # Also for an exempt device, which may turn out to count as a stranger
+        *(
+            scope.counter_key(LimitName.ADDRESS_SENDS_HOUR, network)
+            for network, _ in networks(scope.address)
+        ),
+    ]
+
+
+def wait_key(scope: LimitScope) -> str:
+    """Return the counter of the wait between sends."""
+    return scope.phone_key(LimitName.PHONE_RESEND_WAIT)
+
+
+def scope_at_send(scope: LimitScope, tats: Mapping[str, int], *, now: int) -> LimitScope:
+    """Return the scope with `as_stranger` as it is for the next send. tats: those of `keys`."""
+    tat = tats.get(scope.phone_key(LimitName.DEVICE_UNUSED_MESSAGES), 0)
+    unused = gcra.used(_UNUSED_MESSAGES, tat, now)
+    return replace(scope, as_stranger=scope.known_device and unused >= _UNUSED_MESSAGES.size)
+
+
+def can_assume_first(limits: Limits) -> bool:
+    """Return whether a send that passes `first_of_hour` cannot fall into an earlier send's wait.
+
+    Not if the first wait is 0 and others are longer: a first send is then charged without a wait,
+    and an earlier wait may outlast the time for which its send is counted.
     """
     return limits.resend_waits[0] > 0 or not any(limits.resend_waits)
 
 
-def unconditional(charges: Iterable[Charge]) -> list[Charge]:
-    """The same charges, which are never refused."""
-    return [replace(each, tolerance=None) for each in charges]
+def first_of_hour(charges: Iterable[Charge]) -> list[Charge]:
+    """Return these charges of a send, refused also if the phone had another in the last hour."""
+    return [
+        replace(each, tolerance=each.increment)
+        if each.name == LimitName.PHONE_RESEND_STEPS
+        else each
+        for each in charges
+    ]
 
 
 def without_wait(charges: Iterable[Charge]) -> list[Charge]:
-    """All but the wait, which ends as a whole."""
-    return [each for each in charges if each.name != _WAIT]
+    """Return all charges but the wait, which is cleared instead of refunded."""
+    return [each for each in charges if each.name != LimitName.PHONE_RESEND_WAIT]
 
 
-def unused_message(scope: LimitScope) -> list[Charge]:
-    """What a send takes of the messages that an exempt device may leave unused."""
-    if not scope.is_exempt:
-        return []
-    return [gcra.charge(_UNUSED, scope.of_phone(_UNUSED), _UNUSED_MESSAGES)]
+def refunds_once_verified(
+    limits: Limits, scope: LimitScope, *, address_refunded: bool
+) -> list[Charge]:
+    """Return the charges of a send that its verified challenge refunds. scope: as at the send.
 
-
-def at_send(scope: LimitScope, tats: Mapping[str, int], *, now: int) -> LimitScope:
-    """The subject as its next message counts. tats: the counters of `send_keys`."""
-    key = scope.of_phone(_UNUSED)
-    left_unused = gcra.used(_UNUSED_MESSAGES, tats.get(key, 0), now)
-    return replace(
-        scope,
-        as_stranger=scope.known_device and left_unused >= _UNUSED_MESSAGES.size,
-    )
-
-
-def verified(limits: Limits, scope: LimitScope, *, is_refunded: bool) -> list[Charge]:
-    """What a verified challenge refunds of its send. subject: as it was at the send.
-
-    is_refunded: whether the send was refunded to the address before, as too short.
+    address_refunded: whether the code was found too short, which refunded the send to the address.
     """
-    of_address = [] if is_refunded else address_sends(limits, scope)
-    return [*unused_message(scope), *of_address]
-
-
-def only_first(charges: Iterable[Charge]) -> list[Charge]:
-    """These charges of a send, refused too where the phone had one in the last hour."""
-    return [
-        replace(each, tolerance=each.increment) if each.name == _STEPS else each for each in charges
-    ]
-
-
-def address_sends(limits: Limits, scope: LimitScope) -> list[Charge]:
-    """What a send takes of the address."""
-    return of_address(_FROM_ADDRESS, limits.sends_per_address_hour, scope)
-
-
-def phone_sends(limits: Limits, scope: LimitScope) -> list[Charge]:
-    """What each message takes of its phone's caps."""
-    return [
-        gcra.charge(name, scope.of_phone(name), bucket)
-        for name, bucket in (
-            (_SENDS_HOUR, Bucket(limits.sends_per_phone_hour, HOUR)),
-            (_SENDS_DAY, Bucket(limits.sends_per_phone_day, DAY)),
-        )
-    ]
-
-
-def send_keys(limits: Limits, scope: LimitScope) -> list[str]:
-    """The counters on which a send, its wait and its code's length depend."""
-    return [
-        wait_key(scope),
-        *(scope.of_phone(name) for name in (_STEPS, _SENDS_HOUR, _SENDS_DAY)),
-        *([scope.of_phone(_UNUSED)] if scope.known_device else ()),
-        *(scope.counter(_FROM_ADDRESS, network) for network, _ in networks(scope.address)),
-        *(scope.of_phone(name) for name, _ in lengthening(limits)),
-    ]
+    of_address = [] if address_refunded else address_charges(limits, scope)
+    return [*unused_message_charges(scope), *of_address]
 
 
 def resend_in(charges: Iterable[Charge], tats: Mapping[str, int], *, now: int) -> int:
-    """Seconds until the phone may get the next code, after these charges of a send were taken."""
-    waits = (_WAIT, _SENDS_HOUR, _SENDS_DAY)
-    return wait((each for each in charges if each.name in waits), tats, now)
+    """Return the seconds until the phone may get the next code. tats: after these charges."""
+    return gcra.wait([each for each in charges if each.name in _NEXT_SEND_LIMITS], tats, now=now)
 
 
 def _wait_steps(limits: Limits, scope: LimitScope) -> Charge:
-    """Counts the sends of an hour, as far as waits grow with them."""
+    """Count the sends of an hour, as far as waits grow with them."""
     bucket = Bucket(len(limits.resend_waits), HOUR)
-    return gcra.count_only(_STEPS, scope.of_phone(_STEPS), bucket)
+    return scope.phone_charge(LimitName.PHONE_RESEND_STEPS, bucket).unconditional()
 
 
-def wait_key(scope: LimitScope) -> str:
-    """The counter of the wait between sends."""
-    return scope.of_phone(_WAIT)
-
-
-def _wait_charge(scope: LimitScope, seconds: int, tat: int, now: int) -> list[Charge]:
-    """None for a wait of 0, unless an earlier, longer one is not over."""
+def _wait_charges(scope: LimitScope, seconds: int, tat: int, now: int) -> list[Charge]:
+    """Build the charge of the wait; none for a wait of 0, unless an earlier one is not over."""
     if not seconds and tat <= now:
         return []
-    return [gcra.charge(_WAIT, wait_key(scope), Bucket(1, seconds))]
+    return [scope.phone_charge(LimitName.PHONE_RESEND_WAIT, Bucket(1, seconds))]

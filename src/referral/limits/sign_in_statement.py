@@ -1,8 +1,27 @@
-"""A guess at a code and the sign-in that a right one leads to, in one statement of PostgreSQL.
+"""Judging a guess at a code, and the sign-in of a right one, in one statement of PostgreSQL.
 
-In steps a sign-in is twelve statements, for which Tortoise builds four models and six texts.
-`service.login` has the steps. SQLite, which runs in the process itself, always takes them;
-PostgreSQL takes them for new users and with an invite code.
+It follows the rules of limits/guesses.py, and takes the steps of `service.sign_in.verify` for an
+existing user without an invite code. In steps, such a sign-in is twelve statements, for which
+Tortoise builds four models and six SQL texts. New users, sign-ins with an invite code, and SQLite,
+which runs in this process, take the steps.
+
+The statement's parts run in this order:
+
+1. `seen` reads the counters without locks. This turns most refused guesses away, which then lock
+   and write nothing.
+2. `held` locks the existing counters of the challenge and the phone, in the order of their keys,
+   and `state` has them as the last transaction left them. `judged` decides.
+3. `added` adds the counters that are missing, without ON CONFLICT: one that another transaction has
+   added since the statement began violates the primary key, and the next attempt sees it. So two
+   guesses at one phone never both pass a check that the other's charge would have failed.
+4. `changed` charges a wrong guess, to the counters of the address last: those are not locked
+   before. For a right guess it marks the challenge as spent, if the phone has a user who is not
+   blocked.
+5. The user is marked as signed in; the session and the audit entry are added. If the user was
+   blocked or deleted since `known` found them, the session has no user: that violates a constraint,
+   which undoes everything, and the next attempt finds nobody.
+
+PostgreSQL guarantees no order between parts: counting the rows of one makes the next wait for it.
 """
 
 from __future__ import annotations
@@ -14,36 +33,29 @@ from typing import cast
 from msgspec import Struct
 from tortoise.exceptions import IntegrityError
 
-from referral.limits import batcher
+from referral.limits import charge_statement
 from referral.limits.counters import Advance
 from referral.limits.gcra import Charge
 from referral.storage import database
 from referral.storage.audit import NewEntry
-from referral.storage.profiles import OF_SIGNED_IN, UserProfileRow
+from referral.storage.profiles import SIGNED_IN_PROFILE, UserProfileRow
 from referral.storage.sessions import NewSession
 
 _ATTEMPTS = 5
 
-# The rules of service.guesses in SQL. A look without locks turns most refused guesses away, so
-# that they write nothing. Then the challenge's and the phone's counters are locked in the order of
-# their keys, and read again as the last transaction left them. Counters that are missing are added
-# without ON CONFLICT: one that another transaction has added since the statement began breaks it,
-# and the next attempt sees it. So two guesses at one phone never both pass a check that the other
-# one's charge would fail. Counters of the address come last and are not locked before.
-#
-# A count of a step's rows makes the next one wait for it: PostgreSQL promises no order by itself.
-# The user is looked up only once a right guess has passed. If they were blocked or deleted since,
-# the session has no user: an error, which undoes everything, and the next attempt finds nobody.
-_GUESS = f"""
+# $1: phone. $2, $3: the challenge's counter, and its TAT once it is spent. $4: now. $5: whether the
+# guess is right. The others: columns of the session and of the audit entry
+_JUDGE = f"""
     WITH wanted (key, increment, tolerance, max_tat) AS ({{wanted}}),
     seen AS MATERIALIZED (
-        SELECT key, increment, tolerance, max_tat, key IN ({{locked}}) AS is_locked,
+        SELECT key, increment, tolerance, max_tat, key IN ({{keys_to_lock}}) AS is_locked,
                COALESCE((SELECT tat FROM counters WHERE counters.key = wanted.key), 0) AS tat
         FROM wanted
     ),
     held AS MATERIALIZED (
         SELECT key, tat FROM counters
-        WHERE key IN ({{locked}}) AND (SELECT bool_and(tat + increment - $4 <= tolerance) FROM seen)
+        WHERE key IN ({{keys_to_lock}})
+        AND (SELECT bool_and(tat + increment - $4 <= tolerance) FROM seen)
         ORDER BY key FOR UPDATE
     ),
     state AS MATERIALIZED (
@@ -53,17 +65,17 @@ _GUESS = f"""
         FROM seen
     ),
     judged AS MATERIALIZED (
-        SELECT bool_and(tat + increment - $4 <= tolerance) AS is_taken FROM state
+        SELECT bool_and(tat + increment - $4 <= tolerance) AS is_allowed FROM state
     ),
     known AS MATERIALIZED (
         SELECT 1 FROM users
-        WHERE (SELECT is_taken FROM judged) AND $5 AND phone = $1 AND NOT is_blocked
+        WHERE (SELECT is_allowed FROM judged) AND $5 AND phone = $1 AND NOT is_blocked
     ),
     added AS (
         INSERT INTO counters (key, tat)
         SELECT key, CASE WHEN NOT $5 THEN LEAST(increment, max_tat) + $4
                          WHEN key = $2 AND EXISTS (SELECT 1 FROM known) THEN $3 ELSE 0 END
-        FROM state WHERE is_missing AND (SELECT is_taken FROM judged)
+        FROM state WHERE is_missing AND (SELECT is_allowed FROM judged)
         ORDER BY key
         RETURNING key
     ),
@@ -71,7 +83,7 @@ _GUESS = f"""
         INSERT INTO counters (key, tat)
         SELECT key, CASE WHEN $5 THEN $3 ELSE LEAST(increment, max_tat) + $4 END
         FROM state
-        WHERE NOT is_missing AND (SELECT is_taken FROM judged)
+        WHERE NOT is_missing AND (SELECT is_allowed FROM judged)
         AND (NOT $5 OR key = $2 AND EXISTS (SELECT 1 FROM known))
         AND (SELECT COUNT(*) FROM added) >= 0
         ORDER BY is_locked DESC, key
@@ -87,53 +99,59 @@ _GUESS = f"""
         AND (SELECT COUNT(*) FROM changed) >= 0
         RETURNING *
     ),
-    begun AS (
+    new_session AS (
         INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
                               created_at, last_used_at)
         SELECT $7, (SELECT id FROM signed_in), $8, $9, $10, $11, $6, $6 FROM known
         RETURNING user_id
     ),
-    entered AS (
+    audited AS (
         INSERT INTO audit_entries (id, at, action, actor, user_id, address)
-        SELECT $12, $13, $14, 'user:' || user_id, user_id, $15 FROM begun
+        SELECT $12, $13, $14, 'user:' || user_id, user_id, $15 FROM new_session
     ),
-    profile AS ({OF_SIGNED_IN})
-    SELECT judged.is_taken, (SELECT tat FROM state WHERE key = $2) AS challenge_tat, profile.*
+    profile AS ({SIGNED_IN_PROFILE})
+    SELECT judged.is_allowed, (SELECT tat FROM state WHERE key = $2) AS challenge_tat, profile.*
     FROM judged LEFT JOIN profile ON TRUE
-"""  # noqa: S608 - our own words
+"""  # noqa: S608 - only constants
 
 
 class Guess(Struct, frozen=True):
-    """A guess at a challenge's code, compared and not judged yet.
+    """A guess that was compared with its challenge's code, and is not judged yet.
 
-    locked: charges of the challenge and the phone, the challenge's first. of_address: those of
-    the address. spent: marks the challenge as spent. now: microseconds.
+    charges_to_lock: charges to the challenge, which comes first, and to the phone; their counters
+    are locked. address_charges: charges to the address. spent: marks the challenge as spent. now:
+    microseconds.
     """
 
     is_right: bool
-    locked: Sequence[Charge]
-    of_address: Sequence[Charge]
+    charges_to_lock: Sequence[Charge]
+    address_charges: Sequence[Charge]
     spent: Advance
     now: int
+
+    @property
+    def charges(self) -> list[Charge]:
+        """All charges, in the order in which refusals are told."""
+        return [*self.charges_to_lock, *self.address_charges]
 
 
 class Judged(Struct, frozen=True):
     """A judged guess.
 
-    is_taken: False if a budget was exhausted, and nothing was charged. challenge_tat: the
-    challenge's counter before the guess. profile: of the user whom it signed in.
+    is_allowed: False if a budget was exhausted; then nothing was charged. challenge_tat: the TAT of
+    the challenge's counter before the guess. profile: that of the user who was signed in.
     """
 
-    is_taken: bool
+    is_allowed: bool
     challenge_tat: int
     profile: UserProfileRow | None = None
 
 
-async def guess(phone: str, guess: Guess, session: NewSession, entry: NewEntry) -> Judged:
-    """Judge a guess. A wrong one is charged; a right one spends its challenge, marks the user as
-    signed in, adds the session and the audit entry, if the phone has a user who is not blocked.
+async def judge(phone: str, guess: Guess, session: NewSession, entry: NewEntry) -> Judged:
+    """Judge a guess. A wrong one is charged. A right one signs the phone's user in, if there is one
+    who is not blocked: it spends the challenge and adds the session and the audit entry.
 
-    For PostgreSQL. Raises Conflict if other guesses at this phone keep interfering.
+    Only for PostgreSQL. Raises Conflict if other guesses at this phone interfere again and again.
     """
     values = [
         phone,
@@ -151,24 +169,23 @@ async def guess(phone: str, guess: Guess, session: NewSession, entry: NewEntry) 
         entry.at,
         entry.action,
         entry.address,
-        *(each.key for each in guess.locked),
+        *(each.key for each in guess.charges_to_lock),
     ]
     first = len(values) + 1
-    wanted, charges = batcher.table([*guess.locked, *guess.of_address], first=first)
-    sql = _written(wanted, first - len(guess.locked), first)
+    wanted, charges = charge_statement.charges_table(guess.charges, first=first)
+    sql = _formatted(wanted, first - len(guess.charges_to_lock), first)
     for _ in range(_ATTEMPTS):
         try:
             (row,) = await database.query(sql, *values, *charges)
         except (IntegrityError, database.Conflict):
             continue
         profile = cast("UserProfileRow", row) if row["id"] is not None else None
-        return Judged(row["is_taken"], row["challenge_tat"], profile)
+        return Judged(row["is_allowed"], row["challenge_tat"], profile)
     raise database.Conflict
 
 
 @lru_cache
-def _written(wanted: str, first: int, end: int) -> str:
-    """The statement, whose placeholders from `first` to before `end` are the keys to lock."""
-    return _GUESS.format(
-        wanted=wanted, locked=", ".join(f"${place}" for place in range(first, end))
-    )
+def _formatted(wanted: str, first: int, end: int) -> str:
+    """Return the statement. Placeholders from `first` to before `end` are the keys to lock."""
+    keys = ", ".join(f"${number}" for number in range(first, end))
+    return _JUDGE.format(wanted=wanted, keys_to_lock=keys)

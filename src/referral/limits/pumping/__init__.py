@@ -1,1 +1,1 @@
-"""The cost guard: find and refuse SMS pumping, messages that are bought and not used."""
+"""The cost guard: detects and refuses SMS pumping, messages that are asked for and not used."""

@@ -1,7 +1,7 @@
-"""The guard against messages that somebody pumps: sent, paid for, and never used.
+"""The cost guard at work: counting sends and sign-ins, and refusing messages that are pumped.
 
-Known devices that use their messages pass, and count nowhere: they cannot be had without a sign-in.
-Nor do test phones, to which nothing is sent. limits/pumping/rules.py has the rules.
+Exempt known devices are neither counted nor refused, since nobody has one without a sign-in; nor
+are test phones, to which nothing is sent. limits/pumping/rules.py has the rules.
 """
 
 from __future__ import annotations
@@ -12,57 +12,58 @@ from referral import observability
 from referral.context import Caller, Context
 from referral.core.phone import country, mask
 from referral.limits import gcra
-from referral.limits.guess_policy import LimitScope
 from referral.limits.pumping.rules import Block
+from referral.limits.scope import LimitScope
 from referral.webhooks import events
 
 BLOCK, OFF = "block", "off"
 
 
-async def take(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetime) -> Block | None:
-    """Count a message that is about to be sent, unless it is refused; `warn` only records it.
+async def admit(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetime) -> Block | None:
+    """Count a message that is about to be sent, or return why it is refused.
 
-    Nothing is waited for between the last look and the count, so that many at once get no more
-    than many one after another.
+    With `warn`, only record a refusal. Nothing is awaited between the last check and the count, so
+    messages in flight get no more than messages one after another.
     """
     if not _is_guarded(ctx, scope):
         return None
-    block = await ctx.traffic.take(scope, at)
+    block = await ctx.traffic.admit(scope, at)
     if block is None or ctx.cost_guard == BLOCK:
         return block
-    await record(ctx, scope, block, caller=caller, at=at)
-    ctx.traffic.sent(scope, at)
+    await record_block(ctx, scope, block, caller=caller, at=at)
+    ctx.traffic.count_send(scope, at)
     return None
 
 
-def look(ctx: Context, scope: LimitScope, at: datetime) -> Block | None:
-    """Whether a message is refused, as far as this process knows."""
+def check(ctx: Context, scope: LimitScope, at: datetime) -> Block | None:
+    """Return why a message is refused, as far as this process knows, or None."""
     if ctx.cost_guard != BLOCK or not _is_guarded(ctx, scope):
         return None
-    return ctx.traffic.judge(scope, at)
+    return ctx.traffic.check(scope, at)
 
 
-def count(ctx: Context, scope: LimitScope, at: datetime) -> None:
-    """Count a message that was not asked for by itself."""
+def count_send(ctx: Context, scope: LimitScope, at: datetime) -> None:
+    """Count a message that is sent in any case."""
     if _is_guarded(ctx, scope):
-        ctx.traffic.sent(scope, at)
+        ctx.traffic.count_send(scope, at)
 
 
-def refund(ctx: Context, scope: LimitScope, at: datetime) -> None:
-    """The message that was counted at this moment was not sent."""
+def refund_send(ctx: Context, scope: LimitScope, at: datetime) -> None:
+    """Take back a message that was counted at this time and not sent."""
     if _is_guarded(ctx, scope):
-        ctx.traffic.not_sent(scope, at)
+        ctx.traffic.refund_send(scope, at)
 
 
-def signed_in(ctx: Context, scope: LimitScope) -> None:
-    """A challenge was redeemed. subject: with the address that it was asked for from."""
+def count_sign_in(ctx: Context, scope: LimitScope) -> None:
+    """Count a redeemed challenge. scope: with the address that asked for it."""
     if _is_guarded(ctx, scope):
-        ctx.traffic.signed_in(scope, ctx.clock())
+        ctx.traffic.count_sign_in(scope, ctx.clock())
 
 
-async def record(
+async def record_block(
     ctx: Context, scope: LimitScope, block: Block, *, caller: Caller, at: datetime
 ) -> None:
+    """Log a blocked message; tell the webhook endpoint too if the message was refused."""
     is_refused, region = ctx.cost_guard == BLOCK, country(scope.phone)
     is_first = observability.message_blocked(
         block.segment.limit,

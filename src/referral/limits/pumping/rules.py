@@ -1,38 +1,42 @@
-"""Whether messages are being pumped: asked for so that somebody earns by them, and never used.
+"""Rules against SMS pumping: asking for messages to earn from their fees, and never using them.
 
-The sign is that sends stop being followed by sign-ins. So each send costs its country, its range of
-numbers and its address 1, and each completed sign-in pays back `credit`, a little more than the
-sends that it normally takes: 1 / (0.8 * the normal ratio of sign-ins to sends). What is debt never
-falls below 0, so good times cannot be saved up for longer than an hour. That is Page's cumulative
-sum (E. S. Page, "Continuous inspection schemes", Biometrika 41, 1954), the quickest test there is
-for a ratio that falls: below four fifths of the normal it grows without end, above it stays near 0,
-and its chance to reach a height by luck falls exponentially with the height.
+**Debt.** Pumping shows in sends that are not followed by sign-ins. So each send adds 1 to the debt
+of its country, its range of numbers and its address, and each completed sign-in takes off a
+`credit`: a little more than the sends that a sign-in normally takes in that country, which is 1 /
+(0.8 * the normal ratio of sign-ins to sends). The debt never falls below 0, so good times cannot be
+saved up for later; only within an hour sends and sign-ins are offset in either order. This is
+Page's cumulative sum (E. S. Page, "Continuous inspection schemes", Biometrika 41, 1954), which
+detects a fall of a ratio soonest for a given rate of false alarms. Below four fifths of the normal
+ratio the debt grows without bound. Above, it stays near 0, and the probability that it reaches a
+height by chance falls exponentially with the height.
 
-What may be debt is the *allowance*: the floor under which nobody is ever refused, first users and
-new countries included, and what an attacker gets for nothing. It grows with the sign-ins of a
-normal hour, because codes under way are debt too. It refills over 12 hours, and no more than an
-hour's refill can be debt beyond it: so a country that was pumped lets a message through an hour or
-so after the last one, and each one that is completed pays for the next. No attack can close it for
-longer than it goes on, and an hour.
+**Allowance.** A segment (a country, range or address) whose debt would exceed its allowance is
+refused messages. Debt below the allowance refuses nobody, first users and new countries included,
+so it is also what an attacker gets for free. A country's grows with the sign-ins of a normal hour,
+because codes in flight are debt too. Debt is forgiven at the rate of one allowance in 12 hours, and
+exceeds the allowance by at most one hour of that. So a country that was pumped lets one message
+through about an hour after the last one, and each message that is followed by a sign-in pays for
+the next. An attack closes a country for at most an hour longer than it lasts.
 
-Where a whole is pumped, its parts are judged more sternly, by their *share*: what they owe of the
-last day without any refill. A country that owes half of its allowance refuses addresses and ranges
-for which three messages of the day were left unused: people come from other addresses and have
-other numbers, so most attacks end there. Where four countries' worth is debt all over the world,
-each has its share alone: two messages where nobody signs in normally. Countries whose sign-ins are
-completed owe nothing, and feel nothing.
+**Share.** Under attack, segments are judged by the debt of the last 24 hours without forgiveness,
+of which each may have its share. Once a country has used half of its allowance, addresses and
+ranges with three unused messages in the day are refused: honest people come from other addresses
+and have other numbers, so most attacks end there. Once the debt of all countries together is worth
+four countries, each country has only its share: two messages if nobody normally signs in there.
+Countries whose sign-ins are completed have no debt and notice nothing.
 
-To close a country is to refuse its people, which may be what somebody wants. It stays open to
-known devices (limits/pumping/guard.py) and to addresses from which people signed in during the day,
-as those of operators and offices are: each such sign-in has_sign_ins for one message.
+**Exceptions.** Closing a country refuses its people, which may be what an attacker wants. A closed
+country stays open to known devices (limits/pumping/guard.py) and to addresses from which people
+signed in during the day, such as those of mobile operators and offices, by one message for each
+sign-in.
 
-What is normal is the median of the days before the last, so one that was pumped changes nothing;
-a country with few sends begins at 0.6. Sign-ins that an attacker completes with phones of their
-own pay for two or three messages each, which is why a phone pays once a day, in each process.
-Somebody who can read every message that they pump is beyond this: what is left is the cap on all
-sends of a day.
+**The normal ratio** is the median of the days before the last, so a pumped day does not change it;
+a country with few sends starts at 0.6. Sign-ins that attackers complete with phones of their own
+pay for two or three messages each, so a phone pays once a day in each process. An attacker who can
+read every pumped message and signs in with it is not detected: the cap on all sends of a day is all
+that is left.
 
-Times are hours since the epoch, with their fractions.
+Times are hours since the epoch, with fractions.
 """
 
 from __future__ import annotations
@@ -45,28 +49,29 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-OF_COUNTRY, OF_RANGE, OF_ADDRESS = (
-    f"cost-guard-{segment}" for segment in ("country", "range", "address")
-)
+from referral.limits.policy import LimitName
+
 WINDOW_HOURS = 24
 LEARNED_DAYS = 14
 REFILL_HOURS = 12
 
 _TOLERATED = 0.8
 _PRIOR_RATIO, _PRIOR_SENDS = 0.6, 50
-_LOWEST_RATIO, _HIGHEST_RATIO = 0.3, 0.95
+_MIN_RATIO, _MAX_RATIO = 0.3, 0.95
+# A median needs this many days of this many sends
 _DAY_SENDS, _DAYS = 20, 3
 
-_COUNTRY, _COUNTRY_SHARE, _NEW_SHARE = 50, 10, 2
-# A room full of people asks from one address at once
-_PARTS, _PART_SHARE = {OF_RANGE: 12, OF_ADDRESS: 24}, 3
-_WORLD = 4 * _COUNTRY
-# Hours; at the end of a wait, what is left of it is nothing
+_COUNTRY_ALLOWANCE, _COUNTRY_SHARE, _NEW_COUNTRY_SHARE = 50, 10, 2
+# An address may serve a room full of people who sign in together
+_PART_ALLOWANCES = {LimitName.COST_GUARD_RANGE: 12, LimitName.COST_GUARD_ADDRESS: 24}
+_PART_SHARE = 3
+_WORLD_ALLOWANCE = 4 * _COUNTRY_ALLOWANCE
+# Hours. A shorter wait is a rounding error at the end of an earlier one
 _ROUNDING = 1e-6
 
 
 class Counts(NamedTuple):
-    """What was sent, and how many sign-ins were completed."""
+    """How many messages were sent, and how many sign-ins were completed."""
 
     sends: int = 0
     sign_ins: int = 0
@@ -80,7 +85,7 @@ Hours = Mapping[int, Counts]
 
 
 class Normal(Struct, frozen=True):
-    """What is usual in a country: sign-ins for each send, and sign-ins in a day."""
+    """What is normal in a country. ratio: sign-ins for each send. sign_ins: in a day."""
 
     ratio: float = _PRIOR_RATIO
     sign_ins: float = 0
@@ -94,16 +99,16 @@ class Normal(Struct, frozen=True):
         return self.sign_ins / 24
 
 
-USUAL = Normal()
+DEFAULT_NORMAL = Normal()
 
 
 class Segment(Struct, frozen=True, kw_only=True):
-    """A country, a range of numbers or an address, and what it may owe.
+    """A country, a range of numbers or an address.
 
-    limit: the name, for people. share: of a day, where the whole that it belongs to is pumped.
+    allowance: the debt it may have. share: the debt of a day that it may have under attack.
     """
 
-    limit: str
+    limit: LimitName
     key: str
     hours: Hours
     credit: float
@@ -111,45 +116,45 @@ class Segment(Struct, frozen=True, kw_only=True):
     share: float
 
     @property
-    def _refill(self) -> float:
-        """Of an hour."""
+    def _forgiven_in_hour(self) -> float:
         return self.allowance / REFILL_HOURS
 
     def debt(self, now: float) -> float:
-        """Messages without a sign-in, beyond what is normal, as far as they are not forgiven."""
-        return self._debt(now, refill=self._refill, most=self.allowance + self._refill)
+        """Return the unused messages beyond what is normal, less what is forgiven."""
+        forgiven = self._forgiven_in_hour
+        return self._debt(now, forgiven=forgiven, most=self.allowance + forgiven)
 
     def debt_of_day(self, now: float) -> float:
-        """The same, with nothing forgiven."""
-        return self._debt(now, refill=0, most=inf)
+        """Return the same for the last 24 hours, with nothing forgiven."""
+        return self._debt(now, forgiven=0, most=inf)
 
     def wait(self, debt: float, level: float) -> float:
-        """Hours until one more message owes no more than this, if nothing happens until then."""
-        hours = (debt - level + 1) / self._refill
+        """Return the hours until the debt is below `level` by one message, if nothing happens."""
+        hours = (debt - level + 1) / self._forgiven_in_hour
         return hours if hours > _ROUNDING else 0
 
     def wait_for_share(self, now: float) -> float:
-        """Hours until one more message stays within the share of a day."""
+        """Return the hours until the debt of the day is below the share by one message."""
         if self.debt_of_day(now) <= self.share - 1:
             return 0
-        # An hour more: another machine's clock may be in the next one already
+        # One hour more, since another machine's clock may be in the next hour already
         later = range(int(now) + 1, int(now) + WINDOW_HOURS + 2)
-        # What is debt never grows while hours leave the day
+        # The debt never grows as hours leave the day
         first = bisect_left(later, True, key=lambda hour: self.debt_of_day(hour) <= self.share - 1)
         return later[min(first, len(later) - 1)] - now
 
-    def has_sign_ins(self, now: float) -> bool:
-        """Whether people signed in from this address, and that pays for one message more."""
+    def is_trusted(self, now: float) -> bool:
+        """Return whether sign-ins of the day from this address pay for one more message."""
         sign_ins = sum(counts.sign_ins for _, counts in self._day(now))
         return self.debt_of_day(now) <= min(self.share, sign_ins) - 1
 
-    def _debt(self, now: float, *, refill: float, most: float) -> float:
+    def _debt(self, now: float, *, forgiven: float, most: float) -> float:
         debt, before = 0.0, 0
         for hour, counts in self._day(now):
-            debt = max(debt - refill * (hour - before), 0)
+            debt = max(debt - forgiven * (hour - before), 0)
             debt = min(max(debt + counts.sends - self.credit * counts.sign_ins, 0), most)
             before = hour
-        return max(debt - refill * (now - before), 0)
+        return max(debt - forgiven * (now - before), 0)
 
     def _day(self, now: float) -> list[tuple[int, Counts]]:
         first = int(now) - WINDOW_HOURS + 1
@@ -157,66 +162,80 @@ class Segment(Struct, frozen=True, kw_only=True):
 
 
 class Block(Struct, frozen=True):
-    """Why a message is not sent. seconds: after which it is, if nothing happens until then."""
+    """A refusal of a message.
+
+    segment: the one that refuses. seconds: after which the message passes, if nothing happens.
+    """
 
     segment: Segment
     seconds: int
 
 
 def country(key: str, hours: Hours, normal: Normal) -> Segment:
+    per_hour = normal.sign_ins_of_hour
     return Segment(
-        limit=OF_COUNTRY,
+        limit=LimitName.COST_GUARD_COUNTRY,
         key=key,
         hours=hours,
         credit=normal.credit,
-        allowance=_COUNTRY + normal.sign_ins_of_hour,
-        share=min(_NEW_SHARE + normal.sign_ins, _COUNTRY_SHARE + normal.sign_ins_of_hour),
+        allowance=_COUNTRY_ALLOWANCE + per_hour,
+        share=min(_NEW_COUNTRY_SHARE + normal.sign_ins, _COUNTRY_SHARE + per_hour),
     )
 
 
-def part(limit: str, key: str, hours: Hours, times: int = 1) -> Segment:
-    """A range or an address. times: how much more it may owe, see `address.networks`."""
+def part(limit: LimitName, key: str, hours: Hours, times: int = 1) -> Segment:
+    """Build the segment of a range or an address.
+
+    times: how many times the allowance and the share it has, see `address.networks`.
+    """
     return Segment(
         limit=limit,
         key=key,
         hours=hours,
-        credit=USUAL.credit,
-        allowance=_PARTS[limit] * times,
+        credit=DEFAULT_NORMAL.credit,
+        allowance=_PART_ALLOWANCES[limit] * times,
         share=_PART_SHARE * times,
     )
 
 
 def learn(days: Sequence[Counts]) -> Normal:
-    """What was normal, given each of the `LEARNED_DAYS` before the last that had a send."""
+    """Return what was normal in a country.
+
+    days: those of the `LEARNED_DAYS` before the last 24 hours on which something was sent.
+    """
     sends, sign_ins = (sum(each) for each in zip(*days, strict=True)) if days else (0, 0)
     ratios = [day.sign_ins / day.sends for day in days if day.sends >= _DAY_SENDS]
     if len(ratios) >= _DAYS:
         ratio = median(ratios)
     else:
         ratio = (sign_ins + _PRIOR_RATIO * _PRIOR_SENDS) / (sends + _PRIOR_SENDS)
-    return Normal(min(max(ratio, _LOWEST_RATIO), _HIGHEST_RATIO), sign_ins / LEARNED_DAYS)
+    return Normal(min(max(ratio, _MIN_RATIO), _MAX_RATIO), sign_ins / LEARNED_DAYS)
 
 
-def is_everywhere(countries: Iterable[tuple[Hours, Normal]], now: float) -> bool:
-    """Whether four countries' worth is debt by all countries together."""
-    debt, allowed = 0.0, float(_WORLD)
+def is_worldwide(countries: Iterable[tuple[Hours, Normal]], now: float) -> bool:
+    """Return whether the debt of all countries together is worth four countries."""
+    debt, allowance = 0.0, float(_WORLD_ALLOWANCE)
     for hours, normal in countries:
         segment = country("", hours, normal)
         debt += min(segment.debt_of_day(now), segment.allowance)
-        allowed += normal.sign_ins_of_hour
-    return debt >= allowed
+        allowance += normal.sign_ins_of_hour
+    return debt >= allowance
 
 
 def judge(
-    country: Segment, parts: Sequence[Segment], *, everywhere: bool, now: float
+    country: Segment, parts: Sequence[Segment], *, worldwide: bool, now: float
 ) -> Block | None:
-    """Whether a message to this country, of this range and from these addresses, is refused."""
+    """Return why a message to this country is refused, or None.
+
+    parts: the phone's range and the networks of the address.
+    """
     debt = country.debt(now)
     waits = [(each, each.wait(each.debt(now), each.allowance)) for each in parts]
     if suspicious := country.wait(debt, country.allowance / 2):
         waits += [(each, min(suspicious, each.wait_for_share(now))) for each in parts]
-    if not any(each.limit == OF_ADDRESS and each.has_sign_ins(now) for each in parts):
+    addresses = [each for each in parts if each.limit == LimitName.COST_GUARD_ADDRESS]
+    if not any(each.is_trusted(now) for each in addresses):
         waits.append((country, country.wait(debt, country.allowance)))
-        waits.append((country, country.wait_for_share(now) if everywhere else 0))
+        waits.append((country, country.wait_for_share(now) if worldwide else 0))
     segment, hours = max(waits, key=lambda each: each[1])
     return Block(segment, max(ceil(hours * 3600), 1)) if hours else None

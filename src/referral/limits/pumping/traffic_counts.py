@@ -1,7 +1,7 @@
-"""What was sent and what was completed, by the hour and segment.
+"""The table of sends and completed sign-ins, by segment and hour.
 
 A row's key is `SEGMENT:HOUR`. The segment is a country's two letters, or a keyed digest of 22
-characters of a range of numbers or an address: the length of the key tells them apart.
+characters for a range of numbers or an address. The length of the key tells them apart.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from referral.limits.pumping.rules import Counts
 from referral.storage import database, dialect
 from referral.storage.purging import delete_batch
 
-# Both databases take 32,767 values in a statement
-_AT_ONCE = 1000
+# Of four values each; both databases take at least 32,766 values in a statement
+_ROWS_IN_STATEMENT = 1000
 
 _OF_COUNTRY, _OF_PART = "length(key) < 20", "length(key) > 20"
 _ADD = """
@@ -28,13 +28,13 @@ _ADD = """
 """
 _COUNTRIES = f"""
     SELECT key, hour, sends, sign_ins FROM traffic_counts WHERE hour >= $1 AND {_OF_COUNTRY}
-"""  # noqa: S608 - our own words
+"""  # noqa: S608 - only constants
 _DAYS = f"""
     SELECT substr(key, 1, 2) AS segment, hour / 24 AS day, sum(sends) AS sends,
            sum(sign_ins) AS sign_ins
     FROM traffic_counts WHERE hour >= $1 AND hour < $2 AND {_OF_COUNTRY}
     GROUP BY substr(key, 1, 2), hour / 24
-"""  # noqa: S608 - our own words
+"""  # noqa: S608 - only constants
 _PARTS = f"""
     SELECT key, hour, sends, sign_ins FROM traffic_counts
     WHERE hour >= $1 AND {_OF_PART} AND substr(key, 1, 22) IN (
@@ -42,11 +42,11 @@ _PARTS = f"""
         GROUP BY substr(key, 1, 22) HAVING sum(sends) >= $2
         ORDER BY sum(sends) DESC LIMIT $3
     )
-"""  # noqa: S608 - our own words
+"""  # noqa: S608 - only constants
 
 
 class Row(NamedTuple):
-    """What stands in the table of one segment and hour."""
+    """The counts of one segment and hour."""
 
     segment: str
     hour: int
@@ -54,16 +54,16 @@ class Row(NamedTuple):
 
 
 async def add(counted: Mapping[tuple[str, int], Counts]) -> list[Row]:
-    """Add what was counted, by segment and hour; answers where these rows stand then."""
+    """Add counts, by segment and hour; return the rows as they are then."""
     values = sorted(
         (f"{segment}:{hour}", hour, *counts) for (segment, hour), counts in counted.items()
     )
 
     async def work() -> list[Row]:
         rows: list[Row] = []
-        for start in range(0, len(values), _AT_ONCE):
-            some = values[start : start + _AT_ONCE]
-            sql, given = dialect.table(("TEXT", "INT", "INT", "INT"), some, first=1)
+        for start in range(0, len(values), _ROWS_IN_STATEMENT):
+            some = values[start : start + _ROWS_IN_STATEMENT]
+            sql, given = dialect.values_table(("TEXT", "INT", "INT", "INT"), some, first=1)
             rows += _rows(await database.query(_ADD.format(rows=sql), *given))
         return rows
 
@@ -71,25 +71,27 @@ async def add(counted: Mapping[tuple[str, int], Counts]) -> list[Row]:
 
 
 async def countries(*, since: int) -> list[Row]:
-    """The hours of all countries. since: the first hour."""
+    """Return the hours of all countries. since: the first hour."""
     return _rows(await database.query(_COUNTRIES, since))
 
 
 async def days(*, since: int, before: int) -> list[tuple[str, Counts]]:
-    """Each country's days (UTC) between two hours, those that had a send."""
+    """Return each country's days (UTC) between two hours, those with at least one send."""
     rows = await database.query(_DAYS, since, before)
     return [(row["segment"], Counts(int(row["sends"]), int(row["sign_ins"]))) for row in rows]
 
 
-async def parts(*, since: int, least: int, most: int) -> list[Row]:
-    """The hours of the ranges and addresses with at least so many sends: the first, so many."""
-    return _rows(await database.query(_PARTS, since, least, most))
+async def parts(*, since: int, min_sends: int, limit: int) -> list[Row]:
+    """Return the hours of the ranges and addresses with the most sends."""
+    return _rows(await database.query(_PARTS, since, min_sends, limit))
 
 
-async def purge(*, before: int, parts_before: int, most: int) -> int:
-    """Delete what lies before these hours; answers how many rows, `most` at a time."""
-    over = f"hour < $1 OR (hour < $2 AND {_OF_PART})"
-    return await delete_batch("traffic_counts", "key", before, parts_before, over=over, most=most)
+async def purge(*, before: int, parts_before: int, batch_size: int) -> int:
+    """Delete a batch of rows from before these hours; return how many were deleted."""
+    where = f"hour < $1 OR (hour < $2 AND {_OF_PART})"
+    return await delete_batch(
+        "traffic_counts", "key", before, parts_before, where=where, batch_size=batch_size
+    )
 
 
 def _rows(found: list[dict[str, Any]]) -> list[Row]:
