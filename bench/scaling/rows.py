@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from referral.limits.gcra import DAY, Bucket, Charge
+from referral.limits.policy import LimitName
 
 # A user every second; nine of ten came by the code of one in a hundred. Ids follow each other as
 # those of the service are
@@ -62,7 +63,7 @@ def charge(number: int) -> Charge:
     """Of a counter that is never full."""
     bucket = Bucket(1 << 40, DAY)
     return Charge(
-        name="bench",
+        name=LimitName.SENDS_DAY,
         key=f"{number:022}",
         increment=1,
         tolerance=1 << 60,
