@@ -8,7 +8,7 @@ import pytest
 
 from processes import ROOT
 from referral import settings
-from referral.messaging.gateways import hook_endpoint, sms, urls
+from referral.messaging.gateways import registry, urls
 from referral.settings.reader import SettingsError
 from support import SECRET, TODAY
 
@@ -42,7 +42,7 @@ def documented() -> set[tuple[str, str]]:
 
 def setting_of(url: str) -> str:
     scheme = urls.scheme(url)
-    if scheme in sms.SCHEMES | set(hook_endpoint.SCHEMES):
+    if registry.find(scheme):
         return "REFERRAL_SMS_URL"
     return "DATABASE_URL" if scheme.startswith("postgres") else ""
 
@@ -67,6 +67,6 @@ def test_a_placeholder_stops_the_service(name: str, value: str) -> None:
     if name == "REFERRAL_WEBHOOK_SECRET":
         variables["REFERRAL_WEBHOOK_URL"] = "https://r.example/hook"
     with pytest.raises(SettingsError) as error:
-        settings.read(variables, today=TODAY)
+        settings.parse(variables, today=TODAY)
     (line,) = error.value.problems
     assert line.startswith(f"{name}: ")

@@ -1,4 +1,4 @@
-"""Ways to reach a phone: what holds for each, then each by itself, then signing in through them."""
+"""Gateways: all of them, then each by itself, then signing in through them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from referral.messaging.gateways import (
     Gateway,
     GatewayError,
     Message,
-    hook_endpoint,
+    hook,
     sms,
     urls,
 )
-from referral.messaging.gateways.chain import Chain, Result
+from referral.messaging.gateways.chain import Chain, SendResult
 from referral.messaging.gateways.console import Console
-from referral.messaging.gateways.hook import Hook
 from referral.messaging.gateways.simulated import Simulated
 from referral.messaging.gateways.sms import SmsService
 from senders import (
@@ -42,7 +41,7 @@ from senders import (
 )
 from support import Service, new_phone, ok, refused, sending
 
-# Nothing that listens, and no name to look up
+# Nothing listens there, and no name has to be looked up
 NOWHERE = "http://127.0.0.1:9"
 TWILIO = f"twilio://{TWILIO_SID}:{TWILIO_TOKEN}@{TWILIO_SENDER}"
 PHONE, CODE = "+79995550199", "482716"
@@ -61,8 +60,8 @@ def now() -> datetime:
 
 
 @dataclass
-class Told:
-    """What a chain told of its gateways."""
+class Attempts:
+    """What a chain reported to on_attempt."""
 
     failures: list[tuple[str, str]] = field(default_factory=list)
     phones: set[str] = field(default_factory=set)
@@ -76,7 +75,7 @@ class Told:
 
 
 async def charge() -> bool:
-    """A phone that may get any number of messages."""
+    """Allow any number of messages."""
     return True
 
 
@@ -84,15 +83,15 @@ def hook_url(sender_url: str, *, secret: str = HOOK_SECRET) -> str:
     return f"hook+{sender_url}?secret={secret}"
 
 
-def hook_to(sender_url: str, *, clock: Callable[[], datetime] = now) -> Hook:
-    return Hook(hook_endpoint.parse(hook_url(sender_url), production=False), clock=clock)
+def hook_to(sender_url: str, *, clock: Callable[[], datetime] = now) -> hook.Hook:
+    return hook.Hook(hook.parse(hook_url(sender_url)), clock=clock)
 
 
 @pytest.fixture
 def twilio_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sender]:
-    """Apprise's Twilio leads to this server."""
+    """A server in place of Twilio's API."""
     with twilio() as sender:
-        lead_twilio_to(sender.url, monkeypatch)
+        redirect_twilio(sender.url, monkeypatch)
         yield sender
 
 
@@ -102,8 +101,9 @@ def own_endpoint() -> Iterator[Sender]:
         yield sender
 
 
-def lead_twilio_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from apprise.plugins.twilio import NotifyTwilio  # noqa: PLC0415 - as late as the service does
+def redirect_twilio(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make Apprise use this URL for Twilio's API."""
+    from apprise.plugins.twilio import NotifyTwilio  # noqa: PLC0415 - imported late, as in sms.py
 
     path = "/2010-04-01/Accounts/{sid}/Messages.json"
     assert NotifyTwilio.notify_sms_url == f"https://api.twilio.com{path}"
@@ -111,7 +111,7 @@ def lead_twilio_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass
-class Way:
+class GatewayCase:
     """A gateway, and the server behind a real one."""
 
     gateway: Gateway
@@ -124,36 +124,36 @@ class Way:
 
 
 @pytest.fixture
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
-    """The gateway of this name, and where it is real the server behind it."""
+def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayCase]:
+    """The gateway of this name, and the server behind a real one."""
     match request.param:
         case "simulated":
-            yield Way(Simulated(lambda: 0), None)
+            yield GatewayCase(Simulated(lambda: 0), None)
         case "console":
-            yield Way(Console(), None)
+            yield GatewayCase(Console(), None)
         case "hook":
             with endpoint() as sender:
-                yield Way(hook_to(sender.url), sender)
+                yield GatewayCase(hook_to(sender.url), sender)
         case "twilio":
             with twilio() as sender:
-                lead_twilio_to(sender.url, monkeypatch)
-                yield Way(SmsService(TWILIO), sender)
+                redirect_twilio(sender.url, monkeypatch)
+                yield GatewayCase(SmsService(TWILIO), sender)
 
 
-every = pytest.mark.parametrize("way", EVERY, indirect=True)
-real = pytest.mark.parametrize("way", REAL, indirect=True)
+every = pytest.mark.parametrize("case", EVERY, indirect=True)
+real = pytest.mark.parametrize("case", REAL, indirect=True)
 
 
 @contextmanager
 def everything_logged() -> Iterator[list[str]]:
-    """Each record of every logger, with all that hangs on it."""
+    """Collect the records of every logger at every level, with all their attributes."""
     records: list[str] = []
 
-    class Keep(logging.Handler):
+    class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             records.append(f"{record.getMessage()} {record.__dict__}")
 
-    root, handler = logging.getLogger(), Keep(level=logging.NOTSET)
+    root, handler = logging.getLogger(), Collector(level=logging.NOTSET)
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
@@ -164,7 +164,8 @@ def everything_logged() -> Iterator[list[str]]:
         root.removeHandler(handler)
 
 
-def tells(records: list[str], *secrets: str) -> list[str]:
+def leaks(records: list[str], *secrets: str) -> list[str]:
+    """Return the records that contain a secret."""
     return [record for record in records if any(secret in record for secret in secrets)]
 
 
@@ -173,43 +174,43 @@ def tells(records: list[str], *secrets: str) -> list[str]:
 
 @every
 @pytest.mark.parametrize("text", [ENGLISH, RUSSIAN], ids=["English", "Russian"])
-async def test_it_takes_a_message(way: Way, text: str) -> None:
-    await way.gateway.send(message(text))
+async def test_each_gateway_accepts_a_message(case: GatewayCase, text: str) -> None:
+    await case.gateway.send(message(text))
 
 
 @every
-async def test_only_the_simulated_one_echoes_codes(way: Way) -> None:
-    assert way.gateway.echoes_code == isinstance(way.gateway, Simulated)
+async def test_only_the_simulated_gateway_echoes_codes(case: GatewayCase) -> None:
+    assert case.gateway.echoes_code == isinstance(case.gateway, Simulated)
 
 
 @every
-async def test_it_takes_many_at_once(way: Way) -> None:
+async def test_each_gateway_accepts_concurrent_messages(case: GatewayCase) -> None:
     phones = [new_phone() for _ in range(40)]
-    await asyncio.gather(*(way.gateway.send(message(phone=phone)) for phone in phones))
-    if way.sender is not None:
-        assert sorted(phone for phone, _ in way.sender.texts) == sorted(phones)
+    await asyncio.gather(*(case.gateway.send(message(phone=phone)) for phone in phones))
+    if case.sender is not None:
+        assert sorted(phone for phone, _ in case.sender.texts) == sorted(phones)
 
 
 @every
 @pytest.mark.parametrize("status", [201, 400, 500])
-async def test_no_log_has_a_phone_a_text_or_a_code(way: Way, status: int) -> None:
-    """Whatever any library logs at any level, also where the service answers with all of it."""
+async def test_no_log_has_a_phone_text_or_code(case: GatewayCase, status: int) -> None:
+    """No library logs them at any level, even if the service's response contains them."""
     with everything_logged() as records:
-        logging.getLogger("canary").debug("heard")
-        if way.sender is not None:
-            way.sender.usual = (status, {"code": 21211, "message": ENGLISH, "to": PHONE})
-        fails = status != 201 and way.sender is not None
+        logging.getLogger("canary").debug("collected")
+        if case.sender is not None:
+            case.sender.usual = (status, {"code": 21211, "message": ENGLISH, "to": PHONE})
+        fails = status != 201 and case.sender is not None
         with pytest.raises(GatewayError) if fails else nullcontext():
             try:
-                await way.gateway.send(message())
+                await case.gateway.send(message())
             except GatewayError:
                 logging.getLogger("canary").exception("failed")
                 raise
-    assert any("heard" in record for record in records)
-    assert tells(records, PHONE[1:], CODE, "your code") == []
+    assert any("collected" in record for record in records)
+    assert leaks(records, PHONE[1:], CODE, "your code") == []
 
 
-def test_a_message_shown_anywhere_gives_nothing_away() -> None:
+def test_repr_of_a_message_has_no_phone_or_code() -> None:
     shown = repr(message())
     assert PHONE not in shown
     assert CODE not in shown
@@ -220,45 +221,47 @@ def test_a_message_shown_anywhere_gives_nothing_away() -> None:
 
 @real
 @pytest.mark.parametrize("text", [ENGLISH, RUSSIAN], ids=["English", "Russian"])
-async def test_the_phone_gets_the_text_as_it_is(way: Way, text: str) -> None:
-    await way.gateway.send(message(text))
-    assert way.server.texts == [(PHONE, text)]
+async def test_the_text_arrives_unchanged(case: GatewayCase, text: str) -> None:
+    await case.gateway.send(message(text))
+    assert case.server.texts == [(PHONE, text)]
 
 
 @real
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 404, 429, 500, 503])
-async def test_what_the_service_refuses_has_failed(way: Way, status: int) -> None:
-    way.server.usual = twilio_error(status, 20001)
+async def test_an_error_status_raises_gateway_error(case: GatewayCase, status: int) -> None:
+    case.server.usual = twilio_error(status, 20001)
     with pytest.raises(GatewayError):
-        await way.gateway.send(message())
+        await case.gateway.send(message())
 
 
 @real
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_no_redirect_is_followed(way: Way, status: int) -> None:
-    """It would carry the phone and the code to another place."""
+async def test_no_redirect_is_followed(case: GatewayCase, status: int) -> None:
+    """A redirect would send the phone and the code elsewhere."""
     with endpoint() as elsewhere:
-        way.server.usual, way.server.location = (status, None), elsewhere.url
+        case.server.usual, case.server.location = (status, None), elsewhere.url
         with pytest.raises(GatewayError):
-            await way.gateway.send(message())
+            await case.gateway.send(message())
         assert elsewhere.requests == []
 
 
 @real
-async def test_a_service_that_hangs_takes_no_more_than_its_time(way: Way) -> None:
-    """And it has the message, perhaps, so that it is not asked twice."""
-    way.server.hanging = True
-    told = Told()
+async def test_a_hanging_service_is_cut_off_by_the_timeout(case: GatewayCase) -> None:
+    """It is tried only once, because it may have accepted the message."""
+    case.server.hanging = True
+    attempts = Attempts()
     started = time.monotonic()
-    result = await Chain([way.gateway], seconds=0.6, told=told).send(message(), charge=charge)
-    assert result == Result(has_failed=False, unused=False)
+    result = await Chain([case.gateway], timeout=0.6, on_attempt=attempts).send(
+        message(), charge=charge
+    )
+    assert result == SendResult(has_failed=False, refundable=False)
     assert time.monotonic() - started < 2
-    assert told.failures == [(way.gateway.name, "no answer in 0.6 s")]
-    assert len(way.server.requests) == 1
+    assert attempts.failures == [(case.gateway.name, "no answer in 0.6 s")]
+    assert len(case.server.requests) == 1
 
 
-async def test_a_hanging_service_ends_by_itself(twilio_api: Sender) -> None:
-    """Its thread cannot be ended from outside."""
+async def test_a_thread_of_a_hanging_service_ends(twilio_api: Sender) -> None:
+    """The read timeout ends it, since a thread cannot be cancelled."""
     twilio_api.hanging = True
     started = time.monotonic()
     with pytest.raises(GatewayError, match="not taken"):
@@ -267,23 +270,23 @@ async def test_a_hanging_service_ends_by_itself(twilio_api: Sender) -> None:
 
 
 @pytest.mark.parametrize("kind", ["hook", "twilio"])
-async def test_a_service_that_is_not_there_has_failed(
+async def test_an_unreachable_service_raises_gateway_error(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lead_twilio_to(NOWHERE, monkeypatch)
+    redirect_twilio(NOWHERE, monkeypatch)
     gateway = hook_to(NOWHERE) if kind == "hook" else SmsService(TWILIO)
     with pytest.raises(GatewayError):
         await gateway.send(message())
 
 
-# The team's own endpoint
+# The hook gateway
 
 
-async def test_the_hook_gets_a_signed_json(own_endpoint: Sender) -> None:
-    """As Standard Webhooks has it; and no secret travels."""
+async def test_the_hook_gets_signed_json(own_endpoint: Sender) -> None:
+    """Signed as Standard Webhooks defines. The secret in the URL is not sent."""
     endpoint_url = f"{own_endpoint.url}?team=a%2Bb"
-    read = hook_endpoint.parse(f"hook+{endpoint_url}&secret={HOOK_SECRET}&x=1", production=False)
-    await Hook(read, clock=now).send(message(RUSSIAN))
+    read = hook.parse(f"hook+{endpoint_url}&secret={HOOK_SECRET}&x=1")
+    await hook.Hook(read, clock=now).send(message(RUSSIAN))
     (request,) = own_endpoint.requests
     assert request.path == "/sms?team=a%2Bb&x=1"
     assert request.headers["content-type"] == "application/json"
@@ -296,7 +299,7 @@ async def test_the_hook_gets_a_signed_json(own_endpoint: Sender) -> None:
     assert "MfKQ9r8GKYqr" not in str(request)
 
 
-async def test_a_message_without_a_code_says_so(own_endpoint: Sender) -> None:
+async def test_the_hook_gets_null_without_a_code(own_endpoint: Sender) -> None:
     await hook_to(own_endpoint.url).send(
         Message(id="msg_1", phone=PHONE, text="Moved.", code=None, language="ru")
     )
@@ -305,25 +308,25 @@ async def test_a_message_without_a_code_says_so(own_endpoint: Sender) -> None:
     ]
 
 
-async def test_every_secret_signs_while_rotating(own_endpoint: Sender) -> None:
-    """A secret is base64, with + and / as they are, or percent-encoded."""
+async def test_every_secret_of_a_hook_signs(own_endpoint: Sender) -> None:
+    """The + and / of base64 may be percent-encoded in the URL, or not."""
     other = "whsec_" + base64.b64encode(b"\xfb\xff" * 16).decode()
     assert "+" in other
     assert "/" in other
-    for spelt in (other, other.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")):
-        url = f"{hook_url(own_endpoint.url)}&secret={spelt}"
-        await Hook(hook_endpoint.parse(url, production=False), clock=now).send(message())
+    for written in (other, other.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")):
+        url = f"{hook_url(own_endpoint.url)}&secret={written}"
+        await hook.Hook(hook.parse(url), clock=now).send(message())
         request = own_endpoint.requests[-1]
         for secret in (HOOK_SECRET, other):
             Webhook(secret).verify(request.body, request.headers)
 
 
-async def test_a_second_try_has_the_same_id_and_a_fresh_timestamp(own_endpoint: Sender) -> None:
-    """At the next endpoint, so that one receiver behind both can drop the second."""
+async def test_the_next_hook_gets_the_same_id_and_a_new_timestamp(own_endpoint: Sender) -> None:
+    """So one service behind both hooks can drop the duplicate."""
     times = iter([now() - timedelta(seconds=40), now()])
     own_endpoint.answers = [(503, None)]
     gateways = [hook_to(own_endpoint.url, clock=lambda: next(times)) for _ in range(2)]
-    await Chain(gateways, seconds=5, told=Told()).send(message(), charge=charge)
+    await Chain(gateways, timeout=5, on_attempt=Attempts()).send(message(), charge=charge)
     first, second = own_endpoint.requests
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == "msg_1"
     apart = int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"])
@@ -340,37 +343,43 @@ async def test_a_second_try_has_the_same_id_and_a_fresh_timestamp(own_endpoint: 
         *((status, Failure.UNKNOWN) for status in (301, 302, 307, 500, 501, 502, 503, 504)),
     ],
 )
-async def test_what_a_status_of_the_endpoint_says(
+async def test_failure_for_each_status_of_a_hook(
     own_endpoint: Sender, status: int, failure: Failure
 ) -> None:
-    """And it is asked once: what it did before it answered, nobody knows."""
+    """The hook is tried only once."""
     own_endpoint.usual = (status, None)
-    told = Told()
-    await Chain([hook_to(own_endpoint.url)], seconds=5, told=told).send(message(), charge=charge)
-    assert told.outcomes == [("hook+http", failure)]
+    attempts = Attempts()
+    await Chain([hook_to(own_endpoint.url)], timeout=5, on_attempt=attempts).send(
+        message(), charge=charge
+    )
+    assert attempts.outcomes == [("hook+http", failure)]
     assert len(own_endpoint.requests) == 1
 
 
-async def test_an_endpoint_that_is_not_there_has_taken_nothing() -> None:
-    told = Told()
-    result = await Chain([hook_to(NOWHERE)], seconds=5, told=told).send(message(), charge=charge)
-    assert told.outcomes == [("hook+http", Failure.NOT_TAKEN)]
-    assert result == Result(has_failed=True, unused=True)
+async def test_an_unreachable_hook_has_accepted_nothing() -> None:
+    attempts = Attempts()
+    result = await Chain([hook_to(NOWHERE)], timeout=5, on_attempt=attempts).send(
+        message(), charge=charge
+    )
+    assert attempts.outcomes == [("hook+http", Failure.NOT_TAKEN)]
+    assert result == SendResult(has_failed=True, refundable=True)
 
 
-async def test_an_endpoint_that_breaks_off_may_have_taken_it(own_endpoint: Sender) -> None:
+async def test_a_hook_that_drops_the_connection_may_have_accepted(own_endpoint: Sender) -> None:
     own_endpoint.hanging = True
     own_endpoint.ended.set()
-    told = Told()
-    chain = Chain([hook_to(own_endpoint.url)], seconds=5, told=told)
-    assert await chain.send(message(), charge=charge) == Result(has_failed=False, unused=False)
-    assert told.outcomes == [("hook+http", Failure.NO_ANSWER)]
+    attempts = Attempts()
+    chain = Chain([hook_to(own_endpoint.url)], timeout=5, on_attempt=attempts)
+    assert await chain.send(message(), charge=charge) == SendResult(
+        has_failed=False, refundable=False
+    )
+    assert attempts.outcomes == [("hook+http", Failure.NO_ANSWER)]
 
 
 # Apprise
 
 
-async def test_twilio_gets_what_its_api_takes(twilio_api: Sender) -> None:
+async def test_twilio_gets_a_request_of_its_api(twilio_api: Sender) -> None:
     await SmsService(TWILIO).send(message())
     (request,) = twilio_api.requests
     assert request.path == f"/twilio/2010-04-01/Accounts/{TWILIO_SID}/Messages.json"
@@ -386,29 +395,27 @@ async def test_phones_in_the_url_get_nothing(twilio_api: Sender) -> None:
 
 
 @pytest.mark.parametrize("phone", ["+68340001", "+290123456", "+4915123456789012"])
-async def test_a_phone_that_apprise_takes_for_none_is_not_told_to_the_sender(
-    phone: str, twilio_api: Sender
-) -> None:
-    """Apprise's Twilio sends to the sender's own number where no phone is left."""
+async def test_a_phone_apprise_rejects_gets_nothing_sent(phone: str, twilio_api: Sender) -> None:
+    """Without a valid recipient, Apprise's Twilio would send to the sender's own number."""
     with pytest.raises(GatewayError, match="takes no such phone"):
         await SmsService(TWILIO).send(message(phone=phone))
     assert twilio_api.requests == []
 
 
-def test_each_scheme_that_is_taken_sends_to_phones() -> None:
-    """And every one of Apprise's that takes phones is taken, or known not to be an SMS service."""
-    from apprise import Apprise  # noqa: PLC0415 - as late as the service does
+def test_schemes_are_those_of_apprise_that_take_phones() -> None:
+    """Except for messengers, and for services that need another library."""
+    from apprise import Apprise  # noqa: PLC0415 - imported late, as in sms.py
 
     messengers = {"dingtalk", "evolution", "evolutions", "gupshup", "signal", "signals", "threema"}
     messengers |= {"whapi", "whatsapp"}
-    need_more = {"smpp", "smpps"}  # a library
+    need_library = {"smpp", "smpps"}
     taking_phones = {
         scheme
         for each in Apprise().details(show_disabled=True)["schemas"]
         for scheme in [*(each["protocols"] or []), *(each["secure_protocols"] or [])]
         if any(token.startswith("target_phone") for token in each["details"]["tokens"])
     }
-    assert sms.SCHEMES - {"sfr"} == taking_phones - messengers - need_more
+    assert sms.SCHEMES - {"sfr"} == taking_phones - messengers - need_library
 
 
 @pytest.mark.parametrize(
@@ -421,11 +428,13 @@ def test_each_scheme_that_is_taken_sends_to_phones() -> None:
         "msgbird://0123456789012345678901234/15005550007",
     ],
 )
-def test_the_url_of_a_service_is_read_without_a_phone(url: str) -> None:
+def test_the_url_of_a_service_needs_no_phone(url: str) -> None:
     assert urls.parse(url, production=True) == (url,)
 
 
-def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(ValueError, match=r"^twilio:// needs .* `pip install '\.\[sms\]'`"):
         urls.parse(TWILIO, production=False)
@@ -437,16 +446,16 @@ def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.Monke
 
 @dataclass
 class Stub:
-    """A gateway that does what it is told."""
+    """A gateway that takes so many seconds, then raises its next error, if any is left."""
 
     name: str
     errors: list[Exception] = field(default_factory=list)
     seconds: float = 0
     echoes_code: bool = False
-    tries: int = 0
+    calls: int = 0
 
     async def send(self, _: Message) -> None:
-        self.tries += 1
+        self.calls += 1
         await asyncio.sleep(self.seconds)
         if self.errors:
             raise self.errors.pop(0)
@@ -456,17 +465,17 @@ NOT_TAKEN, ABOUT_PHONE, UNKNOWN = (
     GatewayError("said no", failure)
     for failure in (Failure.NOT_TAKEN, Failure.PHONE, Failure.UNKNOWN)
 )
-# Taken, and one that never answers
 TAKEN, HANGS = "taken", "hangs"
 
 
 async def sent_by(
     *outcomes: Exception | str, allowed: int = 5
-) -> tuple[list[int], Result, Told, int]:
-    """A message to gateways that do so: how often each was asked, what became of the message, what
-    was told, and how many more messages were charged. allowed: so many may be.
+) -> tuple[list[int], SendResult, Attempts, int]:
+    """Send a message through gateways with these outcomes. allowed: how many more may be charged.
+
+    Return how often each was called, the result, the attempts, and how many more were charged.
     """
-    told, more = Told(), 0
+    attempts, more = Attempts(), 0
     stubs = [
         Stub(
             f"{number}",
@@ -481,85 +490,93 @@ async def sent_by(
         more += more < allowed
         return more <= allowed and allowed > 0
 
-    result = await Chain(stubs, seconds=0.2, told=told).send(message(), charge=charge_one_more)
-    return [stub.tries for stub in stubs], result, told, more
+    result = await Chain(stubs, timeout=0.2, on_attempt=attempts).send(
+        message(), charge=charge_one_more
+    )
+    return [stub.calls for stub in stubs], result, attempts, more
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "tries", "charged", "result"),
+    ("outcomes", "calls", "charged", "result"),
     [
-        ([TAKEN, TAKEN], [1, 0], 0, Result()),
-        # Nothing was taken: the next one gets the same message
-        ([NOT_TAKEN, NOT_TAKEN, TAKEN], [1, 1, 1], 0, Result()),
-        ([NOT_TAKEN, NOT_TAKEN], [1, 1], 0, Result(has_failed=True, unused=True)),
-        # Nobody knows: one more message to the next one, and no third
-        ([UNKNOWN, TAKEN], [1, 1], 1, Result()),
-        ([UNKNOWN, UNKNOWN, TAKEN], [1, 1, 0], 1, Result(has_failed=True)),
-        ([HANGS, HANGS, TAKEN], [1, 1, 0], 1, Result()),
-        ([HANGS, UNKNOWN], [1, 1], 1, Result()),
-        ([UNKNOWN], [1], 0, Result(has_failed=True)),
-        ([HANGS], [1], 0, Result()),
-        # Of two messages, the one that was surely not taken comes back
-        ([UNKNOWN, NOT_TAKEN, NOT_TAKEN], [1, 1, 1], 1, Result(has_failed=True, unused=True)),
-        ([HANGS, NOT_TAKEN], [1, 1], 1, Result(unused=True)),
-        ([NOT_TAKEN, UNKNOWN, TAKEN], [1, 1, 1], 1, Result()),
-        # What is said about the phone changes neither the answer nor its counts
-        ([ABOUT_PHONE], [1], 0, Result()),
-        ([ABOUT_PHONE, TAKEN], [1, 1], 0, Result()),
-        ([ABOUT_PHONE, NOT_TAKEN], [1, 1], 0, Result()),
-        ([NOT_TAKEN, ABOUT_PHONE], [1, 1], 0, Result()),
-        ([UNKNOWN, ABOUT_PHONE], [1, 1], 1, Result()),
-        ([RuntimeError(PHONE), TAKEN], [1, 1], 1, Result()),
+        ([TAKEN, TAKEN], [1, 0], 0, SendResult()),
+        # Certainly not accepted: the next gateway gets the same message
+        ([NOT_TAKEN, NOT_TAKEN, TAKEN], [1, 1, 1], 0, SendResult()),
+        ([NOT_TAKEN, NOT_TAKEN], [1, 1], 0, SendResult(has_failed=True, refundable=True)),
+        # Unknown: one more message through the next gateway, and no third
+        ([UNKNOWN, TAKEN], [1, 1], 1, SendResult()),
+        ([UNKNOWN, UNKNOWN, TAKEN], [1, 1, 0], 1, SendResult(has_failed=True)),
+        ([HANGS, HANGS, TAKEN], [1, 1, 0], 1, SendResult()),
+        ([HANGS, UNKNOWN], [1, 1], 1, SendResult()),
+        ([UNKNOWN], [1], 0, SendResult(has_failed=True)),
+        ([HANGS], [1], 0, SendResult()),
+        # Of two messages, the one that was certainly not accepted is refunded
+        (
+            [UNKNOWN, NOT_TAKEN, NOT_TAKEN],
+            [1, 1, 1],
+            1,
+            SendResult(has_failed=True, refundable=True),
+        ),
+        ([HANGS, NOT_TAKEN], [1, 1], 1, SendResult(refundable=True)),
+        ([NOT_TAKEN, UNKNOWN, TAKEN], [1, 1, 1], 1, SendResult()),
+        # A failure because of the phone changes neither the response nor the phone's limits
+        ([ABOUT_PHONE], [1], 0, SendResult()),
+        ([ABOUT_PHONE, TAKEN], [1, 1], 0, SendResult()),
+        ([ABOUT_PHONE, NOT_TAKEN], [1, 1], 0, SendResult()),
+        ([NOT_TAKEN, ABOUT_PHONE], [1, 1], 0, SendResult()),
+        ([UNKNOWN, ABOUT_PHONE], [1, 1], 1, SendResult()),
+        ([RuntimeError(PHONE), TAKEN], [1, 1], 1, SendResult()),
     ],
 )
-async def test_what_becomes_of_a_message(
+async def test_result_of_a_chain(
     outcomes: list[Exception | str],
-    tries: list[int],
+    calls: list[int],
     charged: int,
-    result: Result,
+    result: SendResult,
 ) -> None:
-    """In a chain of gateways that take it, do not take it, do not say, or hang."""
-    seen, found, _, more = await sent_by(*outcomes)
-    assert (seen, more, found) == (tries, charged, result)
+    found_calls, found, _, more = await sent_by(*outcomes)
+    assert (found_calls, more, found) == (calls, charged, result)
 
 
 @pytest.mark.parametrize("first", [UNKNOWN, HANGS])
-async def test_a_phone_that_may_get_no_second_message_gets_none(first: Exception | str) -> None:
-    seen, result, _, _ = await sent_by(first, TAKEN, allowed=0)
-    assert seen == [1, 0]
-    assert result == Result(has_failed=first is UNKNOWN, unused=False)
+async def test_no_second_message_beyond_the_limits(first: Exception | str) -> None:
+    calls, result, _, _ = await sent_by(first, TAKEN, allowed=0)
+    assert calls == [1, 0]
+    assert result == SendResult(has_failed=first is UNKNOWN, refundable=False)
 
 
-async def test_each_that_failed_is_told_without_a_phone() -> None:
-    """Of a foreign error its type only."""
-    _, _, told, _ = await sent_by(GatewayError("status 401"), RuntimeError(PHONE))
-    assert told.failures == [("0", "status 401"), ("1", "RuntimeError")]
-    assert told.phones == {PHONE}
+async def test_each_failure_is_reported_without_the_phone() -> None:
+    """Of a library's error only the type is reported."""
+    _, _, attempts, _ = await sent_by(GatewayError("status 401"), RuntimeError(PHONE))
+    assert attempts.failures == [("0", "status 401"), ("1", "RuntimeError")]
+    assert attempts.phones == {PHONE}
 
 
-async def test_one_without_a_connection_is_asked_once_more() -> None:
-    again = GatewayError("ConnectError", Failure.NOT_TAKEN, may_repeat=True)
+async def test_a_gateway_without_a_connection_is_tried_twice() -> None:
+    again = GatewayError("ConnectError", Failure.NOT_TAKEN, may_retry=True)
     recovers, other = Stub("recovers", [again]), Stub("other")
-    result = await Chain([recovers, other], seconds=5, told=Told()).send(message(), charge=charge)
-    assert result == Result()
-    assert (recovers.tries, other.tries) == (2, 0)
+    result = await Chain([recovers, other], timeout=5, on_attempt=Attempts()).send(
+        message(), charge=charge
+    )
+    assert result == SendResult()
+    assert (recovers.calls, other.calls) == (2, 0)
     broken = Stub("broken", [again] * 5)
-    result = await Chain([broken, other], seconds=5, told=Told()).send(message(), charge=charge)
-    assert result == Result()
-    assert (broken.tries, other.tries) == (2, 1)
+    result = await Chain([broken, other], timeout=5, on_attempt=Attempts()).send(
+        message(), charge=charge
+    )
+    assert result == SendResult()
+    assert (broken.calls, other.calls) == (2, 1)
 
 
-async def test_the_real_ones_stand_in_for_each_other(
-    twilio_api: Sender, own_endpoint: Sender
-) -> None:
-    told = Told()
-    chain = Chain([SmsService(TWILIO), hook_to(own_endpoint.url)], seconds=8, told=told)
+async def test_a_chain_of_real_gateways(twilio_api: Sender, own_endpoint: Sender) -> None:
+    attempts = Attempts()
+    chain = Chain([SmsService(TWILIO), hook_to(own_endpoint.url)], timeout=8, on_attempt=attempts)
     await chain.send(message(), charge=charge)
     assert (len(twilio_api.requests), len(own_endpoint.requests)) == (1, 0)
     twilio_api.usual = twilio_error(400, 21211)
     await chain.send(message(), charge=charge)
     assert (len(twilio_api.requests), own_endpoint.texts) == (2, [(PHONE, ENGLISH)])
-    assert told.failures == [("twilio", "not taken")]
+    assert attempts.failures == [("twilio", "not taken")]
 
 
 # Through the service
@@ -567,7 +584,7 @@ async def test_the_real_ones_stand_in_for_each_other(
 
 @pytest.fixture(params=[*REAL, "chain"])
 def sms_url(request: pytest.FixtureRequest, own_endpoint: Sender) -> str:
-    """A REFERRAL_SMS_URL for each; the chain's first is away."""
+    """A REFERRAL_SMS_URL for each. The first gateway of the chain cannot be reached."""
     url: str = {
         "hook": hook_url(own_endpoint.url),
         "twilio": TWILIO,
@@ -592,7 +609,7 @@ async def test_sign_in_with_a_received_code(
     twilio_api: Sender,
     own_endpoint: Sender,
 ) -> None:
-    """In the caller's language; nothing of the answer or of a log has the code."""
+    """It is in the caller's language. Neither the response nor a log contains the code."""
     variables = {"REFERRAL_SMS_URL": sms_url, "REFERRAL_APP_NAME": "Друзья"}
     async with sending(database_url, **variables) as service:
         phone = new_phone()
@@ -608,12 +625,12 @@ async def test_sign_in_with_a_received_code(
         ((to, text),) = received(twilio_api, own_endpoint)
         assert to == phone
         assert words in text
-        assert tells(records, phone[1:], code_in(text)) == []
-        answer = await service.verify({**sent, "code": code_in(text)})
-        assert answer.status_code == 201
+        assert leaks(records, phone[1:], code_in(text)) == []
+        verified = await service.verify({**sent, "code": code_in(text)})
+        assert verified.status_code == 201
 
 
-async def test_a_change_of_phone_tells_the_old_one_in_the_callers_language(
+async def test_the_old_phone_is_notified_in_the_callers_language(
     database_url: str, own_endpoint: Sender
 ) -> None:
     url = hook_url(own_endpoint.url)
@@ -644,7 +661,7 @@ async def test_a_change_of_phone_tells_the_old_one_in_the_callers_language(
     assert new not in last["text"]
 
 
-async def test_a_gateway_that_fails_is_told_by_its_scheme(
+async def test_a_failing_gateway_is_logged_by_its_scheme(
     database_url: str, sms_url: str, twilio_api: Sender, own_endpoint: Sender
 ) -> None:
     async with sending(database_url, REFERRAL_SMS_URL=sms_url) as service:
@@ -655,12 +672,12 @@ async def test_a_gateway_that_fails_is_told_by_its_scheme(
             refused(response, 503, "sms_unavailable")
             assert 0 < int(response.headers["retry-after"]) <= 60
         failing = {url.strip().partition(":")[0] for url in sms_url.split(",")}
-        told = [record for record in records if "gateway_failed" in record]
-        assert {name for name in failing if any(f"'{name}'" in each for each in told)} == failing
-        assert tells(records, phone[1:], HOOK_SECRET, TWILIO_TOKEN) == []
+        logged = [record for record in records if "gateway_failed" in record]
+        assert {name for name in failing if any(f"'{name}'" in each for each in logged)} == failing
+        assert leaks(records, phone[1:], HOOK_SECRET, TWILIO_TOKEN) == []
 
 
-async def test_a_test_phone_gets_no_message_and_its_code_is_not_told(
+async def test_a_test_phone_gets_no_message_and_no_code(
     database_url: str, sms_url: str, twilio_api: Sender, own_endpoint: Sender
 ) -> None:
     until = date(2026, 3, 1)
@@ -679,7 +696,7 @@ async def test_a_test_phone_gets_no_message_and_its_code_is_not_told(
         assert len(received(twilio_api, own_endpoint)) == 1
 
 
-async def test_a_country_that_is_not_served_gets_no_message(
+async def test_a_country_that_is_not_allowed_gets_no_message(
     database_url: str, sms_url: str, twilio_api: Sender, own_endpoint: Sender
 ) -> None:
     variables = {"REFERRAL_SMS_URL": sms_url, "REFERRAL_COUNTRIES_ALLOWED": "DE"}
@@ -689,12 +706,12 @@ async def test_a_country_that_is_not_served_gets_no_message(
     assert received(twilio_api, own_endpoint) == []
 
 
-async def test_a_hanging_gateway_holds_up_nobody_else(
+async def test_a_hanging_gateway_delays_no_other_request(
     database_url: str, own_endpoint: Sender
 ) -> None:
-    """Neither those who sign in with an earlier code, nor the database's few connections.
+    """Sign-ins go on, and no database connection is held.
 
-    Their codes may still arrive, so they get challenges.
+    The sends that hang succeed in the end, because their codes may still arrive.
     """
     url = hook_url(own_endpoint.url)
     async with sending(database_url, REFERRAL_SMS_URL=url, REFERRAL_COST_GUARD="off") as service:
@@ -705,7 +722,7 @@ async def test_a_hanging_gateway_holds_up_nobody_else(
             asyncio.create_task(service.post("/auth/send-code", phone=new_phone()))
             for _ in range(20)
         ]
-        await _reached(own_endpoint, 21)
+        await _wait_for_requests(own_endpoint, 21)
         started = time.monotonic()
         signed_in = ok(await service.verify({**sent, "code": code}))
         assert time.monotonic() - started < 1
@@ -715,9 +732,9 @@ async def test_a_hanging_gateway_holds_up_nobody_else(
             ok(response)
 
 
-async def _reached(sender: Sender, count: int) -> None:
+async def _wait_for_requests(sender: Sender, count: int) -> None:
     async with asyncio.timeout(10):
-        while len(sender.requests) < count:  # noqa: ASYNC110 - it fills in another thread
+        while len(sender.requests) < count:  # noqa: ASYNC110 - another thread adds to it
             await asyncio.sleep(0.02)
 
 

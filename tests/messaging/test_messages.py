@@ -24,7 +24,7 @@ WORDS = {
     "en": "{} is your code for Referral. Do not share it with anyone.",
     "ru": "{} — ваш код для Referral. Никому его не сообщайте.",
 }
-# GSM 03.38's basic alphabet
+# The basic character set of GSM 03.38
 GSM = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -33,13 +33,13 @@ LONGEST_SITE = "https://" + "a" * 37 + ".example.com"
 
 
 def segments(text: str) -> int:
-    """How many SMS a text takes."""
+    """Return how many SMS a text takes."""
     whole, part = (160, 153) if set(text) <= GSM else (70, 67)
     return 1 if len(text) <= whole else -(-len(text) // part)
 
 
 async def sent_to(service: Service, language: str, phone: str = "") -> Message:
-    """The message that a send-code in this language brings."""
+    """Request a code in this language, and return the message."""
     response = await service.http.post(
         "/api/v1/auth/send-code",
         json={"phone": phone or new_phone()},
@@ -49,8 +49,8 @@ async def sent_to(service: Service, language: str, phone: str = "") -> Message:
     return service.inbox.messages[-1]
 
 
-async def moved(service: Service, language: str) -> Message:
-    """The message that the old phone gets when its account moves away."""
+async def phone_changed(service: Service, language: str) -> Message:
+    """Change a user's phone, and return the message to the old one."""
     person = await service.sign_in()
     sent = ok(await person.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
     body = {"token": sent["token"], "code": sent["code"]}
@@ -62,10 +62,10 @@ async def moved(service: Service, language: str) -> Message:
 
 
 @pytest.mark.parametrize("language", i18n.LANGUAGES)
-async def test_a_code_comes_first_and_the_last_line_binds_it_to_the_site(
+async def test_the_code_comes_first_and_is_bound_to_the_site(
     database_url: str, language: str
 ) -> None:
-    """Nothing else is in it, whatever the request says."""
+    """Nothing in the text comes from the request."""
     url = "https://app.example:8443"
     async with running(database_url, REFERRAL_PUBLIC_URL=url) as service:
         message = await sent_to(service, language)
@@ -80,24 +80,28 @@ async def test_a_code_comes_first_and_the_last_line_binds_it_to_the_site(
     ("language", "start"),
     [("en", "The account of this number at Referral"), ("ru", "Аккаунт Referral с этого номера")],
 )
-async def test_the_old_phone_is_told_in_the_callers_language(
+async def test_the_old_phone_is_notified_in_the_callers_language(
     service: Service, language: str, start: str
 ) -> None:
-    message = await moved(service, language)
+    message = await phone_changed(service, language)
     assert message.text.startswith(start)
     assert (message.code, message.language) == (None, language)
 
 
 @pytest.mark.parametrize(("language", "most"), [("en", 1), ("ru", 2)])
-async def test_texts_are_short(database_url: str, language: str, most: int) -> None:
-    """With the longest code, an app's name of any length and a site's of 49 characters."""
+async def test_an_english_text_takes_one_sms_a_russian_one_two(
+    database_url: str, language: str, most: int
+) -> None:
+    """With the longest code, a long name of the app, and a host of 49 characters."""
     async with running(
         database_url,
         REFERRAL_APP_NAME="Friends of the long names and their other friends",
         REFERRAL_PUBLIC_URL=LONGEST_SITE,
         REFERRAL_CODE_LENGTH="8",
     ) as service:
-        for message in (await sent_to(service, language), await moved(service, language)):
+        code = await sent_to(service, language)
+        notice = await phone_changed(service, language)
+        for message in (code, notice):
             assert segments(message.text) <= most, message.text
 
 
@@ -105,7 +109,7 @@ async def test_texts_are_short(database_url: str, language: str, most: int) -> N
     "name",
     ["@evil.example #123456", "{code} {app}", "x" * 500, "%s %(code)s"],
 )
-async def test_no_name_of_the_app_breaks_the_last_line(database_url: str, name: str) -> None:
+async def test_no_app_name_breaks_the_last_line(database_url: str, name: str) -> None:
     async with running(database_url, REFERRAL_APP_NAME=name) as service:
         message = await sent_to(service, "en")
     first, last = message.text.splitlines()
@@ -113,7 +117,7 @@ async def test_no_name_of_the_app_breaks_the_last_line(database_url: str, name: 
     assert last == f"@127.0.0.1 #{message.code}"
 
 
-async def test_each_message_has_an_id_of_its_own(service: Service) -> None:
+async def test_each_message_has_its_own_id(service: Service) -> None:
     ids = {(await sent_to(service, "en")).id for _ in range(5)}
     assert len(ids) == 5
 
@@ -141,20 +145,20 @@ async def test_each_message_has_an_id_of_its_own(service: Service) -> None:
         ("rus, ruu-RU", "en"),
     ],
 )
-def test_the_first_language_that_there_is(header: str, language: str) -> None:
+def test_the_preferred_supported_language_is_chosen(header: str, language: str) -> None:
     assert i18n.choose(header) == language
 
 
 @given(st.text())
-def test_any_header_has_a_language(header: str) -> None:
+def test_any_header_results_in_a_language(header: str) -> None:
     assert i18n.choose(header) in i18n.LANGUAGES
 
 
 # Catalogues
 
 
-def of_the_sources() -> set[str | tuple[str, ...]]:
-    """Every text that the code and the pages ask for."""
+def source_texts() -> set[str | tuple[str, ...]]:
+    """Return every text that the code and the pages translate."""
     methods = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
     return {found[2] for found in extract_from_dir(ROOT / "src" / "referral", methods)}
 
@@ -163,16 +167,16 @@ def catalogue(language: str) -> Catalog:
     return read_po(io.BytesIO(path(language, "po").read_bytes()), locale=language)
 
 
-def test_the_languages_are_those_that_have_a_catalogue() -> None:
+def test_every_language_has_a_catalogue_and_vice_versa() -> None:
     found = {file.parent.parent.name for file in i18n.LOCALES.glob("*/LC_MESSAGES/*.po")}
     assert found == set(i18n.LANGUAGES)
 
 
 @pytest.mark.parametrize("language", i18n.LANGUAGES)
 def test_every_text_is_in_the_catalogue_and_translated(language: str) -> None:
-    """`make messages` takes new ones in. English needs no translation: a text is its own."""
+    """`make messages` adds new texts. English needs no translation, since it is the source."""
     entries = [entry for entry in catalogue(language) if entry.id]
-    assert {entry.id for entry in entries} == of_the_sources()
+    assert {entry.id for entry in entries} == source_texts()
     for entry in entries:
         assert not entry.fuzzy, entry.id
         assert language == i18n.DEFAULT or entry.string, entry.id
@@ -180,15 +184,15 @@ def test_every_text_is_in_the_catalogue_and_translated(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", i18n.LANGUAGES)
-def test_a_translation_has_the_same_fields(language: str) -> None:
+def test_a_translation_has_the_same_placeholders(language: str) -> None:
     for entry in catalogue(language):
         if isinstance(entry.id, str) and entry.id and entry.string:
-            assert fields(str(entry.string)) == fields(entry.id)
+            assert placeholders(str(entry.string)) == placeholders(entry.id)
 
 
 @pytest.mark.parametrize("language", i18n.LANGUAGES)
-def test_the_compiled_catalogue_is_that_of_the_text(language: str) -> None:
-    """`make messages` compiles."""
+def test_the_compiled_catalogue_is_up_to_date(language: str) -> None:
+    """`make messages` compiles it."""
     text = catalogue(language)
     compiled = read_mo(io.BytesIO(path(language, "mo").read_bytes()))
     assert strings(compiled) == strings(text)
@@ -200,7 +204,7 @@ def path(language: str, ending: str) -> Path:
 
 
 def strings(catalogue: Catalog) -> dict[Any, list[str]]:
-    """Each text that has a translation. A plural without one is compiled as its own."""
+    """Return the translations. A plural without one is compiled as its own translation."""
     translated = {}
     for entry in catalogue:
         forms = entry.string if any(entry.string or "") else entry.id if entry.pluralizable else ()
@@ -209,5 +213,5 @@ def strings(catalogue: Catalog) -> dict[Any, list[str]]:
     return translated
 
 
-def fields(text: str) -> set[str | None]:
+def placeholders(text: str) -> set[str | None]:
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}

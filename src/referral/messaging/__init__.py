@@ -1,1 +1,1 @@
-"""Messages to a phone, and the gateways that carry them."""
+"""Messages to phones, and the gateways that send them."""

@@ -1,4 +1,4 @@
-"""Messages to phones: their texts, and handing them to the gateway, which may never answer."""
+"""Write messages to phones, and send them through a gateway, which may never respond."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from referral import i18n, observability
 from referral.context import Caller, Context
 from referral.limits import sends
 from referral.messaging.gateways import Message
-from referral.messaging.gateways.chain import Result
+from referral.messaging.gateways.chain import SendResult
 from referral.observability import metrics
 
-# Below the 30 s after which platforms cut a request
+# Below the 30 s after which hosting platforms cut a request
 DEADLINE_SECONDS = 20
 _ID_BYTES = 16
-# So much of the app's name keeps an English text in one SMS, a Russian one in two
-_LONGEST_NAME = 24
+# With it an English text fits in one SMS, and a Russian one in two
+_MAX_NAME = 24
 
 
 def code(ctx: Context, phone: str, digits: str, *, caller: Caller) -> Message:
-    """Brings a code. Nothing in it comes from the caller but the language.
+    """Write the message that brings a code. Only its language comes from the caller.
 
-    The code comes first, for those who read it off a notification; the last line binds it to the
-    site for browsers that fill it in (https://wicg.github.io/sms-one-time-codes/).
+    The code comes first, so that a notification shows it. The last line binds it to the site, for
+    browsers that fill it in (https://wicg.github.io/sms-one-time-codes/).
     """
     gettext = i18n.catalogue(caller.language).gettext
     words = gettext("{code} is your code for {app}. Do not share it with anyone.")
@@ -32,8 +32,8 @@ def code(ctx: Context, phone: str, digits: str, *, caller: Caller) -> Message:
     return _message(ctx, phone, f"{text}\n@{ctx.domain} #{digits}", caller, code=digits)
 
 
-def account_moved(ctx: Context, phone: str, *, caller: Caller) -> Message:
-    """Tells the phone that an account had until now."""
+def phone_changed(ctx: Context, phone: str, *, caller: Caller) -> Message:
+    """Write the message to an account's previous phone."""
     gettext = i18n.catalogue(caller.language).gettext
     words = gettext(
         "The account of this number at {app} now has another number. "
@@ -42,9 +42,11 @@ def account_moved(ctx: Context, phone: str, *, caller: Caller) -> Message:
     return _message(ctx, phone, words.format(app=_name(ctx)), caller)
 
 
-async def send(ctx: Context, message: Message, *, charge: Callable[[], Awaitable[bool]]) -> Result:
-    """Hand over a message that is charged already. charge(): see Chain.send."""
-    begun = monotonic()
+async def send(
+    ctx: Context, message: Message, *, charge: Callable[[], Awaitable[bool]]
+) -> SendResult:
+    """Send a message that has been charged already. charge(): see Chain.send."""
+    started = monotonic()
     deadline = asyncio.timeout(DEADLINE_SECONDS)
     try:
         async with deadline:
@@ -53,17 +55,17 @@ async def send(ctx: Context, message: Message, *, charge: Callable[[], Awaitable
     except TimeoutError:
         if not deadline.expired():
             raise
-        # It may still arrive
-        result = Result()
+        # The message may still arrive
+        result = SendResult()
     outcome = "failed" if result.has_failed else "sent"
-    metrics.GATEWAY.labels(outcome).observe(monotonic() - begun)
+    metrics.GATEWAY_SECONDS.labels(outcome).observe(monotonic() - started)
     if result.has_failed:
-        observability.record("send_failed", phone=message.phone, counted=not result.unused)
+        observability.record("send_failed", phone=message.phone, counted=not result.refundable)
     return result
 
 
 async def notify(ctx: Context, message: Message) -> None:
-    """Send a message that no limit holds back. A failure is recorded, and that is all."""
+    """Send a message that no limit can refuse. A failure is only recorded."""
     charged = [await sends.count_notice(ctx, message.phone)]
 
     async def charge() -> bool:
@@ -71,7 +73,7 @@ async def notify(ctx: Context, message: Message) -> None:
         return True
 
     result = await send(ctx, message, charge=charge)
-    if result.unused:
+    if result.refundable:
         await sends.refund_notice(ctx, charged[-1])
 
 
@@ -88,5 +90,5 @@ def _message(
 
 
 def _name(ctx: Context) -> str:
-    """The app's name on one line, whatever is in it."""
-    return " ".join(ctx.app_name.split())[:_LONGEST_NAME].rstrip()
+    """Return the app's name, shortened and on one line."""
+    return " ".join(ctx.app_name.split())[:_MAX_NAME].rstrip()

@@ -1,4 +1,4 @@
-"""Ways to reach a phone."""
+"""Gateways send messages to phones. registry.py lists them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A text for a phone (E.164). Shown anywhere, it gives nothing of that away.
+    """A text for a phone (E.164). Its repr shows neither phone, text nor code.
 
-    id: the same at every try, so that a receiver can drop what it has already. code: the digits in
-    the text, where it brings some. language: the text's.
+    id: the same at each attempt, so that an endpoint can drop a duplicate. code: the digits in the
+    text, if it brings a code. language: of the text.
     """
 
     id: str
@@ -25,52 +25,52 @@ class Message:
 
 @unique
 class Failure(Enum):
-    """What a gateway that did not take a message says of it. The values are a metric's labels."""
+    """How a gateway failed to send a message. The values are labels of a metric."""
 
     NOT_TAKEN = "not taken"
-    """Surely nothing was taken, and another phone's message would not have been either."""
+    """The message was certainly not accepted, for a reason that does not depend on the phone."""
     PHONE = "phone"
-    """Surely nothing was taken, because of this phone."""
+    """The message was certainly not accepted, because of the phone."""
     UNKNOWN = "unknown"
-    """The gateway reported a failure. Nobody knows whether the message goes out."""
+    """The gateway reported a failure, but may have accepted the message."""
     NO_ANSWER = "no answer"
-    """The gateway reported nothing. The message may still arrive."""
+    """The gateway did not respond. The message may still arrive."""
 
 
 class GatewayError(Exception):
-    """A gateway did not take a message. Its text is for the log: no phone, no text, no code.
+    """A gateway failed to send a message. The text goes to the log: no phone, no text, no code.
 
-    may_repeat: whether to ask the same gateway again: no connection could be made.
+    may_retry: no connection could be made, so the same gateway may be tried once more.
     """
 
     def __init__(
-        self, reason: str, failure: Failure = Failure.UNKNOWN, *, may_repeat: bool = False
+        self, reason: str, failure: Failure = Failure.UNKNOWN, *, may_retry: bool = False
     ) -> None:
         self.failure = failure
-        self.may_repeat = may_repeat
+        self.may_retry = may_retry
         super().__init__(reason)
 
 
 class Gateway(Protocol):
-    """Something that sends messages."""
+    """A way to send messages."""
 
     name: str
-    """What the log calls it: the scheme of its URL."""
+    """Its name in the log and in metrics: the scheme of its URL."""
 
     echoes_code: bool
-    """Whether the answer carries the code, because nothing is really sent."""
+    """Whether the response of send-code carries the code, because nothing is really sent."""
 
     async def send(self, message: Message) -> None:
-        """Hand the message over. Raises GatewayError, or what else goes wrong."""
+        """Send a message. Raises GatewayError, or whatever a library raises."""
 
 
-# Statuses that judge the content of a request. The text is ours, so the phone is what differs
-_ABOUT_THE_PHONE = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+# Statuses about the content of a request. Of that only the phone can be wrong: the rest is ours
+_ABOUT_PHONE = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def failure_of(status: int) -> Failure:
-    """What the status of an HTTP answer says, if it is not 2xx."""
-    if status in _ABOUT_THE_PHONE:
+def failure_for_status(status: int) -> Failure:
+    """Return what an HTTP status other than 2xx means."""
+    if status in _ABOUT_PHONE:
         return Failure.PHONE
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Failure.NOT_TAKEN

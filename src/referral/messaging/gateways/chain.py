@@ -1,8 +1,8 @@
-"""Gateways one after another. Each may take only so long.
+"""A chain of gateways: each is tried in turn, for a limited time.
 
-A message that a gateway surely did not take goes to the next one. If nobody knows whether it was
-taken, it counts as sent, and one gateway more gets it as a message of its own: twice the same code
-does no harm, while none at all keeps a person out.
+If a gateway certainly did not accept a message, the next one gets it. If that is unknown, the
+message counts as sent, and one more gateway gets it as a second message, which is charged too: the
+same code twice does no harm, while no code at all keeps a person out.
 """
 
 from __future__ import annotations
@@ -13,94 +13,95 @@ from dataclasses import dataclass
 
 from referral.messaging.gateways import Failure, Gateway, GatewayError, Message
 
-_PAUSE_SECONDS = 0.3
-_MESSAGES = 2
+_RETRY_PAUSE_SECONDS = 0.3
+_MAX_MESSAGES = 2
+_UNCERTAIN = (Failure.UNKNOWN, Failure.NO_ANSWER)
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a message.
+class SendResult:
+    """The result of sending a message.
 
-    has_failed: every gateway that was tried has reported a failure, none of them because of the
-    phone. unused: nothing was taken of the message that was charged last, so refund it.
+    has_failed: every gateway that was tried reported a failure, none of them because of the phone.
+    refundable: the message that was charged last was certainly not accepted.
     """
 
     has_failed: bool = False
-    unused: bool = False
+    refundable: bool = False
 
 
 class Chain:
+    """Sends each message through the first gateway that accepts it."""
+
     def __init__(
         self,
         gateways: Sequence[Gateway],
         *,
-        seconds: float,
-        told: Callable[[str, str, Failure | None, str], None],
+        timeout: float,
+        on_attempt: Callable[[str, str, Failure | None, str], None],
     ) -> None:
-        """seconds: how long each may take, its second try too.
+        """timeout: seconds for each gateway, including its retry.
 
-        told(gateway's name, phone, failure, reason): called for each that was tried. No failure:
-        it took the message.
+        on_attempt(name of the gateway, phone, failure, reason): called for each gateway that was
+        tried. failure is None if it accepted the message.
         """
         self._gateways = gateways
-        self._seconds = seconds
-        self._told = told
+        self._timeout = timeout
+        self._on_attempt = on_attempt
         self.name = ",".join(gateway.name for gateway in gateways)
 
     @property
     def echoes_code(self) -> bool:
         return self._gateways[0].echoes_code
 
-    async def send(self, message: Message, *, charge: Callable[[], Awaitable[bool]]) -> Result:
-        """Hand over a message that is charged already.
+    async def send(self, message: Message, *, charge: Callable[[], Awaitable[bool]]) -> SendResult:
+        """Send a message that has been charged already.
 
-        charge(): charge one more message; False if the phone may not get it.
+        charge(): charge one more message; return False if the phone may not get it.
         """
         failures: list[Failure] = []
         charged = 1
         for gateway in self._gateways:
-            uncertain = sum(each in _UNCERTAIN for each in failures)
-            if uncertain == _MESSAGES:
+            uncertain = sum(failure in _UNCERTAIN for failure in failures)
+            if uncertain == _MAX_MESSAGES:
                 break
             if uncertain == charged:
                 if not await charge():
                     break
                 charged += 1
-            failure = await self._try(gateway, message)
+            failure = await self._attempt(gateway, message)
             if failure is None:
-                return Result()
+                return SendResult()
             failures.append(failure)
         about_phone = Failure.PHONE in failures
-        return Result(
+        return SendResult(
             has_failed=not about_phone and Failure.NO_ANSWER not in failures,
-            unused=not about_phone and sum(each in _UNCERTAIN for each in failures) < charged,
+            refundable=not about_phone
+            and sum(failure in _UNCERTAIN for failure in failures) < charged,
         )
 
-    async def _try(self, gateway: Gateway, message: Message) -> Failure | None:
+    async def _attempt(self, gateway: Gateway, message: Message) -> Failure | None:
         failure: Failure | None = None
-        why = ""
+        reason = ""
         try:
-            async with asyncio.timeout(self._seconds):
-                await _send_or_repeat(gateway, message)
+            async with asyncio.timeout(self._timeout):
+                await _send_with_retry(gateway, message)
         except TimeoutError:
-            failure, why = Failure.NO_ANSWER, f"no answer in {self._seconds:g} s"
+            failure, reason = Failure.NO_ANSWER, f"no answer in {self._timeout:g} s"
         except GatewayError as error:
-            failure, why = error.failure, str(error)
-        except Exception as error:  # noqa: BLE001 - a library may raise what it likes
-            # Its type only: its words may repeat the phone and the text
-            failure, why = Failure.UNKNOWN, type(error).__name__
-        self._told(gateway.name, message.phone, failure, why)
+            failure, reason = error.failure, str(error)
+        except Exception as error:  # noqa: BLE001 - a library may raise anything
+            # Only the type: the message may repeat the phone and the text
+            failure, reason = Failure.UNKNOWN, type(error).__name__
+        self._on_attempt(gateway.name, message.phone, failure, reason)
         return failure
 
 
-_UNCERTAIN = (Failure.UNKNOWN, Failure.NO_ANSWER)
-
-
-async def _send_or_repeat(gateway: Gateway, message: Message) -> None:
+async def _send_with_retry(gateway: Gateway, message: Message) -> None:
     try:
         await gateway.send(message)
     except GatewayError as error:
-        if not error.may_repeat:
+        if not error.may_retry:
             raise
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(_RETRY_PAUSE_SECONDS)
         await gateway.send(message)

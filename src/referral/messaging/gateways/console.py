@@ -1,4 +1,4 @@
-"""Writes messages to stderr, for development. Past the logger, which never sees a code."""
+"""Write messages to stderr, for development. The logger is bypassed: it never gets a code."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import sys
 
 from referral.messaging.gateways import Message
 
+SCHEMES = ("console",)
+
+
+def check(url: str, *, production: bool) -> None:
+    if url != "console://":
+        raise ValueError("write console:// with nothing after it")
+    if production:
+        raise ValueError("console:// is for development only")
+
 
 class Console:
     name = "console"
     echoes_code = False
 
     async def send(self, message: Message) -> None:
-        print(f"to {message.phone}: {message.text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"to {message.phone}: {message.text}", file=sys.stderr, flush=True)  # noqa: T201 - its purpose

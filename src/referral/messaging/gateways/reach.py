@@ -1,4 +1,4 @@
-"""Whether the host of a URL answers: a connection, over TLS for https, on which nothing is sent."""
+"""Check that a host can be reached: connect to it, with TLS for https, and send nothing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PORTS = {"https": 443, "http": 80}
 
 
 async def failure(url: str) -> str | None:
-    """Why nothing answers there, where it does not; for who reads the log, without the URL.
+    """Return why the host of the URL cannot be reached, without the URL, or None if it can.
 
-    Where a proxy is set, as messages take it, the proxy is what has to answer.
+    If messages go there through a proxy, that is the host to reach.
     """
     parts = urlsplit(url)
     host, tls = parts.hostname or "", parts.scheme == "https"

@@ -1,11 +1,28 @@
-"""Takes as long as a real gateway and sends nothing."""
+"""Take as long as a real gateway, and send nothing."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 
 from referral.messaging.gateways import Message
+
+SCHEMES = ("simulated",)
+
+_WITHOUT_DELAY = "simulated://?delay=0"
+
+
+def check(url: str, *, production: bool) -> None:  # noqa: ARG001 - allowed in production
+    if url not in ("simulated://", _WITHOUT_DELAY):
+        raise ValueError("write simulated:// or simulated://?delay=0")
+
+
+def build(url: str) -> Simulated:
+    if url == _WITHOUT_DELAY:
+        return Simulated(lambda: 0)
+    # 1 to 2 s, as a real gateway takes
+    return Simulated(lambda: 1 + secrets.randbelow(1001) / 1000)
 
 
 class Simulated:

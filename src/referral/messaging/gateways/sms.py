@@ -1,6 +1,6 @@
-"""SMS services that Apprise speaks, each by its URL (https://appriseit.com/services/).
+"""SMS services, through Apprise and its URLs (https://appriseit.com/services/).
 
-Apprise comes with the extra `sms`, so it is imported where it is needed.
+Apprise comes with the extra `sms`, so it is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from referral.messaging.gateways import Failure, GatewayError, Message
 if TYPE_CHECKING:
     from apprise import NotifyBase
 
-# Of Apprise's schemes those that send an SMS to any phone they are given. A list, and not a rule
-# over what Apprise says of itself: there, messengers and chat rooms take phones too.
+# Apprise's schemes that send an SMS to any phone. Listed here, because Apprise's own metadata does
+# not tell them from messengers and chat rooms that take phones
 _SCHEMES = """
     46elks atalk bulksms bulkvs burstsms clickatell clicksend cm d7sms eight00com elks exotel
     httpsms infobip kaleyra kavenegar klr kudosity mobilemessage mobilemsg msg91 msgbird nexmo
@@ -26,18 +26,18 @@ _SCHEMES = """
 """
 SCHEMES = frozenset(_SCHEMES.split())
 
-_ANY_PHONE = "+15005550006"  # which Twilio keeps for tests
+_ANY_PHONE = "+15005550006"  # reserved by Twilio for tests
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 5.0
 _THREADS = 32
-# They write phones, texts and whole requests, Apprise's own at INFO
+# They log phones, texts and whole requests, Apprise's own at INFO
 _LOGGERS = ("apprise", "requests", "urllib3")
 
 
-def check(url: str) -> None:
-    """Raises ValueError, whose text repeats nothing of the URL but its scheme."""
+def check(url: str, *, production: bool) -> None:  # noqa: ARG001 - allowed in both
+    """Raise ValueError, whose text repeats nothing of the URL but its scheme."""
     scheme = url.partition(":")[0]
     try:
-        _silence()
+        _silence_loggers()
         known = _service(url, _ANY_PHONE) is not None
     except ImportError:
         raise ValueError(
@@ -48,12 +48,12 @@ def check(url: str) -> None:
         known = False
     if not known:
         raise ValueError(
-            f"{scheme}:// is not written as Apprise has it: see https://appriseit.com/services/"
+            f"{scheme}:// does not have Apprise's format: see https://appriseit.com/services/"
         )
 
 
 def endpoint(url: str) -> str | None:
-    """Where the service takes messages, if its plugin says so in a place of its own."""
+    """Return the URL of the service's API, if its plugin has it in the usual attribute."""
     found = str(getattr(_service(url, _ANY_PHONE), "notify_url", None))
     known = found.startswith(("https://", "http://")) and "{" not in urlsplit(found).netloc
     return found if known else None
@@ -63,15 +63,15 @@ class SmsService:
     echoes_code = False
 
     def __init__(self, url: str) -> None:
-        """url: Apprise's, without the phone to send to; one that names some sends to none."""
-        _silence()
+        """url: Apprise's, without a recipient; recipients in it are ignored."""
+        _silence_loggers()
         self.name = url.partition(":")[0]
         self._url = url
-        # Of its own, so that a service that hangs holds up nothing else
+        # A pool of its own, so that a service that hangs blocks nothing else
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=self.name)
 
     async def send(self, message: Message) -> None:
-        """Raises GatewayError, without the cause: Apprise tells none."""
+        """Send an SMS. Raises GatewayError without a cause, since Apprise reports none."""
         loop = asyncio.get_running_loop()
         if not await loop.run_in_executor(self._threads, _send, self._url, message):
             raise GatewayError("not taken")
@@ -79,8 +79,8 @@ class SmsService:
 
 def _send(url: str, message: Message) -> bool:
     service = _service(url, message.phone)
-    # Apprise drops a phone that it takes for none (under 10 or over 14 digits), and some services
-    # then write to the sender instead
+    # Apprise drops phones that it considers invalid (under 10 or over 14 digits). Some services
+    # then send the message to the sender's own number
     if service is None or message.phone.lstrip("+") not in _targets(service):
         raise GatewayError("takes no such phone", Failure.PHONE)
     service.socket_connect_timeout = _CONNECT_SECONDS
@@ -89,26 +89,26 @@ def _send(url: str, message: Message) -> bool:
 
 
 def _targets(service: NotifyBase) -> str:
-    """The phones that it sends to, among what else its URL says."""
-    return unquote(str(service.url()))  # type: ignore[no-untyped-call] # Apprise gives it no type
+    """Return text that contains the phones the service sends to: its URL."""
+    return unquote(str(service.url()))  # type: ignore[no-untyped-call] # Apprise has no type here
 
 
 def _service(url: str, phone: str) -> NotifyBase | None:
-    """The service that sends to this phone alone; None where Apprise does not know the URL."""
+    """Return the service with this phone as its only recipient, or None for an unknown URL."""
     from apprise import Apprise, AppriseAsset, PersistentStoreMode  # noqa: PLC0415 - an extra
-    from apprise.plugins import url_to_dict  # noqa: PLC0415
+    from apprise.plugins import url_to_dict  # noqa: PLC0415 - an extra
 
     values: dict[str, Any] | None = url_to_dict(url)  # type: ignore[no-untyped-call] # nor here
     if values is None:
         return None
     return Apprise.instantiate(
         {**values, "targets": [phone]},
-        # A redirect would carry the message elsewhere, and a store would keep it
+        # A redirect would send the message elsewhere, and a persistent store would keep it
         asset=AppriseAsset(http_redirects=False, storage_mode=PersistentStoreMode.MEMORY),
         suppress_exceptions=False,
     )
 
 
-def _silence() -> None:
+def _silence_loggers() -> None:
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

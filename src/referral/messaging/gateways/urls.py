@@ -1,36 +1,42 @@
-"""The URLs of gateways, as the setting has them."""
+"""Read REFERRAL_SMS_URL: the URL of a gateway, or of several that form a chain."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 from urllib.parse import urlsplit
 
-from referral.messaging.gateways import hook_endpoint, sms
+from referral.messaging.gateways import Gateway, registry
+from referral.messaging.gateways.registry import GatewayType
 
 DEFAULT: tuple[str, ...] = ("simulated://",)
 
-_SIMULATED = ("simulated://", "simulated://?delay=0")
-_CONSOLE = ("console://",)
-_ALONE = ("simulated", "console")
-
 
 def parse(text: str, *, production: bool) -> tuple[str, ...]:
-    """The URL, or several of a chain, in their order.
+    """Return the URLs, separated by commas, in their order.
 
     Raises ValueError, whose text repeats nothing of a URL but its scheme.
     """
-    urls = tuple(_canonical(item.strip()) for item in text.split(",") if item.strip())
+    urls = tuple(_normalise(item.strip()) for item in text.split(",") if item.strip())
     if not urls:
-        raise ValueError("there is none in it")
-    if len(urls) > 1 and any(scheme(url) in _ALONE for url in urls):
-        raise ValueError("simulated:// and console:// stand alone")
-    for url in urls:
-        _check(scheme(url), url, production=production)
+        raise ValueError("there is no URL in it")
+    types = [_type_of(url) for url in urls]
+    for gateway_type in types:
+        if len(urls) > 1 and not gateway_type.joins_chain:
+            raise ValueError(f"{gateway_type.label} cannot be part of a chain")
+    for url, gateway_type in zip(urls, types, strict=True):
+        gateway_type.check(url, production=production)
     return urls
 
 
+def build(url: str, clock: Callable[[], datetime]) -> Gateway:
+    """Return the gateway of a parsed URL. clock(): the time, in UTC."""
+    return _type_of(url).build(url, clock)
+
+
 def scheme(url: str) -> str:
-    """The scheme in lower case, or nothing where there is none."""
+    """Return the scheme in lower case, or "" if there is none."""
     found = re.match(r"([a-z0-9+]{1,20})://", url, re.IGNORECASE)
     return found[1].lower() if found else ""
 
@@ -40,49 +46,34 @@ def is_simulated(urls: tuple[str, ...]) -> bool:
 
 
 def describe(urls: tuple[str, ...]) -> str:
-    """What may be shown of them: the services, and the hosts of the team's own."""
+    """Describe the gateways without secrets: by scheme, and by host if that is no secret."""
     return ", then ".join(
-        f"{scheme(url)} to {urlsplit(url).hostname}"
-        if scheme(url) in hook_endpoint.SCHEMES
-        else scheme(url)
+        f"{scheme(url)} to {urlsplit(url).hostname}" if _type_of(url).shows_host else scheme(url)
         for url in urls
     )
 
 
-def endpoints(urls: tuple[str, ...], *, production: bool) -> list[tuple[str, str | None]]:
-    """Where messages are handed over: what may be shown of each gateway, and its URL, if known."""
-    found: list[tuple[str, str | None]] = []
-    for url in urls:
-        if scheme(url) in hook_endpoint.SCHEMES:
-            found.append((describe((url,)), hook_endpoint.parse(url, production=production).url))
-        elif scheme(url) in sms.SCHEMES:
-            found.append((scheme(url), sms.endpoint(url)))
-    return found
+def endpoints(urls: tuple[str, ...]) -> list[tuple[str, str | None]]:
+    """Return a description of each gateway that makes connections, and the URL if it is known."""
+    return [
+        (describe((url,)), endpoint(url)) for url in urls if (endpoint := _type_of(url).endpoint)
+    ]
 
 
-def _canonical(url: str) -> str:
-    """With its scheme in lower case."""
+def _type_of(url: str) -> GatewayType:
+    """Raise ValueError, whose text repeats nothing of the URL but its scheme, if there is none."""
+    name = scheme(url)
+    if not name:
+        raise ValueError("write a URL such as twilio://..., and a comma inside a URL as %2C")
+    if found := registry.find(name):
+        return found
+    labels = [gateway_type.label for gateway_type in registry.TYPES]
+    raise ValueError(
+        f"{name}:// sends no SMS. Those that do: {', '.join(labels[:-1])} and {labels[-1]}"
+    )
+
+
+def _normalise(url: str) -> str:
+    """Return the URL with its scheme in lower case."""
     name = scheme(url)
     return name + url[len(name) :]
-
-
-def _check(name: str, url: str, *, production: bool) -> None:
-    if name == "simulated":
-        if url not in _SIMULATED:
-            raise ValueError("simulated:// or simulated://?delay=0")
-    elif name == "console":
-        if url not in _CONSOLE:
-            raise ValueError("console:// and no more")
-        if production:
-            raise ValueError("console:// is for development alone")
-    elif name in hook_endpoint.SCHEMES:
-        hook_endpoint.parse(url, production=production)
-    elif name in sms.SCHEMES:
-        sms.check(url)
-    elif not name:
-        raise ValueError("a URL such as twilio://...; write a comma inside of one as %2C")
-    else:
-        raise ValueError(
-            f"{name}:// sends no SMS; simulated://, console://, hook+https:// and the SMS "
-            "services of Apprise do, such as twilio:// and vonage://"
-        )
