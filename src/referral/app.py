@@ -1,4 +1,4 @@
-"""The only place where the parts are wired together."""
+"""Wire everything together: the ASGI application, and the context that use cases run with."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
-from litestar import Litestar
+from litestar import Litestar, Request, Response
 from litestar.datastructures import CacheControlHeader
 from litestar.datastructures.state import State
 from litestar.exceptions import HTTPException
@@ -22,21 +23,17 @@ from referral.core.tokens import Issuer
 from referral.http import api, docs, pages, problems, well_known
 from referral.http.pages.site import Site
 from referral.http.requests import MAX_BODY_BYTES, StrictRequest
-from referral.http.responses import JsonResponse
-from referral.http.server import metrics
+from referral.http.server import hosts, metrics
 from referral.http.server.application import Application
 from referral.http.server.cors import Cors
 from referral.http.server.headers import common_headers
-from referral.http.server.options import handle_options
+from referral.http.server.options import options_response
 from referral.limits.global_limits import GlobalLimits
 from referral.limits.keyed_locks import KeyedLocks
 from referral.limits.pumping.traffic import Traffic
 from referral.messaging import messages
-from referral.messaging.gateways import Gateway, hook_endpoint, urls
+from referral.messaging.gateways import Gateway, urls
 from referral.messaging.gateways.chain import Chain
-from referral.messaging.gateways.console import Console
-from referral.messaging.gateways.simulated import Simulated
-from referral.messaging.gateways.sms import SmsService
 from referral.service import data_keys, housekeeping
 from referral.service.health import Readiness
 from referral.settings import Settings
@@ -44,13 +41,13 @@ from referral.storage import database, migrate
 from referral.webhooks import dispatcher
 from referral.webhooks.signature import Endpoint
 
-_CONNECT_TRIES = 8
-# The longest a gateway may take, less where several have to fit under the deadline
+_CONNECT_ATTEMPTS = 8
+# How long one gateway may take. It is less if several have to share messages.DEADLINE_SECONDS
 _GATEWAY_SECONDS = 8.0
 
 
 def system_clock() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - the one clock
+    return datetime.now(UTC)  # noqa: TID251 - the only clock
 
 
 def create_app(
@@ -60,7 +57,10 @@ def create_app(
     randbelow: Callable[[int], int] = secrets.randbelow,
     gateway: Gateway | None = None,
 ) -> Litestar:
-    """The ASGI application. It connects to the database when it starts."""
+    """Create the ASGI application, which connects to the database when it starts.
+
+    `gateway` replaces those of the settings. It fails to start if a migration is missing.
+    """
     limiter = ConcurrencyLimiter()
 
     @asynccontextmanager
@@ -91,11 +91,10 @@ def create_app(
             *well_known.HANDLERS,
         ],
         lifespan=[lifespan],
-        exception_handlers={**problems.HANDLERS, HTTPException: pages.answer_anywhere},
+        exception_handlers={**problems.HANDLERS, HTTPException: pages.framework_response},
         state=State({"site": _site(settings)}),
-        before_request=handle_options,
+        before_request=_before_request,
         request_class=StrictRequest,
-        response_class=JsonResponse,
         request_max_body_size=MAX_BODY_BYTES,
         cache_control=CacheControlHeader(no_store=True),
         openapi_config=docs.config(settings.public_url),
@@ -105,6 +104,11 @@ def create_app(
     app.cors = Cors(settings.cors_origins)
     app.headers = common_headers(https=settings.in_production)
     return app
+
+
+async def _before_request(request: Request[Any, Any, Any]) -> Response[None] | None:
+    hosts.check(request)
+    return options_response(request)
 
 
 def _site(settings: Settings) -> Site:
@@ -118,8 +122,8 @@ def _site(settings: Settings) -> Site:
 
 
 async def _connect(url: str) -> None:
-    """Wait some seconds for a database that is away: a process may start while it restarts."""
-    for _ in range(_CONNECT_TRIES - 1):
+    """Connect, retrying for some seconds: the process may start while the database restarts."""
+    for _ in range(_CONNECT_ATTEMPTS - 1):
         try:
             return await database.connect(url)
         except database.SetupError:
@@ -135,7 +139,7 @@ async def assemble(
     gateway: Gateway | None = None,
     limiter: ConcurrencyLimiter | None = None,
 ) -> Context:
-    """What the use cases are given. Needs the database connected."""
+    """Build the context of the use cases. The database has to be connected."""
     limiter = limiter or ConcurrencyLimiter()
     keys = Keyring(settings.secrets)
     stored_keys = await data_keys.load(keys, now=clock(), token_bytes=secrets.token_bytes)
@@ -160,7 +164,9 @@ async def assemble(
         phone_rules=settings.phone_rules,
         test_phones=settings.test_phones,
         admins_allowed=not settings.is_open_demo,
-        gateway=_chain([gateway] if gateway else _gateways(settings, clock)),
+        gateway=_chain(
+            [gateway] if gateway else [urls.build(url, clock) for url in settings.sms_urls]
+        ),
         app_name=settings.app_name,
         domain=urlsplit(settings.public_url).hostname or "",
         invite_url=settings.invite_url,
@@ -173,24 +179,6 @@ async def assemble(
 
 def _chain(gateways: list[Gateway]) -> Chain:
     share = (messages.DEADLINE_SECONDS - 1) / len(gateways)
-    return Chain(gateways, seconds=min(_GATEWAY_SECONDS, share), told=observability.gateway_tried)
-
-
-def _gateways(settings: Settings, clock: Callable[[], datetime]) -> list[Gateway]:
-    if settings.sending_is_simulated:
-        if settings.sms_urls[0].endswith("delay=0"):
-            return [Simulated(lambda: 0)]
-        # As long as a real gateway takes
-        return [Simulated(lambda: 1 + secrets.randbelow(1001) / 1000)]
-    if urls.scheme(settings.sms_urls[0]) == "console":
-        return [Console()]
-    return [_real(url, settings, clock) for url in settings.sms_urls]
-
-
-def _real(url: str, settings: Settings, clock: Callable[[], datetime]) -> Gateway:
-    if urls.scheme(url) in hook_endpoint.SCHEMES:
-        # It imports httpx: 4 MB and 30 ms
-        from referral.messaging.gateways.hook import Hook  # noqa: PLC0415 - as said
-
-        return Hook(hook_endpoint.parse(url, production=settings.in_production), clock=clock)
-    return SmsService(url)
+    return Chain(
+        gateways, timeout=min(_GATEWAY_SECONDS, share), on_attempt=observability.gateway_attempted
+    )

@@ -69,7 +69,7 @@ async def _listening(app: Any, port: int) -> AsyncIterator[None]:
                 assert not task.done()
                 await asyncio.sleep(0.01)
         # As the application does it where it is started with the server
-        server.lifespan.state["front"] = app if isinstance(app, Application) else None
+        server.lifespan.state["application"] = app if isinstance(app, Application) else None
         yield
     finally:
         server.should_exit = True

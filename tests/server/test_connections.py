@@ -169,7 +169,7 @@ async def test_what_is_no_request_is_told_as_a_problem(served: Server) -> None:
 async def test_who_does_not_finish_a_request_is_let_go(
     database_url: str, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(connection, "REQUEST_SECONDS", 1)
+    monkeypatch.setattr(connection, "REQUEST_TIMEOUT", 1)
     async with reachable(database_url) as (_, site), connected(site) as (reader, writer):
         writer.write(sent)
         async with asyncio.timeout(8):
@@ -180,7 +180,7 @@ async def test_who_does_not_finish_a_request_is_let_go(
 async def test_who_reads_nothing_is_let_go_and_who_reads_slowly_is_not(
     database_url: str, monkeypatch: pytest.MonkeyPatch, *, reads: bool
 ) -> None:
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", 3)
+    monkeypatch.setattr(connection, "READ_TIMEOUT", 3)
     path, number = "/docs/assets/swagger-ui-bundle.js", 10
     async with reachable(database_url) as (service, site):
         size = len((await service.get(path)).content)

@@ -1,4 +1,4 @@
-"""From a bearer token to who is asking."""
+"""Authentication of API requests: guards that turn a bearer token into `request.user`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityScheme
 
 from referral.core.errors import NotSignedIn, Unauthorized
-from referral.http.requests import caller, context, lines
+from referral.http.requests import caller, context, header_values
 from referral.service import access, admins
 
 if TYPE_CHECKING:
@@ -18,12 +18,18 @@ BEARER = SecurityScheme(
     type="http",
     scheme="bearer",
     bearer_format="JWT",
-    description="The `access_token` of a sign-in. It lives `expires_in` seconds; refresh it then.",
+    description=(
+        "The `access_token` from signing in. It is valid for `expires_in` seconds; then get a new "
+        "one from `POST /api/v1/auth/refresh`."
+    ),
 )
 API_KEY = SecurityScheme(
     type="http",
     scheme="bearer",
-    description="An API key (`rk_...`), for administration alone: `referral key new`.",
+    description=(
+        "An API key (`rk_...`), made with `referral key new NAME`. It is accepted only by the "
+        "operations under Administration."
+    ),
 )
 REQUIRED: list[dict[str, list[str]]] = [{"bearer": []}]
 ADMINISTRATOR: list[dict[str, list[str]]] = [*REQUIRED, {"api_key": []}]
@@ -32,8 +38,11 @@ ADMINISTRATOR: list[dict[str, list[str]]] = [*REQUIRED, {"api_key": []}]
 async def signed_in(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """A guard: runs before the body is read, and leaves the user at `request.user`."""
-    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
+    """Set `request.user` to the signed-in user. A guard, so it runs before the body is read.
+
+    Raises NotSignedIn, Unauthorized or AccountBlocked.
+    """
+    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # always HTTP here
         return
     connection.scope["user"] = await access.authenticate(context(connection), bearer(connection))
 
@@ -41,8 +50,11 @@ async def signed_in(
 async def administrator(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """As `signed_in`, for administrators and API keys; leaves at `request.user` who acts."""
-    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # HTTP alone here
+    """Set `request.user` to the administrator or API key that acts. A guard, as `signed_in`.
+
+    Raises NotSignedIn, Unauthorized, AccountBlocked or Forbidden.
+    """
+    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # always HTTP here
         return
     connection.scope["user"] = await admins.authenticate(
         context(connection), bearer(connection), caller=caller(connection)
@@ -50,8 +62,12 @@ async def administrator(
 
 
 def bearer(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """The one bearer token (RFC 6750, section 2.1). Raises NotSignedIn, Unauthorized."""
-    headers = lines(connection, b"authorization")
+    """Return the bearer token (RFC 6750, section 2.1).
+
+    Raises NotSignedIn if there is no Authorization header, and Unauthorized if there are several
+    or it has another scheme.
+    """
+    headers = header_values(connection, b"authorization")
     if not headers:
         raise NotSignedIn(reason="no Authorization header")
     if len(headers) != 1:

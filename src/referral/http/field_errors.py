@@ -1,4 +1,4 @@
-"""What is wrong with a request's fields, in our words: the framework's repeat what was sent."""
+"""The errors of a request's fields, in our own words: the framework's repeat the input."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from litestar import Request
 from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Meta, Struct
 
-_WORDS = {"str": "a string", "int": "a whole number"}
+_TYPES = {"str": "a string", "int": "a whole number"}
 
 
 class FieldError(Struct, frozen=True):
-    """What is wrong with one field."""
+    """An error of one field."""
 
-    field: Annotated[str, Meta(examples=["phone"])]
+    field: Annotated[
+        str, Meta(description="Empty if the whole body or request is wrong.", examples=["phone"])
+    ]
     message: Annotated[str, Meta(examples=["Required."])]
 
 
-def found(request: Request[Any, Any, Any], error: HTTPException) -> list[FieldError]:
-    """What the framework found wrong with the fields of this request."""
+def from_exception(request: Request[Any, Any, Any], error: HTTPException) -> list[FieldError]:
+    """Return the errors that the framework found in the fields of the request."""
     extra = error.extra if isinstance(error, ValidationException) else None
     known = _known_fields(request)
     return [_field_error(each, known) for each in extra or ()]
@@ -29,7 +31,7 @@ def found(request: Request[Any, Any, Any], error: HTTPException) -> list[FieldEr
 def _known_fields(request: Request[Any, Any, Any]) -> tuple[str, ...]:
     try:
         body = request.route_handler.parsed_data_field
-    except KeyError:  # the framework refuses a bad Host before it looks for a route
+    except KeyError:  # the framework refused the request before it looked for a route
         return ()
     return getattr(body.annotation, "__struct_fields__", ()) if body else ()
 
@@ -38,11 +40,11 @@ def _field_error(error: Any, known: tuple[str, ...]) -> FieldError:
     field, message = str(error.get("key", "")), str(error.get("message", ""))
     field = "" if field == "data" else field
     if "unknown field" in message:
-        return FieldError(field, f"This operation knows no other fields than {', '.join(known)}.")
+        return FieldError(field, f"Unknown field. This operation takes {', '.join(known)}.")
     if missing := re.match(r"Object missing required field `(\w+)`", message):
         return FieldError(missing[1], "Required.")
     if not field:
         return FieldError(field, "Send a JSON object.")
-    if wanted := re.match(r"Expected `(\w+)(?: \| null)?`, got", message):
-        return FieldError(field, f"Must be {_WORDS.get(wanted[1], wanted[1])}.")
+    if expected := re.match(r"Expected `(\w+)(?: \| null)?`, got", message):
+        return FieldError(field, f"Must be {_TYPES.get(expected[1], expected[1])}.")
     return FieldError(field, message.partition(" - at")[0].replace("Expected", "Must be") + ".")

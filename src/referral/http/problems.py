@@ -1,4 +1,12 @@
-"""The one table from a refusal to an answer (RFC 9457)."""
+"""How a refusal becomes a response: problem documents (RFC 9457).
+
+The rules raise a `Refusal`, one tree of exceptions with stable codes (core/errors.py). One table
+here gives each class its status and title, so a code has the same meaning in every operation. The
+exceptions of the framework and of the database turn into refusals first.
+
+`detail` tells people what to do next, and never repeats the input. The exact reason goes only to
+the log. An exception that is none of these is a bug: the client gets a 500 without any details.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +34,7 @@ _OVERLOADED_RETRY = 1
 
 class BodyTooLarge(Refusal):
     code = "body_too_large"
-    detail = "A body has at most 64 KiB. Send less."
+    detail = "The body is larger than 64 KiB. Send less."
 
 
 class UnsupportedMediaType(Refusal):
@@ -36,44 +44,53 @@ class UnsupportedMediaType(Refusal):
 
 class MethodNotAllowed(Refusal):
     code = "method_not_allowed"
-    detail = "This path has other methods: see Allow."
+    detail = "This path does not support this method. Use one of those in Allow."
 
 
 class StorageUnavailable(Refusal):
     code = "storage_unavailable"
-    detail = "The database cannot be reached just now. Nothing was lost: repeat the call."
+    detail = (
+        "The database is unavailable. Nothing was lost: "
+        "repeat the request after the time in Retry-After."
+    )
 
 
 class OtherSite(Refusal):
     code = "other_site"
-    detail = "This form did not come from this site. Open the page anew."
+    detail = "This form was not sent from this site. Reload the page and send it again."
 
 
 class Overloaded(Refusal):
     code = "overloaded"
-    detail = "More requests come than can be served just now. Nothing was lost: repeat the call."
+    detail = (
+        "The service is overloaded. Nothing was lost: "
+        "repeat the request after the time in Retry-After."
+    )
 
 
 class InternalError(Refusal):
     code = "internal_error"
-    detail = "Something broke here. It is logged; try again later."
+    detail = "Something went wrong on the server. The error is logged; try again later."
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """An error (RFC 9457). `code` is stable; `detail` says what to do next."""
+    """An error (RFC 9457). `code` is stable; `detail` tells people what to do next."""
 
     type: Annotated[str, Meta(examples=["urn:referral:problem:wrong_code"])]
     title: Annotated[str, Meta(examples=["Wrong code"])]
     status: Annotated[int, Meta(examples=[400])]
     detail: str
     code: Annotated[str, Meta(examples=["wrong_code"])]
-    errors: Annotated[list[FieldError] | UnsetType, Meta(description="With `invalid_request`.")] = (
-        UNSET
-    )
-    attempts_left: Annotated[int | UnsetType, Meta(description="With `wrong_code`.")] = UNSET
+    errors: Annotated[
+        list[FieldError] | UnsetType, Meta(description="Only with `invalid_request`.")
+    ] = UNSET
+    attempts_left: Annotated[
+        int | UnsetType,
+        Meta(description="Only with `wrong_code`: how many more guesses the challenge allows."),
+    ] = UNSET
 
 
-# status, title
+# Status and title
 _TABLE: dict[type[Refusal], tuple[int, str]] = {
     errors.InvalidRequest: (400, "Invalid request"),
     errors.InvalidPhone: (400, "Invalid phone"),
@@ -106,7 +123,7 @@ _TABLE: dict[type[Refusal], tuple[int, str]] = {
     Overloaded: (503, "Overloaded"),
 }
 
-# What the framework raises by itself, by status. Its own texts repeat the input.
+# For exceptions of the framework, by status: its own texts repeat the input
 _FRAMEWORK: dict[int, type[Refusal]] = {
     400: errors.InvalidRequest,
     401: errors.Unauthorized,
@@ -124,87 +141,92 @@ _WWW_AUTHENTICATE: dict[type[Refusal], str] = {
 }
 
 
-def answer_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Response[Problem]:
-    """The answer to a refusal; its exact reason goes to the log."""
-    record(request, refusal)
+def refusal_response(request: Request[Any, Any, Any], refusal: Refusal) -> Response[Problem]:
+    """Log a refusal with its exact reason, and return the response to it."""
+    log_refusal(request, refusal)
     return _response(refusal)
 
 
-def record(request: Request[Any, Any, Any], refusal: Refusal) -> None:
+def log_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> None:
     """Log a refusal with its exact reason."""
-    observability.refused(
+    observability.request_refused(
         refusal.code, refusal.reason, method=request.method, route=_route(request)
     )
 
 
-def answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """The answer to what the framework refuses before a handler is reached."""
+def framework_response(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Return the response to an exception of the framework, such as one for an unknown path."""
     kind = _FRAMEWORK.get(error.status_code)
     if kind is None:
-        return answer_failure(request, error)
+        return failure_response(request, error)
     refusal = kind(reason=type(error).__name__)
     if kind is errors.InvalidRequest:
-        refusal.members = {"errors": field_errors.found(request, error)}
-    response = answer_refusal(request, refusal)
+        refusal.members = {"errors": field_errors.from_exception(request, error)}
+    response = refusal_response(request, refusal)
     if kind is MethodNotAllowed:
-        response.headers["Allow"] = options.allowed(request)
+        response.headers["Allow"] = options.allowed_methods(request)
     return response
 
 
-def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """The answer while the database is away."""
-    observability.unavailable(error, method=request.method, route=_route(request))
+def unavailable_response(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Return the response while the database is unavailable."""
+    observability.storage_unavailable(error, method=request.method, route=_route(request))
     return _response(StorageUnavailable(retry_after=_STORAGE_RETRY))
 
 
-def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """The answer to a bug of ours: no word of what it was."""
-    observability.failed(error, method=request.method, route=_route(request))
+def failure_response(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Log an unexpected exception, and return a response that says nothing about it."""
+    observability.request_failed(error, method=request.method, route=_route(request))
     return _response(InternalError())
 
 
 @cache
 def overloaded() -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Headers and body for a request that the framework does not get: refusing has to cost little.
+    """Return headers and body of the 503 under overload.
 
-    The status is 503.
+    Ready to send, since refusing must cost little: these requests do not reach the framework.
     """
     return _encoded(Overloaded(retry_after=_OVERLOADED_RETRY))
 
 
 @cache
 def malformed() -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """As `overloaded`, for what is no request of HTTP. The status is 400."""
-    return _encoded(errors.InvalidRequest.field("", "This is not a request of HTTP/1.1."))
+    """Return headers and body of the 400 for bytes that are not HTTP."""
+    return _encoded(errors.InvalidRequest.field("", "This is not a valid HTTP/1.1 request."))
 
 
 @cache
 def head_too_large() -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """As `overloaded`, for a request whose headers do not end. The status is 400."""
-    return _encoded(errors.InvalidRequest.field("", "Path and headers have at most 64 KiB."))
+    """Return headers and body of the 400 for a request whose head is too large."""
+    return _encoded(
+        errors.InvalidRequest.field("", "Path and headers together may have at most 64 KiB.")
+    )
 
 
 def _encoded(refusal: Refusal) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    answer = _response(refusal)
-    body = msgspec.json.encode(answer.content)
-    given = {
-        **answer.headers,
+    response = _response(refusal)
+    body = msgspec.json.encode(response.content)
+    headers = {
+        **response.headers,
         "Content-Type": MEDIA_TYPE,
         "Content-Length": str(len(body)),
     }
-    return [(name.lower().encode(), value.encode()) for name, value in given.items()], body
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
 
 
 HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]] = {
-    Refusal: answer_refusal,
-    HTTPException: answer_framework,
-    Exception: answer_failure,
-    database.Unavailable: answer_unavailable,
+    Refusal: refusal_response,
+    HTTPException: framework_response,
+    Exception: failure_response,
+    database.Unavailable: unavailable_response,
 }
 
 
 def problem(kind: type[Refusal], detail: str, members: Mapping[str, Any]) -> Problem:
-    """What is said of a kind of refusal. members: what only this kind has."""
+    """Return the problem document of a class of refusals.
+
+    members: the fields that only this class has, by name.
+    """
     status, title = _TABLE[kind]
     return Problem(
         type=f"urn:referral:problem:{kind.code}",
@@ -221,7 +243,7 @@ def _response(refusal: Refusal) -> Response[Problem]:
     headers = {"Cache-Control": "no-store"}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
-    if isinstance(refusal, errors.Limited):
+    if isinstance(refusal, errors.LimitExceeded):
         headers |= _rate_limit(refusal)
     if challenge := _WWW_AUTHENTICATE.get(type(refusal)):
         headers["WWW-Authenticate"] = challenge
@@ -233,8 +255,8 @@ def _response(refusal: Refusal) -> Response[Problem]:
     )
 
 
-def _rate_limit(refusal: errors.Limited) -> dict[str, str]:
-    """As draft-ietf-httpapi-ratelimit-headers-10 has them: the limit, and what is left of it."""
+def _rate_limit(refusal: errors.LimitExceeded) -> dict[str, str]:
+    """Return the headers of draft-ietf-httpapi-ratelimit-headers-10 for an exhausted limit."""
     name, size, window = refusal.limit
     return {
         "RateLimit-Policy": f'"{name}";q={size};w={window}',
@@ -243,6 +265,6 @@ def _rate_limit(refusal: errors.Limited) -> dict[str, str]:
 
 
 def _route(request: Request[Any, Any, Any]) -> str:
-    """The path as the routes spell it: what a caller wrote into it stays out of the log."""
+    """Return the template of the route: parameters in the path must not get into the log."""
     template = request.scope.get("path_template")
     return str(template) if template else "unknown"

@@ -1,4 +1,4 @@
-"""QR codes."""
+"""QR codes, as SVG and PNG images."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import segno
 
 SVG, PNG = "image/svg+xml", "image/png"
 
-_QUIET_ZONE = 4  # modules, ISO/IEC 18004
-_PIXELS = 10  # a module, in PNG
+_QUIET_ZONE = 4  # modules (ISO/IEC 18004)
+_PNG_SCALE = 10  # pixels per module
 
 
 def svg(text: str) -> bytes:
@@ -17,11 +17,11 @@ def svg(text: str) -> bytes:
 
 
 def png(text: str) -> bytes:
-    return _draw(text, "png", scale=_PIXELS)
+    return _draw(text, "png", scale=_PNG_SCALE)
 
 
 def inline(text: str) -> str:
-    """An <svg> element, as large as the page makes it."""
+    """Return an <svg> element without a size of its own, to be sized by the page's CSS."""
     markup: str = _make(text).svg_inline(
         border=_QUIET_ZONE, light="white", omitsize=True, svgclass="qr", lineclass=None
     )
@@ -30,7 +30,7 @@ def inline(text: str) -> str:
 
 def _draw(text: str, kind: str, *, scale: int) -> bytes:
     out = BytesIO()
-    # White beneath the modules, so that scanners read it on a dark page too
+    # A white background, so that scanners read it on a dark page too
     _make(text).save(out, kind=kind, scale=scale, border=_QUIET_ZONE, light="white")
     return out.getvalue()
 

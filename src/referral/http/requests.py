@@ -1,4 +1,12 @@
-"""Reading a request more strictly than the framework does."""
+"""Stricter reading of requests than the framework's.
+
+A JSON body must be UTF-8 (RFC 8259, section 8.1) with each key once, and without NaN, lone
+surrogates and U+0000: Python's decoder accepts all of these, but parsers disagree about duplicate
+keys, and no database stores the rest. Anything else is 400 `invalid_request`, whatever the route.
+
+A text that came in a header is bytes read as ISO 8859-1, and a header may come on several lines.
+Where that matters (Authorization, X-Forwarded-For), `header_values` returns every line.
+"""
 
 from __future__ import annotations
 
@@ -12,74 +20,71 @@ from litestar.exceptions import InternalServerException
 
 from referral import i18n, observability
 from referral.context import Actor, Caller, Context
-from referral.core.address import canonical, client_address
+from referral.core.address import client_address, parse_address
 from referral.core.errors import InvalidRequest
 from referral.http.problems import UnsupportedMediaType
 from referral.service.access import Authenticated
 
-LARGEST_BODY = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 
+User = TypeVar("User")
+"""The type of `request.user`, which the guard of the route's controller sets."""
 
-Who = TypeVar("Who")
 
-
-class _Strict(Request[Who, str, State]):
-    """A request whose body is JSON in the strictest sense (RFC 8259), or an error.
-
-    Who: what the guard of its controller leaves at `user`.
-    """
+class _JsonRequest(Request[User, str, State]):
+    """A request whose body is strict JSON."""
 
     @property
     def content_length(self) -> int | None:
-        """Bytes, where the client told."""
-        given = lines(self, b"content-length")
+        """The size of the body in bytes, if the client announced it."""
+        given = header_values(self, b"content-length")
         return int(given[0]) if given and given[0].isdecimal() else None
 
     async def body(self) -> bytes:
-        """The body. Raises InvalidRequest where the client went away before its end."""
+        """Return the body. Raises InvalidRequest if the client disconnected before its end."""
         try:
             return await super().body()
         except InternalServerException:
             raise InvalidRequest.field("", "The body ended too early.") from None
 
     async def json(self) -> Any:
-        """The body. Raises UnsupportedMediaType, InvalidRequest.
+        """Return the parsed body. Raises UnsupportedMediaType or InvalidRequest.
 
-        A route's `opt["media_types"]` names what it takes where that is not application/json alone.
+        A route's `opt["media_types"]` lists the media types that it accepts; the default is only
+        application/json.
         """
-        media_type = "".join(lines(self, b"content-type")[:1]).partition(";")[0].strip().lower()
+        media_type = (
+            "".join(header_values(self, b"content-type")[:1]).partition(";")[0].strip().lower()
+        )
         if media_type not in self.route_handler.opt.get("media_types", (JSON,)):
             raise UnsupportedMediaType
         return parse_json(await self.body())
 
 
-class StrictRequest(_Strict[Authenticated]):
-    """A request of a signed-in user, where a guard asked for one."""
+class StrictRequest(_JsonRequest[Authenticated]):
+    """A request, with the signed-in user at `user` if the route has the guard `signed_in`."""
 
 
-class AdminRequest(_Strict[Actor]):
-    """A request of an administrator or of an API key."""
+class AdminRequest(_JsonRequest[Actor]):
+    """A request with the acting administrator or API key at `user` (guard `administrator`)."""
 
 
 class _NulError(ValueError):
-    """A U+0000 in a text."""
+    """A string contains U+0000."""
 
 
 def parse_json(body: bytes) -> Any:
-    """JSON in UTF-8, each key once, no NaN, no lone surrogates, no U+0000.
-
-    Raises InvalidRequest.
-    """
+    """Parse strict JSON, as described above. Raises InvalidRequest."""
     try:
         text = body.decode()
         parsed = _decoder.decode(text)
         if "\\u" in text:
             _refuse_unstorable(parsed)
     except _NulError:
-        raise InvalidRequest.field("", "The body has U+0000 in it. Take it out.") from None
+        raise InvalidRequest.field("", "The body contains U+0000. Remove it.") from None
     except UnicodeError:
         raise InvalidRequest.field("", "The body is not UTF-8 text.") from None
     except (ValueError, RecursionError):
@@ -88,22 +93,27 @@ def parse_json(body: bytes) -> Any:
 
 
 def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-    """Who the request comes from, as far as the connection tells."""
+    """Return what the connection tells about the client: address, user agent, language."""
     peer = request.client.host if request.client else "unknown"
     trusted = context(request).trusted_proxies
-    address = client_address(peer, lines(request, b"x-forwarded-for"), trusted_proxies=trusted)
+    address = client_address(
+        peer, header_values(request, b"x-forwarded-for"), trusted_proxies=trusted
+    )
     if address is None:
         observability.too_few_proxies(trusted)
-        address = canonical(peer) or peer
+        address = parse_address(peer) or peer
     return Caller(
         address=address,
-        user_agent=next(iter(lines(request, b"user-agent")), None),
-        language=i18n.choose(",".join(lines(request, b"accept-language"))),
+        user_agent=next(iter(header_values(request, b"user-agent")), None),
+        language=i18n.choose(",".join(header_values(request, b"accept-language"))),
     )
 
 
-def lines(request: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:
-    """The values of one header, each line's. The framework's own way decodes all headers."""
+def header_values(request: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:
+    """Return the values of a header, one for each line. `name` is in lower case.
+
+    `connection.headers` would decode every header of the request.
+    """
     return [value.decode("latin-1") for each, value in request.scope["headers"] if each == name]
 
 
@@ -114,18 +124,18 @@ def context(connection: ASGIConnection[Any, Any, Any, Any]) -> Context:
 
 
 def _refuse_unstorable(parsed: Any) -> None:
-    """Half a surrogate pair, or U+0000: JSON can escape them, and no database takes both."""
-    # Without its escaped backslashes, what looks like an escape is one
-    written = json.dumps(parsed, ensure_ascii=False).replace(r"\\", "")
-    written.encode()
-    if r"\u0000" in written:
+    """Raise UnicodeEncodeError for a lone surrogate, _NulError for U+0000: JSON can escape both."""
+    # With its escaped backslashes removed, every remaining \u0000 is an escape
+    dumped = json.dumps(parsed, ensure_ascii=False).replace(r"\\", "")
+    dumped.encode()
+    if r"\u0000" in dumped:
         raise _NulError
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     parsed = dict(pairs)
     if len(parsed) != len(pairs):
-        raise ValueError("a key twice")
+        raise ValueError("duplicate key")
     return parsed
 
 

@@ -1,4 +1,4 @@
-"""What other programs look for at a fixed place: keys and health."""
+"""Well-known paths for other programs: the public keys and the health checks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from msgspec import Meta, Struct, convert
 
 from referral.core import tokens
 from referral.http.requests import StrictRequest, context
-from referral.http.responses import JsonResponse
 
-# Short against the 15 minutes between a rotation's steps: nobody checks by a list too old
+# Seconds. Short compared to the 15 minutes between the steps of a rotation of the secret, so that
+# no verifier uses a list without the current key
 _KEYS_MAX_AGE = 300
 
 
 class PublicKey(Struct):
-    """A JSON Web Key (RFC 7517) on P-256."""
+    """A public JSON Web Key (RFC 7517) on the curve P-256."""
 
     kty: Annotated[str, Meta(examples=["EC"])]
     crv: Annotated[str, Meta(examples=["P-256"])]
@@ -41,9 +41,12 @@ class Health(Struct):
 @get(
     "/.well-known/jwks.json",
     operation_id="getKeys",
-    response_description="The keys of every listed secret.",
-    summary="The public keys that access tokens are signed with",
-    description="A JWK set: any service can check an access token by itself with it.",
+    response_description="A JWK set with one key for each secret that is set.",
+    summary="Get the public keys of access tokens",
+    description=(
+        "A JWK set (RFC 7517), with which any service can verify an access token by itself. "
+        "There are several keys while the secret rotates: choose by `kid`."
+    ),
     tags=("Operation",),
     cache_control=CacheControlHeader(public=True, max_age=_KEYS_MAX_AGE),
     sync_to_thread=False,
@@ -55,8 +58,9 @@ def keys(request: StrictRequest) -> PublicKeys:
 @get(
     "/health/live",
     operation_id="isLive",
-    response_description="It does.",
-    summary="Whether the process answers",
+    response_description="The process responds.",
+    summary="Check that the process responds",
+    description="A liveness check: restart the process if it fails.",
     tags=("Operation",),
     sync_to_thread=False,
 )
@@ -68,19 +72,27 @@ def live() -> Health:
     "/health/ready",
     operation_id="isReady",
     response_description="The database is reachable and migrated.",
-    summary="Whether the database answers and has every migration",
-    description="It looks at the database at most once a second, however often it is asked.",
+    summary="Check that the database is reachable and migrated",
+    description=(
+        "A readiness check: send no traffic to the process while it fails. The database is "
+        "queried at most once a second, however often this is called."
+    ),
     responses={
         HTTP_503_SERVICE_UNAVAILABLE: ResponseSpec(
-            Health, generate_examples=False, description="Not now."
+            Health,
+            generate_examples=False,
+            description=(
+                "The database is unreachable or lacks a migration. "
+                "Check again after the time in `Retry-After`."
+            ),
         )
     },
     tags=("Operation",),
 )
 async def ready(request: StrictRequest) -> Response[Health]:
     if await context(request).readiness.is_ready():
-        return JsonResponse(Health("ok"), status_code=HTTP_200_OK)
-    return JsonResponse(
+        return Response(Health("ok"), status_code=HTTP_200_OK)
+    return Response(
         Health("unavailable"),
         status_code=HTTP_503_SERVICE_UNAVAILABLE,
         headers={"Retry-After": "1"},

@@ -1,4 +1,4 @@
-"""The JSON API under /api/v1: one controller a noun, with its own bodies above it."""
+"""The JSON API under /api/v1: one module for each noun, with the schemas of its bodies."""
 
 from litestar import Router
 
@@ -6,7 +6,7 @@ from referral.http.api.audit import AuditController
 from referral.http.api.invitations import InvitationController, OwnInvitationController
 from referral.http.api.profile import ProfileController, ReadProfileController
 from referral.http.api.sessions import SessionController
-from referral.http.api.sign_in import LoginController
+from referral.http.api.sign_in import SignInController
 from referral.http.api.stats import StatsController
 from referral.http.api.users import UserController
 
@@ -15,7 +15,7 @@ PREFIX = "/api/v1"
 router = Router(
     PREFIX,
     route_handlers=[
-        LoginController,
+        SignInController,
         SessionController,
         ReadProfileController,
         ProfileController,

@@ -1,4 +1,4 @@
-"""The audit trail, for those who administer."""
+"""The audit trail, for administrators."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ class AuditController(Controller):
 
     @get(
         operation_id="listAudit",
-        response_description="A page of the audit trail.",
-        summary="See who did what, when, from where",
-        description="Newest first. It has ids of users, deleted ones too, and never a phone.",
+        response_description="A page of audit entries.",
+        summary="List the audit trail",
+        description=(
+            "Lists who did what, when and from which address, newest first. Users are named by id, "
+            "deleted ones too; phone numbers never appear."
+        ),
         responses=responses(*ADMINISTRATOR, errors.InvalidRequest),
     )
     async def list_audit(
@@ -37,7 +40,11 @@ class AuditController(Controller):
         cursor: PageCursor = None,
         user: Annotated[
             str | None,
-            QueryParameter(description="What was done to one user, by themselves or by others."),
+            QueryParameter(
+                description=(
+                    "The `id` of a user: only what was done to this user, by themselves or others."
+                )
+            ),
         ] = None,
     ) -> AuditPage:
         return await audit.page(user=user, cursor=cursor, limit=limit)

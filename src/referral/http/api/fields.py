@@ -1,4 +1,4 @@
-"""Fields that several operations take."""
+"""Fields and parameters that several operations share."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from referral.core.cursor import MAX_PAGE_SIZE
 from referral.core.invite_code import MAX_INVITE_TEXT_LENGTH
 from referral.core.seal import MAX_ENCRYPTED_LENGTH
 
-TOKEN_EXAMPLE = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiRU52ZnllU3cifQ..."  # noqa: S105 - the start of one
+TOKEN_EXAMPLE = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiRU52ZnllU3cifQ..."  # noqa: S105 - only the header of a token
 
 Phone = Annotated[
     str,
     Meta(
         description=(
-            "However people write it, at most 64 characters: digits of any script; spaces, dashes, "
-            "dots, slashes, brackets, tildes, direction marks and `tel:` are dropped. Start with "
-            "`+` and the country's code, or `00`."
+            "A phone number as people write it, in at most 64 characters, starting with `+` or "
+            "`00` and the country code. Digits may be of any script; spaces, dashes, dots, "
+            "slashes, brackets, tildes, direction marks and a leading `tel:` are ignored."
         ),
         examples=["+7 999 123-45-67"],
     ),
@@ -28,7 +28,10 @@ Phone = Annotated[
 ChallengeToken = Annotated[
     str,
     Meta(
-        description=f"The `token` of send-code, at most {MAX_ENCRYPTED_LENGTH} letters.",
+        description=(
+            "The `token` in the response of the send-code operation, "
+            f"at most {MAX_ENCRYPTED_LENGTH} characters."
+        ),
         examples=[TOKEN_EXAMPLE],
     ),
 ]
@@ -36,9 +39,10 @@ Code = Annotated[
     str,
     Meta(
         description=(
-            "The digits that were sent, of any script; spaces, dashes and direction marks are "
-            f"dropped. Or the whole message, of at most {MAX_CODE_TEXT_LENGTH} characters: the digits "
-            "after its last `#`, else its only run of as many digits as were sent."
+            "The code that was sent. Digits may be of any script; spaces, dashes and direction "
+            "marks are ignored. Or the whole message, in at most "
+            f"{MAX_CODE_TEXT_LENGTH} characters: then the code is the digits after its last `#`, "
+            "or else the only run of as many digits as the code has."
         ),
         examples=["0391"],
     ),
@@ -47,19 +51,22 @@ InviteCode = Annotated[
     str,
     Meta(
         description=(
-            "6 characters, in any case; O is read as 0, I and L as 1, U as V. Spaces, dashes, "
-            "quotes, invisible characters and punctuation around it are dropped. Or the whole "
-            f"invite link, in at most {MAX_INVITE_TEXT_LENGTH} characters."
+            "An invite code of 6 characters, or the whole invite link, in at most "
+            f"{MAX_INVITE_TEXT_LENGTH} characters. Case does not matter; O is read as 0, I and L "
+            "as 1, U as V. Spaces, dashes, quotes, invisible characters and surrounding "
+            "punctuation are ignored."
         ),
         examples=["7KQ2MX"],
     ),
 ]
 Limit = Annotated[
     int,
-    QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="How many at most."),
+    QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="The maximum number of items on the page."),
 ]
 PageCursor = Annotated[
     str | None,
-    QueryParameter(description="The `next_cursor` of an earlier answer, for what follows it."),
+    QueryParameter(
+        description="The `next_cursor` of the previous page; leave it out for the first page."
+    ),
 ]
 UserId = Annotated[str, PathParameter(description="The `id` of a user.")]

@@ -1,4 +1,4 @@
-"""Invite codes: the user's own, and those of others."""
+"""Invitations: the user's own invite code, and the codes of others."""
 
 from __future__ import annotations
 
@@ -32,16 +32,22 @@ class InvitationController(Controller):
     @get(
         "/{invite_code:str}",
         operation_id="getInvitation",
-        response_description="Whose code it is.",
+        response_description="The invitation.",
         summary="Look up an invite code",
-        description="For landing pages, without a sign-in: whose it is, and never a phone.",
+        description=(
+            "Returns the name of the inviter, and never a phone number. Public, for landing pages. "
+            "The code of a blocked or deleted user is unknown (404)."
+        ),
         responses=responses(
             errors.InvalidRequest, errors.UnknownInviteCode, errors.TooManyRequests, *ANY
         ),
     )
     async def get_invitation(
         self,
-        invite_code: Annotated[str, PathParameter(description="Read as forgivingly as always.")],
+        invite_code: Annotated[
+            str,
+            PathParameter(description="An invite code, read as in `PUT /api/v1/profile/inviter`."),
+        ],
         request: StrictRequest,
     ) -> Invitation:
         return await invitations.look_up(context(request), invite_code, caller=caller(request))
@@ -56,9 +62,13 @@ class OwnInvitationController(Controller):
     @put(
         "/inviter",
         operation_id="activateInvite",
-        response_description="The profile with the activated code.",
+        response_description="The profile, with the activated code.",
         summary="Activate somebody's invite code",
-        description="Once in a life. The same code again answers as before.",
+        description=(
+            "Makes the owner of the code this user's inviter. A user can activate one code, once. "
+            "Repeating the request with the same code succeeds again; another code gets 409 "
+            "`invite_already_activated`."
+        ),
         responses=responses(
             *SIGNED_IN,
             *BODY,
@@ -80,8 +90,11 @@ class OwnInvitationController(Controller):
         "/invitees",
         operation_id="listInvitees",
         response_description="A page of invitees.",
-        summary="List who activated the user's code",
-        description="Newest first. A page of 100, or of `limit`, at a time.",
+        summary="List the users who activated this user's code",
+        description=(
+            "Newest first. `phone` is null for an invitee who has changed phone since. "
+            "`next_cursor` is null on the last page."
+        ),
         responses=responses(*SIGNED_IN, errors.InvalidRequest),
     )
     async def list_invitees(
@@ -97,7 +110,7 @@ class OwnInvitationController(Controller):
         media_type=qr.SVG,
         operation_id="getInviteSvg",
         response_description="An SVG image.",
-        summary="The invite link as a QR code, SVG",
+        summary="Get the invite link as a QR code (SVG)",
         responses={
             HTTP_200_OK: ResponseSpec(
                 str, generate_examples=False, media_type=qr.SVG, description="An SVG image."
@@ -113,7 +126,7 @@ class OwnInvitationController(Controller):
         media_type=qr.PNG,
         operation_id="getInvitePng",
         response_description="A PNG image.",
-        summary="The invite link as a QR code, PNG",
+        summary="Get the invite link as a QR code (PNG)",
         responses={
             HTTP_200_OK: ResponseSpec(
                 bytes, generate_examples=False, media_type=qr.PNG, description="A PNG image."

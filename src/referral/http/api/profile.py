@@ -1,4 +1,4 @@
-"""The user's own profile."""
+"""The user's own profile: read, change and delete it, and move it to another phone."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ConfirmPhone(Struct, forbid_unknown_fields=True):
 
 
 class ReadProfileController(Controller):
-    """Without a guard: the handler reads the session with the profile, in one statement."""
+    """Reading the profile, without a guard: one statement reads both session and profile."""
 
     path = "/profile"
     tags = ("Profile",)
@@ -60,7 +60,12 @@ class ReadProfileController(Controller):
     @get(
         operation_id="getProfile",
         response_description="The profile.",
-        summary="Read the profile",
+        summary="Get the profile",
+        description=(
+            "The user's own data, with the invite code and link to share. `invitees` lists the "
+            "phones of the newest 100 users who activated the code; `invitee_count` counts all of "
+            "them. List them all with `GET /api/v1/profile/invitees`."
+        ),
         responses=responses(*SIGNED_IN),
     )
     async def get_profile(self, request: StrictRequest) -> Profile:
@@ -75,9 +80,9 @@ class ProfileController(Controller):
 
     @put(
         operation_id="replaceProfile",
-        response_description="The profile as it is now.",
+        response_description="The profile after the change.",
         summary="Replace name and email",
-        description="Both: one that is missing becomes null.",
+        description="Replaces both: a missing field becomes null.",
         responses=responses(*SIGNED_IN, *BODY),
     )
     async def replace_profile(
@@ -89,11 +94,11 @@ class ProfileController(Controller):
 
     @patch(
         operation_id="patchProfile",
-        response_description="The profile as it is now.",
+        response_description="The profile after the change.",
         summary="Change name or email",
         description=(
             "A JSON merge patch (RFC 7396), as `application/json` or "
-            "`application/merge-patch+json`: what is missing stays, null clears."
+            "`application/merge-patch+json`: a missing field stays as it is, null clears it."
         ),
         responses=responses(*SIGNED_IN, *BODY),
         opt={"media_types": (JSON, MERGE_PATCH)},
@@ -108,9 +113,9 @@ class ProfileController(Controller):
         response_description="The account is deleted.",
         summary="Delete the account",
         description=(
-            "Needs a sign-in under 15 minutes old. Phone and personal data are gone, the invite "
-            "code is retired for ever; the phone can sign up anew, as a new user. The last "
-            "administrator makes another one first."
+            "Erases the phone and all personal data, and retires the invite code permanently. The "
+            "phone can sign up again as a new user. Needs a sign-in less than 15 minutes old. The "
+            "last administrator must appoint another one first (403 `forbidden`)."
         ),
         responses=responses(*SIGNED_IN, errors.SignInAgain, errors.Forbidden),
     )
@@ -121,9 +126,12 @@ class ProfileController(Controller):
         "/phone/send-code",
         status_code=HTTP_200_OK,
         operation_id="sendPhoneCode",
-        response_description="The challenge to send back with the code.",
+        response_description="A challenge, to be sent back with the code.",
         summary="Send a code to a new phone",
-        description="Needs a sign-in under 15 minutes old.",
+        description=(
+            "Starts a change of phone: the challenge is valid only for this user and this phone, "
+            "and not for signing in. Needs a sign-in less than 15 minutes old."
+        ),
         responses=responses(
             *SIGNED_IN,
             *BODY,
@@ -142,11 +150,12 @@ class ProfileController(Controller):
     @put(
         "/phone",
         operation_id="changePhone",
-        response_description="The profile with the new phone.",
+        response_description="The profile, with the new phone.",
         summary="Move the account to the new phone",
         description=(
-            "Needs a sign-in under 15 minutes old. Ends all other sessions and all device tokens, "
-            "and tells the old phone."
+            "Completes a change of phone with the challenge of `POST /api/v1/profile/phone/"
+            "send-code` and the code. Ends all other sessions and all device tokens, and notifies "
+            "the old phone. Needs a sign-in less than 15 minutes old."
         ),
         responses=responses(
             *SIGNED_IN,

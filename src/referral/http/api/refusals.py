@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the refusals of an operation."""
+"""The error responses of operations in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from referral.http.problems import (
     problem,
 )
 
-# What any operation may answer, one with a body, one for signed-in users, and one for those who
-# administer
+# Errors of any operation, of one with a body, of one for signed-in users, of one for administrators
 ANY = (StorageUnavailable, Overloaded)
 BODY = (errors.InvalidRequest, BodyTooLarge, UnsupportedMediaType, *ANY)
 SIGNED_IN = (errors.Unauthorized, errors.AccountBlocked, *ANY)
@@ -36,7 +35,10 @@ _MEMBERS: dict[type[Refusal], dict[str, Any]] = {
 
 
 def responses(*refusals: type[Refusal]) -> dict[int, ResponseSpec]:
-    """What an operation's part of the OpenAPI document says of its errors."""
+    """Return the specifications of an operation's error responses, by status.
+
+    Each has one example for each class of refusals with this status.
+    """
     by_status: dict[int, list[Problem]] = defaultdict(list)
     for kind in dict.fromkeys(refusals):
         example = problem(kind, kind.detail, _MEMBERS.get(kind, {}))

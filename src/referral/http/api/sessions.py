@@ -27,7 +27,7 @@ class SessionController(Controller):
         operation_id="listSessions",
         response_description="A page of sessions.",
         summary="List the user's sessions",
-        description="Newest first. `current` marks the one this request belongs to.",
+        description="Newest first. `current` is true for the session of this request.",
         responses=responses(*SIGNED_IN, errors.InvalidRequest),
     )
     async def list_sessions(
@@ -41,11 +41,11 @@ class SessionController(Controller):
     @delete(
         "/{session_id:str}",
         operation_id="endSession",
-        response_description="The session is ended.",
+        response_description="The session has ended.",
         summary="End a session",
         description=(
-            "Its refresh and access tokens stop working at once. If it is not the session of this "
-            "request, all the user's device tokens end too."
+            "Its refresh and access tokens stop working immediately. If it is not the session of "
+            "this request, all device tokens of the user stop working too."
         ),
         responses=responses(*SIGNED_IN, errors.InvalidRequest, errors.NotFound),
     )
@@ -54,17 +54,20 @@ class SessionController(Controller):
         request: StrictRequest,
         session_id: Annotated[
             str,
-            PathParameter(description="The `id` of a session in the list."),
+            PathParameter(description="The `id` of a session from `GET /api/v1/sessions`."),
         ],
     ) -> None:
         await sessions.end(request.user, session_id, caller=caller(request))
 
     @delete(
         operation_id="endAllSessions",
-        response_description="Every session is ended.",
+        response_description="All sessions have ended.",
         summary="End all sessions",
-        description="Sign out everywhere, here too. All the user's device tokens end.",
+        description=(
+            "Signs the user out everywhere, including the session of this request. All device "
+            "tokens of the user stop working too."
+        ),
         responses=responses(*SIGNED_IN),
     )
     async def end_all_sessions(self, request: StrictRequest) -> None:
-        await sessions.end_all(context(request), request.user, caller=caller(request))
+        await sessions.sign_out_everywhere(context(request), request.user, caller=caller(request))

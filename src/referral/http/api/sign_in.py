@@ -1,4 +1,4 @@
-"""Signing in."""
+"""Sign-in by phone: send a code, verify it, refresh the tokens, sign out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from referral.core import errors
 from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, InviteCode, Phone
 from referral.http.api.refusals import BODY, responses
 from referral.http.requests import StrictRequest, caller, context
-from referral.http.responses import JsonResponse
 from referral.service import refreshes, sessions, sign_in
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
@@ -22,7 +21,7 @@ from referral.service.profiles import Profile
 RefreshTokenText = Annotated[
     str,
     Meta(
-        description="The `refresh_token` of the last answer that had one.",
+        description="The newest `refresh_token` of the session.",
         examples=["XIcjNGZMSqaEFrEqEavVEpBKO7NV8mJh1FwIpF-NsPykiG2U0xsPtuXGpAfdMYCleRwuQ23..."],
     ),
 ]
@@ -31,7 +30,13 @@ RefreshTokenText = Annotated[
 class SendCode(Struct, forbid_unknown_fields=True):
     phone: Phone
     device_token: Annotated[
-        str | None, Meta(description="The `device_token` of an earlier sign-in on this device.")
+        str | None,
+        Meta(
+            description=(
+                "The `device_token` of an earlier sign-in on this device, if there is one. With "
+                "it, requests by strangers for the same phone do not use up the device's limits."
+            )
+        ),
     ] = None
 
 
@@ -46,24 +51,34 @@ class RefreshBody(Struct, forbid_unknown_fields=True):
 
 
 class TokenPair(Struct, frozen=True, kw_only=True):
-    """An access token, and the refresh token to get the next one with."""
+    """An access token, and the refresh token with which to get the next one."""
 
-    access_token: Annotated[str, Meta(description="A JWT (RFC 9068), ES256.")]
-    token_type: Annotated[str, Meta(examples=["Bearer"])] = "Bearer"  # noqa: S105 - the kind of it
-    expires_in: Annotated[int, Meta(description="seconds", examples=[900])]
+    access_token: Annotated[
+        str, Meta(description="A JWT (RFC 9068), signed with ES256. Send it as a bearer token.")
+    ]
+    token_type: Annotated[str, Meta(examples=["Bearer"])] = "Bearer"  # noqa: S105 - a type of tokens
+    expires_in: Annotated[
+        int, Meta(description="The lifetime of the access token, in seconds.", examples=[900])
+    ]
     refresh_token: RefreshTokenText
 
 
 class SignedIn(TokenPair, frozen=True, kw_only=True):
-    """A sign-in that succeeded."""
+    """A successful sign-in."""
 
     device_token: Annotated[
-        str, Meta(description="Marks this device for this phone: keep it for send-code.")
+        str,
+        Meta(
+            description=(
+                "Marks this device as known for this phone. Store it on the device, also after "
+                "signing out, and send it with the next `send-code`."
+            )
+        ),
     ]
     profile: Profile
 
 
-class LoginController(Controller):
+class SignInController(Controller):
     path = "/auth"
     tags = ("Sign-in",)
 
@@ -71,12 +86,13 @@ class LoginController(Controller):
         "/send-code",
         status_code=HTTP_200_OK,
         operation_id="sendCode",
-        response_description="The challenge to send back with the code.",
+        response_description="A challenge, to be sent back with the code.",
         summary="Send a code to a phone",
         description=(
-            "Answers with a challenge token to send back with the code. A phone with an account "
-            "and one without get the same answer. A resend voids no earlier code. The message is "
-            "in English or Russian, as `Accept-Language` asks."
+            "Returns a challenge, `token`, which `POST /api/v1/auth/verify` takes together with "
+            "the code. The response is the same whether or not the phone has an account. Earlier "
+            "codes stay valid after a resend. The message is in English or Russian, according to "
+            "`Accept-Language`."
         ),
         responses=responses(
             *BODY,
@@ -98,19 +114,19 @@ class LoginController(Controller):
         "/verify",
         status_code=HTTP_200_OK,
         operation_id="verify",
-        # Without an invite code, so that the documents page's first try works
+        # Without an invite code, so that a first try on the documentation page succeeds
         opt={"body_example": {"token": TOKEN_EXAMPLE, "code": "0391"}},
-        response_description="Signed in, with an account that was there already.",
+        response_description="Signed in to an existing account.",
         summary="Sign in with a code",
         description=(
-            "A challenge works once and takes 3 guesses, unless set otherwise. The first sign-in "
-            "of a phone makes its account and answers 201. With `invite_code`, the sign-in "
-            "activates it too, and where the rules refuse that, nothing happened: send the code "
-            "again without it."
+            "A challenge can be used once, and allows 3 guesses by default. The first sign-in of a "
+            "phone creates its account and returns 201. With `invite_code`, the sign-in also "
+            "activates that code. If the rules refuse the invite code, nobody is signed in and the "
+            "challenge stays valid: send the same code again without `invite_code`."
         ),
         responses={
             HTTP_201_CREATED: ResponseSpec(
-                SignedIn, generate_examples=False, description="The account was made by this call."
+                SignedIn, generate_examples=False, description="Signed in to a new account."
             ),
             **responses(
                 *BODY,
@@ -137,7 +153,7 @@ class LoginController(Controller):
             caller=caller(request),
         )
         tokens = signed_in.tokens
-        return JsonResponse(
+        return Response(
             SignedIn(
                 access_token=tokens.access,
                 expires_in=tokens.access_life,
@@ -153,13 +169,14 @@ class LoginController(Controller):
         "/refresh",
         status_code=HTTP_200_OK,
         operation_id="refresh",
-        response_description="The next tokens.",
-        summary="Get the next tokens of a session",
+        response_description="The new tokens.",
+        summary="Refresh the tokens of a session",
         description=(
-            "A refresh token works once; keep the new one. If the answer was lost, repeat the "
-            "call: for 30 seconds the token before the live one gets the live one again, and "
-            "after that, 3 times in a day, a new one in its place. One more late repeat, or any "
-            "older token, ends the session and all the user's device tokens: somebody has a copy."
+            "A refresh token can be used once: replace it with the new one. If the response was "
+            "lost, repeat the request. For 30 seconds the previous token gets the same new one "
+            "again; later it gets another new one, at most 3 times in 24 hours. One more late "
+            "repeat, or any older token, means that somebody has a copy: it ends the session and "
+            "all device tokens of the user."
         ),
         responses=responses(*BODY, errors.InvalidRefreshToken, errors.AccountBlocked),
     )
@@ -177,9 +194,12 @@ class LoginController(Controller):
         "/logout",
         status_code=HTTP_204_NO_CONTENT,
         operation_id="logout",
-        response_description="The session is ended, or was before.",
-        summary="End the session of a refresh token",
-        description="Its access tokens end with it. A token that is no longer good is no error.",
+        response_description="The session has ended, now or earlier.",
+        summary="Sign out",
+        description=(
+            "Ends the session of a refresh token, with its access tokens. A refresh token that is "
+            "no longer valid is not an error."
+        ),
         responses=responses(*BODY),
     )
     async def logout(self, data: JSONBody[RefreshBody], request: StrictRequest) -> None:

@@ -1,4 +1,4 @@
-"""Statistics, for those who administer."""
+"""Statistics, for administrators."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ class StatsController(Controller):
 
     @get(
         operation_id="getStats",
-        response_description="The numbers.",
-        summary="See how the service grows",
+        response_description="The statistics.",
+        summary="Get growth statistics",
         description=(
-            "Totals; sign-ups and activations by day, UTC; who invited most; the K-factor. Deleted "
-            "users, and activations that were voided, are in none of it."
+            "Totals, sign-ups and activations for each day (UTC), the top inviters, and the "
+            "K-factor. Deleted users are counted only in `totals.deleted`, and voided activations "
+            "not at all."
         ),
         responses=responses(*ADMINISTRATOR, errors.InvalidRequest),
     )
@@ -41,14 +42,14 @@ class StatsController(Controller):
             QueryParameter(
                 name="from",
                 description=(
-                    f"The first day, as 2026-01-31. {DEFAULT_DAYS} days up to `to`, unless given; "
-                    f"{MAX_DAYS} at most."
+                    f"The first day, such as 2026-01-31; by default, {DEFAULT_DAYS} days are "
+                    f"returned. A period has at most {MAX_DAYS} days."
                 ),
             ),
         ] = None,
         last: Annotated[
             str | None,
-            QueryParameter(name="to", description="The last day. Today, unless given."),
+            QueryParameter(name="to", description="The last day; by default, today (UTC)."),
         ] = None,
     ) -> Stats:
         return await stats.get(context(request), first=first, last=last)

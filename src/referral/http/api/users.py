@@ -1,4 +1,4 @@
-"""Users, for those who administer."""
+"""Users, for administrators: search, block, appoint, delete, void activations."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor, UserId
 from referral.http.api.refusals import ADMINISTRATOR, BODY, responses
 from referral.http.requests import AdminRequest, context
-from referral.service import invitations, users
+from referral.service import deletion, invitations, users
 from referral.service.users import InviteeViewPage, UserPage, UserView
 
 SearchText = Annotated[
     str | None,
     QueryParameter(
         description=(
-            "A phone, however it is spelt, or some of its digits; parts of a name or of an email, "
-            "in any case and any order; an invite code, an invite link, a user id. "
+            "A phone in any spelling, or some of its digits; parts of a name or email, in any case "
+            "and order; an invite code, an invite link or a user id. "
             f"At most {MAX_SEARCH_LENGTH} characters."
         )
     ),
@@ -34,13 +34,19 @@ class ChangeUser(Struct, forbid_unknown_fields=True):
     is_blocked: Annotated[
         bool | UnsetType,
         Meta(
-            description="Blocking ends all the user's sessions and device tokens at once.",
+            description=(
+                "Whether the user is blocked. Blocking ends all sessions and device tokens of the "
+                "user immediately."
+            ),
             examples=[True],
         ),
     ] = UNSET
     is_admin: Annotated[
         bool | UnsetType,
-        Meta(description="Whether they may use these operations.", examples=[False]),
+        Meta(
+            description="Whether the user may use the operations under Administration.",
+            examples=[False],
+        ),
     ] = UNSET
 
 
@@ -56,7 +62,7 @@ class UserController(Controller):
         response_description="A page of users.",
         summary="List and search users",
         description=(
-            "Newest first. Deleted users are not in it. `next_cursor` is null on the last page."
+            "Newest first, without deleted users. `next_cursor` is null on the last page."
         ),
         responses=responses(*ADMINISTRATOR, errors.InvalidRequest),
     )
@@ -73,7 +79,7 @@ class UserController(Controller):
         "/{user_id:str}",
         operation_id="getUser",
         response_description="The user.",
-        summary="Read a user",
+        summary="Get a user",
         responses=responses(*ADMINISTRATOR, errors.InvalidRequest, errors.NotFound),
     )
     async def get_user(self, request: AdminRequest, user_id: UserId) -> UserView:
@@ -82,12 +88,12 @@ class UserController(Controller):
     @patch(
         "/{user_id:str}",
         operation_id="changeUser",
-        response_description="The user as it is now.",
-        summary="Block a user, or make an administrator, or undo it",
+        response_description="The user after the change.",
+        summary="Block or unblock a user, grant or remove administration",
         description=(
-            "Needs a sign-in under 15 minutes old, or an API key. Either field or both. A test "
-            "phone can be no administrator, nor can anybody of an open demo, and the last "
-            "administrator stays one: 403."
+            "Send one of the fields, or both. Needs a sign-in less than 15 minutes old, or an API "
+            "key. Returns 403 `forbidden` for making a test phone, or anybody in an open demo, an "
+            "administrator, and for removing the last administrator."
         ),
         responses=responses(*ADMINISTRATOR, *BODY, errors.SignInAgain, errors.NotFound),
     )
@@ -98,7 +104,7 @@ class UserController(Controller):
         user_id: UserId,
     ) -> UserView:
         for field, value in (await request.json()).items():
-            # The framework would take 1 and "true" for it
+            # The framework would accept 1 and "true"
             if not isinstance(value, bool):
                 raise errors.InvalidRequest.field(field, "Must be true or false.")
         return await users.change(
@@ -115,22 +121,23 @@ class UserController(Controller):
         response_description="The user is deleted.",
         summary="Delete a user",
         description=(
-            "As the users' own deletion. Needs a sign-in under 15 minutes old, or an API key. The "
-            "last administrator is not deleted: 403."
+            "The same as `DELETE /api/v1/profile` by the user. Needs a sign-in less than 15 "
+            "minutes old, or an API key. The last administrator cannot be deleted (403 "
+            "`forbidden`)."
         ),
         responses=responses(
             *ADMINISTRATOR, errors.InvalidRequest, errors.SignInAgain, errors.NotFound
         ),
     )
     async def delete_user(self, request: AdminRequest, user_id: UserId) -> None:
-        await users.delete(context(request), ids.parse(user_id), by=request.user)
+        await deletion.delete(context(request), ids.parse(user_id), by=request.user)
 
     @get(
         "/{user_id:str}/invitees",
         operation_id="listUserInvitees",
         response_description="A page of invitees.",
-        summary="List who activated a user's code",
-        description="Newest first.",
+        summary="List the users who activated a user's code",
+        description="Newest first, with their current phones.",
         responses=responses(*ADMINISTRATOR, errors.InvalidRequest, errors.NotFound),
     )
     async def list_user_invitees(
@@ -144,12 +151,13 @@ class UserController(Controller):
     @delete(
         "/{user_id:str}/inviter",
         operation_id="voidActivation",
-        response_description="The activation is void.",
+        response_description="The activation is voided.",
         summary="Void a user's activation",
         description=(
-            "As if it had never been: the inviter's count goes down, and the user may activate "
-            "a code again. Works for a deleted user too. Needs a sign-in under 15 minutes old, or "
-            "an API key. 404 if the user has activated none."
+            "Undoes the activation of an invite code: it no longer counts for the inviter, and the "
+            "user may activate a code again. Also works for a deleted user. Needs a sign-in less "
+            "than 15 minutes old, or an API key. Returns 404 `not_found` if the user has not "
+            "activated a code."
         ),
         responses=responses(
             *ADMINISTRATOR, errors.InvalidRequest, errors.SignInAgain, errors.NotFound

@@ -1,6 +1,6 @@
-"""The OpenAPI document and the page that shows it, all from our own origin.
+"""The OpenAPI document and the page that shows it, served entirely from our own origin.
 
-`assets/` holds Swagger UI as it is published; `make docs-assets` fetches the release named there.
+`assets/` holds Swagger UI as published; `make docs-assets` fetches the release named there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from litestar.response import File
 from referral import __version__
 from referral.core.errors import NotFound
 from referral.http import auth
-from referral.http.docs.document import finished
+from referral.http.docs.document import complete
 
 PATH = "/docs"
 
@@ -31,25 +31,26 @@ _MEDIA_TYPES = {
 }
 _CHUNK = 64 * 1024
 _DESCRIPTION = """\
-Sign-in by phone and growth by invitation.
+Sign in users by phone, and grow by invitation.
 
-1. `POST /api/v1/auth/send-code` sends a code and answers with a challenge token.
-2. `POST /api/v1/auth/verify` takes both and answers with an access and a refresh token.
-3. Everything else takes the access token: press *Authorize* and paste it.
+1. `POST /api/v1/auth/send-code` sends a code to a phone and returns a challenge token.
+2. `POST /api/v1/auth/verify` takes the challenge and the code, and returns an access token and a
+   refresh token.
+3. All other operations take the access token: press *Authorize* and paste it.
 
-Every error is `application/problem+json` (RFC 9457) with a stable `code`. Times are RFC 3339, in
-UTC. Unknown fields are refused, and bodies over 64 KiB."""
+Errors are `application/problem+json` (RFC 9457) with a stable `code`. After a 429 or 503, repeat
+the request when the time in `Retry-After` has passed. Times are RFC 3339 in UTC. Bodies are JSON of
+at most 64 KiB; unknown fields are an error."""
 _TAGS = [
-    Tag("Sign-in", "A code for a phone, tokens for a code."),
+    Tag("Sign-in", "Send a code to a phone, and exchange it for tokens."),
     Tag("Sessions", "Where the user is signed in."),
     Tag("Profile", "The user's own data."),
-    Tag("Invitations", "Invite codes, and who used them."),
+    Tag("Invitations", "Invite codes, and the users who activated them."),
     Tag("Administration", "For administrators and API keys."),
-    Tag("Operation", "For the machines around this one."),
+    Tag("Operation", "Health checks and public keys, for other systems."),
 ]
 
-
-# Whoever runs a script here reads the tokens that were pasted into the page
+# People paste tokens into the page, which any script on it could read
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -61,27 +62,27 @@ _HEADERS = {
 
 
 class _Page(OpenAPIRenderPlugin):
-    """Swagger UI without inline script and without anybody else's origin."""
+    """Swagger UI without inline scripts and other origins."""
 
     def __init__(self) -> None:
         super().__init__(path="/")
         self._html = (_ASSETS / "page.html").read_bytes()
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the page loads the document by itself
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the page loads the document itself
         return self._html
 
 
 class _Document(JsonRenderPlugin):
-    """The document as the framework draws it from the routes, finished once."""
+    """The document as the framework generates it, completed once."""
 
     def __init__(self) -> None:
-        # Browsers show this media type; the one registered for OpenAPI they save to disk
+        # Browsers display this media type, but download application/vnd.oai.openapi+json
         super().__init__(path="/openapi.json", media_type=MediaType.JSON)
         self._json: bytes | None = None
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if self._json is None:
-            self._json = self.render_json(request, finished(openapi_schema, request.app.routes))
+            self._json = self.render_json(request, complete(openapi_schema, request.app.routes))
         return self._json
 
 
@@ -103,7 +104,7 @@ def config(public_url: str) -> OpenAPIConfig:
 
 
 def _published(public_url: str) -> list[Server]:
-    """The public address, where it is more than this machine's own."""
+    """Return the public URL, unless it is only this machine's own."""
     return [Server(url=public_url)] if public_url.startswith("https://") else []
 
 
@@ -114,14 +115,14 @@ def _published(public_url: str) -> list[Server]:
     sync_to_thread=False,
 )
 def asset(name: FromPath[str]) -> File:
-    """What the page loads. Raises NotFound for any other file."""
+    """Serve a file that the page loads. Raises NotFound for any other name."""
     if name not in _MEDIA_TYPES:
         raise NotFound(reason="no asset")
     return File(
         _ASSETS / name,
         filename=name,
         media_type=_MEDIA_TYPES[name],
-        # Of a client that reads slowly, so much is kept in memory
+        # Memory that a client can hold by reading slowly
         chunk_size=_CHUNK,
         content_disposition_type="inline",
     )

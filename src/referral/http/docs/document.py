@@ -1,4 +1,4 @@
-"""What the framework's OpenAPI document lacks."""
+"""Completes the OpenAPI document that the framework generates."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from referral.http.requests import JSON
 
-# Headers that answers of a status carry
+# Headers of responses, by status
 _HEADERS = {
-    "201": ("Location", "Where the new account's profile is."),
-    "401": ("WWW-Authenticate", "What to authenticate with (RFC 6750)."),
-    "429": ("Retry-After", "Seconds after which it works."),
-    "503": ("Retry-After", "Seconds after which to repeat the call."),
+    "201": ("Location", "The path of the new account's profile."),
+    "401": ("WWW-Authenticate", "The scheme to authenticate with (RFC 6750)."),
+    "429": ("Retry-After", "Seconds after which the request can succeed."),
+    "503": ("Retry-After", "Seconds after which to repeat the request."),
 }
 
 
-def finished(document: dict[str, Any], routes: Iterable[BaseRoute]) -> dict[str, Any]:
-    """The document with its operations in the order of the code, and what each leaves out:
-    further media types of bodies, headers of answers.
+def complete(document: dict[str, Any], routes: Iterable[BaseRoute]) -> dict[str, Any]:
+    """Return the document with its operations in the order of the code, and with what the framework
+    leaves out: examples and further media types of bodies, headers of responses.
+
+    document: as generated; its parts are changed.
     """
     handlers = {handler.operation_id: handler for handler in _handlers(routes)}
     order = {operation_id: place for place, operation_id in enumerate(handlers)}
     for path in document["paths"].values():
         for operation in path.values():
-            _finish_body(operation, handlers[operation["operationId"]])
-            for status, answer in operation["responses"].items():
-                _finish_answer(status, answer)
+            _complete_body(operation, handlers[operation["operationId"]])
+            for status, response in operation["responses"].items():
+                _complete_response(status, response)
     for schema in _bodies(document):
         schema["additionalProperties"] = False
     return {
@@ -45,7 +47,7 @@ def finished(document: dict[str, Any], routes: Iterable[BaseRoute]) -> dict[str,
 
 
 def _handlers(routes: Iterable[BaseRoute]) -> Iterator[HTTPRouteHandler]:
-    """The documented handlers: controllers one after the other, each as its code runs."""
+    """Return the documented handlers: module by module, in the order of the code."""
     found = [
         handler
         for route in routes
@@ -66,7 +68,7 @@ def _handlers(routes: Iterable[BaseRoute]) -> Iterator[HTTPRouteHandler]:
 
 
 def _bodies(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The schemas of what requests carry: they refuse fields that they do not know."""
+    """Return the schemas of request bodies, which do not accept unknown fields."""
     for path in document["paths"].values():
         for operation in path.values():
             if "requestBody" in operation:
@@ -74,7 +76,7 @@ def _bodies(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield document["components"]["schemas"][reference.rpartition("/")[2]]
 
 
-def _finish_body(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
+def _complete_body(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     content = operation.get("requestBody", {}).get("content", {})
     if "body_example" in handler.opt:
         content[JSON]["example"] = handler.opt["body_example"]
@@ -82,14 +84,14 @@ def _finish_body(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
         content[media_type] = content[JSON]
 
 
-def _finish_answer(status: str, answer: dict[str, Any]) -> None:
+def _complete_response(status: str, response: dict[str, Any]) -> None:
     if status in _HEADERS:
         name, description = _HEADERS[status]
-        answer.setdefault("headers", {})[name] = {
+        response.setdefault("headers", {})[name] = {
             "description": description,
             "schema": {"type": "string"},
         }
-    for content in answer.get("content", {}).values():
+    for content in response.get("content", {}).values():
         for example in content.get("examples", {}).values():
-            # The framework's own name for it, which OpenAPI does not know
+            # Internal to the framework, and not part of OpenAPI
             example.pop("id", None)

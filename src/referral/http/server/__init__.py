@@ -1,1 +1,1 @@
-"""What surrounds every request: the protocol, the application, limits of concurrency."""
+"""The layer around every request: protocol, application, CORS, common headers, metrics."""

@@ -1,7 +1,14 @@
-"""What every request passes that the door lets through, and every answer to it.
+"""The outermost layer of the application: every request that reaches it passes here, in one step.
 
-An id, room to work on it, the answer to HEAD, the headers of every answer, and the counts, in one
-step. As middleware and hooks of the framework these took 45 microseconds more of a profile's 220.
+Each request gets an id, a slot of the concurrency limiter, and an entry in the metrics; each
+response gets the common headers. HEAD is served as GET without the body (RFC 9110, section 9.3.2).
+One class does all of this, since as middleware and hooks of the framework it took 45 of the 220
+microseconds of a request for a profile.
+
+A slot stands for work on this process's core, so a request holds one only while it runs here: it
+is released while the client sends its body or reads the response, or a hundred slow clients would
+hold them all. `protocol.py` acquires the slot earlier if it can, and says so in the scope's
+state (`slot_acquired`); the slot is released here all the same.
 """
 
 from __future__ import annotations
@@ -19,7 +26,7 @@ from referral.http import problems
 from referral.http.server import metrics, request_ids
 from referral.http.server.cors import Cors, Header
 
-_ALWAYS_ROOM = frozenset({"/health/live", "/health/ready", metrics.PATH})
+_EXEMPT_PATHS = frozenset({"/health/live", "/health/ready", metrics.PATH})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -27,36 +34,39 @@ def is_read(method: str) -> bool:
     return method in _READS
 
 
-def is_never_refused(path: str) -> bool:
-    """A platform that is told "overloaded" by these would end what still serves."""
-    return path in _ALWAYS_ROOM
+def is_exempt(path: str) -> bool:
+    """Return whether a path is never limited.
+
+    A platform that gets 503 from a health check would stop a process that still serves people.
+    """
+    return path in _EXEMPT_PATHS
 
 
 class Application(Litestar):
-    """The application."""
+    """The framework's application with what every request and response needs."""
 
     limiter: ConcurrencyLimiter
     cors: Cors
     headers: Iterable[Header] = ()
-    """What every answer carries."""
+    """Sent with every response."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            # For the door: see door.py
-            scope.get("state", {})["front"] = self
+            # The lifespan's state is each request's: protocol.py finds the application in it
+            scope.get("state", {})["application"] = self
             await super().__call__(scope, receive, send)
-        elif scope["method"] != "OPTIONS" or not await self._answer_preflight(scope, send):
-            await self._answer(scope, receive, send)
+        elif scope["method"] != "OPTIONS" or not await self._handle_preflight(scope, send):
+            await self._handle(scope, receive, send)
 
-    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _handle(self, scope: Any, receive: Any, send: Any) -> None:
         begun = monotonic()
         method = scope["method"]
         headers = [*self.headers, *self.cors.headers(scope["path"], scope["headers"])]
-        request_id = request_ids.begin(scope["headers"])
+        request_id = request_ids.assign(scope["headers"])
         status = 0
         sending: AbstractContextManager[None] = nullcontext()
 
-        async def answer(message: Any) -> None:
+        async def respond(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -71,60 +81,57 @@ class Application(Litestar):
                 await send(message)
 
         if method == "HEAD":
-            # RFC 9110, section 9.3.2: as GET, without the body
             scope = {**scope, "method": "GET"}
-        has_room = scope.get("state", {}).pop("has_room", False)
-        if is_never_refused(scope["path"]):
-            # It takes no room either: while the database hangs, it waits for it
-            if has_room:
+        slot_acquired = scope.get("state", {}).pop("slot_acquired", False)
+        if is_exempt(scope["path"]):
+            # Nor does it hold a slot: /health/ready waits for the database while that hangs
+            if slot_acquired:
                 self.limiter.release()
-            await super().__call__(scope, receive, answer)
-        elif has_room or self.limiter.acquire(is_read=is_read(method), now=begun):
-            # Who reads no answer takes no room with it
+            await super().__call__(scope, receive, respond)
+        elif slot_acquired or self.limiter.acquire(is_read=is_read(method), now=begun):
             sending = suspended = self.limiter.suspended()
             try:
-                await super().__call__(scope, _waiting(receive, suspended), answer)
+                await super().__call__(scope, _suspended_while(receive, suspended), respond)
             finally:
                 self.limiter.release()
         else:
-            head, body = self.refuse(scope["path"], scope["headers"], request_id, now=begun)
+            head, body = self.overloaded(scope["path"], scope["headers"], request_id, now=begun)
             await send({"type": "http.response.start", "status": 503, "headers": head})
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
-        metrics.count(scope, status, monotonic() - begun)
+        metrics.observe(scope, status, monotonic() - begun)
 
-    async def _answer_preflight(self, scope: Any, send: Any) -> bool:
-        """Answer a preflight that is allowed; False if this is none. It is never refused: a page
-        learns nothing from a refusal, and this costs less.
+    async def _handle_preflight(self, scope: Any, send: Any) -> bool:
+        """Respond to a CORS preflight that is allowed; return False for any other request.
+
+        It needs no slot: a page could not read the 503, and refusing costs more than this.
         """
         preflight = self.cors.preflight(scope["path"], scope["headers"])
         if preflight is None:
             return False
-        if scope.get("state", {}).pop("has_room", False):
+        if scope.get("state", {}).pop("slot_acquired", False):
             self.limiter.release()
-        its_id = (request_ids.HEADER, request_ids.begin(scope["headers"]))
-        headers = [*preflight, its_id, *self.headers]
+        id_header = (request_ids.HEADER, request_ids.assign(scope["headers"]))
+        headers = [*preflight, id_header, *self.headers]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return True
 
-    def refuse(
+    def overloaded(
         self, path: str, headers: Iterable[Header], request_id: bytes, *, now: float
     ) -> tuple[list[Header], bytes]:
-        """Count a request that found no room, and answer it: headers and body, with status 503.
+        """Count a request that got no slot, and return the headers and body of its 503.
 
-        path, headers: the request's. now: seconds, of any clock.
+        path, headers: the request's. now: seconds on a monotonic clock.
         """
         observability.overloaded(now=now)
         usual, body = problems.overloaded()
-        its_id = (request_ids.HEADER, request_id)
-        return [*usual, its_id, *self.headers, *self.cors.headers(path, headers)], body
+        id_header = (request_ids.HEADER, request_id)
+        return [*usual, id_header, *self.headers, *self.cors.headers(path, headers)], body
 
 
-def _waiting(receive: Any, suspended: Suspended) -> Any:
-    """Who sends a body slowly takes no room with it: else a hundred of them would take all."""
-
-    async def wait() -> Any:
+def _suspended_while(receive: Any, suspended: Suspended) -> Any:
+    async def receive_suspended() -> Any:
         with suspended:
             return await receive()
 
-    return wait
+    return receive_suspended

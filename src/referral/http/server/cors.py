@@ -1,4 +1,4 @@
-"""Which pages of other origins may read the answers (Fetch standard, section 3.2)."""
+"""Cross-origin access: which origins may read responses (Fetch Standard, section 3.2)."""
 
 from __future__ import annotations
 
@@ -7,27 +7,33 @@ from collections.abc import Collection, Iterable
 
 Header = tuple[bytes, bytes]
 
-# Whoever checks an access token by itself needs them, in a browser too
+# Any origin may read the public keys: an app in a browser needs them to check a token
 _OPEN_PREFIX = "/.well-known/"
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 _EXPOSED = b"Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-ID, WWW-Authenticate"
 _MAX_AGE_SECONDS = b"600"
-# Names of headers (RFC 9110, section 5.6.2)
+# A list of header names (RFC 9110, section 5.6.2)
 _NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~ \t,-]{1,2000}")
 
 
 class Cors:
-    """The rules of one service. Cookies are never allowed: no answer lets them be sent along."""
+    """The rules for these origins. Cookies are never allowed, whatever the origin.
+
+    origins: as a browser writes them, of any scheme, such as `capacitor://localhost`.
+    """
 
     def __init__(self, origins: Collection[str]) -> None:
         self._origins = frozenset(origin.encode() for origin in origins)
 
     def headers(self, path: str, given: Iterable[Header]) -> list[Header]:
-        """What an answer to a request with these headers carries, whatever its status."""
+        """Return the headers of the response to a request, whatever its status.
+
+        given: the request's headers.
+        """
         if not self._origins and not path.startswith(_OPEN_PREFIX):
             return []
         allowed = self._allowed(path, _value(given, b"origin"))
-        # Caches keep an answer for one origin apart from those for others
+        # A cache must not give one origin the response for another
         vary = [] if path.startswith(_OPEN_PREFIX) else [(b"vary", b"Origin")]
         if allowed is None:
             return vary
@@ -38,19 +44,22 @@ class Cors:
         ]
 
     def preflight(self, path: str, given: Iterable[Header]) -> list[Header] | None:
-        """The headers of the 204 that answers a preflight; None if this is none that is allowed."""
+        """Return the headers of the 204 for a preflight; None if it is not one, or not allowed.
+
+        given: the request's headers.
+        """
         given = list(given)
         allowed = self._allowed(path, _value(given, b"origin"))
         if allowed is None or _value(given, b"access-control-request-method") is None:
             return None
-        wanted = _value(given, b"access-control-request-headers")
+        requested = _value(given, b"access-control-request-headers")
         return [
             (b"access-control-allow-origin", allowed),
             (b"access-control-allow-methods", _METHODS),
-            # Any of them; `*` would leave out Authorization
+            # Allow any header by repeating the list: `*` would not cover Authorization
             *(
-                [(b"access-control-allow-headers", wanted)]
-                if wanted and _NAMES.fullmatch(wanted)
+                [(b"access-control-allow-headers", requested)]
+                if requested and _NAMES.fullmatch(requested)
                 else []
             ),
             (b"access-control-max-age", _MAX_AGE_SECONDS),
@@ -58,7 +67,7 @@ class Cors:
         ]
 
     def _allowed(self, path: str, origin: bytes | None) -> bytes | None:
-        """The value of Access-Control-Allow-Origin."""
+        """Return the value of Access-Control-Allow-Origin; None if the origin is not allowed."""
         if origin is None:
             return None
         if path.startswith(_OPEN_PREFIX):

@@ -1,12 +1,15 @@
-"""Headers that every answer carries, errors and pages too."""
+"""Headers of every response, including errors and pages."""
 
 from __future__ import annotations
 
 _YEAR = 31_536_000  # seconds
 
 
-def on_every_answer(*, https: bool) -> list[tuple[bytes, bytes]]:
-    """https: whether people reach the service by https alone, as in production."""
+def common_headers(*, https: bool) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every response.
+
+    https: whether clients reach the service only by https, as in production.
+    """
     headers = [(b"x-content-type-options", b"nosniff")]
     if https:
         # RFC 6797

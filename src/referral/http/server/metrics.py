@@ -1,4 +1,7 @@
-"""`/metrics`, for Prometheus."""
+"""`/metrics` for Prometheus, and the metrics of requests.
+
+Several processes write their metrics into a common folder, so that any of them can respond for all.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,21 @@ from prometheus_client import Counter, Histogram
 from referral.core.errors import NotFound, Unauthorized
 
 PATH = "/metrics"
-# Where the processes of one server put their counts together; prometheus-client reads it
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+# Names the folder that processes share; prometheus-client reads it
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _LABELS = ["method", "path", "status_code", "app_name"]
 _REQUESTS = Counter("http_requests_total", "Total requests", _LABELS)
 _ERRORS = Counter("http_requests_error_total", "Total errors in requests", _LABELS)
 _SECONDS = Histogram("http_request_duration_seconds", "Request duration, in seconds", _LABELS)
-# Several paths for each method and status: more than there are routes
-_MOST_SERIES = 2048
+# More than there are combinations of method, route and status
+_MAX_SERIES = 2048
 
 
-def count(scope: Mapping[str, Any], status: int, seconds: float) -> None:
-    """An answered request that has a route. status: 0 where nobody waited for the answer.
+def observe(scope: Mapping[str, Any], status: int, seconds: float) -> None:
+    """Record a request, unless it matched no route or its client disconnected (status 0).
 
-    A path counts as its route: somebody's invite code in it would make a series of its own.
+    The path is recorded as its route's template: a series for each invite code would be too many.
     """
     route = scope.get("path_template")
     if route is None or not status:
@@ -46,7 +49,11 @@ def count(scope: Mapping[str, Any], status: int, seconds: float) -> None:
 
 
 def controller(token: str | None, *, in_production: bool) -> type[Controller]:
-    """token: what a reader has to send; without one, nobody reads in production."""
+    """Return the controller of `/metrics`.
+
+    token: the bearer token that it requires. If None, the path is 404 in production, and open in
+    development.
+    """
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
         if token is None:
@@ -57,9 +64,9 @@ def controller(token: str | None, *, in_production: bool) -> type[Controller]:
             if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
                 raise Unauthorized(
                     "Send REFERRAL_METRICS_TOKEN as `Authorization: Bearer ...`.",
-                    reason="no or another metrics token",
+                    reason="missing or wrong metrics token",
                 )
-        _forget_the_dead()
+        _remove_dead_processes()
 
     return type("Metrics", (PrometheusController,), {"guards": [guard], "include_in_schema": False})
 
@@ -70,16 +77,16 @@ class _Series(NamedTuple):
     errors: Counter | None
 
 
-@lru_cache(maxsize=_MOST_SERIES)
+@lru_cache(maxsize=_MAX_SERIES)
 def _series(method: str, path: str, status: int) -> _Series:
     labels = (method, path, str(status), "referral")
     errors = _ERRORS.labels(*labels) if status >= _SERVER_ERROR else None
     return _Series(_REQUESTS.labels(*labels), _SECONDS.labels(*labels), errors)
 
 
-def _forget_the_dead() -> None:
-    """What a killed process was in the middle of is not under way any more."""
-    folder = os.environ.get(FOLDER)
+def _remove_dead_processes() -> None:
+    """Remove the live gauges of processes that were killed: nothing of theirs is in progress."""
+    folder = os.environ.get(FOLDER_VARIABLE)
     for file in Path(folder).glob("gauge_live*_*.db") if folder else ():
         if not _is_alive(int(file.stem.rpartition("_")[2])):
             file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What HTTP asks of every path, whatever its handlers: OPTIONS, and Allow."""
+"""OPTIONS and the Allow header, for every path."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from litestar.routes import HTTPRoute
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 
-async def answer_options(request: Request[Any, Any, Any]) -> Response[None] | None:
-    """The methods of a path. The framework's own answer knows those of one handler alone."""
+def options_response(request: Request[Any, Any, Any]) -> Response[None] | None:
+    """Respond to OPTIONS with all methods of the path; return None for any other method.
+
+    The framework's own response lists only the methods of one handler.
+    """
     if request.method != "OPTIONS":
         return None
-    return Response(None, status_code=HTTP_204_NO_CONTENT, headers={"Allow": allowed(request)})
+    return Response(
+        None, status_code=HTTP_204_NO_CONTENT, headers={"Allow": allowed_methods(request)}
+    )
 
 
-def allowed(request: Request[Any, Any, Any]) -> str:
-    """The methods of the request's path, for Allow."""
+def allowed_methods(request: Request[Any, Any, Any]) -> str:
+    """Return the value of Allow for the request's path."""
     path = [part for part in request.scope["path"].split("/") if part]
     methods: set[str] = {
         method

@@ -1,10 +1,17 @@
-"""uvicorn's reader of requests, which itself refuses those beyond the process's room.
+"""The HTTP/1.1 protocol that uvicorn runs: early refusals, and connections that end well.
 
-A request that the application refuses has cost a task, an event and its way through both before: 18
-microseconds beside the socket's. Here, as soon as its headers are read, it costs 8. So at twice as
-many reads of profiles as it can take, a process answers twice as many, in a sixth of the time.
+Under overload, refusing must cost less than serving. A request refused by the application costs a
+task, an event and the way through both: 18 microseconds beside the socket's work. Refused here, as
+soon as its headers are parsed, it costs 8. With twice as many reads of profiles as a process can
+serve, that doubled the number that it served, and cut their time to a sixth.
 
-And it lets connections end well when the process stops.
+So a slot of the concurrency limiter is acquired here if the application is certain to get the
+request next, and passed on in the scope's state; the application releases it. A request behind
+another one on its connection acquires its slot when the application gets to it. A refusal is
+written here only if a plain response is right and the connection continues after it; any other
+request goes on to the application, which refuses it there.
+
+When the process stops, an idle connection still takes one request for a second: see `shutdown`.
 """
 
 from __future__ import annotations
@@ -17,87 +24,88 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from referral.http.server import request_ids
-from referral.http.server.application import is_never_refused, is_read
+from referral.http.server.application import is_exempt, is_read
 from referral.http.server.connection import BoundedConnection
 from referral.http.server.cors import Header
 
 _UNAVAILABLE = STATUS_LINE[503]
-# How long a process that stops still takes a request of each connection
+# How long a connection may still bring a request while the process stops
 _LAST_REQUEST_SECONDS = 1
-# A path that reads as it is written
-_PLAIN = re.compile(rb"(/[^%?#]*)(?:\?.*)?", re.DOTALL)
+# A target in origin form (RFC 9112, section 3.2.1), whose path needs no decoding
+_PLAIN_TARGET = re.compile(rb"(/[^%?#]*)(?:\?.*)?", re.DOTALL)
 
 
 class HttpProtocol(BoundedConnection):
     """One connection."""
 
-    _is_last = False
-    """The request that comes is the connection's last."""
+    _takes_last_request = False
+    """Whether the connection closes after its next response."""
 
     def shutdown(self) -> None:
-        """Let the connection end, after the answer to a request that is under way already.
+        """Close the connection, after the response to a request that is on its way.
 
-        It may be on its way to us, or read in part. Closed at once, the connection would lose it,
-        and a proxy may not send a POST again to another server.
+        Such a request may be in the network or half read. If the connection closed immediately, it
+        would be lost, and a proxy must not send a POST again to another server (RFC 9110, section
+        9.2.2).
         """
-        before: RequestResponseCycle | None = self.cycle
-        if before is None or before.response_complete:
-            self._is_last = True
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._takes_last_request = True
             self.loop.call_later(_LAST_REQUEST_SECONDS, super().shutdown)
         else:
             super().shutdown()
 
     def on_headers_complete(self) -> None:
-        # A refusal before this one, in the same packet, has set its time for the next one to come
+        # A refusal just before, in the same packet, has started the timer of an idle connection
         self._unset_keepalive_if_required()
-        front: Any = self.app_state.get("front")
-        if front is None or not self._begins_at_once():
+        application: Any = self.app_state.get("application")
+        if application is None or not self._can_acquire_early():
             before = self.cycle
             super().on_headers_complete()
-            if self._is_last and self.cycle is not before:
+            if self._takes_last_request and self.cycle is not before:
                 self.cycle.keep_alive = False
             return
         now = monotonic()
         method = self.parser.get_method().decode()
-        if front.limiter.acquire(is_read=is_read(method), now=now):
-            self.scope["state"]["has_room"] = True
+        if application.limiter.acquire(is_read=is_read(method), now=now):
+            self.scope["state"]["slot_acquired"] = True
             try:
                 super().on_headers_complete()
             except BaseException:
-                # No task began that would
-                front.limiter.release()
+                # No task was started that would release it
+                application.limiter.release()
                 raise
-        elif self._may_be_refused_here(method):
-            request_id = request_ids.begin(self.headers)
+        elif self._can_refuse_here(method):
+            request_id = request_ids.assign(self.headers)
             path = self.root_path + self.url.partition(b"?")[0].decode("latin-1")
-            self._refuse(*front.refuse(path, self.headers, request_id, now=now))
+            self._refuse(*application.overloaded(path, self.headers, request_id, now=now))
         else:
             super().on_headers_complete()
 
-    def _begins_at_once(self) -> bool:
-        """Whether the application gets the request surely and before any other of the connection,
-        and so leaves the room that it takes, and whether the connection goes on behind it.
+    def _can_acquire_early(self) -> bool:
+        """Return whether the application gets this request next, and so releases its slot, and
+        whether the connection continues after it.
         """
         before: RequestResponseCycle | None = self.cycle
         return (
             before is not None
             and before.response_complete
-            and not self._is_last
+            and not self._takes_last_request
             and not self.parser.should_upgrade()
             and self.limit_concurrency is None
         )
 
-    def _may_be_refused_here(self, method: str) -> bool:
-        """Whether a plain answer is right, after which the connection goes on."""
-        path = _PLAIN.fullmatch(self.url)
+    def _can_refuse_here(self, method: str) -> bool:
+        """Return whether a plain response is right, after which the connection continues."""
+        target = _PLAIN_TARGET.fullmatch(self.url)
         return (
-            path is not None
-            and not is_never_refused(self.root_path + path[1].decode("latin-1"))
+            target is not None
+            and not is_exempt(self.root_path + target[1].decode("latin-1"))
             and method not in {"HEAD", "OPTIONS"}
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.expect_100_continue
-            # Who does not read what is answered gets no more, nor who is gone
+            # Nothing more is written for a client that does not read, or has disconnected
             and not self.flow.write_paused
             and not self.transport.is_closing()
         )
@@ -107,4 +115,5 @@ class HttpProtocol(BoundedConnection):
         for name, value in (*self.server_state.default_headers, *headers):
             lines += (name, b": ", value, b"\r\n")
         self.transport.write(b"".join((*lines, b"\r\n", body)))
+        self._was_refused = True
         self.on_response_complete()

@@ -1,4 +1,4 @@
-"""An id for each request: in its answer and in every line of the log about it."""
+"""An id for each request, in its response and in every log line about it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from referral.observability import log
 HEADER = b"x-request-id"
 
 _BYTES = 16
-
-# One that a proxy gave stays, unless it is more than an id
-_GOOD = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_VALID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-def begin(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Give the request with these headers, which begins here, its id."""
+def assign(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the id of a request, and log under it from here on.
+
+    headers: the request's. A valid id in them, such as a proxy's, is kept.
+    """
     given = next((value for name, value in headers if name == HEADER), None)
-    if given is not None and _GOOD.fullmatch(given):
+    if given is not None and _VALID.fullmatch(given):
         request_id = given.decode()
     else:
         request_id = token_hex(_BYTES)
