@@ -13,7 +13,7 @@ __all__ = ["router"]
 router = Router(
     "/admin",
     route_handlers=[
-        *statistics.HANDLERS,
+        statistics.show,
         *users.HANDLERS,
         *keys.HANDLERS,
         webhooks.status,

@@ -17,7 +17,7 @@ from referral.http.pages import flash, forms, phone_field, render
 from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, context
 from referral.service import audit as audit_trail
-from referral.service import invitations, trees, users
+from referral.service import deletion, invitations, trees, users
 
 PATH = "/admin/users"
 
@@ -111,7 +111,7 @@ async def _revoke_admin(ctx: Context, user_id: UUID, by: Actor) -> None:
 
 
 async def _delete(ctx: Context, user_id: UUID, by: Actor) -> None:
-    await users.delete(ctx, user_id, by=by)
+    await deletion.delete(ctx, user_id, by=by)
 
 
 async def _void(ctx: Context, user_id: UUID, by: Actor) -> None:
