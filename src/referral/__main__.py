@@ -1,13 +1,14 @@
-"""`python -m referral`, the same as `referral`."""
+"""Run the command line: `python -m referral` is the same as `referral`."""
 
 from __future__ import annotations
 
 
 def main() -> None:
-    # Not at the top: the script `referral` imports this module again in each worker process
-    from referral.cli import main as commands  # noqa: PLC0415 - as said
+    # Not at the top: the script `referral` imports this module again in each worker process,
+    # which needs no commands
+    from referral.cli import main as run_commands  # noqa: PLC0415 - the comment above
 
-    commands()
+    run_commands()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The entry point of a process that serves.
+"""The application of one serving process.
 
-`serve` names it to uvicorn, so that a worker process imports the application without the commands.
+`referral serve` hands `application` to uvicorn by name, so that a worker process imports the
+application without the commands.
 """
 
 from __future__ import annotations
@@ -19,72 +20,66 @@ from litestar.types import ASGIApp
 
 from referral.app import create_app, system_clock
 from referral.observability import log_format
-from referral.settings import Settings, load
-from referral.settings.reader import SettingsError
+from referral.settings import load
+from referral.settings.reader import or_exit
 
 _LOG = logging.getLogger("referral")
-# After how many new objects, and how many rounds among the young and the middle-aged
-_GARBAGE = (10_000, 10, 10)
+# Collect the youngest generation after 10,000 allocations, the older ones every 10th time.
+# Python 3.11's own are 700, 10, 10
+_GC_THRESHOLDS = (10_000, 10, 10)
 
 
 def application() -> ASGIApp:
-    """The application of one process."""
-    settings = _settings()
-    log_format.configure(json=settings.in_production)
+    """Create the application as the settings say. Exits if they are wrong."""
+    settings = or_exit(lambda: load(today=system_clock().date()))
+    log_format.configure(as_json=settings.in_production)
     if (parent := multiprocessing.parent_process()) is not None:
-        threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+        threading.Thread(target=_exit_with_parent, args=[parent], daemon=True).start()
     app = create_app(settings)
-    _spare_the_collector()
-    return _replaceable(app) if settings.workers > 1 else app
+    _tune_gc()
+    return _exit_on_failed_startup(app) if settings.workers > 1 else app
 
 
-def _settings() -> Settings:
-    """The settings, or a line for each problem and the end of the process."""
-    try:
-        return load(today=system_clock().date())
-    except SettingsError as error:
-        raise SystemExit("\n".join(f"referral: {problem}" for problem in error.problems)) from None
+def _exit_with_parent(parent: BaseProcess) -> None:
+    """Wait for the parent process to end, then shut this one down.
 
-
-def _end_with(parent: BaseProcess) -> None:
-    """Wait for the parent process to end, then end this one as if it was asked to.
-
-    A parent that is killed asks nobody, and its workers would keep the port from the next server.
+    A parent that is killed cannot stop its workers, and they would keep the port from the next
+    server.
     """
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _spare_the_collector() -> None:
-    """Let Python look for garbage less often, and never through what stays.
+def _tune_gc() -> None:
+    """Collect garbage less often, and never look at the objects that exist already.
 
     Requests leave few cycles; looking for them took 4% of a worker's time under load.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_GARBAGE)
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
-def _replaceable(app: Litestar) -> ASGIApp:
-    """The application of a worker that says in one line why it cannot start, and ends.
+def _exit_on_failed_startup(app: Litestar) -> ASGIApp:
+    """Wrap the application of a worker: if it cannot start, log why in one line and exit.
 
-    uvicorn takes a worker that says so itself for a reason to stop all others, which may well be
-    serving; one that just ends it replaces.
+    If a worker reports `lifespan.startup.failed`, uvicorn stops all workers, including those that
+    serve. A worker that just exits is replaced.
     """
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
-        async def watch(message: Any) -> None:
+        async def send_or_exit(message: Any) -> None:
             if message["type"] == "lifespan.startup.failed":
-                _LOG.error("a worker cannot start: %s", _reason(message.get("message", "")))
+                _LOG.error("a worker cannot start: %s", _last_line(message.get("message", "")))
                 os._exit(1)
             await send(message)
 
-        await app(scope, receive, watch if scope["type"] == "lifespan" else send)
+        await app(scope, receive, send_or_exit if scope["type"] == "lifespan" else send)
 
     return asgi
 
 
-def _reason(traceback: str) -> str:
-    """The last line that says something: a group of exceptions ends with the edge of its frame."""
+def _last_line(traceback: str) -> str:
+    """Return the last line with text: an exception group's traceback ends with a line of dashes."""
     lines = [line.strip(" |+-") for line in traceback.splitlines()]
     return next((line for line in reversed(lines) if line), "unknown")

@@ -1,4 +1,4 @@
-"""The commands, each as a process of its own."""
+"""The commands, each run as a process of its own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEST_PHONE = "+79990000001"
 
 @pytest.fixture
 async def fresh_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    """A database without any table."""
+    """Return the URL of a database without tables."""
     if database_kind == "sqlite":
         return f"sqlite://{tmp_path}/fresh.sqlite3"
     return await new_postgres_database(request.getfixturevalue("postgres_url"))
@@ -36,7 +36,7 @@ async def fresh_url(database_kind: str, tmp_path: Path, request: pytest.FixtureR
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """A port on which somebody else listens."""
+    """Return a port on which another process listens."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -44,7 +44,7 @@ def taken_port() -> Iterator[int]:
 
 
 def refusal(finished: subprocess.CompletedProcess[str]) -> str:
-    """What a command that had to fail said: one line."""
+    """Assert that a command failed with one line, and return it."""
     assert finished.returncode not in {0, None}
     assert "Traceback" not in finished.stderr, finished.stderr
     lines = finished.stderr.strip().splitlines()
@@ -84,14 +84,14 @@ def test_help_lists_the_commands(
     assert {row.split()[1] for row in rows} == set(commands)
 
 
-def test_a_command_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
     refused = referral(tmp_path, "serv")
     assert refused.returncode == 2
     assert "No such command 'serv'" in refused.stderr
     assert "Did you mean one of: 'secret', 'serve'" in refused.stderr
 
 
-def test_a_new_secret_is_good_for_production_and_new_each_time(tmp_path: Path) -> None:
+def test_a_new_secret_is_good_for_production(tmp_path: Path) -> None:
     printed = [referral(tmp_path, "secret", "new").stdout for _ in range(2)]
     assert printed[0] != printed[1]
     for secret in printed:
@@ -106,7 +106,7 @@ def test_a_new_secret_is_good_for_production_and_new_each_time(tmp_path: Path) -
         assert checked.returncode == 0, checked.stderr
 
 
-def test_migrate_makes_the_database_and_says_so_once(fresh_url: str, tmp_path: Path) -> None:
+def test_migrate_creates_the_tables_once(fresh_url: str, tmp_path: Path) -> None:
     first = referral(tmp_path, "migrate", DATABASE_URL=fresh_url)
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("applied 0001_tables\n")
@@ -114,12 +114,12 @@ def test_migrate_makes_the_database_and_says_so_once(fresh_url: str, tmp_path: P
     assert (second.returncode, second.stdout) == (0, "the database is up to date\n")
 
 
-async def test_a_grant_before_the_first_sign_in_makes_an_admin_of_that_phone_alone(
+async def test_a_grant_before_sign_up_makes_only_that_user_an_admin(
     database_url: str, tmp_path: Path
 ) -> None:
     phone, other = new_phone(), new_phone()
     granted = referral(tmp_path, "admin", "grant", f" {phone[:2]} {phone[2:]}", **on(database_url))
-    assert granted.stdout == f"{phone} will be one at the first sign-in\n"
+    assert granted.stdout == f"{phone} will become an administrator at the first sign-in\n"
     async with running(database_url) as service:
         for each in (phone, other):
             await service.sign_in(each)
@@ -127,7 +127,7 @@ async def test_a_grant_before_the_first_sign_in_makes_an_admin_of_that_phone_alo
         assert not await is_admin(other)
 
 
-async def test_a_grant_after_the_sign_in_works_at_once_and_can_be_revoked(
+async def test_a_grant_after_sign_up_applies_and_can_be_revoked(
     database_url: str, tmp_path: Path
 ) -> None:
     phone = new_phone()
@@ -137,15 +137,13 @@ async def test_a_grant_after_the_sign_in_works_at_once_and_can_be_revoked(
         assert granted.stdout == f"{phone} is an administrator\n"
         assert await is_admin(phone)
         revoked = referral(tmp_path, "admin", "revoke", phone, **on(database_url))
-        assert revoked.stdout == f"{phone} is no administrator\n"
+        assert revoked.stdout == f"{phone} is no longer an administrator\n"
         assert not await is_admin(phone)
     again = referral(tmp_path, "admin", "revoke", phone, **on(database_url))
-    assert again.stdout == f"{phone} is no administrator, and was none\n"
+    assert again.stdout == f"{phone} was not an administrator\n"
 
 
-async def test_a_grant_revoked_before_the_first_sign_in_is_gone(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_a_grant_can_be_revoked_before_sign_up(database_url: str, tmp_path: Path) -> None:
     phone = new_phone()
     for command in ("grant", "revoke"):
         done = referral(tmp_path, "admin", command, phone, **on(database_url))
@@ -156,7 +154,7 @@ async def test_a_grant_revoked_before_the_first_sign_in_is_gone(
 
 
 @pytest.mark.parametrize("command", ["grant", "revoke"])
-def test_a_text_that_is_no_phone_cannot_administer(tmp_path: Path, command: str) -> None:
+def test_only_phones_can_administer(tmp_path: Path, command: str) -> None:
     settings = on(f"sqlite://{tmp_path}/referral.sqlite3")
     assert referral(tmp_path, "migrate", **settings).returncode == 0
     assert "not a possible phone number" in refusal(
@@ -165,7 +163,7 @@ def test_a_text_that_is_no_phone_cannot_administer(tmp_path: Path, command: str)
 
 
 def test_a_grant_needs_the_tables(tmp_path: Path) -> None:
-    """Before `referral migrate` it says what to do, in one line."""
+    """Before `referral migrate` the command says to run it."""
     settings = on(f"sqlite://{tmp_path}/referral.sqlite3")
     assert "referral migrate" in refusal(
         referral(tmp_path, "admin", "grant", new_phone(), **settings)
@@ -176,7 +174,7 @@ def test_a_grant_needs_the_tables(tmp_path: Path) -> None:
 async def test_a_test_phone_never_becomes_an_admin(
     database_url: str, tmp_path: Path, *, signed_up: bool
 ) -> None:
-    """Its code is known to reviewers, so the command says no, and nothing else grants it."""
+    """Reviewers know its code, so the command refuses it, and nothing else grants it."""
     tests = {"REFERRAL_TEST_PHONES": f"{TEST_PHONE}=12345678@2026-01-31"}
     async with running(database_url, inbox=Inbox(), **tests) as service:
         service.clock.move(
@@ -193,10 +191,10 @@ async def test_a_test_phone_never_becomes_an_admin(
 
 
 @pytest.mark.parametrize("signed_up", [False, True], ids=["before sign-up", "after sign-up"])
-async def test_nobody_becomes_an_admin_of_an_open_demo(
+async def test_an_open_demo_has_no_admins(
     database_url: str, tmp_path: Path, *, signed_up: bool
 ) -> None:
-    """Anybody signs in as any phone there, so the command says no, and nothing else grants it."""
+    """Anybody can sign in as any phone there, so nothing grants the rights."""
     phone = new_phone()
     async with running(database_url, inbox=Inbox(), **OPEN_DEMO) as service:
         if signed_up:
@@ -209,27 +207,25 @@ async def test_nobody_becomes_an_admin_of_an_open_demo(
     assert "simulated" in refusal(granted)
 
 
-def test_doctor_finds_all_well_and_then_the_kept_secrets_that_no_listed_secret_opens(
-    fresh_url: str, tmp_path: Path
-) -> None:
+def test_doctor_reports_data_keys_that_it_cannot_decrypt(fresh_url: str, tmp_path: Path) -> None:
     settings = on(fresh_url)
     with serving(tmp_path, **settings):
         pass
-    well = referral(tmp_path, "doctor", **settings)
-    assert (well.returncode, well.stderr) == (0, "")
-    assert well.stdout.endswith("all is well\n")
+    good = referral(tmp_path, "doctor", **settings)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert good.stdout.endswith("everything is in order\n")
     another = "another secret of the tests with 32 bytes or more 0123456789"
     lost = referral(tmp_path, "doctor", **{**settings, "REFERRAL_SECRET": another})
-    assert "kept secrets: 1 of 1 do not open" in refusal(lost)
-    assert "all is well" not in lost.stdout
+    assert "data keys: 1 of 1 cannot be decrypted" in refusal(lost)
+    assert "everything is in order" not in lost.stdout
     listed = referral(tmp_path, "doctor", **{**settings, "REFERRAL_SECRET": f"{another},{SECRET}"})
-    assert listed.stdout.endswith("all is well\n")
-    for shown in (well, lost, listed):
+    assert listed.stdout.endswith("everything is in order\n")
+    for shown in (good, lost, listed):
         assert SECRET not in shown.stdout + shown.stderr
         assert another not in shown.stdout + shown.stderr
 
 
-def test_doctor_tells_how_messages_go_and_no_secret_of_it(tmp_path: Path) -> None:
+def test_doctor_names_the_gateways_but_no_secret(tmp_path: Path) -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     twilio = "twilio://AC0123456789abcdef0123456789abcdef:fedcba9876543210@+15005550007"
     url = f"hook+https://user:password@team.example/token?secret={secret}, {twilio}"
@@ -241,8 +237,8 @@ def test_doctor_tells_how_messages_go_and_no_secret_of_it(tmp_path: Path) -> Non
         assert part not in shown.stdout + shown.stderr
 
 
-def test_without_its_library_an_sms_service_stops_in_one_line(tmp_path: Path) -> None:
-    """Which says how to install it."""
+def test_an_sms_service_without_its_library_is_one_line(tmp_path: Path) -> None:
+    """The line says how to install it."""
     (tmp_path / "apprise.py").write_text("raise ModuleNotFoundError")
     url = "twilio://AC0123456789abcdef0123456789abcdef:fedcba9876543210@+15005550007"
     settings = {**on(f"sqlite://{tmp_path}/db.sqlite3"), "REFERRAL_SMS_URL": url}
@@ -252,8 +248,8 @@ def test_without_its_library_an_sms_service_stops_in_one_line(tmp_path: Path) ->
     assert "AC0123" not in line
 
 
-def test_doctor_names_the_migrations_that_are_missing(fresh_url: str, tmp_path: Path) -> None:
-    """Or, on SQLite, the whole database, which it does not make."""
+def test_doctor_names_missing_migrations(fresh_url: str, tmp_path: Path) -> None:
+    """Or that a SQLite database is missing, which it does not create."""
     line = refusal(referral(tmp_path, "doctor", **on(fresh_url)))
     assert "0001_tables" in line or "no database yet" in line
     assert "referral migrate" in line
@@ -262,23 +258,23 @@ def test_doctor_names_the_migrations_that_are_missing(fresh_url: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
-        ("sqlite://notes.txt", "no SQLite database"),
+        ("sqlite://notes.txt", "not an SQLite database"),
         ("sqlite://no/such/folder/db", "cannot be opened"),
         ("postgres://app:wrong@127.0.0.1:1/app", "is it running there?"),
     ],
 )
 @pytest.mark.parametrize("command", ["migrate", "serve", "doctor"])
-def test_a_database_that_cannot_be_used_is_told_in_a_line(
-    command: str, url: str, told: str, tmp_path: Path
+def test_an_unusable_database_is_one_line(
+    command: str, url: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("no database, but a text of some length\n" * 100)
     line = refusal(referral(tmp_path, command, DATABASE_URL=url, REFERRAL_SECRET=SECRET))
-    assert told in line or (command == "doctor" and "no database yet" in line)
+    assert message in line or (command == "doctor" and "no database yet" in line)
 
 
-def test_a_database_that_is_not_there_is_told_in_a_line(postgres_url: str, tmp_path: Path) -> None:
+def test_a_missing_database_is_one_line(postgres_url: str, tmp_path: Path) -> None:
     url = postgres_url.replace("/postgres?", "/nowhere?")
     line = refusal(referral(tmp_path, "migrate", DATABASE_URL=url, REFERRAL_SECRET=SECRET))
     assert "createdb" in line
@@ -293,9 +289,9 @@ def test_a_database_that_is_not_there_is_told_in_a_line(postgres_url: str, tmp_p
         f"postgres://anna:{PASSWORD}@127.0.0.1:port/db",
         f"postgres://anna:/{PASSWORD}@127.0.0.1:1/db",
     ],
-    ids=["in its place", "in the query", "no port", "unquoted slash"],
+    ids=["before the host", "in the query", "invalid port", "unquoted slash"],
 )
-def test_a_database_that_is_away_is_told_in_one_line_without_the_password(
+def test_an_unreachable_database_is_one_line_without_password(
     tmp_path: Path, command: str, url: str
 ) -> None:
     finished = referral(
@@ -306,22 +302,20 @@ def test_a_database_that_is_away_is_told_in_one_line_without_the_password(
 
 
 @pytest.mark.xdist_group("postgres")
-async def test_a_database_that_answers_is_told_without_its_password(
-    postgres_url: str, tmp_path: Path
-) -> None:
-    """Wherever the URL has it; this server lets anybody in."""
+async def test_doctor_masks_the_password_of_the_database(postgres_url: str, tmp_path: Path) -> None:
+    """Before the host and in the query; this server accepts any password."""
     url = await new_postgres_database(postgres_url)
-    in_place = url.replace("postgres:@", f"postgres:{PASSWORD}@")
-    assert in_place != url
-    for each in (in_place, f"{url}&password={PASSWORD}"):
+    before_host = url.replace("postgres:@", f"postgres:{PASSWORD}@")
+    assert before_host != url
+    for each in (before_host, f"{url}&password={PASSWORD}"):
         assert referral(tmp_path, "migrate", DATABASE_URL=each).returncode == 0
         checked = referral(tmp_path, "doctor", **on(each))
-        assert checked.stdout.endswith("all is well\n")
+        assert checked.stdout.endswith("everything is in order\n")
         assert PASSWORD not in checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_serve_refuses_a_database_without_its_tables(tmp_path: Path, workers: str) -> None:
+def test_serve_refuses_a_database_without_tables(tmp_path: Path, workers: str) -> None:
     settings = on(f"sqlite://{tmp_path}/referral.sqlite3")
     finished = referral(
         tmp_path, "serve", PORT=str(free_port()), WEB_CONCURRENCY=workers, **settings
@@ -330,7 +324,9 @@ def test_serve_refuses_a_database_without_its_tables(tmp_path: Path, workers: st
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_serve_says_that_its_port_is_taken(tmp_path: Path, taken_port: int, workers: str) -> None:
+def test_serve_reports_that_its_port_is_taken(
+    tmp_path: Path, taken_port: int, workers: str
+) -> None:
     settings = on(f"sqlite://{tmp_path}/referral.sqlite3")
     assert referral(tmp_path, "migrate", **settings).returncode == 0
     finished = referral(
@@ -341,8 +337,8 @@ def test_serve_says_that_its_port_is_taken(tmp_path: Path, taken_port: int, work
     assert "address already in use" in finished.stderr.lower()
 
 
-def test_serve_prints_where_everything_is(tmp_path: Path) -> None:
-    """The printed addresses of pages and API docs answer."""
+def test_serve_prints_its_addresses(tmp_path: Path) -> None:
+    """The printed addresses of pages and API docs respond."""
     database_url = f"sqlite://{tmp_path}/referral.sqlite3"
     with serving(tmp_path, **on(database_url)) as server:
         for address in (f"{server.url}/", f"{server.url}/docs"):
@@ -354,12 +350,12 @@ def test_serve_prints_where_everything_is(tmp_path: Path) -> None:
 
 
 def on(database_url: str) -> dict[str, str]:
-    """The settings that the commands share with the service of the tests."""
+    """Return the settings that the commands share with the service of the tests."""
     return {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
 
 
 async def is_admin(phone: str) -> bool:
-    """As the database has it. Only while a service runs in this process."""
+    """Ask the database. Works only while a service runs in this process."""
     user = await users.find_by_phone(phone)
     assert user is not None
     return user.is_admin

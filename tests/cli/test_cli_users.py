@@ -1,4 +1,4 @@
-"""`referral key` and `referral users`, each as a process of its own."""
+"""`referral key` and `referral users`, each run as a process of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support import SECRET, Person, Service, ok, refused
 
 @pytest.fixture
 def on(database_url: str) -> dict[str, str]:
-    """The settings that the commands share with the service of the tests."""
+    """Return the settings that the commands share with the service of the tests."""
     return {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
 
 
@@ -26,7 +26,7 @@ def done(finished: subprocess.CompletedProcess[str]) -> str:
 
 
 def refusal(finished: subprocess.CompletedProcess[str]) -> str:
-    """What a command that had to fail said: one line."""
+    """Assert that a command failed with one line, and return it."""
     assert finished.returncode == 1
     (line,) = finished.stderr.strip().splitlines()
     assert line.startswith("referral: ")
@@ -37,7 +37,7 @@ async def users_with(service: Service, key: str) -> httpx.Response:
     return await service.get("/api/v1/users", authorization=f"Bearer {key}")
 
 
-async def test_a_key_is_printed_once_works_and_ends(
+async def test_a_key_is_created_used_and_revoked(
     service: Service, on: dict[str, str], tmp_path: Path
 ) -> None:
     printed = done(referral(tmp_path, "key", "new", "billing [v2]", **on))
@@ -53,7 +53,7 @@ async def test_a_key_is_printed_once_works_and_ends(
     assert "billing" not in done(referral(tmp_path, "key", "list", **on))
 
 
-def test_names_of_keys_that_cannot_be(on: dict[str, str], tmp_path: Path) -> None:
+def test_wrong_names_of_keys_are_refused(on: dict[str, str], tmp_path: Path) -> None:
     done(referral(tmp_path, "key", "new", "ops", **on))
     assert "Take another name" in refusal(referral(tmp_path, "key", "new", "ops", **on))
     for name in ("", " ", "x" * 101, "a\nb"):
@@ -75,11 +75,11 @@ async def test_users_are_listed_searched_and_shown(
     assert boris.phone not in found
     newest = done(referral(tmp_path, "users", "list", "--limit", "1", **on))
     assert anna.phone not in newest
-    assert "There are more" in newest
+    assert "There are more users" in newest
     for by in (anna.id(), f"{anna.phone[:2]} {anna.phone[2:]}"):
         shown = done(referral(tmp_path, "users", "show", by, **on))
-        for told in (anna.id(), anna.phone, await anna.invite_code(), "Анна [bold]"):
-            assert told in shown
+        for text in (anna.id(), anna.phone, await anna.invite_code(), "Анна [bold]"):
+            assert text in shown
 
 
 async def test_a_user_is_blocked_unblocked_and_deleted(
@@ -96,18 +96,18 @@ async def test_a_user_is_blocked_unblocked_and_deleted(
     assert (await service.sign_in_again(person)).is_new
 
 
-@pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("n\n", False), ("", False)])
+@pytest.mark.parametrize(("answer", "is_deleted"), [("y\n", True), ("n\n", False), ("", False)])
 async def test_a_deletion_asks_first(
-    service: Service, on: dict[str, str], tmp_path: Path, answer: str, *, goes: bool
+    service: Service, on: dict[str, str], tmp_path: Path, answer: str, *, is_deleted: bool
 ) -> None:
     person = await service.sign_in()
     finished = referral(tmp_path, "users", "delete", person.phone, typed=answer, **on)
     assert person.phone in finished.stdout
-    assert (finished.returncode == 0) is goes
-    assert (await person.call("GET", "/profile")).is_success is not goes
+    assert (finished.returncode == 0) is is_deleted
+    assert (await person.call("GET", "/profile")).is_success is not is_deleted
 
 
-async def test_commands_may_remove_the_last_administrator(
+async def test_commands_can_remove_the_last_administrator(
     service: Service, on: dict[str, str], tmp_path: Path
 ) -> None:
     admin = await service.sign_in_admin()
@@ -119,7 +119,7 @@ STRAY, OWN = "+49015123456789", "+4915123456789"
 
 
 async def with_stray_phone(service: Service) -> tuple[Person, Person]:
-    """Somebody whom an earlier release kept as `+490151...`, and who has the phone read of that."""
+    """Sign in a user stored as `+490151...`, as earlier, and the owner of +49151..."""
     stray, own = await service.sign_in(), await service.sign_in(phone=OWN)
     await User.filter(id=stray.id()).update(phone=STRAY)
     return stray, own
@@ -128,7 +128,7 @@ async def with_stray_phone(service: Service) -> tuple[Person, Person]:
 async def test_phones_that_are_read_as_others_are_listed(
     service: Service, on: dict[str, str], tmp_path: Path
 ) -> None:
-    assert "Every phone is read" in done(referral(tmp_path, "users", "check", **on))
+    assert "every phone is read" in done(referral(tmp_path, "users", "check", **on))
     stray, own = await with_stray_phone(service)
     landline = await service.sign_in()
     await User.filter(id=landline.id()).update(phone="+442079460958")
@@ -139,15 +139,15 @@ async def test_phones_that_are_read_as_others_are_listed(
     assert sorted(finished.stdout.splitlines()) == sorted(
         [
             f"{stray.id()} {STRAY} is read as {OWN}, the phone of {own.id()}",
-            f"{landline.id()} +442079460958 is never sent a code",
+            f"{landline.id()} +442079460958 receives no codes",
         ]
     )
 
 
-async def test_a_command_finds_the_very_phone_first(
+async def test_a_command_finds_the_exact_phone_first(
     service: Service, on: dict[str, str], tmp_path: Path
 ) -> None:
-    """`users block +490151...` blocked the account of +49151..."""
+    """Otherwise `users block +490151...` would block the account of +49151..."""
     stray, own = await with_stray_phone(service)
     for phone, person in ((STRAY, stray), (OWN, own)):
         assert person.id() in done(referral(tmp_path, "users", "show", phone, **on))
@@ -158,7 +158,7 @@ async def test_a_command_finds_the_very_phone_first(
     assert own.id() in line
 
 
-async def test_a_user_is_given_another_phone(
+async def test_a_user_gets_another_phone(
     service: Service, on: dict[str, str], tmp_path: Path
 ) -> None:
     stray, own = await with_stray_phone(service)
@@ -166,18 +166,18 @@ async def test_a_user_is_given_another_phone(
     assert "Another account" in line
     ok(await own.call("DELETE", "/profile"))
     moved = done(referral(tmp_path, "users", "phone", STRAY, "+49 00 1512 3456789", **on))
-    assert moved == f"{stray.id()} has the phone {OWN}\n"
+    assert moved == f"{stray.id()} now has the phone {OWN}\n"
     refused(await stray.call("GET", "/profile"), 401, "unauthorized")
     again = await service.sign_in(phone=OWN)
     assert again.id() == stray.id()
-    assert "Every phone is read" in done(referral(tmp_path, "users", "check", **on))
+    assert "every phone is read" in done(referral(tmp_path, "users", "check", **on))
     key = await service.api_key()
     trail = ok(await key.call("GET", f"/audit?user={stray.id()}"))["items"]
     assert ("phone_changed", "command") in [(each["action"], each["actor"]) for each in trail]
 
 
 @pytest.mark.parametrize("command", ["show", "block", "unblock", "delete"])
-def test_users_that_are_nobody(on: dict[str, str], tmp_path: Path, command: str) -> None:
+def test_unknown_users_are_refused(on: dict[str, str], tmp_path: Path, command: str) -> None:
     for user in ("+79991234567", "00000000-0000-0000-0000-000000000000", "anna"):
         refusal(referral(tmp_path, "users", command, user, **on))
 

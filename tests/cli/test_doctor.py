@@ -1,4 +1,4 @@
-"""`referral doctor` finds what would fail later."""
+"""`referral doctor` finds problems that would show only later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from processes import free_port, new_postgres_database, referral
 from proxies import make_certificate
-from roles import granted
+from roles import create_role
 from support import SECRET
 
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -20,27 +20,27 @@ WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, str]:
-    """Of a database that is up to date."""
+    """Return the settings of a migrated database."""
     made = {"DATABASE_URL": f"sqlite://{tmp_path}/r.sqlite3", "REFERRAL_SECRET": SECRET}
     assert referral(tmp_path, "migrate", **made).returncode == 0
     return made
 
 
 @pytest.mark.parametrize("privileges", ["SELECT", "SELECT, INSERT, UPDATE"])
-async def test_a_role_that_may_not_write(
+async def test_a_role_without_the_right_to_write(
     tmp_path: Path, postgres_url: str, privileges: str
 ) -> None:
     url = await new_postgres_database(postgres_url)
     assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
-    found = referral(tmp_path, "doctor", DATABASE_URL=await granted(url, privileges))
+    found = referral(tmp_path, "doctor", DATABASE_URL=await create_role(url, privileges))
     assert found.returncode == 1
     (line,) = found.stderr.splitlines()
-    told = "referral: database: it may be read and not written: permission denied for table "
-    assert line.startswith(told)
+    expected = "referral: database: can be read but not written: permission denied for table "
+    assert line.startswith(expected)
 
 
-async def test_a_database_that_is_read_only(tmp_path: Path, postgres_url: str) -> None:
-    """As a standby is."""
+async def test_a_read_only_database(tmp_path: Path, postgres_url: str) -> None:
+    """Like a standby."""
     url = await new_postgres_database(postgres_url)
     assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
     read_only = f"{url}&default_transaction_read_only=on"
@@ -49,32 +49,36 @@ async def test_a_database_that_is_read_only(tmp_path: Path, postgres_url: str) -
     assert "read-only transaction" in found.stderr
 
 
-@pytest.mark.parametrize("what", ["webhooks", "gateway"])
-def test_a_host_that_does_not_answer(tmp_path: Path, settings: dict[str, str], what: str) -> None:
-    found = referral(tmp_path, "doctor", **settings, **there(what, "http", free_port()))
+@pytest.mark.parametrize("role", ["webhooks", "gateway"])
+def test_a_host_that_refuses_connections(
+    tmp_path: Path, settings: dict[str, str], role: str
+) -> None:
+    found = referral(tmp_path, "doctor", **settings, **sending_to(role, "http", free_port()))
     assert found.returncode == 1
     (line,) = found.stderr.splitlines()
-    assert line.startswith(f"referral: {what}: ")
-    assert line.endswith("cannot be connected to (ConnectionRefusedError)")
+    assert line.startswith(f"referral: {role}: ")
+    assert "cannot be reached (ConnectionRefusedError); check its URL" in line
     assert WEBHOOK_SECRET not in found.stdout + found.stderr
 
 
-@pytest.mark.parametrize("what", ["webhooks", "gateway"])
-def test_a_host_that_answers(tmp_path: Path, settings: dict[str, str], what: str) -> None:
-    """It is connected to, and sent nothing."""
+@pytest.mark.parametrize("role", ["webhooks", "gateway"])
+def test_a_host_that_accepts_connections(
+    tmp_path: Path, settings: dict[str, str], role: str
+) -> None:
+    """The host is connected to, but sent nothing."""
     with closing(create_server(("127.0.0.1", 0))) as listener:
-        variables = there(what, "http", listener.getsockname()[1])
+        variables = sending_to(role, "http", listener.getsockname()[1])
         found = referral(tmp_path, "doctor", **settings, **variables)
         listener.settimeout(5)
         connection, _ = listener.accept()
         assert connection.recv(1) == b""
         connection.close()
     assert found.returncode == 0, found.stderr
-    (line,) = (line for line in found.stdout.splitlines() if line.startswith(what))
-    assert line.endswith(": answers")
+    (line,) = (line for line in found.stdout.splitlines() if line.startswith(role))
+    assert line.endswith(": reachable")
 
 
-def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, settings: dict[str, str]) -> None:
+def test_a_self_signed_certificate_is_reported(tmp_path: Path, settings: dict[str, str]) -> None:
     make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
@@ -87,7 +91,7 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, settings: dict[st
 
         hands = Thread(target=shake_hands)
         hands.start()
-        variables = there("webhooks", "https", listener.getsockname()[1])
+        variables = sending_to("webhooks", "https", listener.getsockname()[1])
         found = referral(tmp_path, "doctor", **settings, **variables)
         hands.join(10)
     assert found.returncode == 1
@@ -101,29 +105,29 @@ def test_a_placeholder_as_metrics_token(tmp_path: Path, settings: dict[str, str]
     assert found.stderr.startswith("referral: REFERRAL_METRICS_TOKEN: ")
 
 
-def test_how_proxies_metrics_and_webhooks_are_set(tmp_path: Path, settings: dict[str, str]) -> None:
+def test_proxies_metrics_and_webhooks_are_shown(tmp_path: Path, settings: dict[str, str]) -> None:
     bare = referral(tmp_path, "doctor", **settings).stdout
     assert "proxies      none" in bare
     assert "metrics      for everybody" in bare
     assert "webhooks     none" in bare
-    assert "may be written" in bare
+    assert "writable" in bare
     set_ = referral(
         tmp_path,
         "doctor",
         **settings,
-        **there("webhooks", "http", free_port()),
+        **sending_to("webhooks", "http", free_port()),
         REFERRAL_TRUSTED_PROXIES="2",
         REFERRAL_METRICS_TOKEN="0123456789",
     ).stdout
-    assert "proxies      2: an address is entry 2 from the right of X-Forwarded-For" in set_
+    assert "proxies      2: a client's address is entry 2 from the right of X-Forwarded-For" in set_
     assert "metrics      for clients that send REFERRAL_METRICS_TOKEN" in set_
     assert "webhooks     to 127.0.0.1, signed with one secret" in set_
     assert "0123456789" not in set_
 
 
-def there(what: str, scheme: str, port: int) -> dict[str, str]:
-    """The settings that send events, or messages, to this port."""
-    if what == "webhooks":
+def sending_to(role: str, scheme: str, port: int) -> dict[str, str]:
+    """Return settings that send events, or messages, to this port."""
+    if role == "webhooks":
         return {
             "REFERRAL_WEBHOOK_URL": f"{scheme}://127.0.0.1:{port}/hook",
             "REFERRAL_WEBHOOK_SECRET": WEBHOOK_SECRET,

@@ -1,4 +1,4 @@
-"""What is locked installs on a later day, whatever was released until then."""
+"""The lock files can be installed later, whatever has been released meanwhile."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from processes import ROOT
 
 LOCK_FILES = ("requirements.txt", "requirements-dev.txt", "bench/requirements.txt")
-# The oldest pip that a Python of ours brings (3.11.0), which runs on no other, and a later one.
-# (pip 24.2 of Python 3.13.0 never looked outside the file)
+# The pip of Python 3.11.0, the oldest that we support and which runs on no later Python, and a
+# later pip. (pip 24.2 of Python 3.13.0 never looked outside the file)
 PIPS = {
     "22.3": "1daab4b8d3b97d1d763caeb01a4640a2250a0ea899e257b1e44b9eded91e15ab",
     "23.2.1": "7ccf472345f20d35bdc9d1841ff5f313260c2c33fe417f48c30ac46cccabf5be",
@@ -30,13 +30,13 @@ SECONDS = 300
 
 @pytest.fixture(scope="session")
 def wheels() -> Path:
-    """A folder with every locked package, an empty later release of each, and the pips."""
+    """Return a folder with every locked package, an empty later release of each, and the pips."""
     locked = "".join((ROOT / name).read_text() for name in LOCK_FILES)
     key = sha256(f"{sys.version_info[:2]} {PIPS} {locked}".encode()).hexdigest()[:12]
     folder = ROOT / ".cache" / f"wheels-{key}"
     folder.parent.mkdir(exist_ok=True)
     with (folder.parent / "wheels.lock").open("w") as lock:
-        # Another process of these tests may be at it
+        # Another test process may be doing the same
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
             for earlier in folder.parent.glob("wheels-*"):
@@ -64,7 +64,7 @@ def _fetch(folder: Path) -> None:
 
 
 def _release_later(wheel: Path) -> None:
-    """A release 9999 that needs what this one needs."""
+    """Make a release 9999 with the same dependencies as this one."""
     name, version, *_ = wheel.name.split("-")
     with ZipFile(wheel) as archive:
         metadata = archive.read(f"{name}-{version}.dist-info/METADATA").decode()
@@ -77,7 +77,7 @@ def _release_later(wheel: Path) -> None:
 
 
 def resolve(pip: str, requirements: Path, wheels: Path) -> subprocess.CompletedProcess[str]:
-    """All that an installation does but unpack, from the wheels alone: nothing is built."""
+    """Resolve as an installation does, only from the wheels; nothing is built or unpacked."""
     options = ("--dry-run", "--ignore-installed", "--no-index", "--only-binary=:all:")
     return subprocess.run(
         [
@@ -95,14 +95,15 @@ def resolve(pip: str, requirements: Path, wheels: Path) -> subprocess.CompletedP
 @pytest.mark.parametrize("name", LOCK_FILES)
 @pytest.mark.parametrize("pip", PIPS)
 def test_pip_stays_inside_the_file(pip: str, name: str, wheels: Path) -> None:
-    """While there is a later release of every package. An early pip takes extras from outside
-    unless the locked names have them.
+    """Although there is a later release of every package.
+
+    An early pip takes extras from outside the file unless the locked names contain them.
     """
     installed = resolve(pip, ROOT / name, wheels)
     assert installed.returncode == 0, installed.stderr
 
 
-def test_a_lock_file_without_extras_would_be_seen(wheels: Path, tmp_path: Path) -> None:
+def test_a_lock_file_without_extras_is_detected(wheels: Path, tmp_path: Path) -> None:
     stripped = tmp_path / "requirements.txt"
     locked = (ROOT / "requirements-dev.txt").read_text()
     stripped.write_text(re.sub(r"^([\w.-]+)\[.+\]==", r"\1==", locked, flags=re.MULTILINE))
@@ -114,8 +115,8 @@ def test_a_lock_file_without_extras_would_be_seen(wheels: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     "folder", ["postman", "tests/integrate", "tests/browser", "bench/peers/better-auth"]
 )
-def test_npm_takes_exact_packages_from_wherever_it_is_told(folder: str) -> None:
-    """Everybody's own npm settings say where packages come from; digests say which they are."""
+def test_npm_takes_exact_packages_from_any_registry(folder: str) -> None:
+    """The settings of npm choose the registry; digests say which packages are accepted."""
     packages = json.loads((ROOT / folder / "package-lock.json").read_text())["packages"]
     wanted = packages.pop("")
     assert packages

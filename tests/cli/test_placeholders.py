@@ -1,4 +1,4 @@
-"""What the documents write where an operator puts a secret in is no secret."""
+"""The placeholders for secrets in the documents are refused as settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ URL = re.compile(r"\b[a-z+]+://[^\s`|\"]+")
 
 
 def documented() -> set[tuple[str, str]]:
-    """Settings with what the documents write for them, where there is a secret in it."""
+    """Return the settings that hold a secret, with the values that the documents give them."""
     found = set()
     for document in DOCUMENTS:
         if document.is_file():
@@ -49,14 +49,14 @@ def setting_of(url: str) -> str:
 
 def has_secret(name: str, value: str) -> bool:
     if value.strip('"').startswith("$("):
-        return False  # a command that makes one
+        return False  # the output of a command
     return not name.endswith("_URL") or bool(re.search(r"//[^/]*:[^/]*@|secret=", value))
 
 
 DOCUMENTED = sorted(documented())
 
 
-def test_the_documents_have_a_placeholder_for_each() -> None:
+def test_the_documents_have_a_placeholder_for_each_secret() -> None:
     assert {name for name, _ in DOCUMENTED} == set(HOLD_SECRETS)
 
 

@@ -1,4 +1,4 @@
-"""The settings: what may be set, what each means, what stops the service."""
+"""The settings: their variables, their defaults, and what stops the service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from processes import environment
 from referral import settings
-from referral.core.phone import FixedCode, Rules
+from referral.core.phone import FixedCode, PhoneRules
 from referral.limits.policy import Limits
 from referral.settings import Settings
 from referral.settings.reader import SettingsError
@@ -35,13 +35,13 @@ PRODUCTION = {
     "REFERRAL_SMS_URL": "simulated://",
 }
 
-# Neither goes without the other
+# Both or neither must be set
 WEBHOOK = {
     "REFERRAL_WEBHOOK_URL": "https://r.example/hook",
     "REFERRAL_WEBHOOK_SECRET": WEBHOOK_SECRET,
 }
 
-# Each limit: its variable, its default with a real gateway, the least and the most it may be
+# Each limit: its variable, its default with a real gateway, its minimum and its maximum
 LIMITS: dict[str, tuple[str, Any, int, int]] = {
     "code_length": ("REFERRAL_CODE_LENGTH", 6, 4, 8),
     "code_life": ("REFERRAL_CODE_TTL", 120, 30, 600),
@@ -63,7 +63,7 @@ LIMITS: dict[str, tuple[str, Any, int, int]] = {
 }
 
 VALUES: list[tuple[str, str, str, Any]] = [
-    # variable, text, where it lands, value
+    # variable, text, field, value
     ("DATABASE_URL", "sqlite:////var/referral.db", "database_url", "sqlite:////var/referral.db"),
     ("DATABASE_URL", "postgres://u:p@h:5432/d", "database_url", "postgres://u:p@h:5432/d"),
     ("DATABASE_URL", "postgresql://u:p@h/d", "database_url", "postgresql://u:p@h/d"),
@@ -87,14 +87,14 @@ VALUES: list[tuple[str, str, str, Any]] = [
         "sms_urls",
         (HOOK.replace("https", "http"),),
     ),
-    ("REFERRAL_DEFAULT_REGION", "ru", "phone_rules", Rules(default_region="RU")),
+    ("REFERRAL_DEFAULT_REGION", "ru", "phone_rules", PhoneRules(default_region="RU")),
     (
         "REFERRAL_COUNTRIES_ALLOWED",
         "ru, KZ",
         "phone_rules",
-        Rules(allowed=frozenset({"RU", "KZ"})),
+        PhoneRules(allowed=frozenset({"RU", "KZ"})),
     ),
-    ("REFERRAL_COUNTRIES_DENIED", "US", "phone_rules", Rules(denied=frozenset({"US"}))),
+    ("REFERRAL_COUNTRIES_DENIED", "US", "phone_rules", PhoneRules(denied=frozenset({"US"}))),
     (
         "REFERRAL_TEST_PHONES",
         "+79990000001=12345678@2026-01-31, +79990000002=00000000@2026-04-01",
@@ -152,37 +152,37 @@ VALUES: list[tuple[str, str, str, Any]] = [
 
 
 def read(**variables: str) -> Settings:
-    return settings.read({"REFERRAL_SECRET": SECRET, **variables}, today=TODAY)
+    return settings.parse({"REFERRAL_SECRET": SECRET, **variables}, today=TODAY)
 
 
 def problems(variables: dict[str, str]) -> list[str]:
-    """What stops the service: a line each, and nothing else."""
+    """Assert that these variables stop the service, and return a line for each problem."""
     with pytest.raises(SettingsError) as error:
-        settings.read(variables, today=TODAY)
+        settings.parse(variables, today=TODAY)
     found = error.value.problems
     assert str(error.value).splitlines() == found
     return found
 
 
 def found(variables: dict[str, str]) -> list[str]:
-    """What is wrong, if anything is: a line each."""
+    """Return a line for each problem, if there are any."""
     try:
-        settings.read(variables, today=TODAY)
+        settings.parse(variables, today=TODAY)
     except SettingsError as error:
         return error.problems
     return []
 
 
 class TestDefaults:
-    def test_of_development(self) -> None:
-        """Ready to use with no variable set, and open to this machine alone."""
+    def test_development(self) -> None:
+        """Without any variable the service works, and only this machine can connect."""
         assert read() == Settings(
             environment="development",
             database_url="sqlite://referral.sqlite3",
             secrets=(SECRET.encode(),),
             sms_urls=("simulated://",),
-            limits=Limits.free(),
-            phone_rules=Rules(default_region=None, allowed=frozenset(), denied=frozenset()),
+            limits=Limits.development(),
+            phone_rules=PhoneRules(default_region=None, allowed=frozenset(), denied=frozenset()),
             test_phones={},
             public_url="http://127.0.0.1:8000",
             audience="http://127.0.0.1:8000",
@@ -201,30 +201,30 @@ class TestDefaults:
             workers=1,
         )
 
-    def test_production_listens_to_everybody(self) -> None:
-        made = settings.read(PRODUCTION, today=TODAY)
-        assert (made.in_production, made.host, made.port) == (True, "0.0.0.0", 8000)  # noqa: S104 - the fact
+    def test_production_listens_on_all_addresses(self) -> None:
+        made = settings.parse(PRODUCTION, today=TODAY)
+        assert (made.in_production, made.host, made.port) == (True, "0.0.0.0", 8000)  # noqa: S104 - what is tested
         assert not read().in_production
 
     def test_every_limit_is_in_the_table(self) -> None:
         assert {field.name for field in fields(Limits)} == {*LIMITS, "resend_waits"}
 
     @pytest.mark.parametrize("limit", LIMITS)
-    def test_of_a_limit(self, limit: str) -> None:
+    def test_limit(self, limit: str) -> None:
         made = read(REFERRAL_SMS_URL="console://").limits
         assert getattr(made, limit) == LIMITS[limit][1]
 
-    def test_of_the_waits(self) -> None:
+    def test_waits_between_sends(self) -> None:
         assert read(REFERRAL_SMS_URL="console://").limits.resend_waits == (30, 60, 120)
 
     @pytest.mark.parametrize("url", ["simulated://", "simulated://?delay=0"])
-    def test_the_simulated_gateway_in_production_shortens_the_code_alone(self, url: str) -> None:
-        made = settings.read({**PRODUCTION, "REFERRAL_SMS_URL": url}, today=TODAY)
+    def test_simulated_sending_in_production_shortens_codes(self, url: str) -> None:
+        made = settings.parse({**PRODUCTION, "REFERRAL_SMS_URL": url}, today=TODAY)
         assert made.limits == Limits(code_length=4)
         assert made.sending_is_simulated
 
     @pytest.mark.parametrize("url", ["", "simulated://", "simulated://?delay=0"])
-    def test_in_development_it_also_lets_nobody_wait(self, url: str) -> None:
+    def test_simulated_sending_in_development_raises_limits(self, url: str) -> None:
         assert read(REFERRAL_SMS_URL=url).limits == Limits(
             code_length=4,
             resend_waits=(3,),
@@ -233,50 +233,50 @@ class TestDefaults:
             sends_per_address_hour=1000,
         )
 
-    def test_the_cost_guard_blocks_where_messages_cost(self) -> None:
+    def test_the_cost_guard_blocks_if_messages_cost(self) -> None:
         assert read(REFERRAL_SMS_URL="console://").cost_guard == "block"
 
-    def test_what_follows_from_the_public_url(self) -> None:
+    def test_defaults_that_follow_from_the_public_url(self) -> None:
         made = read(REFERRAL_PUBLIC_URL="https://r.example")
         assert made.audience == "https://r.example"
         assert made.invite_url == "https://r.example/i/{code}"
 
-    def test_what_follows_from_the_port(self) -> None:
+    def test_the_public_url_follows_from_the_port(self) -> None:
         assert read(PORT="9000").public_url == "http://127.0.0.1:9000"
 
-    @pytest.mark.parametrize("variable", sorted(settings.names() - {"REFERRAL_SECRET"}))
-    def test_an_empty_variable_is_none(self, variable: str) -> None:
-        """As .env files and platforms leave them."""
+    @pytest.mark.parametrize("variable", sorted(settings.variable_names() - {"REFERRAL_SECRET"}))
+    def test_an_empty_variable_counts_as_not_set(self, variable: str) -> None:
+        """Files named .env and platforms leave some empty."""
         assert read(**{variable: ""}) == read(**{variable: "  "}) == read()
 
 
 class TestValues:
     def test_every_variable_is_tested(self) -> None:
-        """No variable is read that is not in a table above, and the other way round."""
+        """Every variable that is read is in a table above, and the other way round."""
         tested = {variable for variable, *_ in [*VALUES, *LIMITS.values()]}
-        assert settings.names() == tested | {"REFERRAL_RESEND_WAITS"}
+        assert settings.variable_names() == tested | {"REFERRAL_RESEND_WAITS"}
 
-    @pytest.mark.parametrize(("variable", "text", "place", "value"), VALUES)
-    def test_a_value_lands(self, variable: str, text: str, place: str, value: Any) -> None:
+    @pytest.mark.parametrize(("variable", "text", "field", "value"), VALUES)
+    def test_a_value_sets_its_field(self, variable: str, text: str, field: str, value: Any) -> None:
         beside = WEBHOOK if variable in WEBHOOK else {}
-        assert getattr(read(**{**beside, variable: f" {text} "}), place) == value
+        assert getattr(read(**{**beside, variable: f" {text} "}), field) == value
 
     @pytest.mark.parametrize("limit", LIMITS)
-    def test_a_limit_lands_in_its_place_alone(self, limit: str) -> None:
-        variable, _, least, most = LIMITS[limit]
-        for value in (least, most):
+    def test_a_limit_sets_only_its_field(self, limit: str) -> None:
+        variable, _, minimum, maximum = LIMITS[limit]
+        for value in (minimum, maximum):
             made = read(**{variable: str(value)})
-            assert made.limits == _changed(Limits.free(), limit, value)
-            # Days have to fit into a calendar
+            assert made.limits == _changed(Limits.development(), limit, value)
+            # A date that far ahead must exist
             TODAY + timedelta(days=max(made.limits.session_idle_days, made.limits.session_max_days))
 
     @pytest.mark.parametrize("limit", LIMITS)
-    def test_a_limit_out_of_its_range_stops(self, limit: str) -> None:
-        variable, _, least, most = LIMITS[limit]
-        above = 10**9 if limit.startswith("session_") else most + 1
-        for value in (least - 1, above, -1):
+    def test_a_limit_outside_its_range_is_refused(self, limit: str) -> None:
+        variable, _, minimum, maximum = LIMITS[limit]
+        above = 10**9 if limit.startswith("session_") else maximum + 1
+        for value in (minimum - 1, above, -1):
             (line,) = problems({"REFERRAL_SECRET": SECRET, variable: str(value)})
-            assert line.startswith(f"{variable}: a whole number from {least} to ")
+            assert line.startswith(f"{variable}: must be a whole number from {minimum} to ")
 
     @pytest.mark.parametrize(
         ("text", "waits"),
@@ -292,7 +292,7 @@ class TestValues:
         assert read(REFERRAL_RESEND_WAITS=text).limits.resend_waits == waits
 
     @pytest.mark.parametrize("days", [-1000, 0, 1, 90])
-    def test_a_test_phone_lives_at_most_90_days(self, days: int) -> None:
+    def test_a_test_phone_ends_within_90_days(self, days: int) -> None:
         until = TODAY + timedelta(days=days)
         made = read(REFERRAL_TEST_PHONES=f"+79990000001=12345678@{until}")
         assert made.test_phones["+79990000001"].until == until
@@ -314,12 +314,10 @@ class TestValues:
             ),
         ],
     )
-    def test_the_public_url_is_taken_from_the_platform(
-        self, variables: dict[str, str], url: str
-    ) -> None:
-        """Unless the service's own setting says otherwise; in production too."""
+    def test_the_platform_gives_the_public_url(self, variables: dict[str, str], url: str) -> None:
+        """The service's own setting wins. In production too."""
         production = {name: PRODUCTION[name] for name in PRODUCTION if "PUBLIC_URL" not in name}
-        for made in (read(**variables), settings.read({**production, **variables}, today=TODAY)):
+        for made in (read(**variables), settings.parse({**production, **variables}, today=TODAY)):
             assert (made.public_url, made.audience) == (url, url)
 
 
@@ -424,31 +422,36 @@ BAD: list[tuple[str, str]] = [
 
 class TestWrong:
     @pytest.mark.parametrize(("variable", "text"), BAD)
-    def test_a_value_that_cannot_be_right_stops(self, variable: str, text: str) -> None:
-        """In development too: one line that names the variable and does not repeat the value."""
+    def test_a_wrong_value_is_refused(self, variable: str, text: str) -> None:
+        """In development too. One line names the variable and does not repeat the value."""
         (line,) = problems({"REFERRAL_SECRET": SECRET, variable: text})
         assert line.startswith(f"{variable}: ")
         assert len(line) < 200
 
-    @given(st.sampled_from(sorted(settings.names() - {"REFERRAL_SECRET"})), st.text(max_size=50))
-    def test_any_text_is_a_value_or_one_line(self, variable: str, text: str) -> None:
+    @given(
+        st.sampled_from(sorted(settings.variable_names() - {"REFERRAL_SECRET"})),
+        st.text(max_size=50),
+    )
+    def test_any_text_is_accepted_or_refused_in_one_line(self, variable: str, text: str) -> None:
         lines = found({"REFERRAL_SECRET": SECRET, variable: text})
         if variable != "REFERRAL_ENV":
             assert [line.partition(": ")[0] for line in lines] in ([], [variable])
 
     @pytest.mark.parametrize("variable", WEBHOOK)
-    def test_half_a_webhook_stops(self, variable: str) -> None:
+    def test_a_webhook_needs_both_settings(self, variable: str) -> None:
         (line,) = problems({"REFERRAL_SECRET": SECRET, variable: WEBHOOK[variable]})
         assert line.startswith(f"{variable}: set REFERRAL_WEBHOOK_")
 
     @pytest.mark.parametrize("text", ["hunter2", "hunter2" * 9 + "\udcff"])
-    def test_a_bad_secret_is_not_repeated(self, text: str) -> None:
+    def test_a_wrong_secret_is_not_repeated(self, text: str) -> None:
         (line,) = problems({"REFERRAL_SECRET": text})
         assert "hunter2" not in line
         assert "`referral secret new`" in line
 
     @given(
-        st.sampled_from(sorted(name for name in settings.names() if name.endswith(("URL", "NS")))),
+        st.sampled_from(
+            sorted(name for name in settings.variable_names() if name.endswith(("URL", "NS")))
+        ),
         st.sampled_from(["https", "http", "postgres", "twilio", "sqlite"]),
         st.text(st.sampled_from("a/:@[]#?{}℀\udcff .1"), max_size=8),
     )
@@ -465,18 +468,18 @@ class TestWrong:
             ("REFERRAL_RESEND_WAIT", "; did you mean REFERRAL_RESEND_WAITS?"),
             ("REFERRAL_SECRETS", "; did you mean REFERRAL_SECRET?"),
             ("REFERRAL_CODE_LIFE", "; did you mean REFERRAL_CODE_"),
-            ("REFERRAL_SERVICES", ""),
-            ("REFERRAL_", ""),
-            ("REFERRAL_XXXXXXXXXXXXXXXXXXXXXXXX", ""),
+            ("REFERRAL_SERVICES", "; correct its name or remove it"),
+            ("REFERRAL_", "; correct its name or remove it"),
+            ("REFERRAL_XXXXXXXXXXXXXXXXXXXXXXXX", "; correct its name or remove it"),
         ],
     )
-    def test_an_unknown_name_stops(self, variable: str, hint: str) -> None:
-        """Whatever its value, even an empty one."""
+    def test_an_unknown_variable_is_refused(self, variable: str, hint: str) -> None:
+        """Even with an empty value."""
         for text in ("1", ""):
             (line,) = problems({"REFERRAL_SECRET": SECRET, variable: text})
             assert line.startswith(f"{variable}: there is no such setting{hint}")
 
-    def test_other_names_are_nobodys_business(self) -> None:
+    def test_variables_without_the_prefix_are_ignored(self) -> None:
         assert read(REFERRALS="1", referral_env="x", PATH="/bin", XREFERRAL_ENV="x") == read()
 
     @pytest.mark.parametrize(
@@ -488,11 +491,11 @@ class TestWrong:
             "REFERRAL_PORT_8000_TCP_ADDR",
         ],
     )
-    def test_what_kubernetes_sets_stops_nothing(self, variable: str) -> None:
-        """For a Service that is called `referral`, in each of its namespace's containers."""
+    def test_variables_of_kubernetes_are_ignored(self, variable: str) -> None:
+        """Kubernetes sets them in every container beside a Service that is called `referral`."""
         assert read(**{variable: "tcp://10.0.0.1:8000"}) == read()
 
-    def test_everything_that_is_wrong_is_told_at_once(self) -> None:
+    def test_all_problems_are_reported_together(self) -> None:
         lines = problems(
             {
                 "REFERRAL_ENV": "production",
@@ -516,8 +519,8 @@ class TestWrong:
 
 
 class TestProduction:
-    def test_it_starts_with_what_it_asks_for(self) -> None:
-        assert settings.read(PRODUCTION, today=TODAY).in_production
+    def test_the_required_settings_suffice(self) -> None:
+        assert settings.parse(PRODUCTION, today=TODAY).in_production
 
     @pytest.mark.parametrize(
         ("variable", "text"),
@@ -538,10 +541,10 @@ class TestProduction:
             ("REFERRAL_WEBHOOK_URL", "http://r.example/hook"),
         ],
     )
-    def test_what_it_refuses(
+    def test_wrong_values_are_refused(
         self, variable: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """One line that names the variable; and no secret is made up."""
+        """One line names the variable, and no secret is created."""
         monkeypatch.chdir(tmp_path)
         beside = WEBHOOK if variable in WEBHOOK else {}
         (line,) = problems({**PRODUCTION, **beside, variable: text})
@@ -549,30 +552,30 @@ class TestProduction:
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("variable", list(PRODUCTION)[1:])
-    def test_what_it_refuses_to_miss(self, variable: str) -> None:
+    def test_a_missing_setting_is_refused(self, variable: str) -> None:
         (line,) = problems({name: PRODUCTION[name] for name in PRODUCTION if name != variable})
         assert line.startswith(f"{variable}: ")
 
-    def test_a_file_of_sqlite_is_an_answer_too(self) -> None:
+    def test_sqlite_is_accepted(self) -> None:
         given = {**PRODUCTION, "DATABASE_URL": "sqlite:///data/referral.sqlite3"}
-        assert settings.read(given, today=TODAY).sqlite_path == Path("/data/referral.sqlite3")
+        assert settings.parse(given, today=TODAY).sqlite_path == Path("/data/referral.sqlite3")
 
     @pytest.mark.parametrize(
         "url", [TWILIO, HOOK, HOOK.replace("https://team.example", "http://127.0.0.1:9000")]
     )
-    def test_a_real_gateway_has_the_limits_of_one(self, url: str) -> None:
-        made = settings.read({**PRODUCTION, "REFERRAL_SMS_URL": url}, today=TODAY)
+    def test_a_real_gateway_has_the_default_limits(self, url: str) -> None:
+        made = settings.parse({**PRODUCTION, "REFERRAL_SMS_URL": url}, today=TODAY)
         assert made.limits == Limits()
         assert made.limits.code_length == 6
         assert not made.is_open_demo
 
-    def test_no_proxy_is_an_answer_too(self) -> None:
-        made = settings.read({**PRODUCTION, "REFERRAL_TRUSTED_PROXIES": "0"}, today=TODAY)
+    def test_no_proxy_is_accepted(self) -> None:
+        made = settings.parse({**PRODUCTION, "REFERRAL_TRUSTED_PROXIES": "0"}, today=TODAY)
         assert made.trusted_proxies == 0
 
 
 class TestEnvironmentFile:
-    def test_the_environment_is_above_the_file(
+    def test_the_environment_wins_over_the_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -584,7 +587,7 @@ class TestEnvironmentFile:
         assert made.secrets == (SECRET.encode(),)
         assert (made.limits.code_life, made.port) == (60, 9001)
 
-    def test_an_unknown_name_in_the_file_stops(
+    def test_an_unknown_variable_in_the_file_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -594,60 +597,58 @@ class TestEnvironmentFile:
 
 
 class TestDevelopmentSecret:
-    def test_it_is_made_once_beside_the_database_and_is_the_owners_alone(
-        self, tmp_path: Path
-    ) -> None:
+    def test_it_is_created_once_beside_the_database(self, tmp_path: Path) -> None:
         variables = {"DATABASE_URL": f"sqlite://{tmp_path}/referral.sqlite3"}
-        first = settings.read(variables, today=TODAY)
+        first = settings.parse(variables, today=TODAY)
         (file,) = tmp_path.iterdir()
         assert file == tmp_path / "referral.sqlite3.secret"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert first.secrets == (file.read_bytes(),)
         assert len(first.secrets[0]) >= 32
-        assert settings.read(variables, today=TODAY) == first
+        assert settings.parse(variables, today=TODAY) == first
         assert list(tmp_path.iterdir()) == [file]
 
-    def test_two_databases_have_two(self, tmp_path: Path) -> None:
+    def test_two_databases_have_two_secrets(self, tmp_path: Path) -> None:
         one, other = (
-            settings.read({"DATABASE_URL": f"sqlite://{tmp_path}/{name}"}, today=TODAY).secrets
+            settings.parse({"DATABASE_URL": f"sqlite://{tmp_path}/{name}"}, today=TODAY).secrets
             for name in ("one", "other")
         )
         assert one != other
 
-    def test_without_a_sqlite_file_it_is_in_the_working_folder(
+    def test_with_postgres_it_is_in_the_working_folder(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        settings.read({"DATABASE_URL": "postgres://h/d"}, today=TODAY)
+        settings.parse({"DATABASE_URL": "postgres://h/d"}, today=TODAY)
         assert [file.name for file in tmp_path.iterdir()] == ["referral.secret"]
 
-    def test_a_good_secret_in_the_settings_makes_no_file(self, tmp_path: Path) -> None:
+    def test_a_secret_in_the_settings_creates_no_file(self, tmp_path: Path) -> None:
         read(DATABASE_URL=f"sqlite://{tmp_path}/referral.sqlite3")
         assert not list(tmp_path.iterdir())
 
-    def test_a_wrong_setting_makes_no_file(self, tmp_path: Path) -> None:
+    def test_a_wrong_setting_creates_no_file(self, tmp_path: Path) -> None:
         problems({"DATABASE_URL": f"sqlite://{tmp_path}/db", "PORT": "http"})
         assert not list(tmp_path.iterdir())
 
-    def test_a_file_without_a_secret_stops(self, tmp_path: Path) -> None:
+    def test_a_file_without_a_secret_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "db.secret").write_text("short")
         (line,) = problems({"DATABASE_URL": f"sqlite://{tmp_path}/db"})
         assert "db.secret holds no secret" in line
 
-    def test_a_folder_that_is_not_there_stops(self, tmp_path: Path) -> None:
+    def test_a_missing_folder_is_refused(self, tmp_path: Path) -> None:
         (line,) = problems({"DATABASE_URL": f"sqlite://{tmp_path}/no/db"})
-        assert line == f"DATABASE_URL: there is no folder {tmp_path}/no"
+        assert line == f"DATABASE_URL: there is no folder {tmp_path}/no; create it"
 
-    def test_several_processes_at_once_have_one(self, tmp_path: Path) -> None:
-        """Each of four starts on forty new databases, all as nearly at once as can be."""
+    def test_concurrent_processes_share_one_secret(self, tmp_path: Path) -> None:
+        """Four processes start on forty new databases at about the same time."""
         script = (
             "import sys, datetime\n"
-            "from referral.settings import read\n"
+            "from referral.settings import parse\n"
             "print('ready', flush=True)\n"
             "sys.stdin.readline()\n"
             "for number in range(40):\n"
             "    variables = {'DATABASE_URL': f'sqlite://{number}.sqlite3'}\n"
-            "    print(read(variables, today=datetime.date(2026, 1, 1)).secrets[0].decode())\n"
+            "    print(parse(variables, today=datetime.date(2026, 1, 1)).secrets[0].decode())\n"
         )
         started = [
             subprocess.Popen(

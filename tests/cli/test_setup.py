@@ -1,7 +1,7 @@
-"""`make run` in a clone: what it makes, says, and repairs.
+"""`make run` in a clone: what it sets up, prints and repairs.
 
-The Makefile and the script are the real ones; they serve a program that says where it runs from,
-and needs no package.
+The Makefile and the script are the real ones. They run a program that prints where it runs from and
+needs no package.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BASE_PYTHON = Path(
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which `make run` ran, where no path is ASCII or without spaces."""
+    """Return a clone after `make run`, whose path has spaces and other letters than ASCII."""
     clone = tmp_path_factory.mktemp("setup") / "клон с пробелом"
     package = clone / "src" / "referral"
     package.mkdir(parents=True)
@@ -46,17 +46,17 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clone(original: Path, tmp_path: Path) -> Path:
-    """The same at another place, as if it had been made there."""
+    """Copy the clone elsewhere, as if it had been set up there."""
     here = tmp_path / "клон"
     shutil.copytree(original, here, symlinks=True)
-    told(here, place=os.path.realpath(here / ".venv"))
+    set_state(here, place=os.path.realpath(here / ".venv"))
     return here
 
 
 def make_run(
     clone: Path, *arguments: str, python3: Path = BASE_PYTHON, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """In the poorest of locales. python3: what the shell finds under that name."""
+    """Run `make run` in the locale C. python3: what the shell finds by that name."""
     found = clone.parent / "bin"
     found.mkdir(exist_ok=True)
     (found / "python3").unlink(missing_ok=True)
@@ -77,33 +77,33 @@ def runs_from(clone: Path, run: subprocess.CompletedProcess[str]) -> bool:
     return run.stdout.endswith(f"migrate from {str(program)!a}\nserve from {str(program)!a}\n")
 
 
-def told(clone: Path, **changes: str) -> None:
-    """Change what the environment says of itself."""
+def set_state(clone: Path, **changes: str) -> None:
+    """Change the recorded state of the environment."""
     file = clone / ".venv" / "complete.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
-def test_the_second_run_makes_nothing(clone: Path) -> None:
+def test_the_second_run_installs_nothing(clone: Path) -> None:
     run = make_run(clone)
     assert runs_from(clone, run), run.stderr
     assert len(run.stdout.splitlines()) == 2
 
 
-def test_a_moved_clone_runs_before_it_is_repaired(original: Path, tmp_path: Path) -> None:
-    """Commands by hand too: what they import lies beside them."""
+def test_a_moved_clone_works_before_it_is_repaired(original: Path, tmp_path: Path) -> None:
+    """Also by hand, since the path to the source is relative."""
     moved = shutil.copytree(original, tmp_path / "moved", symlinks=True)
-    by_hand = subprocess.run(
+    direct = subprocess.run(
         [moved / ".venv" / "bin" / "python", "-m", "referral", "doctor"],
         env={"LC_ALL": "C"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert str(moved / "src") in by_hand.stdout, by_hand.stderr
+    assert str(moved / "src") in direct.stdout, direct.stderr
 
 
 def copied(clone: Path) -> None:
-    told(clone, place="/somewhere/else/.venv")
+    set_state(clone, place="/somewhere/else/.venv")
 
 
 def interrupted(clone: Path) -> None:
@@ -111,13 +111,13 @@ def interrupted(clone: Path) -> None:
     shutil.rmtree(clone / ".venv" / "lib")
 
 
-def its_python_removed(clone: Path) -> None:
+def without_its_python(clone: Path) -> None:
     (clone / ".venv" / "bin" / "python").unlink()
     (clone / ".venv" / "bin" / "python").symlink_to("/nowhere/python3")
 
 
-def of_another_python(clone: Path) -> None:
-    told(clone, python="3.10 in /nowhere")
+def made_by_another_python(clone: Path) -> None:
+    set_state(clone, python="3.10 in /nowhere")
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def of_another_python(clone: Path) -> None:
     [
         (copied, "the folder was moved or copied"),
         (interrupted, "it is not complete"),
-        (its_python_removed, "its Python is gone"),
-        (of_another_python, "it was made by Python 3.10 in /nowhere"),
+        (without_its_python, "its Python is gone"),
+        (made_by_another_python, "it was made by Python 3.10 in /nowhere"),
     ],
 )
-def test_what_cannot_be_used_is_made_anew(
+def test_an_unusable_environment_is_created_again(
     clone: Path, breaks: Callable[[Path], None], reason: str
 ) -> None:
     breaks(clone)
@@ -139,8 +139,8 @@ def test_what_cannot_be_used_is_made_anew(
     assert len(make_run(clone).stdout.splitlines()) == 2
 
 
-def test_requirements_that_changed_are_installed(clone: Path) -> None:
-    """Those that cannot be end in one line more than pip's, and in a whole new beginning."""
+def test_changed_requirements_are_installed(clone: Path) -> None:
+    """If that fails, one line follows pip's own, and the next run creates the environment again."""
     requirements = clone / "requirements.txt"
     requirements.write_text("nothing-of-this-name==1 --hash=sha256:00\n")
     run = make_run(clone, PIP_NO_INDEX="1")
@@ -152,9 +152,8 @@ def test_requirements_that_changed_are_installed(clone: Path) -> None:
     assert runs_from(clone, run), run.stderr
 
 
-def test_python_is_asked_for_by_name_or_taken_from_the_environment(
-    clone: Path, tmp_path: Path
-) -> None:
+def test_a_python_that_is_too_old_is_refused(clone: Path, tmp_path: Path) -> None:
+    """Unless the environment has a good one and none is asked for by name."""
     old = tmp_path / "old-python"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
@@ -167,8 +166,8 @@ def test_python_is_asked_for_by_name_or_taken_from_the_environment(
         )
 
 
-def test_a_python_without_venv_says_what_to_install(clone: Path, tmp_path: Path) -> None:
-    """As Debian's is."""
+def test_a_missing_venv_module_is_reported(clone: Path, tmp_path: Path) -> None:
+    """Debian packages it separately."""
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['ensurepip'] = None\n")
     shutil.rmtree(clone / ".venv")
     run = make_run(clone, PYTHONPATH=str(tmp_path))

@@ -1,4 +1,4 @@
-"""What the documents say is so."""
+"""The documents agree with the code."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ OPERATION = re.compile(r"^\| `([A-Z]+) (/[^`]*)` \| .+ \| `(send .+)` \|$", re.M
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The OpenAPI document of a running server."""
+    """Return the OpenAPI document of a running server."""
     with serving(tmp_path_factory.mktemp("docs")) as server:
         answer: dict[str, Any] = httpx.get(f"{server.url}/docs/openapi.json").json()
         return answer
 
 
 def test_docs_list_every_operation(document: dict[str, Any]) -> None:
-    """Each once, with an example of that very method and path."""
+    """Each once, with an example of its method and path."""
     rows = OPERATION.findall(API)
     assert sorted((method, path) for method, path, _ in rows) == sorted(
         (method.upper(), path) for path, item in document["paths"].items() for method in item
@@ -74,7 +74,7 @@ def test_docs_list_every_command(tmp_path: Path) -> None:
 
 
 def test_readme_sign_in_works_as_pasted(database_url: str, tmp_path: Path) -> None:
-    """The walk, and then every example of the table that needs nothing to be filled in."""
+    """So does every example of the table that needs no values filled in."""
     walk = re.search(r"```sh\n(BASE=.*?)```", README, re.DOTALL)
     administration = re.search(r"```sh\n(KEY=.*?)```", ADMINISTRATION, re.DOTALL)
     assert walk is not None
@@ -128,13 +128,13 @@ def _rows(table: str) -> list[str]:
     return [row for row in table.splitlines() if re.match(r"\| \d", row)]
 
 
-def test_links_between_documents_lead_somewhere() -> None:
+def test_links_between_documents_have_targets() -> None:
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\((?!http|#)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_the_guessing_table_is_what_the_rules_give() -> None:
+def test_the_guessing_table_agrees_with_the_rules() -> None:
     text = (ROOT / "docs" / "security.md").read_text()
     rows = re.findall(r"^\| (\d) digits[^|]*\|(.+)\|$", text, re.MULTILINE)
     assert len(rows) == 3

@@ -19,7 +19,7 @@ from referral.app import create_app
 from referral.context import Context
 from referral.messaging.gateways import Gateway, Message
 from referral.service import admins, api_keys
-from referral.settings import Settings, read
+from referral.settings import Settings, parse
 from referral.storage import database, migrate
 
 SECRET = "a secret of the tests with 32 bytes or more 0123456789"
@@ -68,7 +68,7 @@ def context_of(service: Service) -> Context:
 def settings_for(database_url: str, **variables: str) -> Settings:
     """Development settings and no wait between sends, unless the variables say otherwise."""
     given = {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET, "REFERRAL_RESEND_WAITS": "0"}
-    return read({**given, **variables}, today=TODAY)
+    return parse({**given, **variables}, today=TODAY)
 
 
 @dataclass
@@ -139,7 +139,7 @@ class Service:
     async def api_key(self) -> Person:
         """A program with an API key, as the command makes it: nobody, with a phone of none."""
         assert self.app is not None
-        key = await api_keys.make(self.app.state.ctx, f"tests {next(_numbers)}")
+        key = await api_keys.create(self.app.state.ctx, f"tests {next(_numbers)}")
         return Person(self.http, "", {"access_token": key}, is_new=False)
 
     async def sign_in_again(self, person: Person, **more: str) -> Person:

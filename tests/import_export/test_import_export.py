@@ -1,4 +1,4 @@
-"""Files of users: taken in, written out, and made up."""
+"""Importing and exporting users, and the demo."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ import pytest
 
 from processes import environment, new_postgres_database, referral, serving
 from referral.core import phone as phones
-from referral.core.phone import Rules
+from referral.core.phone import PhoneRules
 from referral.import_export import demo, imports, user_file
-from referral.import_export.run import Finding, Import, Progress
+from referral.import_export.run import ImportRun, Progress, ReportRow
 from referral.import_export.user_file import Format
 from referral.import_export.user_row import FIELDS
 from referral.storage import database
@@ -43,36 +43,31 @@ Row = dict[str, str]
 
 
 @dataclass
-class Taken:
-    """What an import said. found: of each reason, the lines."""
+class Imported:
+    """An import that has ended, and the rows of its report."""
 
-    run: Import
-    findings: list[Finding]
+    run: ImportRun
+    report: list[ReportRow]
 
     @property
-    def found(self) -> dict[str, list[int]]:
-        reasons = sorted({finding.reason for finding in self.findings})
+    def lines_by_reason(self) -> dict[str, list[int]]:
+        reasons = sorted({row.reason for row in self.report})
         return {
-            reason: [each.line for each in self.findings if each.reason == reason]
-            for reason in reasons
+            reason: [row.line for row in self.report if row.reason == reason] for reason in reasons
         }
 
-    def new_code(self, line: int) -> str:
-        [finding] = [each for each in self.findings if each.line == line and each.new_code]
-        return finding.new_code
+
+# Rows
 
 
-# What becomes of rows
-
-
-async def test_rows_become_users_who_sign_in_and_find_everything_there(service: Service) -> None:
+async def test_rows_become_users_who_can_sign_in(service: Service) -> None:
     anna, bob = new_phone(), new_phone()
-    taken = await import_rows(
+    imported = await import_rows(
         service,
         {"phone": bob, "inviter_code": "l87zwp", "created_at": "2025-02-01T10:30:00.000001+03:00"},
         {"phone": anna, "name": "Anna", "email": "a@EXAMPLE.com", "invite_code": "L87ZWP"},
     )
-    assert (taken.run.added, taken.run.linked, taken.findings) == (2, 1, [])
+    assert (imported.run.added, imported.run.linked, imported.report) == (2, 1, [])
     person = await service.sign_in(anna)
     assert not person.is_new
     profile = await person.profile()
@@ -86,7 +81,7 @@ async def test_rows_become_users_who_sign_in_and_find_everything_there(service: 
     assert page["items"] == [{"phone": bob, "activated_at": profile["created_at"]}]
 
 
-async def test_codes_of_earlier_systems_go_on_working(service: Service) -> None:
+async def test_codes_of_earlier_systems_keep_working(service: Service) -> None:
     await import_rows(service, {"phone": new_phone(), "invite_code": "0SOO6q"})
     person = await service.sign_in()
     ok(await person.activate("0soo6Q"))
@@ -105,61 +100,58 @@ async def test_codes_of_earlier_systems_go_on_working(service: Service) -> None:
         ({"created_at": "yesterday"}, "invalid_created_at"),
     ],
 )
-async def test_a_row_that_the_rules_refuse_is_told_and_the_others_are_taken(
+async def test_a_refused_row_is_reported_and_others_are_imported(
     service: Service, texts: Row, reason: str
 ) -> None:
     good, bad = {"phone": new_phone()}, {"phone": new_phone(), **texts}
-    taken = await import_rows(service, good, bad)
-    assert (taken.run.added, taken.run.refused) == (1, 1)
-    [finding] = taken.findings
-    assert (finding.line, finding.phone, finding.reason) == (3, bad["phone"], reason)
-    assert finding.detail
+    imported = await import_rows(service, good, bad)
+    assert (imported.run.added, imported.run.refused) == (1, 1)
+    [row] = imported.report
+    assert (row.line, row.phone, row.reason) == (3, bad["phone"], reason)
+    assert row.detail
 
 
-async def test_a_phone_that_comes_twice_is_taken_once(service: Service) -> None:
+async def test_a_repeated_phone_is_imported_once(service: Service) -> None:
     phone = new_phone()
     again = f"{phone[:2]} {phone[2:]}"
-    taken = await import_rows(service, {"phone": phone, "name": "Anna"}, {"phone": again})
-    assert taken.found == {"repeated_phone": [3]}
-    assert "Line 2" in taken.findings[0].detail
+    imported = await import_rows(service, {"phone": phone, "name": "Anna"}, {"phone": again})
+    assert imported.lines_by_reason == {"repeated_phone": [3]}
+    assert "Line 2" in imported.report[0].detail
     assert (await (await service.sign_in(phone)).profile())["name"] == "Anna"
 
 
-async def test_an_account_that_is_there_keeps_all_but_a_missing_inviter(service: Service) -> None:
+async def test_an_existing_account_only_gets_a_missing_inviter(service: Service) -> None:
     person = await service.sign_in()
     before = await person.profile()
     row = {"phone": person.phone, "name": "X", "invite_code": "AAAAA1", "inviter_code": "AAAAA2"}
     inviter = {"phone": new_phone(), "invite_code": "AAAAA2"}
-    taken = await import_rows(service, row, inviter)
-    assert (taken.run.added, taken.run.there, taken.run.linked) == (1, 1, 1)
-    [finding] = taken.findings
-    assert finding[2:3] + finding[4:] == ("invite_code_changed", "AAAAA1", before["invite_code"])
+    imported = await import_rows(service, row, inviter)
+    assert (imported.run.added, imported.run.existing, imported.run.linked) == (1, 1, 1)
+    [change] = imported.report
+    assert (change.reason, change.old_code) == ("invite_code_changed", "AAAAA1")
+    assert change.new_code == before["invite_code"]
     assert await person.profile() == {**before, "activated_invite_code": "AAAAA2"}
 
 
-# Codes that cannot stay
+# Codes that are changed
 
 
-async def test_a_code_that_collides_or_is_malformed_becomes_a_new_one_and_both_are_told(
-    service: Service,
-) -> None:
+async def test_a_taken_or_malformed_code_is_replaced_and_reported(service: Service) -> None:
     person, leaver = await service.sign_in(), await service.sign_in()
     theirs, retired = await person.invite_code(), await leaver.invite_code()
     ok(await leaver.call("DELETE", "/profile"))
     codes = ["AAAAA1", "aaaaa1", theirs, retired, "ANNA-2024", "x"]
     rows: list[Row] = [{"phone": new_phone(), "invite_code": code} for code in codes]
-    taken = await import_rows(service, *rows)
-    assert (taken.run.added, taken.run.refused) == (6, 0)
-    assert taken.found == {"invite_code_changed": [3, 4, 5, 6, 7]}
-    assert [finding.old_code for finding in taken.findings] == codes[1:]
-    assert await codes_of(rows) == ["AAAAA1", *(each.new_code for each in taken.findings)]
+    imported = await import_rows(service, *rows)
+    assert (imported.run.added, imported.run.refused) == (6, 0)
+    assert imported.lines_by_reason == {"invite_code_changed": [3, 4, 5, 6, 7]}
+    assert [row.old_code for row in imported.report] == codes[1:]
+    assert await codes_of(rows) == ["AAAAA1", *(each.new_code for each in imported.report)]
     assert len(set(await codes_of(rows))) == 6
 
 
-async def test_an_inviter_code_leads_to_the_row_that_has_it_though_it_was_changed(
-    service: Service,
-) -> None:
-    """To the file's row, not to the user whose code stood in its way, nor to one like it."""
+async def test_an_inviter_code_finds_its_row_after_a_code_change(service: Service) -> None:
+    """It means the row of the file, not the user who has that code, nor a similar code."""
     taken_code = await (await service.sign_in()).invite_code()
     codes = [taken_code, "ANNA-2024", "l87zwp", "L87ZWP"]
     inviters = [{"phone": new_phone(), "invite_code": code} for code in codes]
@@ -167,44 +159,44 @@ async def test_an_inviter_code_leads_to_the_row_that_has_it_though_it_was_change
         {"phone": new_phone(), "inviter_code": code}
         for code in (taken_code.lower(), "anna-2024", "l87zwp", "L87ZWP")
     ]
-    taken = await import_rows(service, *invitees, *inviters)
-    assert taken.found == {"invite_code_changed": [6, 7, 9]}
+    imported = await import_rows(service, *invitees, *inviters)
+    assert imported.lines_by_reason == {"invite_code_changed": [6, 7, 9]}
     assert await inviters_of(invitees) == [row["phone"] for row in inviters]
 
 
-async def test_an_inviter_code_that_may_be_several_rows_is_told(service: Service) -> None:
+async def test_an_ambiguous_inviter_code_is_reported(service: Service) -> None:
     rows = [{"phone": new_phone(), "invite_code": code} for code in ("l87zwp", "L87ZWP")]
     invitee = {"phone": new_phone(), "inviter_code": "187zwp"}
-    taken = await import_rows(service, *rows, invitee)
-    assert taken.found["ambiguous_inviter_code"] == [4]
+    imported = await import_rows(service, *rows, invitee)
+    assert imported.lines_by_reason["ambiguous_inviter_code"] == [4]
     assert await inviters_of([invitee]) == [None]
 
 
-async def test_the_code_of_a_refused_row_is_nobody_elses(service: Service) -> None:
-    """Not even of a user in the database who has it: the file means its own."""
+async def test_a_refused_rows_code_means_nobody_else(service: Service) -> None:
+    """Not even the user in the database who has the code: the file means its own row."""
     theirs = await (await service.sign_in()).invite_code()
     row = {"phone": new_phone(), "email": "none", "invite_code": theirs}
     invitee = {"phone": new_phone(), "inviter_code": theirs}
-    taken = await import_rows(service, row, invitee)
-    assert taken.found == {"invalid_email": [2], "unknown_inviter_code": [3]}
+    imported = await import_rows(service, row, invitee)
+    assert imported.lines_by_reason == {"invalid_email": [2], "unknown_inviter_code": [3]}
     corrected = await import_rows(service, {**row, "email": ""}, invitee)
-    assert (corrected.run.added, corrected.run.there, corrected.run.linked) == (1, 1, 1)
+    assert (corrected.run.added, corrected.run.existing, corrected.run.linked) == (1, 1, 1)
     assert await inviters_of([invitee]) == [row["phone"]]
 
 
-async def test_a_new_code_is_never_one_that_a_later_row_has(service: Service) -> None:
-    """However chance falls: here it gives that code first."""
+async def test_a_new_code_is_not_one_of_a_later_row(service: Service) -> None:
+    """Here the random numbers produce that code first."""
     wanted = iter([10, 10, 10, 10, 10, 1, 10, 10, 10, 10, 10, 2])
     rows: list[Row] = [{"phone": new_phone()}, {"phone": new_phone(), "invite_code": "AAAAA1"}]
-    taken = await import_rows(service, *rows, randbelow=lambda _: next(wanted), batch=1)
-    assert taken.findings == []
+    imported = await import_rows(service, *rows, randbelow=lambda _: next(wanted), batch=1)
+    assert imported.report == []
     assert await codes_of(rows) == ["AAAAA2", "AAAAA1"]
 
 
 # Links
 
 
-async def test_links_that_cannot_be_are_told_and_the_users_are_taken(service: Service) -> None:
+async def test_refused_links_are_reported_and_users_imported(service: Service) -> None:
     other, user, leaver = [await service.sign_in() for _ in range(3)]
     ok(await user.activate(await other.invite_code()))
     gone = await leaver.invite_code()
@@ -217,23 +209,21 @@ async def test_links_that_cannot_be_are_told_and_the_users_are_taken(service: Se
         {"phone": user.phone, "inviter_code": "AAAAA1"},
         {"phone": other.phone, "inviter_code": await user.invite_code()},
     ]
-    taken = await import_rows(service, *rows)
-    assert taken.found == {
+    imported = await import_rows(service, *rows)
+    assert imported.lines_by_reason == {
         "own_invite_code": [2],
         "unknown_inviter_code": [3, 4, 5],
         "invite_already_activated": [6],
         "invite_loop": [7],
     }
-    assert (taken.run.added, taken.run.there, taken.run.linked) == (4, 2, 0)
-    await assert_whole()
+    assert (imported.run.added, imported.run.existing, imported.run.linked) == (4, 2, 0)
+    await assert_consistent()
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_whatever_the_order_of_rows_the_forest_is_the_same_and_has_no_loop(
-    service: Service, seed: int
-) -> None:
-    """In one file and in two; loops, chains and stars; a batch at a time."""
-    chance = random.Random(seed)  # noqa: S311 - a seed that fails is to fail again
+async def test_links_do_not_depend_on_the_order_of_rows(service: Service, seed: int) -> None:
+    """With loops, chains and stars, in one file or two, the trees are the same and have no loop."""
+    chance = random.Random(seed)  # noqa: S311 - a failing seed must fail again
     size = 60
     rows: list[Row] = []
     for number in range(size):
@@ -247,21 +237,21 @@ async def test_whatever_the_order_of_rows_the_forest_is_the_same_and_has_no_loop
     cut = chance.choice([size, size // 2])
     found = [await import_rows(service, *file, batch=7) for file in (rows[:cut], rows[cut:], rows)]
     wanted = {row["invite_code"]: row["inviter_code"].upper() for row in rows if len(row) > 2}
-    links = await links_there()
+    links = await exported_links()
     own = {code for code, inviter in wanted.items() if code == inviter}
     missing = {code for code in wanted if code not in links} - own
     assert {code: wanted[code] for code in links} == links
-    assert len(found[-1].found.get("own_invite_code", [])) == len(own)
-    assert len(found[-1].found.get("invite_loop", [])) == len(missing)
+    assert len(found[-1].lines_by_reason.get("own_invite_code", [])) == len(own)
+    assert len(found[-1].lines_by_reason.get("invite_loop", [])) == len(missing)
     for code in missing:
-        assert code in chain(wanted[code], links), "nothing but a loop is left out"
+        assert code in chain(wanted[code], links), "only links that close a loop are left out"
     assert sum(each.run.linked for each in found) == len(links)
-    assert (found[-1].run.linked, found[-1].run.linked_before) == (0, len(links)) or cut < size
-    await assert_whole()
+    assert (found[-1].run.linked, found[-1].run.already_linked) == (0, len(links)) or cut < size
+    await assert_consistent()
 
 
 async def test_a_long_chain_is_linked_in_time(service: Service) -> None:
-    """Its root is as many steps away as it has users: those who climb it all take the square."""
+    """Climbing the whole chain for each link would take quadratic time."""
     size = 6000
     users: list[Row] = [
         {"phone": new_phone(), "invite_code": code_of(number)} for number in range(size)
@@ -269,18 +259,18 @@ async def test_a_long_chain_is_linked_in_time(service: Service) -> None:
     await import_rows(service, *users)
     rows = [row | {"inviter_code": code_of(number - 1)} for number, row in enumerate(users)]
     started = time.monotonic()
-    taken = await import_rows(service, *rows[1:])
-    assert (taken.run.there, taken.run.linked) == (size - 1, size - 1)
+    imported = await import_rows(service, *rows[1:])
+    assert (imported.run.existing, imported.run.linked) == (size - 1, size - 1)
     assert time.monotonic() - started < 60
     closing = await import_rows(service, users[0] | {"inviter_code": code_of(size - 1)})
-    assert closing.found == {"invite_loop": [2]}
+    assert closing.lines_by_reason == {"invite_loop": [2]}
 
 
-# Beside a running service, and after the end of one
+# Beside a running service, and after a crash
 
 
-async def test_activations_at_the_same_time_and_an_import_make_no_loop(service: Service) -> None:
-    """Each pair invites each other, one by the file and one by hand."""
+async def test_an_import_and_concurrent_activations_make_no_loop(service: Service) -> None:
+    """In each pair one invites the other by the file, and the other way round by activation."""
     people = [await service.sign_in() for _ in range(30)]
     codes = [await person.invite_code() for person in people]
     partners: list[Row] = [
@@ -293,46 +283,44 @@ async def test_activations_at_the_same_time_and_an_import_make_no_loop(service: 
     pairs = list(zip(people, partners, strict=True))
     activations: list[asyncio.Task[httpx.Response]] = []
 
-    def activate_those_whose_turn_it_is(what: str, done: int, total: int | None) -> None:
-        first = done if what == "invitations" else 0
-        if what == "invitations" or (what, done) == ("users", total):
+    def activate_next_pairs(phase: str, done: int, total: int | None) -> None:
+        first = done if phase == "invitations" else 0
+        if phase == "invitations" or (phase, done) == ("users", total):
             activations.extend(
                 asyncio.create_task(person.activate(row["invite_code"]))
                 for person, row in pairs[first : first + 2]
             )
 
-    taken = await import_rows(service, *links, batch=2, progress=activate_those_whose_turn_it_is)
+    imported = await import_rows(service, *links, batch=2, progress=activate_next_pairs)
     answers = await asyncio.gather(*activations)
     assert len(answers) == len(people)
-    by_hand = 0
+    activated = 0
     for answer in answers:
         if answer.is_success:
-            by_hand += 1
+            activated += 1
         else:
             refused(answer, 409, "invite_loop")
-    assert len(taken.found.get("invite_loop", [])) == by_hand
-    assert taken.run.linked + by_hand == len(people)
-    await assert_whole()
+    assert len(imported.lines_by_reason.get("invite_loop", [])) == activated
+    assert imported.run.linked + activated == len(people)
+    await assert_consistent()
 
 
-async def test_sign_ups_at_the_same_time_and_an_import_make_one_user_of_a_phone(
-    service: Service,
-) -> None:
+async def test_an_import_and_sign_ups_make_one_user_a_phone(service: Service) -> None:
     rows: list[Row] = [{"phone": new_phone(), "name": "Anna"} for _ in range(40)]
     sent = [await service.send_code(row["phone"]) for row in rows]
-    taken, answers = await asyncio.gather(
+    imported, answers = await asyncio.gather(
         import_rows(service, *rows), asyncio.gather(*(service.verify(each) for each in sent))
     )
     made = [answer.status_code for answer in answers].count(201)
     assert {answer.status_code for answer in answers} <= {200, 201}
-    assert (taken.run.added, taken.run.there) == (40 - made, made)
-    await assert_whole()
+    assert (imported.run.added, imported.run.existing) == (40 - made, made)
+    await assert_consistent()
 
 
-async def test_an_import_beside_a_running_service_refuses_nobody(
+async def test_an_import_beside_a_running_service_disturbs_nobody(
     database_url: str, tmp_path: Path
 ) -> None:
-    """People sign up and activate codes of the file all the while."""
+    """People sign up and activate codes of the file meanwhile."""
     rows = [
         {"phone": f"+7998{number:07}", "invite_code": code_of(number)} for number in range(6000)
     ]
@@ -340,7 +328,7 @@ async def test_an_import_beside_a_running_service_refuses_nobody(
         row["inviter_code"] = code_of(number // 2)
     file = tmp_path / "users.csv"
     file.write_text(as_csv(rows))
-    # Those of codes that are still to come are unknown
+    # Codes that are not imported yet count as failed tries
     settings = on(database_url) | {"REFERRAL_INVITE_FAILURES_PER_ADDRESS_HOUR": "1000000"}
     signed_up = activated = 0
     with serving(tmp_path, **settings, WEB_CONCURRENCY="2") as server:
@@ -360,7 +348,7 @@ async def test_an_import_beside_a_running_service_refuses_nobody(
     assert importing.wait() == 0, file.with_suffix(".log").read_text()
     await database.connect(database_url)
     try:
-        await assert_whole()
+        await assert_consistent()
         counted = await database.query("SELECT sum(invitee_count) AS links FROM users")
     finally:
         await database.disconnect()
@@ -368,11 +356,11 @@ async def test_an_import_beside_a_running_service_refuses_nobody(
 
 
 @pytest.mark.parametrize("phase", ["users", "invitations"])
-async def test_an_import_that_is_killed_goes_on_when_it_is_run_again(
+async def test_a_killed_import_continues_when_run_again(
     database_url: str, tmp_path: Path, phase: str
 ) -> None:
     size = 12_000
-    # Two rows share each code, in two spellings, and each row was invited by that of half its
+    # Each code has two rows, in two spellings. The inviter of each row is the row of half its
     # number
     codes = [code_of(number // 2) for number in range(size)]
     codes[1::2] = [code.lower() for code in codes[1::2]]
@@ -402,16 +390,16 @@ async def test_an_import_that_is_killed_goes_on_when_it_is_run_again(
         done = (await database.query(watched))[0]["done"]
         assert 0 < done < size - 1, "killed in the middle"
         again = referral(tmp_path, "users", "import", "users.csv", **settings)
-        there = done if phase == "users" else size
-        assert f"{size - there:,} added, {there:,} there already, 0 refused" in again.stdout
+        existing = done if phase == "users" else size
+        assert f"{size - existing:,} added, {existing:,} existing, 0 refused" in again.stdout
         assert f"codes        {size // 2:,} changed" in again.stdout
         linked = await database.query(watched_links)
         assert linked == [{"done": size - 1}]
-        await assert_whole()
+        await assert_consistent()
     finally:
         await database.disconnect()
     report = read_report(tmp_path / "users.csv.report.csv")
-    # The second run tells again what the first one told
+    # The second run reports again what the first one reported
     assert {row["reason"] for row in report} == {"invite_code_changed"}
     assert len(report) == size // 2
 
@@ -420,17 +408,15 @@ async def test_an_import_that_is_killed_goes_on_when_it_is_run_again(
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_the_command_takes_files_in_and_writes_them_out_again(
-    database_url: str, tmp_path: Path, form: str
-) -> None:
+def test_the_commands_import_and_export_files(database_url: str, tmp_path: Path, form: str) -> None:
     settings = on(database_url)
     row = dict.fromkeys(FIELDS, "")
     row |= {"phone": "+79980000001", "name": "=1+1", "email": "a@b.example"}
     rows = [row | {"invite_code": "7KQ2MX", "created_at": "2025-01-31T00:00:00Z"}]
     (tmp_path / f"users.{form}").write_text(written(rows, form))
-    taken = referral(tmp_path, "users", "import", f"users.{form}", **settings)
-    assert (taken.returncode, taken.stderr) == (0, "")
-    assert "1 added, 0 there already, 0 refused" in taken.stdout
+    imported = referral(tmp_path, "users", "import", f"users.{form}", **settings)
+    assert (imported.returncode, imported.stderr) == (0, "")
+    assert "1 added, 0 existing, 0 refused" in imported.stdout
     assert not (tmp_path / f"users.{form}.report.csv").exists()
     done = referral(tmp_path, "users", "export", f"out.{form}", **settings)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 users\n", "")
@@ -438,13 +424,11 @@ def test_the_command_takes_files_in_and_writes_them_out_again(
     assert (tmp_path / f"out.{form}").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_command_reads_standard_input_and_writes_standard_output(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_the_commands_use_standard_input_and_output(database_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, **on(database_url))
     command = [sys.executable, "-m", "referral", "users"]
     piped = subprocess.run(
-        [*command, "import", "-", "--format", "jsonl", "--report", "told.csv"],
+        [*command, "import", "-", "--format", "jsonl", "--report", "report.csv"],
         input=b'{"phone": "+79980000001"}\n{"phone": "1"}\n',
         cwd=tmp_path,
         env=env,
@@ -452,51 +436,47 @@ def test_the_command_reads_standard_input_and_writes_standard_output(
         check=False,
     )
     assert piped.returncode == 1
-    assert b"told.csv" in piped.stderr
-    assert [row["phone"] for row in read_report(tmp_path / "told.csv")] == ["1"]
+    assert b"report.csv" in piped.stderr
+    assert [row["phone"] for row in read_report(tmp_path / "report.csv")] == ["1"]
     out = referral(tmp_path, "users", "export", "-", "--format", "csv", **on(database_url))
     assert out.stdout.splitlines()[1].startswith("+79980000001,,,")
     assert out.stderr == "1 users\n"
 
 
-def test_what_was_refused_and_changed_is_in_a_report_for_its_owner_alone(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_the_report_is_readable_by_its_owner_only(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text(
         "phone,invite_code,inviter_code\n+79980000001,an odd one,\nnobody,,\n+79980000002,,AAAAA1\n"
     )
     report = tmp_path / "users.csv.report.csv"
     report.touch(mode=0o644)
-    taken = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
-    assert taken.returncode == 1
-    [line] = taken.stderr.splitlines()
-    assert line.startswith("referral: not everything was taken: users.csv.report.csv")
+    imported = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
+    assert imported.returncode == 1
+    [line] = imported.stderr.splitlines()
+    assert line.startswith("referral: not everything was imported: users.csv.report.csv")
     assert report.stat().st_mode & 0o777 == 0o600
-    told = read_report(report)
-    assert [(row["line"], row["phone"], row["reason"]) for row in told] == [
+    rows = read_report(report)
+    assert [(row["line"], row["phone"], row["reason"]) for row in rows] == [
         ("3", "nobody", "invalid_phone"),
         ("2", "+79980000001", "invite_code_changed"),
         ("4", "+79980000002", "unknown_inviter_code"),
     ]
-    assert told[1]["old_code"] == "an odd one"
-    # What was taken is taken: with the bad row out and the code known, all is well
+    assert rows[1]["old_code"] == "an odd one"
+    # With the bad row removed and the codes corrected, nothing is left to report
     (tmp_path / "users.csv").write_text("phone,invite_code\n+79980000002,\n")
     again = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
     assert (again.returncode, again.stderr) == (0, "")
     assert not report.exists()
 
 
-def test_codes_that_were_changed_are_told_and_are_no_failure(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_changed_codes_are_reported_with_status_0(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("phone,invite_code\n+79980000001,an odd one\n")
-    taken = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
-    assert (taken.returncode, taken.stderr) == (0, "")
-    assert "users.csv.report.csv has the old and the new codes" in taken.stdout
+    imported = referral(tmp_path, "users", "import", "users.csv", **on(database_url))
+    assert (imported.returncode, imported.stderr) == (0, "")
+    assert "users.csv.report.csv lists the old and the new codes" in imported.stdout
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("users.csv", b"", "empty"),
         ("users.csv", b"name\nAnna\n", "no column phone"),
@@ -506,15 +486,15 @@ def test_codes_that_were_changed_are_told_and_are_no_failure(
         ("users.txt", b"phone\n+79980000001\n", "--format"),
     ],
 )
-async def test_a_file_that_is_none_is_told_in_a_line_and_changes_nothing(
-    database_url: str, tmp_path: Path, name: str, content: bytes, told: str
+async def test_an_unreadable_file_changes_nothing(
+    database_url: str, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    taken = referral(tmp_path, "users", "import", name, **on(database_url))
-    assert taken.returncode == 1
-    [line] = taken.stderr.splitlines()
+    imported = referral(tmp_path, "users", "import", name, **on(database_url))
+    assert imported.returncode == 1
+    [line] = imported.stderr.splitlines()
     assert line.startswith(f"referral: {name}: ")
-    assert told in line
+    assert message in line
     out = referral(tmp_path, "users", "export", "out.csv", **on(database_url))
     assert out.stdout == "0 users\n"
 
@@ -524,12 +504,12 @@ async def test_a_file_that_is_none_is_told_in_a_line_and_changes_nothing(
     [
         ("import", "none.csv"),
         ("import", "folder", "--format", "csv"),
-        ("import", "users.csv", "--report", "none/told.csv"),
+        ("import", "users.csv", "--report", "none/report.csv"),
         ("export", "none/users.csv"),
         ("export", "folder", "--format", "csv"),
     ],
 )
-def test_a_file_that_cannot_be_opened_is_told_in_a_line(
+def test_a_file_that_cannot_be_opened_is_one_line(
     migrated_sqlite: str, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     (tmp_path / "folder").mkdir()
@@ -537,11 +517,11 @@ def test_a_file_that_cannot_be_opened_is_told_in_a_line(
     refused_ = referral(tmp_path, "users", *arguments, **on(migrated_sqlite))
     assert refused_.returncode == 1
     [line] = refused_.stderr.splitlines()
-    assert arguments[1] in line or "told.csv" in line
+    assert arguments[1] in line or "report.csv" in line
     assert "database" not in line
 
 
-def test_a_bar_shows_on_a_terminal(migrated_sqlite: str, tmp_path: Path) -> None:
+def test_a_progress_bar_shows_on_a_terminal(migrated_sqlite: str, tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("phone\n+79980000001\n")
     terminal, end = pty.openpty()
     env = environment(tmp_path, TERM="xterm", **on(migrated_sqlite))
@@ -564,10 +544,10 @@ def test_a_bar_shows_on_a_terminal(migrated_sqlite: str, tmp_path: Path) -> None
 # Round trips
 
 
-async def test_an_export_into_an_empty_database_of_the_other_kind_gives_the_same_users(
+async def test_an_export_can_be_imported_into_the_other_database(
     database_url: str, database_kind: str, tmp_path: Path, postgres_url: str
 ) -> None:
-    """And back again. Deleted users do not come along."""
+    """And back again. Deleted users are not exported."""
     async with running(database_url) as service:
         await import_rows(
             service,
@@ -599,13 +579,13 @@ async def test_an_export_into_an_empty_database_of_the_other_kind_gives_the_same
         await database.connect(target)
         try:
             assert await everything() == before
-            await assert_whole()
+            await assert_consistent()
         finally:
             await database.disconnect()
 
 
-async def test_more_users_than_a_page_are_written_once_each(service: Service) -> None:
-    """Though many signed up at the same moment."""
+async def test_users_of_several_pages_are_exported_once(service: Service) -> None:
+    """Although many signed up at the same time."""
     rows: list[Row] = [
         {"phone": new_phone(), "created_at": f"2025-01-0{1 + number % 2}"} for number in range(57)
     ]
@@ -623,7 +603,7 @@ async def test_more_users_than_a_page_are_written_once_each(service: Service) ->
     [({}, True), ({"REFERRAL_TEST_PHONES": "+79980000001=12345678@2026-01-31"}, False)],
     ids=["any phone", "a test phone"],
 )
-async def test_a_waiting_grant_makes_an_administrator_of_an_imported_user(
+async def test_a_pending_grant_applies_to_an_imported_user(
     database_url: str, tmp_path: Path, settings: dict[str, str], *, becomes: bool
 ) -> None:
     phone = "+79980000001"
@@ -645,7 +625,7 @@ def test_a_demo_is_the_same_for_the_same_seed(database_url: str, tmp_path: Path)
         assert referral(tmp_path, "migrate", **on(url)).returncode == 0
         done = referral(tmp_path, "demo", "--users", "3000", "--seed", seed, **on(url))
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.startswith("users        3,000 added, 0 there already, 0 refused\n")
+        assert done.stdout.startswith("users        3,000 added, 0 existing, 0 refused\n")
         out = referral(tmp_path, "users", "export", "-", "--format", "csv", **on(url)).stdout
         rows = list(csv.DictReader(io.StringIO(out)))
         # Sign-ups are counted back from now
@@ -655,10 +635,10 @@ def test_a_demo_is_the_same_for_the_same_seed(database_url: str, tmp_path: Path)
     assert shown[0] == shown[1] != shown[2]
 
 
-async def test_a_demo_has_exact_counts_and_a_few_who_invited_very_many(service: Service) -> None:
+async def test_a_demo_has_exact_counts_and_a_few_big_inviters(service: Service) -> None:
     run = new_import(service)
     await demo.fill(3000, seed=1, add=False, production=False, run=run)
-    await assert_whole()
+    await assert_consistent()
     counts = sorted(
         row["invitee_count"] for row in await database.query("SELECT invitee_count FROM users")
     )
@@ -669,7 +649,7 @@ async def test_a_demo_has_exact_counts_and_a_few_who_invited_very_many(service: 
     assert not person.is_new
 
 
-def test_a_demo_is_refused_in_production_and_beside_users_who_are_there(
+def test_a_demo_is_refused_in_production_and_beside_users(
     database_url: str, tmp_path: Path
 ) -> None:
     production = {**PRODUCTION, "DATABASE_URL": database_url}
@@ -680,22 +660,22 @@ def test_a_demo_is_refused_in_production_and_beside_users_who_are_there(
         ran = referral(tmp_path, "demo", "--users", "10", *options, **on(database_url))
         assert (ran.returncode == 0) == done
         if done:
-            assert "10 added, 0 there already, 0 refused" in ran.stdout
+            assert "10 added, 0 existing, 0 refused" in ran.stdout
         else:
             assert "--add" in ran.stderr
 
 
 @pytest.mark.parametrize(
-    "number", [0, 1, demo.PHONES_PER_AREA - 1, demo.PHONES_PER_AREA, demo.MOST - 1]
+    "number", [0, 1, demo.PHONES_PER_AREA - 1, demo.PHONES_PER_AREA, demo.MAX_USERS - 1]
 )
-def test_a_phone_of_a_demo_is_possible_and_can_be_nobodys(number: int) -> None:
-    """A 9 in the middle of its area code, and an exchange code that begins with 0 or 1."""
+def test_a_demo_phone_is_possible_but_not_assigned(number: int) -> None:
+    """Its area code has a 9 in the middle, and its exchange code begins with 0 or 1."""
     phone = demo.phone(number)
-    assert phones.parse(phone, Rules()) == phone
+    assert phones.parse(phone, PhoneRules()) == phone
     assert (phone[:2], phone[3]) == ("+1", "9")
     assert phone[5] in "01"
     assert len(phone) == 12
-    later = demo.phone(min(number + 1, demo.MOST - 1))
+    later = demo.phone(min(number + 1, demo.MAX_USERS - 1))
     assert later >= phone
 
 
@@ -730,13 +710,13 @@ async def import_rows(
     randbelow: Callable[[int], int] = secrets.randbelow,
     batch: int = 1000,
     progress: Progress = lambda *_: None,
-) -> Taken:
+) -> Imported:
     """Import a file of these rows, the first on line 2."""
-    findings: list[Finding] = []
-    run = new_import(service, findings=findings, randbelow=randbelow)
+    report: list[ReportRow] = []
+    run = new_import(service, report=report, randbelow=randbelow)
     run.batch, run.progress = batch, progress
     await imports.import_users(lines(rows), run)
-    return Taken(run, findings)
+    return Imported(run, report)
 
 
 def lines(rows: Iterable[Row]) -> Iterable[user_file.Line]:
@@ -746,35 +726,35 @@ def lines(rows: Iterable[Row]) -> Iterable[user_file.Line]:
 def new_import(
     service: Service,
     *,
-    findings: list[Finding] | None = None,
+    report: list[ReportRow] | None = None,
     randbelow: Callable[[int], int] = secrets.randbelow,
     test_phones: Iterable[str] = (),
-) -> Import:
-    return Import(
-        rules=Rules(),
+) -> ImportRun:
+    return ImportRun(
+        rules=PhoneRules(),
         test_phones=list(test_phones),
         admins_allowed=True,
         now=service.clock(),
         randbelow=randbelow,
         token_bytes=secrets.token_bytes,
-        report=(findings if findings is not None else []).append,
+        report=(report if report is not None else []).append,
         progress=lambda *_: None,
     )
 
 
 def as_csv(rows: Iterable[Row]) -> str:
     whole = [dict.fromkeys(FIELDS, "") | row for row in rows]
-    return user_file.write(whole, Format.CSV, header=True)
+    return user_file.format_rows(whole, Format.CSV, header=True)
 
 
 def written(rows: Iterable[Row], form: str) -> str:
-    """As an export has it, where nothing is null in JSON Lines."""
+    """Return the rows as an export writes them, with null for empty texts in JSON Lines."""
     kind = Format(form)
     whole = [
         {field: text or (None if kind is Format.JSONL else "") for field, text in row.items()}
         for row in rows
     ]
-    return user_file.write(whole, kind, header=True)
+    return user_file.format_rows(whole, kind, header=True)
 
 
 def read_report(path: Path) -> list[Row]:
@@ -783,7 +763,7 @@ def read_report(path: Path) -> list[Row]:
 
 
 def code_of(number: int) -> str:
-    """A code for each number, none that chance is likely to make."""
+    """Return a code for a number. Random codes are unlikely to be one of these."""
     digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
     return "AA" + "".join(digits[number >> shift & 31] for shift in (15, 10, 5, 0))
 
@@ -795,27 +775,27 @@ async def exported(batch: int = 1000) -> list[Row]:
 
 
 async def codes_of(rows: Iterable[Row]) -> list[str]:
-    """The invite codes of the users of these rows."""
+    """Return the invite codes of the users of these rows."""
     codes = {row["phone"]: row["invite_code"] for row in await exported()}
     return [codes[row["phone"]] for row in rows]
 
 
 async def inviters_of(rows: Iterable[Row]) -> list[str | None]:
-    """The phones of the inviters of the users of these rows."""
+    """Return the phones of the inviters of the users of these rows."""
     users = await exported()
     phone_of = {row["invite_code"]: row["phone"] for row in users}
     inviter_of = {row["phone"]: phone_of.get(row["inviter_code"]) for row in users}
     return [inviter_of[row["phone"]] for row in rows]
 
 
-async def links_there() -> dict[str, str]:
-    """Invite codes, and those of their inviters."""
+async def exported_links() -> dict[str, str]:
+    """Return the inviters' codes by the invitees' codes."""
     users = await exported()
     return {row["invite_code"]: row["inviter_code"] for row in users if row["inviter_code"]}
 
 
 def chain(code: str, links: dict[str, str]) -> list[str]:
-    """From one user up to the root."""
+    """Return the codes from a user up to the root."""
     climbed = [code]
     while climbed[-1] in links:
         climbed.append(links[climbed[-1]])
@@ -824,7 +804,7 @@ def chain(code: str, links: dict[str, str]) -> list[str]:
 
 
 async def everything() -> list[dict[str, Any]]:
-    """What an export has of the users, and how many they invited."""
+    """Return the exported rows with the number of invitees of each."""
     counts = {
         row["phone"]: row["invitee_count"]
         for row in await database.query("SELECT phone, invitee_count FROM users")
@@ -833,8 +813,8 @@ async def everything() -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["phone"])
 
 
-async def assert_whole() -> None:
-    """No loop, and every count is that of the invitees there are."""
+async def assert_consistent() -> None:
+    """Assert that there is no loop and that every count of invitees is exact."""
     users = await database.query(
         "SELECT id, inviter_id, invitee_count, activated_at, deleted_at FROM users"
     )

@@ -1,4 +1,4 @@
-"""A row of a file of users: what the rules take, and what they make of it."""
+"""Parsing rows of a file of users."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def read(**texts: str) -> UserRow:
     return user_row.parse({"phone": PHONE, **texts}, rules=PhoneRules(), now=NOW)
 
 
-def test_all_but_the_phone_may_be_empty_or_missing() -> None:
+def test_only_the_phone_is_required() -> None:
     assert read() == UserRow(phone=PHONE)
     assert read(name=" ", email="", invite_code="", inviter_code="", created_at="") == read()
 
 
-def test_phone_name_and_email_are_read_as_everywhere() -> None:
+def test_phone_name_and_email_are_normalised() -> None:
     row = read(phone="+7 (999) 123-45-67", name=" Anna\u0308 ", email=" Anna@EXAMPLE.com ")
     assert (row.phone, row.name, row.email) == (PHONE, "Annä", "Anna@example.com")
 
 
-def test_the_rules_of_the_settings_hold_for_phones() -> None:
+def test_the_phone_rules_of_the_settings_apply() -> None:
     rules = PhoneRules(default_region="RU", denied=frozenset({"DE"}))
     assert user_row.parse({"phone": "8 999 123 45 67"}, rules=rules, now=NOW).phone == PHONE
     with pytest.raises(UnsupportedPhone):
@@ -40,12 +40,12 @@ def test_the_rules_of_the_settings_hold_for_phones() -> None:
         user_row.parse({}, rules=rules, now=NOW)
 
 
-def test_codes_stay_as_they_are_written() -> None:
+def test_codes_stay_as_written() -> None:
     row = read(invite_code=" l87zwp ", inviter_code="ANNA-2024")
     assert (row.invite_code, row.inviter_code) == ("l87zwp", "ANNA-2024")
 
 
-def test_the_code_of_an_invite_link_stands_for_the_link() -> None:
+def test_an_invite_link_is_replaced_with_its_code() -> None:
     row = read(invite_code="https://x.example/i/l87zwp", inviter_code="https://old.example/ANNA")
     assert (row.invite_code, row.inviter_code) == ("187ZWP", "https://old.example/ANNA")
     link = {"phone": PHONE, "inviter_code": "https://app.example/7kq2mx"}
@@ -56,7 +56,7 @@ def test_the_code_of_an_invite_link_stands_for_the_link() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "at"),
     [
         ("2026-01-31T12:00:00Z", NOW),
         ("2026-01-31 12:00:00z", NOW),
@@ -71,8 +71,8 @@ def test_the_code_of_an_invite_link_stands_for_the_link() -> None:
         ("2000-01-01", EARLIEST),
     ],
 )
-def test_a_moment_is_read(text: str, moment: datetime) -> None:
-    assert read(created_at=text).created_at == moment
+def test_a_timestamp_is_parsed(text: str, at: datetime) -> None:
+    assert read(created_at=text).created_at == at
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_moment_is_read(text: str, moment: datetime) -> None:
         "2026-01-31T12:00",
     ],
 )
-def test_a_moment_in_the_future_or_nonsense_is_refused(text: str) -> None:
+def test_a_wrong_timestamp_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         read(created_at=text)
     assert refused.value.members["errors"][0]["field"] == "created_at"
@@ -104,22 +104,22 @@ def test_a_moment_in_the_future_or_nonsense_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("field", "text"), [("name", "x" * 101), ("name", "a\x00b"), ("email", "anna")]
 )
-def test_a_name_or_an_email_that_a_profile_refuses_is_refused(field: str, text: str) -> None:
+def test_a_name_or_email_is_checked_as_in_a_profile(field: str, text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         read(**{field: text})
     assert refused.value.members["errors"][0]["field"] == field
 
 
 @given(st.datetimes(EARLIEST.replace(tzinfo=None), NOW.replace(tzinfo=None)))
-def test_what_is_written_is_read_again(moment: datetime) -> None:
-    """To the microsecond."""
+def test_round_trip(at: datetime) -> None:
+    """Exact to the microsecond."""
     row = UserRow(
         phone=PHONE,
         name="Anna",
         email="anna@example.com",
         invite_code="7KQ2MX",
         inviter_code="P0V3RT",
-        created_at=moment.replace(tzinfo=UTC),
+        created_at=at.replace(tzinfo=UTC),
     )
     texts = {name: text or "" for name, text in user_row.to_texts(row).items()}
     assert user_row.parse(texts, rules=PhoneRules(), now=NOW) == row
@@ -129,12 +129,12 @@ def test_what_is_written_is_read_again(moment: datetime) -> None:
     ("one", "other"),
     [("l87zwp", "187ZWP"), ("0SOO6q", "0s006q"), (" L87-ZUP", "187zvp"), ("ANNA-24", "anna-24")],
 )
-def test_spellings_of_one_code_have_one_key(one: str, other: str) -> None:
+def test_all_spellings_of_a_code_have_the_same_key(one: str, other: str) -> None:
     assert user_row.code_key(one) == user_row.code_key(other)
 
 
 @given(st.text(), st.from_regex("[0-9A-HJKMNP-TV-Z]{6}", fullmatch=True))
-def test_what_no_code_looks_like_has_the_key_of_no_code(text: str, code: str) -> None:
+def test_a_malformed_code_never_has_the_key_of_a_code(text: str, code: str) -> None:
     assert user_row.code_key(code) == code
     if user_row.canonical_code(text) is None:
         assert user_row.code_key(text) != code

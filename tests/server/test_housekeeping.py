@@ -23,7 +23,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COMMAND = [sys.executable, "-m", "referral", "worker"]
 
 
-async def test_sessions_that_are_over_by_age_are_deleted(service: Service) -> None:
+async def test_expired_sessions_are_deleted(service: Service) -> None:
     """Idle for 30 days; or 180 days old, however often used. The others stay."""
     idle, used = await service.sign_in(), await service.sign_in()
     for _ in range(8):
@@ -40,7 +40,7 @@ async def test_sessions_that_are_over_by_age_are_deleted(service: Service) -> No
     ok(await young.refresh())
 
 
-async def test_a_phone_that_activated_is_forgotten_after_365_days(service: Service) -> None:
+async def test_phone_digests_are_deleted_after_365_days(service: Service) -> None:
     inviter = await service.sign_in()
     leaver = await service.sign_in(invite_code=await inviter.invite_code())
     ok(await leaver.call("DELETE", "/profile"))
@@ -52,7 +52,7 @@ async def test_a_phone_that_activated_is_forgotten_after_365_days(service: Servi
     assert await rows("past_activations") == 0
 
 
-async def test_addresses_in_the_audit_trail_go_after_90_days(service: Service) -> None:
+async def test_audit_addresses_are_cleared_after_90_days(service: Service) -> None:
     now = service.clock()
     for age in (89, 91, 400):
         await database.query(
@@ -69,33 +69,33 @@ async def test_addresses_in_the_audit_trail_go_after_90_days(service: Service) -
     assert await rows("audit_entries WHERE address = '192.0.2.1'") == 1
 
 
-async def test_a_lease_has_one_holder_until_it_runs_out(service: Service) -> None:  # noqa: ARG001 - its database
+async def test_a_lease_has_one_holder_until_it_expires(service: Service) -> None:  # noqa: ARG001 - its database
     one, other = uuid4(), uuid4()
     until = NOW + timedelta(seconds=60)
-    assert await leases.take("test", one, now=NOW, until=until)
-    assert not await leases.take("test", other, now=NOW, until=until)
+    assert await leases.acquire("test", one, now=NOW, until=until)
+    assert not await leases.acquire("test", other, now=NOW, until=until)
     late = NOW + timedelta(seconds=30)
-    assert await leases.take("test", one, now=late, until=late + timedelta(seconds=60))
-    assert not await leases.take("test", other, now=until, until=until)
+    assert await leases.acquire("test", one, now=late, until=late + timedelta(seconds=60))
+    assert not await leases.acquire("test", other, now=until, until=until)
     after = late + timedelta(seconds=60)
-    assert await leases.take("test", other, now=after, until=after + timedelta(seconds=60))
+    assert await leases.acquire("test", other, now=after, until=after + timedelta(seconds=60))
     await leases.release("test", one)
-    assert not await leases.take("test", one, now=after, until=after)
+    assert not await leases.acquire("test", one, now=after, until=after)
     await leases.release("test", other)
-    assert await leases.take("test", one, now=after, until=after)
+    assert await leases.acquire("test", one, now=after, until=after)
 
 
-async def test_of_many_takers_at_once_one_gets_the_lease(service: Service) -> None:  # noqa: ARG001 - its database
+async def test_parallel_acquirers_get_one_lease(service: Service) -> None:  # noqa: ARG001 - its database
     until = NOW + timedelta(seconds=60)
     for _ in range(10):
         name = f"test {uuid4()}"
         taken = await asyncio.gather(
-            *(leases.take(name, uuid4(), now=NOW, until=until) for _ in range(20))
+            *(leases.acquire(name, uuid4(), now=NOW, until=until) for _ in range(20))
         )
         assert sum(taken) == 1
 
 
-async def test_a_worker_and_the_web_processes_share_one_lease(
+async def test_worker_and_web_processes_share_one_lease(
     database_url: str, tmp_path: Path
 ) -> None:
     """Whoever holds it and is asked to end gives it back."""
@@ -111,7 +111,7 @@ async def test_a_worker_and_the_web_processes_share_one_lease(
         assert await holders() == []
 
 
-async def test_a_worker_clears_away_alone_and_ends_when_asked(
+async def test_a_worker_purges_and_ends_on_sigterm(
     database_url: str, tmp_path: Path
 ) -> None:
     async with running(database_url) as service:
@@ -132,7 +132,7 @@ def working(folder: Path, settings: dict[str, str]) -> Any:
     )
     assert process.stdout is not None
     try:
-        assert process.stdout.readline() == b"keeping house\n"
+        assert process.stdout.readline() == b"the worker is running\n"
         yield process
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(timeout=10) == 0

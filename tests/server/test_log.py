@@ -17,7 +17,7 @@ import logging
 from referral import observability
 from referral.observability import log, log_format
 
-log_format.configure(json={json})
+log_format.configure(as_json={json})
 log.request_id.set("abc-1")
 observability.record("code_sent", phone="+79991234567", purpose="sign_in", number=3)
 observability.record("send_failed", reason="half a pair \\ud800, and +79991234567")
@@ -74,7 +74,7 @@ def test_each_event_is_one_line_of_json(tmp_path: Path) -> None:
     assert other["level"] == "warning"
 
 
-def test_no_stderr_stops_nobody(tmp_path: Path) -> None:
+def test_a_process_without_stderr_keeps_running(tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, WRITE.replace("{json}", "True")],
         env=environment(tmp_path),
@@ -85,7 +85,7 @@ def test_no_stderr_stops_nobody(tmp_path: Path) -> None:
     assert done.stdout == b"done\n"
 
 
-def test_people_get_lines_without_json(tmp_path: Path) -> None:
+def test_text_lines_in_development(tmp_path: Path) -> None:
     text = written(tmp_path, json=False)
     assert "+79*******67" in text
     assert "9991234567" not in text
@@ -94,6 +94,6 @@ def test_people_get_lines_without_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to offer")
-def test_a_full_disk_stops_nobody(tmp_path: Path) -> None:
+def test_a_full_disk_does_not_stop_the_process(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         written(tmp_path, stderr=full)

@@ -30,7 +30,7 @@ from processes import (
     started,
     stop,
 )
-from referral.settings import names, read
+from referral.settings import parse, variable_names
 from referral.storage.configuration import POOL_SIZE
 from support import SECRET, TODAY, Clock, Inbox, Service, ok
 
@@ -116,7 +116,7 @@ async def test_web_and_worker_run_beside_each_other_after_a_release_run_twice(
         async with httpx.AsyncClient(base_url=server.url, timeout=30, headers=proxied) as http:
             await Service(http, Clock(), Inbox()).sign_in()
         deadline = time.monotonic() + 20
-        while "keeping house" not in server.log.read_text():
+        while "the worker is running" not in server.log.read_text():
             assert time.monotonic() < deadline, server.log.read_text()
             await asyncio.sleep(0.1)
         connection = await asyncpg.connect(url)
@@ -134,14 +134,14 @@ def test_the_app_that_app_json_makes_starts() -> None:
     app = json.loads((ROOT / "app.json").read_text())
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
     assert app["formation"].keys() <= lines.keys()
-    assert app["env"].keys() <= names()
+    assert app["env"].keys() <= variable_names()
     given = {
         name: "https://my-app.example.com" if name == "REFERRAL_PUBLIC_URL" else each.get("value")
         for name, each in app["env"].items()
     }
     assert app["env"]["REFERRAL_SECRET"] == {**app["env"]["REFERRAL_SECRET"], "generator": "secret"}
     given |= {"REFERRAL_SECRET": token_hex(32), "DATABASE_URL": "postgres://u:p@host/name"}
-    settings = read(given, today=TODAY)
+    settings = parse(given, today=TODAY)
     assert settings.in_production
     # Old and new version side by side while one replaces the other
     assert 2 * settings.workers * POOL_SIZE <= SMALLEST_DATABASE

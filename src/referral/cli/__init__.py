@@ -1,4 +1,4 @@
-"""The command line: a file for each group of commands."""
+"""The command line: one file for each group of commands."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import rich_click as click
 
 from referral import __version__
 
-# One module for each, imported when it is called: `serve` becomes the process that serves, keeping
-# whatever it has imported
+# Each is a module that is imported only when its command runs: `serve` becomes the serving process
+# and would keep what the other commands import
 _COMMANDS = (
     "admin",
     "database",
@@ -30,9 +30,9 @@ class _Commands(click.RichGroup):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        # All of them for an unknown name, so that click can suggest similar ones
-        for wanted in (name,) if name in _COMMANDS else _COMMANDS:
-            self.add_command(getattr(import_module(f"referral.cli.{wanted}"), wanted))
+        # For an unknown name import all of them, so that click can suggest similar names
+        for command in (name,) if name in _COMMANDS else _COMMANDS:
+            self.add_command(getattr(import_module(f"referral.cli.{command}"), command))
         return super().get_command(ctx, name)
 
 
@@ -41,5 +41,5 @@ class _Commands(click.RichGroup):
 def main() -> None:
     """Sign-in by phone and growth by invitation.
 
-    Settings come from environment variables and a .env file; README.md lists them.
+    Settings come from environment variables and a .env file; docs/settings.md lists them.
     """

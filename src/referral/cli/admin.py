@@ -1,4 +1,4 @@
-"""Who may administer."""
+"""Granting and revoking the rights of administrators."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from referral.service import admins
 
 @click.group()
 def admin() -> None:
-    """Say who may administer."""
+    """Grant and revoke the rights of administrators."""
 
 
 @admin.command()
 @click.argument("phone")
 def grant(phone: str) -> None:
-    """Make PHONE an administrator, now or at its first sign-in."""
-    number, has_account = common.with_context(lambda ctx: admins.grant(ctx, phone))
-    when = "is an administrator" if has_account else "will be one at the first sign-in"
-    click.echo(f"{number} {when}")
+    """Make the user of PHONE an administrator, now or at the first sign-in."""
+    number, has_account = common.run_with_context(lambda ctx: admins.grant(ctx, phone))
+    state = (
+        "is an administrator"
+        if has_account
+        else "will become an administrator at the first sign-in"
+    )
+    click.echo(f"{number} {state}")
 
 
 @admin.command()
 @click.argument("phone")
 def revoke(phone: str) -> None:
-    """Make PHONE an ordinary user again."""
-    number, revoked = common.with_context(lambda ctx: admins.revoke(ctx, phone))
-    click.echo(f"{number} is no administrator" + ("" if revoked else ", and was none"))
+    """Make the user of PHONE an ordinary user again."""
+    number, revoked = common.run_with_context(lambda ctx: admins.revoke(ctx, phone))
+    state = "is no longer an administrator" if revoked else "was not an administrator"
+    click.echo(f"{number} {state}")

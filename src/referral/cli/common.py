@@ -1,4 +1,4 @@
-"""What the commands share."""
+"""What the commands share: settings, a connected database, errors in one line."""
 
 from __future__ import annotations
 
@@ -14,77 +14,70 @@ from referral.app import assemble, system_clock
 from referral.context import Context
 from referral.core.errors import Refusal
 from referral.settings import Settings, load
-from referral.settings.reader import SettingsError
+from referral.settings.reader import or_exit
 from referral.storage import configuration, database, migrate
 
 T = TypeVar("T")
 
 
-def settings() -> Settings:
-    """The settings, or a line for each thing that is wrong with them, and the end."""
-    return read_settings(lambda: load(today=system_clock().date()))
+def load_settings() -> Settings:
+    """Load the settings. If they are wrong, print a line for each problem and exit."""
+    return or_exit(lambda: load(today=system_clock().date()))
 
 
-def read_settings(read: Callable[[], T]) -> T:
-    """What this reads of them, or as `settings`."""
-    try:
-        return read()
-    except SettingsError as error:
-        fail(*error.problems)
+def run_with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = True) -> T:
+    """Run `work` while connected to the database of the settings.
 
-
-def with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = True) -> T:
-    """Do `work` while connected to the database that the settings name.
-
-    migrated: whether it needs every migration.
+    migrated: whether `work` needs every migration. If the database lacks one or cannot be used,
+    print why and exit.
     """
-    found = settings()
+    settings = load_settings()
 
     async def connected() -> T:
         await database.connect(
-            found.database_url,
-            # A migration, or the wait for somebody else's, takes its time
+            settings.database_url,
+            # A migration, or the wait for that of another process, may take long
             statement_seconds=configuration.STATEMENT_SECONDS if migrated else None,
         )
         try:
             if migrated and (missing := await migrate.pending()):
                 fail(f"the database lacks {', '.join(missing)}: run `referral migrate` first")
-            return await work(found)
+            return await work(settings)
         finally:
             await database.disconnect()
 
     try:
         return asyncio.run(connected())
-    except database.Unusable as error:
+    except database.SetupError as error:
         fail(f"the database cannot be used: {error}")
     except database.Unavailable as error:
         fail(f"the database cannot be used: {str(error) or type(error).__name__}")
 
 
-def with_context(work: Callable[[Context], Awaitable[T]]) -> T:
-    """Do `work` as the service would; where the rules refuse it, say why and end."""
+def run_with_context(work: Callable[[Context], Awaitable[T]]) -> T:
+    """Run `work` with the context of the use cases. If the rules refuse it, print why and exit."""
 
-    async def assembled(found: Settings) -> T:
-        return await work(await assemble(found))
+    async def assembled(settings: Settings) -> T:
+        return await work(await assemble(settings))
 
     try:
-        return with_database(assembled)
+        return run_with_database(assembled)
     except Refusal as refusal:
-        wrong = refusal.members.get("errors", [])
-        fail(*([f"{error['field']}: {error['message']}" for error in wrong] or [refusal.detail]))
+        errors = refusal.members.get("errors", [])
+        fail(*([f"{error['field']}: {error['message']}" for error in errors] or [refusal.detail]))
 
 
-def without_password(url: str) -> str:
-    """A database URL as it may be shown. Both places for a password are masked."""
+def mask_password(url: str) -> str:
+    """Mask the password in a database URL, both before the host and in the query."""
     return re.sub(r"(?i)(://[^:/@]*:)[^@]*(?=@)|(password=)[^&]*", r"\1\2***", url)
 
 
-def moment(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def fail(*problems: str) -> NoReturn:
-    """Say what is wrong, a line each, and end with status 1."""
+    """Print a line for each problem and exit with status 1."""
     for problem in problems:
         click.echo(f"referral: {problem}", err=True)
     raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""Users who do not exist."""
+"""Filling a database with fictitious users."""
 
 from __future__ import annotations
 
@@ -7,34 +7,40 @@ from dataclasses import replace
 import rich_click as click
 
 from referral.cli import common
-from referral.cli.import_export import new_import, progress_bar, tell
+from referral.cli.import_export import new_import, print_counts, progress_bar
 from referral.core.errors import Refusal
-from referral.core.phone import Rules
+from referral.core.phone import PhoneRules
 from referral.import_export import demo as demos
-from referral.import_export.run import Import
+from referral.import_export.run import ImportRun
 from referral.settings import Settings
 
 
 @click.command()
-@click.option("--users", type=click.IntRange(1, demos.MOST), default=1000, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="Another one, other users.")
-@click.option("--add", is_flag=True, help="Add them to the users who are there.")
+@click.option("--users", type=click.IntRange(1, demos.MAX_USERS), default=1000, show_default=True)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="The same seed makes the same users.",
+)
+@click.option("--add", is_flag=True, help="Add them even if there are users already.")
 def demo(*, users: int, seed: int, add: bool) -> None:
-    """Fill the database with users who do not exist, and their invitations.
+    """Fill the database with fictitious users and their invitations.
 
-    Their phones can be nobody's: +1 290 000 0000 and on. Never in production.
+    Their phones, from +1 290 000 0000 on, cannot belong to anybody. Refused in production.
     """
     with progress_bar() as progress:
 
-        async def work(settings: Settings) -> Import:
+        async def work(settings: Settings) -> ImportRun:
             run = new_import(settings, report=lambda _: None, progress=progress)
-            # Whatever countries are served: nothing is sent to them
-            run = replace(run, rules=Rules())
+            # All countries are allowed, whatever the settings say: nothing is sent to these phones
+            run = replace(run, rules=PhoneRules())
             await demos.fill(users, seed=seed, add=add, production=settings.in_production, run=run)
             return run
 
         try:
-            run = common.with_database(work)
+            run = common.run_with_database(work)
         except Refusal as refusal:
             common.fail(refusal.detail)
-    tell(run)
+    print_counts(run)

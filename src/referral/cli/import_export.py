@@ -1,4 +1,4 @@
-"""Files of users."""
+"""Importing and exporting users."""
 
 from __future__ import annotations
 
@@ -19,69 +19,79 @@ from rich.progress import Progress as Bars
 from referral.app import system_clock
 from referral.cli import common
 from referral.import_export import imports, user_file
-from referral.import_export.run import Finding, Import, Progress
-from referral.import_export.user_file import Format, Unreadable
+from referral.import_export.run import ImportRun, Progress, ReportRow
+from referral.import_export.user_file import Format, UnreadableFile
 from referral.settings import Settings
 
 _STREAM = "-"
-_OWNER_ALONE = 0o600  # phones, names and emails
+_OWNER_ONLY = 0o600  # the files hold phones, names and emails
 
 _format_option = click.option(
-    "--format", "form", type=click.Choice([each.value for each in Format]), help="Else by ending."
+    "--format",
+    "format_name",
+    type=click.Choice([each.value for each in Format]),
+    help="Default: by the file's extension.",
 )
 
 
 @click.command("import")
 @click.argument("file")
 @_format_option
-@click.option("--report", metavar="FILE", help="Where to tell of rows; else FILE.report.csv.")
-def import_(file: str, form: str | None, report: str | None) -> None:
-    """Take in the users of FILE: CSV with a header, or JSON Lines; - reads standard input.
+@click.option(
+    "--report",
+    metavar="FILE",
+    help="Where to write what was refused or changed. Default: FILE.report.csv.",
+)
+def import_(file: str, format_name: str | None, report: str | None) -> None:
+    """Import users from FILE: CSV with a header, or JSON Lines; - reads standard input.
 
-    Columns: phone,name,email,invite_code,inviter_code,created_at. Safe to run again, and beside a
-    running service; docs/transfer.md has the rules.
+    Columns: phone,name,email,invite_code,inviter_code,created_at. It is safe to run it again, and
+    beside a running service. docs/import-export.md has the rules.
     """
-    kind = _format(file, form)
+    file_format = _choose_format(file, format_name)
     path = Path(report or ("import" if file == _STREAM else file) + ".report.csv")
 
-    with _opened(file) as source, Report(path) as found, progress_bar(source) as progress:
+    with _open_to_read(file) as source, Report(path) as rows, progress_bar(source) as progress:
 
-        async def work(settings: Settings) -> Import:
-            run = new_import(settings, report=found.add, progress=progress)
-            await imports.import_users(user_file.parse(source, kind), run)
+        async def work(settings: Settings) -> ImportRun:
+            run = new_import(settings, report=rows.add, progress=progress)
+            await imports.import_users(user_file.parse(source, file_format), run)
             return run
 
         try:
-            run = common.with_database(work)
-        except Unreadable as error:
+            run = common.run_with_database(work)
+        except UnreadableFile as error:
             common.fail(f"{file}: {error}; nothing was imported")
-    tell(run)
+    print_counts(run)
     if run.refused or run.links_refused:
-        common.fail(f"not everything was taken: {path} says what to correct, line by line")
-    if found.count:
-        click.echo(f"{path} has the old and the new codes")
+        common.fail(
+            f"not everything was imported: {path} says what to correct; correct it, then run the "
+            "command again"
+        )
+    if rows.count:
+        click.echo(f"{path} lists the old and the new codes")
 
 
 @click.command()
 @click.argument("file")
 @_format_option
-def export(file: str, form: str | None) -> None:
-    """Write all users to FILE: CSV with a header, or JSON Lines; - writes standard output."""
-    kind = _format(file, form)
+def export(file: str, format_name: str | None) -> None:
+    """Export all users to FILE: CSV with a header, or JSON Lines; - writes standard output."""
+    file_format = _choose_format(file, format_name)
 
     async def work(_: Settings) -> int:
-        with _written(file) as write, progress_bar() as progress:
-            return await imports.export_users(write, kind, progress)
+        with _open_to_write(file) as write, progress_bar() as progress:
+            return await imports.export_users(write, file_format, progress)
 
-    done = common.with_database(work)
-    click.echo(f"{done:,} users", err=file == _STREAM)
+    exported = common.run_with_database(work)
+    click.echo(f"{exported:,} users", err=file == _STREAM)
 
 
 def new_import(
-    settings: Settings, *, report: Callable[[Finding], None], progress: Progress
-) -> Import:
-    """An import under these settings."""
-    return Import(
+    settings: Settings, *, report: Callable[[ReportRow], None], progress: Progress
+) -> ImportRun:
+    """Make a new import under these settings."""
+    return ImportRun(
         rules=settings.phone_rules,
         test_phones=settings.test_phones,
         admins_allowed=not settings.is_open_demo,
@@ -94,28 +104,28 @@ def new_import(
     )
 
 
-def tell(run: Import) -> None:
-    """What came of it."""
+def print_counts(run: ImportRun) -> None:
+    """Print how many users, invitations and codes were added, refused or changed."""
     click.echo(
-        f"users        {run.added:,} added, {run.there:,} there already, {run.refused:,} refused\n"
-        f"invitations  {run.linked:,} added, {run.linked_before:,} there already, "
+        f"users        {run.added:,} added, {run.existing:,} existing, {run.refused:,} refused\n"
+        f"invitations  {run.linked:,} added, {run.already_linked:,} existing, "
         f"{run.links_refused:,} refused\n"
         f"codes        {run.codes_changed:,} changed"
     )
 
 
 class Report:
-    """A file of what was refused or changed. There is none where there is nothing to tell."""
+    """A CSV file of what was refused or changed. It is deleted if it has no rows."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.count = 0
 
     def __enter__(self) -> Self:
-        with _told(f"{self._path} (--report names another)"):
-            self._file: TextIO = _private(self._path)
+        with _failing_with(f"{self._path} (--report names another)"):
+            self._file: TextIO = _create_private(self._path)
         self._writer = csv.writer(self._file)
-        self._writer.writerow(Finding._fields)
+        self._writer.writerow(ReportRow._fields)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -123,16 +133,17 @@ class Report:
         if not self.count:
             self._path.unlink(missing_ok=True)
 
-    def add(self, finding: Finding) -> None:
+    def add(self, row: ReportRow) -> None:
         self.count += 1
-        self._writer.writerow(finding)
+        self._writer.writerow(row)
 
 
 @contextmanager
 def progress_bar(source: BinaryIO | None = None) -> Iterator[Progress]:
-    """A bar for each thing that is done, on a terminal alone.
+    """Show a progress bar for each phase, if standard error is a terminal.
 
-    source: a file whose rows are being read; how many there are is not known before its end.
+    source: the file that is being read. Its bar follows the position in the file, because the
+    number of rows is not known before its end.
     """
     console = Console(stderr=True)
     size = os.fstat(source.fileno()).st_size if source is not None else 0
@@ -146,40 +157,40 @@ def progress_bar(source: BinaryIO | None = None) -> Iterator[Progress]:
     with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, Any] = {}
 
-        def show(what: str, done: int, total: int | None) -> None:
+        def show(phase: str, done: int, total: int | None) -> None:
             if bars.disable:
                 return
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, done=0)
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(phase, done=0)
             if total is None and source is not None and source.seekable():
-                bars.update(tasks[what], completed=source.tell(), total=size, done=done)
+                bars.update(tasks[phase], completed=source.tell(), total=size, done=done)
             else:
-                bars.update(tasks[what], completed=done, total=total, done=done)
+                bars.update(tasks[phase], completed=done, total=total, done=done)
 
         yield show
 
 
-def _format(file: str, form: str | None) -> Format:
-    found = Format(form) if form else Format.of(file)
-    if found is None:
-        common.fail(f"{file}: neither .csv nor .jsonl; say which with --format csv or jsonl")
-    return found
+def _choose_format(file: str, name: str | None) -> Format:
+    chosen = Format(name) if name else Format.from_name(file)
+    if chosen is None:
+        common.fail(f"{file}: is neither .csv nor .jsonl; add --format csv or --format jsonl")
+    return chosen
 
 
-def _opened(file: str) -> BinaryIO:
-    with _told(file):
+def _open_to_read(file: str) -> BinaryIO:
+    with _failing_with(file):
         return os.fdopen(os.dup(0) if file == _STREAM else os.open(file, os.O_RDONLY), "rb")
 
 
 @contextmanager
-def _written(file: str) -> Iterator[Callable[[str], None]]:
-    """Writes to a file that is there once it is whole, for its owner alone."""
+def _open_to_write(file: str) -> Iterator[Callable[[str], None]]:
+    """Open a file that only its owner can read, and that appears only once it is complete."""
     draft = Path(f"{file}.part")
-    with _told(file):
-        output = _standard_output() if file == _STREAM else _private(draft)
+    with _failing_with(file):
+        output = _standard_output() if file == _STREAM else _create_private(draft)
 
     def write(text: str) -> None:
-        with _told(file):
+        with _failing_with(file):
             output.write(text)
             output.flush()
 
@@ -187,7 +198,7 @@ def _written(file: str) -> Iterator[Callable[[str], None]]:
         with output:
             yield write
         if file != _STREAM:
-            with _told(file):
+            with _failing_with(file):
                 draft.replace(file)
     finally:
         if file != _STREAM:
@@ -195,8 +206,8 @@ def _written(file: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def _told(file: str) -> Iterator[None]:
-    """What the system does not do with a file is told as the file's."""
+def _failing_with(file: str) -> Iterator[None]:
+    """Turn an OSError into a line that names the file, and exit."""
     try:
         yield
     except OSError as error:
@@ -207,9 +218,9 @@ def _standard_output() -> TextIO:
     return os.fdopen(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False)
 
 
-def _private(path: Path) -> TextIO:
+def _create_private(path: Path) -> TextIO:
     with suppress(FileNotFoundError):
-        # Of an earlier run, perhaps for others to read
+        # A file of an earlier run may be readable by others
         path.unlink()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ALONE)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
     return os.fdopen(descriptor, "w", encoding="utf-8", newline="")

@@ -1,4 +1,4 @@
-"""API keys."""
+"""Managing API keys."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from referral.storage.models import ApiKey
 
 @click.group()
 def key() -> None:
-    """Make API keys, which programs administer with."""
+    """Manage API keys, with which programs administer."""
 
 
 @key.command()
 @click.argument("name")
 def new(name: str) -> None:
-    """Make a key called NAME and print it, this once."""
-    click.echo(common.with_context(lambda ctx: api_keys.make(ctx, name)))
+    """Create a key called NAME and print it. It is shown only once."""
+    click.echo(common.run_with_context(lambda ctx: api_keys.create(ctx, name)))
 
 
 @key.command(name="list")
 def list_keys() -> None:
-    """List the names of the keys."""
+    """List the names of the keys, and when they were created."""
 
     async def work(_: Context) -> list[ApiKey]:
-        return await api_keys.all_keys()
+        return await api_keys.list_all()
 
-    table = Table("name", "made")
-    for each in common.with_context(work):
-        table.add_row(tables.text(each.name), common.moment(each.created_at))
+    table = Table("name", "created")
+    for each in common.run_with_context(work):
+        table.add_row(tables.text(each.name), common.format_time(each.created_at))
     tables.show(table)
 
 
 @key.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """End the key called NAME, at once."""
-    common.with_context(lambda ctx: api_keys.revoke(ctx, name))
-    click.echo(f"{name} is no key any more")
+    """Revoke the key called NAME immediately."""
+    common.run_with_context(lambda ctx: api_keys.revoke(ctx, name))
+    click.echo(f"{name} is revoked")

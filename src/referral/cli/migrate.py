@@ -1,4 +1,4 @@
-"""Bringing the database up to date."""
+"""Applying migrations."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from referral.storage import migrate as migrations
 
 @click.command()
 def migrate() -> None:
-    """Make the database, or bring it up to date. Safe to run twice, and twice at once."""
+    """Create the tables or bring them up to date.
+
+    Safe to run twice, even at the same time.
+    """
 
     async def work(_: Settings) -> list[str]:
         return await migrations.apply()
 
-    applied = common.with_database(work, migrated=False)
+    applied = common.run_with_database(work, migrated=False)
     for name in applied:
         click.echo(f"applied {name}")
     if not applied:

@@ -1,4 +1,4 @@
-"""Making a secret."""
+"""Making the secret of the settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _BYTES = 48
 
 @click.group()
 def secret() -> None:
-    """Make the secret from which every key derives."""
+    """Make the secret that all keys derive from."""
 
 
 @secret.command()
 def new() -> None:
-    """Print a new secret, for REFERRAL_SECRET."""
+    """Print a new value for REFERRAL_SECRET."""
     click.echo(secrets.token_urlsafe(_BYTES))

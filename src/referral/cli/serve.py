@@ -1,4 +1,4 @@
-"""Serving."""
+"""Serving HTTP."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from referral.http.server.protocol import HttpProtocol
 from referral.observability import log_format
 from referral.settings import Settings
 
-# Platforms kill 30 s after they ask to stop
+# Platforms kill a process 30 s after they ask it to stop
 _GRACE_SECONDS = 20
-# As a shell has it for who is ended by SIGINT
-_FORCED = 130
+# The status that shells give to a process ended by SIGINT
+_INTERRUPTED = 130
 # uvicorn's default
 _BACKLOG = 2048
 _LOG = logging.getLogger("referral")
@@ -36,47 +36,48 @@ _LOG = logging.getLogger("referral")
 
 @click.command()
 def serve() -> None:
-    """Serve on PORT (8000), with WEB_CONCURRENCY processes (1).
+    """Serve on PORT (8000) with WEB_CONCURRENCY processes (1).
 
-    In development on 127.0.0.1 alone; HOST changes it.
+    In development only on 127.0.0.1, unless HOST is set.
     """
-    settings = common.settings()
-    log_format.configure(json=settings.in_production)
-    # Here rather than in each worker, so that what is wrong is told once and in one line
-    common.with_context(_nothing)
+    settings = common.load_settings()
+    log_format.configure(as_json=settings.in_production)
+    # Checked here rather than in each worker, so that a problem is reported once, in one line
+    common.run_with_context(_check)
     listener = _listen(settings)
-    _greet(settings)
+    _print_addresses(settings)
     if settings.workers > 1:
         with _metrics_folder():
             _run_workers(settings, listener)
     else:
-        # It listens once it is ready: who comes before is refused at once, and tries another server
+        # uvicorn listens again once it is ready. Until then connections are refused, so that
+        # clients can try another server
         listener.close()
-        _run(settings)
+        _run_single(settings)
 
 
-def _run(settings: Settings) -> None:
-    server = uvicorn.Server(_config(settings))
-    # uvicorn ends itself by the signal that it was asked by. SIGTERM then does as SIGINT does, so
-    # that the status is 0, as it is with several workers
+def _run_single(settings: Settings) -> None:
+    server = uvicorn.Server(_uvicorn_config(settings))
+    # After its shutdown, uvicorn raises the signal that it caught once more. With this handler
+    # SIGTERM acts like SIGINT, so that the status is 0, as it is with several workers
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         server.run()
     if server.force_exit:
-        # Asked twice. Threads whose work was cut off would keep it for ever
-        os._exit(_FORCED)
+        # A second signal came. Threads whose work was cut off would keep the process alive
+        os._exit(_INTERRUPTED)
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
 
 def _run_workers(settings: Settings, listener: socket.socket) -> None:
-    workers = _Workers(_config(settings), [listener])
-    workers.run()
-    if not workers.is_ending:
+    supervisor = _Supervisor(_uvicorn_config(settings), [listener])
+    supervisor.run()
+    if not supervisor.is_stopping:
         sys.exit(STARTUP_FAILURE)
 
 
-def _config(settings: Settings) -> uvicorn.Config:
+def _uvicorn_config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         "referral.asgi:application",
         factory=True,
@@ -84,42 +85,43 @@ def _config(settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        # The client's address comes from X-Forwarded-For by our own, stricter count
+        # We read the client's address from X-Forwarded-For ourselves, by a count of proxies
         proxy_headers=False,
         server_header=False,
-        # Its lines would hold whatever somebody wrote into a path
+        # Paths may contain personal data
         access_log=False,
-        # The lines of uvicorn go where ours go
+        # uvicorn's lines go through our own handler
         log_config=None,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
 
 
-class _Workers(Multiprocess):
-    """uvicorn's, which stops listening as soon as it is asked to end.
+class _Supervisor(Multiprocess):
+    """uvicorn's supervisor of worker processes, with two differences.
 
-    uvicorn's own keeps the port until the last worker has ended. Who connects meanwhile is taken by
-    none of them, and cut off at the end; who is refused at once may go to another server.
+    It closes the port as soon as it is asked to stop. uvicorn's own keeps it until the last worker
+    has ended: connections made meanwhile are accepted by no worker and cut off at the end, whereas
+    a client that is refused immediately can try another server.
 
-    And it ends if one of the first workers ends by itself before it serves: what is wrong then is
-    wrong for each, and a platform shows a server that ended, not one that goes on trying. A worker
-    that is killed, or ends later, is replaced.
+    It stops if one of the first workers exits with an error before all of them serve: what is
+    wrong then is wrong for every worker, and platforms show a server that has ended, but not one
+    that keeps trying. A worker that is killed, or exits later, is replaced.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
-        self.is_ending = False
+        self.is_stopping = False
         self._starting: set[Process] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
+            signal.signal(number, self._stop)
 
     def run(self) -> None:
         try:
             super().run()
         except (OSError, ValueError):
-            if not self.is_ending:
+            if not self.is_stopping:
                 raise
-            # It was about to start a worker, to which it would give the port
+            # The port was closed while a worker was being started with it
             self.terminate_all()
             self.join_all()
 
@@ -128,7 +130,7 @@ class _Workers(Multiprocess):
             self._starting = set(self.processes)
         for worker in list(self._starting):
             status = worker.exitcode
-            if status is not None and status > 0 and not self.is_ending:
+            if status is not None and status > 0 and not self.is_stopping:
                 _LOG.error("a worker ended with status %s before all of them served", status)
                 self.should_exit.set()
                 return
@@ -136,8 +138,8 @@ class _Workers(Multiprocess):
                 self._starting.remove(worker)
         super().keep_subprocess_alive()
 
-    def _end(self, number: int, _: object) -> None:
-        self.is_ending = True
+    def _stop(self, number: int, _: object) -> None:
+        self.is_stopping = True
         for listener in self.sockets:
             listener.close()
         self.signal_queue.append(number)
@@ -145,23 +147,26 @@ class _Workers(Multiprocess):
 
 @contextmanager
 def _metrics_folder() -> Iterator[None]:
-    """Where several processes put their counts together, so that any of them answers for all."""
-    if metrics.FOLDER in os.environ:
+    """Make a folder in which the workers share their metrics, so that any of them can report all.
+
+    Does nothing if the environment names one already.
+    """
+    if metrics.FOLDER_VARIABLE in os.environ:
         yield
         return
     with TemporaryDirectory(prefix="referral-metrics-") as folder:
-        os.environ[metrics.FOLDER] = folder
+        os.environ[metrics.FOLDER_VARIABLE] = folder
         yield
 
 
-async def _nothing(_: Context) -> None:
-    """To see that the service can be put together: the database answers, its keys open."""
+async def _check(_: Context) -> None:
+    """Do nothing: building the context has shown that the database and its data keys work."""
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Take the port, or say why not. Another server that starts at the same moment cannot too.
+    """Listen on the port, or print why that fails and exit.
 
-    Two may bind it, as long as none listens.
+    Listening, not only binding, makes a second server that starts at the same moment fail too.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(
@@ -174,17 +179,18 @@ def _listen(settings: Settings) -> socket.socket:
             dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6(),
         )
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
         common.fail(
-            f"cannot listen on {settings.host} port {settings.port}: {why}; set PORT or HOST"
+            f"cannot listen on {settings.host} port {settings.port}: {reason}; "
+            "set another PORT or HOST"
         )
 
 
-def _greet(settings: Settings) -> None:
+def _print_addresses(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = settings.public_url if settings.in_production else f"http://{host}:{settings.port}"
     click.echo(
         f"pages     {base}/\n"
         f"API docs  {base}{DOCS_PATH}\n"
-        f"database  {common.without_password(settings.database_url)}"
+        f"database  {common.mask_password(settings.database_url)}"
     )

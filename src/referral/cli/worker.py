@@ -1,4 +1,4 @@
-"""What runs beside the requests, alone."""
+"""Running the background work without serving."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from referral.webhooks import dispatcher
 
 @click.command()
 def worker() -> None:
-    """Clear away what is over and deliver events, beside or instead of the web processes."""
-    log_format.configure(json=common.settings().in_production)
+    """Purge expired data and deliver webhooks, without serving.
+
+    Web processes do this too; one process at a time does it.
+    """
+    log_format.configure(as_json=common.load_settings().in_production)
 
     async def work(ctx: Context) -> None:
-        ended = asyncio.Event()
+        stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         async with housekeeping.running(ctx), dispatcher.running(ctx):
-            click.echo("keeping house")
-            await ended.wait()
+            click.echo("the worker is running")
+            await stopping.wait()
 
-    common.with_context(work)
+    common.run_with_context(work)

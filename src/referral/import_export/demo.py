@@ -1,8 +1,8 @@
-"""A database full of users who do not exist, to look at and to measure with.
+"""Fictitious users, to look at and to measure with.
 
-Their phones can be nobody's. In the North American numbering plan no area code has a 9 in the
-middle (those wait for the day when numbers get longer), and no exchange code begins with 0 or 1;
-theirs are +1 290 000 0000 and the like, which have both. There are sixteen million of them.
+Their phones, +1 290 000 0000 and on, cannot belong to anybody. In the North American Numbering Plan
+no area code has a 9 in the middle (these are reserved for longer numbers), and no exchange code
+begins with 0 or 1; here both do. There are sixteen million such phones.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from referral.core.errors import Forbidden
 from referral.core.invite_code import ALPHABET, LENGTH
 from referral.import_export import imports
 from referral.import_export import store as stored
-from referral.import_export.run import Import
+from referral.import_export.run import ImportRun
 from referral.import_export.user_file import Line
 
 AREAS = ("290", "390", "490", "590", "690", "790", "890", "990")
 PHONES_PER_AREA = 2_000_000
-MOST = len(AREAS) * PHONES_PER_AREA
+MAX_USERS = len(AREAS) * PHONES_PER_AREA
 
-_AGE = timedelta(days=180)
-_INVITED, _BY_THE_POPULAR = 0.7, 0.8
+_MAX_AGE = timedelta(days=180)
+# Shares: of users who are invited; of these, who are invited by somebody with invitees; of users
+# with a name; of these, with an email
+_INVITED, _INVITED_BY_POPULAR = 0.7, 0.8
 _NAMED, _WITH_EMAIL = 0.9, 0.4
-_UNUSUAL = 20  # one of so many
-_FIRST_NAMES = (  # noqa: SIM905 - a name a line would say no more
+_UNUSUAL_EVERY = 20
+_FIRST_NAMES = (  # noqa: SIM905 - a list would take a line for each name
     "Aisha Alina Ana Anna Boris Carlos Chen Daniel Elena Emma Fatima Felix Grace Hana Hugo Ines "
     "Ivan Jonas Julia Kofi Lars Leila Lena Liam Lucas Maria Marta Mei Mila Noah Nora Olga Omar "
     "Pavel Priya Rosa Samuel Sara Sofia Tariq Theo Victor Yuki Zoe"
@@ -38,8 +40,8 @@ _LAST_NAMES = (  # noqa: SIM905 - likewise
     "Okafor Park Petrov Popescu Rossi Sato Silva Singh Smith Sokolov Tan Varga Wang Weber Yilmaz"
 ).split()
 
-# Names that break careless pages: from right to left, emoji of several characters, combining marks
-# that no letter is composed with, and very long ones with and without a space
+# Names that break careless pages: written from right to left, emoji of several code points,
+# combining marks without a composed letter, and very long ones with and without a space
 UNUSUAL_NAMES = (
     "\u0645\u062d\u0645\u062f \u0639\u0628\u062f \u0627\u0644\u0631\u062d\u0645\u0646",
     "\u05e0\u05d5\u05e2\u05d4 \u05db\u05d4\u05df",
@@ -50,43 +52,49 @@ UNUSUAL_NAMES = (
 )
 
 
-async def fill(count: int, *, seed: int, add: bool, production: bool, run: Import) -> None:
-    """Add users by an import. add: to those who are there. Raises Forbidden."""
+async def fill(count: int, *, seed: int, add: bool, production: bool, run: ImportRun) -> None:
+    """Import fictitious users. add: even if there are users already. Raises Forbidden."""
     if production:
-        raise Forbidden("A demo is not for production: its users would be among the real ones.")
+        raise Forbidden(
+            "The demo is refused in production, where its users would mix with real ones: use "
+            "another database and REFERRAL_ENV=development."
+        )
     if not add and await stored.count():
-        raise Forbidden("There are users in this database already: add more with --add.")
-    newest = await stored.newest_phone(phone(0), phone(MOST - 1))
+        raise Forbidden("This database has users already: add more with --add.")
+    newest = await stored.greatest_phone(phone(0), phone(MAX_USERS - 1))
     first = 0 if newest is None else _number(newest) + 1
-    if first + count > MOST:
-        raise Forbidden(f"There are {MOST:,} phones for demos, and {first:,} are used already.")
+    if first + count > MAX_USERS:
+        raise Forbidden(
+            f"There are {MAX_USERS:,} phones for demos, of which {first:,} are in use: ask for "
+            "fewer --users."
+        )
     await imports.import_users(lines(count, first=first, seed=seed, now=run.now), run)
 
 
 def lines(count: int, *, first: int, seed: int, now: datetime) -> Iterator[Line]:
-    """Rows of users, the oldest first: the same for the same arguments.
+    """Make rows of users, oldest first: the same ones for the same arguments.
 
-    first: the number of the first phone. More and more sign up towards `now`. Most are invited,
-    mostly by those who have invited many already, so a few have very many invitees.
+    first: the number of the first phone. Sign-ups become more frequent towards `now`. Most users
+    are invited, mostly by users who have invited many already, so a few have very many invitees.
     """
-    random = Random(seed)  # noqa: S311 - nobody has to be unable to guess them
+    random = Random(seed)  # noqa: S311 - not a secret
     popular = array("i")
     for number in range(count):
         texts = {
             "phone": phone(first + number),
             "invite_code": _code(first + number, seed),
-            "created_at": (now - _AGE * (1 - ((number + 1) / count) ** 0.5)).isoformat(),
+            "created_at": (now - _MAX_AGE * (1 - ((number + 1) / count) ** 0.5)).isoformat(),
         }
         if number and random.random() < _INVITED:
             inviter = random.randrange(number)
-            if popular and random.random() < _BY_THE_POPULAR:
+            if popular and random.random() < _INVITED_BY_POPULAR:
                 inviter = random.choice(popular)
             popular.append(inviter)
             texts["inviter_code"] = _code(first + inviter, seed)
         if random.random() < _NAMED:
             names = random.choice(_FIRST_NAMES), random.choice(_LAST_NAMES)
-            turn, rest = divmod(number + 1, _UNUSUAL)
-            unusual = UNUSUAL_NAMES[turn % len(UNUSUAL_NAMES)]
+            index, rest = divmod(number + 1, _UNUSUAL_EVERY)
+            unusual = UNUSUAL_NAMES[index % len(UNUSUAL_NAMES)]
             texts["name"] = " ".join(names) if rest else unusual
             if random.random() < _WITH_EMAIL:
                 texts["email"] = f"{'.'.join(names).lower()}.{first + number}@example.com"
@@ -94,7 +102,7 @@ def lines(count: int, *, first: int, seed: int, now: datetime) -> Iterator[Line]
 
 
 def phone(number: int) -> str:
-    """The phone of a number below MOST; a greater number has a greater phone."""
+    """Return the phone of a number below MAX_USERS. A greater number has a greater phone."""
     area, subscriber = divmod(number, PHONES_PER_AREA)
     return f"+1{AREAS[area]}{subscriber:07}"
 
@@ -104,7 +112,7 @@ def _number(phone: str) -> int:
 
 
 def _code(number: int, seed: int) -> str:
-    """Codes that look random, and are different for different numbers: each step can be undone."""
+    """Return a code that looks random. Each step is invertible, so that no two are the same."""
     bits = 5 * LENGTH
     mask = (1 << bits) - 1
     for _ in range(2):

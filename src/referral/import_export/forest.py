@@ -1,4 +1,4 @@
-"""Links from users to their inviters: many at once, and never a loop."""
+"""Trees of inviters: make many links at once without closing a loop."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-NOBODY = 0
-ELSEWHERE = -1
+NO_INVITER = 0
+EXTERNAL = -1
 
 
 class Forest(Generic[T]):
-    """What many links at once would make of trees that are there.
+    """Existing trees of inviters, and the links added to them so far.
 
     roots: for each user who may become an inviter, the root of their tree.
     """
@@ -23,10 +23,11 @@ class Forest(Generic[T]):
         self._above: dict[T, T] = {}
 
     def link(self, user: T, inviter: T) -> bool:
-        """Put the tree of a user without an inviter under another; False where that is its own."""
+        """Put a user who is a root under the inviter. Return False if that would close a loop."""
         top = self._roots[inviter]
         while top in self._above:
-            # Each step halves the way for the next who climb it
+            # Path halving: each climb halves the path for the next one (R. E. Tarjan and J. van
+            # Leeuwen, "Worst-case analysis of set union algorithms", 1984)
             above = self._above[top]
             self._above[top] = self._above.get(above, above)
             top = above
@@ -37,14 +38,14 @@ class Forest(Generic[T]):
 
 
 def leaves_first(inviters: Sequence[int]) -> array[int]:
-    """An order in which each inviter is still a root when somebody is put under them.
+    """Return the users who have an inviter, in an order in which each inviter is still a root.
 
-    inviters: for each user, numbered from 1 (the first entry means nothing), the number of the
-    inviter, NOBODY, or ELSEWHERE for one who is not numbered. The order has those who have one.
+    inviters: for each user, numbered from 1 (the first entry is not used), the number of the
+    inviter, NO_INVITER, or EXTERNAL for an inviter without a number.
 
-    So nobody climbs long chains to find a root, which would take the square of their length. Of a
-    loop, the link of its last user comes last: it is the one that closes the loop. Takes 8 bytes
-    for each user.
+    In this order no link has to climb a long chain to find its root, which would take quadratic
+    time. In a loop the link of the user with the highest number comes last: it is the one that
+    would close the loop. Needs 8 bytes for each user.
     """
     waiting = array("i", bytes(4 * len(inviters)))
     for inviter in inviters:
@@ -53,7 +54,7 @@ def leaves_first(inviters: Sequence[int]) -> array[int]:
     order = array(
         "i", (user for user in range(1, len(inviters)) if inviters[user] and not waiting[user])
     )
-    # A list that grows while it is read: those who come free at the end follow
+    # The array grows while it is read: an inviter follows once all their invitees are in it
     for user in order:
         inviter = inviters[user]
         if inviter > 0:

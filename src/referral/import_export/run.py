@@ -1,4 +1,4 @@
-"""An import under way: what it is given, and what came of it so far."""
+"""An import in progress: what it is given, and its counts so far."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from referral.core.phone import Rules
+from referral.core.phone import PhoneRules
 from referral.import_export.staging import StagedRow
 
 BATCH = 2000
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, how many are done, and of how many, where that is known."""
+"""Called with the name of a phase, how many are done, and of how many, None if not known."""
 
 
-class Finding(NamedTuple):
-    """Something of a row that was refused or changed. phone: as the file has it."""
+class ReportRow(NamedTuple):
+    """A row of the report: something that was refused or changed. phone: as the file has it."""
 
     line: int
     phone: str
@@ -28,32 +28,32 @@ class Finding(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class Import:
-    """One import: what it is given, and what came of it so far."""
+class ImportRun:
+    """One import: what it is given, and its counts so far."""
 
-    rules: Rules
+    rules: PhoneRules
     test_phones: Collection[str]
     admins_allowed: bool
     now: datetime
     randbelow: Callable[[int], int]
     token_bytes: Callable[[int], bytes]
-    report: Callable[[Finding], None]
+    report: Callable[[ReportRow], None]
     progress: Progress
     invite_url: str = ""
-    """The shape of invite links, with `{code}` in it."""
+    """The template of invite links, with `{code}` in it."""
     batch: int = BATCH
-    """How many rows to a transaction."""
+    """How many rows one transaction has."""
 
     rows: int = 0
     refused: int = 0
     added: int = 0
-    there: int = 0
+    existing: int = 0
     codes_changed: int = 0
     linked: int = 0
-    linked_before: int = 0
+    already_linked: int = 0
     links_refused: int = 0
 
     def refuse_link(self, row: StagedRow, reason: str, detail: str) -> None:
-        """The user is taken, and the inviter is not."""
+        """Report that the user is imported without the inviter."""
         self.links_refused += 1
-        self.report(Finding(row.line, row.given, reason, detail, row.inviter or ""))
+        self.report(ReportRow(row.line, row.raw_phone, reason, detail, row.inviter_code or ""))

@@ -1,8 +1,8 @@
-"""The rows of a file while they are taken in: a private database in a file without a name.
+"""The rows of a file during an import: a private SQLite database in an unnamed temporary file.
 
-SQLite makes it where temporary files go, for this connection alone, and the system deletes it with
-the process, however that ends. A million users take about 200 MB of it, and a fixed share of
-memory.
+SQLite creates the file in the folder of temporary files, for this connection only, and the system
+deletes it with the process, however that ends. A million users take about 200 MB of disk, and a
+fixed amount of memory.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, Self
 from uuid import UUID
 
 from referral.import_export import user_row
-from referral.import_export.forest import ELSEWHERE, NOBODY
+from referral.import_export.forest import EXTERNAL, NO_INVITER
 from referral.import_export.user_row import UserRow
-from referral.storage.database import Unusable
+from referral.storage.database import SetupError
 
 _AMBIGUOUS = -2
 _BEGIN = """
@@ -27,66 +27,78 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -32768;  -- KiB
 CREATE TABLE rows (
-    n INTEGER PRIMARY KEY, line INTEGER, given TEXT, phone TEXT UNIQUE, name TEXT, email TEXT,
-    code TEXT, code_key TEXT, inviter TEXT, inviter_key TEXT, created_at TEXT, user_id BLOB
+    number INTEGER PRIMARY KEY, line INTEGER, raw_phone TEXT, phone TEXT UNIQUE, name TEXT,
+    email TEXT, invite_code TEXT, code_key TEXT, inviter_code TEXT, inviter_key TEXT,
+    created_at TEXT, user_id BLOB
 );
-CREATE TABLE keys (code_key TEXT PRIMARY KEY, uses INTEGER, n INTEGER) WITHOUT ROWID;
+CREATE TABLE keys (code_key TEXT PRIMARY KEY, uses INTEGER, number INTEGER) WITHOUT ROWID;
 CREATE TABLE spellings (
-    code_key TEXT, code TEXT, uses INTEGER, n INTEGER, PRIMARY KEY (code_key, code)
+    code_key TEXT, invite_code TEXT, uses INTEGER, number INTEGER,
+    PRIMARY KEY (code_key, invite_code)
 ) WITHOUT ROWID;
 BEGIN;
 """
 _ADD = """
-INSERT INTO rows (line, given, phone, name, email, code, code_key, inviter, inviter_key, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (phone) DO NOTHING
+INSERT INTO rows (
+    line, raw_phone, phone, name, email, invite_code, code_key, inviter_code, inviter_key,
+    created_at
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (phone) DO NOTHING
 """
-# A code that several rows share is told by its very spelling, where one row alone spells it so
-_CLOSE = """
-INSERT INTO keys SELECT code_key, count(*), min(n) FROM rows WHERE code_key IS NOT NULL
+# If several rows have the same code by our reading, the exact spelling decides between them, as
+# long as only one row spells it so
+_INDEX_CODES = """
+INSERT INTO keys SELECT code_key, count(*), min(number) FROM rows WHERE code_key IS NOT NULL
     GROUP BY code_key;
-INSERT INTO spellings SELECT code_key, rows.code, count(*), min(rows.n)
-    FROM rows JOIN keys USING (code_key) WHERE keys.uses > 1 GROUP BY code_key, rows.code;
+INSERT INTO spellings SELECT code_key, rows.invite_code, count(*), min(rows.number)
+    FROM rows JOIN keys USING (code_key) WHERE keys.uses > 1 GROUP BY code_key, rows.invite_code;
 BEGIN;
 """
 _INVITERS = """
-SELECT rows.n, CASE
-    WHEN keys.uses IS NULL THEN $elsewhere
-    WHEN keys.uses = 1 THEN keys.n
-    WHEN spellings.uses = 1 THEN spellings.n
+SELECT rows.number, CASE
+    WHEN keys.uses IS NULL THEN $external
+    WHEN keys.uses = 1 THEN keys.number
+    WHEN spellings.uses = 1 THEN spellings.number
     ELSE $ambiguous END
 FROM rows LEFT JOIN keys ON keys.code_key = inviter_key
-LEFT JOIN spellings ON spellings.code_key = inviter_key AND spellings.code = inviter
-WHERE phone IS NOT NULL AND inviter IS NOT NULL ORDER BY rows.n
+LEFT JOIN spellings
+    ON spellings.code_key = inviter_key AND spellings.invite_code = rows.inviter_code
+WHERE phone IS NOT NULL AND inviter_code IS NOT NULL ORDER BY rows.number
 """
+_ACCEPTED = "SELECT number FROM rows WHERE phone IS NOT NULL ORDER BY number"
 _BY_NUMBER = """
-SELECT rows.n, line, given, phone, name, email, code, rows.n = keys.n, inviter, created_at, user_id
-FROM rows LEFT JOIN keys USING (code_key) WHERE rows.n IN (SELECT value FROM json_each(?))
+SELECT rows.number, line, raw_phone, phone, name, email, invite_code, rows.number = keys.number,
+    inviter_code, created_at, user_id
+FROM rows LEFT JOIN keys USING (code_key)
+WHERE rows.number IN (SELECT value FROM json_each(?))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class StagedRow:
-    """A row of the file. given: the phone as the file has it. The codes are as written.
+    """A row of the file, with its codes as the file spells them.
 
-    phone: empty where the row was refused. owns_code: whether no row before it has the code.
-    user_id: None until there is a user.
+    raw_phone: as the file has it. phone: E.164, empty if the row was refused.
+    owns_code: whether no earlier row has the code. user_id: None until the user exists.
     """
 
-    n: int
+    number: int
     line: int
-    given: str
+    raw_phone: str
     phone: str
     name: str | None
     email: str | None
-    code: str | None
+    invite_code: str | None
     owns_code: bool
-    inviter: str | None
+    inviter_code: str | None
     created_at: datetime | None
     user_id: UUID | None
 
 
 class Staging:
-    """Rows are added, then closed; from then on they are numbered from 1 and looked at."""
+    """The rows, numbered from 1 in the order in which they are added.
+
+    Add all rows, then call `index_codes`; the other methods need it.
+    """
 
     def __enter__(self) -> Self:
         self._file = sqlite3.connect("", isolation_level=None)
@@ -96,17 +108,17 @@ class Staging:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
         self._file.close()
-        # The other database's come as Tortoise's
+        # Only errors of this database: those of the service's own come as Tortoise's
         if kind is not None and issubclass(kind, sqlite3.Error):
-            raise Unusable(
-                f"the temporary one for the file's rows: {error}; TMPDIR names a folder with room"
+            raise SetupError(
+                f"the import's temporary one: {error}; set TMPDIR to a folder with space"
             )
 
-    def add(self, row: UserRow, *, line: int, given: str) -> int | None:
-        """None, or where an earlier row has this phone, that row's line, and nothing done."""
+    def add(self, row: UserRow, *, line: int, raw_phone: str) -> int | None:
+        """Add a row, or return the line of the earlier row that has the same phone."""
         added = self._add(
             line,
-            given,
+            raw_phone,
             row.phone,
             row.name,
             row.email,
@@ -120,51 +132,53 @@ class Staging:
         return int(earlier[0])
 
     def add_refused(self, *, line: int, code: str) -> None:
-        """Remember the code of a refused row, so that it is taken for nobody else's."""
+        """Remember the code of a refused row: an inviter_code with it means this row."""
         self._add(line, "", None, None, None, code, None, None)
 
-    def close(self) -> None:
-        """No row comes any more."""
-        self._file.executescript(_CLOSE)
+    def index_codes(self) -> None:
+        """Count the uses of each code, after the last row."""
+        self._file.executescript(_INDEX_CODES)
 
-    def accepted(self) -> Iterator[int]:
-        """The numbers of the rows that were not refused."""
-        for (n,) in self._file.execute("SELECT n FROM rows WHERE phone IS NOT NULL ORDER BY n"):
-            yield n
+    def accepted_numbers(self) -> Iterator[int]:
+        """Return the numbers of the rows that were not refused."""
+        for (number,) in self._file.execute(_ACCEPTED):
+            yield number
 
-    def by_number(self, numbers: Iterable[int]) -> dict[int, StagedRow]:
+    def rows_by_number(self, numbers: Iterable[int]) -> dict[int, StagedRow]:
         rows = self._file.execute(_BY_NUMBER, [json.dumps(list(numbers))])
         return {columns[0]: _row(*columns) for columns in rows}
 
-    def set_users(self, users: Iterable[tuple[int, UUID]]) -> None:
-        """The user of each row, by the row's number."""
+    def set_user_ids(self, users: Iterable[tuple[int, UUID]]) -> None:
+        """Store the ids of the users of rows, given by the rows' numbers."""
         self._file.executemany(
-            "UPDATE rows SET user_id = ? WHERE n = ?", [(user.bytes, n) for n, user in users]
+            "UPDATE rows SET user_id = ? WHERE number = ?",
+            [(user.bytes, number) for number, user in users],
         )
 
     def has_code(self, code: str) -> bool:
-        """Whether a row has this canonical code, however it spells it."""
+        """Return whether a row has this canonical code, in any spelling."""
         found = self._file.execute("SELECT 1 FROM keys WHERE code_key = ?", [code]).fetchone()
         return found is not None
 
-    def inviters(self) -> tuple[array[int], list[int]]:
-        """For each row the number of the inviter's, as import_export/forest.py has it.
+    def resolve_inviters(self) -> tuple[array[int], list[int]]:
+        """Return the number of each row's inviter, as forest.leaves_first takes them.
 
-        And the numbers of those whose inviter_code is spelt like none of several that it may be.
+        Also return the numbers of the rows whose inviter_code is ambiguous: it may mean several
+        rows, and it is not spelt exactly as one of them.
         """
-        inviters, ambiguous = array("i", [NOBODY]) * (self.size + 1), []
-        values = {"elsewhere": ELSEWHERE, "ambiguous": _AMBIGUOUS}
-        for n, inviter in self._file.execute(_INVITERS, values):
+        inviters, ambiguous = array("i", [NO_INVITER]) * (self.size + 1), []
+        values = {"external": EXTERNAL, "ambiguous": _AMBIGUOUS}
+        for number, inviter in self._file.execute(_INVITERS, values):
             if inviter == _AMBIGUOUS:
-                ambiguous.append(n)
+                ambiguous.append(number)
             else:
-                inviters[n] = inviter
+                inviters[number] = inviter
         return inviters, ambiguous
 
     def _add(
         self,
         line: int,
-        given: str,
+        raw_phone: str,
         phone: str | None,
         name: str | None,
         email: str | None,
@@ -172,7 +186,7 @@ class Staging:
         inviter: str | None,
         created_at: str | None,
     ) -> bool:
-        values = [line, given, phone, name, email]
+        values = [line, raw_phone, phone, name, email]
         for text in (code, inviter):
             values += [text, None if text is None else user_row.code_key(text)]
         added = bool(self._file.execute(_ADD, [*values, created_at]).rowcount)
@@ -181,17 +195,17 @@ class Staging:
 
 
 def _row(*columns: Any) -> StagedRow:
-    n, line, given, phone, name, email, code, owns, inviter, created_at, user_id = columns
+    number, line, raw_phone, phone, name, email, code, owns, inviter, created_at, user_id = columns
     return StagedRow(
-        n=n,
+        number=number,
         line=line,
-        given=given,
+        raw_phone=raw_phone,
         phone=phone or "",
         name=name,
         email=email,
-        code=code,
+        invite_code=code,
         owns_code=bool(owns),
-        inviter=inviter,
+        inviter_code=inviter,
         created_at=datetime.fromisoformat(created_at) if created_at else None,
         user_id=UUID(bytes=user_id) if user_id else None,
     )

@@ -1,4 +1,4 @@
-"""Queries about many users at once, for files of them."""
+"""Queries about many users at once, for imports and exports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from referral.import_export.user_row import UserRow
 from referral.storage import database
 from referral.storage.models import User
 
-# No Tortoise here: it would take longer to make its objects than the database to store them
+# SQL instead of the ORM, which would take longer to make its objects than the database to store
+# them
 _ADD = """
     INSERT INTO users (
         id, phone, name, email, invite_code, created_at, last_sign_in_at, inviter_id, activated_at,
@@ -27,7 +28,7 @@ _LINK = """
     WHERE id = $1
 """
 _COUNT = "UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1"
-# UNION, not UNION ALL: should a loop ever exist, this ends instead of running round in it
+# UNION, not UNION ALL: if there ever is a loop, the query still ends
 _ROOTS = """
     WITH RECURSIVE chain (user_id, id, inviter_id) AS (
         SELECT id, id, inviter_id FROM users WHERE id IN ({marks})
@@ -58,8 +59,8 @@ class NewUser:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Who has a phone."""
+class ExistingUser:
+    """The user who has a phone."""
 
     id: UUID
     invite_code: str
@@ -67,28 +68,31 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """A user as a part of the forest."""
+class LockedUser:
+    """A user whose row is locked, with what decides about links."""
 
     inviter_id: UUID | None
     is_deleted: bool
 
 
-async def widen_cache() -> None:
-    """For as long as this process is connected. Ids are random, so every page is needed again."""
+async def enlarge_cache() -> None:
+    """Give SQLite 64 MB of cache while this process is connected.
+
+    Ids are random, so every page of the index is needed again and again.
+    """
     if not database.is_postgres():
-        await database.query("PRAGMA cache_size = -65536")  # KiB; SQLite's own is 2,000
+        await database.query("PRAGMA cache_size = -65536")  # KiB; the default is 2,000
 
 
 async def lock_imports() -> None:
-    """Until the transaction ends, no other import changes anything."""
+    """Keep other imports from changing anything until the transaction ends."""
     await database.advisory_lock(database.Lock.IMPORTS)
 
 
 async def add(users: Iterable[NewUser]) -> None:
-    """Insert users, each after the inviter, as if they had activated when they signed up.
+    """Insert users, inviters first, as if each had activated the invite code when signing up.
 
-    Raises Conflict where a phone or a code is taken by now.
+    Raises Conflict if a phone or a code has been taken meanwhile.
     """
     added = list(users)
     rows = [
@@ -111,22 +115,24 @@ async def add(users: Iterable[NewUser]) -> None:
     await _count(user.inviter_id for user in added if user.inviter_id is not None)
 
 
-async def find_by_phones(phones: Collection[str]) -> dict[str, Found]:
+async def find_by_phones(phones: Collection[str]) -> dict[str, ExistingUser]:
     select = "SELECT id, phone, invite_code, inviter_id FROM users WHERE phone IN ({marks})"
     return {
-        row["phone"]: Found(_uuid(row["id"]), row["invite_code"], _uuid_or_none(row["inviter_id"]))
+        row["phone"]: ExistingUser(
+            _uuid(row["id"]), row["invite_code"], _uuid_or_none(row["inviter_id"])
+        )
         for row in await _among(select, phones)
     }
 
 
-async def find_by_codes(codes: Collection[str]) -> dict[str, UUID]:
-    """Whose codes these are."""
+async def find_ids_by_code(codes: Collection[str]) -> dict[str, UUID]:
+    """Return the ids of the owners of invite codes, deleted users among them."""
     rows = await _among("SELECT id, invite_code FROM users WHERE invite_code IN ({marks})", codes)
     return {row["invite_code"]: _uuid(row["id"]) for row in rows}
 
 
-async def take_admin_grants(phones: Collection[str]) -> None:
-    """Make those administrators for whose phones a grant waits; it does not any more."""
+async def apply_admin_grants(phones: Collection[str]) -> None:
+    """Make administrators of the users for whose phones a grant is pending, and delete it."""
     rows = await _among("SELECT phone FROM admin_grants WHERE phone IN ({marks})", phones)
     for row in rows:
         await database.query("UPDATE users SET is_admin = TRUE WHERE phone = $1", row["phone"])
@@ -134,17 +140,17 @@ async def take_admin_grants(phones: Collection[str]) -> None:
 
 
 async def find_roots(user_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """For each user the one at the top of the tree of inviters in which they stand."""
+    """Return, for each user, the root of their tree of inviters."""
     rows = await _among(_ROOTS, user_ids)
     return {_uuid(row["user_id"]): _uuid(row["id"]) for row in rows}
 
 
-async def lock(*, kept: Collection[UUID], changed: Collection[UUID] = ()) -> dict[UUID, Node]:
-    """Lock users until the transaction ends, as `invitations.lock` does, and look at them.
+async def lock(*, kept: Collection[UUID], changed: Collection[UUID] = ()) -> dict[UUID, LockedUser]:
+    """Lock users until the transaction ends, as `invitations.lock` does, and read them.
 
-    Each of the two groups in the order of ids. A call that takes one of the first group while it
-    holds one of the second meets us in the wrong order; then PostgreSQL ends one of the two
-    transactions, and it begins again.
+    First `changed`, then `kept`, each in the order of ids. A call that takes a lock of the first
+    group while it holds one of the second has the opposite order; then PostgreSQL detects the
+    deadlock and aborts one of the two transactions, which is retried.
     """
     select = "SELECT id, inviter_id, deleted_at FROM users WHERE id IN ({marks}) ORDER BY id"
     for_update, for_key_share = (
@@ -155,15 +161,17 @@ async def lock(*, kept: Collection[UUID], changed: Collection[UUID] = ()) -> dic
         *await _among(select + for_key_share, set(kept) - set(changed)),
     ]
     return {
-        _uuid(row["id"]): Node(_uuid_or_none(row["inviter_id"]), row["deleted_at"] is not None)
+        _uuid(row["id"]): LockedUser(
+            _uuid_or_none(row["inviter_id"]), row["deleted_at"] is not None
+        )
         for row in rows
     }
 
 
 async def link(links: Collection[tuple[UUID, UUID]]) -> None:
-    """Make of each pair's second user the inviter of the first, under their locks.
+    """Link each pair's first user to the second as the inviter. Both have to be locked.
 
-    As if they had activated when they signed up.
+    They are linked as if the first had activated the code when signing up.
     """
     await database.query_many(_LINK, links)
     await _count(inviter_id for _, inviter_id in links)
@@ -174,7 +182,7 @@ async def count() -> int:
 
 
 async def pages(size: int) -> AsyncIterator[list[UserRow]]:
-    """All users but deleted ones, the oldest first, each page as it is when it is read."""
+    """Read all users except deleted ones, oldest first, each page with a query of its own."""
     at: Any = datetime.min.replace(tzinfo=UTC)
     last_id = UUID(int=0)
     while rows := await database.query(_PAGE, at, last_id, size):
@@ -182,8 +190,8 @@ async def pages(size: int) -> AsyncIterator[list[UserRow]]:
         at, last_id = rows[-1]["created_at"], _uuid(rows[-1]["id"])
 
 
-async def newest_phone(first: str, last: str) -> str | None:
-    """The greatest phone from one to another of the same length."""
+async def greatest_phone(first: str, last: str) -> str | None:
+    """Return the greatest phone in use between two of the same length."""
     sql = "SELECT max(phone) AS phone FROM users WHERE phone BETWEEN $1 AND $2"
     [row] = await database.query(sql, first, last)
     found: str | None = row["phone"]
@@ -191,12 +199,12 @@ async def newest_phone(first: str, last: str) -> str | None:
 
 
 async def _count(inviter_ids: Iterable[UUID]) -> None:
-    """Raise the counts of inviters, by one for each time they come."""
+    """Increase the invitee counts of inviters by how often each occurs."""
     await database.query_many(_COUNT, sorted(Counter(inviter_ids).items()))
 
 
 async def _among(sql: str, values: Collection[object]) -> list[dict[str, Any]]:
-    """The rows of a statement with `{marks}` where the values go."""
+    """Run a statement with `{marks}` in the place of the values."""
     if not values:
         return []
     marks = ", ".join(f"${number}" for number in range(1, len(values) + 1))
@@ -211,7 +219,7 @@ def _user_row(row: dict[str, Any]) -> UserRow:
         email=row["email"],
         invite_code=row["invite_code"],
         inviter_code=row["inviter_code"],
-        # SQLite hands out its text
+        # SQLite returns text
         created_at=at if isinstance(at, datetime) else datetime.fromisoformat(at),
     )
 

@@ -1,4 +1,4 @@
-"""A user as files of users have it: six texts, of which only the phone has to be there."""
+"""A row of a file of users: six texts, of which only the phone is required."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from referral.core.errors import InvalidRequest, UnknownInviteCode
 
 FIELDS = ("phone", "name", "email", "invite_code", "inviter_code", "created_at")
 
-# RFC 3339, and as PostgreSQL, Ruby and others write a moment: offsets of +00 and +0530, and UTC
-_MOMENT = re.compile(
+# RFC 3339, and the forms of PostgreSQL, Ruby and others: offsets such as +00 and +0530, and UTC
+_TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)"
     r" ?(?:[Zz]|UTC|([+-][0-9]{2})(?::?([0-9]{2}))?)"
 )
 
-# What is older is the zero of somebody's clock
+# An earlier date comes from a clock that was never set
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserRow:
-    """A row that the rules take. phone: E.164. The codes are as written. created_at: in UTC."""
+    """A row that the rules accept. phone: E.164. The codes are as written. created_at: in UTC."""
 
     phone: str
     name: str | None = None
@@ -39,11 +39,11 @@ class UserRow:
 def parse(
     texts: Mapping[str, str], *, rules: phone.PhoneRules, now: datetime, invite_url: str = ""
 ) -> UserRow:
-    """The row of these texts; one that is missing is as good as an empty one.
+    """Parse a row. A missing text counts as an empty one.
 
-    invite_url: the shape of invite links. The code of a link stands for the link.
+    invite_url: the template of invite links. An invite link is replaced with its code.
 
-    Raises InvalidPhone, UnsupportedPhone, InvalidRequest.
+    Raises InvalidPhone, UnsupportedPhone or InvalidRequest.
     """
 
     def text(field: str) -> str | None:
@@ -61,19 +61,19 @@ def parse(
         email=email and profile_fields.parse_email(email),
         invite_code=code("invite_code"),
         inviter_code=code("inviter_code"),
-        created_at=_read_moment(created_at, now) if created_at else None,
+        created_at=_parse_created_at(created_at, now) if created_at else None,
     )
 
 
 def to_texts(row: UserRow) -> dict[str, str | None]:
-    """The texts of a row, from which `read` makes the same row."""
+    """Return the texts from which `parse` makes the same row."""
     at = row.created_at
-    moment = None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return {field: getattr(row, field) for field in FIELDS[:-1]} | {"created_at": moment}
+    created_at = None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return {field: getattr(row, field) for field in FIELDS[:-1]} | {"created_at": created_at}
 
 
 def canonical_code(text: str | None, invite_url: str = "") -> str | None:
-    """The invite code that this text stands for, or None where none can look like it."""
+    """Return the invite code that a text spells, or None if it does not have the form of one."""
     try:
         return invite_code.parse(text or "", invite_url)
     except UnknownInviteCode:
@@ -81,22 +81,22 @@ def canonical_code(text: str | None, invite_url: str = "") -> str | None:
 
 
 def code_key(text: str) -> str:
-    """What two spellings of one code have in common, codes of other systems too."""
+    """Return a key that all spellings of a code share, also if the code is of another system."""
     return canonical_code(text) or text.casefold()
 
 
-def _read_moment(text: str, now: datetime) -> datetime:
-    """A moment (RFC 3339), or a date alone, which is its first moment in UTC."""
+def _parse_created_at(text: str, now: datetime) -> datetime:
+    """Parse a timestamp, or a date, which means its beginning in UTC."""
     try:
-        moment = _parse(text)
-        if moment.tzinfo is not None and EARLIEST <= moment <= now:
-            return moment.astimezone(UTC)
+        at = _parse_timestamp(text)
+        if at.tzinfo is not None and EARLIEST <= at <= now:
+            return at.astimezone(UTC)
     except msgspec.ValidationError:
         pass
     else:
-        if moment.tzinfo is not None:
+        if at.tzinfo is not None:
             raise InvalidRequest.field(
-                "created_at", f"In the future, or before {EARLIEST.date()}: correct it."
+                "created_at", f"This is in the future or before {EARLIEST.date()}: correct it."
             )
     raise InvalidRequest.field(
         "created_at",
@@ -105,9 +105,9 @@ def _read_moment(text: str, now: datetime) -> datetime:
     )
 
 
-def _parse(text: str) -> datetime:
-    if written := _MOMENT.fullmatch(text):
-        day, time, hours, minutes = written.groups()
+def _parse_timestamp(text: str) -> datetime:
+    if match := _TIMESTAMP.fullmatch(text):
+        day, time, hours, minutes = match.groups()
         text = f"{day}T{time}{hours}:{minutes or '00'}" if hours else f"{day}T{time}Z"
     if len(text) == len("2026-01-31"):
         day = msgspec.convert(text, date)

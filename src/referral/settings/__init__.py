@@ -1,7 +1,7 @@
 """The settings: one frozen value, read from environment variables and a `.env` file.
 
-Everything that is wrong is told at once, a line each. A name that starts with REFERRAL_ and is
-not read here stops the service: a misspelt limit would be no limit.
+All problems are reported together, a line each. An unknown variable that starts with REFERRAL_
+stops the service: otherwise a misspelt limit would silently not apply.
 """
 
 from __future__ import annotations
@@ -13,32 +13,33 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from referral.core.challenge import LONGEST_CODE, SHORTEST_CODE
-from referral.core.phone import FixedCode, Rules
+from referral.core.challenge import MAX_CODE_LENGTH, MIN_CODE_LENGTH
+from referral.core.phone import FixedCode, PhoneRules
 from referral.limits.policy import Limits
 from referral.messaging.gateways import urls
 from referral.settings import development_secret, values
-from referral.settings.reader import PREFIX, Reader, platform_url, variables
+from referral.settings.reader import PREFIX, Reader, load_variables, platform_url
 from referral.storage.configuration import sqlite_file
 
 DEVELOPMENT, PRODUCTION = "development", "production"
 DEFAULT_DATABASE_URL = "sqlite://referral.sqlite3"
 
-_OTHER_NAMES = {"code_life": "CODE_TTL", "access_life": "ACCESS_TTL"}
-_LARGEST = 10**9
-_MOST_DAYS = 36_500
+# Limits whose variable is not named after the field
+_VARIABLE_NAMES = {"code_life": "CODE_TTL", "access_life": "ACCESS_TTL"}
+_MAX_COUNT = 10**9
+_MAX_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What an operator can set. README.md lists the variables."""
+    """Everything that an operator can set. docs/settings.md lists the variables."""
 
     environment: str
     database_url: str
     secrets: tuple[bytes, ...]
     sms_urls: tuple[str, ...]
     limits: Limits
-    phone_rules: Rules
+    phone_rules: PhoneRules
     test_phones: Mapping[str, FixedCode]
     public_url: str
     audience: str
@@ -62,13 +63,13 @@ class Settings:
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The database's file, where it is one."""
+        """The database's file, or None with PostgreSQL."""
         file = sqlite_file(self.database_url)
         return Path(file) if file is not None else None
 
     @property
     def is_open_demo(self) -> bool:
-        """Whether strangers can sign in as any phone."""
+        """Whether anybody can sign in as any phone, because no message is really sent."""
         return self.in_production and self.sending_is_simulated
 
     @property
@@ -77,28 +78,28 @@ class Settings:
 
 
 def load(*, today: date) -> Settings:
-    """From this process's environment and, below it, `.env` in the working folder.
+    """Load the settings from the environment and `.env` in the working folder.
 
     Raises SettingsError.
     """
-    return read(variables(), today=today)
+    return parse(load_variables(), today=today)
 
 
 def load_database_url() -> str:
-    """DATABASE_URL alone, for who makes backups where nothing else is set. Raises SettingsError."""
-    given = {name: text.strip() for name, text in variables().items() if text.strip()}
+    """Load DATABASE_URL only, for backups where nothing else is set. Raises SettingsError."""
+    given = {name: text.strip() for name, text in load_variables().items() if text.strip()}
     reader = Reader(given)
     url = _database_url(reader)
     reader.finish(())
     return url
 
 
-def read(environ: Mapping[str, str], *, today: date) -> Settings:
-    """From these variables. In development a missing secret is made, and kept in a file.
+def parse(environ: Mapping[str, str], *, today: date) -> Settings:
+    """Parse the settings from variables. In development a missing secret is made, in a file.
 
     Raises SettingsError.
     """
-    # A variable that is set to nothing is not set
+    # An empty variable counts as not set, as .env files and platforms leave them
     given = {name: text.strip() for name, text in environ.items() if text.strip()}
     if url := platform_url(given):
         given.setdefault("REFERRAL_PUBLIC_URL", url)
@@ -107,11 +108,11 @@ def read(environ: Mapping[str, str], *, today: date) -> Settings:
     reader.finish(environ)
     if settings.secrets:
         return settings
-    return replace(settings, secrets=(development_secret.read(settings.database_url),))
+    return replace(settings, secrets=(development_secret.load_or_create(settings.database_url),))
 
 
-def names() -> frozenset[str]:
-    """The variables that are read."""
+def variable_names() -> frozenset[str]:
+    """Return the names of all variables that are read."""
     reader = Reader({})
     _read(reader, {}, date.min)
     return frozenset(reader.known)
@@ -130,9 +131,9 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
         urls.DEFAULT,
     )
     simulated = urls.is_simulated(sms_urls)
-    port = reader.read("PORT", values.number(1, 65535), 8000)
+    port = reader.read("PORT", values.integer(1, 65535), 8000)
     public_url = reader.read("REFERRAL_PUBLIC_URL", values.public_url, "")
-    rules = Rules(
+    rules = PhoneRules(
         default_region=reader.read("REFERRAL_DEFAULT_REGION", values.region, None),
         allowed=reader.read("REFERRAL_COUNTRIES_ALLOWED", values.regions, frozenset()),
         denied=reader.read("REFERRAL_COUNTRIES_DENIED", values.regions, frozenset()),
@@ -163,55 +164,55 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
             "off" if simulated else "block",
         ),
         metrics_token=reader.read("REFERRAL_METRICS_TOKEN", values.secret(values.printable), None),
-        trusted_proxies=reader.read("REFERRAL_TRUSTED_PROXIES", values.number(0, 10), 0),
-        # In production a platform's proxy comes from outside
+        trusted_proxies=reader.read("REFERRAL_TRUSTED_PROXIES", values.integer(0, 10), 0),
+        # In production a platform's proxy connects from outside the container
         host=reader.read("HOST", values.printable, "0.0.0.0" if production else "127.0.0.1"),  # noqa: S104
         port=port,
-        workers=reader.read("WEB_CONCURRENCY", values.number(1, 64), 1),
+        workers=reader.read("WEB_CONCURRENCY", values.integer(1, 64), 1),
         **_webhook(reader, production=production),
     )
 
 
 def _refuse_in_production(reader: Reader, environ: Mapping[str, str], *, public_url: str) -> None:
-    """What development may leave open, production may not."""
+    """Add a problem for each setting that has a default in development but not in production."""
     if not environ.get("DATABASE_URL"):
         reader.problems.append(
-            "DATABASE_URL: name the database, postgres://... or sqlite:///PATH of a file that the "
-            "next deploy keeps"
+            "DATABASE_URL: set it to the database, postgres://... or sqlite:///PATH of a file that "
+            "survives the next deploy"
         )
     if not environ.get("REFERRAL_SECRET"):
-        reader.problems.append("REFERRAL_SECRET: set one, as `referral secret new` prints it")
+        reader.problems.append("REFERRAL_SECRET: set it to what `referral secret new` prints")
     if not environ.get("REFERRAL_TRUSTED_PROXIES"):
         reader.problems.append(
-            "REFERRAL_TRUSTED_PROXIES: say how many proxies stand in front, 1 on most platforms, "
-            "0 for none"
+            "REFERRAL_TRUSTED_PROXIES: set it to the number of proxies in front of the service: "
+            "1 on most platforms, 0 if there are none"
         )
     if not public_url.startswith("https://"):
         reader.problems.append(
-            "REFERRAL_PUBLIC_URL: set the https:// address at which people reach this service"
+            "REFERRAL_PUBLIC_URL: set it to the https:// address at which people reach this service"
         )
     if not environ.get("REFERRAL_SMS_URL"):
         reader.problems.append(
-            "REFERRAL_SMS_URL: name a gateway, such as twilio://..., or simulated:// for an open "
-            "demo, in which anybody can sign in as any phone"
+            "REFERRAL_SMS_URL: set it to a gateway, such as twilio://..., or to simulated:// for "
+            "an open demo, in which anybody can sign in as any phone"
         )
 
 
 def _webhook(reader: Reader, *, production: bool) -> dict[str, Any]:
-    """The URL and the secrets, both or neither."""
+    """Read the URL and the secrets of webhooks: both are set or neither."""
     none: tuple[str, ...] = ()
     url = reader.read(
         "REFERRAL_WEBHOOK_URL", values.secret_url(values.webhook_url(production=production)), None
     )
     secrets = reader.read("REFERRAL_WEBHOOK_SECRET", values.secret(values.webhook_secrets), none)
-    if url and not reader.is_given("REFERRAL_WEBHOOK_SECRET"):
+    if url and not reader.is_set("REFERRAL_WEBHOOK_SECRET"):
         reader.problems.append(
-            "REFERRAL_WEBHOOK_URL: set REFERRAL_WEBHOOK_SECRET too, to sign events with; "
+            "REFERRAL_WEBHOOK_URL: set REFERRAL_WEBHOOK_SECRET too, which signs the events; "
             "`echo whsec_$(openssl rand -base64 32)` makes one"
         )
-    if secrets and not reader.is_given("REFERRAL_WEBHOOK_URL"):
+    if secrets and not reader.is_set("REFERRAL_WEBHOOK_URL"):
         reader.problems.append(
-            "REFERRAL_WEBHOOK_SECRET: set REFERRAL_WEBHOOK_URL too, where events go"
+            "REFERRAL_WEBHOOK_SECRET: set REFERRAL_WEBHOOK_URL too, to which events are sent"
         )
     return {"webhook_url": url, "webhook_secrets": secrets}
 
@@ -219,23 +220,23 @@ def _webhook(reader: Reader, *, production: bool) -> dict[str, Any]:
 def _default_limits(*, simulated: bool, production: bool) -> Limits:
     if not simulated:
         return Limits()
-    return Limits.simulated() if production else Limits.free()
+    return Limits.simulated() if production else Limits.development()
 
 
 def _limits(reader: Reader, defaults: Limits) -> Limits:
-    """Each limit from the variable of its name."""
-    count = values.number(1, _LARGEST)
+    """Read each limit from the variable of its name."""
+    count = values.integer(1, _MAX_COUNT)
     parsers: dict[str, Callable[[str], int | tuple[int, ...]]] = {
-        "code_length": values.number(SHORTEST_CODE, LONGEST_CODE),
-        "code_life": values.number(30, 600),
+        "code_length": values.integer(MIN_CODE_LENGTH, MAX_CODE_LENGTH),
+        "code_life": values.integer(30, 600),
         "resend_waits": values.waits,
-        "session_idle_days": values.number(1, _MOST_DAYS),
-        "session_max_days": values.number(1, _MOST_DAYS),
+        "session_idle_days": values.integer(1, _MAX_DAYS),
+        "session_max_days": values.integer(1, _MAX_DAYS),
     }
     return Limits(
         **{
             field.name: reader.read(
-                PREFIX + _OTHER_NAMES.get(field.name, field.name.upper()),
+                PREFIX + _VARIABLE_NAMES.get(field.name, field.name.upper()),
                 parsers.get(field.name, count),
                 getattr(defaults, field.name),
             )

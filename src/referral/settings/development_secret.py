@@ -1,4 +1,4 @@
-"""The secret of development, where nobody has set one."""
+"""The secret in development, if none is set."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ from referral.storage.configuration import sqlite_file
 
 
 def load_or_create(database_url: str) -> bytes:
-    """The secret that development keeps in a file, made at the first start.
+    """Return the secret in the file beside the database; create it at the first start.
 
-    Raises SettingsError.
+    Raises SettingsError if the file cannot be written or is too short.
     """
-    path = _file(database_url)
+    path = _secret_path(database_url)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        # Written first and named then: of several processes that start at once, one names its
-        # file, and all read a whole one
+        # Write the file, then link it to its name: if several processes start at the same time,
+        # the first link wins, and none of them reads a file that is half written
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(MIN_SECRET_BYTES))
         with suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()
     except FileNotFoundError:
-        raise SettingsError([f"DATABASE_URL: there is no folder {path.parent}"]) from None
+        problem = f"DATABASE_URL: there is no folder {path.parent}; create it"
+        raise SettingsError([problem]) from None
     except OSError as error:
-        raise SettingsError([f"cannot keep a secret in {path}: {error.strerror}"]) from None
+        problem = f"cannot store a secret in {path}: {error.strerror}; set REFERRAL_SECRET"
+        raise SettingsError([problem]) from None
     secret = path.read_bytes()
     if len(secret) < MIN_SECRET_BYTES:
-        raise SettingsError([f"{path} holds no secret: delete it, and a new one is made"])
+        raise SettingsError([f"{path} holds no secret; delete it, and a new one is made"])
     return secret
 
 
-def _file(database_url: str) -> Path:
-    """Beside the SQLite file, else in the working folder."""
+def _secret_path(database_url: str) -> Path:
+    """Return a path beside the SQLite file, or in the working folder if there is none."""
     return Path((sqlite_file(database_url) or "referral") + ".secret")

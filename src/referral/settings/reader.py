@@ -1,4 +1,4 @@
-"""Where variables come from, and a reader that tells everything that is wrong with them at once."""
+"""Where variables come from, and a reader that collects every problem with them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dotenv import dotenv_values
 T = TypeVar("T")
 
 PREFIX = "REFERRAL_"
-# Kubernetes sets such names for a Service that is called `referral`
-_NOT_OURS = ("REFERRAL_SERVICE_", "REFERRAL_PORT")
+# Kubernetes sets variables with these prefixes for a Service that is called `referral`
+_KUBERNETES_PREFIXES = ("REFERRAL_SERVICE_", "REFERRAL_PORT")
 
-# Variables in which platforms name the address or the host under which they publish an app
+# Variables that hold the address, or the host name, under which a platform publishes an app
 _PLATFORM_URL = "RENDER_EXTERNAL_URL"
 _PLATFORM_HOSTS = (
     "RAILWAY_PUBLIC_DOMAIN",
@@ -25,7 +25,7 @@ _PLATFORM_HOSTS = (
 
 
 class SettingsError(Exception):
-    """The settings cannot be right. problems: a line each."""
+    """Settings that are missing or wrong. `problems` has a line for each."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -33,7 +33,7 @@ class SettingsError(Exception):
 
 
 class Reader:
-    """Reads variables one by one and collects what is wrong with them."""
+    """Reads variables one by one and collects the problems with them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -41,7 +41,10 @@ class Reader:
         self.problems: list[str] = []
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        """The parsed value; the default where the variable is not set or wrong."""
+        """Return the parsed value, or the default if the variable is not set or wrong.
+
+        `parse` raises ValueError with the problem, which must not repeat the value.
+        """
         self.known.add(name)
         if name not in self._environ:
             return default
@@ -51,40 +54,54 @@ class Reader:
             self.problems.append(f"{name}: {error}")
             return default
 
-    def is_given(self, name: str) -> bool:
+    def is_set(self, name: str) -> bool:
         return name in self._environ
 
     def finish(self, names: Iterable[str]) -> None:
-        """Raises SettingsError with everything that was wrong, unknown names too."""
+        """Raise SettingsError if there are problems, among them unknown `names` with our prefix."""
         unknown = sorted(
             name
             for name in names
-            if name.startswith(PREFIX) and not name.startswith(_NOT_OURS) and name not in self.known
+            if name.startswith(PREFIX)
+            and not name.startswith(_KUBERNETES_PREFIXES)
+            and name not in self.known
         )
         for name in unknown:
-            ends = {known.removeprefix(PREFIX): known for known in self.known}
-            near = get_close_matches(name.removeprefix(PREFIX), ends, n=1)
-            hint = f"; did you mean {ends[near[0]]}?" if near else ""
-            self.problems.append(f"{name}: there is no such setting{hint}")
+            known_by_suffix = {known.removeprefix(PREFIX): known for known in self.known}
+            similar = get_close_matches(name.removeprefix(PREFIX), known_by_suffix, n=1)
+            advice = (
+                f"did you mean {known_by_suffix[similar[0]]}?"
+                if similar
+                else "correct its name or remove it"
+            )
+            self.problems.append(f"{name}: there is no such setting; {advice}")
         if self.problems:
             raise SettingsError(self.problems)
 
 
-def variables() -> dict[str, str]:
-    """Those of the process's environment and, below it, `.env` in the working folder.
+def or_exit(read: Callable[[], T]) -> T:
+    """Return what `read` returns. If it raises SettingsError, print the problems and exit."""
+    try:
+        return read()
+    except SettingsError as error:
+        raise SystemExit("\n".join(f"referral: {problem}" for problem in error.problems)) from None
 
-    Raises SettingsError.
+
+def load_variables() -> dict[str, str]:
+    """Load the environment's variables, and those of `.env` in the working folder.
+
+    The environment wins. Raises SettingsError if the file is not UTF-8.
     """
     try:
         lines = dotenv_values(".env", interpolate=False)
     except UnicodeDecodeError:
-        raise SettingsError([".env: not UTF-8 text"]) from None
+        raise SettingsError([".env: save the file as UTF-8"]) from None
     from_file = {name: text for name, text in lines.items() if text is not None}
     return {**from_file, **os.environ}
 
 
 def platform_url(environ: Mapping[str, str]) -> str:
-    """The public address that a platform names, or nothing."""
+    """Return the public URL that the platform's variables give, or an empty text."""
     if url := environ.get(_PLATFORM_URL):
         return url.rstrip("/")
     return next((f"https://{environ[name]}" for name in _PLATFORM_HOSTS if environ.get(name)), "")

@@ -1,7 +1,7 @@
-"""From the text of one variable to its value.
+"""Parsers of single variables.
 
-What cannot be right raises ValueError, whose text says what is, and repeats nothing of it: it may
-be a password.
+Each raises ValueError if the text is wrong. The error says what is expected and never repeats the
+text, which may be a password.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from urllib.parse import urlsplit
 import phonenumbers
 
 from referral.core import phone as phones
-from referral.core.challenge import LONGEST_CODE
+from referral.core.challenge import MAX_CODE_LENGTH
 from referral.core.errors import Refusal
-from referral.core.keys import SHORTEST_SECRET_BYTES
-from referral.core.phone import FixedCode, Rules
+from referral.core.keys import MIN_SECRET_BYTES
+from referral.core.phone import FixedCode, PhoneRules
 from referral.storage.configuration import sqlite_file
 from referral.webhooks import signature
 
 T = TypeVar("T")
 
-_LONGEST_TEXT = 500
-_LEAST_DISTINCT_BYTES = 10
-_LONGEST_TEST = timedelta(days=90)
-# How the documentation writes what an operator puts in
+_MAX_TEXT = 500
+# A production secret with fewer different bytes looks typed
+_MIN_DISTINCT_BYTES = 10
+_MAX_TEST_PHONE_LIFE = timedelta(days=90)
+# What the documentation writes where operators put their own value
 _PLACEHOLDER = re.compile(r"([A-Z]+_)*(SID|TOKEN|KEY|SECRET|PASSWORD)|WHAT_\w+_PRINTS|.*\.{3}")
-_IN_A_LIST, _IN_A_URL = r",\s*", r"[,:/@?&=\s]+"
-# A file's origin is `null`, which every sandboxed frame has too
+_LIST_SEPARATORS, _URL_SEPARATORS = r",\s*", r"[,:/@?&=\s]+"
+# Not file: its origin is `null`, which every sandboxed frame has too
 _APP_ORIGIN = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:[0-9]{1,5})?")
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?")
 
@@ -38,33 +39,33 @@ _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?")
 def one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
-            raise ValueError("one of " + ", ".join(choices))
+            raise ValueError("must be one of " + ", ".join(choices))
         return text
 
     return parse
 
 
 def secret(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A value that holds secrets, several perhaps. Refuses what the documentation has there."""
-    return _filled_in(parse, _IN_A_LIST)
+    """Make a parser of one or more secrets that refuses the documentation's placeholders."""
+    return _refusing_placeholders(parse, _LIST_SEPARATORS)
 
 
 def secret_url(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A URL, or several, with secrets in it. Refuses what the documentation has there."""
-    return _filled_in(parse, _IN_A_URL)
+    """Make a parser of URLs with secrets that refuses the documentation's placeholders."""
+    return _refusing_placeholders(parse, _URL_SEPARATORS)
 
 
 def waits(text: str) -> tuple[int, ...]:
-    """Seconds, in their order."""
-    return tuple(number(0, 86_400)(item.strip()) for item in text.split(","))
+    """Parse waits in seconds, separated by commas."""
+    return tuple(integer(0, 86_400)(item.strip()) for item in text.split(","))
 
 
-def number(least: int, most: int) -> Callable[[str], int]:
-    """A whole number within these bounds."""
+def integer(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Make a parser of integers within these bounds."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not minimum <= int(text) <= maximum:
+            raise ValueError(f"must be a whole number from {minimum} to {maximum}")
         return int(text)
 
     return parse
@@ -73,63 +74,66 @@ def number(least: int, most: int) -> Callable[[str], int]:
 def database_url(text: str) -> str:
     if text.startswith("sqlite://"):
         if not sqlite_file(text) or ":memory:" in text:
-            raise ValueError("name a file, as in sqlite://referral.sqlite3 or sqlite:///var/db")
+            raise ValueError(
+                "must name a file, such as sqlite://referral.sqlite3 or sqlite:///var/db"
+            )
         return text
     if not text.startswith(("postgres://", "postgresql://")):
-        raise ValueError("a URL that starts with sqlite://, postgres:// or postgresql://")
+        raise ValueError("must start with sqlite://, postgres:// or postgresql://")
     try:
         parts = urlsplit(text)
-        # Several hosts have a port each, which asyncpg reads
-        whole = "," in parts.netloc or parts.port != 0
-    except ValueError:  # whose text repeats a piece of the value
-        whole = False
-    if not whole:
+        # With several hosts, each has a port of its own, which asyncpg parses
+        is_valid = "," in parts.netloc or parts.port != 0
+    except ValueError:  # its message repeats a part of the value
+        is_valid = False
+    if not is_valid:
         raise ValueError(
-            "the port is none; in a password, write / as %2F, : as %3A, @ as %40, [ as %5B"
+            "the port is not valid; in a password, write / as %2F, : as %3A, @ as %40, [ as %5B"
         )
     return text
 
 
 def secrets(*, strict: bool) -> Callable[[str], tuple[bytes, ...]]:
-    """Secrets long enough to make keys of. strict: whether one that looks typed is refused."""
+    """Make a parser of secrets, long enough to derive keys from; `strict` refuses typed ones."""
 
     def parse(text: str) -> tuple[bytes, ...]:
         try:
             secrets = tuple(dict.fromkeys(item.encode() for item in _items(text)))
         except UnicodeEncodeError:
-            raise ValueError("not UTF-8 text; `referral secret new` makes one") from None
+            raise ValueError("must be UTF-8 text; `referral secret new` prints one") from None
         if not secrets:
-            raise ValueError("there is none in it")
+            raise ValueError("contains no secret; `referral secret new` prints one")
         for secret in secrets:
-            if len(secret) < SHORTEST_SECRET_BYTES:
+            if len(secret) < MIN_SECRET_BYTES:
                 raise ValueError(
-                    f"at least {SHORTEST_SECRET_BYTES} bytes each; `referral secret new` makes one"
+                    f"each secret must have at least {MIN_SECRET_BYTES} bytes; "
+                    "`referral secret new` prints one"
                 )
-            if strict and len(set(secret)) < _LEAST_DISTINCT_BYTES:
-                raise ValueError("too easy to guess; `referral secret new` makes a good one")
+            if strict and len(set(secret)) < _MIN_DISTINCT_BYTES:
+                raise ValueError("too easy to guess; use one that `referral secret new` prints")
         return secrets
 
     return parse
 
 
 def regions(text: str) -> frozenset[str]:
-    """Several countries."""
+    """Parse country codes, separated by commas."""
     regions = frozenset(region(item) for item in _items(text))
     if not regions:
-        raise ValueError("two letters each, such as DE,FR")
+        raise ValueError("must be country codes of two letters, such as DE,FR")
     return regions
 
 
 def region(text: str) -> str:
-    """A country, in the letters of ISO 3166."""
+    """Parse a country code of two letters (ISO 3166-1)."""
     region = text.upper()
     if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError("two letters of a country, such as DE")
+        raise ValueError("must be a country code of two letters, such as DE")
     return region
 
 
 def test_phones(today: date) -> Callable[[str], dict[str, FixedCode]]:
-    """Phones whose code is known, each until a day not far from today."""
+    """Make a parser of test phones, whose fixed code ends on a day at most 90 days ahead."""
 
     def parse(text: str) -> dict[str, FixedCode]:
         return dict(_test_phone(item, today) for item in _items(text))
@@ -138,8 +142,9 @@ def test_phones(today: date) -> Callable[[str], dict[str, FixedCode]]:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """Origins, as browsers send them; of web pages, and of apps with a scheme of their own, such as
-    capacitor://localhost.
+    """Parse origins as browsers send them, separated by commas.
+
+    An app may have a scheme of its own, such as capacitor://localhost.
     """
     return tuple(_origin(item) for item in _items(text))
 
@@ -148,37 +153,39 @@ def _origin(text: str) -> str:
     if text.lower().startswith(("http:", "https:")):
         return public_url(text)
     if not _APP_ORIGIN.fullmatch(text.lower()):
-        raise ValueError("origins, such as https://app.example.com or capacitor://localhost")
+        raise ValueError(
+            "must be origins, such as https://app.example.com or capacitor://localhost"
+        )
     return text.lower()
 
 
 def public_url(text: str) -> str:
-    """An origin, as browsers write it (RFC 6454, section 6.1)."""
+    """Parse an origin and write it as browsers do (RFC 6454, section 6.1)."""
     parts = urlsplit(web_url(text))
     if not _ORIGIN.fullmatch(text.lower()):
-        raise ValueError("scheme and host alone, such as https://referral.example.com")
+        raise ValueError("must be scheme and host only, such as https://referral.example.com")
     default = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{parts.netloc.lower().removesuffix(f':{default}')}"
 
 
 def invite_url(text: str) -> str:
     if "{code}" not in text:
-        raise ValueError("a URL with {code} where the invite code goes")
+        raise ValueError("must be a URL with {code} in the place of the invite code")
     web_url(text)
     return text
 
 
 def webhook_url(*, production: bool) -> Callable[[str], str]:
-    """Where events may go: in production over https, or within the machine."""
+    """Make a parser of the webhook URL. In production it is https, or on this machine."""
 
     def parse(text: str) -> str:
         parts = urlsplit(web_url(text))
         if production and parts.scheme != "https" and parts.hostname not in signature.LOOPBACK:
-            raise ValueError("http:// is for development and for 127.0.0.1; use https://")
+            raise ValueError("use https://; http:// is for development and for 127.0.0.1")
         if parts.fragment:
-            raise ValueError("a URL without #, behind which nothing is sent")
-        # It imports httpx: 4 MB and 30 ms
-        from referral.webhooks import client  # noqa: PLC0415 - as said
+            raise ValueError("must not contain #: the part after it is never sent")
+        # Only if needed: this imports httpx, which takes 4 MB and 30 ms
+        from referral.webhooks import client  # noqa: PLC0415 - the comment above
 
         client.check(text)
         return text
@@ -190,17 +197,17 @@ def web_url(text: str) -> str:
     printable(text)
     try:
         parts = urlsplit(text)
-        whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # of a host or a port that is none; its text repeats the value
-        whole = False
-    if not whole or re.search(r"\s", text):
-        raise ValueError("a URL that starts with https:// or http://")
+        is_valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # the host or the port is not valid; the message repeats the value
+        is_valid = False
+    if not is_valid or re.search(r"\s", text):
+        raise ValueError("must be a URL that starts with https:// or http://")
     return text
 
 
 def printable(text: str) -> str:
-    if len(text) > _LONGEST_TEXT or not text.isprintable():
-        raise ValueError(f"at most {_LONGEST_TEXT} printable characters")
+    if len(text) > _MAX_TEXT or not text.isprintable():
+        raise ValueError(f"must be at most {_MAX_TEXT} printable characters")
     return text
 
 
@@ -208,32 +215,32 @@ def webhook_secrets(text: str) -> tuple[str, ...]:
     secrets = tuple(dict.fromkeys(_items(text)))
     if not secrets or not all(signature.is_secret(secret) for secret in secrets):
         raise ValueError(
-            "whsec_ and the base64 of at least 24 random bytes, several separated by commas: "
-            "`echo whsec_$(openssl rand -base64 32)` makes one"
+            "must be whsec_ and the base64 of at least 24 random bytes, several separated by "
+            "commas; `echo whsec_$(openssl rand -base64 32)` makes one"
         )
     return secrets
 
 
 def _test_phone(item: str, today: date) -> tuple[str, FixedCode]:
-    form = re.fullmatch(rf"(\+[0-9]+)=([0-9]{{{LONGEST_CODE}}})@([0-9-]{{10}})", item)
-    if form is None:
-        raise ValueError("written as +79990000001=12345678@2027-01-31, a code of 8 digits")
+    match = re.fullmatch(rf"(\+[0-9]+)=([0-9]{{{MAX_CODE_LENGTH}}})@([0-9-]{{10}})", item)
+    if match is None:
+        raise ValueError("write it as +79990000001=12345678@2027-01-31, with a code of 8 digits")
     try:
-        phone, until = phones.parse(form[1], Rules()), date.fromisoformat(form[3])
+        phone, until = phones.parse(match[1], PhoneRules()), date.fromisoformat(match[3])
     except (Refusal, ValueError):
-        raise ValueError("a phone that is no phone, or a date that is no date") from None
-    if until > today + _LONGEST_TEST:
-        raise ValueError(f"at most {_LONGEST_TEST.days} days ahead")
-    return phone, FixedCode(code=form[2], until=until)
+        raise ValueError("a phone or a date is not valid; correct it") from None
+    if until > today + _MAX_TEST_PHONE_LIFE:
+        raise ValueError(f"the date must be at most {_MAX_TEST_PHONE_LIFE.days} days ahead")
+    return phone, FixedCode(code=match[2], until=until)
 
 
-def _filled_in(parse: Callable[[str], T], separators: str) -> Callable[[str], T]:
-    def parse_filled_in(text: str) -> T:
+def _refusing_placeholders(parse: Callable[[str], T], separators: str) -> Callable[[str], T]:
+    def checked(text: str) -> T:
         if any(_PLACEHOLDER.fullmatch(piece) for piece in re.split(separators, text)):
-            raise ValueError("the documentation's placeholder is still in it; put your own value")
+            raise ValueError("still contains the documentation's placeholder; put your own value")
         return parse(text)
 
-    return parse_filled_in
+    return checked
 
 
 def _items(text: str) -> list[str]:
