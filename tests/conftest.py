@@ -1,4 +1,4 @@
-"""A running service on each database."""
+"""Fixtures: databases, a service on each of them, and a browser."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DATABASES = ("sqlite", "postgres")
 
 @pytest.fixture(scope="session", params=DATABASES)
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """Every test that uses it, or a fixture above it, runs on both."""
+    """The kind of database. A test that uses it, also through another fixture, runs on both."""
     kind: str = request.param
     return kind
 
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL, of this test process alone."""
+    """A real PostgreSQL that only this test process uses."""
     server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
@@ -61,7 +61,7 @@ async def service(database_url: str) -> AsyncIterator[Service]:
 
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser of this test process alone."""
+    """A browser that only this test process uses."""
     async with browser.chromium() as started:
         yield started
 
@@ -70,7 +70,7 @@ async def chromium() -> AsyncIterator[Browser]:
 async def served(
     database_kind: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[Server]:
-    """A server as people run it, on a database of its own that tests share."""
+    """A server in a process of its own, on a database that tests share."""
     folder = tmp_path_factory.mktemp("served")
     if database_kind == "sqlite":
         url = f"sqlite://{folder}/referral.sqlite3"
@@ -82,9 +82,9 @@ async def served(
 
 @pytest.fixture
 async def scene(chromium: Browser, database_url: str) -> AsyncIterator[Scene]:
-    """Somebody with a telephone in front of a service whose clock can be moved."""
+    """A visitor with a phone in a browser, and the service, whose clock can be moved."""
     async with (
         reachable(database_url) as (service, site),
-        browser.visiting(chromium, site) as visitor,
+        browser.new_session(chromium, site) as session,
     ):
-        yield Scene(service, visitor)
+        yield Scene(service, session)

@@ -13,9 +13,9 @@ from failovers import (
     NOTICED_SECONDS,
     Failover,
     crash,
-    crash_with_a_standby_behind,
+    crash_with_lagging_standby,
     fail_over,
-    fall_silent,
+    freeze_primary,
 )
 from processes import serving
 from scaling import tables
@@ -28,10 +28,10 @@ SETTINGS = {
 }
 RUNS: list[tuple[str, bool, Callable[[Cluster], Awaitable[None]]]] = [
     ("crash, asynchronous", False, crash),
-    ("crash, asynchronous, standby a second behind", False, crash_with_a_standby_behind),
+    ("crash, asynchronous, standby a second behind", False, crash_with_lagging_standby),
     ("crash, synchronous", True, crash),
-    ("crash, synchronous, standby a second behind", True, crash_with_a_standby_behind),
-    ("falls silent, synchronous", True, fall_silent),
+    ("crash, synchronous, standby a second behind", True, crash_with_lagging_standby),
+    ("falls silent, synchronous", True, freeze_primary),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Clients that hang up while their request is worked on."""
+"""Requests that are cancelled because the client has hung up."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from referral.storage import configuration, database
 from support import Person, Service, ok
 
 PEOPLE = 75
-AT_ONCE = 20
+BATCH_SIZE = 20
 
 
-async def test_requests_cancelled_at_any_moment_leave_nothing_held(service: Service) -> None:
-    """300 sign-ins, refreshes, activations and deletions; no lock, no connection stays behind."""
-    random = Random(3)  # noqa: S311 - the same moments each time
+async def test_cancelled_requests_leave_nothing_locked(service: Service) -> None:
+    """300 sign-ins, refreshes, activations and deletions leave no lock and no connection."""
+    random = Random(3)  # noqa: S311 - the same times in each run
     inviter = await service.sign_in()
     code = await inviter.invite_code()
     people = [await service.sign_in() for _ in range(PEOPLE)]
@@ -33,30 +33,30 @@ async def test_requests_cancelled_at_any_moment_leave_nothing_held(service: Serv
         ]
     random.shuffle(calls)
     cancelled = 0
-    for start in range(0, len(calls), AT_ONCE):
-        batch = [asyncio.create_task(call()) for call in calls[start : start + AT_ONCE]]
+    for start in range(0, len(calls), BATCH_SIZE):
+        batch = [asyncio.create_task(call()) for call in calls[start : start + BATCH_SIZE]]
         for task in batch:
             asyncio.get_running_loop().call_later(random.uniform(0, 0.1), task.cancel)
         async with asyncio.timeout(30):
             await asyncio.wait(batch)
         cancelled += sum(task.cancelled() for task in batch)
-        answered = [task.result() for task in batch if not task.cancelled()]
-        assert [answer.text for answer in answered if answer.status_code >= 500] == []
+        responses = [task.result() for task in batch if not task.cancelled()]
+        assert [each.text for each in responses if each.status_code >= 500] == []
     assert cancelled > len(calls) / 10
 
     async with asyncio.timeout(30):
-        await all_given_back()
+        await wait_until_released()
         newcomers = await asyncio.gather(
             *(service.sign_in() for _ in range(configuration.POOL_SIZE + 5))
         )
         for response in await asyncio.gather(*(person.activate(code) for person in newcomers)):
             ok(response)
-    invited = await all_invitees([*people, *newcomers], code)
+    invited = await count_invitees([*people, *newcomers], code)
     assert (await inviter.profile())["invitee_count"] == invited
 
 
-async def all_given_back() -> None:
-    """Wait until every connection is back in the pool, SQLite's lock is free."""
+async def wait_until_released() -> None:
+    """Wait until every connection is back in the pool, or SQLite's connection is not locked."""
     client = vars(database.connection())
     while True:
         if database.is_postgres():
@@ -68,9 +68,9 @@ async def all_given_back() -> None:
         await asyncio.sleep(0.01)
 
 
-async def all_invitees(people: list[Person], code: str) -> int:
-    """How many accounts that are still there say that they activated the code."""
-    answers = await asyncio.gather(*(person.call("GET", "/profile") for person in people))
+async def count_invitees(people: list[Person], code: str) -> int:
+    """Count the existing accounts whose profile says that they activated the code."""
+    responses = await asyncio.gather(*(person.call("GET", "/profile") for person in people))
     return sum(
-        answer.is_success and answer.json()["activated_invite_code"] == code for answer in answers
+        each.is_success and each.json()["activated_invite_code"] == code for each in responses
     )

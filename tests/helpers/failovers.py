@@ -1,4 +1,4 @@
-"""A primary that is lost under load: what clients saw, and what the new one knows of it."""
+"""Failovers under load: what clients saw, and what the new primary has of it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from processes import Server
 from support import Clock, Inbox, Person, Service, new_phone, ok
 
 CLIENTS = 8
-# How long it takes to notice that a primary is gone; who notices waits for longer
+# How long it takes to detect that the primary is gone. Real failover tools wait longer
 NOTICED_SECONDS = 1.0
 _PAUSE = 0.05
 
-# What may follow a 503 where only the answer was lost: a new code is the way on
+# What may follow a 503 if only the response was lost. The client then requests a new code
 _AFTER_503 = {"challenge_spent", "too_many_attempts"}
 
 
 @dataclass
 class Ledger:
-    """What was answered, and when. refusals: (status, code, Retry-After) of all others.
+    """The responses that clients got.
 
-    refresh_tokens: the last acknowledged of each phone. signed_out: acknowledged as over.
+    signed_in: times of the sign-ups by phone. refresh_tokens: the last token of each phone.
+    signed_out: the tokens of ended sessions. successes: times. refusals: counts by status, code and
+    whether there was a Retry-After. slowest: seconds.
     """
 
     signed_in: dict[str, float] = field(default_factory=dict)
@@ -43,7 +45,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Lost:
-    """How many of what had been acknowledged."""
+    """How many acknowledged changes the new primary does not have."""
 
     sign_ups: int
     refreshes: int
@@ -52,7 +54,11 @@ class Lost:
 
 @dataclass(frozen=True)
 class Failover:
-    """In seconds: without any success, from the promotion to the first, the longest answer."""
+    """The outcome of a failover.
+
+    gap: the longest time without a success. after_promotion: from the promotion to the first
+    success. slowest: the longest response. All in seconds.
+    """
 
     gap: float
     after_promotion: float
@@ -65,7 +71,7 @@ class Failover:
 async def fail_over(
     cluster: Cluster, server: Server, lose: Callable[[Cluster], Awaitable[None]]
 ) -> Failover:
-    """Lose the primary under load, promote the standby, compare with what was acknowledged."""
+    """Lose the primary under load, promote the standby, and compare it with the responses."""
     ledger = Ledger()
     async with asyncio.TaskGroup() as group:
         stopping = asyncio.Event()
@@ -85,7 +91,7 @@ async def fail_over(
         slowest=ledger.slowest,
         acknowledged=len(ledger.successes),
         refusals=ledger.refusals,
-        lost=await _lost(cluster, server, ledger),
+        lost=await _count_lost(cluster, server, ledger),
     )
 
 
@@ -93,38 +99,38 @@ async def crash(cluster: Cluster) -> None:
     cluster.primary.crash()
 
 
-async def crash_with_a_standby_behind(cluster: Cluster) -> None:
-    """As where the network between the two is slow: a second of answers has not arrived."""
-    with cluster.primary.sending_stopped():
+async def crash_with_lagging_standby(cluster: Cluster) -> None:
+    """Crash the primary while the standby lacks a second of its changes."""
+    with cluster.primary.replication_paused():
         await asyncio.sleep(1)
         cluster.primary.crash()
 
 
-async def fall_silent(cluster: Cluster) -> None:
-    cluster.primary.fall_silent()
+async def freeze_primary(cluster: Cluster) -> None:
+    cluster.primary.freeze()
 
 
 async def client(server: Server, ledger: Ledger, stopping: asyncio.Event) -> None:
-    """Somebody who signs in, refreshes and signs out until it stops."""
+    """Sign in, refresh and sign out again and again until `stopping` is set."""
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
         number = 0
         while not stopping.is_set():
             person = await _sign_in(http, ledger)
             number += 1
-            if not await _go_on(http, ledger, person):
+            if not await _refresh_twice(http, ledger, person):
                 continue
             if number % 3 == 0:
-                # Taken out before: an answer that is lost says nothing of what was done
+                # Removed before, because after a lost response the outcome is unknown
                 token = ledger.refresh_tokens.pop(person.phone)
-                await _insist(http, ledger, "/auth/logout", {"refresh_token": token})
+                await _post_until_done(http, ledger, "/auth/logout", {"refresh_token": token})
                 ledger.signed_out[person.phone] = token
 
 
-async def _go_on(http: httpx.AsyncClient, ledger: Ledger, person: Person) -> bool:
-    """Refresh twice; False where the session is unknown."""
+async def _refresh_twice(http: httpx.AsyncClient, ledger: Ledger, person: Person) -> bool:
+    """Refresh twice. Return False if the session is unknown."""
     for _ in range(2):
         body = {"refresh_token": person.tokens["refresh_token"]}
-        response = await _insist(http, ledger, "/auth/refresh", body)
+        response = await _post_until_done(http, ledger, "/auth/refresh", body)
         if not response.is_success:
             return False
         person.tokens |= ok(response)
@@ -133,21 +139,21 @@ async def _go_on(http: httpx.AsyncClient, ledger: Ledger, person: Person) -> boo
 
 
 async def _sign_in(http: httpx.AsyncClient, ledger: Ledger) -> Person:
-    """With a new code where the answer to the last one was lost."""
+    """Sign in, with a new code if the response to the last one was lost."""
     phone = new_phone()
     while True:
-        sent = ok(await _insist(http, ledger, "/auth/send-code", {"phone": phone}))
+        sent = ok(await _post_until_done(http, ledger, "/auth/send-code", {"phone": phone}))
         body = {"token": sent["token"], "code": sent["code"]}
-        response = await _insist(http, ledger, "/auth/verify", body)
+        response = await _post_until_done(http, ledger, "/auth/verify", body)
         if response.is_success:
             ledger.signed_in[phone] = monotonic()
             return Person(http, phone, ok(response), is_new=response.status_code == 201)
 
 
-async def _insist(
+async def _post_until_done(
     http: httpx.AsyncClient, ledger: Ledger, path: str, body: dict[str, Any]
 ) -> httpx.Response:
-    """Repeat what is answered 503, sooner than it says: to see when it ends."""
+    """Repeat a request as long as the response is 503, sooner than Retry-After says."""
     was_refused = False
     while True:
         began = monotonic()
@@ -166,7 +172,7 @@ async def _insist(
         await asyncio.sleep(_PAUSE)
 
 
-async def _lost(cluster: Cluster, server: Server, ledger: Ledger) -> Lost:
+async def _count_lost(cluster: Cluster, server: Server, ledger: Ledger) -> Lost:
     connection = await asyncpg.connect(cluster.standby.url)
     try:
         phones = {row["phone"] for row in await connection.fetch("SELECT phone FROM users")}
@@ -176,7 +182,7 @@ async def _lost(cluster: Cluster, server: Server, ledger: Ledger) -> Lost:
         service = Service(http, Clock(), Inbox())
 
         async def count(tokens: dict[str, str], status: int) -> int:
-            """How many are not answered so."""
+            """Count the responses that have another status."""
             number = 0
             for phone, token in tokens.items():
                 if phone in phones:
@@ -191,11 +197,11 @@ async def _lost(cluster: Cluster, server: Server, ledger: Ledger) -> Lost:
         )
 
 
-def _successes_after(ledger: Ledger, moment: float) -> int:
-    return sum(at >= moment for at in ledger.successes)
+def _successes_after(ledger: Ledger, time: float) -> int:
+    return sum(at >= time for at in ledger.successes)
 
 
 async def _until(done: Callable[[], bool]) -> None:
     async with asyncio.timeout(90):
-        while not done():  # noqa: ASYNC110 - what other tasks write down
+        while not done():  # noqa: ASYNC110 - other tasks change it
             await asyncio.sleep(0.05)

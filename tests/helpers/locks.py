@@ -1,4 +1,4 @@
-"""Another connection to PostgreSQL, which holds the service up in the middle."""
+"""Other connections to PostgreSQL, whose locks block the service in the middle of its work."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+COUNT_BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 on_postgres = pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
 @asynccontextmanager
-async def somebody_else(url: str) -> AsyncIterator[Any]:
-    """Another connection to the same PostgreSQL."""
+async def other_connection(url: str) -> AsyncIterator[Any]:
+    """Open another connection to the same PostgreSQL."""
     connection = await asyncpg.connect(url)
     try:
         yield connection
@@ -25,8 +26,15 @@ async def somebody_else(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def until_somebody_waits(connection: Any, *, number: int = 1) -> None:
-    """Until so many statements of the service wait for a lock."""
+async def wait_for_blocked(connection: Any, *, number: int = 1) -> None:
+    """Wait until this many statements of the service wait for a lock."""
     async with asyncio.timeout(10):
-        while await connection.fetchval(WAITING) < number:  # noqa: ASYNC110 - in another process
+        while await connection.fetchval(COUNT_BLOCKED) < number:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
+
+
+async def wait_for_count(connection: Any, query: str, wanted: int) -> None:
+    """Wait until a query that counts returns this number."""
+    async with asyncio.timeout(10):
+        while await connection.fetchval(query) != wanted:  # noqa: ASYNC110 - other processes
+            await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A real nginx on this machine, with the configuration that docs/deploy/ gives."""
+"""A real nginx on this machine, with the configuration of docs/deploy/."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADER_SECONDS = 2
 _UNPACKED = ROOT / ".cache" / "nginx" / "usr" / "sbin"
 _START_SECONDS = 10
 
-# What Debian's nginx.conf says around a site, without its paths
+# Debian's nginx.conf around a site, with paths of its own
 _AROUND = """
 daemon off;
 worker_processes 1;
@@ -42,7 +42,7 @@ http {{
 
 @dataclass
 class Proxy:
-    """A running nginx. port: where it takes TLS. plain_port: where it redirects from."""
+    """A running nginx. port: for TLS. plain_port: for plain HTTP, which it redirects."""
 
     url: str
     port: int
@@ -52,9 +52,9 @@ class Proxy:
 
 @contextmanager
 def nginx(folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy]:
-    """The documented site in front of servers on these two ports, until the block ends.
+    """Run the documented site in front of servers on these two ports until the block ends.
 
-    Ports, the certificate and the wait for headers are the test's own; nothing else is changed.
+    Only the ports, the certificate and the time-out for headers differ from the documentation.
     """
     port, plain_port = free_port(), free_port()
     make_certificate(folder)
@@ -71,7 +71,7 @@ def nginx(folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy]:
         assert documented in site, documented
         site = site.replace(documented, ours)
     (folder / "referral.conf").write_text(site)
-    # Its workers give up root, and could not read the test's folder
+    # Its workers would switch to a user who cannot read the test's folder
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(user + _AROUND.format(folder=folder))
     log = folder / "nginx.log"
@@ -84,14 +84,14 @@ def nginx(folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy]:
     tls = ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
     proxy = Proxy(f"https://127.0.0.1:{port}", port, plain_port, tls)
     try:
-        _wait_until_it_answers(proxy, process, log)
+        _wait_until_ready(proxy, process, log)
         yield proxy
     finally:
         stop(process)
 
 
 def client(proxy: Proxy) -> httpx.AsyncClient:
-    """People who reach the service through it, a connection for each request."""
+    """Return a client that reaches the service through nginx, by a connection for each request."""
     return httpx.AsyncClient(
         base_url=proxy.url,
         verify=proxy.tls,
@@ -120,7 +120,7 @@ def make_certificate(folder: Path) -> None:
     )
 
 
-def _wait_until_it_answers(proxy: Proxy, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(proxy: Proxy, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         assert process.poll() is None, log.read_text()

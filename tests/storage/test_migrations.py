@@ -1,4 +1,7 @@
-"""The way from an empty database, or half a one, to the models' shape."""
+"""Migrations from an empty or half-migrated database to the tables of the models.
+
+Migrations only add to 0001_tables: tests/storage/test_upgrade.py checks that.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ from processes import environment, new_postgres_database, referral
 from referral.storage import configuration, database, migrate
 from support import migrated
 
-# What a database says of its tables. Names of constraints and indexes are left out: nothing in
-# the code asks for them.
+# Queries for the columns, indexes and constraints of a database. The names of constraints and
+# indexes are left out, because no code uses them.
 _CATALOGUE = {
     "sqlite": (
         """
@@ -58,22 +61,22 @@ _CATALOGUE = {
 
 
 class Databases:
-    """Makes empty databases of one kind."""
+    """Creates empty databases of one kind."""
 
     def __init__(self, kind: str, folder: Path, server_url: str) -> None:
         self.kind = kind
         self._folder = folder
         self._server_url = server_url
-        self._made = 0
+        self._created = 0
 
     async def new(self) -> str:
-        self._made += 1
+        self._created += 1
         if self.kind == "sqlite":
-            return f"sqlite://{self._folder}/fresh-{self._made}.sqlite3"
+            return f"sqlite://{self._folder}/fresh-{self._created}.sqlite3"
         return await new_postgres_database(self._server_url)
 
-    async def touched(self, url: str) -> bool:
-        """Whether somebody has the database open, or had."""
+    async def is_opened(self, url: str) -> bool:
+        """Return whether a process has opened the database."""
         if self.kind == "sqlite":
             return (self._folder / Path(url).name).exists()
         connection = await asyncpg.connect(self._server_url)
@@ -91,32 +94,32 @@ def databases(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
     return Databases(database_kind, tmp_path, server)
 
 
-async def test_no_migration_is_missing_for_what_the_models_say(migrated_url: str) -> None:
+async def test_no_migration_is_missing_for_the_models(migrated_url: str) -> None:
     async with connected(migrated_url):
         assert Tortoise.apps is not None
         writers = await MigrationAutodetector(Tortoise.apps, database.apps()).changes()
     assert [operation for writer in writers for operation in writer.operations] == []
 
 
-async def test_migrations_make_the_tables_that_the_models_describe(databases: Databases) -> None:
-    """Columns, indexes and constraints, as the database itself tells them."""
+async def test_migrations_create_the_tables_of_the_models(databases: Databases) -> None:
+    """Columns, indexes and constraints are compared as the database reports them."""
     by_migrations, by_models = await databases.new(), await databases.new()
     await migrated(by_migrations)
     async with connected(by_models):
         await Tortoise.generate_schemas(safe=False)
-    ours = await catalogue(by_migrations, databases.kind)
-    assert ours == await catalogue(by_models, databases.kind)
+    tables = await catalogue(by_migrations, databases.kind)
+    assert tables == await catalogue(by_models, databases.kind)
     assert {"users", "sessions", "counters", "data_keys"} <= {
-        row["t"] for rows in ours for row in rows
+        row["t"] for rows in tables for row in rows
     }
 
 
-async def test_migrate_twice_at_once_applies_everything_once(
+async def test_concurrent_migrate_applies_each_migration_once(
     databases: Databases, tmp_path: Path
 ) -> None:
     for _ in range(3):
         url = await databases.new()
-        outputs = [finish(each) for each in [begin(tmp_path, url), begin(tmp_path, url)]]
+        outputs = [finish(each) for each in [start(tmp_path, url), start(tmp_path, url)]]
         applied = [
             line for output in outputs for line in output.splitlines() if line.startswith("applied")
         ]
@@ -125,16 +128,14 @@ async def test_migrate_twice_at_once_applies_everything_once(
         await assert_complete(url)
 
 
-async def test_migrate_completes_what_a_killed_one_began(
-    databases: Databases, tmp_path: Path
-) -> None:
-    """Killed at random moments after it opened the database."""
-    random = Random(7)  # noqa: S311 - the same moments each time
+async def test_migrate_completes_a_killed_migrate(databases: Databases, tmp_path: Path) -> None:
+    """The first is killed at random times after it has opened the database."""
+    random = Random(7)  # noqa: S311 - the same times in each run
     for _ in range(3):
         url = await databases.new()
-        killed = begin(tmp_path, url)
+        killed = start(tmp_path, url)
         deadline = time.monotonic() + 30
-        while killed.poll() is None and not await databases.touched(url):
+        while killed.poll() is None and not await databases.is_opened(url):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.002)
         await asyncio.sleep(random.uniform(0, 0.08))
@@ -145,10 +146,12 @@ async def test_migrate_completes_what_a_killed_one_began(
         await assert_complete(url)
 
 
-async def test_migrate_refuses_a_database_with_old_names(
+async def test_migrate_refuses_tables_with_former_names(
     databases: Databases, tmp_path: Path
 ) -> None:
-    """Tables and columns once had other names: it says what to do, and changes nothing."""
+    """Tables and columns had other names before 0001_tables. The error says what to do, and nothing
+    is changed.
+    """
     url = await databases.new()
     await migrated(url)
     async with connected(url):
@@ -160,7 +163,7 @@ async def test_migrate_refuses_a_database_with_old_names(
     assert await catalogue(url, databases.kind) == before
 
 
-def begin(folder: Path, url: str) -> subprocess.Popen[str]:
+def start(folder: Path, url: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "referral", "migrate"],
         cwd=folder,
@@ -178,7 +181,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 async def assert_complete(url: str) -> None:
-    """Nothing is pending, and every table can be read."""
+    """Assert that no migration is pending and that every table can be read."""
     async with connected(url):
         assert await migrate.pending() == []
         assert Tortoise.apps is not None
@@ -187,12 +190,10 @@ async def assert_complete(url: str) -> None:
 
 
 async def catalogue(url: str, kind: str) -> list[list[dict[str, Any]]]:
-    """Without the table in which the migrations themselves are kept."""
+    """Return the columns, indexes and constraints, without the tables of the migrations."""
     async with connected(url):
-        answers = [await database.query(statement) for statement in _CATALOGUE[kind]]
-    return [
-        sorted((row for row in rows if not _is_internal(row["t"])), key=str) for rows in answers
-    ]
+        found = [await database.query(statement) for statement in _CATALOGUE[kind]]
+    return [sorted((row for row in rows if not _is_internal(row["t"])), key=str) for rows in found]
 
 
 def _is_internal(table: str) -> bool:

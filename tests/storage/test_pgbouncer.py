@@ -1,7 +1,7 @@
 """The service behind a real PgBouncer in transaction mode, as docs/scaling.md configures it.
 
-It has fewer connections to PostgreSQL than the service has to it, so that what one transaction
-leaves on a connection is found there by another.
+PgBouncer has fewer connections to PostgreSQL than the service has to PgBouncer, so that whatever a
+transaction left on a connection would affect another.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from test_faults_postgres import until_in
 from test_webhooks_processes import sign_in
 
 from clusters import Node, pgbouncer, postgres
+from endpoint_server import SECRET as WEBHOOK_SECRET
+from endpoint_server import endpoint_server
+from locks import wait_for_count
 from processes import referral, serving
-from receivers import SECRET as WEBHOOK_SECRET
-from receivers import receiving
 from referral.storage import database, leases, migrate
 from referral.storage.database import Lock
 from support import SECRET, Service, emptied, new_phone, ok, refused, running
@@ -41,14 +41,14 @@ def node() -> Iterator[Node]:
 
 @pytest.fixture(scope="module")
 async def pooled_url(node: Node) -> AsyncIterator[str]:
-    """A database with every table, which `migrate` made through the pooler."""
+    """A database that was migrated through PgBouncer."""
     with pgbouncer(node.port, size=CONNECTIONS) as port:
         url = f"postgres://postgres@127.0.0.1:{port}/postgres?statement_cache_size=0"
         await database.connect(url)
         try:
-            # As two releases at once do
-            made = await asyncio.gather(migrate.apply(), migrate.apply())
-            assert sorted(map(bool, made)) == [False, True]
+            # Concurrently, as two releases may
+            applied = await asyncio.gather(migrate.apply(), migrate.apply())
+            assert sorted(map(bool, applied)) == [False, True]
             assert not await migrate.pending()
         finally:
             await database.disconnect()
@@ -62,20 +62,20 @@ async def pooled(pooled_url: str) -> AsyncIterator[Service]:
         yield service
 
 
-async def test_everything_that_people_and_administrators_do_works(pooled: Service) -> None:
+async def test_all_that_users_and_administrators_do_works(pooled: Service) -> None:
     people = await asyncio.gather(*(pooled.sign_in() for _ in range(PEOPLE)))
     inviter, *invitees = people
     code = await inviter.invite_code()
-    for answer in await asyncio.gather(*(one.activate(code) for one in invitees)):
-        ok(answer)
+    for response in await asyncio.gather(*(one.activate(code) for one in invitees)):
+        ok(response)
     assert (await inviter.profile())["invitee_count"] == PEOPLE - 1
     refused(await inviter.activate(await invitees[0].invite_code()), 409, "invite_loop")
 
     for _ in range(3):
-        for person, answer in zip(
+        for person, response in zip(
             people, await asyncio.gather(*(one.refresh() for one in people)), strict=True
         ):
-            person.tokens |= ok(answer)
+            person.tokens |= ok(response)
     listed = [ok(await one.call("GET", "/sessions"))["items"] for one in people]
     assert [len(sessions) for sessions in listed] == [1] * PEOPLE
 
@@ -95,27 +95,25 @@ async def test_everything_that_people_and_administrators_do_works(pooled: Servic
     ok(await key.call("DELETE", f"/users/{invitees[0].id()}"))
 
 
-async def test_guesses_at_one_challenge_are_counted_over_all_connections(pooled: Service) -> None:
+async def test_concurrent_guesses_are_counted(pooled: Service) -> None:
     sent = await pooled.send_code(new_phone())
     wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
-    answers = await asyncio.gather(*(pooled.verify(wrong) for _ in range(PEOPLE)))
-    codes = [answer.json()["code"] for answer in answers]
+    responses = await asyncio.gather(*(pooled.verify(wrong) for _ in range(PEOPLE)))
+    codes = [response.json()["code"] for response in responses]
     assert codes.count("wrong_code") == 3
     assert codes.count("too_many_attempts") == PEOPLE - 3
 
 
-async def test_a_lock_is_held_by_one_transaction_at_a_time_and_ends_with_it(
-    pooled_url: str,
-) -> None:
-    inside = most = 0
+async def test_an_advisory_lock_ends_with_its_transaction(pooled_url: str) -> None:
+    holders = max_holders = 0
 
     async def work() -> None:
-        nonlocal inside, most
+        nonlocal holders, max_holders
         await database.advisory_lock(Lock.ADMINS)
-        inside += 1
-        most = max(most, inside)
+        holders += 1
+        max_holders = max(max_holders, holders)
         await asyncio.sleep(0.02)
-        inside -= 1
+        holders -= 1
 
     await database.connect(pooled_url)
     try:
@@ -123,22 +121,20 @@ async def test_a_lock_is_held_by_one_transaction_at_a_time_and_ends_with_it(
         held = await database.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
     finally:
         await database.disconnect()
-    assert (most, held) == (1, [{"count": 0}])
+    assert (max_holders, held) == (1, [{"count": 0}])
 
 
 async def test_one_process_holds_a_lease(pooled: Service) -> None:
     now = pooled.clock()
     until = now + timedelta(minutes=1)
     taken = await asyncio.gather(
-        *(leases.take("tests", uuid4(), now=now, until=until) for _ in range(PEOPLE))
+        *(leases.acquire("tests", uuid4(), now=now, until=until) for _ in range(PEOPLE))
     )
     assert taken.count(True) == 1
 
 
-async def test_a_statement_that_takes_too_long_ends_in_postgresql_too(
-    node: Node, pooled_url: str
-) -> None:
-    """The time-out is the client's own, so no setting of a connection is lost behind PgBouncer."""
+async def test_a_slow_statement_is_cancelled_in_postgresql(node: Node, pooled_url: str) -> None:
+    """The time-out is the client's, not a setting of a connection that PgBouncer would lose."""
     await database.connect(pooled_url, statement_seconds=1)
     try:
         with pytest.raises(database.TimedOut):
@@ -147,26 +143,26 @@ async def test_a_statement_that_takes_too_long_ends_in_postgresql_too(
         await database.disconnect()
     other = await asyncpg.connect(node.url)
     try:
-        await until_in(other, _SLEEPING, 0)
+        await wait_for_count(other, _SLEEPING, 0)
     finally:
         await other.close()
 
 
 async def test_servers_and_commands_work_and_one_delivers(pooled_url: str, tmp_path: Path) -> None:
-    """Two servers, as a platform starts them: `release` first, then each with its own pool."""
+    """Two servers deliver each event once, and the commands work beside them."""
     await emptied(pooled_url)
-    async with receiving() as team:
+    async with endpoint_server() as endpoint:
         settings = {
             "DATABASE_URL": pooled_url,
             "REFERRAL_SECRET": SECRET,
-            "REFERRAL_WEBHOOK_URL": team.url,
+            "REFERRAL_WEBHOOK_URL": endpoint.url,
             "REFERRAL_WEBHOOK_SECRET": WEBHOOK_SECRET,
         }
         with serving(tmp_path, **settings) as one, serving(tmp_path, **settings) as other:
             await asyncio.gather(sign_in(one.url, PEOPLE), sign_in(other.url, PEOPLE))
-            await team.until(2 * PEOPLE)
-            assert team.twice_at_once == []
-            assert len({each.id for each in team.taken}) == 2 * PEOPLE
+            await endpoint.wait_acknowledged(2 * PEOPLE)
+            assert endpoint.overlapping == []
+            assert len({each.id for each in endpoint.acknowledged}) == 2 * PEOPLE
             for command in (["doctor"], ["users", "list"], ["users", "export", "users.csv"]):
                 done = referral(tmp_path, *command, **settings)
                 assert done.returncode == 0, done.stderr

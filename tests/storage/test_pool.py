@@ -1,4 +1,4 @@
-"""Who waits for one of PostgreSQL's connections."""
+"""The queue for PostgreSQL's connections, and what waits for a lock without holding one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from referral.core.concurrency import BURST, ConcurrencyLimiter
 from referral.limits import keyed_locks
-from referral.limits.guess_policy import LimitScope
 from referral.limits.keyed_locks import KeyedLocks
+from referral.limits.scope import LimitScope
 from referral.storage import configuration, database, users
 from referral.storage.engines import asyncpg
 from referral.storage.engines.asyncpg import FairQueue
@@ -19,22 +19,22 @@ from support import Service, context_of, ok, refused
 BUSY = 2 * configuration.POOL_SIZE
 
 
-async def test_who_asks_again_at_once_lets_the_others_go_first(service: Service) -> None:
-    """However fast a task gives its connection back and takes it again."""
+async def test_a_task_that_asks_again_lets_others_go_first(service: Service) -> None:
+    """It does even if it releases its connection and immediately asks for another."""
     del service
-    answered = [0] * BUSY
+    responses = [0] * BUSY
 
     async def ask(place: int) -> None:
-        while not all(answered):
+        while not all(responses):
             await database.query("SELECT 1 AS one")
-            answered[place] += 1
+            responses[place] += 1
 
     async with asyncio.timeout(30):
         await asyncio.gather(*(ask(place) for place in range(BUSY)))
 
 
 async def test_guesses_at_one_phone_hold_one_connection(service: Service) -> None:
-    """Right guesses of a blocked user leave the challenge valid, so no budget ends them."""
+    """Right guesses for a blocked user are refunded, so no limit ends them."""
     person = await service.sign_in()
     await users.set_fields(UUID(person.id()), is_blocked=True)
     sent = await service.send_code(person.phone)
@@ -48,10 +48,12 @@ async def test_guesses_at_one_phone_hold_one_connection(service: Service) -> Non
     assert max(in_use) <= 1
 
 
-async def test_a_turn_that_does_not_come_is_given_up(
+async def test_a_wait_for_the_phones_lock_is_limited(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A guess that is stuck in the database holds up no other for longer, nor a known device."""
+    """A guess that is stuck in the database holds up strangers only so long, and known devices not
+    at all.
+    """
     monkeypatch.setattr(keyed_locks, "WAIT_SECONDS", 0.05)
     ctx, person = context_of(service), await service.sign_in()
     service.clock.move(seconds=3)
@@ -62,79 +64,79 @@ async def test_a_turn_that_does_not_come_is_given_up(
     scope = LimitScope(
         phone=person.phone, address="192.0.2.1", known_device=False, key=ctx.counter_key
     )
-    async with ctx.keyed_locks.take(scope.of_phone("guesses")):
+    async with ctx.keyed_locks.take(scope.phone_key("guesses")):
         refused(await service.verify(stranger), 503, "storage_unavailable")
         ok(await service.verify(owner))
     ok(await service.verify(stranger))
 
 
-async def test_no_more_than_a_burst_wait_for_turns() -> None:
-    queue = KeyedLocks(ConcurrencyLimiter())
-    async with queue.take("a phone"):
-        waiting = [asyncio.create_task(_pass(queue)) for _ in range(BURST)]
+async def test_at_most_a_burst_waits_for_a_keyed_lock() -> None:
+    locks = KeyedLocks(ConcurrencyLimiter())
+    async with locks.take("a phone"):
+        waiting = [asyncio.create_task(_pass(locks)) for _ in range(BURST)]
         await asyncio.sleep(0)
         with pytest.raises(database.Unavailable):
-            await _pass(queue)
+            await _pass(locks)
     await asyncio.gather(*waiting)
-    await _pass(queue)
+    await _pass(locks)
 
 
-async def _pass(queue: KeyedLocks) -> None:
-    async with queue.take("a phone"):
+async def _pass(locks: KeyedLocks) -> None:
+    async with locks.take("a phone"):
         pass
 
 
-async def test_a_line_serves_in_the_order_of_coming() -> None:
-    line = FairQueue()
+async def test_fair_queue_serves_in_order() -> None:
+    queue = FairQueue()
     served: list[int] = []
 
     async def wait(place: int) -> None:
-        served.append(await line.get() + place)
+        served.append(await queue.get() + place)
 
     waiting = [asyncio.create_task(wait(place)) for place in range(3)]
     await asyncio.sleep(0)
     for _ in range(3):
-        line.put_nowait(0)
+        queue.put_nowait(0)
     await asyncio.gather(*waiting)
     assert served == [0, 1, 2]
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before its turn", "at its turn"])
-async def test_who_goes_away_from_the_line_takes_nothing_along(*, before: bool) -> None:
-    line = FairQueue()
-    goes, stays = (asyncio.create_task(line.get()) for _ in range(2))
+@pytest.mark.parametrize("before", [True, False], ids=["before it is served", "when it is served"])
+async def test_a_cancelled_waiter_takes_no_connection(*, before: bool) -> None:
+    queue = FairQueue()
+    cancelled, stays = (asyncio.create_task(queue.get()) for _ in range(2))
     await asyncio.sleep(0)
     if before:
-        goes.cancel()
-        line.put_nowait("connection")
+        cancelled.cancel()
+        queue.put_nowait("connection")
     else:
-        line.put_nowait("connection")
-        goes.cancel()
+        queue.put_nowait("connection")
+        cancelled.cancel()
     async with asyncio.timeout(1):
         assert await stays == "connection"
-    assert goes.cancelled() or goes.cancelling()
+    assert cancelled.cancelled() or cancelled.cancelling()
 
 
-async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncpg, "ACQUIRE_SECONDS", 0.01)
-    line = FairQueue()
+    queue = FairQueue()
     with pytest.raises(TimeoutError):
-        await line.get()
-    line.put_nowait("connection")
-    assert await line.get() == "connection"
+        await queue.get()
+    queue.put_nowait("connection")
+    assert await queue.get() == "connection"
 
 
-async def test_each_gives_up_after_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though one timer is for all, and some ahead of them were served or went away."""
+async def test_each_waiter_has_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does although all share one timer, and some ahead of them are served or cancelled."""
     monkeypatch.setattr(asyncpg, "ACQUIRE_SECONDS", 1)
-    line, loop = FairQueue(), asyncio.get_running_loop()
+    queue, loop = FairQueue(), asyncio.get_running_loop()
 
     async def wait() -> float:
-        begun = loop.time()
+        started = loop.time()
         try:
-            await line.get()
+            await queue.get()
         except TimeoutError:
-            return loop.time() - begun
+            return loop.time() - started
         return 0
 
     waiting = []
@@ -142,14 +144,14 @@ async def test_each_gives_up_after_its_own_time(monkeypatch: pytest.MonkeyPatch)
         waiting.append(asyncio.create_task(wait()))
         await asyncio.sleep(0.1)
         if len(waiting) == 2:
-            line.put_nowait("connection")
+            queue.put_nowait("connection")
             waiting[1].cancel()
-    served, gone, *others = await asyncio.gather(*waiting, return_exceptions=True)
+    served, cancelled, *others = await asyncio.gather(*waiting, return_exceptions=True)
     assert served == 0
-    assert isinstance(gone, asyncio.CancelledError)
+    assert isinstance(cancelled, asyncio.CancelledError)
     assert [seconds for seconds in others if isinstance(seconds, float)] == pytest.approx(
         [1] * 3, abs=0.5
     )
-    line.put_nowait("connection")
+    queue.put_nowait("connection")
     async with asyncio.timeout(1):
-        assert await line.get() == "connection"
+        assert await queue.get() == "connection"

@@ -1,4 +1,4 @@
-"""A new version comes while the old one serves."""
+"""An upgrade to a new version while processes of the old one serve."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ import httpx
 import pytest
 from tortoise.migrations import operations
 
+from background_sign_ins import background_sign_ins
 from processes import ROOT, new_postgres_database, referral, serving
 from referral.storage import migrations
 from support import SECRET, Clock, Inbox, Person, Service, new_phone, ok
-from visitors import visited
 
 SETTINGS = {
     "REFERRAL_SECRET": SECRET,
     "REFERRAL_PUBLIC_URL": "https://referral.example.com",
     "REFERRAL_SENDS_PER_ADDRESS_HOUR": "100000",
 }
-# Under which an operation that takes something away may stand, and the release since which
-# nothing reads or writes that: {"0009_no_nickname: RemoveField": "1.4 does not use it"}
+# Operations that may remove something, with the release that no longer reads or writes it, for
+# example "0009_no_nickname: RemoveField" with "1.4 does not use it"
 REMOVALS: dict[str, str] = {}
 
 
 def test_migrations_only_add() -> None:
-    """What the version before reads and writes stays, for it runs beside the new one."""
-    taken = {what for what in map(_taken_away, _operations()) if what is not None}
-    assert taken == REMOVALS.keys()
+    """From 0001_tables on, what the version before reads and writes stays, because its processes
+    serve beside those of the new version until all are replaced.
+    """
+    removals = {each for each in map(_removal, _operations()) if each is not None}
+    assert removals == REMOVALS.keys()
 
 
 def _operations() -> list[tuple[str, operations.Operation]]:
@@ -45,12 +47,13 @@ def _operations() -> list[tuple[str, operations.Operation]]:
     ]
 
 
-def _taken_away(step: tuple[str, operations.Operation]) -> str | None:
+def _removal(step: tuple[str, operations.Operation]) -> str | None:
+    """Return a name for an operation that does not only add."""
     name, operation = step
     if isinstance(operation, operations.CreateModel | operations.AddIndex):
         return None
     if isinstance(operation, operations.AddField):
-        # The version before writes rows without it
+        # The version before inserts rows without it
         field: Any = operation.field
         if field.null or field.has_db_default():
             return None
@@ -59,7 +62,7 @@ def _taken_away(step: tuple[str, operations.Operation]) -> str | None:
 
 @pytest.fixture
 async def url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    """A database of its own, which will be newer than this version."""
+    """A database of this test, which it upgrades to a version that does not exist yet."""
     if database_kind == "sqlite":
         return f"sqlite://{tmp_path}/referral.sqlite3"
     return await new_postgres_database(request.getfixturevalue("postgres_url"))
@@ -67,7 +70,7 @@ async def url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
 
 @pytest.fixture
 def newer(tmp_path: Path) -> Path:
-    """The version to come: this one, a table more, and a column more that users are read with."""
+    """The source of a next version, with one more table and one more column of users."""
     source = tmp_path / "newer"
     shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
     models = source / "referral" / "storage" / "models.py"
@@ -102,20 +105,20 @@ class Migration(migrations.Migration):
 """
 
 
-async def test_old_and_new_processes_serve_side_by_side(
-    url: str, newer: Path, tmp_path: Path
-) -> None:
-    """Through the migration and after it, an old one started again too; each reads the other."""
+async def test_old_and_new_processes_serve_together(url: str, newer: Path, tmp_path: Path) -> None:
+    """They do during the migration and after it, and each reads what the other writes. A process of
+    the old version also starts after the migration.
+    """
     old_settings = {**SETTINGS, "DATABASE_URL": url}
     new_settings = {**old_settings, "PYTHONPATH": str(newer)}
     with ExitStack() as stack:
         old_server = stack.enter_context(serving(tmp_path, **old_settings))
         connect = partial(httpx.AsyncClient, base_url=old_server.url, timeout=30)
-        async with visited(connect) as visits:
-            await visits.become_more()
+        async with background_sign_ins(connect) as sign_ins:
+            await sign_ins.wait_for_more()
             migrated = await asyncio.to_thread(referral, tmp_path, "migrate", **new_settings)
             assert migrated.stdout == "applied 9999_newer\n", migrated.stderr
-            await visits.become_more()
+            await sign_ins.wait_for_more()
             new_server = await asyncio.to_thread(
                 stack.enter_context, serving(tmp_path, **new_settings)
             )
@@ -123,16 +126,16 @@ async def test_old_and_new_processes_serve_side_by_side(
             async with connect() as old_http, new() as new_http:
                 await cross(old_http, new_http)
                 await cross(new_http, old_http)
-            await visits.become_more()
-        assert visits.failures == []
-    # Back to the old version: it takes the newer database as it is
+            await sign_ins.wait_for_more()
+        assert sign_ins.failures == []
+    # A rollback: the old version starts on the newer database
     with serving(tmp_path, **old_settings) as again:
         async with httpx.AsyncClient(base_url=again.url, timeout=30) as http:
             await Service(http, Clock(), Inbox()).sign_in()
 
 
 async def cross(one: httpx.AsyncClient, other: httpx.AsyncClient) -> None:
-    """Every second step of somebody at the other version."""
+    """Do the steps of two users alternately at the two versions."""
     here, there = (Service(http, Clock(), Inbox()) for http in (one, other))
     inviter = await here.sign_in()
     sent = await here.send_code(new_phone())

@@ -1,4 +1,4 @@
-"""Transactions that share a commit of SQLite: each all or nothing, answered after the commit."""
+"""Group commit on SQLite: transactions stay atomic, and calls return after the COMMIT."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support import Service
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 TOGETHER = 20
-# Far from over, so that housekeeping leaves them alone
+# A counter that is not refilled for long, so that housekeeping does not delete it
 _INSERT = f"INSERT INTO counters (key, tat) VALUES ($1, {1 << 60})"  # noqa: S608 - our own number
 
 
@@ -39,7 +39,7 @@ def writing(key: str, *, fails: bool = False) -> Callable[[], Awaitable[None]]:
 
 
 def failing_commit(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """The driver's execute() with a disk that fails each COMMIT."""
+    """Return the driver's execute() with an I/O error at each COMMIT."""
 
     async def execute_or_fail(sql: str, *values: Any) -> Any:
         if sql == "COMMIT":
@@ -51,35 +51,37 @@ def failing_commit(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
     return execute_or_fail
 
 
+def driver() -> Any:
+    """Return the driver's connection."""
+    client: Any = database.connection()
+    return client._connection  # noqa: SLF001 - see docs/private-members.md
+
+
 def keys_in(url: str) -> set[str]:
-    """What another connection sees: all that is committed."""
+    """Return what another connection sees, which is what is committed."""
     with closing(sqlite3.connect(url.removeprefix("sqlite://"))) as file:
         return {key for (key,) in file.execute("SELECT key FROM counters")}
 
 
 @pytest.fixture
 async def statements(service: Service) -> AsyncIterator[list[str]]:
-    """What SQLite is told from now on."""
+    """The statements that SQLite runs from now on."""
     del service
-    client: Any = database.connection()
-    told: list[str] = []
-    connection = client._connection  # noqa: SLF001 - nothing public has it
-    await connection.set_trace_callback(told.append)
-    yield told
-    await connection.set_trace_callback(None)
+    executed: list[str] = []
+    await driver().set_trace_callback(executed.append)
+    yield executed
+    await driver().set_trace_callback(None)
 
 
-async def test_a_transaction_nobody_waits_for_has_no_savepoint(database_url: str) -> None:
-    """Nor does a statement: it has one step."""
+async def test_an_uncontended_transaction_has_no_savepoint(database_url: str) -> None:
+    """An uncontended statement has not even a transaction."""
     await database.connect(database_url)
     try:
-        client: Any = database.connection()
-        told: list[str] = []
-        connection = client._connection  # noqa: SLF001 - nothing public has it
-        await connection.set_trace_callback(told.append)
+        executed: list[str] = []
+        await driver().set_trace_callback(executed.append)
         await database.transaction(writing("lone"))
         await database.query(_INSERT, "a lone statement")
-        steps = [each.split()[0] for each in told]
+        steps = [each.split()[0] for each in executed]
         assert steps == ["BEGIN", "INSERT", "INSERT", "COMMIT", "INSERT"]
     finally:
         await database.disconnect()
@@ -99,17 +101,17 @@ async def test_statements_that_wait_share_a_commit(statements: list[str]) -> Non
     assert statements.count("COMMIT") < TOGETHER / 2
 
 
-async def test_a_commit_is_not_shared_endlessly(
+async def test_a_group_is_committed_in_time(
     statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Past the time for which one is shared, the next in turn begins another."""
+    """Once a group's time is over, the next writer commits it and begins another transaction."""
     monkeypatch.setattr(sqlite_commits, "SHARED_SECONDS", 0)
     await asyncio.gather(*(database.transaction(writing(f"due {i}")) for i in range(TOGETHER)))
     assert statements.count("COMMIT") >= TOGETHER / 2
 
 
 @pytest.mark.parametrize("failing", [0, 1, TOGETHER - 1])
-async def test_one_that_fails_takes_none_of_the_others_along(
+async def test_a_failed_member_is_rolled_back_by_itself(
     database_url: str, service: Service, failing: int
 ) -> None:
     del service
@@ -123,7 +125,7 @@ async def test_one_that_fails_takes_none_of_the_others_along(
         )
 
 
-async def test_what_breaks_a_rule_fails_by_itself(database_url: str, service: Service) -> None:
+async def test_a_constraint_violation_fails_by_itself(database_url: str, service: Service) -> None:
     del service
     await database.query(_INSERT, "taken")
     keys = ["first", "taken", "last"]
@@ -134,15 +136,15 @@ async def test_what_breaks_a_rule_fails_by_itself(database_url: str, service: Se
     assert {"first", "last"} <= keys_in(database_url)
 
 
-async def test_an_answer_comes_after_the_commit(database_url: str, service: Service) -> None:
-    """Of transactions, of single statements, and of reads beside them."""
+async def test_calls_return_after_the_commit(database_url: str, service: Service) -> None:
+    """Transactions, single statements and concurrent reads do."""
     del service
 
     async def write(key: str) -> None:
         await database.transaction(writing(key))
         assert f"{key} one" in keys_in(database_url)
 
-    async def write_alone(key: str) -> None:
+    async def write_statement(key: str) -> None:
         await database.query(_INSERT, key)
         assert key in keys_in(database_url)
 
@@ -151,19 +153,18 @@ async def test_an_answer_comes_after_the_commit(database_url: str, service: Serv
         assert {row["key"] for row in rows} <= keys_in(database_url)
 
     calls = [
-        call for i in range(TOGETHER) for call in (write(f"a{i}"), write_alone(f"b{i}"), read())
+        call for i in range(TOGETHER) for call in (write(f"a{i}"), write_statement(f"b{i}"), read())
     ]
     await asyncio.gather(*calls)
 
 
 @pytest.mark.parametrize("lost", ["ROLLBACK", "COMMIT of the disk"])
-async def test_a_commit_that_fails_fails_for_all(
+async def test_a_failed_commit_fails_every_member(
     database_url: str, service: Service, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    """Also one before which SQLite rolled everything back, as it does when the disk is full."""
+    """It does too if SQLite has rolled everything back before, as on a full disk."""
     del service
-    client: Any = database.connection()
-    connection = client._connection  # noqa: SLF001 - nothing public has it
+    connection = driver()
 
     async def lose() -> None:
         await database.query("ROLLBACK")
@@ -177,21 +178,19 @@ async def test_a_commit_that_fails_fails_for_all(
         monkeypatch.setattr(connection, "execute", failing_commit(connection.execute))
     found = await asyncio.gather(*map(database.transaction, works), return_exceptions=True)
     monkeypatch.undo()
-    answered = {f"lost {i} one" for i, each in enumerate(found) if each is None}
-    assert len(answered) <= 1, "all but the first share the commit"
+    committed = {f"lost {i} one" for i, each in enumerate(found) if each is None}
+    assert len(committed) <= 1, "all but the first share the commit"
     assert {key for key in keys_in(database_url) if key.startswith("lost ") and "one" in key} == (
-        answered
+        committed
     )
     await database.transaction(writing("afterwards"))
     assert "afterwards two" in keys_in(database_url)
 
 
-async def test_a_full_disk_fails_for_all_that_share_a_commit(
-    database_url: str, service: Service
-) -> None:
-    """With SQLite's own error, at whatever statement the file may grow no more."""
+async def test_a_full_disk_fails_every_member(database_url: str, service: Service) -> None:
+    """The error is SQLite's own, at whichever statement the file cannot grow."""
     del service
-    # Or what earlier tests deleted leaves pages to write to
+    # Otherwise the pages that earlier tests have freed would be written first
     await database.query("VACUUM")
     (pages,) = (await database.query("PRAGMA page_count"))[0].values()
     await database.query(f"PRAGMA max_page_count = {pages + 5}")
@@ -208,18 +207,17 @@ async def test_a_full_disk_fails_for_all_that_share_a_commit(
     assert stored == {
         name
         for key, pair, single in zip(keys, found, found[TOGETHER:], strict=False)
-        for name, answer in ((f"{key} one", pair), (f"{key} two", pair), (f"{key} alone", single))
-        if not isinstance(answer, Exception)
+        for name, outcome in ((f"{key} one", pair), (f"{key} two", pair), (f"{key} alone", single))
+        if not isinstance(outcome, Exception)
     }
     await database.transaction(writing("afterwards"))
 
 
-async def test_a_lone_commit_that_fails_leaves_no_transaction_open(
+async def test_a_failed_commit_leaves_no_open_transaction(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del service
-    client: Any = database.connection()
-    connection = client._connection  # noqa: SLF001 - nothing public has it
+    connection = driver()
     monkeypatch.setattr(connection, "execute", failing_commit(connection.execute))
     with pytest.raises(database.Unavailable):
         await database.transaction(writing("not committed"))
@@ -228,7 +226,7 @@ async def test_a_lone_commit_that_fails_leaves_no_transaction_open(
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_hook_runs_after_the_shared_commit_only(
+async def test_after_commit_runs_only_after_the_commit(
     database_url: str, service: Service, monkeypatch: pytest.MonkeyPatch, *, fails: bool
 ) -> None:
     del service
@@ -242,8 +240,7 @@ async def test_a_hook_runs_after_the_shared_commit_only(
         return work
 
     if fails:
-        client: Any = database.connection()
-        connection = client._connection  # noqa: SLF001 - nothing public has it
+        connection = driver()
         monkeypatch.setattr(connection, "execute", failing_commit(connection.execute))
     works = (database.transaction(hooked(f"hook {i}")) for i in range(TOGETHER))
     await asyncio.gather(*works, return_exceptions=True)
@@ -252,10 +249,10 @@ async def test_a_hook_runs_after_the_shared_commit_only(
 
 
 @pytest.mark.parametrize("steps", range(0, 60, 4))
-async def test_a_caller_that_goes_away_at_any_step_leaves_nothing_half_done(
+async def test_a_caller_cancelled_at_any_step_changes_all_or_nothing(
     database_url: str, service: Service, steps: int
 ) -> None:
-    """steps: of the event loop until some of the calls are cancelled."""
+    """steps: how many steps the event loop makes before some of the calls are cancelled."""
     del service
     calls: list[asyncio.Task[Any]] = []
     for i in range(9):
@@ -279,7 +276,7 @@ async def test_a_caller_that_goes_away_at_any_step_leaves_nothing_half_done(
         assert single != [] or f"gone alone {i}" in seen
 
 
-async def test_a_statement_whose_caller_goes_away_leaves_nothing_open(
+async def test_a_cancelled_statement_leaves_nothing_open(
     database_url: str, service: Service
 ) -> None:
     del service
@@ -312,9 +309,7 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-def test_a_process_that_is_killed_loses_nothing_it_answered(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_a_killed_process_loses_nothing_it_acknowledged(database_url: str, tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _WRITER, database_url],
         env=environment(tmp_path),
@@ -322,7 +317,7 @@ def test_a_process_that_is_killed_loses_nothing_it_answered(
         text=True,
     ) as process:
         assert process.stdout is not None
-        answered = [process.stdout.readline() for _ in range(500)]
+        acknowledged = [process.stdout.readline() for _ in range(500)]
         process.send_signal(signal.SIGKILL)
-        answered += [line for line in process.stdout if line.endswith("\n")]
-    assert {line.strip() for line in answered} <= keys_in(database_url)
+        acknowledged += [line for line in process.stdout if line.endswith("\n")]
+    assert {line.strip() for line in acknowledged} <= keys_in(database_url)
