@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser
 
 import browser
-from browser import DESKTOP, NARROW, barriers, visiting
+from browser import DESKTOP, NARROW, accessibility_violations, new_session
 from processes import Server
 from sites import another_origin, reachable
 
@@ -19,18 +19,18 @@ AXES = {"color-contrast", "html-has-lang", "image-alt"}
 
 
 async def test_the_documents_page_works_in_a_browser(chromium: Browser, served: Server) -> None:
-    async with visiting(chromium, served.url, device=DESKTOP) as visitor:
-        assert (await visitor.go("/docs")).status == 200
-        await visitor.page.get_by_text("/api/v1/auth/send-code").first.wait_for()
+    async with new_session(chromium, served.url, device=DESKTOP) as session:
+        assert (await session.go("/docs")).status == 200
+        await session.page.get_by_text("/api/v1/auth/send-code").first.wait_for()
 
 
 async def test_the_documents_page_runs_no_other_script_and_keeps_no_token(
     chromium: Browser, served: Server
 ) -> None:
     """Its buttons work under its policy; nothing stays in the browser, and nobody frames it."""
-    async with visiting(chromium, served.url, device=DESKTOP) as visitor:
-        page = visitor.page
-        policy = (await visitor.go("/docs")).headers["content-security-policy"]
+    async with new_session(chromium, served.url, device=DESKTOP) as session:
+        page = session.page
+        policy = (await session.go("/docs")).headers["content-security-policy"]
         assert "unsafe" not in policy
         await page.get_by_role("button", name="Authorize").first.click()
         await page.locator("#api_key_value, input[type=text]").first.fill("a-token-of-somebody")
@@ -54,9 +54,9 @@ async def test_the_documents_page_runs_no_other_script_and_keeps_no_token(
 async def test_a_server_of_this_process_is_reached_by_a_browser(
     chromium: Browser, database_url: str
 ) -> None:
-    async with reachable(database_url) as (service, site), visiting(chromium, site) as visitor:
+    async with reachable(database_url) as (service, site), new_session(chromium, site) as session:
         await service.sign_in()
-        assert (await visitor.go("/docs")).status == 200
+        assert (await session.go("/docs")).status == 200
 
 
 @pytest.mark.parametrize("scripts", ["with", "without"])
@@ -66,22 +66,26 @@ async def test_whatever_a_browser_complains_of_is_noted(chromium: Browser, scrip
         with pytest.raises(AssertionError) as noted:
             await look_at(chromium, site, javascript=scripts == "with")
     said = str(noted.value)
-    assert "asked somebody else: http://127.0.0.1:9/picture.png" in said
+    assert "another origin: http://127.0.0.1:9/picture.png" in said
     if scripts == "with":
         assert "console: no good" in said
         assert "script: broken" in said
 
 
 async def look_at(chromium: Browser, site: str, *, javascript: bool) -> None:
-    async with visiting(chromium, site, device=NARROW, javascript=javascript) as visitor:
-        await visitor.go("/")
-        if not await visitor.is_wider_than_the_screen():
+    async with new_session(chromium, site, device=NARROW, javascript=javascript) as session:
+        await session.go("/")
+        if not await session.scrolls_sideways():
             pytest.fail("it has no bar to scroll sideways")
-        found = {each.split()[0] for each in await barriers(visitor.page)} if javascript else AXES
+        found = (
+            {each.split()[0] for each in await accessibility_violations(session.page)}
+            if javascript
+            else AXES
+        )
         if found != AXES:
             pytest.fail(f"axe-core finds {found}")
 
 
 def test_without_a_browser_the_tests_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert browser.found("/nowhere/chromium") is None
+    assert browser.find_chromium("/nowhere/chromium") is None

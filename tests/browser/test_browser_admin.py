@@ -7,28 +7,28 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from browser import DESKTOP, PHONE, Visitor, visiting
+from browser import DESKTOP, PHONE, BrowserSession, new_session
 from referral.service import admins
 from sites import reachable
 from support import Person, Service, context_of, new_phone, ok
 from walks import Scene, digits, notice, sign_in
 
 
-async def enter_as_admin(visitor: Visitor, service: Service) -> str:
+async def enter_as_admin(session: BrowserSession, service: Service) -> str:
     """The phone of somebody whom the command made an administrator before."""
     phone = new_phone()
     await admins.grant(context_of(service), phone)
-    await sign_in(visitor, phone)
-    await visitor.submit("header a[href='/admin']")
+    await sign_in(session, phone)
+    await session.submit("header a[href='/admin']")
     return phone
 
 
-async def open_and_press(visitor: Visitor, action: str) -> None:
+async def open_and_press(session: BrowserSession, action: str) -> None:
     """Do what asks first: only the second button does it."""
-    button = visitor.page.locator(f"#{action}")
+    button = session.page.locator(f"#{action}")
     assert not await button.is_visible()
-    await visitor.page.click(f"details:has(#{action}) summary")
-    await visitor.submit(f"#{action}")
+    await session.page.click(f"details:has(#{action}) summary")
+    await session.submit(f"#{action}")
 
 
 async def family(service: Service) -> list[Person]:
@@ -53,115 +53,115 @@ async def test_an_administrator_looks_after_people(
     """From the numbers to a user, down the tree, and every action on a user and back."""
     async with (
         reachable(database_url) as (service, site),
-        visiting(chromium, site, device=device, javascript=javascript) as visitor,
+        new_session(chromium, site, device=device, javascript=javascript) as session,
     ):
         anna, boris, clara = await family(service)
-        await enter_as_admin(visitor, service)
-        assert await visitor.text("#users") == "4"
-        assert await visitor.text("#activations") == "2"
-        assert await visitor.text("#days-activations") == "2"
-        assert await visitor.text("#k-factor") == "0.50"
-        chart = visitor.page.locator("img.chart")
+        await enter_as_admin(session, service)
+        assert await session.text("#users") == "4"
+        assert await session.text("#activations") == "2"
+        assert await session.text("#days-activations") == "2"
+        assert await session.text("#k-factor") == "0.50"
+        chart = session.page.locator("img.chart")
         assert await chart.evaluate("(it) => it.complete && it.naturalWidth > 0")
-        assert digits(anna.phone) in digits(await visitor.text("#top-inviters"))
+        assert digits(anna.phone) in digits(await session.text("#top-inviters"))
 
-        await visitor.submit("nav a[href='/admin/users']")
-        await visitor.page.fill("input[name=search]", "ann")
-        await visitor.submit("form[role=search] button")
-        assert await visitor.page.locator("#users tbody tr").count() == 1
-        await visitor.submit("#users a")
-        assert digits(anna.phone) in digits(await visitor.text("h1"))
-        tree = visitor.page.locator(".tree")
+        await session.submit("nav a[href='/admin/users']")
+        await session.page.fill("input[name=search]", "ann")
+        await session.submit("form[role=search] button")
+        assert await session.page.locator("#users tbody tr").count() == 1
+        await session.submit("#users a")
+        assert digits(anna.phone) in digits(await session.text("h1"))
+        tree = session.page.locator(".tree")
         assert digits(boris.phone) in digits(await tree.inner_text())
         assert not await tree.get_by_text("Clara").is_visible()
         await tree.locator("summary").click()
         assert await tree.get_by_text("Clara").is_visible()
-        await visitor.submit(f".tree a[href='/admin/users/{clara.id()}']")
-        assert digits(boris.phone) in digits(await visitor.text("#inviter"))
+        await session.submit(f".tree a[href='/admin/users/{clara.id()}']")
+        assert digits(boris.phone) in digits(await session.text("#inviter"))
 
-        await open_and_press(visitor, "block")
-        assert await visitor.page.get_by_text("blocked", exact=True).first.is_visible()
+        await open_and_press(session, "block")
+        assert await session.page.get_by_text("blocked", exact=True).first.is_visible()
         assert (await clara.call("GET", "/profile")).status_code in {401, 403}
-        await visitor.submit("#unblock")
-        await open_and_press(visitor, "make-admin")
-        assert await visitor.page.get_by_text("administrator", exact=True).first.is_visible()
-        await open_and_press(visitor, "take-admin")
-        await open_and_press(visitor, "void")
-        assert "nobody" in await visitor.text("#inviter")
-        await open_and_press(visitor, "delete")
-        assert visitor.path() == "/admin/users"
-        assert await notice(visitor)
-        assert digits(clara.phone) not in digits(await visitor.text("#users"))
+        await session.submit("#unblock")
+        await open_and_press(session, "make-admin")
+        assert await session.page.get_by_text("administrator", exact=True).first.is_visible()
+        await open_and_press(session, "take-admin")
+        await open_and_press(session, "void")
+        assert "nobody" in await session.text("#inviter")
+        await open_and_press(session, "delete")
+        assert session.path() == "/admin/users"
+        assert await notice(session)
+        assert digits(clara.phone) not in digits(await session.text("#users"))
 
-        await visitor.submit("nav a[href='/admin/audit']")
-        assert await visitor.page.locator(".trail li").count() > 8
-        await visitor.submit("nav a[href='/me']")
-        assert visitor.path() == "/me"
+        await session.submit("nav a[href='/admin/audit']")
+        assert await session.page.locator(".trail li").count() > 8
+        await session.submit("nav a[href='/me']")
+        assert session.path() == "/me"
 
 
 async def test_a_key_is_shown_once_works_and_is_revoked(scene: Scene) -> None:
-    visitor, service = scene.visitor, scene.service
-    await enter_as_admin(visitor, service)
-    await visitor.submit("nav a[href='/admin/keys']")
-    await visitor.page.fill("input[name=name]", "the shop")
-    await visitor.submit("form[action='/admin/keys'] button")
-    key = (await visitor.text("#new-key")).strip()
+    session, service = scene.session, scene.service
+    await enter_as_admin(session, service)
+    await session.submit("nav a[href='/admin/keys']")
+    await session.page.fill("input[name=name]", "the shop")
+    await session.submit("form[action='/admin/keys'] button")
+    key = (await session.text("#new-key")).strip()
     headers = {"Authorization": f"Bearer {key}"}
     assert (await service.http.get("/api/v1/users", headers=headers)).status_code == 200
-    await visitor.page.reload()
-    assert key not in await visitor.page.content()
-    await visitor.page.fill("input[name=name]", "the shop")
-    await visitor.submit("form[action='/admin/keys'] button")
-    assert await visitor.text("#name-error")
-    await visitor.page.click("#keys summary")
-    await visitor.submit("#keys form button")
+    await session.page.reload()
+    assert key not in await session.page.content()
+    await session.page.fill("input[name=name]", "the shop")
+    await session.submit("form[action='/admin/keys'] button")
+    assert await session.text("#name-error")
+    await session.page.click("#keys summary")
+    await session.submit("#keys form button")
     assert (await service.http.get("/api/v1/users", headers=headers)).status_code == 401
-    assert not await visitor.page.locator("#keys").count()
+    assert not await session.page.locator("#keys").count()
 
 
 async def test_the_last_administrator_stays_one(scene: Scene) -> None:
     """By the pages; the reason stands at the button."""
-    visitor, service = scene.visitor, scene.service
-    phone = await enter_as_admin(visitor, service)
-    await visitor.go(f"/admin/users?search={phone[1:]}")
-    await visitor.submit("#users a")
+    session, service = scene.session, scene.service
+    phone = await enter_as_admin(session, service)
+    await session.go(f"/admin/users?search={phone[1:]}")
+    await session.submit("#users a")
     for action in ("take-admin", "block", "delete"):
-        button = visitor.page.locator(f"#{action}")
+        button = session.page.locator(f"#{action}")
         if not await button.is_visible():
-            await visitor.page.click(f"details:has(#{action}) summary")
-        await visitor.submit(f"#{action}")
-        assert await visitor.text(f"#{action}-error")
+            await session.page.click(f"details:has(#{action}) summary")
+        await session.submit(f"#{action}")
+        assert await session.text(f"#{action}-error")
         assert await button.is_visible()
         assert await button.get_attribute("aria-describedby") == f"{action}-error"
 
 
 async def test_days_that_cannot_be(scene: Scene) -> None:
-    visitor = scene.visitor
-    await enter_as_admin(visitor, scene.service)
-    await visitor.page.fill("input[name=from]", "2026-03-02")
-    await visitor.page.fill("input[name=to]", "2026-03-01")
-    await visitor.submit("form[action='/admin'] button")
-    assert await visitor.page.locator("[aria-invalid=true]").count()
-    assert await visitor.page.input_value("input[name=from]") == "2026-03-02"
-    await visitor.page.fill("input[name=to]", "2026-03-03")
-    await visitor.submit("form[action='/admin'] button")
-    assert "from=2026-03-02" in visitor.path()
+    session = scene.session
+    await enter_as_admin(session, scene.service)
+    await session.page.fill("input[name=from]", "2026-03-02")
+    await session.page.fill("input[name=to]", "2026-03-01")
+    await session.submit("form[action='/admin'] button")
+    assert await session.page.locator("[aria-invalid=true]").count()
+    assert await session.page.input_value("input[name=from]") == "2026-03-02"
+    await session.page.fill("input[name=to]", "2026-03-03")
+    await session.submit("form[action='/admin'] button")
+    assert "from=2026-03-02" in session.path()
 
 
 async def test_nobody_else_gets_in(chromium: Browser, database_url: str) -> None:
     """Neither who is not signed in, who is led to the sign-in and back, nor an ordinary user."""
     async with (
         reachable(database_url) as (service, site),
-        visiting(chromium, site, expected=[403]) as visitor,
+        new_session(chromium, site, expected=[403]) as session,
     ):
         somebody = (await service.sign_in()).id()
-        await visitor.go("/admin/audit")
-        assert visitor.path() == "/?next=/admin/audit"
-        await sign_in(visitor)
+        await session.go("/admin/audit")
+        assert session.path() == "/?next=/admin/audit"
+        await sign_in(session)
         for path in ("", "/users", f"/users/{somebody}", "/keys", "/webhooks", "/audit"):
-            answer = await visitor.go(f"/admin{path}")
+            answer = await session.go(f"/admin{path}")
             assert answer.status == 403
-            assert "This page is for administrators alone." in await visitor.text("main")
-            assert await visitor.page.locator("main a").count(), "a way on"
-        await visitor.go("/me")
-        assert not await visitor.page.locator("a[href='/admin']").count()
+            assert "This page is for administrators alone." in await session.text("main")
+            assert await session.page.locator("main a").count(), "a way on"
+        await session.go("/me")
+        assert not await session.page.locator("a[href='/admin']").count()

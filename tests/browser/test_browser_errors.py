@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser
 
-from browser import visiting
+from browser import new_session
 from referral.messaging.gateways import GatewayError, Message
 from sites import reachable
 from support import Inbox, new_phone
@@ -30,20 +30,20 @@ class BrokenInbox(Inbox):
 )
 async def test_a_phone_that_cannot_be_used(scene: Scene, typed: str, words: str) -> None:
     """It stays in its field, and the error goes with the next page."""
-    visitor = scene.visitor
-    await visitor.go("/")
-    await ask_for_code(visitor, typed)
-    assert visitor.path() == "/"
-    assert words in await error(visitor, "phone")
-    assert await visitor.page.input_value("input[name=phone]") == typed
-    await visitor.page.reload()
-    assert await visitor.page.locator("#phone-error").count() == 0
+    session = scene.session
+    await session.go("/")
+    await ask_for_code(session, typed)
+    assert session.path() == "/"
+    assert words in await error(session, "phone")
+    assert await session.page.input_value("input[name=phone]") == typed
+    await session.page.reload()
+    assert await session.page.locator("#phone-error").count() == 0
 
 
 async def test_an_empty_phone_is_not_sent(scene: Scene) -> None:
-    await scene.visitor.go("/")
-    await scene.visitor.page.click("button.main")
-    assert await scene.visitor.page.locator("input[name=phone]:invalid").count() == 1
+    await scene.session.go("/")
+    await scene.session.page.click("button.main")
+    assert await scene.session.page.locator("input[name=phone]:invalid").count() == 1
 
 
 async def test_too_many_codes_tell_how_long_to_wait(chromium: Browser, database_url: str) -> None:
@@ -51,114 +51,114 @@ async def test_too_many_codes_tell_how_long_to_wait(chromium: Browser, database_
     waits = {"REFERRAL_RESEND_WAITS": "90"}
     async with (
         reachable(database_url, inbox=None, **waits) as (_, site),
-        visiting(chromium, site) as visitor,
-        visiting(chromium, site) as stranger,
+        new_session(chromium, site) as session,
+        new_session(chromium, site) as stranger,
     ):
         phone = new_phone()
-        await visitor.go("/")
-        await ask_for_code(visitor, phone)
+        await session.go("/")
+        await ask_for_code(session, phone)
         await stranger.go("/")
         await ask_for_code(stranger, phone)
         assert stranger.path() == "/"
         assert await error(stranger, "phone") == "Too many tries. Try again in 2 minutes."
-        await visitor.go("/")
-        await ask_for_code(visitor, phone)
-        assert visitor.path().startswith("/code?tab=")
-        await enter(visitor, await shown_code(visitor))
-        assert visitor.path() == "/me"
+        await session.go("/")
+        await ask_for_code(session, phone)
+        assert session.path().startswith("/code?tab=")
+        await enter(session, await shown_code(session))
+        assert session.path() == "/me"
 
 
 async def test_wrong_codes_tell_how_many_tries_are_left(scene: Scene) -> None:
-    visitor = scene.visitor
-    await visitor.go("/")
-    await ask_for_code(visitor, new_phone())
-    code = await shown_code(visitor)
+    session = scene.session
+    await session.go("/")
+    await ask_for_code(session, new_phone())
+    code = await shown_code(session)
     said = []
     for _ in range(3):
-        await enter(visitor, wrong(code))
-        assert visitor.path().startswith("/code?tab=")
-        said.append(await error(visitor, "code"))
+        await enter(session, wrong(code))
+        assert session.path().startswith("/code?tab=")
+        said.append(await error(session, "code"))
     assert "2 tries are left" in said[0]
     assert "1 try is left" in said[1]
     assert "the last try. Ask for a new one" in said[2]
-    await enter(visitor, code)
-    assert "Too many wrong codes. Ask for a new one." in await error(visitor, "code")
-    await visitor.submit("#again")
-    assert await visitor.text("[role=status]") == "A new code is on its way."
-    await enter(visitor, await shown_code(visitor))
-    assert visitor.path() == "/me"
+    await enter(session, code)
+    assert "Too many wrong codes. Ask for a new one." in await error(session, "code")
+    await session.submit("#again")
+    assert await session.text("[role=status]") == "A new code is on its way."
+    await enter(session, await shown_code(session))
+    assert session.path() == "/me"
 
 
 async def test_a_code_that_is_no_code(scene: Scene) -> None:
     """Digits that are too few are not sent by themselves, but by the button."""
-    visitor = scene.visitor
-    await visitor.go("/")
-    await ask_for_code(visitor, new_phone())
-    await visitor.page.fill("input[name=code]", "12")
-    await visitor.submit(GO_ON)
-    assert visitor.path().startswith("/code?tab=")
-    assert await error(visitor, "code")
+    session = scene.session
+    await session.go("/")
+    await ask_for_code(session, new_phone())
+    await session.page.fill("input[name=code]", "12")
+    await session.submit(GO_ON)
+    assert session.path().startswith("/code?tab=")
+    assert await error(session, "code")
 
 
 async def test_a_code_that_is_too_old(scene: Scene) -> None:
-    visitor = scene.visitor
-    await visitor.go("/")
-    await ask_for_code(visitor, new_phone())
+    session = scene.session
+    await session.go("/")
+    await ask_for_code(session, new_phone())
     scene.service.clock.move(seconds=121)
-    await enter(visitor, await shown_code(visitor))
-    assert await error(visitor, "code") == "This code is too old. Ask for a new one."
-    await visitor.submit("#again")
-    await enter(visitor, await shown_code(visitor))
-    assert visitor.path() == "/me"
+    await enter(session, await shown_code(session))
+    assert await error(session, "code") == "This code is too old. Ask for a new one."
+    await session.submit("#again")
+    await enter(session, await shown_code(session))
+    assert session.path() == "/me"
 
 
 async def test_a_code_that_was_used_already(chromium: Browser, scene: Scene) -> None:
     """By the same person's other browser."""
-    visitor = scene.visitor
-    await visitor.go("/")
-    await ask_for_code(visitor, new_phone())
-    code = await shown_code(visitor)
-    async with visiting(chromium, visitor.site) as other:
-        cookies = await visitor.context.cookies()
+    session = scene.session
+    await session.go("/")
+    await ask_for_code(session, new_phone())
+    code = await shown_code(session)
+    async with new_session(chromium, session.site) as other:
+        cookies = await session.context.cookies()
         await other.context.add_cookies(
             [
-                {"name": each["name"], "value": each["value"], "url": visitor.site}
+                {"name": each["name"], "value": each["value"], "url": session.site}
                 for each in cookies
             ]
         )
         await other.go("/code")
         await enter(other, code)
         assert other.path() == "/me"
-    await enter(visitor, code)
-    assert await error(visitor, "code") == "This code was used already. Ask for a new one."
-    await visitor.submit("#again")
-    await enter(visitor, await shown_code(visitor))
-    assert visitor.path() == "/me"
+    await enter(session, code)
+    assert await error(session, "code") == "This code was used already. Ask for a new one."
+    await session.submit("#again")
+    await enter(session, await shown_code(session))
+    assert session.path() == "/me"
 
 
 async def test_a_message_that_could_not_be_sent(chromium: Browser, database_url: str) -> None:
     async with (
         reachable(database_url, inbox=BrokenInbox()) as (_, site),
-        visiting(chromium, site) as visitor,
+        new_session(chromium, site) as session,
     ):
-        await visitor.go("/")
-        await ask_for_code(visitor, new_phone())
-        said = await error(visitor, "phone")
+        await session.go("/")
+        await ask_for_code(session, new_phone())
+        said = await error(session, "phone")
         assert said == "The message could not be sent. Try again in a moment."
 
 
 async def test_a_blocked_account(scene: Scene) -> None:
     """Is told so at the code, and, where it was signed in, on a page of its own."""
-    visitor, service = scene.visitor, scene.service
-    phone = await sign_in(visitor)
+    session, service = scene.session, scene.service
+    phone = await sign_in(session)
     admin = await service.sign_in_admin()
     users = (await admin.call("GET", f"/users?search={phone[1:]}")).json()["items"]
     await admin.call("PATCH", f"/users/{users[0]['id']}", json={"is_blocked": True})
-    await visitor.go("/me")
-    assert visitor.path() == "/?next=/me"
-    await ask_for_code(visitor, phone)
-    await enter(visitor, await shown_code(visitor))
-    assert await error(visitor, "code") == "This account is blocked. Ask support for help."
+    await session.go("/me")
+    assert session.path() == "/?next=/me"
+    await ask_for_code(session, phone)
+    await enter(session, await shown_code(session))
+    assert await error(session, "code") == "This account is blocked. Ask support for help."
 
 
 class TestAnInviteCode:
@@ -167,35 +167,35 @@ class TestAnInviteCode:
     async def test_that_nobody_has(self, chromium: Browser, database_url: str) -> None:
         async with (
             reachable(database_url) as (_, site),
-            visiting(chromium, site, expected=[404]) as visitor,
+            new_session(chromium, site, expected=[404]) as session,
         ):
-            assert (await visitor.go("/i/ZZZZZZ")).status == 404
-            words = await visitor.text("[role=alert]")
+            assert (await session.go("/i/ZZZZZZ")).status == 404
+            words = await session.text("[role=alert]")
             assert "There is no such invite code" in words
             assert "go on without" in words
-            await ask_for_code(visitor, new_phone())
-            await enter(visitor, await shown_code(visitor))
-            assert visitor.path() == "/me"
+            await ask_for_code(session, new_phone())
+            await enter(session, await shown_code(session))
+            assert session.path() == "/me"
 
     async def test_of_ones_own(self, scene: Scene) -> None:
         person = await scene.service.sign_in()
         await self.comes_to(scene, person.phone, await person.invite_code())
-        assert "This is your own invite code." in await error(scene.visitor, "invite_code")
+        assert "This is your own invite code." in await error(scene.session, "invite_code")
 
     async def test_when_one_was_activated_already(self, scene: Scene) -> None:
         inviter, other, person = [await scene.service.sign_in() for _ in range(3)]
         await person.activate(await other.invite_code())
         await self.comes_to(scene, person.phone, await inviter.invite_code())
-        assert "an invite code already" in await scene.visitor.text("main")
+        assert "an invite code already" in await scene.session.text("main")
 
     async def test_of_somebody_one_invited(self, scene: Scene) -> None:
         inviter, invitee = [await scene.service.sign_in() for _ in range(2)]
         await invitee.activate(await inviter.invite_code())
         await self.comes_to(scene, inviter.phone, await invitee.invite_code())
-        assert "You invited this person yourself" in await error(scene.visitor, "invite_code")
+        assert "You invited this person yourself" in await error(scene.session, "invite_code")
 
     async def comes_to(self, scene: Scene, phone: str, invite_code: str) -> None:
         """Somebody who has an account, by an invite link: signed in, and told what is wrong."""
         scene.service.clock.move(seconds=3)
-        await sign_in(scene.visitor, phone, path=f"/i/{invite_code}")
-        assert scene.visitor.path() == "/me"
+        await sign_in(scene.session, phone, path=f"/i/{invite_code}")
+        assert scene.session.path() == "/me"

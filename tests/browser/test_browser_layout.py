@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser
 
-from browser import Visitor, visiting
+from browser import BrowserSession, new_session
 from referral.http.pages import router
 from referral.import_export import demo
-from tour import Town, built, tour
+from tour import Sample, sample_service, tour
 
 # Where things stand does not depend on the database
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -88,33 +88,33 @@ FAULTS = """() => {
 
 
 @pytest.fixture
-async def town(database_url: str) -> AsyncIterator[Town]:
-    async with built(database_url, name=LONGEST, **SETTINGS) as there:
+async def sample(database_url: str) -> AsyncIterator[Sample]:
+    async with sample_service(database_url, name=LONGEST, **SETTINGS) as there:
         yield there
 
 
 @pytest.mark.parametrize("language", ["en-US", "ru-RU"])
 async def test_nothing_overlaps_and_nothing_is_cut(
-    chromium: Browser, town: Town, language: str
+    chromium: Browser, sample: Sample, language: str
 ) -> None:
     """At every width; and the tour leaves no page out."""
     wrong_there: list[str] = []
     seen: set[str] = set()
     device = {"viewport": {"width": WIDTHS[0], "height": 800}}
-    async with visiting(
-        chromium, town.site, device=device, language=language, expected=[404]
-    ) as visitor:
-        async for name in tour(town, visitor):
-            seen |= routes_of(visitor)
+    async with new_session(
+        chromium, sample.site, device=device, language=language, expected=[404]
+    ) as session:
+        async for name in tour(sample, session):
+            seen |= routes_of(session)
             for width in WIDTHS:
-                await visitor.page.set_viewport_size({"width": width, "height": 800})
-                faults = await visitor.page.evaluate(FAULTS)
+                await session.page.set_viewport_size({"width": width, "height": 800})
+                faults = await session.page.evaluate(FAULTS)
                 wrong_there += [f"{name} at {width} px: {fault}" for fault in faults]
     assert not wrong_there, "\n".join(wrong_there)
     assert set(PAGES) - seen == set(), "pages that the tour leaves out"
 
 
-async def test_what_is_wrong_with_a_page_is_seen(chromium: Browser, town: Town) -> None:
+async def test_what_is_wrong_with_a_page_is_seen(chromium: Browser, sample: Sample) -> None:
     """Each kind of fault, on a page that has one of it."""
     broken = {
         "overlap": "<p>One text</p><p id=a>Another</p>",
@@ -124,14 +124,14 @@ async def test_what_is_wrong_with_a_page_is_seen(chromium: Browser, town: Town) 
         "is cut by": "<p id=e>A longer text</p>",
         "can reorder": "<p>\u05e0\u05d5\u05e2\u05d4 2026</p>",
     }
-    async with visiting(chromium, town.site) as visitor:
-        await visitor.go("/")
+    async with new_session(chromium, sample.site) as session:
+        await session.go("/")
         for fault, html in broken.items():
-            await visitor.page.evaluate(
+            await session.page.evaluate(
                 "(html) => { document.querySelector('main').innerHTML = html }", html
             )
-            await visitor.page.evaluate(_BREAK)
-            found = await visitor.page.evaluate(FAULTS)
+            await session.page.evaluate(_BREAK)
+            found = await session.page.evaluate(FAULTS)
             assert any(fault in each for each in found), f"{fault}: {found}"
 
 
@@ -163,7 +163,7 @@ PAGES = {
 }
 
 
-def routes_of(visitor: Visitor) -> set[str]:
+def routes_of(session: BrowserSession) -> set[str]:
     """The routes that a page may have come from."""
-    path = urlsplit(visitor.page.url).path
+    path = urlsplit(session.page.url).path
     return {route for route, pattern in PAGES.items() if pattern.fullmatch(path)}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from browser import DESKTOP, NARROW, Visitor, barriers, visiting
-from tour import ADMIN_PATHS, OWN_PATHS, Town, built, tour
+from browser import DESKTOP, NARROW, BrowserSession, accessibility_violations, new_session
+from tour import ADMIN_PATHS, OWN_PATHS, Sample, sample_service, tour
 from walks import sign_in
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -43,8 +43,8 @@ _WORDS = """() => {
 
 
 @pytest.fixture
-async def town(database_url: str) -> AsyncIterator[Town]:
-    async with built(database_url) as there:
+async def sample(database_url: str) -> AsyncIterator[Sample]:
+    async with sample_service(database_url) as there:
         yield there
 
 
@@ -56,22 +56,22 @@ async def town(database_url: str) -> AsyncIterator[Town]:
     ],
 )
 async def test_every_page(
-    chromium: Browser, town: Town, device: dict[str, Any], colors: str, language: str
+    chromium: Browser, sample: Sample, device: dict[str, Any], colors: str, language: str
 ) -> None:
     """axe-core finds nothing serious, nothing moves or sticks out, every word is translated."""
     wrong_there: list[str] = []
-    async with visiting(
-        chromium, town.site, device=device, colors=colors, language=language, expected=[404]
-    ) as visitor:
-        async for name in tour(town, visitor):
-            shifts = await visitor.layout_shifts()
-            await visitor.page.evaluate(_OPEN)
-            found = await barriers(visitor.page)
+    async with new_session(
+        chromium, sample.site, device=device, colors=colors, language=language, expected=[404]
+    ) as session:
+        async for name in tour(sample, session):
+            shifts = await session.layout_shifts()
+            await session.page.evaluate(_OPEN)
+            found = await accessibility_violations(session.page)
             if sum(value for value, _ in shifts) > STILL:
                 found.append(f"it moves: {shifts}")
-            if await visitor.is_wider_than_the_screen():
+            if await session.scrolls_sideways():
                 found.append("it scrolls sideways")
-            words = re.sub(OWN, " ", await visitor.page.evaluate(_WORDS))
+            words = re.sub(OWN, " ", await session.page.evaluate(_WORDS))
             left = re.findall(r"[A-Za-z]{2,}" if language == "ru-RU" else r"[а-яА-ЯёЁ]{2,}", words)
             if untranslated := set(left) - SAME:
                 found.append(f"not translated: {untranslated}")
@@ -79,43 +79,43 @@ async def test_every_page(
     assert not wrong_there, "\n".join(wrong_there)
 
 
-async def test_every_page_is_light(chromium: Browser, town: Town) -> None:
+async def test_every_page_is_light(chromium: Browser, sample: Sample) -> None:
     """It comes in one answer, and with all that it loads it is under 50 KB."""
-    async with visiting(chromium, town.site, expected=[404]) as visitor:
-        session = await visitor.context.new_cdp_session(visitor.page)
-        await session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    async with new_session(chromium, sample.site, expected=[404]) as session:
+        devtools = await session.context.new_cdp_session(session.page)
+        await devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
         came: list[str] = []
-        visitor.page.on("request", lambda request: came.append(request.url))
-        await sign_in(visitor, town.phone)
+        session.page.on("request", lambda request: came.append(request.url))
+        await sign_in(session, sample.phone)
         for path in PATHS:
             came.clear()
-            await visitor.go(path.format(id=town.id))
+            await session.go(path.format(id=sample.id))
             pages = [url for url in came if "/static/" not in url and ".svg" not in url]
-            assert pages == [visitor.page.url]
-            weight = await weigh(visitor, came)
+            assert pages == [session.page.url]
+            weight = await weigh(session, came)
             assert weight < LARGEST, f"{path}: {weight}"
-        await visitor.go("/me")
-        await visitor.submit("form[action='/sign-out'] button")
-        for path in ("/", f"/i/{town.invite_code}", "/i/ZZZZZZ", "/nowhere"):
+        await session.go("/me")
+        await session.submit("form[action='/sign-out'] button")
+        for path in ("/", f"/i/{sample.invite_code}", "/i/ZZZZZZ", "/nowhere"):
             came.clear()
-            await visitor.go(path)
-            weight = await weigh(visitor, came)
+            await session.go(path)
+            weight = await weigh(session, came)
             assert weight < LARGEST, f"{path}: {weight}"
 
 
-async def weigh(visitor: Visitor, urls: list[str]) -> int:
+async def weigh(session: BrowserSession, urls: list[str]) -> int:
     """The bytes of them all, with nothing kept from before."""
-    return sum([len(await (await visitor.context.request.get(url)).body()) for url in urls])
+    return sum([len(await (await session.context.request.get(url)).body()) for url in urls])
 
 
-async def test_forced_colors_mark_one_tab(chromium: Browser, town: Town) -> None:
+async def test_forced_colors_mark_one_tab(chromium: Browser, sample: Sample) -> None:
     """Such as of Windows' contrast themes, in which a transparent border is drawn too."""
-    async with visiting(chromium, town.site, device=DESKTOP) as visitor:
-        await visitor.page.emulate_media(forced_colors="active")
-        await sign_in(visitor, town.phone)
+    async with new_session(chromium, sample.site, device=DESKTOP) as session:
+        await session.page.emulate_media(forced_colors="active")
+        await sign_in(session, sample.phone)
         for path in ("/me", "/admin", "/admin/users"):
-            await visitor.go(path)
-            marked = await visitor.page.evaluate(
+            await session.go(path)
+            marked = await session.page.evaluate(
                 "[...document.querySelectorAll('.nav a, .nav button')]"
                 ".filter((it) => parseFloat(getComputedStyle(it).borderBottomWidth) > 0)"
                 ".map((it) => it.getAttribute('href'))"

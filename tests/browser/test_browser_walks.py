@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from browser import DESKTOP, Visitor, visiting
+from browser import DESKTOP, BrowserSession, new_session
 from processes import Server, serving
 from proxies import nginx
 from sites import reachable
@@ -36,8 +36,8 @@ async def test_one_person_invites_another(chromium: Browser, served: Server, scr
     """On telephones: an account, a name, a link that is passed on, an invitation taken."""
     javascript = scripts == "with scripts"
     async with (
-        visiting(chromium, served.url, javascript=javascript) as anna,
-        visiting(chromium, served.url, javascript=javascript) as boris,
+        new_session(chromium, served.url, javascript=javascript) as anna,
+        new_session(chromium, served.url, javascript=javascript) as boris,
     ):
         phone = await sign_in(anna)
         assert anna.path() == "/me"
@@ -71,8 +71,8 @@ async def test_a_code_that_was_told_is_typed_later(
 ) -> None:
     """On the profile, after all that can be wrong with it; what was typed stays."""
     async with (
-        visiting(chromium, served.url) as inviter,
-        visiting(chromium, served.url, javascript=scripts == "with scripts") as person,
+        new_session(chromium, served.url) as inviter,
+        new_session(chromium, served.url, javascript=scripts == "with scripts") as person,
     ):
         await sign_in(inviter)
         code = await inviter.text("#my-code")
@@ -104,10 +104,10 @@ async def test_in_production_behind_a_proxy(chromium: Browser, tmp_path: Path) -
     with serving(tmp_path, **settings) as server:
         port = int(server.url.rpartition(":")[2])
         with nginx(tmp_path, [port, port]) as proxy:
-            async with visiting(chromium, proxy.url, trusting=True) as visitor:
-                await sign_in(visitor)
-                assert visitor.path() == "/me"
-                cookies = await visitor.context.cookies()
+            async with new_session(chromium, proxy.url, any_certificate=True) as session:
+                await sign_in(session)
+                assert session.path() == "/me"
+                cookies = await session.context.cookies()
                 assert {each["name"] for each in cookies} == {
                     "__Host-access",
                     "__Host-refresh",
@@ -117,58 +117,58 @@ async def test_in_production_behind_a_proxy(chromium: Browser, tmp_path: Path) -
                     assert cookie["secure"]
                     assert cookie["httpOnly"]
                     assert cookie["sameSite"] == "Lax"
-                await change(visitor, "name", "Anna")
-                assert await notice(visitor) == "Saved."
-                await visitor.submit("form[action='/sign-out'] button")
-                await visitor.go("/me")
-                assert visitor.path() == "/"
+                await change(session, "name", "Anna")
+                assert await notice(session) == "Saved."
+                await session.submit("form[action='/sign-out'] button")
+                await session.go("/me")
+                assert session.path() == "/"
 
 
 async def test_the_back_button_strands_nobody(scene: Scene) -> None:
     """At each step of the sign-in there is a page that goes on."""
-    visitor, page = scene.visitor, scene.visitor.page
-    await visitor.go("/")
+    session, page = scene.session, scene.session.page
+    await session.go("/")
     phone = new_phone()
-    await ask_for_code(visitor, phone)
+    await ask_for_code(session, phone)
     await page.go_back()
-    assert visitor.path() == "/"
+    assert session.path() == "/"
     await page.go_forward()
-    code = await shown_code(visitor)
-    await enter(visitor, wrong(code))
-    await enter(visitor, wrong(code))
+    code = await shown_code(session)
+    await enter(session, wrong(code))
+    await enter(session, wrong(code))
     await page.go_back()
-    assert visitor.path().startswith("/code?tab=")
+    assert session.path().startswith("/code?tab=")
     await page.go_back()
     await page.go_back()
-    assert visitor.path() == "/"
+    assert session.path() == "/"
     await page.fill("input[name=phone]", "12")
-    await visitor.submit("button.main")
+    await session.submit("button.main")
     await page.go_back()
     scene.service.clock.move(seconds=3)
-    await ask_for_code(visitor, phone)
-    await enter(visitor, await shown_code(visitor))
-    assert visitor.path() == "/me"
+    await ask_for_code(session, phone)
+    await enter(session, await shown_code(session))
+    assert session.path() == "/me"
     await page.go_back()
-    assert visitor.path() == "/me", "signed in, there is no code to enter"
-    await visitor.submit("form[action='/sign-out'] button")
+    assert session.path() == "/me", "signed in, there is no code to enter"
+    await session.submit("form[action='/sign-out'] button")
     await page.go_back()
-    assert visitor.path().startswith("/?next=") or visitor.path() == "/"
-    assert digits(phone) not in digits(await visitor.text("main"))
+    assert session.path().startswith("/?next=") or session.path() == "/"
+    assert digits(phone) not in digits(await session.text("main"))
 
 
 async def test_a_code_page_of_before_still_works(scene: Scene) -> None:
     """The form carries its own challenge: a second tab asked for another code meanwhile."""
-    visitor = scene.visitor
-    await visitor.go("/")
-    await ask_for_code(visitor, new_phone())
-    code = await shown_code(visitor)
-    tab = await visitor.context.new_page()
-    other = Visitor(tab, visitor.site)
+    session = scene.session
+    await session.go("/")
+    await ask_for_code(session, new_phone())
+    code = await shown_code(session)
+    tab = await session.context.new_page()
+    other = BrowserSession(tab, session.site)
     scene.service.clock.move(seconds=3)
     await other.go("/code")
     await other.submit("#again")
-    await enter(visitor, code)
-    assert visitor.path() == "/me"
+    await enter(session, code)
+    assert session.path() == "/me"
     await other.go("/code")
     assert other.path() == "/me"
 
@@ -180,27 +180,27 @@ async def test_signing_in_by_the_keyboard_alone(
 ) -> None:
     """The field that matters has the focus, Enter goes on, and one always sees where one is."""
     javascript = scripts == "with scripts"
-    site = scene.visitor.site
-    async with visiting(chromium, site, device=DESKTOP, javascript=javascript) as visitor:
-        keyboard = visitor.page.keyboard
-        await visitor.go("/")
+    site = scene.session.site
+    async with new_session(chromium, site, device=DESKTOP, javascript=javascript) as session:
+        keyboard = session.page.keyboard
+        await session.go("/")
         # A page is loaded a moment before its field takes the focus
-        await visitor.page.locator("#phone:focus").wait_for()
+        await session.page.locator("#phone:focus").wait_for()
         await keyboard.type(new_phone())
-        async with visitor.page.expect_navigation():
+        async with session.page.expect_navigation():
             await keyboard.press("Enter")
-        assert visitor.path().startswith("/code?tab=")
-        code = await shown_code(visitor)
-        await visitor.page.locator(f"{CODE}:focus").wait_for()
-        async with visitor.page.expect_navigation():
+        assert session.path().startswith("/code?tab=")
+        code = await shown_code(session)
+        await session.page.locator(f"{CODE}:focus").wait_for()
+        async with session.page.expect_navigation():
             await keyboard.type(code)
             if not javascript:
                 await keyboard.press("Enter")
-        assert visitor.path() == "/me"
+        assert session.path() == "/me"
         reached = []
         for _ in range(40):
             await keyboard.press("Tab")
-            focused = visitor.page.locator(":focus")
+            focused = session.page.locator(":focus")
             if not await focused.count():
                 break
             reached.append(
@@ -219,50 +219,50 @@ async def test_signing_in_by_the_keyboard_alone(
 class TestTheCodeField:
     async def test_takes_what_is_pasted(self, scene: Scene) -> None:
         """A whole message even: the digits in it, and goes on by itself."""
-        visitor = scene.visitor
-        await visitor.go("/")
-        await ask_for_code(visitor, new_phone())
-        await visitor.page.locator("#simulated-code").click(click_count=3)
-        await visitor.page.keyboard.press("Control+C")
-        await visitor.page.focus(CODE)
-        async with visitor.page.expect_navigation():
-            await visitor.page.keyboard.press("Control+V")
-        assert visitor.path() == "/me"
+        session = scene.session
+        await session.go("/")
+        await ask_for_code(session, new_phone())
+        await session.page.locator("#simulated-code").click(click_count=3)
+        await session.page.keyboard.press("Control+C")
+        await session.page.focus(CODE)
+        async with session.page.expect_navigation():
+            await session.page.keyboard.press("Control+V")
+        assert session.path() == "/me"
 
     async def test_takes_digits_however_they_are_grouped(self, scene: Scene) -> None:
-        visitor = scene.visitor
-        await visitor.go("/")
-        await ask_for_code(visitor, new_phone())
-        code = await shown_code(visitor)
-        await visitor.page.focus(CODE)
-        async with visitor.page.expect_navigation():
-            await visitor.page.keyboard.insert_text(f" {code[:2]}-{code[2:]} ")
-        assert visitor.path() == "/me"
+        session = scene.session
+        await session.go("/")
+        await ask_for_code(session, new_phone())
+        code = await shown_code(session)
+        await session.page.focus(CODE)
+        async with session.page.expect_navigation():
+            await session.page.keyboard.insert_text(f" {code[:2]}-{code[2:]} ")
+        assert session.path() == "/me"
 
     @pytest.mark.parametrize("scripts", ["with scripts", "without scripts"])
     async def test_takes_a_whole_message_and_digits_of_any_script(
         self, scene: Scene, chromium: Browser, scripts: str
     ) -> None:
-        site, javascript = scene.visitor.site, scripts == "with scripts"
+        site, javascript = scene.session.site, scripts == "with scripts"
         for arabic in (False, True):
-            async with visiting(chromium, site, javascript=javascript) as visitor:
-                await visitor.go("/")
-                await ask_for_code(visitor, new_phone())
-                code = await shown_code(visitor)
+            async with new_session(chromium, site, javascript=javascript) as session:
+                await session.go("/")
+                await ask_for_code(session, new_phone())
+                code = await shown_code(session)
                 text = f"13:40 Bloom: {code} is your code. @x.example #{code}"
                 if arabic:
                     text = code.translate({ord("0") + n: 0x660 + n for n in range(10)})
-                await visitor.page.focus(CODE)
-                async with visitor.page.expect_navigation():
-                    await visitor.page.keyboard.insert_text(text)
+                await session.page.focus(CODE)
+                async with session.page.expect_navigation():
+                    await session.page.keyboard.insert_text(text)
                     if not (javascript and arabic):
-                        await visitor.page.keyboard.press("Enter")
-                assert visitor.path() == "/me"
+                        await session.page.keyboard.press("Enter")
+                assert session.path() == "/me"
 
     async def test_is_known_to_browsers_as_one_time_code(self, scene: Scene) -> None:
-        await scene.visitor.go("/")
-        await ask_for_code(scene.visitor, new_phone())
-        field = scene.visitor.page.locator(CODE)
+        await scene.session.go("/")
+        await ask_for_code(scene.session, new_phone())
+        field = scene.session.page.locator(CODE)
         assert await field.get_attribute("autocomplete") == "one-time-code"
         assert await field.get_attribute("inputmode") == "numeric"
         assert await field.evaluate("(it) => it === document.activeElement")
@@ -275,53 +275,53 @@ async def test_the_wait_for_a_new_code_is_counted_down(
     """With scripts one sees it shrink; without, the button says how long it is."""
     async with (
         reachable(database_url, REFERRAL_RESEND_WAITS="50") as (service, site),
-        visiting(chromium, site) as visitor,
-        visiting(chromium, site, javascript=False) as plain,
+        new_session(chromium, site) as session,
+        new_session(chromium, site, javascript=False) as plain,
     ):
         await plain.go("/")
         await ask_for_code(plain, new_phone())
         await plain.submit("#again")
         assert "Try again in" in await plain.text("#again-error")
-        await visitor.page.clock.install()
-        await visitor.go("/")
-        await ask_for_code(visitor, new_phone())
-        again = visitor.page.locator("#again")
+        await session.page.clock.install()
+        await session.go("/")
+        await ask_for_code(session, new_phone())
+        again = session.page.locator("#again")
         assert await again.is_disabled()
-        before = int(digits(await visitor.text("#resend-in")))
-        await visitor.page.clock.fast_forward(5_000)
-        assert before - 10 < int(digits(await visitor.text("#resend-in"))) < before
-        await visitor.page.clock.fast_forward(46_000)
+        before = int(digits(await session.text("#resend-in")))
+        await session.page.clock.fast_forward(5_000)
+        assert before - 10 < int(digits(await session.text("#resend-in"))) < before
+        await session.page.clock.fast_forward(46_000)
         service.clock.move(seconds=50)
-        await visitor.page.locator("#again:enabled").wait_for()
-        assert not await visitor.page.locator("#resend-in").is_visible()
-        await visitor.submit("#again")
-        assert await notice(visitor) == "A new code is on its way."
-        await enter(visitor, await shown_code(visitor))
-        assert visitor.path() == "/me"
+        await session.page.locator("#again:enabled").wait_for()
+        assert not await session.page.locator("#resend-in").is_visible()
+        await session.submit("#again")
+        assert await notice(session) == "A new code is on its way."
+        await enter(session, await shown_code(session))
+        assert session.path() == "/me"
 
 
 @SQLITE
 async def test_the_language_is_the_browsers_until_one_is_chosen(
     scene: Scene, chromium: Browser
 ) -> None:
-    async with visiting(chromium, scene.visitor.site, language="ru-RU") as visitor:
-        await visitor.go("/")
-        await is_in(visitor, "ru")
-        await visitor.submit("button[value=en]")
-        await is_in(visitor, "en")
-        await ask_for_code(visitor, new_phone())
-        await is_in(visitor, "en")
-        await visitor.submit("button[value=ru]")
-        assert visitor.path().startswith("/code?tab=")
-        await is_in(visitor, "ru")
-        await enter(visitor, await shown_code(visitor))
-        assert visitor.path() == "/me"
-        await is_in(visitor, "ru")
+    async with new_session(chromium, scene.session.site, language="ru-RU") as session:
+        await session.go("/")
+        await is_in(session, "ru")
+        await session.submit("button[value=en]")
+        await is_in(session, "en")
+        await ask_for_code(session, new_phone())
+        await is_in(session, "en")
+        await session.submit("button[value=ru]")
+        assert session.path().startswith("/code?tab=")
+        await is_in(session, "ru")
+        await enter(session, await shown_code(session))
+        assert session.path() == "/me"
+        await is_in(session, "ru")
     assert [each.language for each in scene.service.inbox.messages] == ["en"]
 
 
-async def is_in(visitor: Visitor, language: str) -> None:
-    html = visitor.page.locator("html")
+async def is_in(session: BrowserSession, language: str) -> None:
+    html = session.page.locator("html")
     assert await html.get_attribute("lang") == language
-    chosen = visitor.page.locator("[aria-current=true][name=language]")
+    chosen = session.page.locator("[aria-current=true][name=language]")
     assert await chosen.get_attribute("value") == language

@@ -1,7 +1,7 @@
-"""A real Chromium, and people in front of it.
+"""A real Chromium, and browser sessions in it.
 
-`python tests/helpers/browser.py` prints which one the tests would start, or says that there is
-none.
+`python tests/helpers/browser.py` prints the path of the one that the tests would start, or fails
+if there is none.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 AXE = Path(__file__).parent.parent / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 MISSING = "the tests of the pages need Chromium: run `make browser`"
 
-# A telephone as most are, the narrowest screen that is promised, and a computer
+# A common phone, the narrowest screen that the pages support, and a computer
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "device_scale_factor": 2,
@@ -43,7 +43,7 @@ PHONE: dict[str, Any] = {
 NARROW: dict[str, Any] = {**PHONE, "viewport": {"width": 320, "height": 568}}
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 
-# The layout shifts of a page so far (https://web.dev/articles/cls), but for those after an input
+# The layout shifts of a page so far (https://web.dev/articles/cls), except those after an input
 _SHIFTS = """() => new Promise((resolve) => {
     const found = [];
     const add = (entries) => entries.filter((entry) => !entry.hadRecentInput).forEach((entry) => {
@@ -58,12 +58,12 @@ _SHIFTS = """() => new Promise((resolve) => {
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser of this process, until the block ends."""
+    """Run a browser until the block ends."""
     async with async_playwright() as playwright:
-        executable = await asyncio.to_thread(found, playwright.chromium.executable_path)
+        executable = await asyncio.to_thread(find_chromium, playwright.chromium.executable_path)
         if executable is None:
             raise AssertionError(MISSING)
-        # Its sandbox works for ordinary users alone, and /dev/shm is small in containers
+        # Its sandbox does not work for root, and /dev/shm is small in containers
         arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         browser = await playwright.chromium.launch(executable_path=executable, args=arguments)
         try:
@@ -72,14 +72,14 @@ async def chromium() -> AsyncIterator[Browser]:
             await browser.close()
 
 
-def found(playwrights_own: str) -> str | None:
-    """The first Chromium that starts: this one, which the lock names, else of the PATH."""
+def find_chromium(playwrights_own: str) -> str | None:
+    """Return the first Chromium that starts: Playwright's own, otherwise one of the PATH."""
     candidates = [playwrights_own, *(shutil.which(name) for name in NAMES)]
     return next((each for each in candidates if each is not None and _starts(each)), None)
 
 
 def _starts(executable: str) -> bool:
-    """Does it? Ubuntu's `chromium-browser` may only say where to get one."""
+    # Ubuntu's `chromium-browser` may be a script that only explains how to install one
     try:
         version = subprocess.run([executable, "--version"], capture_output=True, check=False)
     except OSError:
@@ -88,11 +88,11 @@ def _starts(executable: str) -> bool:
 
 
 @dataclass
-class Visitor:
-    """Somebody with a browser and cookies of their own, who is at one page.
+class BrowserSession:
+    """A tab with its own cookies.
 
-    site: where the service is, as http://127.0.0.1:8000. javascript: whether scripts run.
-    complaints: what the browser had to say against the pages so far.
+    site: the origin of the service, such as http://127.0.0.1:8000. javascript: whether scripts
+    run. complaints: errors that the browser has reported so far.
     """
 
     page: Page
@@ -105,39 +105,38 @@ class Visitor:
         return self.page.context
 
     async def go(self, path: str) -> Response:
-        """To a page of the service, or of somebody else."""
+        """Open a path of the service, or any URL."""
         response = await self.page.goto(path if "://" in path else f"{self.site}{path}")
         assert response is not None
         return response
 
     def path(self) -> str:
-        """Where one is: the path with its query."""
-        ctx = urlsplit(self.page.url)
-        return ctx.path + (f"?{ctx.query}" if ctx.query else "")
+        """Return the path and query of the page."""
+        url = urlsplit(self.page.url)
+        return url.path + (f"?{url.query}" if url.query else "")
 
     async def submit(self, selector: str) -> None:
-        """Press a button that leads to another page, or to this one anew."""
+        """Click a button or link, and wait for the next page."""
         async with self.page.expect_navigation():
             await self.page.locator(selector).click()
 
     async def text(self, selector: str = "body") -> str:
-        """What one can read there."""
+        """Return the visible text of an element."""
         return await self.page.locator(selector).inner_text()
 
     async def layout_shifts(self) -> list[tuple[float, str]]:
-        """How far things moved while the page came (CLS), and what; needs JavaScript."""
+        """Return the layout shifts while the page loaded (CLS) and what moved. Needs JavaScript."""
         return [(value, moved) for value, moved in await self.page.evaluate(_SHIFTS)]
 
-    async def is_wider_than_the_screen(self) -> bool:
-        """Does the page scroll sideways?"""
-        wider: bool = await self.page.evaluate(
+    async def scrolls_sideways(self) -> bool:
+        scrolls: bool = await self.page.evaluate(
             "document.scrollingElement.scrollWidth > window.innerWidth"
         )
-        return wider
+        return scrolls
 
 
 @asynccontextmanager
-async def visiting(
+async def new_session(
     browser: Browser,
     site: str,
     *,
@@ -146,51 +145,50 @@ async def visiting(
     language: str = "en-US",
     colors: str = "light",
     expected: Collection[int] = (),
-    trusting: bool = False,
-) -> AsyncIterator[Visitor]:
-    """A new visitor, until the block ends; it fails then if the browser complained.
+    any_certificate: bool = False,
+) -> AsyncIterator[BrowserSession]:
+    """Open a new session, and fail at the end of the block if the browser complained.
 
-    language: what the browser asks for. colors: `light` or `dark`. expected: the statuses of
-    errors that are no reason to complain. trusting: any certificate.
+    language: of the Accept-Language header. colors: `light` or `dark`. expected: statuses of
+    errors that are no complaint. any_certificate: whether to accept untrusted ones.
     """
     options: dict[str, Any] = {**device, "locale": language, "color_scheme": colors}
     context = await browser.new_context(
-        **options, java_script_enabled=javascript, ignore_https_errors=trusting
+        **options, java_script_enabled=javascript, ignore_https_errors=any_certificate
     )
     context.set_default_timeout(10_000)
     try:
-        visitor = Visitor(await context.new_page(), site, javascript)
-        _listen(visitor, expected)
-        yield visitor
+        session = BrowserSession(await context.new_page(), site, javascript)
+        _listen(session, expected)
+        yield session
     finally:
         await context.close()
-    assert not visitor.complaints, "\n".join(visitor.complaints)
+    assert not session.complaints, "\n".join(session.complaints)
 
 
-def _listen(visitor: Visitor, expected: Collection[int]) -> None:
-    """Note what is wrong: failed requests, errors answered, requests to another origin.
-
-    And errors and warnings of the console, where the browser says what the CSP refused.
+def _listen(session: BrowserSession, expected: Collection[int]) -> None:
+    """Note failed requests, error responses, and requests to another origin; and errors and
+    warnings on the console, which include what the CSP blocked.
     """
-    note, page = visitor.complaints.append, visitor.page
+    note, page = session.complaints.append, session.page
     statuses = tuple(f"status of {status} " for status in expected)
 
-    def asked(request: Request) -> None:
-        if not request.url.startswith((f"{visitor.site}/", "data:", "blob:")):
-            note(f"asked somebody else: {request.url}")
+    def on_request(request: Request) -> None:
+        if not request.url.startswith((f"{session.site}/", "data:", "blob:")):
+            note(f"another origin: {request.url}")
 
-    def failed(request: Request) -> None:
-        # A page that is left, or whose answer is a file to keep, is given up
+    def on_failure(request: Request) -> None:
+        # Leaving a page and downloading a file both abort a navigation
         if request.failure != "net::ERR_ABORTED":
             note(f"failed: {request.url}: {request.failure}")
 
-    def answered(response: Response) -> None:
+    def on_response(response: Response) -> None:
         if response.status >= 400 and response.status not in expected:
-            note(f"answered {response.status}: {response.url}")
+            note(f"status {response.status}: {response.url}")
 
-    page.on("request", asked)
-    page.on("requestfailed", failed)
-    page.on("response", answered)
+    page.on("request", on_request)
+    page.on("requestfailed", on_failure)
+    page.on("response", on_response)
     page.on("pageerror", lambda error: note(f"script: {error}"))
     page.on(
         "console",
@@ -209,11 +207,11 @@ def _axe() -> str:
     return AXE.read_text()
 
 
-async def barriers(page: Page) -> list[str]:
-    """What axe-core finds on this page that keeps people out: its serious and critical rules.
+async def accessibility_violations(page: Page) -> list[str]:
+    """Return the violations of axe-core's serious and critical rules, with element and message.
 
-    Each with where it is and what it says. The script comes through the debugger, which the
-    page's own policy does not bind; it needs a browser with JavaScript.
+    The script is injected through the debugger, to which the page's CSP does not apply. Needs
+    JavaScript.
     """
     await page.evaluate(_axe())
     async with asyncio.timeout(30):
@@ -228,7 +226,7 @@ async def barriers(page: Page) -> list[str]:
 
 async def _print_which() -> None:
     async with async_playwright() as playwright:
-        executable = found(playwright.chromium.executable_path)
+        executable = find_chromium(playwright.chromium.executable_path)
     sys.exit(MISSING) if executable is None else print(executable)  # noqa: T201 - what it is for
 
 

@@ -1,4 +1,4 @@
-"""People who use the pages over HTTP, as a browser without a script would."""
+"""The pages over HTTP, as a browser without JavaScript uses them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORIGIN = "http://127.0.0.1:8000"
 
 
 class Browser:
-    """Keeps cookies, and says where its forms stand. It follows no redirect by itself."""
+    """A client that keeps cookies and sends Origin with forms. It follows no redirects."""
 
     def __init__(self, http: httpx.AsyncClient, phone: str) -> None:
         self.http = http
@@ -27,37 +27,37 @@ class Browser:
         return await self.http.get(path, headers=headers)
 
     async def see(self, path: str) -> str:
-        """The text of a page that is there."""
-        answer = await self.get(path)
-        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.headers}"
-        assert answer.headers["content-type"] == "text/html; charset=utf-8"
-        return unescape(answer.text)
+        """Return the HTML of a page, unescaped. Its status must be 200."""
+        response = await self.get(path)
+        assert response.status_code == 200, f"{path}: {response.status_code} {response.headers}"
+        assert response.headers["content-type"] == "text/html; charset=utf-8"
+        return unescape(response.text)
 
     async def submit(self, path: str, **fields: str) -> str:
-        """Send a form; answers where it leads."""
+        """Submit a form, and return the location that it redirects to."""
         headers = {"Origin": ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}
-        answer = await self.http.post(path, content=urlencode(fields), headers=headers)
-        assert answer.status_code == 303, f"{path}: {answer.status_code} {answer.text[-500:]}"
-        where: str = answer.headers["location"]
-        return where
+        response = await self.http.post(path, content=urlencode(fields), headers=headers)
+        assert response.status_code == 303, f"{path}: {response.status_code} {response.text[-500:]}"
+        location: str = response.headers["location"]
+        return location
 
     async def submit_and_see(self, path: str, **fields: str) -> str:
-        """Send a form; answers the page where it leads."""
+        """Submit a form, and return the page that it redirects to."""
         return await self.see(await self.submit(path, **fields))
 
     async def sign_in(self, **more: str) -> str:
-        """Through the pages; answers where that leads in the end."""
+        """Sign in through the pages, and return the location of the last redirect."""
         page = await self.submit_and_see("/", phone=self.phone, **more)
         return await self.enter_code(page, "/code")
 
     async def enter_code(self, page: str, path: str) -> str:
-        """Enter the code that a page shows while sending is simulated; answers where it leads."""
+        """Submit the code that the page shows while sending is simulated; return the location."""
         return await self.submit(path, **hidden_on(page), code=code_on(page))
 
 
 @asynccontextmanager
 async def browsing(service: Service, phone: str | None = None) -> AsyncIterator[Browser]:
-    """A browser of somebody who is not signed in."""
+    """Open a browser in which nobody is signed in."""
     transport = httpx.ASGITransport(cast("Any", service.app), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
         yield Browser(http, phone or new_phone())
@@ -65,15 +65,15 @@ async def browsing(service: Service, phone: str | None = None) -> AsyncIterator[
 
 @asynccontextmanager
 async def signed_in(service: Service, phone: str | None = None) -> AsyncIterator[Browser]:
-    """A browser of somebody who is signed in, anew unless the phone is known."""
+    """Open a browser and sign in, by default as a new user."""
     async with browsing(service, phone) as browser:
-        service.clock.move(seconds=3)  # the wait between two codes of a phone
+        service.clock.move(seconds=3)  # the wait between two codes for a phone
         assert await browser.sign_in() == "/me"
         yield browser
 
 
-async def confirmed(browser: Browser, path: str) -> str:
-    """Through "Is it you?" at this path; answers where that leads in the end."""
+async def reauthenticate(browser: Browser, path: str) -> str:
+    """Submit the page "Is it you?" at this path and the code; return the location."""
     page = await browser.submit_and_see(
         path, next=found(r'name="next" value="([^"]+)">\n', await browser.see(path))
     )
@@ -85,7 +85,7 @@ def code_on(page: str) -> str:
 
 
 def hidden_on(page: str) -> dict[str, str]:
-    """What the form of a code carries."""
+    """Return the hidden fields of the form for a code."""
     form = found(r'(<form method="post" action="[^"]*code\?[^"]*">.*?</form>)', page)
     return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form))
 
@@ -97,7 +97,7 @@ def found(pattern: str, page: str) -> str:
 
 
 def error_of(page: str, field: str) -> str:
-    """What is wrong with a field, as said beside it."""
+    """Return the error beside a field, which must refer to it by aria-describedby."""
     assert re.search(rf'<input id="{field}"[^>]* aria-invalid="true"', page), page[-3000:]
     assert re.search(rf'<input id="{field}"[^>]* aria-describedby="{field}-error', page)
     return found(rf'id="{field}-error">([^<]+)<', page)

@@ -1,4 +1,4 @@
-"""Pictures of the pages, for README.md: `make screenshots` writes docs/screenshots/."""
+"""Screenshots of the pages for the documentation: `make screenshots` writes docs/screenshots/."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.async_api import Browser
 
-from browser import DESKTOP, PHONE, Visitor, chromium, visiting
+from browser import DESKTOP, PHONE, BrowserSession, chromium, new_session
 from processes import ROOT, referral, serving
 from walks import ask_for_code, enter, shown_code, sign_in
 
@@ -20,10 +20,10 @@ SETTINGS = {
     "REFERRAL_TERMS_URL": "https://coffee.example/terms",
     "REFERRAL_PRIVACY_URL": "https://coffee.example/privacy",
 }
-# Who invited most of the demo, and somebody who comes anew
+# The user who invited most of the demo's users, and a phone that has no account yet
 INVITER, NEWCOMER = "+1 290 000 0001", "+1 290 000 9999"
-SHARPNESS = {390: 1.5, 1280: 1}  # pixels of a picture to one of CSS, by the width of the screen
-TALLEST = 1200  # CSS pixels, unless said otherwise
+SCALES = {390: 1.5, 1280: 1}  # image pixels per CSS pixel, by the width of the screen
+MAX_HEIGHT = 1200  # CSS pixels
 
 
 async def take_all() -> None:
@@ -38,73 +38,73 @@ async def take_all() -> None:
 
 
 def _prepare(folder: Path) -> None:
-    """A database with people who do not exist, one of whom administers."""
+    """Make a database with users of the demo, one of them an administrator."""
     for command in (["migrate"], ["demo", "--users", "400"], ["admin", "grant", INVITER]):
         done = referral(folder, *command, **SETTINGS)
         assert done.returncode == 0, done.stderr
 
 
 async def _administer(browser: Browser, site: str) -> str:
-    """The pages of the one who administers. Their invite code."""
-    async with visiting(browser, site, device=_sharp(PHONE)) as visitor:
-        await sign_in(visitor, INVITER)
-        invite_code = await visitor.text("#my-code")
-        await _take(visitor, "profile")
-        await visitor.go("/me/invitees")
-        await _take(visitor, "invitees", tallest=844)
-        await visitor.go("/admin")
-        await _take(visitor, "admin", tallest=1650)
-        await _go_to_oneself(visitor)
-        await _take(visitor, "admin-user")
+    """Take the administrator's pages, and return their invite code."""
+    async with new_session(browser, site, device=_scaled(PHONE)) as session:
+        await sign_in(session, INVITER)
+        invite_code = await session.text("#my-code")
+        await _take(session, "profile")
+        await session.go("/me/invitees")
+        await _take(session, "invitees", max_height=844)
+        await session.go("/admin")
+        await _take(session, "admin", max_height=1650)
+        await _open_own_page(session)
+        await _take(session, "admin-user")
     for colors in ("light", "dark"):
-        async with visiting(browser, site, device=_sharp(DESKTOP), colors=colors) as visitor:
-            await sign_in(visitor, INVITER)
-            await visitor.go("/admin")
-            await _take(visitor, f"admin-wide-{colors}")
+        async with new_session(browser, site, device=_scaled(DESKTOP), colors=colors) as session:
+            await sign_in(session, INVITER)
+            await session.go("/admin")
+            await _take(session, f"admin-wide-{colors}")
             if colors == "light":
-                await _go_to_oneself(visitor)
-                await _take(visitor, "admin-user-wide")
+                await _open_own_page(session)
+                await _take(session, "admin-user-wide")
     return invite_code
 
 
-async def _go_to_oneself(visitor: Visitor) -> None:
-    """To the user's page, with the first branches of the tree open."""
-    await visitor.go("/admin/users?search=12900000001")
-    await visitor.submit("#users a")
-    branches = visitor.page.locator(".tree > li > details > summary")
+async def _open_own_page(session: BrowserSession) -> None:
+    """Open the administrator's own page in the administration, with two branches of the tree."""
+    await session.go("/admin/users?search=12900000001")
+    await session.submit("#users a")
+    branches = session.page.locator(".tree > li > details > summary")
     for number in range(min(2, await branches.count())):
         await branches.nth(number).click()
 
 
 async def _join(browser: Browser, site: str, invite_code: str) -> None:
-    """The pages of somebody who comes by the invite link, and of somebody who just comes."""
-    async with visiting(browser, site, device=_sharp(PHONE)) as visitor:
-        await visitor.go("/")
-        await _take(visitor, "sign-in")
-        await ask_for_code(visitor, NEWCOMER)
-        await _take(visitor, "code")
-    async with visiting(browser, site, device=_sharp(PHONE), colors="dark") as visitor:
-        await visitor.go(f"/i/{invite_code}")
-        await _take(visitor, "invite-dark")
-        await ask_for_code(visitor, INVITER)
-        await enter(visitor, await shown_code(visitor))
-        await visitor.go("/me")
-        await _take(visitor, "profile-dark")
+    """Take the sign-in pages, without and with an invitation."""
+    async with new_session(browser, site, device=_scaled(PHONE)) as session:
+        await session.go("/")
+        await _take(session, "sign-in")
+        await ask_for_code(session, NEWCOMER)
+        await _take(session, "code")
+    async with new_session(browser, site, device=_scaled(PHONE), colors="dark") as session:
+        await session.go(f"/i/{invite_code}")
+        await _take(session, "invite-dark")
+        await ask_for_code(session, INVITER)
+        await enter(session, await shown_code(session))
+        await session.go("/me")
+        await _take(session, "profile-dark")
 
 
-def _sharp(device: dict[str, Any]) -> dict[str, Any]:
-    return {**device, "device_scale_factor": SHARPNESS[device["viewport"]["width"]]}
+def _scaled(device: dict[str, Any]) -> dict[str, Any]:
+    return {**device, "device_scale_factor": SCALES[device["viewport"]["width"]]}
 
 
-async def _take(visitor: Visitor, name: str, *, tallest: int = TALLEST) -> None:
-    """The page from its top, as far as it goes but no taller than so many CSS pixels."""
-    await visitor.page.evaluate("document.activeElement.blur()")
-    size = visitor.page.viewport_size
+async def _take(session: BrowserSession, name: str, *, max_height: int = MAX_HEIGHT) -> None:
+    """Take the top of the page. max_height: in CSS pixels."""
+    await session.page.evaluate("document.activeElement.blur()")
+    size = session.page.viewport_size
     assert size is not None
-    height = await visitor.page.evaluate("document.documentElement.scrollHeight")
-    area = {"x": 0, "y": 0, "width": size["width"], "height": min(height, tallest)}
+    height = await session.page.evaluate("document.documentElement.scrollHeight")
+    area = {"x": 0, "y": 0, "width": size["width"], "height": min(height, max_height)}
     path = PICTURES / f"{name}.png"
-    await visitor.page.screenshot(path=path, full_page=True, clip=area, caret="hide")  # type: ignore[arg-type]  # a plain dict is one
+    await session.page.screenshot(path=path, full_page=True, clip=area, caret="hide")  # type: ignore[arg-type]  # a plain dict is one
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The service where a browser reaches it."""
+"""Servers in this process that a browser can reach."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from support import Inbox, Service, running
 async def reachable(
     database_url: str, *, inbox: Inbox | None = None, **variables: str
 ) -> AsyncIterator[tuple[Service, str]]:
-    """As `running`, and where browsers find it: the clock of the tests is the one that they see."""
+    """Run the service as `running` does, on a port; yield it and its origin.
+
+    It runs in the tests' process, so tests can move its clock and read its inbox.
+    """
     port = free_port()
     async with running(database_url, inbox=inbox, PORT=str(port), **variables) as service:
         assert service.app is not None
@@ -30,9 +33,9 @@ async def reachable(
 
 @asynccontextmanager
 async def another_origin(html: str) -> AsyncIterator[int]:
-    """Somebody else's page at every path, on a port of this machine."""
+    """Serve this HTML at every path of another origin; yield its port."""
 
-    async def page(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - as ASGI has it
+    async def page(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - ASGI's signature
         headers = [(b"content-type", b"text/html; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": html.encode()})
@@ -43,7 +46,7 @@ async def another_origin(html: str) -> AsyncIterator[int]:
 
 
 class _Server(uvicorn.Server):
-    """One that leaves the signals to the tests."""
+    """A server that does not handle signals."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -52,7 +55,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def _listening(app: Any, port: int) -> AsyncIterator[None]:
-    """Over HTTP, in this process, until the block ends."""
+    """Serve an application over HTTP until the block ends."""
     config = uvicorn.Config(
         cast("Any", app),
         port=port,
@@ -68,7 +71,7 @@ async def _listening(app: Any, port: int) -> AsyncIterator[None]:
             while not server.started:
                 assert not task.done()
                 await asyncio.sleep(0.01)
-        # As the application does it where it is started with the server
+        # The application sets this itself when the server starts it
         server.lifespan.state["application"] = app if isinstance(app, Application) else None
         yield
     finally:
@@ -78,9 +81,9 @@ async def _listening(app: Any, port: int) -> AsyncIterator[None]:
 
 
 def plain(site: str, service: Service | None = None) -> httpx.AsyncClient:
-    """A browser's plain cousin: it keeps cookies, follows redirects and says where it stands.
+    """Make a client that keeps cookies, follows redirects and sends Origin, like a browser.
 
-    service: one of this process, to be asked directly; else over the network.
+    service: to call in this process; otherwise the requests go over the network.
     """
     transport = None
     if service is not None:

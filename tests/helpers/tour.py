@@ -1,4 +1,4 @@
-"""A town of people, and a way through it that passes every page."""
+"""A service with sample data, and a tour that opens every page of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from browser import Visitor
+from browser import BrowserSession
 from referral.import_export import demo
 from sites import reachable
 from support import Person, Service, new_phone, ok
@@ -19,14 +19,14 @@ ADMIN_PATHS = (
     *("/admin", "/admin/users", "/admin/users/{id}", "/admin/keys", "/admin/webhooks"),
     *("/admin/audit", "/admin/audit?user={id}", "/admin/users?search=nobody"),
 )
-_A_PAGE_AND_MORE = 54  # people whom the administrator invited
+_INVITEES = 54  # of the administrator: more than one page of a list
 
 
 @dataclass
-class Town:
-    """A service with people, invitations, an administrator and their doings.
+class Sample:
+    """A service with users, invitations, an audit trail and an administrator.
 
-    phone, invite_code, id: of the administrator, who invited most of the others.
+    phone, invite_code, id: of the administrator, who invited most of the users.
     """
 
     service: Service
@@ -37,8 +37,10 @@ class Town:
 
 
 @asynccontextmanager
-async def built(database_url: str, *, name: str = "Анна", **variables: str) -> AsyncIterator[Town]:
-    """A town whose people have the demo's unusual names. name: the administrator's."""
+async def sample_service(
+    database_url: str, *, name: str = "Анна", **variables: str
+) -> AsyncIterator[Sample]:
+    """Run a service whose users have the demo's unusual names. name: the administrator's."""
     async with reachable(database_url, inbox=None, **variables) as (service, site):
         admin = await service.sign_in_admin()
         ok(await admin.call("PATCH", "/profile", json={"name": name, "email": "a@b.example.com"}))
@@ -49,10 +51,10 @@ async def built(database_url: str, *, name: str = "Анна", **variables: str) 
         second = await service.sign_in_again(second)
         for each in demo.UNUSUAL_NAMES:
             await _join(service, await second.invite_code(), each)
-        for number in range(_A_PAGE_AND_MORE - 1):
+        for number in range(_INVITEES - 1):
             await _join(service, code, demo.UNUSUAL_NAMES[number % len(demo.UNUSUAL_NAMES)])
         service.clock.move(seconds=3)
-        yield Town(service, site, admin.phone, code, admin.id())
+        yield Sample(service, site, admin.phone, code, admin.id())
 
 
 async def _join(service: Service, invite_code: str, name: str) -> Person:
@@ -61,56 +63,56 @@ async def _join(service: Service, invite_code: str, name: str) -> Person:
     return person
 
 
-async def tour(town: Town, visitor: Visitor) -> AsyncIterator[str]:
-    """Brings somebody to every page, and to every form with something wrong in it."""
-    for path in ("/", f"/i/{town.invite_code}", "/i/ZZZZZZ", "/nowhere", "/again"):
-        await visitor.go(path)
+async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
+    """Open every page, and every form with an error; yield the name of each."""
+    for path in ("/", f"/i/{sample.invite_code}", "/i/ZZZZZZ", "/nowhere", "/again"):
+        await session.go(path)
         yield path
-    await visitor.go("/")
-    await ask_for_code(visitor, "12")
+    await session.go("/")
+    await ask_for_code(session, "12")
     yield "/ with an error"
-    await ask_for_code(visitor, town.phone)
+    await ask_for_code(session, sample.phone)
     yield "/code"
-    code = await shown_code(visitor)
-    await enter(visitor, wrong(code))
+    code = await shown_code(session)
+    await enter(session, wrong(code))
     yield "/code with an error"
-    await visitor.submit("#again")
+    await session.submit("#again")
     yield "/code with a notice"
-    await enter(visitor, await shown_code(visitor))
+    await enter(session, await shown_code(session))
     for path in OWN_PATHS:
-        await visitor.go(path)
+        await session.go(path)
         yield path
-    await visitor.go("/me/invitees")
-    await visitor.submit("a[rel=next]")
+    await session.go("/me/invitees")
+    await session.submit("a[rel=next]")
     yield "/me/invitees, further on"
-    await visitor.go("/me")
-    await use_invite_code(visitor, "ZZZZZZ")
+    await session.go("/me")
+    await use_invite_code(session, "ZZZZZZ")
     yield "/me with a wrong invite code"
-    await change(visitor, "email", "a@b")
+    await change(session, "email", "a@b")
     yield "/me with a wrong email"
-    await visitor.go("/me/phone")
-    await ask_for_code(visitor, "12")
+    await session.go("/me/phone")
+    await ask_for_code(session, "12")
     yield "/me/phone with an error"
-    await ask_for_code(visitor, new_phone())
+    await ask_for_code(session, new_phone())
     yield "/me/phone/code"
     for path in ADMIN_PATHS:
-        await visitor.go(path.format(id=town.id))
+        await session.go(path.format(id=sample.id))
         yield path
-    await visitor.go("/admin?from=2026-03-02&to=2026-03-01")
+    await session.go("/admin?from=2026-03-02&to=2026-03-01")
     yield "/admin with an error"
     for name in (f"shop {new_phone()}", *demo.UNUSUAL_NAMES[:2]):
-        await visitor.go("/admin/keys")
-        await visitor.page.fill("input[name=name]", name)
-        await visitor.submit("form[action='/admin/keys'] button")
+        await session.go("/admin/keys")
+        await session.page.fill("input[name=name]", name)
+        await session.submit("form[action='/admin/keys'] button")
         yield "/admin/keys with a new one"
-    town.service.clock.move(minutes=16)
-    await visitor.page.fill("input[name=name]", f"shop {new_phone()}")
-    await visitor.submit("form[action='/admin/keys'] button")
+    sample.service.clock.move(minutes=16)
+    await session.page.fill("input[name=name]", f"shop {new_phone()}")
+    await session.submit("form[action='/admin/keys'] button")
     yield "/again"
-    await visitor.submit("form[action^='/again?'] button")
-    town.service.clock.move(minutes=3)
-    await visitor.page.reload()
+    await session.submit("form[action^='/again?'] button")
+    sample.service.clock.move(minutes=3)
+    await session.page.reload()
     yield "/code, too late"
-    await visitor.submit("#again")
-    await enter(visitor, await shown_code(visitor))
+    await session.submit("#again")
+    await enter(session, await shown_code(session))
     yield "/admin/keys with what was typed before the code"

@@ -1,11 +1,11 @@
-"""Steps that people take on the pages, each from page to page."""
+"""Steps on the pages in a real browser."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from browser import Visitor
+from browser import BrowserSession
 from support import Service, new_phone
 
 CODE = "input[name=code]"
@@ -16,74 +16,74 @@ SIMULATED = "#simulated-code"
 
 @dataclass
 class Scene:
-    """A service of this process, and somebody in front of it."""
+    """A service of this process, and a browser session that uses it."""
 
     service: Service
-    visitor: Visitor
+    session: BrowserSession
 
 
-async def ask_for_code(visitor: Visitor, phone: str) -> None:
-    """On a page with a field for the phone."""
-    await visitor.page.fill("input[name=phone]", phone)
-    await visitor.submit("main form:has(input[name=phone]) button.main")
+async def ask_for_code(session: BrowserSession, phone: str) -> None:
+    """Submit the phone field of the current page."""
+    await session.page.fill("input[name=phone]", phone)
+    await session.submit("main form:has(input[name=phone]) button.main")
 
 
-async def shown_code(visitor: Visitor) -> str:
-    """The one that the page shows while sending is simulated."""
-    return (await visitor.text(SIMULATED)).strip()
+async def shown_code(session: BrowserSession) -> str:
+    """Return the code that the page shows while sending is simulated."""
+    return (await session.text(SIMULATED)).strip()
 
 
-async def enter(visitor: Visitor, code: str) -> None:
-    """Type a whole code, which the script sends by itself."""
-    async with visitor.page.expect_navigation():
-        await visitor.page.fill(CODE, code)
-        if not visitor.javascript:
-            await visitor.page.locator(f"form:has({CODE}) button.main").click()
+async def enter(session: BrowserSession, code: str) -> None:
+    """Type a complete code, which the script submits automatically."""
+    async with session.page.expect_navigation():
+        await session.page.fill(CODE, code)
+        if not session.javascript:
+            await session.page.locator(f"form:has({CODE}) button.main").click()
 
 
 def wrong(code: str) -> str:
-    """Another code of as many digits."""
+    """Return another code with the same number of digits."""
     return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
 
 
-async def sign_in(visitor: Visitor, phone: str | None = None, *, path: str = "/") -> str:
-    """From the sign-in page, or an invitation's, to where it leads. The phone."""
+async def sign_in(session: BrowserSession, phone: str | None = None, *, path: str = "/") -> str:
+    """Sign in from this path until the last redirect, and return the phone."""
     phone = phone or new_phone()
-    await visitor.go(path)
-    await ask_for_code(visitor, phone)
-    assert visitor.path().startswith("/code?tab=")
-    await enter(visitor, await shown_code(visitor))
+    await session.go(path)
+    await ask_for_code(session, phone)
+    assert session.path().startswith("/code?tab=")
+    await enter(session, await shown_code(session))
     return phone
 
 
-async def error(visitor: Visitor, name: str) -> str:
-    """What is wrong with a field: it says so itself, and leads to the words beside it."""
-    field = visitor.page.locator(f"input[name={name}]:not([type=hidden])")
+async def error(session: BrowserSession, name: str) -> str:
+    """Return the error of a field, which must be marked as invalid and refer to the error."""
+    field = session.page.locator(f"input[name={name}]:not([type=hidden])")
     assert await field.get_attribute("aria-invalid") == "true"
     described = (await field.get_attribute("aria-describedby") or "").split()
     assert f"{name}-error" in described
-    return await visitor.text(f"#{name}-error")
+    return await session.text(f"#{name}-error")
 
 
-async def notice(visitor: Visitor) -> str:
-    """What the page says is done."""
-    return await visitor.text("main [role=status]")
+async def notice(session: BrowserSession) -> str:
+    """Return the notice above the content."""
+    return await session.text("main [role=status]")
 
 
-async def change(visitor: Visitor, name: str, text: str) -> None:
-    """A row of the profile, edited in its place."""
+async def change(session: BrowserSession, name: str, text: str) -> None:
+    """Open a row of the profile, and submit a new text."""
     form = f"details:has(input[name={name}])"
-    if not await visitor.page.locator(f"{form}[open]").count():
-        await visitor.page.click(f"{form} summary")
-    await visitor.page.fill(f"{form} input[name={name}]", text)
-    await visitor.submit(f"{form} button")
+    if not await session.page.locator(f"{form}[open]").count():
+        await session.page.click(f"{form} summary")
+    await session.page.fill(f"{form} input[name={name}]", text)
+    await session.submit(f"{form} button")
 
 
-async def use_invite_code(visitor: Visitor, invite_code: str) -> None:
-    await visitor.page.fill("input[name=invite_code]", invite_code)
-    await visitor.submit("form[action='/me/inviter'] button")
+async def use_invite_code(session: BrowserSession, invite_code: str) -> None:
+    await session.page.fill("input[name=invite_code]", invite_code)
+    await session.submit("form[action='/me/inviter'] button")
 
 
 def digits(text: str) -> str:
-    """Of a phone, however it is spelt."""
+    """Return the digits of a phone in any format."""
     return re.sub(r"\D", "", text)

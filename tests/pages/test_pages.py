@@ -149,7 +149,7 @@ async def test_a_cookie_that_somebody_wrote_breaks_no_page(service: Service, pho
     pending = PendingSignIn(
         token="t", phone=phone, code_length=4, expires_at=1, resend_at=1, tab="00000000"
     )
-    headers = {"Cookie": f"sign_in-00000000={cookie_value.write(pending)}", "Origin": OWN}
+    headers = {"Cookie": f"sign_in-00000000={cookie_value.encode(pending)}", "Origin": OWN}
     for path in ("/code", "/code?tab=00000000"):
         answer = await service.http.get(path, headers=headers)
         assert answer.status_code == 200
@@ -162,13 +162,13 @@ async def test_a_cookie_that_somebody_wrote_breaks_no_page(service: Service, pho
 async def test_a_cookie_deeper_than_any_of_ours_is_like_none(service: Service, name: str) -> None:
     deep = urlsafe_b64encode(b'{"x":' + 2200 * b"[").decode()
     answer = await service.http.get("/code", headers={"Cookie": f"{name}={deep}"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/?anew=1")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?restarted=1")
     answer = await service.http.get("/?draft=00000000", headers={"Cookie": f"{name}={deep}"})
     assert answer.status_code == 200
 
 
 async def test_a_notice_that_nobody_wrote_says_nothing(service: Service) -> None:
-    headers = {"Cookie": f"flash={cookie_value.write(Flash(code='of_nobody', path='/'))}"}
+    headers = {"Cookie": f"flash={cookie_value.encode(Flash(code='of_nobody', path='/'))}"}
     answer = await service.http.get("/", headers=headers)
     assert 'role="status"' not in answer.text
     assert "Content-Type" not in answer.text

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from pages import ORIGIN, browsing, confirmed, found, notice_on, value_of
+from pages import ORIGIN, browsing, found, notice_on, reauthenticate, value_of
 from referral.service import trees
 from referral.storage import database, invitations, users
 from support import Person, Service, context_of, new_phone, ok, refused, running
@@ -32,21 +32,21 @@ SMALL = 50_000  # bytes, a page with all its assets
 
 
 @asynccontextmanager
-async def browser(
+async def signed_in_http(
     service: Service, person: Person | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser of its own, in which somebody is signed in."""
-    async with browsing(service) as visitor:
-        visitor.http.headers["Origin"] = ORIGIN
+    async with browsing(service) as browser:
+        browser.http.headers["Origin"] = ORIGIN
         if person is not None:
-            visitor.http.cookies.set("access", person.tokens["access_token"])
-        yield visitor.http
+            browser.http.cookies.set("access", person.tokens["access_token"])
+        yield browser.http
 
 
 @pytest.fixture
 async def admin(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     """An administrator's browser."""
-    async with browser(service, await service.sign_in_admin()) as http:
+    async with signed_in_http(service, await service.sign_in_admin()) as http:
         yield http
 
 
@@ -79,7 +79,7 @@ def links(page: str) -> list[str]:
 @pytest.mark.parametrize("path", PAGES)
 async def test_the_pages_are_for_administrators_alone(service: Service, path: str) -> None:
     """Visitors sign in first; users, and programs with an API key, are refused."""
-    async with browser(service) as http:
+    async with signed_in_http(service) as http:
         answer = await http.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/?next={path}")
         key = (await service.api_key()).tokens["access_token"]
@@ -87,7 +87,7 @@ async def test_the_pages_are_for_administrators_alone(service: Service, path: st
         assert with_key.status_code == 303
         http.cookies.set("access", key)
         assert (await http.get(path)).status_code == 303
-    async with browser(service, await service.sign_in()) as http:
+    async with signed_in_http(service, await service.sign_in()) as http:
         page = await http.get(path)
         assert page.status_code == 403
         assert "This page is for administrators alone." in page.text
@@ -114,7 +114,7 @@ async def test_a_form_of_another_site_does_nothing(
             path, data={"name": "theirs"}, headers={"Origin": "https://evil.example"}
         )
         assert answer.status_code == 403, path
-        async with browser(service) as http:
+        async with signed_in_http(service) as http:
             assert (await http.post(path)).headers["location"].startswith("/?next=/admin/")
     page = await shown(admin, "/admin/keys")
     assert "/admin/keys/crm/revoke" in page
@@ -133,7 +133,7 @@ async def test_in_an_open_demo_nobody_administers(database_url: str) -> None:
         "REFERRAL_TRUSTED_PROXIES": "0",
         "REFERRAL_PUBLIC_URL": "https://demo.example.com",
     }
-    async with running(database_url, **production) as service, browser(service) as http:
+    async with running(database_url, **production) as service, signed_in_http(service) as http:
         again = await service.sign_in(person.phone)
         http.cookies.set("__Host-access", again.tokens["access_token"])
         assert (await http.get("/admin")).status_code == 403
@@ -349,7 +349,7 @@ async def test_delete_and_void(service: Service, admin: httpx.AsyncClient) -> No
 async def test_the_last_administrator_stays(service: Service, action: str) -> None:
     """Which is said beside the button."""
     person = await service.sign_in_admin()
-    async with browser(service, person) as http:
+    async with signed_in_http(service, person) as http:
         page = await sent(http, f"/admin/users/{person.id()}/{action}")
         said = page.partition(f'id="{action}-error"')[2].partition("</p>")[0]
         assert "the last administrator" in said
@@ -364,7 +364,7 @@ async def test_a_test_phone_is_made_no_administrator(database_url: str) -> None:
         person = await service.sign_in_admin()
         user = await service.sign_in()
         await users.set_fields(UUID(user.id()), phone=phone)
-        async with browser(service, person) as http:
+        async with signed_in_http(service, person) as http:
             page = await sent(http, f"/admin/users/{user.id()}/make-admin")
         assert 'id="make-admin-error"' in page
 
@@ -561,39 +561,39 @@ async def test_an_old_sign_in_makes_no_key_and_no_administrator(service: Service
     """
     person = await service.sign_in_admin()
     other = await service.sign_in()
-    async with browsing(service, person.phone) as visitor:
+    async with browsing(service, person.phone) as browser:
         service.clock.move(seconds=3)
-        assert await visitor.sign_in() == "/me"
+        assert await browser.sign_in() == "/me"
         service.clock.move(minutes=16)
         name = 100 * "\u043a"
-        first = await visitor.submit("/admin/keys", name=name)
+        first = await browser.submit("/admin/keys", name=name)
         assert first.startswith("/again?next=/admin/keys%3Fdraft%3D")
         page = f"/admin/users/{other.id()}"
-        second = await visitor.submit(f"{page}/make-admin")
+        second = await browser.submit(f"{page}/make-admin")
         assert second.startswith(f"/again?next={page}%3Fdraft%3D")
-        assert name not in await visitor.see("/admin/keys")
+        assert name not in await browser.see("/admin/keys")
 
-        keys = await visitor.see(await confirmed(visitor, first))
+        keys = await browser.see(await reauthenticate(browser, first))
         assert notice_on(keys).startswith("Nothing is changed yet.")
         assert value_of(keys, "name") == name
         assert "There are none." in keys
-        user = await visitor.see(
+        user = await browser.see(
             second.removeprefix("/again?next=").replace("%3F", "?").replace("%3D", "=")
         )
         assert re.search(r'<details class="ask" open><summary>Make an administrator<', user)
         assert "-error" not in user
-        assert 'id="take-admin"' in await visitor.submit_and_see(f"{page}/make-admin")
+        assert 'id="take-admin"' in await browser.submit_and_see(f"{page}/make-admin")
 
 
 async def test_an_old_sign_in_changes_no_user(service: Service) -> None:
     person, other = await service.sign_in_admin(), await service.sign_in()
-    async with browsing(service, person.phone) as visitor:
+    async with browsing(service, person.phone) as browser:
         service.clock.move(seconds=3)
-        assert await visitor.sign_in() == "/me"
+        assert await browser.sign_in() == "/me"
         service.clock.move(minutes=16)
         page = f"/admin/users/{other.id()}"
         for action in ("block", "unblock", "make-admin", "take-admin", "void", "delete"):
-            where = await visitor.submit(f"{page}/{action}")
+            where = await browser.submit(f"{page}/{action}")
             assert where.startswith(f"/again?next={page}%3Fdraft%3D")
     ok(await other.refresh())
 
@@ -612,8 +612,8 @@ async def test_nothing_is_done_by_one_tap(service: Service, admin: httpx.AsyncCl
 
 
 async def test_a_search_survives_the_sign_in(service: Service) -> None:
-    async with browsing(service) as visitor:
-        answer = await visitor.get("/admin/users?search=%2B7999")
+    async with browsing(service) as browser:
+        answer = await browser.get("/admin/users?search=%2B7999")
         where = answer.headers["location"]
         assert where == "/?next=/admin/users%3Fsearch%3D%252B7999"
-        assert 'name="next" value="/admin/users?search=%2B7999"' in await visitor.see(where)
+        assert 'name="next" value="/admin/users?search=%2B7999"' in await browser.see(where)

@@ -11,11 +11,11 @@ import pytest
 from pages import (
     ORIGIN,
     browsing,
-    confirmed,
     error_of,
     found,
     hidden_on,
     notice_on,
+    reauthenticate,
     signed_in,
     value_of,
 )
@@ -381,7 +381,7 @@ async def test_a_form_sent_with_an_old_sign_in_does_nothing_but_confirm(
         confirm = await browser.submit(path, **typed, **hidden)
         assert confirm.startswith("/again?next=/me/")
         assert len(service.inbox.messages) == sent
-        page = await browser.see(await confirmed(browser, confirm))
+        page = await browser.see(await reauthenticate(browser, confirm))
         assert notice_on(page).startswith("Nothing is changed yet.")
         if path == "/me/phone":
             assert value_of(page, "phone") == typed["phone"]
@@ -564,7 +564,7 @@ async def test_somebody_who_was_blocked_is_told_so(service: Service) -> None:
 def test_devices_are_called_what_their_owners_call_them(
     user_agent: str | None, known: tuple[str, str] | None
 ) -> None:
-    assert devices.read(user_agent) == (devices.Device(*known) if known else None)
+    assert devices.parse(user_agent) == (devices.Device(*known) if known else None)
 
 
 def _rows(page: str) -> list[str]:

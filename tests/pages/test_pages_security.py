@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from browser import Visitor, visiting
+from browser import BrowserSession, new_session
 from referral.http.pages import router
 from sites import another_origin, plain, reachable
 from support import Inbox, Service, new_phone, ok, refused, running
@@ -40,7 +40,7 @@ GETS = sorted(
 
 
 @pytest.fixture
-async def visitor(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     async with plain(LOCAL, service) as http:
         yield http
 
@@ -86,12 +86,12 @@ class TestForeignForms:
         ids=str,
     )
     async def test_at_every_form(
-        self, visitor: httpx.AsyncClient, service: Service, headers: dict[str, str]
+        self, client: httpx.AsyncClient, service: Service, headers: dict[str, str]
     ) -> None:
         """Signed in or not: with the browser's words for it, or without any."""
-        del visitor.headers["Origin"]
+        del client.headers["Origin"]
         for path in POSTS:
-            answer = await visitor.post(path, data={"phone": new_phone()}, headers=headers)
+            answer = await client.post(path, data={"phone": new_phone()}, headers=headers)
             assert answer.status_code == 403, path
             assert answer.headers["content-type"].startswith("text/html")
             assert "did not come from this site" in answer.text
@@ -99,11 +99,11 @@ class TestForeignForms:
             assert "set-cookie" not in answer.headers
         assert service.inbox.messages == []
 
-    async def test_from_this_site_they_are_taken(self, visitor: httpx.AsyncClient) -> None:
+    async def test_from_this_site_they_are_taken(self, client: httpx.AsyncClient) -> None:
         for headers in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": LOCAL}):
-            del visitor.headers["Origin"]
-            answer = await visitor.post("/", data={"phone": new_phone()}, headers=headers)
-            visitor.headers["Origin"] = LOCAL
+            del client.headers["Origin"]
+            answer = await client.post("/", data={"phone": new_phone()}, headers=headers)
+            client.headers["Origin"] = LOCAL
             assert answer.url.path == "/code"
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -115,26 +115,26 @@ class TestForeignForms:
             )
             async with (
                 another_origin(html + "<button>Win a prize</button></form>") as port,
-                visiting(chromium, site, expected=[403]) as visitor,
+                new_session(chromium, site, expected=[403]) as session,
             ):
-                await sign_in(visitor)
-                visitor.complaints.clear()
-                await visitor.go(f"http://{host}:{port}/")
-                await visitor.submit("button")
-                assert visitor.page.url == f"{site}/sign-out"
-                assert "did not come from this site" in await visitor.text()
-                await visitor.go("/")
-                assert visitor.path() == "/me"
-                visitor.complaints = [
-                    each for each in visitor.complaints if "somebody else" not in each
+                await sign_in(session)
+                session.complaints.clear()
+                await session.go(f"http://{host}:{port}/")
+                await session.submit("button")
+                assert session.page.url == f"{site}/sign-out"
+                assert "did not come from this site" in await session.text()
+                await session.go("/")
+                assert session.path() == "/me"
+                session.complaints = [
+                    each for each in session.complaints if "another origin" not in each
                 ]
             assert len(service.inbox.messages) == 1
 
 
 class TestCookies:
-    async def test_of_development(self, service: Service, visitor: httpx.AsyncClient) -> None:
+    async def test_of_development(self, service: Service, client: httpx.AsyncClient) -> None:
         """Over http too, so without Secure and the prefix that asks for it."""
-        set_there = cookies_of(await enter_plainly(visitor, service.inbox))
+        set_there = cookies_of(await enter_plainly(client, service.inbox))
         assert {"access", "refresh", "device", "sign_in"} <= kinds_of(set_there)
         for cookie in set_there:
             assert cookie["httponly"], cookie.key
@@ -177,38 +177,38 @@ class TestCookies:
             assert 'code":' not in cookie.value
 
     async def test_the_api_does_not_read_them(
-        self, service: Service, visitor: httpx.AsyncClient
+        self, service: Service, client: httpx.AsyncClient
     ) -> None:
-        await enter_plainly(visitor, service.inbox)
-        assert (await visitor.get("/me")).url.path == "/me"
+        await enter_plainly(client, service.inbox)
+        assert (await client.get("/me")).url.path == "/me"
         for method, path in (("GET", "/profile"), ("DELETE", "/sessions"), ("DELETE", "/profile")):
-            refused(await visitor.request(method, f"/api/v1{path}"), 401, "unauthorized")
-        assert (await visitor.get("/me")).url.path == "/me"
+            refused(await client.request(method, f"/api/v1{path}"), 401, "unauthorized")
+        assert (await client.get("/me")).url.path == "/me"
 
-    async def test_that_somebody_made_up_are_like_none(self, visitor: httpx.AsyncClient) -> None:
+    async def test_that_somebody_made_up_are_like_none(self, client: httpx.AsyncClient) -> None:
         for name in ("access", "refresh", "device", "sign_in-00000000", "flash", "language"):
             for value in ("x", "e30", "bnVsbA", "%00", "a" * 3000):
                 headers = {"Cookie": f"{name}={value}"}
                 for path in ("/", "/code", "/me", "/again"):
-                    answer = await visitor.get(path, headers=headers)
+                    answer = await client.get(path, headers=headers)
                     assert answer.status_code == 200, (name, value, path)
                     assert answer.url.path == "/"
 
     async def test_after_signing_out_those_of_before_are_worth_nothing(
-        self, service: Service, visitor: httpx.AsyncClient
+        self, service: Service, client: httpx.AsyncClient
     ) -> None:
-        await enter_plainly(visitor, service.inbox)
-        kept = dict(visitor.cookies)
-        assert (await visitor.post("/sign-out")).url.path == "/"
+        await enter_plainly(client, service.inbox)
+        kept = dict(client.cookies)
+        assert (await client.post("/sign-out")).url.path == "/"
         async with plain(LOCAL, service) as thief:
             thief.cookies.update(kept)
             assert (await thief.get("/me")).url.path == "/"
 
 
 @pytest.mark.parametrize("path", [path for path in GETS if not path.startswith("/static")])
-async def test_every_page_has_its_policy(visitor: httpx.AsyncClient, path: str) -> None:
+async def test_every_page_has_its_policy(client: httpx.AsyncClient, path: str) -> None:
     """Whatever it answers: no inline script, nobody else's, in nobody's frame, kept by nobody."""
-    answer = await visitor.get(path)
+    answer = await client.get(path)
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
     if not answer.headers["content-type"].startswith("text/html"):
@@ -248,55 +248,55 @@ async def test_every_page_has_its_policy(visitor: httpx.AsyncClient, path: str) 
 )
 class TestNextLeadsNowhereElse:
     async def test_after_signing_in(
-        self, service: Service, visitor: httpx.AsyncClient, elsewhere: str
+        self, service: Service, client: httpx.AsyncClient, elsewhere: str
     ) -> None:
-        asked = await visitor.post("/", data={"phone": new_phone(), "next": elsewhere})
+        asked = await client.post("/", data={"phone": new_phone(), "next": elsewhere})
         assert asked.url.path == "/code"
         code = service.inbox.messages[-1].code
-        answer = await visitor.post("/code", data={"code": code or ""}, follow_redirects=False)
+        answer = await client.post("/code", data={"code": code or ""}, follow_redirects=False)
         assert answer.headers["location"] == "/me"
 
     async def test_after_a_choice_of_the_language(
-        self, visitor: httpx.AsyncClient, elsewhere: str
+        self, client: httpx.AsyncClient, elsewhere: str
     ) -> None:
-        answer = await visitor.post(
+        answer = await client.post(
             "/language", data={"language": "ru", "next": elsewhere}, follow_redirects=False
         )
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
     async def test_of_somebody_who_is_signed_in(
-        self, service: Service, visitor: httpx.AsyncClient, elsewhere: str
+        self, service: Service, client: httpx.AsyncClient, elsewhere: str
     ) -> None:
-        await enter_plainly(visitor, service.inbox)
-        answer = await visitor.get("/", params={"next": elsewhere}, follow_redirects=False)
+        await enter_plainly(client, service.inbox)
+        answer = await client.get("/", params={"next": elsewhere}, follow_redirects=False)
         assert (answer.status_code, answer.headers["location"]) == (303, "/me")
 
 
 async def test_what_is_typed_is_shown_and_never_run(chromium: Browser, database_url: str) -> None:
     """In every place where somebody's words come back (XSS)."""
     evil = "\"><script>document.title='evil'</script><img src=x onerror=alert(1)>"
-    async with reachable(database_url) as (service, site), visiting(chromium, site) as visitor:
+    async with reachable(database_url) as (service, site), new_session(chromium, site) as session:
         person = await service.sign_in()
         ok(await person.call("PATCH", "/profile", json={"name": evil}))
-        await visitor.go(f"/i/{await person.invite_code()}")
-        assert "<script>" not in await visitor.page.locator("h1").inner_html()
-        await ask_for_code(visitor, evil[:60])
-        assert await visitor.page.input_value("input[name=phone]") == evil[:60]
-        await ask_for_code(visitor, new_phone())
-        await enter(visitor, await shown_code(visitor))
-        assert await visitor.page.title() != "evil"
+        await session.go(f"/i/{await person.invite_code()}")
+        assert "<script>" not in await session.page.locator("h1").inner_html()
+        await ask_for_code(session, evil[:60])
+        assert await session.page.input_value("input[name=phone]") == evil[:60]
+        await ask_for_code(session, new_phone())
+        await enter(session, await shown_code(session))
+        assert await session.page.title() != "evil"
 
 
 async def test_a_phone_is_spelt_while_it_is_typed_and_never_in_a_path(
     chromium: Browser, database_url: str
 ) -> None:
     """Proxies write paths with their queries into their logs."""
-    async with reachable(database_url) as (_, site), visiting(chromium, site) as visitor:
+    async with reachable(database_url) as (_, site), new_session(chromium, site) as session:
         asked: list[str] = []
-        visitor.page.on("request", lambda request: asked.append(request.url))
-        await visitor.go("/")
-        await visitor.page.fill("input[name=phone]", "+79991234567")
-        await expect(visitor.page.locator("#as-typed")).to_contain_text("+7 999 123-45-67")
+        session.page.on("request", lambda request: asked.append(request.url))
+        await session.go("/")
+        await session.page.fill("input[name=phone]", "+79991234567")
+        await expect(session.page.locator("#as-typed")).to_contain_text("+7 999 123-45-67")
         assert f"{site}/phone-form" in asked
         assert not [url for url in asked if "9991234567" in url]
 
@@ -305,13 +305,13 @@ async def test_nobody_frames_a_page(chromium: Browser, database_url: str) -> Non
     """A page of another origin that tries gets an empty frame (clickjacking)."""
     async with reachable(database_url) as (_, site):
         html = f'<!doctype html><title>Evil</title><iframe src="{site}/"></iframe>'
-        async with another_origin(html) as port, visiting(chromium, site) as visitor:
-            await visitor.go(f"http://127.0.0.1:{port}/")
-            assert refused_by_policy(visitor)
+        async with another_origin(html) as port, new_session(chromium, site) as session:
+            await session.go(f"http://127.0.0.1:{port}/")
+            assert refused_by_policy(session)
 
 
-def refused_by_policy(visitor: Visitor) -> bool:
+def refused_by_policy(session: BrowserSession) -> bool:
     """Whether the browser said so, and only that."""
-    said = [each for each in visitor.complaints if "frame-ancestors" in each]
-    visitor.complaints.clear()
+    said = [each for each in session.complaints if "frame-ancestors" in each]
+    session.complaints.clear()
     return bool(said)

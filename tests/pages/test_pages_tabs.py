@@ -12,11 +12,11 @@ from pages import (
     ORIGIN,
     browsing,
     code_on,
-    confirmed,
     error_of,
     found,
     hidden_on,
     notice_on,
+    reauthenticate,
     signed_in,
     value_of,
 )
@@ -103,7 +103,7 @@ async def test_an_old_tab_looked_at_again_keeps_its_invitation(service: Service)
         tab = await browser.submit("/", phone=new_phone(), invite_code=invite_code)
         await browser.submit("/sign-out")
         where = (await browser.get(tab)).headers["location"]
-        assert where == f"/i/{invite_code}?anew=1"
+        assert where == f"/i/{invite_code}?restarted=1"
         page = await browser.see(where)
         assert f'name="invite_code" value="{invite_code}"' in page
         assert "This code is too old. Ask for a new one." in page
@@ -233,7 +233,7 @@ async def test_what_somebody_typed_is_shown_to_nobody_else(service: Service) -> 
         browser.phone = new_phone()
         assert await browser.sign_in() == "/me"
         browser.http.cookies.update(drafts)
-        page = await browser.see(await confirmed(browser, confirm))
+        page = await browser.see(await reauthenticate(browser, confirm))
         assert value_of(page, "phone") == ""
 
 
@@ -242,11 +242,11 @@ async def test_a_key_with_an_old_sign_in_is_made_after_the_code(service: Service
     async with signed_in(service, admin.phone) as browser:
         service.clock.move(minutes=16)
         page = await browser.see(
-            await confirmed(browser, await browser.submit("/admin/keys", name="crm & co"))
+            await reauthenticate(browser, await browser.submit("/admin/keys", name="crm & co"))
         )
-        assert [key.name for key in await api_keys.all_keys()] == []
+        assert [key.name for key in await api_keys.list_all()] == []
         page = await browser.submit_and_see("/admin/keys", name=unescape(value_of(page, "name")))
-        assert [key.name for key in await api_keys.all_keys()] == ["crm & co"]
+        assert [key.name for key in await api_keys.list_all()] == ["crm & co"]
         assert "Copy it now" in page
 
 
