@@ -1,4 +1,4 @@
-"""Administration: who may, users, activations, API keys."""
+"""Administration: access, users, voided activations, API keys."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ async def view(admin: Person, person: Person) -> dict[str, Any]:
 
 
 async def listed(admin: Person, **query: Any) -> list[str]:
-    """The phones of a list of users."""
-    answer = ok(await admin.call("GET", "/users", params=query))
-    return [user["phone"] for user in answer["items"]]
+    """Return the phones of a list of users."""
+    response = ok(await admin.call("GET", "/users", params=query))
+    return [user["phone"] for user in response["items"]]
 
 
-# Who may
+# Access
 
 
-async def test_nobody_else_administers(service: Service) -> None:
-    """Neither strangers nor users, before the body or the id is looked at."""
+async def test_others_are_refused(service: Service) -> None:
+    """Callers without a token and users, before the body or the id is parsed."""
     person = await service.sign_in()
     for method, path in OPERATIONS:
         stranger = await service.http.request(method, f"/api/v1{path}", content=b"{")
@@ -75,15 +75,15 @@ async def test_nobody_else_administers(service: Service) -> None:
 
 
 @pytest.mark.parametrize("who", ["administrator", "API key"])
-async def test_administrators_and_api_keys_do(service: Service, who: str) -> None:
+async def test_administrators_and_api_keys_are_accepted(service: Service, who: str) -> None:
     admin = await (service.sign_in_admin() if who == "administrator" else service.api_key())
     for method, path in OPERATIONS:
         response = await admin.call(method, path, json={"is_blocked": True})
         assert response.status_code == (404 if str(NOBODY) in path else 200), (method, path)
 
 
-async def test_what_an_administrator_may_ends_at_once(service: Service) -> None:
-    """With the rights, with the session, with a block, with the account."""
+async def test_an_administrators_access_ends_immediately(service: Service) -> None:
+    """When they lose the role or the session, are blocked or deleted."""
     other = await service.sign_in_admin()
     for ending in ("revoke", "sign out", "block", "delete"):
         admin = await service.sign_in_admin()
@@ -101,7 +101,7 @@ async def test_what_an_administrator_may_ends_at_once(service: Service) -> None:
         refused(await admin.call("GET", "/users"), 401, "unauthorized")
 
 
-async def test_an_api_key_is_for_administration_alone(service: Service) -> None:
+async def test_an_api_key_opens_only_administration(service: Service) -> None:
     key = await service.api_key()
     for method, path in (
         ("GET", "/profile"),
@@ -117,7 +117,7 @@ async def test_an_api_key_is_for_administration_alone(service: Service) -> None:
     refused(await key.refresh(key.tokens["access_token"]), 401, "invalid_refresh_token")
 
 
-async def test_keys_that_are_none(service: Service) -> None:
+async def test_invalid_api_keys(service: Service) -> None:
     key = (await service.api_key()).tokens["access_token"]
     for wrong in (key[:-1], key + "A", key.upper(), key.removeprefix("rk_"), "rk_", key + "="):
         response = await service.get("/api/v1/users", authorization=f"Bearer {wrong}")
@@ -125,19 +125,19 @@ async def test_keys_that_are_none(service: Service) -> None:
         assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
-async def test_a_revoked_key_ends_at_once_and_its_name_is_free(service: Service) -> None:
-    first = await api_keys.make(context_of(service), "ops")
+async def test_a_revoked_key_stops_working_and_frees_its_name(service: Service) -> None:
+    first = await api_keys.create(context_of(service), "ops")
     await api_keys.revoke(context_of(service), "ops")
     refused(
         await service.get("/api/v1/users", authorization=f"Bearer {first}"), 401, "unauthorized"
     )
-    second = await api_keys.make(context_of(service), "ops")
+    second = await api_keys.create(context_of(service), "ops")
     assert (await service.get("/api/v1/users", authorization=f"Bearer {second}")).is_success
     with pytest.raises(NotFound):
         await api_keys.revoke(context_of(service), "other")
 
 
-async def test_no_key_is_in_the_database(service: Service) -> None:
+async def test_no_api_key_is_stored(service: Service) -> None:
     key = (await service.api_key()).tokens["access_token"]
     for table in ("api_keys", "audit_entries"):
         rows = await database.query(f"SELECT * FROM {table}")  # noqa: S608 - our own names
@@ -146,8 +146,8 @@ async def test_no_key_is_in_the_database(service: Service) -> None:
         assert key.removeprefix("rk_") not in str(rows)
 
 
-async def test_nobody_of_an_open_demo_administers_but_keys(database_url: str) -> None:
-    """Anybody signs in as any phone there: not even who was made an administrator before."""
+async def test_only_api_keys_administer_an_open_demo(database_url: str) -> None:
+    """Anybody can sign in with any phone there, so earlier administrators do not count."""
     async with running(database_url) as service:
         admin = await service.sign_in_admin()
         person = await service.sign_in()
@@ -158,12 +158,12 @@ async def test_nobody_of_an_open_demo_administers_but_keys(database_url: str) ->
         assert not any(user["is_admin"] for user in ok(await key.call("GET", "/users"))["items"])
         granted = refused(await patch(key, person, is_admin=True), 403, "forbidden")
         assert "simulated" in granted["detail"]
-        # Nobody here is the last one
+        # The rule about the last administrator does not apply here
         assert (await again.call("DELETE", "/profile")).status_code == 204
 
 
-async def test_a_test_phone_never_administers(database_url: str) -> None:
-    """Neither made one over HTTP nor made one before it was a test phone."""
+async def test_a_test_phone_is_never_an_administrator(database_url: str) -> None:
+    """Neither by a grant over HTTP nor by one made before it was a test phone."""
     async with running(database_url) as service:
         set_clock(service, JANUARY)
         await admins.grant(context_of(service), TEST_PHONE)
@@ -176,12 +176,12 @@ async def test_a_test_phone_never_administers(database_url: str) -> None:
         admin = await service.sign_in_admin()
         assert not (await view(admin, tester))["is_admin"]
         refused(await patch(admin, tester, is_admin=True), 403, "forbidden")
-        # Nor does it count as the one who stays
+        # Nor does it count as another administrator
         refused(await patch(admin, admin, is_admin=False), 403, "forbidden")
 
 
-async def test_a_session_of_an_open_demo_never_administers_later(database_url: str) -> None:
-    """Not once the demo is over and its user is an administrator: anybody can have begun it."""
+async def test_a_session_of_an_open_demo_never_administers(database_url: str) -> None:
+    """Even after the demo, if its user becomes an administrator: anybody may hold it."""
     async with running(database_url, inbox=None, **OPEN_DEMO) as demo:
         stranger = await demo.sign_in()
     async with running(database_url, inbox=None, **NO_DEMO) as service:
@@ -196,7 +196,7 @@ async def test_a_session_of_an_open_demo_never_administers_later(database_url: s
 
 
 @pytest.mark.parametrize("leaving", ["deletes the account", "moves on"])
-async def test_a_grant_that_waits_for_a_phone_is_not_for_its_next_owner(
+async def test_a_waiting_grant_is_not_for_the_phones_next_owner(
     service: Service, leaving: str
 ) -> None:
     granted = new_phone()
@@ -214,7 +214,7 @@ async def test_a_grant_that_waits_for_a_phone_is_not_for_its_next_owner(
     refused(await stranger.call("GET", "/users"), 403, "forbidden")
 
 
-async def test_the_last_administrator_does_not_move_to_a_test_phone(database_url: str) -> None:
+async def test_the_last_administrator_cannot_take_a_test_phone(database_url: str) -> None:
     async with running(database_url, inbox=Inbox(), **TEST_PHONES) as service:
         set_clock(service, JANUARY)
         admin = await service.sign_in_admin()
@@ -228,11 +228,11 @@ async def test_the_last_administrator_does_not_move_to_a_test_phone(database_url
 
 
 @pytest.mark.parametrize("value", [1, 0, "true", "1", "no", 1.0, []])
-async def test_what_is_no_boolean_changes_nobody(service: Service, value: object) -> None:
+async def test_fields_must_be_booleans(service: Service, value: object) -> None:
     admin, person = await service.sign_in_admin(), await service.sign_in()
     for field in ("is_admin", "is_blocked"):
-        answer = await admin.call("PATCH", f"/users/{person.id()}", json={field: value})
-        refused(answer, 400, "invalid_request")
+        response = await admin.call("PATCH", f"/users/{person.id()}", json={field: value})
+        refused(response, 400, "invalid_request")
     refused(await person.call("GET", "/users"), 403, "forbidden")
 
 
@@ -245,7 +245,7 @@ async def change_phone(person: Person, phone: str) -> None:
 # Users
 
 
-async def test_a_user_as_those_who_administer_see_it(service: Service) -> None:
+async def test_the_fields_of_a_user(service: Service) -> None:
     admin = await service.sign_in_admin()
     inviter = await service.sign_in()
     person = await service.sign_in(invite_code=await inviter.invite_code())
@@ -273,8 +273,8 @@ async def test_a_user_as_those_who_administer_see_it(service: Service) -> None:
     assert (await view(admin, person))["last_sign_in_at"] > user["last_sign_in_at"]
 
 
-async def test_a_list_has_each_user_as_their_own_page_has(service: Service) -> None:
-    """Times, flags and texts alike on both databases; a page ends with its last row's cursor."""
+async def test_the_list_shows_users_as_the_single_view_does(service: Service) -> None:
+    """Alike on both databases; the cursor is that of the page's last row."""
     admin, inviter = await service.sign_in_admin(), await service.sign_in()
     person = await service.sign_in(invite_code=await inviter.invite_code())
     ok(await person.call("PUT", "/profile", json={"name": "null", "email": "null@example.com"}))
@@ -293,7 +293,7 @@ async def test_a_list_has_each_user_as_their_own_page_has(service: Service) -> N
     assert rest["items"][0]["created_at"] == "2026-01-01T00:00:00Z"
 
 
-async def test_users_come_newest_first_each_once_while_others_sign_up(service: Service) -> None:
+async def test_pages_list_each_user_once_while_others_sign_up(service: Service) -> None:
     admin = await service.sign_in_admin()
     people = [admin, *[await service.sign_in() for _ in range(6)]]
     seen, cursor = [], None
@@ -308,8 +308,8 @@ async def test_users_come_newest_first_each_once_while_others_sign_up(service: S
     assert seen == [person.phone for person in reversed(people)]
 
 
-async def test_users_of_one_moment_come_once_each(service: Service) -> None:
-    """As an import makes them."""
+async def test_users_with_equal_times_are_listed_once(service: Service) -> None:
+    """As after an import."""
     admin = await service.sign_in_admin()
     people = [await service.sign_in() for _ in range(5)]
     await database.query("UPDATE users SET created_at = $1", datetime(2026, 1, 1, tzinfo=UTC))
@@ -324,7 +324,7 @@ async def test_users_of_one_moment_come_once_each(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/users", "/audit", "/users/{id}/invitees"])
-async def test_limits_and_cursors_that_cannot_be(service: Service, path: str) -> None:
+async def test_invalid_limits_and_cursors(service: Service, path: str) -> None:
     admin = await service.sign_in_admin()
     path = path.format(id=admin.id())
     for query in ("limit=0", "limit=1001", "limit=x", "limit=-1", "cursor=x", "cursor=", "limit="):
@@ -334,7 +334,7 @@ async def test_limits_and_cursors_that_cannot_be(service: Service, path: str) ->
     assert (await admin.call("GET", f"{path}?limit=1000")).is_success
 
 
-async def test_deleted_users_are_not_there(service: Service) -> None:
+async def test_deleted_users_are_not_found(service: Service) -> None:
     admin, gone = await service.sign_in_admin(), await service.sign_in()
     gone_id = gone.id()
     ok(await gone.call("DELETE", "/profile"))
@@ -396,7 +396,7 @@ async def test_deleted_users_are_not_there(service: Service) -> None:
     ],
 )
 async def test_search(service: Service, search: str, found: list[str]) -> None:
-    """The same on both databases: any alphabet in any case, and signs stand for themselves."""
+    """Alike on both databases: any alphabet, any case; special characters are literal."""
     admin = await service.sign_in_admin()
     people = {
         "anna": ("+79123456789", {"name": "Анна Ёлкина", "email": "anna@example.com"}),
@@ -411,7 +411,7 @@ async def test_search(service: Service, search: str, found: list[str]) -> None:
 
 
 async def test_search_by_invite_code(service: Service) -> None:
-    """As forgivingly as everywhere."""
+    """Look-alike letters are accepted as everywhere."""
     admin, person = await service.sign_in_admin(), await service.sign_in()
     await users.set_fields(UUID(person.id()), invite_code="0V1KQM")
     for text in ("0V1KQM", "ouikqm", " Ou-Lkqm "):
@@ -428,7 +428,7 @@ async def test_search_by_id_and_by_a_pasted_link(service: Service) -> None:
         assert await listed(admin, search=text) == []
 
 
-async def test_search_by_a_phone_that_is_read_as_another(service: Service) -> None:
+async def test_search_by_a_phone_stored_in_another_spelling(service: Service) -> None:
     admin, stray = await service.sign_in_admin(), await service.sign_in()
     own = await service.sign_in("+4915123456789")
     await users.set_fields(UUID(stray.id()), phone="+49015123456789")
@@ -436,19 +436,19 @@ async def test_search_by_a_phone_that_is_read_as_another(service: Service) -> No
     assert await listed(admin, search=own.phone) == [own.phone]
 
 
-async def test_search_by_a_phone_as_the_region_writes_it(database_url: str) -> None:
+async def test_search_by_a_national_phone_number(database_url: str) -> None:
     async with running(database_url, REFERRAL_DEFAULT_REGION="RU") as service:
         admin, person = await service.sign_in_admin(), await service.sign_in("+79123456789")
         assert await listed(admin, search="8 (912) 345-67-89") == [person.phone]
 
 
-async def test_nothing_searched_for_is_everything(service: Service) -> None:
+async def test_a_blank_search_matches_everybody(service: Service) -> None:
     admin = await service.sign_in_admin()
     for text in ("", "  "):
         assert await listed(admin, search=text) == [admin.phone]
 
 
-async def test_searches_that_cannot_be(service: Service) -> None:
+async def test_invalid_searches(service: Service) -> None:
     admin = await service.sign_in_admin()
     for text in ("x" * 255, "a\0b", "a\nb"):
         response = await admin.call("GET", "/users", params={"search": text})
@@ -456,7 +456,7 @@ async def test_searches_that_cannot_be(service: Service) -> None:
         assert [error["field"] for error in errors] == ["search"]
 
 
-async def test_a_search_comes_in_pages(service: Service) -> None:
+async def test_a_search_is_paginated(service: Service) -> None:
     admin = await service.sign_in_admin()
     people = [await service.sign_in() for _ in range(3)]
     for person in people:
@@ -473,7 +473,7 @@ async def test_a_search_comes_in_pages(service: Service) -> None:
 
 
 async def test_invitees_of_a_user(service: Service) -> None:
-    """With the phones they have now, also one that the inviter may not see."""
+    """With their current phones, also one hidden from the inviter."""
     admin, inviter = await service.sign_in_admin(), await service.sign_in()
     code = await inviter.invite_code()
     people = [await service.sign_in(invite_code=code) for _ in range(3)]
@@ -500,7 +500,7 @@ async def test_invitees_of_a_user(service: Service) -> None:
 # Blocking
 
 
-async def test_blocking_ends_every_session_at_once_and_for_good(service: Service) -> None:
+async def test_blocking_ends_every_session_for_good(service: Service) -> None:
     admin, person = await service.sign_in_admin(), await service.sign_in()
     phone_two = await service.sign_in_again(person)
     assert ok(await patch(admin, person, is_blocked=True))["is_blocked"]
@@ -514,7 +514,7 @@ async def test_blocking_ends_every_session_at_once_and_for_good(service: Service
     assert not (await service.sign_in_again(person)).is_new
 
 
-async def test_a_change_needs_a_field_and_takes_no_null(service: Service) -> None:
+async def test_a_change_needs_a_field_and_refuses_null(service: Service) -> None:
     admin, person = await service.sign_in_admin(), await service.sign_in()
     refused(await patch(admin, person), 400, "invalid_request")
     errors = refused(await patch(admin, person, is_admin=None), 400, "invalid_request")["errors"]
@@ -523,8 +523,8 @@ async def test_a_change_needs_a_field_and_takes_no_null(service: Service) -> Non
     assert not (await view(admin, person))["is_admin"]
 
 
-async def test_no_sign_in_crosses_a_block(service: Service) -> None:
-    """However they race, no session of a blocked user is left."""
+async def test_no_sign_in_races_past_a_block(service: Service) -> None:
+    """No session of a blocked user is left."""
     admin = await service.sign_in_admin()
     for _ in range(10):
         person = await service.sign_in()
@@ -545,7 +545,7 @@ async def test_no_sign_in_crosses_a_block(service: Service) -> None:
 # The last administrator
 
 
-async def test_the_last_administrator_cannot_be_removed_over_http(service: Service) -> None:
+async def test_the_last_administrator_cannot_be_removed(service: Service) -> None:
     admin, key = await service.sign_in_admin(), await service.api_key()
     gone, blocked = await service.sign_in_admin(), await service.sign_in_admin()
     ok(await patch(admin, blocked, is_blocked=True))
@@ -563,7 +563,7 @@ async def test_the_last_administrator_cannot_be_removed_over_http(service: Servi
     refused(await other.call("DELETE", "/profile"), 403, "forbidden")
 
 
-async def test_a_blocked_administrator_may_be_demoted_and_deleted(service: Service) -> None:
+async def test_a_blocked_administrator_can_be_demoted_and_deleted(service: Service) -> None:
     admin, blocked = await service.sign_in_admin(), await service.sign_in_admin()
     ok(await patch(admin, blocked, is_blocked=True))
     ok(await patch(admin, blocked, is_admin=False))
@@ -571,9 +571,7 @@ async def test_a_blocked_administrator_may_be_demoted_and_deleted(service: Servi
 
 
 @pytest.mark.parametrize("how", ["demote", "block", "delete", "leave"])
-async def test_administrators_who_remove_each_other_at_once_leave_one(
-    service: Service, how: str
-) -> None:
+async def test_administrators_removing_each_other_leave_one(service: Service, how: str) -> None:
     key = await service.api_key()
     for _ in range(3):
         pair = [await service.sign_in_admin() for _ in range(2)]
@@ -589,11 +587,11 @@ async def test_administrators_who_remove_each_other_at_once_leave_one(
                 case _:
                     return await target.call("DELETE", "/profile")
 
-        answers = await asyncio.gather(*(remove(target) for target in pair))
-        assert sorted(answer.is_success for answer in answers) == [False, True]
+        responses = await asyncio.gather(*(remove(target) for target in pair))
+        assert sorted(response.is_success for response in responses) == [False, True]
         left = ok(await key.call("GET", "/users"))["items"]
         assert [user["is_admin"] and not user["is_blocked"] for user in left].count(True) == 1
-        # For the next round: on the machine all may go
+        # For the next round: commands may remove the last one
         for target in pair:
             await admins.revoke(context_of(service), target.phone)
 
@@ -601,7 +599,7 @@ async def test_administrators_who_remove_each_other_at_once_leave_one(
 # Deleting
 
 
-async def test_deleting_a_user_is_as_their_own_deletion(service: Service) -> None:
+async def test_deleting_a_user_equals_their_own_deletion(service: Service) -> None:
     admin, inviter = await service.sign_in_admin(), await service.sign_in()
     code = await inviter.invite_code()
     person = await service.sign_in(invite_code=code)
@@ -621,7 +619,7 @@ async def test_deleting_a_user_is_as_their_own_deletion(service: Service) -> Non
 # Voiding an activation
 
 
-async def test_a_voided_activation_is_as_if_it_had_never_been(service: Service) -> None:
+async def test_a_voided_activation_is_undone_completely(service: Service) -> None:
     admin, inviter, other = [
         await service.sign_in_admin(),
         *[await service.sign_in() for _ in range(2)],
@@ -638,7 +636,7 @@ async def test_a_voided_activation_is_as_if_it_had_never_been(service: Service) 
 
 
 async def test_a_deleted_users_activation_can_be_voided_once(service: Service) -> None:
-    """The deletion took them off the count already; they stay deleted."""
+    """The deletion has already reduced the count, and the user stays deleted."""
     admin, inviter = await service.sign_in_admin(), await service.sign_in()
     code = await inviter.invite_code()
     person, other = [await service.sign_in(invite_code=code) for _ in range(2)]
@@ -658,8 +656,8 @@ async def test_a_blocked_users_activation_can_be_voided(service: Service) -> Non
     assert (await inviter.profile())["invitee_count"] == 0
 
 
-async def test_the_memory_of_a_phone_does_not_stop_who_was_voided(service: Service) -> None:
-    """It left the account once and came back, so a digest of it is kept."""
+async def test_a_void_forgets_that_the_phone_left_once(service: Service) -> None:
+    """The phone left the account and came back, so a digest of it is stored."""
     admin, inviter = await service.sign_in_admin(), await service.sign_in()
     code = await inviter.invite_code()
     person = await service.sign_in(invite_code=code)
@@ -673,7 +671,7 @@ async def test_the_memory_of_a_phone_does_not_stop_who_was_voided(service: Servi
     assert (await inviter.profile())["invitees"] == [person.phone]
 
 
-async def test_who_was_voided_may_join_what_they_invited_but_never_in_a_loop(
+async def test_no_loop_after_a_voided_activation(
     service: Service,
 ) -> None:
     admin = await service.sign_in_admin()
@@ -686,7 +684,7 @@ async def test_who_was_voided_may_join_what_they_invited_but_never_in_a_loop(
     refused(await middle.activate(await top.invite_code()), 409, "invite_loop")
 
 
-async def test_voids_and_activations_race_without_a_loop_or_a_wrong_count(
+async def test_voids_and_activations_race_consistently(
     service: Service,
 ) -> None:
     admin = await service.sign_in_admin()
@@ -698,8 +696,8 @@ async def test_voids_and_activations_race_without_a_loop_or_a_wrong_count(
             calls.append(person.activate(codes[(place + 1 + turn) % len(people)]))
             calls.append(admin.call("DELETE", f"/users/{person.id()}/inviter"))
     for start in range(0, len(calls), 10):
-        answers = await asyncio.gather(*calls[start : start + 10])
-        assert {answer.status_code for answer in answers} <= {200, 204, 404, 409}
+        responses = await asyncio.gather(*calls[start : start + 10])
+        assert {response.status_code for response in responses} <= {200, 204, 404, 409}
     by_code: dict[str, str | None] = {}
     counts = {}
     for person in people:
@@ -718,16 +716,16 @@ async def test_voids_and_activations_race_without_a_loop_or_a_wrong_count(
 async def test_parallel_voids_count_once(service: Service) -> None:
     admin, inviter = await service.sign_in_admin(), await service.sign_in()
     person = await service.sign_in(invite_code=await inviter.invite_code())
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(admin.call("DELETE", f"/users/{person.id()}/inviter") for _ in range(5))
     )
-    assert sorted(answer.status_code for answer in answers) == [204, 404, 404, 404, 404]
+    assert sorted(response.status_code for response in responses) == [204, 404, 404, 404, 404]
     assert (await inviter.profile())["invitee_count"] == 0
 
 
 # A fresh sign-in
 
-ACTS: list[tuple[str, str, dict[str, bool] | None]] = [
+CHANGES: list[tuple[str, str, dict[str, bool] | None]] = [
     ("PATCH", "", {"is_blocked": True}),
     ("PATCH", "", {"is_blocked": False}),
     ("PATCH", "", {"is_admin": True}),
@@ -737,32 +735,32 @@ ACTS: list[tuple[str, str, dict[str, bool] | None]] = [
 ]
 
 
-async def test_acts_of_administrators_need_a_fresh_sign_in(service: Service) -> None:
-    """15 minutes, whatever was refreshed since; reading goes on, and a key is never too old."""
+async def test_administrators_changes_need_a_fresh_sign_in(service: Service) -> None:
+    """Under 15 minutes old. Reading still works, and API keys are exempt."""
     admin, key = await service.sign_in_admin(), await service.api_key()
     code = await admin.invite_code()
     person = await service.sign_in(invite_code=code)
     before = await view(key, person)
     service.clock.move(minutes=15)
     admin = Person(admin.http, admin.phone, ok(await admin.refresh()), is_new=False)
-    for method, path, body in ACTS:
-        answer = await admin.call(method, f"/users/{person.id()}{path}", json=body)
-        refused(answer, 403, "sign_in_again")
+    for method, path, body in CHANGES:
+        response = await admin.call(method, f"/users/{person.id()}{path}", json=body)
+        refused(response, 403, "sign_in_again")
     assert await view(admin, person) == before
     again = await service.sign_in_again(admin)
     service.clock.move(minutes=14, seconds=50)
     for actor in (again, key):
-        for method, path, body in ACTS[:4]:
+        for method, path, body in CHANGES[:4]:
             ok(await actor.call(method, f"/users/{person.id()}{path}", json=body))
     service.clock.move(minutes=10)
-    for method, path, body in ACTS[4:]:
+    for method, path, body in CHANGES[4:]:
         ok(await key.call(method, f"/users/{person.id()}{path}", json=body))
 
 
-async def test_who_may_not_act_is_not_asked_to_sign_in_again(service: Service) -> None:
+async def test_non_administrators_are_not_asked_to_sign_in_again(service: Service) -> None:
     person = await service.sign_in()
     service.clock.move(minutes=15)
     person = Person(person.http, person.phone, ok(await person.refresh()), is_new=False)
-    for method, path, body in ACTS:
-        answer = await person.call(method, f"/users/{person.id()}{path}", json=body)
-        refused(answer, 403, "forbidden")
+    for method, path, body in CHANGES:
+        response = await person.call(method, f"/users/{person.id()}{path}", json=body)
+        refused(response, 403, "forbidden")

@@ -1,4 +1,4 @@
-"""The audit trail: who did what, when, from where."""
+"""The audit trail: who did what, when, and from where."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ ADDRESS = "127.0.0.1"
 
 
 async def trail(by: Person, **query: Any) -> list[dict[str, Any]]:
-    """Newest first."""
+    """Return entries, newest first."""
     items: list[dict[str, Any]] = ok(await by.call("GET", "/audit", params=query))["items"]
     return items
 
 
 async def actions(by: Person, person: Person) -> list[tuple[str, str]]:
-    """What was done to somebody and by whom, newest first."""
+    """Return the actions concerning a person and their actors, newest first."""
     return [(entry["action"], entry["actor"]) for entry in await trail(by, user=person.id())]
 
 
-async def test_what_users_do_themselves(service: Service) -> None:
+async def test_actions_of_users(service: Service) -> None:
     key, inviter = await service.api_key(), await service.sign_in()
     code = await inviter.invite_code()
     person = await service.sign_in(invite_code=code)
@@ -57,16 +57,16 @@ async def test_what_users_do_themselves(service: Service) -> None:
     assert await actions(key, person) == [*((each, myself) for each in since), *at_sign_up]
 
 
-async def test_an_activation_is_told_once(service: Service) -> None:
-    """Later than the sign-in; and the same code again activates nothing."""
+async def test_an_activation_is_recorded_once(service: Service) -> None:
+    """The same code again records nothing."""
     key, inviter, person = await service.api_key(), await service.sign_in(), await service.sign_in()
     for _ in range(3):
         ok(await person.activate(await inviter.invite_code()))
-    told = [action for action, _ in await actions(key, person)]
-    assert told == ["invite_activated", "signed_in", "user_created"]
+    recorded = [action for action, _ in await actions(key, person)]
+    assert recorded == ["invite_activated", "signed_in", "user_created"]
 
 
-async def test_what_administrators_do_to_users(service: Service) -> None:
+async def test_actions_of_administrators(service: Service) -> None:
     admin, person = await service.sign_in_admin(), await service.sign_in()
     inviter = await service.sign_in()
     ok(await person.activate(await inviter.invite_code()))
@@ -91,7 +91,7 @@ async def test_what_administrators_do_to_users(service: Service) -> None:
     ]
 
 
-async def test_an_entry_says_who_what_when_and_from_where(service: Service) -> None:
+async def test_the_fields_of_an_entry(service: Service) -> None:
     admin, key = await service.sign_in_admin(), await service.api_key()
     person = await service.sign_in()
     before = service.clock()
@@ -109,15 +109,15 @@ async def test_an_entry_says_who_what_when_and_from_where(service: Service) -> N
     assert before <= datetime.fromisoformat(entry["at"]) <= service.clock()
 
 
-async def test_what_commands_do(service: Service) -> None:
-    """They come from no address."""
+async def test_actions_of_commands(service: Service) -> None:
+    """They have no address."""
     early, late = await service.sign_in(), new_phone()
     for phone in (early.phone, late):
         await admins.grant(context_of(service), phone)
         granted = await (service.sign_in(late) if phone == late else service.sign_in_again(early))
         assert ("admin_granted", "command") in await actions(granted, granted)
         await admins.revoke(context_of(service), phone)
-    await api_keys.make(context_of(service), "ops")
+    await api_keys.create(context_of(service), "ops")
     await api_keys.revoke(context_of(service), "ops")
     key = await service.api_key()
     done = [entry for entry in await trail(key) if entry["actor"] == "command"]
@@ -133,7 +133,7 @@ async def test_what_commands_do(service: Service) -> None:
     assert {entry["address"] for entry in done} == {None}
 
 
-async def test_what_was_refused_is_not_in_it(service: Service) -> None:
+async def test_refused_actions_are_not_recorded(service: Service) -> None:
     admin, person = await service.sign_in_admin(), await service.sign_in()
     before = await trail(admin)
     refused(await person.activate(await person.invite_code()), 409, "own_invite_code")
@@ -145,10 +145,10 @@ async def test_what_was_refused_is_not_in_it(service: Service) -> None:
     assert await trail(admin) == before
 
 
-async def test_the_log_is_told_what_was_committed_and_nothing_else(
+async def test_only_committed_actions_are_logged(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A sign-up that could not be finished made nobody."""
+    """A sign-up that was rolled back is not logged."""
     caplog.set_level(logging.INFO, "referral")
     sent = await service.send_code(new_phone())
     with pytest.MonkeyPatch.context() as patching:
@@ -159,7 +159,7 @@ async def test_the_log_is_told_what_was_committed_and_nothing_else(
     assert caplog.text.count("user_created") == 1
 
 
-async def test_no_phone_is_in_it(service: Service) -> None:
+async def test_the_trail_has_no_phones(service: Service) -> None:
     person = await service.sign_in()
     ok(await person.call("DELETE", "/profile"))
     rows = await database.query("SELECT * FROM audit_entries")
@@ -167,7 +167,7 @@ async def test_no_phone_is_in_it(service: Service) -> None:
     assert person.phone.removeprefix("+") not in str(rows)
 
 
-async def test_an_entry_has_its_ids_and_time_as_texts(service: Service) -> None:
+async def test_ids_and_times_are_serialised_as_text(service: Service) -> None:
     key, person = await service.api_key(), await service.sign_in()
     entry, *_ = await trail(key, user=person.id())
     (row,) = await database.query("SELECT id, at FROM audit_entries WHERE action = 'signed_in'")
@@ -186,7 +186,7 @@ async def test_an_entry_has_its_ids_and_time_as_texts(service: Service) -> None:
     assert [entry["user_id"] for entry in made] == [None]
 
 
-async def test_it_comes_in_pages_each_entry_once(service: Service) -> None:
+async def test_pages_list_each_entry_once(service: Service) -> None:
     key = await service.api_key()
     people = [await service.sign_in() for _ in range(3)]
     whole = await trail(key)
@@ -203,7 +203,7 @@ async def test_it_comes_in_pages_each_entry_once(service: Service) -> None:
     assert seen == whole
 
 
-async def test_of_one_user_and_of_nobody(service: Service) -> None:
+async def test_the_trail_of_one_user(service: Service) -> None:
     key, person = await service.api_key(), await service.sign_in()
     await service.sign_in()
     assert {entry["user_id"] for entry in await trail(key, user=person.id())} == {person.id()}

@@ -1,4 +1,4 @@
-"""Known devices: what ends their tokens, and what does not."""
+"""Known devices: events that revoke device tokens, and events that do not."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ async def sign_in_once_more(service: Service, person: Person) -> None:
     await service.sign_in_again(person)
 
 
-Deed = Callable[[Service, Person], Awaitable[None]]
+Event = Callable[[Service, Person], Awaitable[None]]
 
-ENDING: list[Deed] = [
+REVOKING: list[Event] = [
     sign_out_everywhere,
     end_another_session,
     use_a_refresh_token_twice,
@@ -100,7 +100,7 @@ ENDING: list[Deed] = [
     block,
     block_and_unblock,
 ]
-KEEPING: list[Deed] = [
+KEEPING: list[Event] = [
     sign_out,
     sign_out_with_a_replaced_token,
     end_this_session,
@@ -109,25 +109,25 @@ KEEPING: list[Deed] = [
 ]
 
 
-@pytest.mark.parametrize("deed", ENDING)
-async def test_what_ends_device_tokens(service: Service, deed: Deed) -> None:
-    """And nothing of it touches another user's."""
+@pytest.mark.parametrize("event", REVOKING)
+async def test_events_that_revoke_device_tokens(service: Service, event: Event) -> None:
+    """Another user's tokens stay valid."""
     person, bystander = await service.sign_in(), await service.sign_in()
     device = person.tokens["device_token"]
     assert await is_known(service, person.phone, device)
-    await deed(service, person)
+    await event(service, person)
     assert not await is_known(service, person.phone, device)
     assert await is_known(service, bystander.phone, bystander.tokens["device_token"])
 
 
-@pytest.mark.parametrize("deed", KEEPING)
-async def test_what_keeps_device_tokens(service: Service, deed: Deed) -> None:
+@pytest.mark.parametrize("event", KEEPING)
+async def test_events_that_keep_device_tokens(service: Service, event: Event) -> None:
     person = await service.sign_in()
-    await deed(service, person)
+    await event(service, person)
     assert await is_known(service, person.phone, person.tokens["device_token"])
 
 
-async def test_the_next_sign_in_makes_a_good_one(service: Service) -> None:
+async def test_the_next_sign_in_issues_a_valid_token(service: Service) -> None:
     person = await service.sign_in()
     await sign_out_everywhere(service, person)
     again = await service.sign_in_again(person)

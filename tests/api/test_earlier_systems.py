@@ -1,6 +1,6 @@
-"""What the systems that this service takes the place of could do, as their own clients would.
+"""Features of the systems that this service replaces, used as their clients used them.
 
-Each has another order of steps and other wishes of the answers; all walk the same API.
+Each system has another order of steps and other needs; all of them use the same API.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import httpx
 from sites import plain
 from support import Service, new_phone, ok, refused
 
-# (a): a code by request, a profile with invitations
+# (a): sign-in by code, a profile with invitations
 
 
-async def test_a_the_user_is_made_at_the_right_code_and_not_before(service: Service) -> None:
+async def test_a_the_right_code_creates_the_user(service: Service) -> None:
     phone = new_phone()
     sent = await service.send_code(phone)
     wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
@@ -36,7 +36,7 @@ async def test_a_the_code_has_four_digits(service: Service) -> None:
     assert (len(sent["code"]), sent["code"].isdecimal()) == (4, True)
 
 
-async def test_a_activation_checks_that_the_code_exists_and_is_the_first(
+async def test_a_only_the_first_existing_code_is_activated(
     service: Service,
 ) -> None:
     inviter, other, person = [await service.sign_in() for _ in range(3)]
@@ -48,7 +48,7 @@ async def test_a_activation_checks_that_the_code_exists_and_is_the_first(
     assert (await person.profile())["activated_invite_code"] == code
 
 
-async def test_a_the_profile_lists_who_activated_the_code(service: Service) -> None:
+async def test_a_the_profile_lists_invitees(service: Service) -> None:
     inviter = await service.sign_in()
     code = await inviter.invite_code()
     phones = []
@@ -59,7 +59,7 @@ async def test_a_the_profile_lists_who_activated_the_code(service: Service) -> N
     assert sorted((await inviter.profile())["invitees"]) == sorted(phones)
 
 
-async def test_a_whoever_administers_lists_all_users(service: Service) -> None:
+async def test_a_administrators_list_all_users(service: Service) -> None:
     admin = await service.sign_in_admin()
     people = [admin, *[await service.sign_in() for _ in range(3)]]
     users = ok(await admin.call("GET", "/users"))["items"]
@@ -69,10 +69,10 @@ async def test_a_whoever_administers_lists_all_users(service: Service) -> None:
     refused(await people[1].call("GET", "/users"), 403, "forbidden")
 
 
-# (c): two minutes, two tokens, clear errors
+# (c): a code valid for two minutes, two tokens, distinct errors
 
 
-async def test_c_the_code_lives_two_minutes(service: Service) -> None:
+async def test_c_the_code_expires_after_two_minutes(service: Service) -> None:
     sent = await service.send_code(new_phone())
     assert sent["expires_in"] == 120
     service.clock.move(seconds=121)
@@ -80,7 +80,7 @@ async def test_c_the_code_lives_two_minutes(service: Service) -> None:
 
 
 async def test_c_access_and_refresh_tokens(service: Service) -> None:
-    """The access token runs out and the refresh token gets the next, without a code."""
+    """Once the access token has expired, the refresh token gets the next one."""
     person = await service.sign_in()
     service.clock.move(seconds=person.tokens["expires_in"] + 1)
     refused(await person.call("GET", "/profile"), 401, "unauthorized")
@@ -92,8 +92,8 @@ async def test_c_access_and_refresh_tokens(service: Service) -> None:
     refused(await person.refresh(), 401, "invalid_refresh_token")
 
 
-async def test_c_an_inviter_already_and_no_such_code_are_told_apart(service: Service) -> None:
-    """By a stable code for programs and by words for people."""
+async def test_c_unknown_code_and_second_inviter_differ(service: Service) -> None:
+    """By a stable code for programs and by the text for people."""
     inviter, other, person = [await service.sign_in() for _ in range(3)]
     unknown = refused(await person.activate("ZZZZZZ"), 404, "unknown_invite_code")
     ok(await person.activate(await inviter.invite_code()))
@@ -122,7 +122,7 @@ async def test_d_verify_with_an_invite_code(service: Service) -> None:
 
 
 async def test_d_verify_without_an_invite_code(service: Service) -> None:
-    """Missing or null, the user has no inviter, and may activate one later."""
+    """Without it, or with null, the user has no inviter and may activate a code later."""
     inviter = await service.sign_in()
     for without in ({}, {"invite_code": None}):
         sent = await service.send_code(new_phone())
@@ -134,7 +134,7 @@ async def test_d_verify_without_an_invite_code(service: Service) -> None:
     ok(await person.activate(await inviter.invite_code()))
 
 
-async def test_d_a_wrong_invite_code_lets_the_same_sign_in_go_on_without(
+async def test_d_sign_in_continues_without_a_wrong_invite_code(
     service: Service,
 ) -> None:
     sent = await service.send_code(new_phone())
@@ -142,20 +142,20 @@ async def test_d_a_wrong_invite_code_lets_the_same_sign_in_go_on_without(
     assert (await service.verify(sent)).status_code == 201
 
 
-# (e): no table of codes: a sealed challenge, then a signed token
+# (e): no table of codes: an encrypted challenge, then a signed token
 
 
 async def test_e_the_challenge_is_a_jwe_and_the_access_token_a_jwt(service: Service) -> None:
     sent = await service.send_code(new_phone())
     tokens = ok(await service.verify(sent))
-    ctx = sent["token"].split("."), tokens["access_token"].split(".")
-    sealed, signed = (json.loads(urlsafe_b64decode(part[0] + "==")) for part in ctx)
-    assert (len(ctx[0]), sealed["alg"], sealed["enc"]) == (5, "dir", "A256GCM")
-    assert (len(ctx[1]), signed["alg"], signed["typ"]) == (3, "ES256", "at+jwt")
+    jwe, jwt = sent["token"].split("."), tokens["access_token"].split(".")
+    encrypted, signed = (json.loads(urlsafe_b64decode(each[0] + "==")) for each in (jwe, jwt))
+    assert (len(jwe), encrypted["alg"], encrypted["enc"]) == (5, "dir", "A256GCM")
+    assert (len(jwt), signed["alg"], signed["typ"]) == (3, "ES256", "at+jwt")
     assert tokens["token_type"] == "Bearer"
 
 
-async def test_e_the_profile_is_read_replaced_changed_and_deleted(service: Service) -> None:
+async def test_e_profile_operations(service: Service) -> None:
     person = await service.sign_in()
     assert (await person.profile())["name"] is None
     given = {"name": "Anna", "email": "anna@example.com"}
@@ -175,12 +175,12 @@ async def test_e_the_activation_endpoint(service: Service) -> None:
     refused(await inviter.activate(await person.invite_code()), 409, "invite_loop")
 
 
-# Two that had pages: sign-in page, code page, profile page
+# Two systems with pages: sign-in page, code page, profile page
 
 
-async def test_a_client_without_scripts_walks_from_page_to_page(service: Service) -> None:
-    """It follows the links' and forms' addresses as they are on the pages, keeps cookies, and is
-    led on by redirects, as the earlier systems' own tests did.
+async def test_a_client_without_scripts_uses_the_pages(service: Service) -> None:
+    """The client submits the forms found on the pages, keeps cookies and follows redirects, as the
+    earlier systems' own tests did.
     """
     inviter = await service.sign_in()
     code, phone = await inviter.invite_code(), new_phone()
@@ -210,7 +210,7 @@ async def test_a_client_without_scripts_walks_from_page_to_page(service: Service
 
 
 def action(page: httpx.Response) -> str:
-    """Where the form of the page's content leads."""
+    """Return the action of the form in the page's content."""
     main = page.text.partition("<main")[2]
     found = re.search(r'<form method="post" action="([^"]+)"', main)
     assert found is not None, main

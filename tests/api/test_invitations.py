@@ -1,4 +1,4 @@
-"""Who invited whom: the rules, their races, and the lists."""
+"""Invitations: the rules of activation, races, and the lists."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOSTILE_CURSORS = [
 
 
 async def crowd(service: Service, size: int) -> list[Person]:
-    """New people, signed up side by side."""
+    """Sign up new people in parallel."""
     return await asyncio.gather(*(service.sign_in() for _ in range(size)))
 
 
@@ -45,7 +45,7 @@ def codes_of(people: list[Person]) -> list[str]:
 
 
 async def chain(service: Service, length: int) -> list[Person]:
-    """People of whom each was invited by the one before."""
+    """Sign up people, each invited by the one before."""
     people = [await service.sign_in()]
     while len(people) < length:
         code = people[-1].tokens["profile"]["invite_code"]
@@ -65,7 +65,7 @@ async def pages(person: Person, limit: int) -> list[list[dict[str, Any]]]:
 
 
 async def assert_forest() -> None:
-    """No loop, and every count is what the links say."""
+    """Check that there is no loop, and that the counts match the links."""
     rows = await database.query("SELECT id, inviter_id, invitee_count FROM users")
     inviters = {str(row["id"]): row["inviter_id"] and str(row["inviter_id"]) for row in rows}
     for start in inviters:
@@ -83,7 +83,7 @@ async def assert_forest() -> None:
 # The rules
 
 
-async def test_activation_shows_on_both_sides(service: Service) -> None:
+async def test_activation_appears_in_both_profiles(service: Service) -> None:
     inviter, person = await crowd(service, 2)
     code = await inviter.invite_code()
     profile = ok(await person.activate(code))
@@ -94,8 +94,8 @@ async def test_activation_shows_on_both_sides(service: Service) -> None:
     assert theirs["activated_invite_code"] is None
 
 
-async def test_the_same_code_again_answers_as_before(service: Service) -> None:
-    """A retry after a lost answer, in another spelling too; another code is refused."""
+async def test_the_same_code_again_succeeds(service: Service) -> None:
+    """In another spelling too, for a client that retries; another code is refused."""
     inviter, other, person = await crowd(service, 3)
     code = await inviter.invite_code()
     first = ok(await person.activate(code))
@@ -115,7 +115,7 @@ async def test_the_same_code_again_answers_as_before(service: Service) -> None:
         ("7KQ2MX", " 7KQ-2MX "),
     ],
 )
-async def test_codes_are_read_forgivingly(service: Service, stored: str, typed: str) -> None:
+async def test_look_alike_letters_are_accepted(service: Service, stored: str, typed: str) -> None:
     """Any case; O for 0, I and L for 1, U for V."""
     inviter, person = await crowd(service, 2)
     ours = "UPDATE users SET invite_code = $1 WHERE phone = $2"
@@ -125,7 +125,7 @@ async def test_codes_are_read_forgivingly(service: Service, stored: str, typed: 
     assert ok(await person.activate(typed))["activated_invite_code"] == stored
 
 
-async def test_codes_that_are_nobodys(service: Service) -> None:
+async def test_unknown_codes_are_refused(service: Service) -> None:
     person = await service.sign_in()
     for text in (
         "000000",
@@ -141,7 +141,7 @@ async def test_codes_that_are_nobodys(service: Service) -> None:
     assert (await person.profile())["activated_invite_code"] is None
 
 
-async def test_an_empty_code_is_no_code(service: Service) -> None:
+async def test_a_blank_code_is_an_invalid_request(service: Service) -> None:
     person = await service.sign_in()
     for text in ("", " "):
         body = refused(await person.activate(text), 400, "invalid_request")
@@ -151,13 +151,13 @@ async def test_an_empty_code_is_no_code(service: Service) -> None:
 @pytest.mark.parametrize(
     "form", ["{}.", "({})", "\u2068{}\u2069", "Join me: http://127.0.0.1:8000/i/{}?utm_source=sms"]
 )
-async def test_a_code_is_read_out_of_what_people_send(service: Service, form: str) -> None:
+async def test_a_code_is_extracted_from_a_message(service: Service, form: str) -> None:
     person, inviter = await service.sign_in(), await service.sign_in()
     code = await inviter.invite_code()
     assert ok(await person.activate(form.format(code)))["activated_invite_code"] == code
 
 
-async def test_links_as_messengers_cut_them_lead_to_the_invitation(service: Service) -> None:
+async def test_links_with_stray_characters_still_work(service: Service) -> None:
     inviter = await service.sign_in()
     ok(await inviter.call("PUT", "/profile", json={"name": "Anna"}))
     code = await inviter.invite_code()
@@ -167,7 +167,7 @@ async def test_links_as_messengers_cut_them_lead_to_the_invitation(service: Serv
         assert found["invite_code"] == code
 
 
-async def test_an_invitation_shows_no_name_that_leads_elsewhere(service: Service) -> None:
+async def test_an_inviters_name_with_a_link_is_hidden(service: Service) -> None:
     inviter = await service.sign_in()
     ok(await inviter.call("PUT", "/profile", json={"name": "Win at https://evil.example"}))
     code = await inviter.invite_code()
@@ -175,7 +175,7 @@ async def test_an_invitation_shows_no_name_that_leads_elsewhere(service: Service
     assert "evil" not in (await service.get(f"/i/{code}")).text
 
 
-async def test_nobody_activates_their_own(service: Service) -> None:
+async def test_own_code_is_refused(service: Service) -> None:
     person = await service.sign_in()
     code = await person.invite_code()
     refused(await person.activate(code.lower()), 409, "own_invite_code")
@@ -183,7 +183,7 @@ async def test_nobody_activates_their_own(service: Service) -> None:
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3, 8])
-async def test_nobody_is_the_inviter_of_their_own_inviter(service: Service, distance: int) -> None:
+async def test_loops_of_any_length_are_refused(service: Service, distance: int) -> None:
     people = await chain(service, distance + 1)
     refused(await people[0].activate(await people[-1].invite_code()), 409, "invite_loop")
     assert (await people[0].profile())["activated_invite_code"] is None
@@ -191,9 +191,9 @@ async def test_nobody_is_the_inviter_of_their_own_inviter(service: Service, dist
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_many_activations_keep_to_a_model(service: Service, seed: int) -> None:
-    """Against a dictionary of inviters: who is refused why, and what everybody then sees."""
-    chance = random.Random(seed)  # noqa: S311 - the same at each run
+async def test_random_activations_match_a_model(service: Service, seed: int) -> None:
+    """The model is a dictionary of inviters: it predicts refusals and profiles."""
+    chance = random.Random(seed)  # noqa: S311 - reproducible
     people = await crowd(service, 12)
     codes = codes_of(people)
     inviters: dict[int, int] = {}
@@ -221,7 +221,7 @@ async def test_many_activations_keep_to_a_model(service: Service, seed: int) -> 
 
 
 def climbs_to(inviters: dict[int, int], start: int, wanted: int) -> bool:
-    """Whether somebody stands above (or is) the one at the start."""
+    """Whether `wanted` is `start` or one of its inviters."""
     at: int | None = start
     while at is not None and at != wanted:
         at = inviters.get(at)
@@ -231,7 +231,7 @@ def climbs_to(inviters: dict[int, int], start: int, wanted: int) -> bool:
 # Races
 
 
-async def test_parallel_activations_by_one_user_make_one_inviter(service: Service) -> None:
+async def test_parallel_activations_by_a_user_choose_one_inviter(service: Service) -> None:
     person, *inviters = await crowd(service, 51)
     responses = await asyncio.gather(*(person.activate(code) for code in codes_of(inviters)))
     statuses = [response.status_code for response in responses]
@@ -260,10 +260,10 @@ async def test_parallel_activations_of_one_code_all_count(service: Service) -> N
 
 
 @pytest.mark.parametrize(("trees", "height"), [(2, 1), (3, 1), (5, 1), (2, 3)])
-async def test_trees_that_activate_each_other_at_once_make_no_loop(
+async def test_trees_that_activate_each_other_form_no_loop(
     service: Service, trees: int, height: int
 ) -> None:
-    """The root of each activates the lowest of the next, round a ring: all but one succeed."""
+    """In a ring, each root activates the code of the next tree's leaf: all but one succeed."""
     for _ in range(50 if trees <= 3 and height == 1 else 10):
         ring = await asyncio.gather(*(chain(service, height) for _ in range(trees)))
         lowest = codes_of([tree[-1] for tree in ring])
@@ -276,8 +276,8 @@ async def test_trees_that_activate_each_other_at_once_make_no_loop(
     await assert_forest()
 
 
-async def test_sign_ups_and_activations_race_without_a_loop(service: Service) -> None:
-    """An invite code at sign-in takes the same locks as one activated later."""
+async def test_sign_ins_and_activations_race_without_a_loop(service: Service) -> None:
+    """An invite code at sign-in takes the same locks as a later activation."""
     for _ in range(20):
         one, other = await crowd(service, 2)
         service.clock.move(seconds=3)
@@ -294,7 +294,7 @@ async def test_sign_ups_and_activations_race_without_a_loop(service: Service) ->
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 1000])
-async def test_each_invitee_once_newest_first_while_others_activate(
+async def test_pages_list_each_invitee_once_while_others_activate(
     service: Service, limit: int
 ) -> None:
     inviter, *people = await crowd(service, 8)
@@ -318,13 +318,13 @@ async def test_each_invitee_once_newest_first_while_others_activate(
     assert all(time.endswith("Z") for time in times)
 
 
-async def test_invitees_of_one_moment_come_once_each(service: Service) -> None:
+async def test_invitees_with_equal_times_are_listed_once(service: Service) -> None:
     inviter, *people = await crowd(service, 9)
     code = await inviter.invite_code()
     for person in people:
         ok(await person.activate(code))
     first = "(SELECT created_at FROM users WHERE phone = $1)"
-    moment = f"UPDATE users SET activated_at = {first} WHERE inviter_id IS NOT NULL"  # noqa: S608 - the line above
+    moment = f"UPDATE users SET activated_at = {first} WHERE inviter_id IS NOT NULL"  # noqa: S608 - a constant
     await database.query(moment, inviter.phone)
     read = await pages(inviter, 2)
     assert [len(page) for page in read] == [2, 2, 2, 2]
@@ -332,7 +332,7 @@ async def test_invitees_of_one_moment_come_once_each(service: Service) -> None:
     assert sorted(phones) == sorted(person.phone for person in people)
 
 
-async def test_the_profile_has_the_newest_100_and_counts_all(service: Service) -> None:
+async def test_the_profile_lists_the_newest_100_invitees(service: Service) -> None:
     inviter, *people = await crowd(service, 104)
     code = await inviter.invite_code()
     for person in people:
@@ -345,7 +345,7 @@ async def test_the_profile_has_the_newest_100_and_counts_all(service: Service) -
 
 
 @pytest.mark.parametrize("path", ["/profile/invitees", "/sessions"])
-async def test_limits_that_cannot_be(service: Service, path: str) -> None:
+async def test_invalid_page_limits(service: Service, path: str) -> None:
     person = await service.sign_in()
     for limit in ("0", "1001", "-1", "x", "", "\u0661", "\uff11", "1_0", "+5", "9" * 30):
         response = await person.call("GET", path, params={"limit": limit})
@@ -356,7 +356,7 @@ async def test_limits_that_cannot_be(service: Service, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/profile/invitees", "/sessions"])
-async def test_cursors_that_nobody_gave_out(service: Service, path: str) -> None:
+async def test_invalid_cursors(service: Service, path: str) -> None:
     person = await service.sign_in()
     for cursor in HOSTILE_CURSORS:
         response = await person.call("GET", path, params={"cursor": cursor})
@@ -364,7 +364,7 @@ async def test_cursors_that_nobody_gave_out(service: Service, path: str) -> None
         assert [error["field"] for error in body["errors"]] == ["cursor"]
 
 
-async def test_a_strangers_cursor_shows_nothing_of_theirs(service: Service) -> None:
+async def test_another_users_cursor_reveals_nothing(service: Service) -> None:
     inviter, stranger = await crowd(service, 2)
     for _ in range(2):
         await service.sign_in(invite_code=await inviter.invite_code())
@@ -373,11 +373,11 @@ async def test_a_strangers_cursor_shows_nothing_of_theirs(service: Service) -> N
     assert body == {"items": [], "next_cursor": None}
 
 
-# Anybody may look
+# Public look-up
 
 
-async def test_anybody_may_look_up_an_invite_code(service: Service) -> None:
-    """Whose it is by name, once there is one; never a phone."""
+async def test_invite_codes_can_be_looked_up_without_a_token(service: Service) -> None:
+    """The response has the inviter's name, if there is one, and never the phone."""
     person = await service.sign_in()
     code = await person.invite_code()
     path = f"/api/v1/invitations/{code.lower()}"
@@ -388,12 +388,12 @@ async def test_anybody_may_look_up_an_invite_code(service: Service) -> None:
     assert response.headers["cache-control"] == "no-store"
 
 
-async def test_nobodys_invite_codes_are_not_found(service: Service) -> None:
+async def test_unknown_invite_codes_are_not_found(service: Service) -> None:
     for text in ("000000", "7KQ2M", "7KQ2M!", "%00", "%FF", "%D9%A0" * 6, "A" * 5000):
         refused(await service.get(f"/api/v1/invitations/{text}"), 404, "unknown_invite_code")
 
 
-async def test_the_link_leads_where_the_operator_says(database_url: str) -> None:
+async def test_the_invite_link_follows_the_setting(database_url: str) -> None:
     async with running(database_url, REFERRAL_INVITE_URL="https://a.example/{code}?c={code}") as on:
         profile = await (await on.sign_in()).profile()
         code = profile["invite_code"]

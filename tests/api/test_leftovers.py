@@ -1,4 +1,4 @@
-"""What was issued under a simulated gateway, or to a test phone, once that is over."""
+"""Leftovers: tokens issued under a simulated gateway or to a test phone, afterwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def set_clock(service: Service, at: time) -> None:
 
 
 async def code_of(service: Service, phone: str) -> dict[str, str]:
-    """A challenge of a gateway that sends, with the code that the phone got."""
+    """Send a code through a real gateway; return the challenge with the code from the message."""
     sent = await service.send_code(phone)
     code = service.inbox.messages[-1].code
     assert code is not None
@@ -26,15 +26,15 @@ async def code_of(service: Service, phone: str) -> dict[str, str]:
 
 
 async def worthless(person: Person) -> None:
-    """Neither token of the session is good, at any operation."""
+    """Check that neither token of the session works."""
     for method, path in (("GET", "/profile"), ("GET", "/sessions"), ("DELETE", "/sessions")):
-        answer = await person.call(method, path)
-        refused(answer, 401, "unauthorized")
-        assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+        response = await person.call(method, path)
+        refused(response, 401, "unauthorized")
+        assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     refused(await person.refresh(), 401, "invalid_refresh_token")
 
 
-async def test_what_a_simulated_gateway_gave_ends_with_it(service: Service) -> None:
+async def test_simulated_sessions_end_with_a_real_gateway(service: Service) -> None:
     person = await service.sign_in()
     service.clock.move(seconds=3)
     sent = await service.send_code(person.phone)
@@ -53,7 +53,7 @@ async def test_what_a_simulated_gateway_gave_ends_with_it(service: Service) -> N
     ok(await service.post("/auth/logout", refresh_token=person.tokens["refresh_token"]))
 
 
-async def test_a_change_of_phone_with_an_echoed_code_ends_too(service: Service) -> None:
+async def test_simulated_changes_of_phone_end_too(service: Service) -> None:
     person = await service.sign_in()
     body = {"phone": new_phone()}
     sent = ok(await person.call("POST", "/profile/phone/send-code", json=body))
@@ -65,7 +65,7 @@ async def test_a_change_of_phone_with_an_echoed_code_ends_too(service: Service) 
     refused(await owner.call("PUT", "/profile/phone", json=body), 400, "challenge_invalid")
 
 
-async def test_what_a_real_gateway_gave_stays(database_url: str) -> None:
+async def test_sessions_of_a_real_gateway_stay_valid(database_url: str) -> None:
     async with running(database_url, inbox=Inbox(echoes_code=False)) as service:
         phone = new_phone()
         tokens = ok(await service.verify(await code_of(service, phone)))
@@ -75,7 +75,7 @@ async def test_what_a_real_gateway_gave_stays(database_url: str) -> None:
         ok(await person.refresh())
 
 
-async def test_a_page_shows_signed_out_and_no_code_of_before(service: Service) -> None:
+async def test_pages_are_signed_out_with_a_real_gateway(service: Service) -> None:
     async with browsing(service) as browser:
         phone = new_phone()
         page = await browser.submit_and_see("/", phone=phone)
@@ -83,14 +83,14 @@ async def test_a_page_shows_signed_out_and_no_code_of_before(service: Service) -
         service.clock.move(seconds=3)
         await browser.submit("/again", next="/me")
         service.inbox.echoes_code = False
-        answer = await browser.get("/code")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/?anew=1")
-        answer = await browser.get("/me")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/?next=/me")
+        response = await browser.get("/code")
+        assert (response.status_code, response.headers["location"]) == (303, "/?anew=1")
+        response = await browser.get("/me")
+        assert (response.status_code, response.headers["location"]) == (303, "/?next=/me")
         assert (await browser.get("/")).status_code == 200
 
 
-async def test_what_a_test_phone_got_ends_with_its_date(database_url: str) -> None:
+async def test_a_test_phones_sessions_end_with_its_date(database_url: str) -> None:
     async with running(database_url, inbox=Inbox(echoes_code=False), **LISTED) as service:
         set_clock(service, time(23, 58))
         sent = {**await service.send_code(TEST_PHONE), "code": "12345678"}
@@ -106,8 +106,8 @@ async def test_what_a_test_phone_got_ends_with_its_date(database_url: str) -> No
         assert not await is_known(service, TEST_PHONE, tokens["device_token"])
 
 
-async def test_what_a_test_phone_got_ends_when_it_is_not_listed(database_url: str) -> None:
-    """Under a simulated gateway too; it is good as long as the phone is listed, whatever sends."""
+async def test_a_test_phones_sessions_end_once_it_is_unlisted(database_url: str) -> None:
+    """With either gateway. As long as the phone is listed, they work with either gateway."""
     async with running(database_url, inbox=Inbox(), **LISTED) as service:
         set_clock(service, time(12))
         sent = {**await service.send_code(TEST_PHONE), "code": "12345678"}
@@ -125,8 +125,8 @@ async def test_what_a_test_phone_got_ends_when_it_is_not_listed(database_url: st
             assert not await is_known(service, TEST_PHONE, tokens["device_token"])
 
 
-async def test_a_session_goes_on_with_the_phone_that_it_moves_to(database_url: str) -> None:
-    """A test phone's account on a phone of one's own: the session proves that one now."""
+async def test_a_test_phones_session_survives_a_change_of_phone(database_url: str) -> None:
+    """Once moved to a real phone, the session counts for that phone."""
     async with running(database_url, inbox=Inbox(echoes_code=False), **LISTED) as service:
         set_clock(service, time(12))
         sent = {**await service.send_code(TEST_PHONE), "code": "12345678"}
@@ -138,5 +138,5 @@ async def test_a_session_goes_on_with_the_phone_that_it_moves_to(database_url: s
         ok(await person.call("PUT", "/profile/phone", json=body))
         ok(await person.call("GET", "/profile"))
         ok(await person.refresh())
-        # Nothing is sent to a test phone
+        # Test phones get no messages
         assert len(service.inbox.messages) == messages

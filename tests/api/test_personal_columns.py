@@ -1,4 +1,4 @@
-"""Every column of every table is personal or is not, and a deletion leaves nothing personal."""
+"""Every column is classified as personal or not, and deletion leaves nothing personal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tortoise.models import Model
 from referral.storage import configuration, database
 from support import Person, Service, ok
 
-# Whatever is not in a model's PERSONAL has to be here: ids, digests, times, counts, states
+# Every column that is not in a model's PERSONAL: ids, digests, times, counts, states
 IMPERSONAL = {
     "users": """
         id invite_code inviter_id activated_at inviter_sees_phone invitee_count is_admin is_blocked
@@ -40,7 +40,7 @@ IMPERSONAL = {
 
 
 def tables() -> dict[str, type[Model]]:
-    """The models by their tables."""
+    """Return the models by table name."""
     assert Tortoise.apps is not None
     models: Any = Tortoise.apps[configuration.APP].values()
     return {model.describe()["table"]: model for model in models}
@@ -52,13 +52,13 @@ def columns_of(model: type[Model]) -> set[str]:
 
 
 def personal(model: type[Model]) -> frozenset[str]:
-    """Columns that the model calls personal, if any."""
+    """Return the columns that the model lists as personal."""
     found: frozenset[str] = getattr(model, "PERSONAL", frozenset())
     return found
 
 
-async def test_every_column_is_personal_or_is_not(service: Service) -> None:
-    """A new one fails here until somebody has decided."""
+async def test_every_column_is_classified(service: Service) -> None:
+    """A new column fails here until it is classified."""
     assert service.app is not None
     found = tables()
     assert {name: set(columns.split()) for name, columns in IMPERSONAL.items()} == {
@@ -70,11 +70,11 @@ async def test_every_column_is_personal_or_is_not(service: Service) -> None:
 
 @pytest.mark.parametrize("by", ["its owner", "an API key"])
 async def test_a_deletion_leaves_nothing_personal(service: Service, by: str) -> None:
-    """Each personal column of each table holds something that is looked for afterwards."""
+    """Each personal column gets a canary value, which must be gone afterwards."""
     person = await _with_a_past(service)
     canaries = {person.phone}
     for name, model in tables().items():
-        # The phone leads from one table to the other, so it is itself
+        # The phone joins the tables, so it keeps its value
         for column in personal(model) - {"phone"}:
             canaries.add(canary := f"{name[:6]}-{column[:8]}"[:16])
             await database.query(f"UPDATE {name} SET {column} = $1", canary)  # noqa: S608 - ours
@@ -86,7 +86,7 @@ async def test_a_deletion_leaves_nothing_personal(service: Service, by: str) -> 
     else:
         key = await service.api_key()
         ok(await key.call("DELETE", f"/users/{person.id()}"))
-        # Where the key's request came from is not about the user
+        # The address of the API key's request is not the user's
         await database.query("UPDATE audit_entries SET address = NULL WHERE actor LIKE 'key:%'")
     after = await dump()
     assert {canary for canary in canaries if canary in after} == set()
@@ -94,8 +94,8 @@ async def test_a_deletion_leaves_nothing_personal(service: Service, by: str) -> 
     assert rows == []
 
 
-async def test_what_others_did_keeps_its_address(service: Service) -> None:
-    """A deletion clears the addresses of whoever is deleted, of an administrator all of them."""
+async def test_addresses_of_other_users_actions_stay(service: Service) -> None:
+    """A deletion clears only the addresses of the deleted user's own actions."""
     admin, other = await service.sign_in_admin(), await service.sign_in_admin()
     person = await service.sign_in()
     for is_blocked in (True, False):
@@ -109,7 +109,7 @@ async def test_what_others_did_keeps_its_address(service: Service) -> None:
 
 
 async def _with_a_past(service: Service) -> Person:
-    """Somebody with a row in each table that knows people; nobody else is there."""
+    """Return a person with a row in each table about people, the only user."""
     person = await service.sign_in()
     profile = {"name": "Anna", "email": "anna@example.com"}
     ok(await person.call("PATCH", "/profile", json=profile))
@@ -117,6 +117,6 @@ async def _with_a_past(service: Service) -> Person:
 
 
 async def dump() -> str:
-    """Every row of every table."""
+    """Return every row of every table as text."""
     rows = [await database.query(f"SELECT * FROM {name}") for name in tables()]  # noqa: S608 - ours
     return json.dumps(rows, default=str)

@@ -1,4 +1,4 @@
-"""The profile: reading, changing, leaving, and moving to another phone."""
+"""The profile: reading, changing, deleting, and moving to another phone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def confirm(person: Person, sent: dict[str, Any]) -> httpx.Response:
 
 
 async def moved(service: Service, person: Person, phone: str | None = None) -> Person:
-    """The same person with another phone."""
+    """Move a person to another phone; return them with it."""
     service.clock.move(seconds=3)
     profile = ok(await confirm(person, await phone_code(person, phone or new_phone())))
     return Person(person.http, profile["phone"], person.tokens, is_new=False)
@@ -66,8 +66,8 @@ async def test_a_new_profile(service: Service) -> None:
     }
 
 
-async def test_put_replaces_both(service: Service) -> None:
-    """A missing one becomes null."""
+async def test_put_replaces_both_fields(service: Service) -> None:
+    """A missing field becomes null."""
     person = await service.sign_in()
     for body, name, email in (
         ({"name": "Anna", "email": "anna@example.com"}, "Anna", "anna@example.com"),
@@ -83,8 +83,10 @@ async def test_put_replaces_both(service: Service) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, MERGE_PATCH], ids=["json", "merge-patch"])
-async def test_patch_changes_what_it_names(service: Service, headers: dict[str, str]) -> None:
-    """RFC 7396: what is missing stays, null clears."""
+async def test_patch_changes_only_the_given_fields(
+    service: Service, headers: dict[str, str]
+) -> None:
+    """RFC 7396: a missing field is kept, null clears it."""
     person = await service.sign_in()
     for body, name, email in (
         ('{"name": "Anna"}', "Anna", None),
@@ -99,14 +101,14 @@ async def test_patch_changes_what_it_names(service: Service, headers: dict[str, 
         assert profile == await person.profile()
 
 
-async def test_only_patch_takes_a_merge_patch(service: Service) -> None:
+async def test_only_patch_accepts_a_merge_patch(service: Service) -> None:
     person = await service.sign_in()
     response = await person.call("PUT", "/profile", content="{}", headers=MERGE_PATCH)
     refused(response, 415, "unsupported_media_type")
 
 
-async def test_names_are_kept_as_written(service: Service) -> None:
-    """Without the spaces around them, in Unicode's composed form."""
+async def test_names_are_stored_trimmed_and_composed(service: Service) -> None:
+    """Without surrounding spaces, in Unicode's composed form (NFC)."""
     person = await service.sign_in()
     for given, kept in (
         ("  Anna  ", "Anna"),
@@ -120,8 +122,8 @@ async def test_names_are_kept_as_written(service: Service) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-async def test_names_and_emails_that_cannot_be(service: Service, method: str) -> None:
-    """The answer names the field, and nothing has changed."""
+async def test_invalid_names_and_emails(service: Service, method: str) -> None:
+    """The response names the field, and nothing is changed."""
     person = await service.sign_in()
     before = ok(await person.call("PUT", "/profile", json={"name": "Eve", "email": "e@eve.org"}))
     given: list[tuple[str, object]] = [
@@ -150,7 +152,7 @@ async def test_names_and_emails_that_cannot_be(service: Service, method: str) ->
     assert await person.profile() == before
 
 
-async def test_nothing_else_can_be_set(service: Service) -> None:
+async def test_other_fields_are_refused(service: Service) -> None:
     person = await service.sign_in()
     before = await person.profile()
     for field in ("phone", "invite_code", "is_admin", "is_blocked", "id", "x"):
@@ -163,7 +165,7 @@ async def test_nothing_else_can_be_set(service: Service) -> None:
 # Deleting
 
 
-async def test_deleting_frees_the_phone_for_a_new_user(service: Service) -> None:
+async def test_deletion_frees_the_phone_for_a_new_user(service: Service) -> None:
     person = await service.sign_in()
     ok(await person.call("PUT", "/profile", json={"name": "Anna", "email": "anna@example.com"}))
     other = await service.sign_in_again(person)
@@ -181,8 +183,8 @@ async def test_deleting_frees_the_phone_for_a_new_user(service: Service) -> None
     assert profile["invite_code"] != person.tokens["profile"]["invite_code"]
 
 
-async def test_the_code_of_a_deleted_user_is_retired(service: Service) -> None:
-    """Nobody can activate it or look it up; invitees keep it, and may still repeat it."""
+async def test_a_deleted_users_invite_code_is_retired(service: Service) -> None:
+    """It can be neither activated nor looked up; invitees keep it and may repeat it."""
     inviter, stranger = await service.sign_in(), await service.sign_in()
     code = await inviter.invite_code()
     invitee = await invited(service, inviter)
@@ -196,7 +198,7 @@ async def test_the_code_of_a_deleted_user_is_retired(service: Service) -> None:
     refused(await again.activate(code), 404, "unknown_invite_code")
 
 
-async def test_a_deleted_invitee_leaves_list_and_count(service: Service) -> None:
+async def test_a_deleted_invitee_leaves_the_list_and_the_count(service: Service) -> None:
     inviter = await service.sign_in()
     first, second = await invited(service, inviter), await invited(service, inviter)
     await deleted(first)
@@ -206,8 +208,8 @@ async def test_a_deleted_invitee_leaves_list_and_count(service: Service) -> None
     assert [item["phone"] for item in page["items"]] == [second.phone]
 
 
-async def test_a_deleted_user_still_stands_between_two_others(service: Service) -> None:
-    """A loop over somebody who left is a loop."""
+async def test_a_loop_through_a_deleted_user_is_refused(service: Service) -> None:
+    """The links of a deleted user still count."""
     top = await service.sign_in()
     middle = await invited(service, top)
     low = await invited(service, middle)
@@ -223,10 +225,10 @@ async def test_a_deleted_user_still_stands_between_two_others(service: Service) 
         ("PUT", "/profile/phone", {"token": "x", "code": "1234"}),
     ],
 )
-async def test_what_cannot_be_undone_needs_a_fresh_sign_in(
+async def test_irreversible_operations_need_a_fresh_sign_in(
     service: Service, method: str, path: str, body: dict[str, str] | None
 ) -> None:
-    """Under 15 minutes old; refreshing makes it no younger."""
+    """Under 15 minutes old, and refreshing does not renew it."""
     person = await service.sign_in()
     service.clock.move(minutes=14, seconds=50)
     person.tokens = ok(await person.refresh())
@@ -238,7 +240,7 @@ async def test_what_cannot_be_undone_needs_a_fresh_sign_in(
     assert (await person.call("GET", "/profile")).status_code == (401 if body is None else 200)
 
 
-async def test_a_refused_change_of_phone_sends_nothing(service: Service) -> None:
+async def test_a_refused_change_of_phone_sends_no_message(service: Service) -> None:
     person = await service.sign_in()
     service.clock.move(minutes=14, seconds=50)
     person.tokens = ok(await person.refresh())
@@ -253,7 +255,7 @@ async def test_a_refused_change_of_phone_sends_nothing(service: Service) -> None
 
 
 async def test_a_change_of_phone(service: Service) -> None:
-    """All other sessions end, this one lives, and the old phone is told."""
+    """All other sessions end, and the old phone gets a message."""
     here = await service.sign_in()
     there = await service.sign_in_again(here)
     before = await here.profile()
@@ -271,8 +273,8 @@ async def test_a_change_of_phone(service: Service) -> None:
     assert (await service.sign_in_again(here)).is_new
 
 
-async def test_a_taken_phone_leaves_the_challenge_good(service: Service) -> None:
-    """More refusals than guesses, and it works as soon as the phone is free."""
+async def test_a_taken_phone_keeps_the_challenge_valid(service: Service) -> None:
+    """Refusals are not charged, and the challenge works once the phone is free."""
     person, holder = await service.sign_in(), await service.sign_in()
     sent = await phone_code(person, holder.phone)
     for _ in range(4):
@@ -282,15 +284,15 @@ async def test_a_taken_phone_leaves_the_challenge_good(service: Service) -> None
     assert ok(await confirm(person, sent))["phone"] == holder.phone
 
 
-async def test_the_send_code_of_a_change_tells_nothing_of_the_phone(service: Service) -> None:
+async def test_change_of_phone_does_not_reveal_known_phones(service: Service) -> None:
     person, holder = await service.sign_in(), await service.sign_in()
     service.clock.move(seconds=3)
-    answers = [await phone_code(person, phone) for phone in (holder.phone, new_phone())]
-    assert answers[0].keys() == answers[1].keys()
-    assert len(answers[0]["token"]) == len(answers[1]["token"])
+    responses = [await phone_code(person, phone) for phone in (holder.phone, new_phone())]
+    assert responses[0].keys() == responses[1].keys()
+    assert len(responses[0]["token"]) == len(responses[1]["token"])
 
 
-async def test_a_challenge_for_a_phone_is_its_users_alone(service: Service) -> None:
+async def test_a_change_of_phone_is_bound_to_its_user(service: Service) -> None:
     person, thief = await service.sign_in(), await service.sign_in()
     sent = await phone_code(person, new_phone())
     for _ in range(4):
@@ -298,8 +300,8 @@ async def test_a_challenge_for_a_phone_is_its_users_alone(service: Service) -> N
     ok(await confirm(person, sent))
 
 
-async def test_a_challenge_works_for_its_purpose_alone(service: Service) -> None:
-    """Neither a sign-in's for a change of phone, nor the other way round."""
+async def test_a_challenge_works_only_for_its_purpose(service: Service) -> None:
+    """A sign-in's does not change a phone, and the other way round."""
     person = await service.sign_in()
     phone = new_phone()
     signing_in = await service.send_code(phone)
@@ -311,7 +313,7 @@ async def test_a_challenge_works_for_its_purpose_alone(service: Service) -> None
     assert (await service.verify(signing_in)).status_code == 200
 
 
-async def test_guesses_at_a_change_of_phone_are_counted(service: Service) -> None:
+async def test_guesses_at_a_change_of_phone_are_limited(service: Service) -> None:
     person = await service.sign_in()
     sent = await phone_code(person, new_phone())
     wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
@@ -332,7 +334,7 @@ async def test_a_change_of_phone_expires_and_works_once(service: Service) -> Non
 
 
 async def test_a_change_to_the_same_phone_changes_nothing(service: Service) -> None:
-    """Nobody is told, and the inviter still sees the phone."""
+    """No message is sent, and the inviter still sees the phone."""
     inviter = await service.sign_in()
     person = await invited(service, inviter)
     other = await service.sign_in_again(person)
@@ -358,10 +360,10 @@ async def test_parallel_changes_to_one_phone_give_it_to_one(service: Service) ->
     assert phones.count(phone) == 1
 
 
-async def test_an_invitee_who_changed_phone_stays_counted_and_hides_the_new_one(
+async def test_an_invitees_new_phone_is_hidden_but_counted(
     service: Service,
 ) -> None:
-    """Going back to the old phone does not undo it, and the link stays."""
+    """Moving back to the old phone does not show it again; the link stays."""
     inviter = await service.sign_in()
     first = await invited(service, inviter)
     second = await invited(service, inviter)
@@ -375,20 +377,18 @@ async def test_an_invitee_who_changed_phone_stays_counted_and_hides_the_new_one(
     assert (await first.profile())["activated_invite_code"] == profile["invite_code"]
 
 
-async def test_who_changes_phone_before_activating_is_seen(service: Service) -> None:
+async def test_a_phone_changed_before_activation_is_shown(service: Service) -> None:
     inviter, person = await service.sign_in(), await service.sign_in()
     person = await moved(service, person)
     ok(await person.activate(await inviter.invite_code()))
     assert (await inviter.profile())["invitees"] == [person.phone]
 
 
-# A phone that left its account activates nothing for a year
+# A phone that left its account cannot activate an invite code for a year
 
 
 @pytest.mark.parametrize("leave", ["by deletion", "by another phone"])
-async def test_signing_up_anew_farms_no_activation_for_365_days(
-    service: Service, leave: str
-) -> None:
+async def test_a_phone_that_left_cannot_activate_for_365_days(service: Service, leave: str) -> None:
     inviter, other = await service.sign_in(), await service.sign_in()
     code = await other.invite_code()
     person = await invited(service, inviter)
@@ -405,10 +405,8 @@ async def test_signing_up_anew_farms_no_activation_for_365_days(
 
 
 @pytest.mark.parametrize("leave", ["by deletion", "by another phone"])
-async def test_nobody_becomes_a_new_invitee_by_signing_up_again(
-    service: Service, leave: str
-) -> None:
-    """Also a phone that had activated nothing; signing up without an invitation stays possible."""
+async def test_signing_up_again_makes_no_new_invitee(service: Service, leave: str) -> None:
+    """Even if the phone had activated nothing. Signing up without an invite code works."""
     inviter, person = await service.sign_in(), await service.sign_in()
     code = await inviter.invite_code()
     await (deleted(person) if leave == "by deletion" else moved(service, person))
@@ -420,8 +418,8 @@ async def test_nobody_becomes_a_new_invitee_by_signing_up_again(
     assert (await inviter.profile())["invitee_count"] == 0
 
 
-async def test_the_phone_that_activated_is_remembered_over_a_detour(service: Service) -> None:
-    """It left, came back to its user, and the 365 days run from the last time it left."""
+async def test_the_365_days_start_when_the_phone_last_left(service: Service) -> None:
+    """The phone leaves, comes back to its user, and leaves again."""
     inviter, other = await service.sign_in(), await service.sign_in()
     code = await other.invite_code()
     person = await invited(service, inviter)
@@ -436,8 +434,8 @@ async def test_the_phone_that_activated_is_remembered_over_a_detour(service: Ser
     refused(await again.activate(code), 409, "invite_already_activated")
 
 
-async def test_no_phone_is_kept_after_its_user_left(service: Service) -> None:
-    """What remembers an activation is a keyed digest."""
+async def test_only_a_digest_of_a_deleted_users_phone_is_kept(service: Service) -> None:
+    """The digest is keyed."""
     person = await invited(service, await service.sign_in())
     await deleted(person)
     (row,) = await database.query("SELECT * FROM past_activations")
@@ -448,8 +446,8 @@ async def test_no_phone_is_kept_after_its_user_left(service: Service) -> None:
 
 
 @pytest.mark.parametrize("rival", ["phone", "inviter", "name", "refresh", "sign-in", "deletion"])
-async def test_nothing_gets_past_a_deletion_at_the_same_time(service: Service, rival: str) -> None:
-    """Afterwards the account has no phone, no name, no session, and its inviter counts nobody."""
+async def test_races_with_a_deletion_leave_nothing_behind(service: Service, rival: str) -> None:
+    """Afterwards the account has no phone, name or session, and its inviter no invitee."""
     inviter = await service.sign_in()
     code = await inviter.invite_code()
     for turn in range(25):
@@ -466,8 +464,8 @@ async def test_nothing_gets_past_a_deletion_at_the_same_time(service: Service, r
             "deletion": partial(person.call, "DELETE", "/profile"),
         }
         both = [calls["deletion"](), calls[rival]()]
-        answers = await asyncio.gather(*(both if turn % 2 else reversed(both)))
-        assert {answer.status_code for answer in answers} <= {200, 201, 204, 401}
+        responses = await asyncio.gather(*(both if turn % 2 else reversed(both)))
+        assert {response.status_code for response in responses} <= {200, 201, 204, 401}
         refused(await person.call("GET", "/profile"), 401, "unauthorized")
     gone = "FROM users WHERE deleted_at IS NOT NULL"
     rows = await database.query(f"SELECT phone, name {gone}")
@@ -478,7 +476,7 @@ async def test_nothing_gets_past_a_deletion_at_the_same_time(service: Service, r
     assert (profile["invitees"], profile["invitee_count"]) == ([], 0)
 
 
-# The invite link as a picture
+# The invite link as a QR code
 
 
 @pytest.mark.parametrize(
@@ -491,7 +489,7 @@ async def test_nothing_gets_past_a_deletion_at_the_same_time(service: Service, r
 async def test_the_invite_link_as_a_qr_code(
     service: Service, name: str, media_type: str, start: bytes
 ) -> None:
-    """Each user's is another; no script is in it."""
+    """Each user has their own; it contains no script."""
     pictures = []
     for person in (await service.sign_in(), await service.sign_in()):
         response = await person.call("GET", f"/profile/{name}")

@@ -1,4 +1,4 @@
-"""Sessions: the list, the ways they end, refresh tokens, access tokens and their public keys."""
+"""Sessions: listing, ending, refresh tokens, access tokens and their public keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def text(raw_token: bytes) -> str:
 
 
 def claims(person: Person) -> dict[str, Any]:
-    """The claims of the access token, as anybody can read them."""
+    """Return the claims of the access token, unverified."""
     part = person.tokens["access_token"].split(".")[1]
     parsed: dict[str, Any] = json.loads(urlsafe_b64decode(part + "=="))
     return parsed
@@ -41,7 +41,7 @@ def signed(key: Key, typ: str = "at+jwt", **payload: Any) -> str:
 
 
 async def ended(person: Person) -> None:
-    """Neither token of this session is good."""
+    """Check that neither token of the session works."""
     refused(await person.call("GET", "/profile"), 401, "unauthorized")
     refused(await person.refresh(), 401, "invalid_refresh_token")
 
@@ -51,15 +51,15 @@ async def listed(person: Person, **query: Any) -> dict[str, Any]:
 
 
 async def rotated(person: Person) -> Person:
-    """The same session with its next tokens."""
+    """Refresh; return the same session with its next tokens."""
     return Person(person.http, person.phone, ok(await person.refresh()), is_new=False)
 
 
 # The list
 
 
-async def test_the_list_marks_the_session_that_asks(service: Service) -> None:
-    """Newest first; each has the user agent that signed in, and no secret."""
+async def test_the_list_marks_the_current_session(service: Service) -> None:
+    """Newest first; each item has the user agent of its sign-in, and no secret."""
     first = await service.sign_in()
     second = await service.sign_in_again(first)
     await service.sign_in()
@@ -75,7 +75,7 @@ async def test_the_list_marks_the_session_that_asks(service: Service) -> None:
     )
 
 
-async def test_the_list_comes_in_pages(service: Service) -> None:
+async def test_the_list_is_paginated(service: Service) -> None:
     person = await service.sign_in()
     made = [person, *[await service.sign_in_again(person) for _ in range(4)]]
     seen, cursor = [], None
@@ -88,7 +88,7 @@ async def test_the_list_comes_in_pages(service: Service) -> None:
     assert seen == [claims(each)["sid"] for each in reversed(made)]
 
 
-async def test_refreshing_moves_last_used_at(service: Service) -> None:
+async def test_refreshing_updates_last_used_at(service: Service) -> None:
     person = await service.sign_in()
     service.clock.move(minutes=5)
     item = (await listed(await rotated(person)))["items"][0]
@@ -98,7 +98,7 @@ async def test_refreshing_moves_last_used_at(service: Service) -> None:
 # Ending
 
 
-async def test_ending_another_session_acts_at_once_on_it_alone(service: Service) -> None:
+async def test_ending_another_session_ends_only_that_one(service: Service) -> None:
     here = await service.sign_in()
     there = await service.sign_in_again(here)
     response = await here.call("DELETE", f"/sessions/{claims(there)['sid']}")
@@ -109,26 +109,26 @@ async def test_ending_another_session_acts_at_once_on_it_alone(service: Service)
     refused(again, 404, "not_found")
 
 
-async def test_ending_this_session_acts_at_once(service: Service) -> None:
+async def test_ending_the_current_session(service: Service) -> None:
     person = await service.sign_in()
     assert (await person.call("DELETE", f"/sessions/{claims(person)['sid']}")).is_success
     await ended(person)
 
 
-async def test_nobody_ends_a_strangers_session(service: Service) -> None:
+async def test_another_users_session_cannot_be_ended(service: Service) -> None:
     person, stranger = await service.sign_in(), await service.sign_in()
     path = f"/sessions/{claims(person)['sid']}"
     refused(await stranger.call("DELETE", path), 404, "not_found")
     ok(await person.call("GET", "/profile"))
 
 
-async def test_no_such_session(service: Service) -> None:
+async def test_ending_an_unknown_session_is_not_found(service: Service) -> None:
     person = await service.sign_in()
     for session_id in ("x", "0", str(UUID(int=0)), "%00", "%FF", "..."):
         refused(await person.call("DELETE", f"/sessions/{session_id}"), 404, "not_found")
 
 
-async def test_ending_all_sessions_ends_this_one_and_no_strangers(service: Service) -> None:
+async def test_ending_all_sessions_ends_only_the_users_own(service: Service) -> None:
     here, stranger = await service.sign_in(), await service.sign_in()
     there = await service.sign_in_again(here)
     assert (await here.call("DELETE", "/sessions")).status_code == 204
@@ -137,7 +137,7 @@ async def test_ending_all_sessions_ends_this_one_and_no_strangers(service: Servi
     ok(await stranger.call("GET", "/profile"))
 
 
-async def test_logout_ends_the_session_at_once(service: Service) -> None:
+async def test_logout_ends_the_session(service: Service) -> None:
     person = await service.sign_in()
     other = await service.sign_in_again(person)
     for _ in range(2):
@@ -147,8 +147,8 @@ async def test_logout_ends_the_session_at_once(service: Service) -> None:
     ok(await other.call("GET", "/profile"))
 
 
-async def test_logout_with_a_token_used_before_ends_the_session(service: Service) -> None:
-    """Whoever signs out means it, whichever of the tokens is at hand."""
+async def test_logout_with_a_replaced_token_ends_the_session(service: Service) -> None:
+    """Any token of the session will do."""
     person = await service.sign_in()
     live = await rotated(await rotated(person))
     response = await service.post("/auth/logout", refresh_token=person.tokens["refresh_token"])
@@ -156,8 +156,8 @@ async def test_logout_with_a_token_used_before_ends_the_session(service: Service
     await ended(live)
 
 
-async def test_what_is_no_refresh_token(service: Service) -> None:
-    """It refreshes nothing, and signing out with it is no error."""
+async def test_malformed_refresh_tokens(service: Service) -> None:
+    """They refresh nothing, and signing out with them is not an error."""
     for token in ("x", "", "A" * 86, "\u0660", "A" * 5000, "a.b.c"):
         assert (await service.post("/auth/logout", refresh_token=token)).status_code == 204
         response = await service.post("/auth/refresh", refresh_token=token)
@@ -165,7 +165,7 @@ async def test_what_is_no_refresh_token(service: Service) -> None:
         assert response.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_logout_of_a_session_guessed_by_its_id_ends_nothing(service: Service) -> None:
+async def test_logout_with_a_forged_token_ends_nothing(service: Service) -> None:
     person = await service.sign_in()
     forged = text(raw(person.tokens["refresh_token"])[:16] + secrets.token_bytes(48))
     assert (await service.post("/auth/logout", refresh_token=forged)).status_code == 204
@@ -175,7 +175,7 @@ async def test_logout_of_a_session_guessed_by_its_id_ends_nothing(service: Servi
 # Refresh tokens
 
 
-async def test_refresh_rotates(service: Service) -> None:
+async def test_refresh_rotates_the_token(service: Service) -> None:
     person = await service.sign_in()
     response = await person.refresh()
     body = ok(response)
@@ -189,10 +189,10 @@ async def test_refresh_rotates(service: Service) -> None:
     assert claims(after)["sid"] == claims(person)["sid"]
 
 
-async def test_the_predecessor_answers_with_the_live_token_for_30_seconds(
+async def test_predecessor_gets_the_live_token_for_30_seconds(
     service: Service,
 ) -> None:
-    """A lost answer is asked for anew, and gets the same token, byte for byte."""
+    """A client that lost the response repeats the request and gets the same token."""
     person = await service.sign_in()
     live = await rotated(person)
     for _ in range(2):
@@ -202,12 +202,12 @@ async def test_the_predecessor_answers_with_the_live_token_for_30_seconds(
     ok(await live.refresh())
 
 
-async def test_a_lost_answer_is_made_good_three_times_in_a_day(service: Service) -> None:
-    """After 30 seconds with another live token; the one it replaces is an older one then."""
+async def test_three_late_repeats_a_day_get_a_new_token(service: Service) -> None:
+    """After 30 seconds: another live token. The token it replaces is then an older one."""
     person = await service.sign_in()
     live = [person.tokens["refresh_token"], ok(await person.refresh())["refresh_token"]]
     service.clock.move(seconds=20)
-    # Asking in between makes the 30 seconds no longer
+    # A repeat in between does not extend the 30 seconds
     assert ok(await person.refresh())["refresh_token"] == live[1]
     service.clock.move(seconds=11)
     for _ in range(3):
@@ -218,12 +218,12 @@ async def test_a_lost_answer_is_made_good_three_times_in_a_day(service: Service)
         service.clock.move(seconds=31)
     last = Person(person.http, person.phone, ok(await person.refresh(live[-1])), is_new=False)
     service.clock.move(seconds=31)
-    # The direct predecessor now is the token that was refreshed just before, and it is late
+    # The direct predecessor is now the token refreshed just before, and its repeat is late
     refused(await person.refresh(live[-1]), 401, "invalid_refresh_token")
     await ended(last)
 
 
-async def test_the_fourth_late_repeat_of_a_token_ends_the_session(service: Service) -> None:
+async def test_the_fourth_late_repeat_ends_the_session(service: Service) -> None:
     person = await service.sign_in()
     for _ in range(4):
         live = await rotated(person)
@@ -232,7 +232,7 @@ async def test_the_fourth_late_repeat_of_a_token_ends_the_session(service: Servi
     await ended(live)
 
 
-async def test_a_day_later_late_repeats_are_good_again(service: Service) -> None:
+async def test_late_repeats_are_allowed_again_after_a_day(service: Service) -> None:
     person = await service.sign_in()
     await rotated(person)
     for _ in range(2):
@@ -243,7 +243,7 @@ async def test_a_day_later_late_repeats_are_good_again(service: Service) -> None
     refused(await person.refresh(), 401, "invalid_refresh_token")
 
 
-async def test_what_a_late_repeat_replaced_ends_the_session(service: Service) -> None:
+async def test_a_token_replaced_by_a_late_repeat_ends_the_session(service: Service) -> None:
     person = await service.sign_in()
     lost = await rotated(person)
     service.clock.move(seconds=31)
@@ -252,8 +252,8 @@ async def test_what_a_late_repeat_replaced_ends_the_session(service: Service) ->
     await ended(live)
 
 
-async def test_after_a_late_repeat_the_session_goes_on(service: Service) -> None:
-    """What it gave rotates as any other; what was repeated is an older one then."""
+async def test_a_session_continues_after_a_late_repeat(service: Service) -> None:
+    """The new token rotates like any other; the repeated one is then an older one."""
     person = await service.sign_in()
     await rotated(person)
     service.clock.move(hours=2)
@@ -264,13 +264,13 @@ async def test_after_a_late_repeat_the_session_goes_on(service: Service) -> None
     await ended(live)
 
 
-async def test_late_repeats_side_by_side_get_one_live_token(service: Service) -> None:
-    """They count once: two more are good."""
+async def test_parallel_late_repeats_get_one_live_token(service: Service) -> None:
+    """They are charged once: two more are allowed."""
     person = await service.sign_in()
     await rotated(person)
     service.clock.move(seconds=31)
-    answers = await asyncio.gather(*(person.refresh() for _ in range(20)))
-    assert len({ok(answer)["refresh_token"] for answer in answers}) == 1
+    responses = await asyncio.gather(*(person.refresh() for _ in range(20)))
+    assert len({ok(response)["refresh_token"] for response in responses}) == 1
     for _ in range(2):
         service.clock.move(seconds=31)
         ok(await person.refresh())
@@ -278,17 +278,17 @@ async def test_late_repeats_side_by_side_get_one_live_token(service: Service) ->
     refused(await person.refresh(), 401, "invalid_refresh_token")
 
 
-async def test_a_stolen_token_used_after_its_owner_moved_on_ends_the_session(
+async def test_reuse_of_an_older_token_ends_the_session(
     service: Service,
 ) -> None:
-    """Any token but the live one and its predecessor, however young."""
+    """Any token except the live one and its predecessor, however recent."""
     person = await service.sign_in()
     live = await rotated(await rotated(person))
     refused(await person.refresh(), 401, "invalid_refresh_token")
     await ended(live)
 
 
-async def test_reuse_ends_that_session_alone(service: Service) -> None:
+async def test_reuse_ends_only_that_session(service: Service) -> None:
     person = await service.sign_in()
     other = await service.sign_in_again(person)
     await rotated(await rotated(person))
@@ -296,8 +296,8 @@ async def test_reuse_ends_that_session_alone(service: Service) -> None:
     ok(await other.refresh())
 
 
-async def test_a_guessed_session_id_does_not_end_the_session(service: Service) -> None:
-    """Nor does one with another session's family: an id alone is no secret."""
+async def test_refresh_with_a_forged_token_ends_nothing(service: Service) -> None:
+    """Nor does one with another session's family: a session's id is not a secret."""
     person, thief = await service.sign_in(), await service.sign_in()
     session_id = raw(person.tokens["refresh_token"])[:16]
     own = raw(thief.tokens["refresh_token"])
@@ -307,8 +307,8 @@ async def test_a_guessed_session_id_does_not_end_the_session(service: Service) -
     ok(await person.refresh())
 
 
-async def test_other_spellings_of_a_refresh_token_are_no_token(service: Service) -> None:
-    """And they do not end the session as reuse would."""
+async def test_other_spellings_of_a_refresh_token_are_refused(service: Service) -> None:
+    """They do not end the session as reuse would."""
     token = (await service.sign_in()).tokens["refresh_token"]
     last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     changed = token[:-1] + last[last.index(token[-1]) ^ 1]
@@ -327,12 +327,12 @@ async def test_parallel_refreshes_get_one_successor(service: Service) -> None:
 
 
 @pytest.mark.parametrize("kind", ["access_token", "device_token"])
-async def test_no_other_token_refreshes(service: Service, kind: str) -> None:
+async def test_other_kinds_of_token_do_not_refresh(service: Service, kind: str) -> None:
     person = await service.sign_in()
     refused(await person.refresh(person.tokens[kind]), 401, "invalid_refresh_token")
 
 
-async def test_a_session_ends_30_days_after_its_last_use(service: Service) -> None:
+async def test_a_session_expires_30_days_after_its_last_use(service: Service) -> None:
     person = await service.sign_in()
     for _ in range(2):
         service.clock.move(days=29, hours=23)
@@ -341,8 +341,8 @@ async def test_a_session_ends_30_days_after_its_last_use(service: Service) -> No
     await ended(person)
 
 
-async def test_a_session_ends_after_180_days_however_much_it_is_used(service: Service) -> None:
-    """Its last access token ends with it."""
+async def test_a_session_expires_after_180_days_in_any_case(service: Service) -> None:
+    """Its last access token expires with it."""
     person = await service.sign_in()
     for _ in range(6):
         service.clock.move(days=29, hours=23)
@@ -354,7 +354,7 @@ async def test_a_session_ends_after_180_days_however_much_it_is_used(service: Se
     await ended(person)
 
 
-async def test_sessions_that_ran_out_leave_the_list(service: Service) -> None:
+async def test_expired_sessions_are_not_listed(service: Service) -> None:
     person = await service.sign_in()
     service.clock.move(days=31)
     again = await service.sign_in_again(person)
@@ -364,7 +364,7 @@ async def test_sessions_that_ran_out_leave_the_list(service: Service) -> None:
 # Access tokens
 
 
-async def test_an_access_token_ends_after_15_minutes(service: Service) -> None:
+async def test_an_access_token_expires_after_15_minutes(service: Service) -> None:
     person = await service.sign_in()
     service.clock.move(minutes=14, seconds=50)
     ok(await person.call("GET", "/profile"))
@@ -374,14 +374,14 @@ async def test_an_access_token_ends_after_15_minutes(service: Service) -> None:
     assert response.headers["www-authenticate"] == INVALID_TOKEN
 
 
-async def test_the_scheme_is_read_in_any_case(service: Service) -> None:
+async def test_the_scheme_is_case_insensitive(service: Service) -> None:
     """RFC 9110, section 11.1."""
     person = await service.sign_in()
     token = person.tokens["access_token"]
     ok(await service.get("/api/v1/profile", authorization=f"bearer {token}"))
 
 
-async def test_headers_that_are_no_access_token(service: Service) -> None:
+async def test_invalid_authorization_headers(service: Service) -> None:
     person = await service.sign_in()
     sent = await service.send_code(new_phone())
     good = person.tokens["access_token"]
@@ -412,7 +412,7 @@ async def test_headers_that_are_no_access_token(service: Service) -> None:
                 person.tokens["refresh_token"],
                 person.tokens["device_token"],
                 sent["token"],
-                # Made with the very key: another kind of token, another maker, another user
+                # With the right key: another type, another key, another issuer, audience or session
                 signed(key, "JWT", **claims(person)),
                 signed(foreign, **claims(person)),
                 signed(key, **{**claims(person), "iss": "https://elsewhere.example"}),
@@ -429,15 +429,15 @@ async def test_headers_that_are_no_access_token(service: Service) -> None:
         assert response.headers["www-authenticate"] == INVALID_TOKEN
 
 
-async def test_no_token_at_all(service: Service) -> None:
+async def test_a_request_without_a_token(service: Service) -> None:
     """The challenge then names no error (RFC 6750, section 3.1)."""
     response = await service.get("/api/v1/profile")
     refused(response, 401, "unauthorized")
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-async def test_what_needs_a_sign_in_and_ends_with_a_block(service: Service) -> None:
-    """401 without a token; for a blocked account 403, at once, before the body is looked at."""
+async def test_operations_need_a_token_and_refuse_blocked_users(service: Service) -> None:
+    """401 without a token; 403 for a blocked account, before the body is parsed."""
     person = await service.sign_in()
     await users.set_fields(UUID(claims(person)["sub"]), is_blocked=True)
     for method, path in (
@@ -460,8 +460,8 @@ async def test_what_needs_a_sign_in_and_ends_with_a_block(service: Service) -> N
         refused(await person.call(method, path, content=b"{"), 403, "account_blocked")
 
 
-async def test_a_blocked_account_neither_refreshes_nor_signs_in(service: Service) -> None:
-    """send-code does not tell; the challenge is as good as before when the block is lifted."""
+async def test_a_blocked_user_neither_refreshes_nor_signs_in(service: Service) -> None:
+    """send-code does not reveal the block, and the challenge works once it is lifted."""
     person = await service.sign_in()
     user_id = UUID(claims(person)["sub"])
     await users.set_fields(user_id, is_blocked=True)
@@ -474,7 +474,7 @@ async def test_a_blocked_account_neither_refreshes_nor_signs_in(service: Service
     assert (await service.verify(sent)).status_code == 200
 
 
-async def test_another_service_checks_an_access_token_by_the_public_keys(
+async def test_access_tokens_verify_with_the_public_keys(
     service: Service,
 ) -> None:
     """RFC 9068: the type, the claims, and nothing private in the keys."""
@@ -506,5 +506,5 @@ async def test_another_service_checks_an_access_token_by_the_public_keys(
     assert body.keys() == {"iss", "aud", "client_id", "sub", "sid", "iat", "exp", "jti"}
     assert body["exp"] - body["iat"] == 900
     assert person.phone.removeprefix("+") not in token.claims
-    # A blocked or deleted sub can be told from another; nothing else about it can
+    # `sub` distinguishes users and reveals nothing else
     assert body["sub"] != claims(await service.sign_in())["sub"]

@@ -1,4 +1,4 @@
-"""Signing in."""
+"""Sign-in: codes, challenges, invite codes, and what is stored."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def decoded(part: str) -> bytes:
 
 
 async def dumped() -> str:
-    """Every value of every table, bytes as hex and as base64url."""
+    """Return every value of every table as text, bytes as hex and as base64url."""
     if database.is_postgres():
         names = "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
     else:
         names = "SELECT name FROM sqlite_master WHERE type = 'table'"
     values: list[str] = []
     for table in await database.query(names):
-        for row in await database.query(f'SELECT * FROM "{table["name"]}"'):  # noqa: S608 - its own names
+        for row in await database.query(f'SELECT * FROM "{table["name"]}"'):  # noqa: S608 - names from the catalogue
             for value in row.values():
                 if isinstance(value, bytes | memoryview):
                     values += [bytes(value).hex(), urlsafe_b64encode(value).decode()]
@@ -33,8 +33,8 @@ async def dumped() -> str:
     return "\n".join(values)
 
 
-async def test_first_sign_in_makes_the_account(service: Service) -> None:
-    """201, a Location and a profile with a new invite code; the second sign-in answers 200."""
+async def test_first_sign_in_creates_the_account(service: Service) -> None:
+    """The first responds with 201, Location and a new invite code; the second with 200."""
     sent = await service.send_code("+7 (999) 123-45-67")
     assert sent["phone"] == "+79991234567"
     assert (sent["code_length"], sent["expires_in"], sent["resend_in"]) == (4, 120, 0)
@@ -52,8 +52,8 @@ async def test_a_challenge_works_once(service: Service) -> None:
     refused(await service.verify(sent), 400, "challenge_spent")
 
 
-async def test_three_guesses_and_no_more(service: Service) -> None:
-    """The fourth is refused even with the right code, and says when a new code can be had."""
+async def test_a_challenge_allows_three_guesses(service: Service) -> None:
+    """The fourth is refused even with the right code, with the wait for a new code."""
     sent = await service.send_code(new_phone())
     wrong = f"{(int(sent['code']) + 1) % 10_000:04}"
     for left in (2, 1, 0):
@@ -64,14 +64,14 @@ async def test_three_guesses_and_no_more(service: Service) -> None:
     assert response.headers["retry-after"] == "1"
 
 
-async def test_parallel_right_answers_sign_in_once(service: Service) -> None:
+async def test_parallel_right_codes_sign_in_once(service: Service) -> None:
     sent = await service.send_code(new_phone())
     responses = await asyncio.gather(*(service.verify(sent) for _ in range(20)))
     assert min(response.status_code for response in responses) == 201
     assert sum(response.is_success for response in responses) == 1
 
 
-async def test_parallel_sign_ups_of_a_phone_make_one_user(service: Service) -> None:
+async def test_parallel_sign_ups_of_a_phone_create_one_user(service: Service) -> None:
     phone = new_phone()
     sent = []
     for _ in range(10):
@@ -88,39 +88,39 @@ async def test_a_code_expires(service: Service) -> None:
     refused(await service.verify(sent), 400, "challenge_expired")
 
 
-async def test_a_challenge_is_a_sealed_token_of_one_length(service: Service) -> None:
-    """Its length tells nothing of the phone, and its text neither the phone nor the code."""
+async def test_a_challenge_is_an_encrypted_token_of_fixed_length(service: Service) -> None:
+    """Its length reveals nothing about the phone."""
     sent = [await service.send_code(phone) for phone in ("+79991234567", "+4915112345678")]
     assert len({len(each["token"]) for each in sent}) == 1
     for each in sent:
-        ctx = each["token"].split(".")
-        header = json.loads(decoded(ctx[0]))
+        parts = each["token"].split(".")
+        header = json.loads(decoded(parts[0]))
         assert (header.pop("alg"), header.pop("enc")) == ("dir", "A256GCM")
         assert header.keys() == {"kid"}
-        assert (len(ctx), ctx[1]) == (5, "")
+        assert (len(parts), parts[1]) == (5, "")
 
 
-async def test_a_known_phone_and_an_unknown_one_get_the_same_answer(service: Service) -> None:
+async def test_send_code_does_not_reveal_whether_a_phone_is_known(service: Service) -> None:
     known = (await service.sign_in()).phone
     service.clock.move(seconds=3)
-    answers = [await service.send_code(phone) for phone in (known, new_phone())]
-    told = [
-        {name: answer[name] for name in answer if name not in {"token", "phone", "code"}}
-        for answer in answers
+    sent = [await service.send_code(phone) for phone in (known, new_phone())]
+    comparable = [
+        {name: each[name] for name in each if name not in {"token", "phone", "code"}}
+        for each in sent
     ]
-    assert told[0] == told[1]
-    assert answers[0].keys() == answers[1].keys()
-    assert len(answers[0]["token"]) == len(answers[1]["token"])
+    assert comparable[0] == comparable[1]
+    assert sent[0].keys() == sent[1].keys()
+    assert len(sent[0]["token"]) == len(sent[1]["token"])
 
 
-async def test_answers_with_tokens_are_not_stored(service: Service) -> None:
+async def test_responses_with_tokens_are_no_store(service: Service) -> None:
     sent = await service.post("/auth/send-code", phone=new_phone())
     for response in (sent, await service.verify(ok(sent))):
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["content-type"] == "application/json"
 
 
-async def test_a_sign_in_answers_with_tokens_and_profile(service: Service) -> None:
+async def test_verify_returns_tokens_and_profile(service: Service) -> None:
     person = await service.sign_in()
     assert person.tokens.keys() == {
         "access_token",
@@ -134,7 +134,7 @@ async def test_a_sign_in_answers_with_tokens_and_profile(service: Service) -> No
     assert person.tokens["profile"] == await person.profile()
 
 
-async def test_a_resend_voids_nothing(service: Service) -> None:
+async def test_a_resend_keeps_earlier_challenges_valid(service: Service) -> None:
     phone = new_phone()
     first = await service.send_code(phone)
     service.clock.move(seconds=3)
@@ -143,13 +143,13 @@ async def test_a_resend_voids_nothing(service: Service) -> None:
     ok(await service.verify(second))
 
 
-async def test_a_code_is_good_until_its_last_second(service: Service) -> None:
+async def test_a_code_is_valid_until_it_expires(service: Service) -> None:
     sent = await service.send_code(new_phone())
     service.clock.move(seconds=115)
     ok(await service.verify(sent))
 
 
-async def test_a_code_of_another_challenge_is_wrong(service: Service) -> None:
+async def test_the_code_of_another_challenge_is_wrong(service: Service) -> None:
     phone = new_phone()
     first = await service.send_code(phone)
     service.clock.move(seconds=3)
@@ -161,7 +161,7 @@ async def test_a_code_of_another_challenge_is_wrong(service: Service) -> None:
 
 
 async def test_altered_and_foreign_challenges_are_refused(service: Service) -> None:
-    """Every other spelling too, so that no challenge has two names; the true one stays good."""
+    """Other spellings too, so that a challenge is one text; the original stays valid."""
     sent = await service.send_code(new_phone())
     token = sent["token"]
     header, _, iv, text, tag = token.split(".")
@@ -189,7 +189,7 @@ async def test_altered_and_foreign_challenges_are_refused(service: Service) -> N
     ok(await service.verify(sent))
 
 
-async def test_what_cannot_be_a_code_takes_no_guess(service: Service) -> None:
+async def test_a_malformed_code_is_not_charged(service: Service) -> None:
     sent = await service.send_code(new_phone())
     for code in (
         "123",
@@ -206,14 +206,14 @@ async def test_what_cannot_be_a_code_takes_no_guess(service: Service) -> None:
     ok(await service.verify(sent))
 
 
-async def test_a_code_of_another_length_takes_no_guess(service: Service) -> None:
+async def test_a_code_of_another_length_is_not_charged(service: Service) -> None:
     sent = await service.send_code(new_phone())
     for code in (sent["code"] + "0", "0" + sent["code"], sent["code"][:3]) * 2:
         refused(await service.verify({**sent, "code": code}), 400, "invalid_request")
     ok(await service.verify(sent))
 
 
-async def test_a_code_is_read_however_it_is_typed_or_pasted(service: Service) -> None:
+async def test_a_code_may_be_typed_or_pasted_in_many_forms(service: Service) -> None:
     for form in ("{0} ", "\u2068{1}-{2}\u2069", "13:40 Bloom: {0} is your code.\n@x.example #{0}"):
         sent = await service.send_code(new_phone())
         code = sent["code"]
@@ -224,13 +224,13 @@ async def test_a_code_is_read_however_it_is_typed_or_pasted(service: Service) ->
     ok(await service.verify({**sent, "code": arabic}))
 
 
-async def test_an_empty_invite_code_is_none(service: Service) -> None:
+async def test_a_blank_invite_code_counts_as_absent(service: Service) -> None:
     for text in ("", " "):
         assert (await service.sign_in(invite_code=text)).is_new
 
 
-async def test_parallel_guesses_get_three_answers(service: Service) -> None:
-    """However many ask at once; the right code is then refused too."""
+async def test_only_three_parallel_guesses_are_judged(service: Service) -> None:
+    """Afterwards the right code is refused too."""
     sent = await service.send_code(new_phone())
     wrong = [f"{(int(sent['code']) + step) % 10_000:04}" for step in range(1, 31)]
     responses = await asyncio.gather(*(service.verify({**sent, "code": code}) for code in wrong))
@@ -252,7 +252,7 @@ async def test_a_sign_up_activates_an_invite_code(service: Service) -> None:
     assert (profile["invitees"], profile["invitee_count"]) == ([invitee.phone], 1)
 
 
-async def test_a_later_sign_in_activates_too_and_may_repeat_it(service: Service) -> None:
+async def test_a_later_sign_in_activates_and_may_repeat_it(service: Service) -> None:
     inviter, person = await service.sign_in(), await service.sign_in()
     code = await inviter.invite_code()
     for _ in range(2):
@@ -262,14 +262,14 @@ async def test_a_later_sign_in_activates_too_and_may_repeat_it(service: Service)
     assert (await inviter.profile())["invitee_count"] == 1
 
 
-async def test_a_wrong_code_is_told_before_the_invite_code(service: Service) -> None:
+async def test_a_wrong_code_is_reported_before_the_invite_code(service: Service) -> None:
     sent = await service.send_code(new_phone())
     wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
     refused(await service.verify(wrong, invite_code="nonsense"), 400, "wrong_code")
 
 
-async def test_a_refused_invite_code_makes_no_user_and_takes_no_guess(service: Service) -> None:
-    """The challenge stays good, and the pages go on without the invite code."""
+async def test_a_refused_invite_code_creates_and_charges_nothing(service: Service) -> None:
+    """The challenge stays valid, so the pages can continue without the invite code."""
     person = await service.sign_in()
     sent = await service.send_code(new_phone())
     for text in ("000000", "nonsense", "7KQ2M\u0660"):
@@ -280,8 +280,8 @@ async def test_a_refused_invite_code_makes_no_user_and_takes_no_guess(service: S
     assert (await service.verify(sent)).status_code == 201
 
 
-async def test_the_rules_of_invitation_hold_at_sign_in(service: Service) -> None:
-    """Each refusal leaves the same challenge good."""
+async def test_invitation_rules_apply_at_sign_in(service: Service) -> None:
+    """The challenge stays valid after each refusal."""
     top = await service.sign_in()
     middle = await service.sign_in(invite_code=await top.invite_code())
     low = await service.sign_in(invite_code=await middle.invite_code())
@@ -297,11 +297,11 @@ async def test_the_rules_of_invitation_hold_at_sign_in(service: Service) -> None
         assert (await service.verify(sent)).status_code == 200
 
 
-# What is kept, and what is sent
+# What is stored, and what is sent
 
 
-async def test_no_code_and_no_token_is_in_the_database(database_url: str) -> None:
-    """Neither their texts, nor what a code's digest is made from, nor the digest."""
+async def test_no_code_or_token_is_stored(database_url: str) -> None:
+    """Not as text, and neither the salt nor the digest of a code."""
     async with running(database_url, REFERRAL_CODE_LENGTH="8") as service:
         guessed = await service.send_code(new_phone())
         wrong = f"{(int(guessed['code']) + 1) % 10**8:08}"
@@ -328,7 +328,7 @@ async def test_no_code_and_no_token_is_in_the_database(database_url: str) -> Non
     assert [secret for secret in secrets if secret in dump] == []
 
 
-async def test_a_real_gateway_gets_the_code_and_the_answer_has_none(database_url: str) -> None:
+async def test_the_response_has_no_code_with_a_real_gateway(database_url: str) -> None:
     async with running(database_url, inbox=Inbox(echoes_code=False)) as service:
         sent = await service.send_code("+7 999 123 45 67")
         assert sent.keys() == {"token", "phone", "code_length", "expires_in", "resend_in"}
@@ -339,8 +339,8 @@ async def test_a_real_gateway_gets_the_code_and_the_answer_has_none(database_url
         assert (await service.verify({**sent, "code": message.code})).status_code == 201
 
 
-async def test_a_test_phone_has_its_fixed_code_and_gets_no_message(database_url: str) -> None:
-    """Until its last day, in UTC; then it is a phone like any other."""
+async def test_a_test_phone_has_a_fixed_code_and_no_message(database_url: str) -> None:
+    """Until its last day in UTC; then it is like any other phone."""
     fixed = f"+79990000001=12345678@{TODAY}"
     async with running(database_url, REFERRAL_TEST_PHONES=fixed) as service:
         service.clock.move(days=(TODAY - service.clock().date()).days)

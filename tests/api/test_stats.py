@@ -1,4 +1,4 @@
-"""Statistics."""
+"""Statistics: days, totals, top inviters and the K-factor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def between(key: Person, first: date, last: date) -> dict[str, Any]:
 
 
 async def signed_up(service: Service, at: datetime, *, inviter: Person | None = None) -> Person:
-    """Somebody who signed up at this moment, and activated a code in it."""
+    """Sign somebody up; date the sign-up and the activation back to `at`."""
     more = {"invite_code": await inviter.invite_code()} if inviter else {}
     person = await service.sign_in(**more)
     await users.set_fields(UUID(person.id()), created_at=at)
@@ -35,7 +35,7 @@ async def signed_up(service: Service, at: datetime, *, inviter: Person | None = 
 
 
 async def test_days_totals_and_k_factor(service: Service) -> None:
-    """Three sign up in the window, and two activate the code of one, the second one later."""
+    """Three sign up in the period, and two activate the code of one of them, the second later."""
     key = await service.api_key()
     anna = await signed_up(service, NOON)
     boris = await signed_up(service, NOON + 2 * DAY, inviter=anna)
@@ -67,7 +67,7 @@ async def test_days_totals_and_k_factor(service: Service) -> None:
     assert (await between(key, FIRST, LAST))["k_factor"] == 1 / 3
 
 
-async def test_a_day_is_utc_and_begins_and_ends_to_the_microsecond(service: Service) -> None:
+async def test_days_are_utc_to_the_microsecond(service: Service) -> None:
     key, inviter = await service.api_key(), await service.sign_in()
     midnight = datetime(2026, 3, 2, tzinfo=UTC)
     instant = timedelta(microseconds=1)
@@ -78,7 +78,7 @@ async def test_a_day_is_utc_and_begins_and_ends_to_the_microsecond(service: Serv
         assert (await between(key, LAST, LAST))[what] == 1
 
 
-async def test_top_inviters_come_with_the_most_first_and_ten_at_most(service: Service) -> None:
+async def test_the_top_ten_inviters(service: Service) -> None:
     key, best = await service.api_key(), await service.sign_in()
     ok(await best.call("PATCH", "/profile", json={"name": "Anna"}))
     for _ in range(2):
@@ -99,7 +99,7 @@ async def test_top_inviters_come_with_the_most_first_and_ten_at_most(service: Se
     assert best.id() not in {inviter["id"] for inviter in (await stats(key))["top_inviters"]}
 
 
-async def test_the_last_30_days_unless_told_otherwise(service: Service) -> None:
+async def test_the_default_period_is_30_days(service: Service) -> None:
     key = await service.api_key()
     await service.sign_in()
     today = service.clock().date()
@@ -112,7 +112,7 @@ async def test_the_last_30_days_unless_told_otherwise(service: Service) -> None:
     assert (await stats(key, **{"from": today.isoformat()}))["to"] == today.isoformat()
 
 
-async def test_nobody_at_all(service: Service) -> None:
+async def test_an_empty_service(service: Service) -> None:
     found = await stats(await service.api_key())
     assert (found["sign_ups"], found["k_factor"], found["top_inviters"]) == (0, None, [])
 
@@ -133,14 +133,14 @@ async def test_nobody_at_all(service: Service) -> None:
         ({"from": "0001-01-01"}, "from"),
     ],
 )
-async def test_days_that_cannot_be(service: Service, query: dict[str, str], field: str) -> None:
+async def test_invalid_days(service: Service, query: dict[str, str], field: str) -> None:
     key = await service.api_key()
     response = await key.call("GET", "/stats", params=query)
     errors = refused(response, 400, "invalid_request")["errors"]
     assert [error["field"] for error in errors] == [field]
 
 
-async def test_the_edges_of_the_calendar_and_of_a_year(service: Service) -> None:
+async def test_the_limits_of_the_calendar(service: Service) -> None:
     key = await service.api_key()
     assert (await stats(key, to="0001-01-05"))["from"] == "0001-01-01"
     assert len((await between(key, date.max, date.max))["days"]) == 1
@@ -148,8 +148,8 @@ async def test_the_edges_of_the_calendar_and_of_a_year(service: Service) -> None
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-async def test_moments_with_another_offset_count_on_their_day_in_utc(service: Service) -> None:
-    """SQLite keeps what another program may have written."""
+async def test_times_with_another_offset_count_in_utc(service: Service) -> None:
+    """SQLite stores a time as another program may have written it."""
     key, person = await service.api_key(), await service.sign_in()
     await database.query(
         "UPDATE users SET created_at = '2026-03-03 01:00:00+02:00' WHERE phone = $1", person.phone

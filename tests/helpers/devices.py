@@ -1,4 +1,4 @@
-"""Known devices, as tests see them."""
+"""Helpers for known devices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from support import SECRET, Service
 
 
 async def is_known(service: Service, phone: str, device_token: str) -> bool:
-    """Whether a code sent with this token counts against the budget of known devices."""
+    """Whether a code requested with this token counts as requested from a known device."""
     service.clock.move(seconds=3)
     sent = await service.send_code(phone, device_token=device_token)
     opened = challenges.decrypt(

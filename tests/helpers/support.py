@@ -1,4 +1,4 @@
-"""People who use a running service over HTTP, and the parts of it that tests move."""
+"""A service under test, people who use it over HTTP, and its clock and gateway."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _numbers = count(1)
 
 
 def new_phone() -> str:
-    """A phone that no test has used yet in this process."""
+    """Return a phone that no test in this process has used yet."""
     return f"+7999{next(_numbers):07}"
 
 
 class Clock:
-    """The real time, moved as far as a test wants."""
+    """The real time plus an offset that tests set."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self._offset  # noqa: TID251 - the clock of the tests
+        return datetime.now(UTC) + self._offset  # noqa: TID251 - the tests' own clock
 
     def move(self, **by: float) -> None:
         self._offset += timedelta(**by)
@@ -48,7 +48,7 @@ class Clock:
 
 @dataclass
 class Inbox:
-    """A gateway that keeps what it is given. The answers echo the codes, as in simulation."""
+    """A gateway that keeps the messages. Responses echo the codes, as with the simulated one."""
 
     echoes_code: bool = True
     name: str = "inbox"
@@ -59,21 +59,21 @@ class Inbox:
 
 
 def context_of(service: Service) -> Context:
-    """What the use cases of a service in this process are given."""
+    """Return the context of a service in this process."""
     assert service.app is not None
     ctx: Context = service.app.state.ctx
     return ctx
 
 
 def settings_for(database_url: str, **variables: str) -> Settings:
-    """Development settings and no wait between sends, unless the variables say otherwise."""
+    """Return development settings without a wait between sends, unless overridden."""
     given = {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET, "REFERRAL_RESEND_WAITS": "0"}
     return parse({**given, **variables}, today=TODAY)
 
 
 @dataclass
 class Person:
-    """Somebody who is signed in. tokens: the answer of verify, and then of refresh."""
+    """A signed-in person. tokens: the last response of verify or refresh."""
 
     http: httpx.AsyncClient
     phone: str
@@ -81,13 +81,13 @@ class Person:
     is_new: bool
 
     async def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """A request with this person's access token; the path is relative to /api/v1."""
+        """Send a request with this person's access token. path: relative to /api/v1."""
         headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
         headers |= arguments.pop("headers", {})
         return await self.http.request(method, f"/api/v1{path}", headers=headers, **arguments)
 
     def id(self) -> str:
-        """The user's, as the access token has it."""
+        """Return the user's id, from the access token."""
         payload = self.tokens["access_token"].split(".")[1]
         claims: dict[str, str] = json.loads(urlsafe_b64decode(payload + "=="))
         return claims["sub"]
@@ -109,7 +109,7 @@ class Person:
 
 @dataclass
 class Service:
-    """A running service. http: a client without any token."""
+    """A running service. http: a client without a token."""
 
     http: httpx.AsyncClient
     clock: Clock
@@ -124,26 +124,26 @@ class Service:
         return await self.http.post("/api/v1/auth/verify", json=body)
 
     async def sign_in(self, phone: str | None = None, **more: str) -> Person:
-        """Sign in through the front door, as a new person unless the phone is known."""
+        """Sign in over the API, as a new person unless the phone is known."""
         phone = phone or new_phone()
         response = await self.verify(await self.send_code(phone), **more)
         return Person(self.http, phone, ok(response), is_new=response.status_code == 201)
 
     async def sign_in_admin(self) -> Person:
-        """As `sign_in`, a new person whom the command made an administrator before."""
+        """Sign in as a new person who has been granted administration by the command."""
         assert self.app is not None
         phone = new_phone()
         await admins.grant(self.app.state.ctx, phone)
         return await self.sign_in(phone)
 
     async def api_key(self) -> Person:
-        """A program with an API key, as the command makes it: nobody, with a phone of none."""
+        """Return a client with a new API key, as a person without a phone."""
         assert self.app is not None
         key = await api_keys.create(self.app.state.ctx, f"tests {next(_numbers)}")
         return Person(self.http, "", {"access_token": key}, is_new=False)
 
     async def sign_in_again(self, person: Person, **more: str) -> Person:
-        """Another session of the same phone, once the wait between two codes is over."""
+        """Begin another session with the same phone, after the wait between two codes."""
         self.clock.move(seconds=3)
         return await self.sign_in(person.phone, **more)
 
@@ -158,7 +158,7 @@ class Service:
 async def running(
     database_url: str, *, inbox: Inbox | None = None, **variables: str
 ) -> AsyncIterator[Service]:
-    """The service inside this process, with these settings, on this database as it is."""
+    """Run the service inside this process, on this database as it is."""
     inbox = inbox or Inbox()
     async with _running(settings_for(database_url, **variables), inbox, inbox) as service:
         yield service
@@ -166,7 +166,7 @@ async def running(
 
 @asynccontextmanager
 async def sending(database_url: str, **variables: str) -> AsyncIterator[Service]:
-    """As `running`, with the gateway that the settings name: the inbox gets nothing."""
+    """Run the service with the gateway of the settings; the inbox gets nothing."""
     async with _running(settings_for(database_url, **variables), Inbox(), None) as service:
         yield service
 
@@ -187,7 +187,7 @@ async def _running(
 
 @asynccontextmanager
 async def _alive(app: Litestar) -> AsyncIterator[None]:
-    """Start the application, and stop it in the task that started it, as it needs."""
+    """Start the application, and stop it in the task that started it, which it requires."""
     started, stop = asyncio.Event(), asyncio.Event()
 
     async def live() -> None:
@@ -209,7 +209,7 @@ async def _alive(app: Litestar) -> AsyncIterator[None]:
 
 
 async def migrated(database_url: str) -> None:
-    """Bring a new database up to date."""
+    """Apply all migrations to a database."""
     await database.connect(database_url)
     try:
         await migrate.apply()
@@ -218,10 +218,10 @@ async def migrated(database_url: str) -> None:
 
 
 async def emptied(database_url: str) -> None:
-    """Take every row out of a database."""
+    """Delete every row of a database."""
     await database.connect(database_url)
     try:
-        # SQLite looks at each row by itself whether another still points at it
+        # SQLite checks foreign keys row by row
         await database.query("UPDATE users SET inviter_id = NULL")
         for table in _TABLES:
             await database.query(f"DELETE FROM {table}")  # noqa: S608 - our own names
@@ -229,7 +229,7 @@ async def emptied(database_url: str) -> None:
         await database.disconnect()
 
 
-# Those that point at others first
+# Tables with foreign keys first
 _TABLES = (
     "sessions",
     "users",
@@ -248,14 +248,14 @@ _TABLES = (
 
 
 def ok(response: httpx.Response) -> dict[str, Any]:
-    """The body of an answer that has to be a success."""
+    """Return the body of a response. Fails unless it is a success."""
     assert response.is_success, f"{response.status_code}: {response.text}"
     body: dict[str, Any] = response.json() if response.content else {}
     return body
 
 
 def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The body of an answer that has to be this problem (RFC 9457)."""
+    """Return the body of a response. Fails unless it is this problem (RFC 9457)."""
     assert (response.status_code, response.json().get("code")) == (status, code), response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"

@@ -1,4 +1,4 @@
-"""`/health/ready`: public, never refused, and asked by whoever likes as often as they like."""
+"""`/health/ready`: public, never refused, and cheap however often it is requested."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from locks import on_postgres, somebody_else
+from locks import on_postgres, other_connection
 from referral.service import health
 from referral.storage import database, migrate
 from support import Service, context_of
@@ -22,8 +22,8 @@ LIVE = "/health/live"
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Each statement about migrations that is sent to the database."""
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list of all statements about migrations sent to the database."""
     sent: list[str] = []
     query = database.query
 
@@ -36,19 +36,19 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
-async def test_it_looks_once_a_second_however_often_it_is_asked(
-    service: Service, looks: list[str]
+async def test_the_database_is_checked_at_most_once_a_second(
+    service: Service, checks: list[str]
 ) -> None:
     begun = perf_counter()
     for _ in range(20):
-        answers = await asyncio.gather(*(service.get(READY) for _ in range(20)))
-        assert {answer.status_code for answer in answers} == {200}
+        responses = await asyncio.gather(*(service.get(READY) for _ in range(20)))
+        assert {response.status_code for response in responses} == {200}
         await asyncio.sleep(0.1)
-    assert 2 <= len(looks) <= perf_counter() - begun + 1
+    assert 2 <= len(checks) <= perf_counter() - begun + 1
 
 
-async def test_it_costs_no_more_than_whether_the_process_lives(service: Service) -> None:
-    """The fastest 10 of 400 answers to each, taken in turns."""
+async def test_readiness_costs_no_more_than_liveness(service: Service) -> None:
+    """Compares the fastest 10 of 400 responses of each, measured alternately."""
     fastest = {READY: 1e9, LIVE: 1e9}
     for _ in range(40):
         for path, before in fastest.items():
@@ -59,16 +59,16 @@ async def test_it_costs_no_more_than_whether_the_process_lives(service: Service)
     assert fastest[READY] < 1.5 * fastest[LIVE], fastest
 
 
-async def test_a_missing_migration_is_seen_while_the_process_runs(service: Service) -> None:
+async def test_a_missing_migration_is_noticed(service: Service) -> None:
     assert (await service.get(READY)).status_code == 200
     name = (await database.query("SELECT max(name) AS name FROM tortoise_migrations"))[0]["name"]
     await database.query("UPDATE tortoise_migrations SET name = 'x' WHERE name = $1", name)
     try:
         assert await migrate.pending() == [name]
         await asyncio.sleep(1)
-        answer = await service.get(READY)
-        assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
-        assert int(answer.headers["retry-after"]) >= 1
+        response = await service.get(READY)
+        assert (response.status_code, response.json()) == (503, {"status": "unavailable"})
+        assert int(response.headers["retry-after"]) >= 1
     finally:
         await database.query("UPDATE tortoise_migrations SET name = $1 WHERE name = 'x'", name)
     await asyncio.sleep(1)
@@ -77,8 +77,8 @@ async def test_a_missing_migration_is_seen_while_the_process_runs(service: Servi
 
 @asynccontextmanager
 async def frozen(url: str) -> AsyncIterator[Any]:
-    """No statement on a connection that the service has is answered."""
-    async with somebody_else(url) as other:
+    """Stop the database's processes that serve this service's connections."""
+    async with other_connection(url) as other:
         rows = await other.fetch(
             "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
             " AND pid <> pg_backend_pid()"
@@ -94,8 +94,8 @@ async def frozen(url: str) -> AsyncIterator[Any]:
 
 
 @on_postgres
-async def test_a_frozen_database_is_told_in_time_and_nothing_piles_up(
-    database_url: str, service: Service, looks: list[str]
+async def test_a_frozen_database_is_reported_in_time(
+    database_url: str, service: Service, checks: list[str]
 ) -> None:
     person = await service.sign_in()
     await person.profile()
@@ -103,13 +103,13 @@ async def test_a_frozen_database_is_told_in_time_and_nothing_piles_up(
         begun = perf_counter()
         first = [asyncio.create_task(service.get(READY)) for _ in range(100)]
         await asyncio.sleep(1)
-        # They wait for the same look, and take no room meanwhile
+        # They wait for the same check and hold no slot meanwhile
         assert context_of(service).limiter.in_use == 0
-        assert len(looks) == 1
-        answers = await asyncio.gather(*first, *(service.get(READY) for _ in range(100)))
-        assert perf_counter() - begun < health.LONGEST_SECONDS + 1
-        assert {answer.status_code for answer in answers} == {503}
-        assert len(looks) <= 2
+        assert len(checks) == 1
+        responses = await asyncio.gather(*first, *(service.get(READY) for _ in range(100)))
+        assert perf_counter() - begun < health.TIMEOUT_SECONDS + 1
+        assert {response.status_code for response in responses} == {503}
+        assert len(checks) <= 2
     async with asyncio.timeout(10):
         while (await service.get(READY)).status_code != 200:  # noqa: ASYNC110 - the database
             await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What is over is cleared away, by one process at a time."""
+"""Housekeeping: expired rows are purged, by one process at a time."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ COMMAND = [sys.executable, "-m", "referral", "worker"]
 
 
 async def test_expired_sessions_are_deleted(service: Service) -> None:
-    """Idle for 30 days; or 180 days old, however often used. The others stay."""
+    """Idle for 30 days, or 180 days old however often used. Others stay."""
     idle, used = await service.sign_in(), await service.sign_in()
     for _ in range(8):
         service.clock.move(days=25)
-        answer = await used.refresh()
-        if answer.is_success:
-            used.tokens = ok(answer)
+        response = await used.refresh()
+        if response.is_success:
+            used.tokens = ok(response)
     young = await service.sign_in()
     refused(await used.refresh(), 401, "invalid_refresh_token")
     refused(await idle.refresh(), 401, "invalid_refresh_token")
@@ -95,10 +95,8 @@ async def test_parallel_acquirers_get_one_lease(service: Service) -> None:  # no
         assert sum(taken) == 1
 
 
-async def test_worker_and_web_processes_share_one_lease(
-    database_url: str, tmp_path: Path
-) -> None:
-    """Whoever holds it and is asked to end gives it back."""
+async def test_worker_and_web_processes_share_one_lease(database_url: str, tmp_path: Path) -> None:
+    """A holder that is told to stop releases it."""
     settings = {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
     with serving(tmp_path, WEB_CONCURRENCY="2", **settings):
         async with reading(database_url):
@@ -111,9 +109,7 @@ async def test_worker_and_web_processes_share_one_lease(
         assert await holders() == []
 
 
-async def test_a_worker_purges_and_ends_on_sigterm(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_a_worker_purges_and_ends_on_sigterm(database_url: str, tmp_path: Path) -> None:
     async with running(database_url) as service:
         await service.send_code(new_phone())
         assert await rows("counters") > 0
@@ -126,7 +122,7 @@ async def test_a_worker_purges_and_ends_on_sigterm(
 
 @contextmanager
 def working(folder: Path, settings: dict[str, str]) -> Any:
-    """`referral worker`, which then has to end by itself, quickly and well."""
+    """Run `referral worker`, and check that it ends soon and without an error after SIGTERM."""
     process = subprocess.Popen(
         COMMAND, cwd=folder, env=environment(folder, **settings), stdout=subprocess.PIPE
     )
@@ -145,7 +141,7 @@ def working(folder: Path, settings: dict[str, str]) -> Any:
 
 @asynccontextmanager
 async def reading(database_url: str) -> AsyncIterator[None]:
-    """While others use the database too."""
+    """Connect to the database while other processes use it."""
     await database.connect(database_url)
     try:
         yield

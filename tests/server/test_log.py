@@ -1,4 +1,4 @@
-"""The log of a process, as it is written."""
+"""The log that a process writes to stderr."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ observability.record("signed_in", name="Анна\\n{}")
 try:
     raise ValueError("+79991234567")
 except ValueError as error:
-    observability.failed(error, method="GET", route="/")
+    observability.request_failed(error, method="GET", route="/")
     logging.getLogger("a.library").error("an error\\n{}", exc_info=error)
 observability.overloaded(now=1)
 logging.getLogger("a.library").warning("somebody has +79991234567")
@@ -41,7 +41,7 @@ def written(folder: Path, *, stderr: Any = subprocess.PIPE, json: bool = True) -
         stderr=stderr,
         encoding="utf-8",
         timeout=60,
-        # Python itself minds at its end what it could not write
+        # Python exits with an error if it could not flush stderr
         check=False,
     )
     assert done.stdout == "done\n"
@@ -50,7 +50,7 @@ def written(folder: Path, *, stderr: Any = subprocess.PIPE, json: bool = True) -
 
 def test_each_event_is_one_line_of_json(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in written(tmp_path).splitlines()]
-    sent, failure, signed_in, failed, theirs, overloaded, other = lines
+    sent, failure, signed_in, failed, library_error, overloaded, library_warning = lines
     assert " ".join(sent) == "purpose number phone event request_id level timestamp"
     assert sent.pop("timestamp").endswith("Z")
     assert sent == {
@@ -62,16 +62,16 @@ def test_each_event_is_one_line_of_json(tmp_path: Path) -> None:
         "request_id": "abc-1",
     }
     assert failure["reason"] == "half a pair \ud800, and +79*******67"
-    # No value ends a line
+    # A value cannot break the line
     assert signed_in["name"] == "Анна\n{}"
-    assert (failed["event"], failed["level"]) == ("failed", "error")
+    assert (failed["event"], failed["level"]) == ("request_failed", "error")
     assert failed["exception"].endswith("\nValueError: +79*******67")
     assert (overloaded["event"], overloaded["level"]) == ("overloaded", "warning")
-    # Records of libraries come in the same form
-    assert theirs["event"] == "an error\n{}"
-    assert theirs["exception"] == failed["exception"]
-    assert other["event"] == "somebody has +79*******67"
-    assert other["level"] == "warning"
+    # Records of libraries have the same format
+    assert library_error["event"] == "an error\n{}"
+    assert library_error["exception"] == failed["exception"]
+    assert library_warning["event"] == "somebody has +79*******67"
+    assert library_warning["level"] == "warning"
 
 
 def test_a_process_without_stderr_keeps_running(tmp_path: Path) -> None:

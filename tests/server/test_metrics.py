@@ -1,4 +1,4 @@
-"""What those see who watch the service."""
+"""Metrics of one and of several processes, and request ids."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TOKEN = "a token for the metrics"
 
 @pytest.fixture
 def server(database_url: str, tmp_path: Path) -> Iterator[Server]:
-    """Two processes in production."""
+    """Serve with two processes in production."""
     settings = {**PRODUCTION, "WEB_CONCURRENCY": "2", "REFERRAL_METRICS_TOKEN": TOKEN}
     with serving(tmp_path, DATABASE_URL=database_url, **settings) as started:
         yield started
 
 
-async def test_several_processes_count_together(server: Server) -> None:
-    """Each request reaches one of them, and each of them answers for both."""
+async def test_processes_share_their_metrics(server: Server) -> None:
+    """Each request reaches one process, and each process reports for both."""
     limits = httpx.Limits(max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=server.url, timeout=30, limits=limits) as http:
         service = Service(http, Clock(), Inbox())
@@ -60,8 +60,8 @@ async def test_several_processes_count_together(server: Server) -> None:
         assert float(verified) == 10
 
 
-async def test_a_path_counts_as_its_route(server: Server) -> None:
-    """However many invite codes somebody tries, they are one series."""
+async def test_requests_are_counted_by_route(server: Server) -> None:
+    """All invite codes share one series."""
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
         for code in ("7KQ2MX", "7KQ2MY"):
             await http.get(f"/api/v1/invitations/{code}")
@@ -76,19 +76,19 @@ async def test_in_production_metrics_need_the_token(database_url: str) -> None:
     async with running(database_url, **PRODUCTION, REFERRAL_METRICS_TOKEN=TOKEN) as service:
         refused(await service.get("/metrics"), 401, "unauthorized")
         refused(await service.get("/metrics", Authorization="Bearer other"), 401, "unauthorized")
-        answer = await service.get("/metrics", Authorization=f"Bearer {TOKEN}")
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/plain; version=")
+        response = await service.get("/metrics", Authorization=f"Bearer {TOKEN}")
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/plain; version=")
 
 
-async def test_in_development_anybody_reads_metrics(service: Service) -> None:
+async def test_metrics_are_public_in_development(service: Service) -> None:
     await service.send_code(new_phone())
-    answer = await service.get("/metrics")
-    assert answer.status_code == 200
-    assert 'referral_events_total{event="code_sent"}' in answer.text
+    response = await service.get("/metrics")
+    assert response.status_code == 200
+    assert 'referral_events_total{event="code_sent"}' in response.text
 
 
-async def test_the_pool_is_counted_on_postgresql_alone(server: Server, database_kind: str) -> None:
+async def test_the_pool_is_measured_only_on_postgresql(server: Server, database_kind: str) -> None:
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
         text = await read(http)
         pool = re.findall(r'^referral_pool_connections\{state="idle"\} (\S+)$', text, re.MULTILINE)
@@ -102,16 +102,14 @@ async def test_the_pool_is_counted_on_postgresql_alone(server: Server, database_
     ("given", "kept"),
     [("0af7651916cd43dd8448eb211c80319c", True), ("a b", False), ("x" * 65, False), ("é", False)],
 )
-async def test_a_request_id_is_kept_where_it_is_one(
-    service: Service, given: str, *, kept: bool
-) -> None:
+async def test_a_valid_request_id_is_kept(service: Service, given: str, *, kept: bool) -> None:
     headers = [(b"X-Request-ID", given.encode())]
-    answers = [
+    responses = [
         await service.http.get(path, headers=headers)
         for path in ("/health/live", "/nowhere", "/api/v1/profile")
     ]
-    for answer in answers:
-        request_id = answer.headers["x-request-id"]
+    for response in responses:
+        request_id = response.headers["x-request-id"]
         assert (request_id == given) is kept
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", request_id)
 
@@ -129,9 +127,9 @@ async def test_every_line_about_a_request_has_its_id(server: Server) -> None:
 
 
 async def read(http: httpx.AsyncClient) -> str:
-    answer = await http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-    assert answer.status_code == 200, answer.text
-    return answer.text
+    response = await http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert response.status_code == 200, response.text
+    return response.text
 
 
 def value(text: str, series: str) -> float:

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts of docs/monitoring/ ask for what `/metrics` has."""
+"""The dashboard and the alerts of docs/monitoring/ use existing metrics and work."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from support import Service
 
 FOLDER = ROOT / "docs" / "monitoring"
 _UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
-# The parts of a counter, and of a histogram
+# Suffixes of the series of counters and histograms
 PARTS = r"_(total|count|sum|bucket)$"
 
 
 @pytest.mark.parametrize("file", ["alerts.yaml", "grafana.json"])
-async def test_every_metric_that_is_asked_for_is_there(file: str, service: Service) -> None:
+async def test_every_queried_metric_exists(file: str, service: Service) -> None:
     await service.sign_in()
     text = (await service.get("/metrics")).text
-    there = {re.sub(PARTS, "", name) for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)}
-    asked = set(re.findall(r"\b(?:referral|http)_\w+", (FOLDER / file).read_text()))
-    assert asked
-    assert {re.sub(PARTS, "", name) for name in asked} - there == set()
+    existing = {
+        re.sub(PARTS, "", name) for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+    }
+    queried = set(re.findall(r"\b(?:referral|http)_\w+", (FOLDER / file).read_text()))
+    assert queried
+    assert {re.sub(PARTS, "", name) for name in queried} - existing == set()
 
 
-def test_alerts_fire_when_they_should() -> None:
-    """By Prometheus's own tool: every process gone, the database away with and without requests."""
+def test_alerts_fire_as_expected() -> None:
+    """Checked with Prometheus's own tool, on the cases of tests/alerts.yaml."""
     promtool = shutil.which("promtool", path=f"{os.environ['PATH']}:{_UNPACKED}")
     assert promtool is not None, "promtool is missing: `make promtool` fetches it"
     tested = subprocess.run(
@@ -47,8 +49,8 @@ def test_alerts_fire_when_they_should() -> None:
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-async def test_what_alerts_count_is_there_before_it_happens(service: Service) -> None:
-    """Prometheus takes a series that begins with 1 for one that did not rise."""
+async def test_series_of_alerts_exist_from_the_start(service: Service) -> None:
+    """Prometheus sees no increase in a series that first appears with a value of 1."""
     text = (await service.get("/metrics")).text
     for series in (
         'referral_failures_total{error="storage_unavailable"}',
@@ -60,9 +62,7 @@ async def test_what_alerts_count_is_there_before_it_happens(service: Service) ->
         assert f"{series} " in text
 
 
-async def test_a_database_that_is_away_shows_without_a_request(
-    tmp_path: Path, postgres_url: str
-) -> None:
+async def test_a_lost_database_shows_without_requests(tmp_path: Path, postgres_url: str) -> None:
     url = await new_postgres_database(postgres_url)
     name = urlsplit(url).path[1:]
     with serving(tmp_path, DATABASE_URL=url, WEB_CONCURRENCY="2") as server:

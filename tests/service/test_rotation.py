@@ -1,4 +1,4 @@
-"""The secret rotates in three deploys: `old,new`, `new,old`, `new`."""
+"""Rotation of the secret in three deploys: `old,new`, `new,old`, `new`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ NEW = "the new secret of the tests with 32 bytes or more 678901"
 
 
 async def still_signed_in(person: Person, service: Service) -> bool:
-    """Whether the person's access token is good at this service."""
+    """Whether the person's access token is accepted by this service."""
     person.http = service.http
     return (await person.call("GET", "/profile")).is_success
 
 
-async def test_nobody_is_signed_out_and_no_code_is_lost(database_url: str) -> None:
-    """Each deploy reads what the one before it made, also side by side with it."""
+async def test_sessions_and_codes_survive_a_rotation(database_url: str) -> None:
+    """Each deploy accepts what the one before issued, also while both run."""
     async with running(database_url, REFERRAL_SECRET=OLD) as first:
         person = await first.sign_in()
         sent = await first.send_code(new_phone())
@@ -34,11 +34,11 @@ async def test_nobody_is_signed_out_and_no_code_is_lost(database_url: str) -> No
         assert await still_signed_in(newer, second)
 
 
-async def test_a_removed_secret_ends_challenges_and_access_tokens_alone(database_url: str) -> None:
+async def test_a_removed_secret_keeps_sessions(database_url: str) -> None:
     async with running(database_url, REFERRAL_SECRET=OLD) as service:
         person = await service.sign_in()
         sent = await service.send_code(new_phone())
-    # The start alone seals what is kept anew
+    # The start re-encrypts the data keys
     async with running(database_url, REFERRAL_SECRET=f"{NEW},{OLD}"):
         pass
     async with running(database_url, REFERRAL_SECRET=NEW) as service:
@@ -49,10 +49,10 @@ async def test_a_removed_secret_ends_challenges_and_access_tokens_alone(database
         assert await still_signed_in(person, service)
 
 
-async def test_the_predecessor_of_a_refresh_token_answers_over_a_rotation(
+async def test_repeated_refreshes_work_across_a_rotation(
     database_url: str,
 ) -> None:
-    """The successor hangs on a kept secret, so every deploy derives the same."""
+    """The successor is derived from a data key, so every deploy derives the same one."""
     async with running(database_url, REFERRAL_SECRET=f"{OLD},{NEW}") as service:
         person = await service.sign_in()
         following = ok(await person.refresh())
@@ -64,13 +64,13 @@ async def test_the_predecessor_of_a_refresh_token_answers_over_a_rotation(
         assert ok(await person.refresh())["refresh_token"] == following["refresh_token"]
 
 
-async def test_a_phone_that_activated_is_remembered_over_a_rotation(database_url: str) -> None:
+async def test_phone_digests_survive_a_rotation(database_url: str) -> None:
     async with running(database_url, REFERRAL_SECRET=OLD) as service:
         inviter = await service.sign_in()
         code = await inviter.invite_code()
         invitee = await service.sign_in(invite_code=code)
         ok(await invitee.call("DELETE", "/profile"))
-    # The start alone seals what is kept anew
+    # The start re-encrypts the data keys
     async with running(database_url, REFERRAL_SECRET=f"{NEW},{OLD}"):
         pass
     async with running(database_url, REFERRAL_SECRET=NEW) as service:
@@ -78,10 +78,10 @@ async def test_a_phone_that_activated_is_remembered_over_a_rotation(database_url
         refused(await again.activate(code), 409, "invite_already_activated")
 
 
-async def test_a_lost_secret_stops_nobody_and_its_return_brings_back_what_was_kept(
+async def test_data_keys_return_with_a_lost_secret(
     database_url: str,
 ) -> None:
-    """A start with another secret alone makes a second kept secret beside the first."""
+    """A start with only another secret creates a second data key beside the first."""
     async with running(database_url, REFERRAL_SECRET=OLD) as service:
         inviter = await service.sign_in()
         code = await inviter.invite_code()

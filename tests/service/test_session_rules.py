@@ -1,4 +1,4 @@
-"""How often a lost answer of a refresh is made good."""
+"""The limit of late repeats of a refresh token."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def test_three_late_repeats_in_a_day_and_no_fourth() -> None:
+def test_three_late_repeats_are_allowed_in_a_day() -> None:
     tat = 0
     for _ in range(3):
-        counted = session_rules.late_repeat(tat, now=NOW)
-        assert counted is not None
-        tat = counted
-    assert session_rules.late_repeat(tat, now=NOW + HOUR) is None
-    assert session_rules.late_repeat(tat, now=NOW + 8 * HOUR - timedelta(seconds=1)) is None
-    assert session_rules.late_repeat(tat, now=NOW + 8 * HOUR) is not None
+        charged = session_rules.charge_late_repeat(tat, now=NOW)
+        assert charged is not None
+        tat = charged
+    assert session_rules.charge_late_repeat(tat, now=NOW + HOUR) is None
+    assert session_rules.charge_late_repeat(tat, now=NOW + 8 * HOUR - timedelta(seconds=1)) is None
+    assert session_rules.charge_late_repeat(tat, now=NOW + 8 * HOUR) is not None
 
 
-def test_a_day_later_there_are_three_again() -> None:
+def test_late_repeats_are_allowed_again_a_day_later() -> None:
     tat, now = 0, NOW
     for _ in range(3):
-        tat = session_rules.late_repeat(tat, now=now) or 0
+        tat = session_rules.charge_late_repeat(tat, now=now) or 0
     now += 24 * HOUR
     for _ in range(3):
-        counted = session_rules.late_repeat(tat, now=now)
-        assert counted is not None
-        tat = counted
-    assert session_rules.late_repeat(tat, now=now) is None
+        charged = session_rules.charge_late_repeat(tat, now=now)
+        assert charged is not None
+        tat = charged
+    assert session_rules.charge_late_repeat(tat, now=now) is None
 
 
 @given(st.lists(st.integers(-3600, 90_000), max_size=60))
-def test_what_is_kept_only_rises(steps: list[int]) -> None:
-    """Also where a clock is set back: the next token derives from it and has to be new."""
+def test_the_tat_only_rises(steps: list[int]) -> None:
+    """Even if the clock is set back: the next token is derived from it and has to differ."""
     tat, now = 0, NOW
     for step in steps:
         now += timedelta(seconds=step)
-        counted = session_rules.late_repeat(tat, now=now)
-        if counted is not None:
-            assert counted > tat
-            tat = counted
+        charged = session_rules.charge_late_repeat(tat, now=now)
+        if charged is not None:
+            assert charged > tat
+            tat = charged

@@ -135,8 +135,9 @@ async def activate_in_transaction(
 ) -> Activation | None:
     """Activate an invite code in the caller's transaction.
 
-    Return None if this user has activated the same code before. Raises what `activate` raises,
-    except the first and the last, and Conflict if another transaction interfered.
+    Return None if this user has activated the same code before. Raises UnknownInviteCode,
+    OwnInviteCode, InviteAlreadyActivated, InviteLoop, Unauthorized if the user is deleted, and
+    Conflict if another transaction has interfered.
     """
     user = await user_queries.get(user_id)
     if user.deleted_at is not None:

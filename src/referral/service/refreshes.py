@@ -37,7 +37,7 @@ async def refresh(ctx: Context, text: str, *, caller: Caller) -> Tokens:
     now = ctx.clock()
     token = tokens.parse_refresh(text)
     successor = tokens.successors(token, data_keys=ctx.data_keys)[0]
-    oldest = session_rules.expiry_cutoff(ctx.limits, now=now)
+    cutoff = session_rules.expiry_cutoff(ctx.limits, now=now)
     # The rotating statement itself checks all that makes a token valid
     rotated = await session_queries.rotate(
         token.session_id,
@@ -45,8 +45,8 @@ async def refresh(ctx: Context, text: str, *, caller: Caller) -> Tokens:
         live=tokens.digest(token),
         successor=tokens.digest(successor),
         now=now,
-        signed_in_after=oldest.signed_in_at,
-        used_after=oldest.last_used_at,
+        signed_in_after=cutoff.signed_in_at,
+        used_after=cutoff.last_used_at,
     )
     if rotated is not None:
         _require_proof(ctx, rotated.proof, rotated.phone)

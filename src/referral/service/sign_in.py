@@ -1,8 +1,8 @@
 """Signing in by phone: a code is sent, and its verification signs the phone's user in or up.
 
 A sign-in has two paths with the same effects. On PostgreSQL a known user who gives no invite code
-takes the fast path: one SQL statement judges the guess and signs the user in. Everybody else, and
-SQLite, takes the steps, one query each, in the transaction of the guess.
+takes the fast path: one SQL statement instead of twelve judges the guess and signs the user in.
+New users, invite codes and SQLite take the steps, in the transaction of the guess.
 """
 
 from __future__ import annotations

@@ -106,7 +106,10 @@ async def get(ctx: Context, user_id: UUID) -> UserView:
 
 
 async def require(user_id: UUID, *, include_deleted: bool = False) -> User:
-    """Return a user, with the inviter loaded unless deleted users count. Raises NotFound."""
+    """Return a user. Raises NotFound if there is none, or if it is deleted.
+
+    The inviter is loaded too, except with include_deleted.
+    """
     if include_deleted:
         user = (await user_queries.find_all([user_id])).get(user_id)
     else:
