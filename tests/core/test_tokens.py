@@ -187,7 +187,7 @@ class TestRefresh:
 
     @given(REFRESH)
     def test_successor_depends_only_on_the_token(self, token: RefreshToken) -> None:
-        """So two tabs that refresh at once get the same one, of the same session and family."""
+        """So two tabs that refresh together get the same one, of the same session and family."""
         (successor,) = tokens.successors(token, data_keys=KEYS)
         assert tokens.successors(tokens.parse_refresh(token.text), data_keys=KEYS) == (successor,)
         assert (successor.session_id, successor.family) == (token.session_id, token.family)

@@ -1,8 +1,8 @@
 """Phones: parse what people type into E.164.
 
 One phone has one spelling: parsing the result again gives the same result, for every text and every
-region. libphonenumber alone does not guarantee that, and reads some numbers as they cannot have
-been meant, so its result is corrected and parsed again until it no longer changes.
+region. libphonenumber does not guarantee that, and reads some numbers as they cannot have been
+meant, so its result is corrected and parsed again until it no longer changes.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ the owner cannot both go on using copies of one. A refresh token is 64 random by
 id, a *family* secret that all tokens of a session share, and a *rotating* part that changes at
 every use. The database stores digests of the family and of the live token.
 
-Rotation must not sign out two tabs that refresh at once, or a client whose response was lost. So
-the successor of a token is derived from it, as a keyed digest: every repeat yields the same
-successor, byte for byte, and nothing has to be stored for that. If the response was lost for longer
-than the grace period, the token gets another successor instead: a keyed digest of it and of a
-number that the session stores and that rises with each late repeat. A token of the right family
+Rotation must not sign out two tabs that refresh at the same time, or a client whose response was
+lost. So the successor of a token is derived from it, as a keyed digest: every repeat yields the
+same successor, byte for byte, and nothing has to be stored for that. If the response was lost for
+longer than the grace period, the token gets another successor instead: a keyed digest of it and of
+a number that the session stores and that rises with each late repeat. A token of the right family
 that is neither the live one nor its direct predecessor was used before: somebody has a copy.
 
 A device token marks a device on which its phone has signed in. It is encrypted like a challenge.
