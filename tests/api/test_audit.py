@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from accounts import change_phone
 from referral.core import tokens
 from referral.service import admins, api_keys
 from referral.storage import database
@@ -35,9 +36,7 @@ async def test_actions_of_users(service: Service) -> None:
     myself = f"user:{person.id()}"
     at_sign_up = [("invite_activated", myself), ("signed_in", myself), ("user_created", myself)]
     assert await actions(key, person) == at_sign_up
-    sent = ok(await person.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
-    body = {"token": sent["token"], "code": sent["code"]}
-    person.phone = ok(await person.call("PUT", "/profile/phone", json=body))["phone"]
+    person.phone = (await change_phone(person, new_phone()))["phone"]
     ok(await person.call("DELETE", "/sessions"))
     again = await service.sign_in_again(person)
     old = again.tokens["refresh_token"]

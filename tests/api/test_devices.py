@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from accounts import moved
 from devices import is_known
-from support import Person, Service, new_phone, ok, refused
+from support import Person, Service, ok, refused
 
 
 async def session_id(person: Person) -> str:
@@ -40,17 +41,12 @@ async def give_the_number_to_somebody_else(service: Service, person: Person) -> 
     assert (await service.sign_in_again(person)).is_new
 
 
-async def change_phone(service: Service, person: Person, phone: str | None = None) -> None:
-    service.clock.move(seconds=3)
-    body = {"phone": phone or new_phone()}
-    sent = ok(await person.call("POST", "/profile/phone/send-code", json=body))
-    body = {"token": sent["token"], "code": sent["code"]}
-    ok(await person.call("PUT", "/profile/phone", json=body))
+async def move_to_another_phone(service: Service, person: Person) -> None:
+    await moved(service, person)
 
 
-async def change_phone_and_back(service: Service, person: Person) -> None:
-    await change_phone(service, person)
-    await change_phone(service, person, person.phone)
+async def move_to_another_phone_and_back(service: Service, person: Person) -> None:
+    await moved(service, await moved(service, person), person.phone)
 
 
 async def block(service: Service, person: Person) -> None:
@@ -95,8 +91,8 @@ REVOKING: list[Event] = [
     use_a_refresh_token_twice,
     delete_the_account,
     give_the_number_to_somebody_else,
-    change_phone,
-    change_phone_and_back,
+    move_to_another_phone,
+    move_to_another_phone_and_back,
     block,
     block_and_unblock,
 ]
