@@ -24,6 +24,7 @@ ROUNDS = 3
 FILES = (
     "api/test_sign_in.py",
     "api/test_sessions.py",
+    "api/test_refreshes.py",
     "limits/test_limits.py",
     "storage/test_crossings.py",
     "server/test_housekeeping.py",

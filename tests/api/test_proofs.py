@@ -1,4 +1,4 @@
-"""Leftovers: tokens issued under a simulated gateway or to a test phone, afterwards."""
+"""Proofs: tokens issued under a simulated gateway or to a test phone stop working afterwards."""
 
 from __future__ import annotations
 
