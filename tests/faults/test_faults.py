@@ -1,4 +1,4 @@
-"""The service while what it stands on is locked, full, broken, slow, out of time or told to end."""
+"""Faults of a SQLite file, its disk, a gateway and the clock; SIGTERM, and very slow clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import asyncpg
 import httpx
 import pytest
 
-from processes import Server, family, serving
+from processes import Server, process_tree, serving
 from referral.messaging import messages
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import configuration
@@ -34,13 +34,13 @@ UNLIMITED_GUESSES: Any = {
     f"REFERRAL_FAILURES_PER_{of}": "100000"
     for of in ("PHONE_DAY", "PHONE_MONTH", "PHONE_DAY_MAX", "ADDRESS_HOUR", "HOUR")
 }
-# The promise of a write that waits for its turn is 5 s; the rest is a slow machine's
+# A write waits at most 5 s for its turn; the rest is for a slow machine
 TURN_SECONDS = 10
-# After which platforms cut a request
+# Hosting platforms cut a request after this time
 PLATFORM_SECONDS = 30
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-either_way = pytest.mark.parametrize("step", [STEP, -STEP], ids=["forth", "back"])
+either_way = pytest.mark.parametrize("step", [STEP, -STEP], ids=["forward", "back"])
 
 
 # --- A SQLite file that another process has locked ---
@@ -48,7 +48,7 @@ either_way = pytest.mark.parametrize("step", [STEP, -STEP], ids=["forth", "back"
 
 @pytest.mark.long
 @on_sqlite
-async def test_a_locked_file_refuses_writes_alone_and_no_longer_than_it_is_locked(
+async def test_writes_fail_only_while_the_file_is_locked(
     database_url: str, service: Service
 ) -> None:
     person = await service.sign_in()
@@ -67,7 +67,7 @@ async def test_a_locked_file_refuses_writes_alone_and_no_longer_than_it_is_locke
 
 @pytest.mark.long
 @on_sqlite
-async def test_writes_that_wait_for_a_locked_file_hold_up_neither_reads_nor_each_other(
+async def test_writes_to_a_locked_file_delay_no_other_request(
     database_url: str, service: Service
 ) -> None:
     person = await service.sign_in()
@@ -83,16 +83,16 @@ async def test_writes_that_wait_for_a_locked_file_hold_up_neither_reads_nor_each
                 person.activate("7KQ2MX"),
             )
         ]
-        await asyncio.sleep(0.1)  # until they wait, which nothing shows
+        await asyncio.sleep(0.1)  # until the writes wait, which cannot be observed
         alive, _ = await timed(service.get("/health/live"))
         read, reading = await timed(person.call("GET", "/profile"))
-        answers = await asyncio.gather(*writes)
+        responses = await asyncio.gather(*writes)
     assert alive.status_code == 200
     assert ok(read)["phone"] == person.phone
-    for answer, _ in answers:
-        unavailable(answer)
+    for response, _ in responses:
+        unavailable(response)
     assert reading < 2
-    assert max(took for _, took in answers) < TURN_SECONDS
+    assert max(took for _, took in responses) < TURN_SECONDS
 
 
 # --- A disk that is full, or that the kernel made read-only after an error ---
@@ -100,7 +100,7 @@ async def test_writes_that_wait_for_a_locked_file_hold_up_neither_reads_nor_each
 
 @dataclass
 class Disk:
-    """A small file system of its own."""
+    """A small file system, mounted from an image."""
 
     folder: Path
     image: Path
@@ -119,15 +119,15 @@ class Disk:
                 pass
 
     def free(self, size: int | None = None) -> None:
-        """Give back so many bytes, or all."""
+        """Free so many bytes, or all."""
         left = self._ballast.stat().st_size - size if size is not None else 0
         os.truncate(self._ballast, max(left, 0))
 
     def fail(self) -> None:
-        """Have the kernel find an error in it, upon which it is read-only at once."""
+        """Make the kernel detect an error, which remounts it read-only immediately."""
         source = _run("findmnt", "--noheadings", "--output", "SOURCE", str(self.folder))
         name = Path(source.strip()).name
-        Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("the test's", encoding="ascii")
+        Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("a test", encoding="ascii")
 
     def mount(self) -> None:
         _run("mount", "-o", "loop,errors=remount-ro", str(self.image), str(self.folder))
@@ -176,28 +176,26 @@ async def test_a_full_disk_refuses_writes_and_loses_nothing(disk: Disk) -> None:
 
 
 @pytest.mark.long
-async def test_a_disk_that_fills_up_in_the_middle_of_a_sign_in_keeps_it_whole_or_undone(
-    disk: Disk,
-) -> None:
-    """Room for 1 to 16 pages comes back before each, so they break off anywhere in it."""
+async def test_a_sign_in_on_a_full_disk_happens_whole_or_not_at_all(disk: Disk) -> None:
+    """Before each, 1 to 16 pages are freed, so that the disk fills up at different points."""
     await migrated(disk.url)
     async with running(disk.url, **LIMITLESS) as service:
         inviter = await service.sign_in()
         code = await inviter.invite_code()
         sent = [await service.send_code(new_phone()) for _ in range(60)]
         disk.fill()
-        answers = []
+        responses = []
         for number, each in enumerate(sent):
             disk.free(4096 * (1 + number % 16))
-            answers.append(await service.verify(each, invite_code=code))
-        broken_off = [answer for answer in answers if answer.is_error]
-        for answer in broken_off:
-            unavailable(answer)
-        assert 0 < len(broken_off) < len(answers)
-        assert (await inviter.profile())["invitee_count"] == len(answers) - len(broken_off)
+            responses.append(await service.verify(each, invite_code=code))
+        failed = [response for response in responses if response.is_error]
+        for response in failed:
+            unavailable(response)
+        assert 0 < len(failed) < len(responses)
+        assert (await inviter.profile())["invitee_count"] == len(responses) - len(failed)
         disk.free()
-        for each, answer in zip(sent, answers, strict=True):
-            if answer.is_error:
+        for each, response in zip(sent, responses, strict=True):
+            if response.is_error:
                 assert (await service.verify(each, invite_code=code)).status_code == 201
             else:
                 refused(await service.verify(each), 400, "challenge_spent")
@@ -233,7 +231,7 @@ async def test_a_disk_that_fails_refuses_writes_and_loses_nothing(disk: Disk) ->
 
 @dataclass
 class Troubled(Inbox):
-    """A gateway that fails, or with None hangs, until it works."""
+    """A gateway that fails, or hangs if `failure` is None, until `works` is set."""
 
     failure: Exception | None = None
     works: asyncio.Event = field(default_factory=asyncio.Event)
@@ -250,7 +248,7 @@ class Troubled(Inbox):
 
 @dataclass
 class Slow(Inbox):
-    """A gateway that takes so long by the service's clock."""
+    """A gateway that moves the service's clock by `seconds` with each message."""
 
     clock: Clock | None = None
     seconds: float = 0
@@ -273,14 +271,14 @@ class Slow(Inbox):
     ],
     ids=["not taken", "failed", "RuntimeError", "KeyError", "hangs", "TimeoutError"],
 )
-async def test_a_gateway_that_does_not_send_is_told_soon(
+async def test_response_if_the_gateway_does_not_send(
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
     failure: Exception | None,
     status: int,
-    refunded: bool,  # noqa: FBT001 - of a case
+    refunded: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    """And takes no send where nothing was taken for sure."""
+    """It comes soon, and the send is refunded if the message was certainly not accepted."""
     monkeypatch.setattr(messages, "DEADLINE_SECONDS", 0.2)
     inbox = Troubled(failure=failure)
     once: Any = {
@@ -327,7 +325,7 @@ async def test_hanging_sends_hold_no_database_connection(database_url: str) -> N
             assert (await service.verify(sent)).status_code == 201
 
 
-async def test_a_slow_gateway_takes_nothing_from_the_life_of_a_code(database_url: str) -> None:
+async def test_a_slow_gateway_does_not_shorten_the_life_of_a_code(database_url: str) -> None:
     inbox = Slow()
     async with running(database_url, inbox=inbox, **LIMITLESS) as service:
         inbox.clock, inbox.seconds = service.clock, 100
@@ -339,10 +337,10 @@ async def test_a_slow_gateway_takes_nothing_from_the_life_of_a_code(database_url
         refused(await service.verify(late), 400, "challenge_expired")
 
 
-# --- A clock that is set ten minutes forth or back ---
+# --- A clock that is set ten minutes forward or back ---
 
 
-async def test_a_code_that_a_step_forth_made_too_old_is_expired(service: Service) -> None:
+async def test_a_code_expires_when_the_clock_steps_past_its_life(service: Service) -> None:
     sent = await service.send_code(new_phone())
     service.clock.move(seconds=STEP)
     refused(await service.verify(sent), 400, "challenge_expired")
@@ -350,7 +348,7 @@ async def test_a_code_that_a_step_forth_made_too_old_is_expired(service: Service
     assert (await service.verify(sent)).status_code == 201
 
 
-async def test_a_code_stays_good_once_when_the_clock_goes_back(service: Service) -> None:
+async def test_a_code_works_once_when_the_clock_steps_back(service: Service) -> None:
     sent = await service.send_code(new_phone())
     service.clock.move(seconds=-STEP)
     assert (await service.verify(sent)).status_code == 201
@@ -359,8 +357,8 @@ async def test_a_code_stays_good_once_when_the_clock_goes_back(service: Service)
         service.clock.move(seconds=STEP)
 
 
-async def test_no_steps_of_the_clock_give_a_challenge_more_guesses(database_url: str) -> None:
-    """Every way to step back, forth or not at all between its first four guesses."""
+async def test_clock_steps_give_a_challenge_no_more_guesses(database_url: str) -> None:
+    """All sequences of steps back, forward or not at all between the first four guesses."""
     async with running(database_url, REFERRAL_CODE_TTL="600", **UNLIMITED_GUESSES) as service:
         for steps in product((-STEP, 0, STEP), repeat=3):
             sent = await service.send_code(new_phone())
@@ -374,9 +372,7 @@ async def test_no_steps_of_the_clock_give_a_challenge_more_guesses(database_url:
             refused(await service.verify(sent), 429, "too_many_attempts")
 
 
-async def test_a_used_challenge_stays_used_whichever_way_the_clock_steps(
-    database_url: str,
-) -> None:
+async def test_a_spent_challenge_stays_spent_when_the_clock_steps(database_url: str) -> None:
     async with running(database_url, REFERRAL_CODE_TTL="600", **LIMITLESS) as service:
         for steps in product((-STEP, 0, STEP), repeat=3):
             sent = await service.send_code(new_phone())
@@ -389,7 +385,7 @@ async def test_a_used_challenge_stays_used_whichever_way_the_clock_steps(
 
 
 @either_way
-async def test_a_step_of_the_clock_makes_nobody_wait_longer_than_the_step(
+async def test_a_clock_step_lengthens_a_wait_by_at_most_the_step(
     database_url: str, step: int
 ) -> None:
     async with running(database_url, REFERRAL_RESEND_WAITS="30") as service:
@@ -406,7 +402,7 @@ async def test_a_step_of_the_clock_makes_nobody_wait_longer_than_the_step(
 
 
 @either_way
-async def test_a_session_outlives_a_step_of_the_clock(service: Service, step: int) -> None:
+async def test_a_session_survives_a_clock_step(service: Service, step: int) -> None:
     person = await service.sign_in()
     service.clock.move(seconds=step)
     assert (await person.profile())["phone"] == person.phone
@@ -417,7 +413,7 @@ async def test_a_session_outlives_a_step_of_the_clock(service: Service, step: in
 
 
 @either_way
-async def test_an_access_token_ends_at_its_time_whichever_way_the_clock_stepped(
+async def test_an_access_token_expires_on_time_after_a_clock_step(
     service: Service, step: int
 ) -> None:
     person = await service.sign_in()
@@ -428,10 +424,10 @@ async def test_an_access_token_ends_at_its_time_whichever_way_the_clock_stepped(
 
 
 @either_way
-async def test_a_replaced_refresh_token_gets_another_after_its_grace_and_the_step(
+async def test_a_replaced_refresh_token_gets_another_after_grace(
     service: Service, step: int
 ) -> None:
-    """The one that it replaces counts as an older one, whose use ends the session."""
+    """The successor that this replaces then ends the session if it is used."""
     person = await service.sign_in()
     following = ok(await person.refresh())["refresh_token"]
     service.clock.move(seconds=step)
@@ -445,7 +441,7 @@ async def test_a_replaced_refresh_token_gets_another_after_its_grace_and_the_ste
 
 
 @either_way
-async def test_an_older_refresh_token_ends_the_session_whichever_way_the_clock_stepped(
+async def test_an_old_refresh_token_ends_the_session_after_clock_step(
     service: Service, step: int
 ) -> None:
     person = await service.sign_in()
@@ -460,7 +456,7 @@ async def test_an_older_refresh_token_ends_the_session_whichever_way_the_clock_s
 
 @dataclass
 class Walker:
-    """Somebody who does as chance has it, and what they may be granted."""
+    """A client that does random things, and checks that it is granted no more than it may be."""
 
     service: Service
     random: Random
@@ -477,21 +473,21 @@ class Walker:
         return self.service.clock().timestamp()
 
     async def act(self) -> httpx.Response:
-        deeds = [self.ask]
+        actions = [self.send_code]
         if self.sent:
-            deeds += [self.right, self.wrong]
+            actions += [self.verify_right, self.verify_wrong]
         if self.person:
-            deeds += [self.refresh, self.reuse, self.look]
-        return await self.random.choice(deeds)()
+            actions += [self.refresh, self.reuse, self.profile]
+        return await self.random.choice(actions)()
 
-    async def ask(self) -> httpx.Response:
+    async def send_code(self) -> httpx.Response:
         response = await self.service.post("/auth/send-code", phone=self.phone)
         if response.is_success:
             self.sent, self.guesses, self.used = response.json(), 0, False
             self.expires = self.now() + self.sent["expires_in"]
         return response
 
-    async def right(self) -> httpx.Response:
+    async def verify_right(self) -> httpx.Response:
         response = await self.service.verify(self.sent)
         if response.is_success:
             assert not self.used
@@ -503,7 +499,7 @@ class Walker:
             self.chain, self.late_repeats = [tokens["refresh_token"]], 0
         return response
 
-    async def wrong(self) -> httpx.Response:
+    async def verify_wrong(self) -> httpx.Response:
         response = await self.service.verify(wrong(self.sent))
         assert response.is_error
         self.guesses += response.json()["code"] == "wrong_code"
@@ -521,25 +517,25 @@ class Walker:
         return response
 
     async def reuse(self) -> httpx.Response:
-        """Use an old refresh token, which is worth the live one, or ends the session."""
+        """Use any refresh token so far: only the last two may work, others end the session."""
         assert self.person
-        place = self.random.randrange(len(self.chain))
-        response = await self.person.refresh(self.chain[place])
+        index = self.random.randrange(len(self.chain))
+        response = await self.person.refresh(self.chain[index])
         if response.is_error:
             self.person = None
-        elif place == len(self.chain) - 1:
+        elif index == len(self.chain) - 1:
             self.chain.append(response.json()["refresh_token"])
         else:
-            assert place == len(self.chain) - 2
+            assert index == len(self.chain) - 2
             if response.json()["refresh_token"] != self.chain[-1]:
-                # Repeated late: another took the place of the live one, which is an older one now
+                # Used after its grace: a new successor replaces the current one, which is old now
                 self.late_repeats += 1
                 assert self.late_repeats <= 3
-                self.chain.insert(place, self.chain.pop())
+                self.chain.insert(index, self.chain.pop())
                 self.chain.append(response.json()["refresh_token"])
         return response
 
-    async def look(self) -> httpx.Response:
+    async def profile(self) -> httpx.Response:
         assert self.person
         response = await self.person.call("GET", "/profile")
         assert response.is_success or response.json()["code"] == "unauthorized"
@@ -547,10 +543,8 @@ class Walker:
 
 
 @pytest.mark.long
-async def test_a_thousand_deeds_under_a_clock_that_steps_at_random_grant_nothing_more(
-    database_url: str,
-) -> None:
-    random = Random(5)  # noqa: S311 - the same steps each time
+async def test_random_actions_and_clock_steps_grant_nothing_more(database_url: str) -> None:
+    random = Random(5)  # noqa: S311 - a seed, for the same steps each time
     settings = UNLIMITED_GUESSES | {"REFERRAL_RESEND_WAITS": "30", "REFERRAL_CODE_TTL": "300"}
     async with running(database_url, **settings) as service:
         walkers = [Walker(service, random) for _ in range(5)]
@@ -577,31 +571,31 @@ async def test_a_thousand_deeds_under_a_clock_that_steps_at_random_grant_nothing
 
 
 @dataclass
-class Begun:
-    """A request whose head the service has read, and whose body it waits for."""
+class OpenRequest:
+    """A request whose head the service has read, and whose body is still missing."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def finish(self, body: bytes) -> None:
+    async def send(self, body: bytes) -> None:
         self.writer.write(body)
         await self.writer.drain()
 
-    async def answer(self) -> bytes:
-        """All that comes until the service hangs up."""
+    async def response(self) -> bytes:
+        """Return everything up to the end of the connection."""
         return await self.reader.read()
 
     async def dribble(self) -> None:
-        """A byte a second, for ever: the answer is never worth waiting for."""
+        """Send a byte a second, without end."""
         with suppress(OSError):
             while True:
-                await self.finish(b" ")
+                await self.send(b" ")
                 await asyncio.sleep(1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("dribbling", [False, True], ids=["finishing", "dribbling"])
-async def test_sigterm_under_load_loses_no_request_and_ends_every_process(
+async def test_sigterm_under_load_loses_no_request(
     database_url: str, tmp_path: Path, *, dribbling: bool
 ) -> None:
     settings = {
@@ -612,73 +606,73 @@ async def test_sigterm_under_load_loses_no_request_and_ends_every_process(
     }
     bodies = [b'{"phone": "%s"}' % new_phone().encode() for _ in range(40)]
     with serving(tmp_path, **settings) as server:
-        processes = family(server.process.pid)
+        processes = process_tree(server.process.pid)
         async with AsyncExitStack() as stack:
             idle = [await stack.enter_async_context(kept_alive(server)) for _ in range(8)]
-            sends = [
-                await stack.enter_async_context(begun(server, "/auth/send-code", len(body)))
+            requests = [
+                await stack.enter_async_context(open_request(server, "/auth/send-code", len(body)))
                 for body in bodies
             ]
             if dribbling:
-                endless = await stack.enter_async_context(begun(server, "/auth/send-code", 9999))
+                endless = await stack.enter_async_context(
+                    open_request(server, "/auth/send-code", 9999)
+                )
                 task = asyncio.create_task(endless.dribble())
                 stack.callback(task.cancel)
             load = [asyncio.create_task(signing_in_until_refused(server)) for _ in range(8)]
-            await asyncio.sleep(1)  # of load, which comes to the service in no order
-            for send, body in zip(sends[::2], bodies[::2], strict=True):
-                await send.finish(body)
+            await asyncio.sleep(1)  # of load
+            for request, body in zip(requests[::2], bodies[::2], strict=True):
+                await request.send(body)
             server.process.send_signal(signal.SIGTERM)
-            asked = monotonic()
+            signalled = monotonic()
             for connection in idle:
-                assert await connection.answer() == b""
-            assert monotonic() - asked < 5
-            # All of the idle ones may have been one process's: the other ends a moment later
-            while (outcome := await newcomer(server)) == "200":
-                assert monotonic() - asked < 5
+                assert await connection.response() == b""
+            assert monotonic() - signalled < 5
+            # All idle connections may have been to one process: the other stops a moment later
+            while (outcome := await new_connection(server)) == "200":
+                assert monotonic() - signalled < 5
             assert outcome == "refused"
-            for send, body in zip(sends[1::2], bodies[1::2], strict=True):
-                await send.finish(body)
-            for send in sends:
-                assert (await send.answer()).startswith(b"HTTP/1.1 200 ")
+            for request, body in zip(requests[1::2], bodies[1::2], strict=True):
+                await request.send(body)
+            for request in requests:
+                assert (await request.response()).startswith(b"HTTP/1.1 200 ")
             status = await asyncio.to_thread(server.process.wait, 25)
-            # Python's own tracker of resources ends a moment after the parent
-            while left := [process for process in processes if is_there(process)]:
-                assert monotonic() - asked < 25, left
+            # Python's resource tracker ends a moment after the parent
+            while left := [process for process in processes if is_running(process)]:
+                assert monotonic() - signalled < 25, left
                 await asyncio.sleep(0.05)
-            assert monotonic() - asked < 25
+            assert monotonic() - signalled < 25
             statuses = [each for task in load for each in await task]
         assert status == 0
-        assert await newcomer(server) == "refused"
+        assert await new_connection(server) == "refused"
     assert set(statuses) <= {200, 201}
     assert len(processes) >= 3
     assert len(statuses) >= 8
 
 
 @pytest.mark.long
-async def test_a_hundred_clients_that_never_finish_hold_up_nobody(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_a_hundred_endless_requests_delay_no_other(database_url: str, tmp_path: Path) -> None:
     settings = {"DATABASE_URL": database_url, "WEB_CONCURRENCY": "2", **LIMITLESS}
     with serving(tmp_path, **settings) as server:
         async with client(server) as http, AsyncExitStack() as stack:
             service = Service(http, Clock(), Inbox())
             person = await service.sign_in()
             bearer = f"Authorization: Bearer {person.tokens['access_token']}\r\n"
-            alone = await many_sign_ins(service)
+            without = await many_sign_ins(service)
             for number in range(100):
                 path, head = (
                     ("/auth/send-code", "") if number % 2 else ("/profile/phone/send-code", bearer)
                 )
-                slow = await stack.enter_async_context(begun(server, path, 9999, head))
+                slow = await stack.enter_async_context(open_request(server, path, 9999, head))
                 task = asyncio.create_task(slow.dribble())
                 stack.callback(task.cancel)
-            beside = await many_sign_ins(service)
+            during = await many_sign_ins(service)
             if database_url.startswith("postgres"):
-                await until_nobody_is_in_a_transaction(database_url)
+                await wait_until_no_transaction(database_url)
             profiles = await asyncio.gather(*(person.profile() for _ in range(50)))
             assert {profile["phone"] for profile in profiles} == {person.phone}
-    assert max(beside) < 10
-    assert statistics.median(beside) < 5 * statistics.median(alone) + 0.5
+    assert max(during) < 10
+    assert statistics.median(during) < 5 * statistics.median(without) + 0.5
 
 
 # --- Helpers ---
@@ -686,12 +680,12 @@ async def test_a_hundred_clients_that_never_finish_hold_up_nobody(
 
 @contextmanager
 def locked(database_url: str) -> Iterator[None]:
-    """Another process holds the SQLite file for writing, until the block ends."""
+    """Hold a write lock on the SQLite file from another process, until the block ends."""
     command = [sys.executable, "-c", _HOLD, database_url.removeprefix("sqlite://")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == b"locked\n"
-        # Popen's end closes its stdin, at which it ends
+        # Leaving the Popen block closes its stdin, which ends it
         yield
 
 
@@ -709,7 +703,7 @@ def unavailable(response: httpx.Response) -> None:
 
 
 async def timed(call: Coroutine[Any, Any, httpx.Response]) -> tuple[httpx.Response, float]:
-    """The answer and the seconds it took."""
+    """Return the response and the seconds it took."""
     start = monotonic()
     async with asyncio.timeout(PLATFORM_SECONDS):
         return await call, monotonic() - start
@@ -731,24 +725,24 @@ def wrong(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 async def guess(service: Service, sent: dict[str, Any]) -> bool:
-    """Whether a wrong guess was compared."""
+    """Make a wrong guess; return whether it was judged."""
     code = (await service.verify(wrong(sent))).json()["code"]
     assert code in {"wrong_code", "too_many_attempts", "challenge_expired"}
     return bool(code == "wrong_code")
 
 
 def client(server: Server) -> httpx.AsyncClient:
-    """Every request has a connection of its own, so all processes get some."""
+    """Return a client that opens a connection for each request, so that all processes get some."""
     limits = httpx.Limits(max_keepalive_connections=0)
     return httpx.AsyncClient(base_url=server.url, timeout=30, limits=limits)
 
 
 @asynccontextmanager
-async def connected(server: Server) -> AsyncIterator[Begun]:
+async def connected(server: Server) -> AsyncIterator[OpenRequest]:
     url = httpx.URL(server.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     try:
-        yield Begun(reader, writer)
+        yield OpenRequest(reader, writer)
     finally:
         writer.close()
         with suppress(OSError):
@@ -756,11 +750,13 @@ async def connected(server: Server) -> AsyncIterator[Begun]:
 
 
 @asynccontextmanager
-async def begun(server: Server, path: str, length: int, head: str = "") -> AsyncIterator[Begun]:
-    """A POST with a body of this length to come."""
+async def open_request(
+    server: Server, path: str, length: int, head: str = ""
+) -> AsyncIterator[OpenRequest]:
+    """Start a POST whose body of this length is still missing."""
     async with connected(server) as request:
-        # The service answers this line as soon as it starts to read the body
-        await request.finish(
+        # The service responds to `Expect` as soon as it starts to read the body
+        await request.send(
             f"POST /api/v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{head}"
             f"Content-Type: application/json\r\nContent-Length: {length}\r\n"
             "Expect: 100-continue\r\n\r\n".encode()
@@ -771,28 +767,28 @@ async def begun(server: Server, path: str, length: int, head: str = "") -> Async
 
 
 @asynccontextmanager
-async def kept_alive(server: Server) -> AsyncIterator[Begun]:
-    """A connection that has had an answer and asks nothing more."""
+async def kept_alive(server: Server) -> AsyncIterator[OpenRequest]:
+    """Open a connection that has got a response and is idle."""
     async with connected(server) as request:
-        await request.finish(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await request.send(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert (await request.reader.readuntil(b'{"status":"ok"}')).startswith(b"HTTP/1.1 200 ")
         yield request
 
 
-async def newcomer(server: Server) -> str:
-    """What becomes of a new connection: an answer, no answer within a second, or refused."""
+async def new_connection(server: Server) -> str:
+    """Return the status over a new connection, or "refused", or "no response" within a second."""
     try:
         async with httpx.AsyncClient(timeout=1) as http:
             response = await http.get(f"{server.url}/health/live")
     except httpx.ConnectError:
         return "refused"
     except httpx.TransportError:
-        return "no answer"
+        return "no response"
     return str(response.status_code)
 
 
 async def signing_in_until_refused(server: Server) -> list[int]:
-    """The statuses of what was answered before the service refused a connection."""
+    """Return the statuses of the responses before the service refused a connection."""
     statuses: list[int] = []
     async with client(server) as http:
         service = Service(http, Clock(), Inbox())
@@ -806,7 +802,7 @@ async def signing_in_until_refused(server: Server) -> list[int]:
 
 
 async def many_sign_ins(service: Service) -> list[float]:
-    """Seconds that each of 60 sign-ins took, 6 at a time."""
+    """Return the seconds that each of 60 sign-ins took, 6 at a time."""
     took: list[float] = []
 
     async def some() -> None:
@@ -819,11 +815,11 @@ async def many_sign_ins(service: Service) -> list[float]:
     return took
 
 
-async def until_nobody_is_in_a_transaction(database_url: str) -> None:
+async def wait_until_no_transaction(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         async with asyncio.timeout(10):
-            while await connection.fetchval(_IN_TRANSACTION):  # noqa: ASYNC110 - in others
+            while await connection.fetchval(_IN_TRANSACTION):  # noqa: ASYNC110 - of other processes
                 await asyncio.sleep(0.05)
     finally:
         await connection.close()
@@ -836,8 +832,8 @@ _IN_TRANSACTION = """
 """
 
 
-def is_there(process: int) -> bool:
-    """Whether it is there, a process that has ended and that nobody looked after apart."""
+def is_running(process: int) -> bool:
+    """Return whether the process exists and is not a zombie."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text(encoding="ascii")
     except FileNotFoundError:

@@ -1,6 +1,7 @@
-"""Worker processes killed at random moments, again and again, while people use the service.
+"""Worker processes are killed at random moments while clients use the service.
 
-What was acknowledged stays; what was not has happened once or not at all, and a retry tells which.
+Changes that got a response stay. A change without a response has happened once or not at all, and a
+retry tells which.
 """
 
 from __future__ import annotations
@@ -35,13 +36,12 @@ ROUNDS, KILLS_A_ROUND = 5, 12
 CLIENTS = 16
 GUESSES = 3
 REPLACED_SECONDS = 15
-# Less than the 30 s for which a replaced refresh token still answers with its successor
-ANSWERED_SECONDS = 25
+# Less than the 30 s for which a replaced refresh token still gets its successor
+RESPONSE_SECONDS = 25
 SAMPLE = 50
 MANY = "1000000"
 
-# A guess whose worker died stays charged, as it has to. What that adds up to for everybody behind
-# this one address is not the question here; a challenge's own three guesses stay.
+# A guess whose worker died stays charged, so all limits are out of the way but the challenge's own
 SETTINGS = {
     "WEB_CONCURRENCY": str(WORKERS),
     "REFERRAL_CODE_TTL": "600",
@@ -55,52 +55,50 @@ SETTINGS = {
 }
 
 
-async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice_while_workers_are_killed(
-    database_url: str, tmp_path: Path
-) -> None:
-    random, ledger = Random(5), Ledger()  # noqa: S311 - the same plan each time
+async def test_killed_workers_lose_and_repeat_nothing(database_url: str, tmp_path: Path) -> None:
+    random, ledger = Random(5), Ledger()  # noqa: S311 - a seed, for the same plan each time
     with serving(tmp_path, DATABASE_URL=database_url, **SETTINGS) as server:
         first = workers(server)
         async with client(server) as http:
             for _ in range(ROUNDS):
-                async with people_at_work(http, ledger, random):
+                async with active_clients(http, ledger, random):
                     await kill(server, KILLS_A_ROUND, random)
                 await settle_challenges(http, ledger, random)
                 await assert_database_agrees(database_url, ledger)
                 await assert_service_agrees(http, ledger, random)
         assert first.isdisjoint(workers(server))
-    for what in ("verify", "refresh", "activate"):
-        assert ledger.unanswered[what] > 0, "the kills met no such request: they prove nothing"
+    for kind in ("verify", "refresh", "activate"):
+        assert ledger.unanswered[kind] > 0, "no such request was interrupted, so nothing is proven"
 
 
 async def test_requests_wait_while_every_worker_is_killed_and_replaced(
     database_url: str, tmp_path: Path
 ) -> None:
-    """Nobody is refused a connection: the supervisor holds the socket."""
+    """No connection is refused, because the supervisor holds the socket."""
     with serving(tmp_path, DATABASE_URL=database_url, **SETTINGS) as server:
         async with client(server) as http:
-            person = Person(http, Ledger(), Random(6))  # noqa: S311
-            await person.sign_up()
+            tester = Client(http, Ledger(), Random(6))  # noqa: S311 - a seed
+            await tester.sign_up()
             for _ in range(3):
                 killed = workers(server)
                 for pid in killed:
                     os.kill(pid, signal.SIGKILL)
                 ready = await http.get("/health/ready")
                 assert ready.status_code == 200
-                await until_replaced(server, killed)
-                await person.refresh()
+                await wait_replaced(server, killed)
+                await tester.refresh()
 
 
 @dataclass
 class Challenge:
-    """What a client knows of one. unanswered: how many of its verify calls had no answer."""
+    """A challenge as a client knows it. unanswered: how many verify calls got no response."""
 
     phone: str
     body: dict[str, str]
     unanswered: int = 0
     successes: int = 0
     is_spent: bool = False
-    is_used_up: bool = False
+    is_exhausted: bool = False
 
     @property
     def is_redeemed(self) -> bool:
@@ -108,12 +106,12 @@ class Challenge:
 
     @property
     def is_settled(self) -> bool:
-        return self.is_redeemed or self.is_used_up
+        return self.is_redeemed or self.is_exhausted
 
 
 @dataclass
 class Account:
-    """What the service acknowledged of a user. inviter: the invite code that was activated."""
+    """A user as the service confirmed it. inviter: the invite code that was activated."""
 
     phone: str
     invite_code: str
@@ -129,52 +127,52 @@ class Session:
 
 @dataclass
 class Ledger:
-    """Every acknowledged answer, and how many requests of which kind had none."""
+    """All confirmed changes, and how many requests of each kind got no response."""
 
     challenges: list[Challenge] = field(default_factory=list)
     accounts: dict[str, Account] = field(default_factory=dict)
     sessions: list[Session] = field(default_factory=list)
     unanswered: Counter[str] = field(default_factory=Counter)
     hit: set[str] = field(default_factory=set)
-    """Phones for which a request had no answer since the last check."""
+    """Phones for which a request got no response since the last check."""
 
     def redeemed(self) -> Counter[str]:
-        """How many challenges of each phone were redeemed."""
+        """Count the redeemed challenges of each phone."""
         return Counter(each.phone for each in self.challenges if each.is_redeemed)
 
     def invitees(self) -> Counter[str | None]:
-        """How many activated each invite code."""
+        """Count the activations of each invite code."""
         return Counter(account.inviter for account in self.accounts.values())
 
-    def to_look_at(self, random: Random) -> set[str]:
-        """The phones that the kills hit, and some others."""
+    def sample(self, random: Random) -> set[str]:
+        """Return the phones that were hit by a kill, and some others."""
         some = random.sample(sorted(self.accounts), min(SAMPLE, len(self.accounts)))
         return {*some, *self.hit} & self.accounts.keys()
 
 
-class Person:
-    """One client: does one thing after another, and repeats what had no answer until it has."""
+class Client:
+    """A client that does one thing after another, and repeats each until it gets a response."""
 
     def __init__(self, http: httpx.AsyncClient, ledger: Ledger, random: Random) -> None:
         self._http, self._ledger, self._random = http, ledger, random
         self._sessions: list[Session] = []
         self._own: list[Session] = []
-        """The first session of each account that this client made: it alone activates for it."""
+        """The first session of each account this client created. Only it activates invite codes."""
 
-    async def live(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event) -> None:
         await self.sign_up()
-        deeds = (self.sign_up, self.sign_in_somewhere, self.refresh, self.refresh, self.activate)
+        actions = (self.sign_up, self.sign_in_again, self.refresh, self.refresh, self.activate)
         while not stop.is_set():
-            await self._random.choice(deeds)()
+            await self._random.choice(actions)()
 
     async def sign_up(self) -> None:
-        """Every other time with somebody's invite code."""
+        """Sign up, every other time with the invite code of another user."""
         phone = new_phone()
         inviters = [account.invite_code for account in self._ledger.accounts.values()]
         invite_code = self._random.choice([None, self._random.choice(inviters or [None])])
         challenge = await self._sign_in(phone, invite_code)
         if phone not in self._ledger.accounts:
-            # Signed up or not, the answer is lost for good; signing in again shows the account
+            # The response is lost, and whether the user was created is unknown. Sign in again
             redeemed = challenge.is_redeemed
             while phone not in self._ledger.accounts:
                 await self._sign_in(phone)
@@ -182,7 +180,7 @@ class Person:
                 assert self._ledger.accounts[phone].inviter == invite_code
         self._own.append(next(each for each in self._sessions if each.account.phone == phone))
 
-    async def sign_in_somewhere(self) -> None:
+    async def sign_in_again(self) -> None:
         await self._sign_in(self._random.choice(list(self._ledger.accounts)))
 
     async def refresh(self) -> None:
@@ -191,7 +189,7 @@ class Person:
         new = await self.refreshed(session)
         assert new != old
         if self._random.random() < 0.2:
-            # Another tab with the same token
+            # As another tab with the same token would
             assert await self.refreshed(session) == new
         session.refresh_token = new
 
@@ -199,7 +197,7 @@ class Person:
         session = self._random.choice(self._own)
         account = session.account
         code = self._random.choice([each.invite_code for each in self._ledger.accounts.values()])
-        response = await self._answer(
+        response = await self._request(
             "activate", "PUT", "/profile/inviter", {"invite_code": code}, session
         )
         if code == account.invite_code:
@@ -213,65 +211,65 @@ class Person:
             account.inviter = code
 
     async def refreshed(self, session: Session) -> str:
-        """The answer to the session's refresh token as the ledger has it."""
+        """Refresh the session; return the next refresh token without storing it."""
         body = {"refresh_token": session.refresh_token}
-        answer = ok(await self._answer("refresh", "POST", "/auth/refresh", body, session))
-        session.access_token = answer["access_token"]
-        token: str = answer["refresh_token"]
+        tokens = ok(await self._request("refresh", "POST", "/auth/refresh", body, session))
+        session.access_token = tokens["access_token"]
+        token: str = tokens["refresh_token"]
         return token
 
     async def redeem(self, challenge: Challenge) -> None:
-        """One try at it."""
+        """Try once to redeem the challenge."""
         was_settled = challenge.is_settled
         response = await self._once("verify", "POST", "/auth/verify", challenge.body)
         if response is None:
             challenge.unanswered += 1
             self._ledger.hit.add(challenge.phone)
         elif response.is_success:
-            assert not was_settled, "good once more"
+            assert not was_settled, "accepted again"
             assert challenge.successes == 0, "redeemed twice"
             challenge.successes += 1
-            self._acknowledge(challenge, response)
+            self._confirm(challenge, response)
         elif response.status_code == 429:
             refused(response, 429, "too_many_attempts")
-            assert challenge.unanswered >= GUESSES, "a guess that was answered stayed charged"
-            assert not challenge.is_redeemed, "not told as spent"
-            challenge.is_used_up = True
+            assert challenge.unanswered >= GUESSES, "a guess that got a response stayed charged"
+            assert not challenge.is_redeemed, "should be spent"
+            challenge.is_exhausted = True
         else:
             refused(response, 400, "challenge_spent")
             challenge.is_spent = True
 
     async def profile(self, session: Session) -> dict[str, Any]:
-        return ok(await self._answer("profile", "GET", "/profile", None, session))
+        return ok(await self._request("profile", "GET", "/profile", None, session))
 
     async def _sign_in(self, phone: str, invite_code: str | None = None) -> Challenge:
-        sent = ok(await self._answer("send-code", "POST", "/auth/send-code", {"phone": phone}))
+        sent = ok(await self._request("send-code", "POST", "/auth/send-code", {"phone": phone}))
         body = {"token": sent["token"], "code": sent["code"]}
         if invite_code is not None:
             body["invite_code"] = invite_code
         challenge = Challenge(phone, body)
         self._ledger.challenges.append(challenge)
-        # Now and then the form is sent twice
-        at_once = self._random.choice((1, 1, 2))
-        await asyncio.gather(*(self.redeem(challenge) for _ in range(at_once)))
-        async with asyncio.timeout(ANSWERED_SECONDS):
+        # Sometimes twice, as when a form is submitted twice
+        parallel = self._random.choice((1, 1, 2))
+        await asyncio.gather(*(self.redeem(challenge) for _ in range(parallel)))
+        async with asyncio.timeout(RESPONSE_SECONDS):
             while not challenge.is_settled:
                 await self.redeem(challenge)
-        assert challenge.successes or challenge.unanswered, "spent by nobody"
+        assert challenge.successes or challenge.unanswered, "spent without a request"
         if self._random.random() < 0.2:
             await self.redeem(challenge)
         return challenge
 
-    def _acknowledge(self, challenge: Challenge, response: httpx.Response) -> None:
+    def _confirm(self, challenge: Challenge, response: httpx.Response) -> None:
         body = response.json()
         profile, ledger = body["profile"], self._ledger
         assert profile["phone"] == challenge.phone
         account = ledger.accounts.get(challenge.phone)
-        was_there = any(
+        existed = any(
             each.is_redeemed and each is not challenge and each.phone == challenge.phone
             for each in ledger.challenges
         )
-        if was_there:
+        if existed:
             assert response.status_code == 200
         if account is None:
             account = Account(
@@ -285,37 +283,37 @@ class Person:
         self._sessions.append(session)
         ledger.sessions.append(session)
 
-    async def _answer(
+    async def _request(
         self,
-        what: str,
+        kind: str,
         method: str,
         path: str,
         body: dict[str, str] | None,
         session: Session | None = None,
     ) -> httpx.Response:
-        """The answer to the request, however often it takes."""
-        async with asyncio.timeout(ANSWERED_SECONDS):
-            while (response := await self._once(what, method, path, body, session)) is None:
+        """Repeat the request until there is a response, and return it."""
+        async with asyncio.timeout(RESPONSE_SECONDS):
+            while (response := await self._once(kind, method, path, body, session)) is None:
                 if session is not None:
                     self._ledger.hit.add(session.account.phone)
         return response
 
     async def _once(
         self,
-        what: str,
+        kind: str,
         method: str,
         path: str,
         body: dict[str, str] | None,
         session: Session | None = None,
     ) -> httpx.Response | None:
-        """None where the worker died with the request, or could not do it now."""
+        """Return the response, or None if the worker died or the response was a 503."""
         headers = {"Authorization": f"Bearer {session.access_token}"} if session else {}
         try:
             response = await self._http.request(
                 method, f"/api/v1{path}", json=body, headers=headers
             )
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-            self._ledger.unanswered[what] += 1
+            self._ledger.unanswered[kind] += 1
             return None
         if response.status_code == 503:
             refused(response, 503, "storage_unavailable")
@@ -327,21 +325,21 @@ class Person:
 
 
 def client(server: Server) -> httpx.AsyncClient:
-    """Every request has a connection of its own, so all processes get some."""
+    """Return a client that opens a connection for each request, so that all processes get some."""
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=0)
-    return httpx.AsyncClient(base_url=server.url, timeout=ANSWERED_SECONDS, limits=limits)
+    return httpx.AsyncClient(base_url=server.url, timeout=RESPONSE_SECONDS, limits=limits)
 
 
 @asynccontextmanager
-async def people_at_work(
+async def active_clients(
     http: httpx.AsyncClient, ledger: Ledger, random: Random
 ) -> AsyncIterator[None]:
-    """Clients at work until the block ends, and each until it has the answer it waits for."""
+    """Run clients until the block ends, and each until it has the response it waits for."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for _ in range(CLIENTS):
             seed = random.random()
-            group.create_task(Person(http, ledger, Random(seed)).live(stop))  # noqa: S311
+            group.create_task(Client(http, ledger, Random(seed)).run(stop))  # noqa: S311 - a seed
         try:
             yield
         finally:
@@ -349,30 +347,30 @@ async def people_at_work(
 
 
 async def kill(server: Server, number: int, random: Random) -> None:
-    """Kill so many workers, up to three at a time, at any moment, also while they start."""
+    """Kill that many workers, up to three at a time, also while they start."""
     while number > 0:
         victims = random.sample(sorted(workers(server)), min(number, random.choice((1, 1, 2, 3))))
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
         number -= len(victims)
-        await until_replaced(server, victims)
+        await wait_replaced(server, victims)
         await asyncio.sleep(random.uniform(0.3, 1))
 
 
-async def until_replaced(server: Server, victims: Iterable[int]) -> None:
-    """Until there are as many workers as before, none of them these."""
+async def wait_replaced(server: Server, victims: Iterable[int]) -> None:
+    """Wait until there are as many workers as before, none of them among the victims."""
     async with asyncio.timeout(REPLACED_SECONDS):
         while len(workers(server) - set(victims)) < WORKERS:  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.02)
 
 
 def workers(server: Server) -> set[int]:
-    """The process ids of the server's workers that live."""
+    """Return the process ids of the server's running workers."""
     found = set()
     for children in Path(f"/proc/{server.process.pid}/task").glob("*/children"):
         for pid in children.read_text().split():
             try:
-                # Empty for one that has ended; the supervisor has other children too
+                # Empty for a zombie. The supervisor has other children too
                 command = Path(f"/proc/{pid}/cmdline").read_text()
             except (FileNotFoundError, ProcessLookupError):
                 continue
@@ -382,11 +380,11 @@ def workers(server: Server) -> set[int]:
 
 
 async def settle_challenges(http: httpx.AsyncClient, ledger: Ledger, random: Random) -> None:
-    """Try those that a kill hit, and some others, once more: none is good any more."""
-    person = Person(http, ledger, random)
+    """Try the challenges hit by a kill, and some others, once more: none works again."""
+    tester = Client(http, ledger, random)
     hit = [each for each in ledger.challenges if each.phone in ledger.hit]
     some = random.sample(ledger.challenges, min(SAMPLE, len(ledger.challenges)))
-    await asyncio.gather(*(person.redeem(each) for each in [*hit, *some]))
+    await asyncio.gather(*(tester.redeem(each) for each in [*hit, *some]))
 
 
 async def assert_database_agrees(url: str, ledger: Ledger) -> None:
@@ -407,7 +405,7 @@ async def assert_database_agrees(url: str, ledger: Ledger) -> None:
 def assert_sessions_agree(
     users: list[dict[str, Any]], sessions: list[dict[str, Any]], ledger: Ledger
 ) -> None:
-    """One for each challenge that was redeemed, and no user without; the last tokens are good."""
+    """Check that each redeemed challenge has one session, and that the last tokens are valid."""
     phones = {str(user["id"]): user["phone"] for user in users}
     assert Counter(phones[str(session["user_id"])] for session in sessions) == ledger.redeemed()
     assert set(phones.values()) == ledger.redeemed().keys()
@@ -431,22 +429,22 @@ def assert_invitations_agree(users: list[dict[str, Any]], ledger: Ledger) -> Non
 
 
 async def assert_service_agrees(http: httpx.AsyncClient, ledger: Ledger, random: Random) -> None:
-    """For everybody whom the kills hit, and some others."""
-    person = Person(http, ledger, random)
-    phones, invitees = ledger.to_look_at(random), ledger.invitees()
+    """Check the sessions of the accounts hit by a kill, and of some others."""
+    tester = Client(http, ledger, random)
+    phones, invitees = ledger.sample(random), ledger.invitees()
     sessions = [each for each in ledger.sessions if each.account.phone in phones]
-    await asyncio.gather(*(assert_session_works(person, each, invitees) for each in sessions))
+    await asyncio.gather(*(assert_session_works(tester, each, invitees) for each in sessions))
     ledger.hit.clear()
 
 
 async def assert_session_works(
-    person: Person, session: Session, invitees: Counter[str | None]
+    tester: Client, session: Session, invitees: Counter[str | None]
 ) -> None:
-    """Its last tokens, and what its profile says. The ledger goes on with the next ones."""
-    successor = await person.refreshed(session)
-    assert await person.refreshed(session) == successor
+    """Check the session's last tokens and its profile. The ledger gets its next refresh token."""
+    successor = await tester.refreshed(session)
+    assert await tester.refreshed(session) == successor
     session.refresh_token = successor
-    account, profile = session.account, await person.profile(session)
+    account, profile = session.account, await tester.profile(session)
     assert profile["phone"] == account.phone
     assert profile["invite_code"] == account.invite_code
     assert profile["activated_invite_code"] == account.inviter

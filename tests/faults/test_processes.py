@@ -1,4 +1,4 @@
-"""The service with several worker processes."""
+"""The service with four worker processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RACES = 30
 async def four_workers(
     database_kind: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[Server]:
-    """A server with four processes, on a database of its own."""
+    """A server with four processes and its own database."""
     folder = tmp_path_factory.mktemp("four-workers")
     if database_kind == "sqlite":
         url = f"sqlite://{folder}/referral.sqlite3"
@@ -35,19 +35,19 @@ async def four_workers(
 
 @pytest.fixture
 async def many(four_workers: Server) -> AsyncIterator[Service]:
-    """Requests spread over all processes: each has a connection of its own."""
+    """A client that opens a connection for each request, so that all processes get requests."""
     async with client(four_workers) as http:
         yield Service(http, Clock(), Inbox())
 
 
-async def test_parallel_right_answers_sign_in_once_over_four_workers(many: Service) -> None:
+async def test_parallel_right_codes_sign_in_once(many: Service) -> None:
     sent = await many.send_code(new_phone())
     responses = await asyncio.gather(*(many.verify(sent) for _ in range(50)))
     assert sum(response.is_success for response in responses) == 1
     assert {response.status_code for response in responses} <= {201, 400, 429}
 
 
-async def test_parallel_wrong_guesses_over_four_workers_are_compared_three_times(
+async def test_three_of_ten_parallel_wrong_guesses_are_judged(
     many: Service,
 ) -> None:
     sent = await many.send_code(new_phone())
@@ -62,7 +62,7 @@ async def test_parallel_wrong_guesses_over_four_workers_are_compared_three_times
     refused(await many.verify(sent), 429, "too_many_attempts")
 
 
-async def test_parallel_refreshes_over_four_workers_get_one_successor(many: Service) -> None:
+async def test_parallel_refreshes_get_one_successor(many: Service) -> None:
     person = await many.sign_in()
     for _ in range(5):
         responses = await asyncio.gather(*(person.refresh() for _ in range(20)))
@@ -73,7 +73,7 @@ async def test_parallel_refreshes_over_four_workers_get_one_successor(many: Serv
     assert (await person.profile())["phone"] == person.phone
 
 
-async def test_parallel_sign_ups_over_four_workers_make_one_user(many: Service) -> None:
+async def test_parallel_sign_ups_create_one_user(many: Service) -> None:
     phone = new_phone()
     sent = [await many.send_code(phone) for _ in range(10)]
     responses = await asyncio.gather(*(many.verify(each) for each in sent))
@@ -81,9 +81,9 @@ async def test_parallel_sign_ups_over_four_workers_make_one_user(many: Service) 
     assert len({response.json()["profile"]["invite_code"] for response in responses}) == 1
 
 
-async def test_mutual_activations_over_four_workers_leave_no_loop(many: Service) -> None:
-    """Rings of 2 to 4 people, each activating the next one's code at the same time."""
-    random = Random(11)  # noqa: S311 - the same rings each time
+async def test_mutual_activations_leave_no_loop(many: Service) -> None:
+    """In a ring of 2 to 4 users, all activate the next one's code at the same time."""
+    random = Random(11)  # noqa: S311 - a seed, for the same rings each time
     for _ in range(RACES):
         size = random.randint(2, 4)
         ring = await asyncio.gather(*(many.sign_in() for _ in range(size)))
@@ -96,7 +96,7 @@ async def test_mutual_activations_over_four_workers_leave_no_loop(many: Service)
         await assert_counts_are_exact(ring)
 
 
-async def test_a_phone_activates_one_of_many_codes_over_four_workers(many: Service) -> None:
+async def test_one_of_many_parallel_activations_by_a_user_wins(many: Service) -> None:
     inviters = await asyncio.gather(*(many.sign_in() for _ in range(8)))
     person = await many.sign_in()
     responses = await asyncio.gather(
@@ -106,7 +106,7 @@ async def test_a_phone_activates_one_of_many_codes_over_four_workers(many: Servi
     await assert_counts_are_exact([person, *inviters])
 
 
-async def test_many_activations_of_one_code_over_four_workers_are_all_counted(
+async def test_parallel_activations_of_one_code_are_all_counted(
     many: Service,
 ) -> None:
     inviter = await many.sign_in()
@@ -118,10 +118,10 @@ async def test_many_activations_of_one_code_over_four_workers_are_all_counted(
     assert (await inviter.profile())["invitee_count"] == 30
 
 
-async def test_activating_while_the_account_is_deleted_is_answered_and_counted(
+async def test_activation_during_deletion_leaves_no_invitee(
     many: Service,
 ) -> None:
-    """Whichever comes first: activated and then gone, or gone and no longer signed in."""
+    """Either the activation comes first and is deleted with the user, or it responds with 401."""
     inviter = await many.sign_in()
     code = await inviter.invite_code()
     for _ in range(RACES):
@@ -134,8 +134,8 @@ async def test_activating_while_the_account_is_deleted_is_answered_and_counted(
     assert (await inviter.profile())["invitee_count"] == 0
 
 
-async def test_a_slow_gateway_holds_up_nobody_else(tmp_path: Path) -> None:
-    """The simulated one takes 1 to 2 s: 20 at once are done before 5 in a row could be."""
+async def test_a_slow_gateway_delays_no_other_request(tmp_path: Path) -> None:
+    """The simulated one takes 1 to 2 s: 20 concurrent sends end sooner than 5 in a row would."""
     settings = {"REFERRAL_SMS_URL": "simulated://"}
     database_url = f"sqlite://{tmp_path}/referral.sqlite3"
     with serving(tmp_path, DATABASE_URL=database_url, **settings) as server:
@@ -157,7 +157,7 @@ def client(server: Server) -> httpx.AsyncClient:
 
 
 async def assert_counts_are_exact(people: list[Person]) -> None:
-    """Everybody's count is the number of those who say they activated that code."""
+    """Each user's count is the number of profiles with that user's code as the activated one."""
     profiles = await asyncio.gather(*(person.profile() for person in people))
     for profile in profiles:
         invitees = [
@@ -169,10 +169,8 @@ async def assert_counts_are_exact(people: list[Person]) -> None:
         assert profile["invitee_count"] == len(invitees)
 
 
-async def test_a_challenge_of_a_running_server_opens_with_the_derived_key_alone(
-    tmp_path: Path,
-) -> None:
-    """Nothing of it is in the database, which has the count of its guesses at most."""
+async def test_a_challenge_is_sealed_and_not_stored(tmp_path: Path) -> None:
+    """The key derived from the secret opens it. The database holds nothing from it."""
     secret = "a secret of this test with 32 bytes or more 0123456789"
     with serving(tmp_path, REFERRAL_SECRET=secret) as server:
         async with httpx.AsyncClient(base_url=server.url) as http:
@@ -182,7 +180,7 @@ async def test_a_challenge_of_a_running_server_opens_with_the_derived_key_alone(
     assert carried["phone"] == "+79991234567"
     assert carried["purpose"] == Purpose.SIGN_IN
     assert sent["code"] not in {carried["salt"], carried["digest"], carried["id"]}
-    files = list(tmp_path.glob("referral.sqlite3*"))  # noqa: ASYNC240 - the server has ended
+    files = list(tmp_path.glob("referral.sqlite3*"))  # noqa: ASYNC240 - nothing else runs now
     stored = b"".join(file.read_bytes() for file in files)
     for trace in (carried["digest"], carried["salt"], carried["id"], "+79991234567"):
         assert trace.encode() not in stored

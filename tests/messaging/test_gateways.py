@@ -61,7 +61,7 @@ def now() -> datetime:
 
 @dataclass
 class Attempts:
-    """What a chain reported to on_attempt."""
+    """The attempts that a chain reported."""
 
     failures: list[tuple[str, str]] = field(default_factory=list)
     phones: set[str] = field(default_factory=set)
@@ -256,7 +256,7 @@ async def test_a_hanging_service_is_cut_off_by_the_timeout(case: GatewayCase) ->
     )
     assert result == SendResult(has_failed=False, refundable=False)
     assert time.monotonic() - started < 2
-    assert attempts.failures == [(case.gateway.name, "no answer in 0.6 s")]
+    assert attempts.failures == [(case.gateway.name, "no response in 0.6 s")]
     assert len(case.server.requests) == 1
 
 

@@ -30,7 +30,7 @@ def check(url: str) -> None:
     try:
         httpx.Request("POST", url)
     except (httpx.InvalidURL, UnicodeError):
-        raise ValueError("a URL whose host can be looked up") from None
+        raise ValueError("must be a URL whose host can be looked up") from None
 
 
 class EndpointClient:

@@ -38,7 +38,7 @@ _RENEW_EVERY = timedelta(seconds=5)
 # Kept between the end of an attempt and the end of the lease
 _MARGIN_SECONDS = 2
 _POLL_SECONDS = 1
-# Between two tries of another process to take the lease
+# How often a process without the lease tries to acquire it
 _STANDBY_SECONDS = 3
 # Between two rounds, so that one transaction saves many outcomes
 _PACE_SECONDS = 0.1

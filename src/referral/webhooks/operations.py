@@ -1,4 +1,4 @@
-"""What operators do with webhooks: see how deliveries are going, resume, replay and follow them."""
+"""Show operators how deliveries are going, and let them resume, replay and follow events."""
 
 from __future__ import annotations
 

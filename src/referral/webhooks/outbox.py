@@ -2,7 +2,7 @@
 
 An event waits while `next_attempt_at` is set, and is finished once `finished_at` is: acknowledged,
 or given up if it has an `error`. Updates ask for this again, so that an event that was replayed or
-given up in the meantime is left alone.
+given up in the meantime stays as it is.
 """
 
 from __future__ import annotations

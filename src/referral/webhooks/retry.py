@@ -1,4 +1,4 @@
-"""When to attempt a delivery again, and when to leave the endpoint alone.
+"""Rules for failures: when to attempt a delivery again, and when to pause deliveries.
 
 Failures have two kinds of cause, and each kind has a rule. An event that the endpoint does not
 acknowledge waits longer after each attempt, and holds up only the later events of its own user. An

@@ -69,7 +69,7 @@ _ABOUT_PHONE = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def failure_for_status(status: int) -> Failure:
-    """Return what an HTTP status other than 2xx means."""
+    """Return the failure that an HTTP status other than 2xx stands for."""
     if status in _ABOUT_PHONE:
         return Failure.PHONE
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -87,7 +87,7 @@ class Chain:
             async with asyncio.timeout(self._timeout):
                 await _send_with_retry(gateway, message)
         except TimeoutError:
-            failure, reason = Failure.NO_ANSWER, f"no answer in {self._timeout:g} s"
+            failure, reason = Failure.NO_ANSWER, f"no response in {self._timeout:g} s"
         except GatewayError as error:
             failure, reason = error.failure, str(error)
         except Exception as error:  # noqa: BLE001 - a library may raise anything

@@ -11,7 +11,7 @@ SCHEMES = ("console",)
 
 def check(url: str, *, production: bool) -> None:
     if url != "console://":
-        raise ValueError("write console:// with nothing after it")
+        raise ValueError("must be console:// with nothing after it")
     if production:
         raise ValueError("console:// is for development only")
 

@@ -31,7 +31,7 @@ async def failure(url: str) -> str | None:
                 parts.hostname, port, ssl=httpx.create_ssl_context() if tls else None
             )
     except TimeoutError:
-        return f"no answer in {_SECONDS} s"
+        return f"no response in {_SECONDS} s"
     except ssl.SSLCertVerificationError as error:
         return f"its certificate: {error.verify_message}"
     except (OSError, UnicodeError) as error:

@@ -15,7 +15,7 @@ _WITHOUT_DELAY = "simulated://?delay=0"
 
 def check(url: str, *, production: bool) -> None:  # noqa: ARG001 - allowed in production
     if url not in ("simulated://", _WITHOUT_DELAY):
-        raise ValueError("write simulated:// or simulated://?delay=0")
+        raise ValueError("must be simulated:// or simulated://?delay=0")
 
 
 def build(url: str) -> Simulated:

@@ -20,7 +20,7 @@ def parse(text: str, *, production: bool) -> tuple[str, ...]:
     """
     urls = tuple(_normalise(item.strip()) for item in text.split(",") if item.strip())
     if not urls:
-        raise ValueError("there is no URL in it")
+        raise ValueError("contains no URL; use simulated:// to send nothing")
     types = [_type_of(url) for url in urls]
     for gateway_type in types:
         if len(urls) > 1 and not gateway_type.joins_chain:
@@ -64,7 +64,7 @@ def _type_of(url: str) -> GatewayType:
     """Raise ValueError, whose text repeats nothing of the URL but its scheme, if there is none."""
     name = scheme(url)
     if not name:
-        raise ValueError("write a URL such as twilio://..., and a comma inside a URL as %2C")
+        raise ValueError("must be a URL such as twilio://...; write a comma inside a URL as %2C")
     if found := registry.find(name):
         return found
     labels = [gateway_type.label for gateway_type in registry.TYPES]
