@@ -1,7 +1,7 @@
-"""Measures the service beside floors and peers, in one run: `make bench`, or `make bench-short`.
+"""Measure the service beside floors and peers in one run: `make bench`, or `make bench-short`.
 
-A short run holds less and is for trying things out; it writes into .cache/bench/ alone. A whole
-one writes docs/performance.md and docs/performance.svg too.
+A short run has fewer users and rounds, for trying things out; it writes only into .cache/bench/. A
+whole run also writes docs/performance.md and docs/performance.svg.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CASES, _OTHER_STEPS, _EMBEDDED = 28, 23, 36
 
 @dataclass(frozen=True)
 class Mode:
-    """How much is measured. seconds: of a run."""
+    """How much is measured. seconds: the length of one run."""
 
     users: int
     rounds: int
@@ -51,7 +51,7 @@ class Mode:
 
     @property
     def steps(self) -> int:
-        """How often the progress is told of: about."""
+        """About how often the progress is reported."""
         embedded = _EMBEDDED * (1 + (self.rounds + 1) // 2)
         return _OTHER_STEPS + _CASES * (1 + self.rounds) + 2 * self.rounds + embedded
 
@@ -63,8 +63,8 @@ SHORT = Mode(users=rows.LEAST_OF_MANY, rounds=3, seconds=1)
 def main(*, short: bool) -> None:
     mode = SHORT if short else WHOLE
     machine.keep_off_the_server()
-    with shown(mode.steps) as progress:
-        results = asyncio.run(measured(mode, progress))
+    with progress_bar(mode.steps) as progress:
+        results = asyncio.run(measure(mode, progress))
     name = "short" if short else "whole"
     CACHE.mkdir(parents=True, exist_ok=True)
     raw = CACHE / f"{name}.json"
@@ -77,8 +77,8 @@ def main(*, short: bool) -> None:
     print(f"\n{raw} has every run, {picture} the picture")
 
 
-async def measured(mode: Mode, progress: Progress) -> dict[str, Any]:
-    async with up(mode, progress) as (bench, sizes):
+async def measure(mode: Mode, progress: Progress) -> dict[str, Any]:
+    async with setup(mode, progress) as (bench, sizes):
         cases = {
             "reading": await measures.reading(bench),
             "sending": await measures.sending(bench),
@@ -92,7 +92,7 @@ async def measured(mode: Mode, progress: Progress) -> dict[str, Any]:
         found: dict[str, Any] = {
             "day": system_clock().date().isoformat(),
             "mode": asdict(mode),
-            "machine": described(bench.postgres),
+            "machine": describe_machine(bench.postgres),
             "cases": {
                 group: {name: [asdict(run) for run in runs] for name, runs in found.items()}
                 for group, found in cases.items()
@@ -103,7 +103,7 @@ async def measured(mode: Mode, progress: Progress) -> dict[str, Any]:
             "workers": await stress.two_workers(bench, capacities),
             "starting": await stress.starting(bench),
             "bytes": sizes,
-            # As PostgreSQL's documentation recommends to begin with
+            # The starting point that PostgreSQL's documentation recommends for shared_buffers
             "buffers": stress.a_quarter_of_memory(),
         }
         found["cases"]["buffered"] = await stress.buffered(bench, found["buffers"])
@@ -111,8 +111,11 @@ async def measured(mode: Mode, progress: Progress) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def up(mode: Mode, progress: Progress) -> AsyncIterator[tuple[Bench, dict[str, float]]]:
-    """Everything that is measured, with its rows; and what a row takes on disk, in bytes."""
+async def setup(mode: Mode, progress: Progress) -> AsyncIterator[tuple[Bench, dict[str, float]]]:
+    """Start everything that is measured and fill its tables.
+
+    Yield it together with the size of a row of each table on disk, in bytes.
+    """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="referral-bench-")))
         progress("PostgreSQL")
@@ -120,7 +123,7 @@ async def up(mode: Mode, progress: Progress) -> AsyncIterator[tuple[Bench, dict[
         for name in ("few", "many", "twin", "better_auth"):
             await postgres.execute(place.url, f"CREATE DATABASE {name}")
         few_url, many_url = place.url_of("few"), place.url_of("many")
-        # Migrated, filled, and then served: no statement is planned for empty tables
+        # Fill the tables before serving, so that no statement is planned for empty ones
         for url in (few_url, many_url):
             servers.migrate(folder, url)
         progress("bytes on disk")
@@ -157,22 +160,22 @@ async def up(mode: Mode, progress: Progress) -> AsyncIterator[tuple[Bench, dict[
         yield bench, sizes
 
 
-def described(place: postgres.Postgres) -> dict[str, str]:
-    """The machine and what runs on it."""
+def describe_machine(server: postgres.Postgres) -> dict[str, str]:
+    """Return the machine and the versions of what runs on it."""
     package = json.loads((servers.BENCH / "peers" / "better-auth" / "package.json").read_text())
     requirements = (servers.BENCH / "requirements.txt").read_text().splitlines()
     (fastapi,) = (line.split()[0] for line in requirements if line.startswith("fastapi=="))
     return {
-        **machine.described(),
-        "postgresql": place.version,
+        **machine.describe(),
+        "postgresql": server.version,
         "better-auth": package["dependencies"]["better-auth"],
         "fastapi": fastapi.removeprefix("fastapi=="),
     }
 
 
 @contextmanager
-def shown(steps: int) -> Iterator[Progress]:
-    """A bar that says what is being measured."""
+def progress_bar(steps: int) -> Iterator[Progress]:
+    """Show a bar that names what is being measured."""
     columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=steps)

@@ -1,4 +1,4 @@
-"""What was aimed at, and what was reached."""
+"""The aims, and what was reached."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 Results = dict[str, Any]
 Aim = tuple[str, str, str]
-"""What it is about, the aim, what was reached."""
+"""A figure's name, the aim, and what was reached."""
 
 PAGE = "first page of 1,000,000"
 PROFILE, VERIFY, SEND = "profile, 10 invitees", "verify, 1,000 users", "send-code"
@@ -31,14 +31,20 @@ _FLAT = (
     ("page 900,000 deep", PAGE, "±10 %"),
     ("verify, {users:,} users", VERIFY, "±20 %"),
     ("send-code, 1,000,000 counters", SEND, "±20 %"),
-    ("verify, from one address", VERIFY, "no row that all wait for"),
+    ("verify, from one address", VERIFY, "no row that all requests lock"),
 )
 _RATES = ((PAGE, 2500), ("page of 100 users", 2500), ("page of 1,000, first", 350))
-_MOST_MEGABYTES, _MOST_SECONDS = "under 80 MB", "under 0.7 s"
+_MEMORY_AIM, _START_AIM = "under 80 MB", "under 0.7 s"
+
+
+def with_buffers(case: str, megabytes: int) -> str:
+    """Name a case that is measured with larger shared buffers."""
+    return f"{case}, {megabytes:,} MB of shared buffers"
 
 
 def aims(results: Results) -> list[Aim]:
     rates = median_rates(results)
+    many, buffers = f"verify, {results['mode']['users']:,} users", results["buffers"]
     flat = [(name.format(users=results["mode"]["users"]), base, aim) for name, base, aim in _FLAT]
     return [
         *(
@@ -51,12 +57,9 @@ def aims(results: Results) -> list[Aim]:
             for name, base, aim in flat
         ),
         (
-            (
-                f"verify, {results['mode']['users']:,} users against 1,000, with "
-                f"{results['buffers']:,} MB of shared buffers instead of 128"
-            ),
+            f"{many} against 1,000, with {buffers:,} MB of shared buffers instead of 128",
             "±20 %",
-            _many_against_few(results),
+            _many_against_few(results, many),
         ),
         (
             "verify over 32 connections, SQLite / PostgreSQL",
@@ -76,7 +79,7 @@ def aims(results: Results) -> list[Aim]:
 
 
 def median_rates(results: Results) -> dict[str, float]:
-    """Requests a second by case; of one that is in two groups, beside the later."""
+    """Return requests a second by case. For a case in two groups, the later group counts."""
     return {
         name: statistics.median(run["rate"] for run in runs)
         for group in results["cases"].values()
@@ -99,18 +102,18 @@ def _of_processes(results: Results) -> list[Aim]:
             (f"{name}, two workers / one", "1.8", f"{workers[name]['scaling']:.2f}")
             for name in ("profile", "verify")
         ),
-        ("start to the first answer", _MOST_SECONDS, f"{seconds:.2f} s"),
-        ("memory at rest, one worker", _MOST_MEGABYTES, f"{megabytes:.0f} MB"),
-        ("memory at rest, each of two", _MOST_MEGABYTES, f"{workers['at rest']:.0f} MB"),
+        ("start to the first response", _START_AIM, f"{seconds:.2f} s"),
+        ("memory at rest, one worker", _MEMORY_AIM, f"{megabytes:.0f} MB"),
+        ("memory at rest, each of two", _MEMORY_AIM, f"{workers['at rest']:.0f} MB"),
     ]
 
 
-def _many_against_few(results: Results) -> str:
-    few, many = (
-        statistics.median(run["rate"] for run in runs)
-        for runs in results["cases"]["buffered"].values()
-    )
-    return f"{many / few - 1:+.0%}"
+def _many_against_few(results: Results, many: str) -> str:
+    rates = [
+        statistics.median(run["rate"] for run in results["cases"]["buffered"][name])
+        for name in (with_buffers(case, results["buffers"]) for case in (many, VERIFY))
+    ]
+    return f"{rates[0] / rates[1] - 1:+.0%}"
 
 
 def _served(found: Results) -> str:
@@ -120,4 +123,4 @@ def _served(found: Results) -> str:
 
 def _slowdown(found: Results) -> str:
     over, quiet = (found[kind]["accepted"]["p99"] for kind in ("overloaded", "unloaded"))
-    return f"{over / quiet:.1f}" if over and quiet else "too few answers"
+    return f"{over / quiet:.1f}" if over and quiet else "too few responses"

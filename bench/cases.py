@@ -1,13 +1,16 @@
-"""Things to be held against each other, and running them in turn."""
+"""Cases that are compared with each other, and how they run in turn."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import load
 import machine
+import material
+import rows
 from load import Run
 from peer_material import BetterAuth, Twin
 from postgres import Postgres
@@ -17,16 +20,18 @@ Requests = Callable[[int], Awaitable[list[bytes]]]
 Progress = Callable[[str], None]
 Cases = dict[str, list[Run]]
 
-# Of what an earlier run showed, so that no run uses its requests up; at least so many a second
-_RESERVE, _LEAST = 1.6, 1000
-_FOR_WARM_UP = 3000
+# A run gets this many times the requests of an earlier run, so that they do not run out, and at
+# least this many a second
+_RESERVE, _MIN_RATE = 1.6, 1000
+_WARM_UP_REQUESTS = 3000
 
 
 @dataclass(frozen=True)
 class Case:
-    """Something to be held against others. requests(n): what to send in one run, n are enough.
+    """A server and the requests that are sent to it.
 
-    once: none of them works twice. cores: those that the load may use.
+    requests(n): makes the requests of one run, of which n are enough. once: each request works only
+    once. cores: those that the load generator may use.
     """
 
     name: str
@@ -39,9 +44,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Bench:
-    """Everything that is up, and for how long it is measured.
+    """Everything that has been started, and for how long it is measured.
 
-    users: how many there are in the database of many. progress(text): tells what goes on.
+    users: how many the database of `many` has. progress(text): reports what is being measured.
     """
 
     folder: Path
@@ -66,37 +71,50 @@ class Bench:
     def many_url(self) -> str:
         return self.postgres.url_of("many")
 
+    @property
+    def verify_few(self) -> Requests:
+        return partial(material.verifications, users=rows.FEW)
 
-def again(name: str, server: Server, requests: list[bytes]) -> Case:
-    """A case whose requests work any number of times."""
+    @property
+    def verify_many(self) -> Requests:
+        return partial(material.verifications, users=self.users)
+
+    async def read_profiles(self) -> Requests:
+        """Sign in 1,000 users with ten invitees each, and read their profiles."""
+        users = range(1, rows.PROFILES + 1)
+        return always(await material.reads(self.many_url, "/profile", users))
+
+
+def always(requests: list[bytes]) -> Requests:
+    """Send the same requests in every run."""
 
     async def all_of_them(_: int) -> list[bytes]:
         return requests
 
-    return Case(name, server, all_of_them)
+    return all_of_them
 
 
 async def alternate(
     bench: Bench, cases: Sequence[Case], *, rounds: int | None = None, title: str = ""
 ) -> Cases:
-    """Every case once to warm up, then A B C ..., A B C ...
+    """Run every case once to warm up, then A B C ..., A B C ...
 
-    rounds: how often, where that is not the bench's own number. title: what they have in common.
+    rounds: how often, if not as often as the bench says. title: what the cases have in common.
     """
     rounds = rounds or bench.rounds
     title = f"{title}: " if title else ""
     numbers = {}
     for case in cases:
         bench.progress(f"{title}{case.name}: warm-up")
-        warm = await run_case(bench, case, _FOR_WARM_UP, seconds=1)
-        numbers[case.name] = needed(bench, warm.rate)
+        warm = await run_case(bench, case, _WARM_UP_REQUESTS, seconds=1)
+        numbers[case.name] = requests_needed(bench, warm.rate)
     found: Cases = {case.name: [] for case in cases}
     for turn in range(rounds):
         for case in cases:
             bench.progress(f"{title}{case.name}: {turn + 1} of {rounds}")
             done = await run_case(bench, case, numbers[case.name])
             found[case.name].append(done)
-            numbers[case.name] = max(numbers[case.name], needed(bench, done.rate))
+            numbers[case.name] = max(numbers[case.name], requests_needed(bench, done.rate))
     return found
 
 
@@ -118,6 +136,6 @@ async def run_case(
     )
 
 
-def needed(bench: Bench, rate: float) -> int:
-    """Requests for a run at this rate."""
-    return int(max(rate * _RESERVE, _LEAST) * bench.seconds) + load.CONNECTIONS
+def requests_needed(bench: Bench, rate: float) -> int:
+    """Return how many requests a run at this rate needs."""
+    return int(max(rate * _RESERVE, _MIN_RATE) * bench.seconds) + load.CONNECTIONS

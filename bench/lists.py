@@ -1,6 +1,6 @@
-"""Times lists, searches and statistics over a million users: `make bench-pages`.
+"""Measure lists, searches and statistics of a million users: `make bench-pages`.
 
-Prints a Markdown table of milliseconds, the median of five, over HTTP inside this process.
+Prints a Markdown table of milliseconds, medians of five requests over HTTP inside this process.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ TRIES = 5
 _NUMBERS = """
     WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {})
 """
-# A user every 20 s; every second one activated the code of one in a thousand. Ids that follow each
-# other nowhere
+# A user every 20 s; every second user activated the code of one of the first thousand. Ids are
+# scattered over the index
 _USERS = """
     INSERT INTO users (id, phone, name, invite_code, inviter_id, activated_at, inviter_sees_phone,
                        invitee_count, is_admin, is_blocked, created_at, last_sign_in_at)
@@ -43,23 +43,24 @@ _USERS = """
 
 async def main() -> None:
     with TemporaryDirectory() as folder:
-        rows = {"SQLite": await measured(f"sqlite://{folder}/users.sqlite3")}
+        rows = {"SQLite": await measure(f"sqlite://{folder}/users.sqlite3")}
         server = get_server(Path(folder) / "postgres", cleanup_mode="delete")
-        rows["PostgreSQL"] = await measured(server.get_uri())
+        rows["PostgreSQL"] = await measure(server.get_uri())
         server.cleanup()
     print("| milliseconds |", " | ".join(rows["SQLite"]), "|")
     print("|---|" + "---|" * len(rows["SQLite"]))
     for kind, times in rows.items():
-        print(f"| {kind} |", " | ".join(f"{found:.0f}" for found in times.values()), "|")
+        print(f"| {kind} |", " | ".join(f"{time:.0f}" for time in times.values()), "|")
 
 
-async def measured(url: str) -> dict[str, float]:
+async def measure(url: str) -> dict[str, float]:
+    """Return milliseconds by what was requested."""
     await migrated(url)
     await database.connect(url, statement_seconds=None)
     await fill()
-    place = (await User.all().order_by("-created_at", "-id").offset(DEPTH).limit(1))[0]
+    deep_user = (await User.all().order_by("-created_at", "-id").offset(DEPTH).limit(1))[0]
     await database.disconnect()
-    after = cursor.encode(Cursor(place.created_at, place.id))
+    after = cursor.encode(Cursor(deep_user.created_at, deep_user.id))
     async with running(url) as service:
         key = await service.api_key()
         times = {}
@@ -67,7 +68,7 @@ async def measured(url: str) -> dict[str, float]:
             "first page": "/users",
             f"page {DEPTH:,} users deep": f"/users?cursor={after}",
             "search by phone": "/users?search=%2B79000000001",
-            "search that nothing fits": "/users?search=Борис",
+            "search without results": "/users?search=Борис",
             "stats of 30 days": "/stats?from=2026-01-01&to=2026-01-30",
         }.items():
             tries = []

@@ -1,4 +1,4 @@
-"""Load by wrk from the other core, and what it took the server to answer."""
+"""Load by wrk from the other core, and the CPU and memory that it took the server."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from servers import Server
 CONNECTIONS = 32
 THREADS = 1
 _SCRIPT = Path(__file__).parent / "requests.lua"
-# Where `make` unpacks wrk on machines that have none
+# Where `make wrk` unpacks wrk
 _UNPACKED = processes.ROOT / ".cache" / "wrk" / "usr"
 _SAMPLE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run gave. p50, p99: milliseconds. The CPU's: seconds for 1,000 requests.
+    """The figures of one run. rate: requests a second. p50, p99: milliseconds.
 
-    refused: answers that were no success; broken: connections. ran_out: the requests ended
-    before the time did. load_cores: how much of a core the load generator took,
-    other_cores: programs that are none of these. megabytes: of the largest worker.
+    refused: responses other than 2xx. broken: connections. ran_out: whether the requests ended
+    before the time did. server_cpu, postgres_cpu: CPU seconds for 1,000 requests. load_cores,
+    other_cores: cores used by the load generator and by unrelated programs. megabytes: of the
+    largest worker.
     """
 
     rate: float
@@ -59,9 +60,9 @@ async def run(
     connections: int = CONNECTIONS,
     cores: Sequence[int] = (machine.OTHER_CORE,),
 ) -> Run:
-    """Send these requests over so many connections, each once or round and round."""
+    """Send these requests for some seconds, each once or repeatedly."""
     with NamedTemporaryFile(prefix="requests-") as file:
-        # The first is spare
+        # requests.lua needs a spare request first
         file.write(b"".join(each + b"\0" for each in (requests[0], *requests)))
         file.flush()
         command = [
@@ -70,13 +71,15 @@ async def run(
             *("--timeout", "10s", "--script", _SCRIPT, f"http://127.0.0.1:{server.port}", "--"),
             *(file.name, "once" if once else "again", THREADS),
         ]
-        began, before = time.monotonic(), _spent(server, postgres_pid)
+        began, before = time.monotonic(), _cpu_seconds(server, postgres_pid)
         workers = server.workers()
         process = await asyncio.create_subprocess_exec(
             *map(str, command), stdout=asyncio.subprocess.PIPE, env=_environment()
         )
-        output, megabytes = await asyncio.gather(process.communicate(), _watched(process, workers))
-        after, took = _spent(server, postgres_pid), time.monotonic() - began
+        output, megabytes = await asyncio.gather(
+            process.communicate(), _watch_memory(process, workers)
+        )
+        after, elapsed = _cpu_seconds(server, postgres_pid), time.monotonic() - began
     if process.returncode:
         raise RuntimeError(f"wrk failed: {output[0].decode()}")
     found: dict[str, Any] = json.loads(output[0].decode().splitlines()[-1])
@@ -92,18 +95,18 @@ async def run(
         server_cpu=server_cpu / number * 1000,
         postgres_cpu=postgres_cpu / number * 1000,
         load_cores=load / length,
-        other_cores=max(busy - server_cpu - postgres_cpu - load, 0) / took,
+        other_cores=max(busy - server_cpu - postgres_cpu - load, 0) / elapsed,
         megabytes=megabytes,
     )
 
 
 def median(runs: Sequence[Run], field: str) -> float:
-    middle: float = statistics.median(getattr(each, field) for each in runs)
-    return middle
+    value: float = statistics.median(getattr(each, field) for each in runs)
+    return value
 
 
-def _spent(server: Server, postgres_pid: int) -> tuple[float, float, float, float]:
-    """CPU seconds so far: of all, the server, PostgreSQL, and load generators that have ended."""
+def _cpu_seconds(server: Server, postgres_pid: int) -> tuple[float, float, float, float]:
+    """Return CPU seconds so far of everything, the server, PostgreSQL and ended load generators."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (
         machine.busy_seconds(),
@@ -113,13 +116,13 @@ def _spent(server: Server, postgres_pid: int) -> tuple[float, float, float, floa
     )
 
 
-async def _watched(process: asyncio.subprocess.Process, workers: Sequence[int]) -> float:
-    """The most memory that one worker has until the process ends, megabytes."""
-    most = 0.0
+async def _watch_memory(process: asyncio.subprocess.Process, workers: Sequence[int]) -> float:
+    """Return the most memory, in megabytes, that one worker has until the process ends."""
+    maximum = 0.0
     while process.returncode is None:
-        most = max(most, *(machine.megabytes(worker) for worker in workers))
+        maximum = max(maximum, *(machine.megabytes(worker) for worker in workers))
         await asyncio.sleep(_SAMPLE_SECONDS)
-    return most
+    return maximum
 
 
 def _wrk() -> list[str]:

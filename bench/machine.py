@@ -1,4 +1,4 @@
-"""The two cores, and what runs on which."""
+"""The two cores, what runs on which, and what it uses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 SERVER_CORE, OTHER_CORE = 0, 1
 
 
-def on(core: int) -> list[str]:
-    """What a command starts with to run on one core alone."""
-    return ["taskset", "--cpu-list", str(core)]
-
-
 def keep_off_the_server() -> None:
     """Move this process, and what it starts from now on, away from the server's core."""
     os.sched_setaffinity(0, {OTHER_CORE})
@@ -32,7 +27,7 @@ def move(pid: int, cores: Iterable[int]) -> None:
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """A process and everything it started."""
+    """Return a process and everything it started."""
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
 
@@ -48,20 +43,20 @@ def cpu_seconds(pid: int) -> float:
 
 
 def busy_seconds() -> float:
-    """What all cores have been busy for so far, whoever it was for."""
+    """Return for how long all cores together have been busy so far, with anything."""
     times = psutil.cpu_times()
     seconds: float = times.user + times.nice + times.system + times.irq + times.softirq
     return seconds
 
 
 def megabytes(pid: int) -> float:
-    """The resident memory of a process without its children."""
+    """Return the resident memory of a process without its children."""
     resident: int = psutil.Process(pid).memory_info().rss
     return resident / 1e6
 
 
-def described() -> dict[str, str]:
-    """What the figures hang on besides the code."""
+def describe() -> dict[str, str]:
+    """Return the machine and the versions that the figures depend on."""
     packages = ("litestar", "uvicorn", "uvloop", "asyncpg", "tortoise-orm")
     return {
         "processor": _processor(),

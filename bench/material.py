@@ -1,6 +1,6 @@
-"""The requests that are sent: whole ones, made before the run under the keys of its servers.
+"""The requests of a run: complete, and made before it with the keys of its servers.
 
-A sign-in and a refresh can be done once each, so a run gets as many as it can use up.
+A sign-in and a refresh work only once each, so a run gets more than it can send.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ONE_ADDRESS = "203.0.113.7"
 USER_AGENT = "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36"
 API = "/api/v1"
 
-# Phones that nobody has and that may exist; each is sent to once
+# Phones without an account that are possible numbers; each is used once
 new_phones = (f"+7999{number:07}" for number in count(1))
 _random = random.Random(1)  # noqa: S311 - the same load each time
 _keys = Keyring([SECRET.encode()])
@@ -45,8 +45,8 @@ def post(path: str, body: dict[str, Any], **headers: str) -> bytes:
     return _request("POST", path, content, headers)
 
 
-def send_codes(number: int, *, address: str | None = None) -> list[bytes]:
-    """Each for a phone of its own; from one address, or each from its own."""
+async def send_codes(number: int, *, address: str | None = None) -> list[bytes]:
+    """Make sends, each to its own phone, from one address or each from its own."""
     return [
         post(
             f"{API}/auth/send-code",
@@ -57,8 +57,8 @@ def send_codes(number: int, *, address: str | None = None) -> list[bytes]:
     ]
 
 
-def verifications(number: int, *, users: int, address: str | None = None) -> list[bytes]:
-    """Of users taken at random, with right codes, asked for from the address they come from."""
+async def verifications(number: int, *, users: int, address: str | None = None) -> list[bytes]:
+    """Make sign-ins of random users with right codes, from the address that asked for the code."""
     now = system_clock()
     requests = []
     for _ in range(number):
@@ -80,7 +80,7 @@ def verifications(number: int, *, users: int, address: str | None = None) -> lis
 
 
 async def refreshes(url: str, number: int, *, users: int) -> list[bytes]:
-    """Of so many new sessions."""
+    """Make refreshes of new sessions of random users."""
     started = await _sessions(url, [_random.randint(1, users) for _ in range(number)])
     return [
         post(f"{API}/auth/refresh", {"refresh_token": token.text}, x_forwarded_for=_address())
@@ -89,7 +89,7 @@ async def refreshes(url: str, number: int, *, users: int) -> list[bytes]:
 
 
 async def reads(url: str, path: str, users: Sequence[int]) -> list[bytes]:
-    """GETs of this path by these users, each signed in with a session of their own."""
+    """Make GET requests of a path by these users, each with a session of their own."""
     return [
         get(
             API + path,
@@ -109,7 +109,7 @@ async def reads(url: str, path: str, users: Sequence[int]) -> list[bytes]:
 
 
 async def users_page(url: str, *, limit: int) -> bytes:
-    """GET of the newest users, with a new API key."""
+    """Make a GET request of the newest users, with a new API key."""
     key = api_key.new(secrets.token_bytes)
     record = ("bench", api_key.digest(key), system_clock())
     await postgres.copy(url, "api_keys", ["name", "digest", "created_at"], [record])
@@ -117,7 +117,7 @@ async def users_page(url: str, *, limit: int) -> bytes:
 
 
 async def _sessions(url: str, users: Sequence[int]) -> list[RefreshToken]:
-    """New sessions of these users, and their refresh tokens."""
+    """Add a session for each of these users, and return its refresh token."""
     now = system_clock()
     started = [tokens.new_refresh(uuid4(), token_bytes=secrets.token_bytes) for _ in users]
     await rows.add(

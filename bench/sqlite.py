@@ -1,4 +1,4 @@
-"""A SQLite file with the rows that PostgreSQL's database of few users has."""
+"""Rows in a SQLite file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def copy(url: str, table: str, columns: Sequence[str], records: Sequence[Sequenc
         file.executemany(sql, [[_stored(value) for value in record] for record in records])
 
 
-def is_at(url: str) -> bool:
+def is_sqlite(url: str) -> bool:
     return sqlite_file(url) is not None
 
 

@@ -1,1 +1,1 @@
-"""What docs/scaling.md says, shown with real engines: `make bench-scaling` prints its tables."""
+"""The measurements of docs/scaling.md with real databases: `make bench-scaling` runs them."""

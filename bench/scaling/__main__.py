@@ -1,4 +1,4 @@
-"""All of it, or the parts that are named: `python -m scaling standby failover`."""
+"""Run all measurements, or those that are named: `python -m scaling standby failover`."""
 
 from __future__ import annotations
 

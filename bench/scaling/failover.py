@@ -1,4 +1,4 @@
-"""A primary that is lost under load."""
+"""Failover: the primary is lost under load."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RUNS: list[tuple[str, bool, Callable[[Cluster], Awaitable[None]]]] = [
     ("crash, asynchronous, standby a second behind", False, crash_with_lagging_standby),
     ("crash, synchronous", True, crash),
     ("crash, synchronous, standby a second behind", True, crash_with_lagging_standby),
-    ("falls silent, synchronous", True, freeze_primary),
+    ("freezes, synchronous", True, freeze_primary),
 ]
 
 
@@ -40,11 +40,11 @@ async def main() -> None:
         f"Failover under load, promoted {NOTICED_SECONDS:.0f} s after the loss",
         [
             "primary",
-            "answers acknowledged",
+            "acknowledged",
             "lost: sign-ups, refreshes, sign-outs",
             "no success for, s",
             "of it after the promotion, s",
-            "longest answer, s",
+            "slowest response, s",
             "refusals",
         ],
         [_row(name, await _run(synchronous, lose)) for name, synchronous, lose in RUNS],
@@ -53,7 +53,7 @@ async def main() -> None:
 
 
 async def _run(
-    synchronous: bool,  # noqa: FBT001 - of a row above
+    synchronous: bool,  # noqa: FBT001 - unpacked from RUNS
     lose: Callable[[Cluster], Awaitable[None]],
 ) -> Failover:
     with TemporaryDirectory() as folder, cluster(synchronous=synchronous) as pair:
@@ -73,7 +73,7 @@ def _row(name: str, seen: Failover) -> list[object]:
 
 
 async def _without_standby() -> None:
-    """What a synchronous primary does while its only standby is away."""
+    """Show how a synchronous primary responds while its only standby is stopped."""
     with (
         TemporaryDirectory() as folder,
         cluster(synchronous=True) as pair,
@@ -88,8 +88,8 @@ async def _without_standby() -> None:
             pair.primary.configure(synchronous_standby_names="")
             again = ok(await service.post("/auth/send-code", phone="+79990000001"))
     tables.show(
-        "A synchronous primary whose only standby is away",
-        ["asked", "answer"],
+        "A synchronous primary whose only standby is stopped",
+        ["request", "response"],
         [
             ["a profile", read.status_code],
             ["a code", f"{write.status_code} {write.json()['code']} after {_seconds(write)}"],

@@ -1,4 +1,4 @@
-"""Counters and sessions in hash partitions, and a plugin of pytest by which its tests run so."""
+"""Counters and sessions in hash partitions, and a pytest plugin that runs the tests on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import support
 
 PARTITIONS = 8
 
-# A LIKE takes columns, defaults, the primary key and the indexes over; a foreign key it does not
+# LIKE ... INCLUDING ALL copies columns, defaults, the primary key and indexes, but no foreign keys
 _SPLIT = """
     ALTER TABLE {table} RENAME TO {table}_whole;
     CREATE TABLE {table} (LIKE {table}_whole INCLUDING ALL) PARTITION BY HASH ({column});
@@ -28,7 +28,7 @@ _partitioned: list[str] = []
 
 
 async def migrated(database_url: str) -> None:
-    """As `support.migrated`, and on PostgreSQL partitioned."""
+    """Migrate as `support.migrated` does, and partition the tables on PostgreSQL."""
     await _migrate(database_url)
     if not database_url.startswith("sqlite"):
         await split(database_url)
@@ -36,7 +36,7 @@ async def migrated(database_url: str) -> None:
 
 
 async def split(url: str) -> None:
-    """Put two tables into partitions, with what is in them."""
+    """Move two tables with their rows into partitions."""
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
@@ -55,11 +55,11 @@ def statements(table: str, column: str) -> str:
 
 
 def pytest_load_initial_conftests() -> None:
-    """The tests' databases are made by this from here on: before they look for it."""
+    """Make the tests use this `migrated`, before their fixtures import it."""
     support.migrated = migrated
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run without any partition shows nothing."""
+    """Fail a run that partitioned no database: it would prove nothing."""
     if not _partitioned:
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR

@@ -1,4 +1,4 @@
-"""Partitions, autovacuum and what a crash leaves of unlogged counters."""
+"""Partitions, autovacuum, and unlogged counters after a crash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scaling import partitioned, rows, tables
 from support import migrated
 
 LIVE = 200_000
-AT_ONCE = 10
+CONCURRENCY = 10
 SECONDS = 3
 ROUNDS = 3
 FILES = (
@@ -30,7 +30,8 @@ FILES = (
     "server/test_housekeeping.py",
 )
 _NOW = 1_760_000_000_000_000
-# Vacuumed once a thousandth of it is dead, without pauses; pages with room for the next versions
+# Vacuum as soon as a thousandth of the rows is dead, without pauses; leave space in pages for new
+# row versions
 TUNED = """
     ALTER TABLE counters SET (
         fillfactor = 50, autovacuum_vacuum_scale_factor = 0.001, autovacuum_vacuum_threshold = 1000,
@@ -50,9 +51,9 @@ async def main() -> None:
     rates: dict[str, list[list[float]]] = {}
     for _ in range(ROUNDS):
         for name, sql in {"plain": "", "partitioned": None, "unlogged": _UNLOGGED}.items():
-            rates.setdefault(name, []).append(await _charged(sql))
+            rates.setdefault(name, []).append(await _measure_charges(sql))
     tables.show(
-        f"Charges of two counters, {AT_ONCE} at once, {LIVE:,} live; medians of {ROUNDS} runs",
+        f"Charges of 2 counters, {CONCURRENCY} concurrent, {LIVE:,} live; medians of {ROUNDS} runs",
         ["counters", "charges/s", "WAL bytes a charge"],
         (
             [name, *(f"{statistics.median(each):,.0f}" for each in zip(*found, strict=True))]
@@ -60,20 +61,27 @@ async def main() -> None:
         ),
     )
     tables.show(
-        "A table of 1,000 counters that are charged without an end: 20,000 updates",
-        ["autovacuum", "bytes after it", "updates in place (HOT)", "vacuums"],
-        [await _worn("as PostgreSQL has it", ""), await _worn("tuned", TUNED)],
+        "A table of 1,000 counters after 20,000 updates",
+        ["autovacuum", "bytes", "updates in place (HOT)", "vacuums"],
+        [await _measure_bloat("default", ""), await _measure_bloat("tuned", TUNED)],
     )
     tables.show(
         "After a crash of PostgreSQL",
-        ["counters", "there are"],
-        [["logged", await _left("")], ["unlogged", await _left(_UNLOGGED)]],
+        ["counters", "left"],
+        [
+            ["logged", await _count_after_crash("")],
+            ["unlogged", await _count_after_crash(_UNLOGGED)],
+        ],
     )
-    tables.show("What PostgreSQL says of", ["table", "partitioned by", "answer"], await _refusals())
+    tables.show(
+        "PostgreSQL's response to partitioning",
+        ["table", "partitioned by", "response"],
+        await _try_partitioning(),
+    )
 
 
 async def behaviour() -> None:
-    """The service's own tests, on the tables in partitions."""
+    """Run the service's own tests on partitioned tables."""
     done = await asyncio.to_thread(
         subprocess.run,
         [
@@ -96,8 +104,11 @@ async def behaviour() -> None:
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-async def _charged(sql: str | None) -> list[float]:
-    """sql: what is done to the table before; None puts it into partitions."""
+async def _measure_charges(sql: str | None) -> list[float]:
+    """Return charges a second and WAL bytes a charge.
+
+    sql: is executed first; None partitions the table instead.
+    """
     with postgres() as node:
         await migrated(node.url)
         await rows.fill(node.url, LIVE, users=False, sessions=False)
@@ -107,40 +118,42 @@ async def _charged(sql: str | None) -> list[float]:
         if sql:
             await connection.execute(sql)
         await connection.execute("CHECKPOINT")
-        begun = await connection.fetchval("SELECT pg_current_wal_lsn()")
+        start = await connection.fetchval("SELECT pg_current_wal_lsn()")
         charges = await _charge(node, seconds=SECONDS, keys=1_000_000)
-        written = await connection.fetchval("SELECT pg_current_wal_lsn() - $1::pg_lsn", begun)
+        written = await connection.fetchval("SELECT pg_current_wal_lsn() - $1::pg_lsn", start)
         await connection.close()
     return [charges / SECONDS, float(written) / charges]
 
 
-async def _charge(node: Node, *, keys: int, seconds: float = 600, most: int | None = None) -> int:
-    """How many charges of two counters each were done."""
+async def _charge(
+    node: Node, *, keys: int, seconds: float = 600, maximum: int | None = None
+) -> int:
+    """Charge two counters at a time, and return how often that was done."""
     await database.connect(node.url)
     number, end = 0, monotonic() + seconds
 
-    async def work(place: int) -> None:
+    async def work(worker: int) -> None:
         nonlocal number
-        while monotonic() < end and (most is None or number < most):
+        while monotonic() < end and (maximum is None or number < maximum):
             number += 1
-            keyed = number * 7919 + place
-            both = [rows.charge((keyed + each) % keys) for each in range(2)]
+            first = number * 7919 + worker
+            both = [rows.charge((first + each) % keys) for each in range(2)]
             assert await counters.charge(both, now=_NOW)
 
-    await asyncio.gather(*(work(place) for place in range(AT_ONCE)))
+    await asyncio.gather(*(work(worker) for worker in range(CONCURRENCY)))
     await database.disconnect()
     return number
 
 
-async def _worn(name: str, sql: str) -> list[object]:
+async def _measure_bloat(name: str, sql: str) -> list[object]:
     with postgres() as node:
-        # Otherwise looked at once a minute: longer than this takes
+        # By default autovacuum looks once a minute, which is longer than this measurement
         node.configure(autovacuum_naptime="1")
         await migrated(node.url)
         connection = await asyncpg.connect(node.url)
         if sql:
             await connection.execute(sql)
-        await _charge(node, keys=1000, most=10_000)
+        await _charge(node, keys=1000, maximum=10_000)
         await asyncio.sleep(2)
         size = await connection.fetchval(_SIZE)
         changes = await connection.fetchrow(_CHANGES)
@@ -149,14 +162,14 @@ async def _worn(name: str, sql: str) -> list[object]:
     return [name, f"{size:,}", hot, changes["vacuums"]]
 
 
-async def _left(sql: str) -> str:
+async def _count_after_crash(sql: str) -> str:
     with postgres() as node:
         await migrated(node.url)
         connection = await asyncpg.connect(node.url)
         if sql:
             await connection.execute(sql)
         await connection.close()
-        await _charge(node, keys=1000, most=2000)
+        await _charge(node, keys=1000, maximum=2000)
         connection = await asyncpg.connect(node.url)
         before = await connection.fetchval("SELECT count(*) FROM counters")
         await connection.close()
@@ -168,9 +181,9 @@ async def _left(sql: str) -> str:
     return f"{left} of {before}"
 
 
-async def _refusals() -> list[list[str]]:
-    """Which tables their own unique constraints keep whole."""
-    found = []
+async def _try_partitioning() -> list[list[str]]:
+    """Return for each table and column whether unique constraints prevent partitioning."""
+    results = []
     with postgres() as node:
         await migrated(node.url)
         for table, column in {
@@ -184,10 +197,10 @@ async def _refusals() -> list[list[str]]:
             await transaction.start()
             try:
                 await connection.execute(partitioned.statements(table.strip(), column))
-                said = "accepted"
+                response = "accepted"
             except asyncpg.PostgresError as error:
-                said = str(error)
+                response = str(error)
             await transaction.rollback()
             await connection.close()
-            found.append([table.strip(), column, said])
-    return found
+            results.append([table.strip(), column, response])
+    return results

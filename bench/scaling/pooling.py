@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode: connections it saves, and what a statement costs behind it."""
+"""PgBouncer in transaction mode: how many connections it saves, and what a statement costs."""
 
 from __future__ import annotations
 
@@ -38,41 +38,41 @@ async def main() -> None:
             "direct, statement_cache_size=0": f"{node.url}?statement_cache_size=0",
             "PgBouncer, statement_cache_size=0": pooled,
         }
-        tries: dict[str, list[tuple[float, float]]] = {name: [] for name in urls}
+        costs: dict[str, list[tuple[float, float]]] = {name: [] for name in urls}
         for _ in range(ROUNDS):
             for name, url in urls.items():
-                tries[name].append(await _cost(url))
+                costs[name].append(await _measure_cost(url))
         tables.show(
             f"Microseconds a statement, one after another, medians of {ROUNDS} alternating runs",
             ["connection", "a user by phone", "a charge of two counters"],
             (
                 [name, *(f"{statistics.median(each):.0f}" for each in zip(*found, strict=True))]
-                for name, found in tries.items()
+                for name, found in costs.items()
             ),
         )
         tables.show(
             f"Connections, {SERVERS} processes of the service, 60 clients",
-            ["connection", "to PostgreSQL at most", "answers", "refused"],
+            ["connection", "to PostgreSQL at most", "responses", "refused"],
             [
-                await _connections(node, name, urls[name])
+                await _count_connections(node, name, urls[name])
                 for name in ("direct", "PgBouncer, statement_cache_size=0")
             ],
         )
 
 
-async def _cost(url: str) -> tuple[float, float]:
+async def _measure_cost(url: str) -> tuple[float, float]:
     await database.connect(url)
     try:
         charges = [rows.charge(number) for number in range(2)]
         return (
-            await _timed(lambda: users.find_by_phone("+79990000000")),
-            await _timed(lambda: counters.charge(charges, now=_NOW)),
+            await _time(lambda: users.find_by_phone("+79990000000")),
+            await _time(lambda: counters.charge(charges, now=_NOW)),
         )
     finally:
         await database.disconnect()
 
 
-async def _timed(work: Callable[[], Awaitable[object]]) -> float:
+async def _time(work: Callable[[], Awaitable[object]]) -> float:
     await work()
     began = perf_counter()
     for _ in range(STATEMENTS):
@@ -80,20 +80,20 @@ async def _timed(work: Callable[[], Awaitable[object]]) -> float:
     return (perf_counter() - began) / STATEMENTS * 1e6
 
 
-async def _connections(node: Node, name: str, url: str) -> list[object]:
+async def _count_connections(node: Node, name: str, url: str) -> list[object]:
     with TemporaryDirectory() as folder, ExitStack() as stack:
         servers = [
             stack.enter_context(serving(Path(folder), DATABASE_URL=url, **SETTINGS))
             for _ in range(SERVERS)
         ]
-        ledger, stopping, most = Ledger(), asyncio.Event(), 0
+        ledger, stopping, maximum = Ledger(), asyncio.Event(), 0
         watching = await asyncpg.connect(node.url)
         async with asyncio.TaskGroup() as group:
             for number in range(60):
                 group.create_task(client(servers[number % SERVERS], ledger, stopping))
             for _ in range(60):
                 await asyncio.sleep(0.1)
-                most = max(most, await watching.fetchval(_COUNT) - 1)
+                maximum = max(maximum, await watching.fetchval(_COUNT) - 1)
             stopping.set()
         await watching.close()
-    return [name, most, len(ledger.successes), sum(ledger.refusals.values())]
+    return [name, maximum, len(ledger.successes), sum(ledger.refusals.values())]

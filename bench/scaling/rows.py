@@ -1,4 +1,4 @@
-"""Rows as the service writes them, made by SQL: so many of them come in seconds."""
+"""Rows as the service writes them, made by SQL, so that many of them take only seconds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import asyncpg
 from referral.limits.gcra import DAY, Bucket, Charge
 from referral.limits.policy import LimitName
 
-# A user every second; nine of ten came by the code of one in a hundred. Ids follow each other as
-# those of the service are
+# A user every second; nine of ten activated the code of one of the first hundredth. Ids are as
+# random as those of the service
 _USERS = """
     INSERT INTO users (id, phone, name, email, invite_code, inviter_id, activated_at,
                        inviter_sees_phone, invitee_count, is_admin, is_blocked, created_at,
@@ -46,13 +46,13 @@ _AUDIT = """
 async def fill(
     url: str, number: int, *, users: bool = True, sessions: bool = True, counters: bool = True
 ) -> None:
-    """So many users, and a session, an entry of the audit trail and a counter for each."""
-    wanted = [_USERS] if users else []
-    wanted += [_SESSIONS, _AUDIT] if sessions else []
-    wanted += [_COUNTERS] if counters else []
+    """Add this many users, each with a session, an entry of the audit trail and a counter."""
+    statements = [_USERS] if users else []
+    statements += [_SESSIONS, _AUDIT] if sessions else []
+    statements += [_COUNTERS] if counters else []
     connection = await asyncpg.connect(url)
     try:
-        for sql in wanted:
+        for sql in statements:
             await connection.execute(sql, number)
         await connection.execute("VACUUM ANALYZE")
     finally:
@@ -60,7 +60,7 @@ async def fill(
 
 
 def charge(number: int) -> Charge:
-    """Of a counter that is never full."""
+    """Return a charge of a counter that is never exhausted."""
     bucket = Bucket(1 << 40, DAY)
     return Charge(
         name=LimitName.SENDS_DAY,

@@ -1,4 +1,4 @@
-"""Bytes on disk of a row, and the rows that a sign-in leaves."""
+"""The size of a row on disk, and the rows that a sign-in adds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WRITTEN = ("counters", "audit_entries", "outbox", "traffic_counts")
 async def main() -> None:
     with postgres() as node:
         await migrated(node.url)
-        await _left_behind(node.url)
+        await _show_rows_added(node.url)
         await rows.fill(node.url, NUMBER)
         connection = await asyncpg.connect(node.url)
         try:
@@ -35,7 +35,7 @@ async def main() -> None:
             await connection.close()
     tables.show(
         f"Bytes a row, of {NUMBER:,}",
-        ["table", "row", "its entries in indexes", "together"],
+        ["table", "row", "its index entries", "together"],
         ([table, *(round(size / NUMBER) for size in sizes)] for table, sizes in found.items()),
     )
     tables.show(
@@ -45,8 +45,8 @@ async def main() -> None:
     )
 
 
-async def _left_behind(url: str) -> None:
-    """Rows after a first sign-in of a phone, and what its second one adds."""
+async def _show_rows_added(url: str) -> None:
+    """Show the rows that the first sign-in of a phone adds, and the second."""
     connection = await asyncpg.connect(url)
 
     async def count() -> list[int]:
@@ -67,7 +67,7 @@ async def _left_behind(url: str) -> None:
         "Rows that sign-ins of one phone add",
         ["sign-in", *_WRITTEN],
         (
-            [name, *(b - a for a, b in zip(found[place], found[place + 1], strict=True))]
-            for place, name in enumerate(("the first", "the second"))
+            [name, *(b - a for a, b in zip(found[index], found[index + 1], strict=True))]
+            for index, name in enumerate(("the first", "the second"))
         ),
     )

@@ -1,4 +1,4 @@
-"""Lists read from a standby: what they cost where, and how far behind they are."""
+"""Lists read from a standby: what they cost on which server, and how far they lag."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from support import Clock, Inbox, Service, migrated, ok
 USERS = 200_000
 LISTS = 2000
 WRITES = 50
-# md5('2'): an inviter of the rows
+# md5('2'), one of the inviters in rows.py
 _INVITER = UUID("c81e728d-9d4c-2f63-6f06-7f89cc14862c")
 
 
@@ -37,34 +37,34 @@ async def main() -> None:
             f"Lists of 100, {USERS:,} users: processor time a list",
             ["lists come from", "of the primary, ms", "of the standby, ms"],
             [
-                await _cost(pair, "the primary", lists=False),
-                await _cost(pair, "the standby", lists=True),
+                await _measure_cost(pair, "the primary", lists=False),
+                await _measure_cost(pair, "the standby", lists=True),
             ],
         )
         tables.show(
-            f"From the answer to an activation until the inviter's list has it, {WRITES} times",
-            ["beside", "in the very first read", "median, ms", "19th of 20, ms", "longest, ms"],
+            f"From the response to an activation until the inviter's list has it, {WRITES} times",
+            ["load", "in the first read", "median, ms", "p95, ms", "longest, ms"],
             [
-                await _lag(Path(folder), pair, "nothing", busy=False),
-                await _lag(Path(folder), pair, f"{CLIENTS} clients who sign in", busy=True),
+                await _measure_lag(Path(folder), pair, "nothing", busy=False),
+                await _measure_lag(Path(folder), pair, f"{CLIENTS} clients who sign in", busy=True),
             ],
         )
 
 
-async def _cost(pair: Cluster, name: str, *, lists: bool) -> list[str]:
+async def _measure_cost(pair: Cluster, name: str, *, lists: bool) -> list[str]:
     nodes = pair.primary, pair.standby
     await database.connect(pair.url(lists=lists))
-    before = [_used(node) for node in nodes]
+    before = [_cpu_seconds(node) for node in nodes]
     for _ in range(LISTS // 2):
         assert len(await users.page(None, after=None, limit=100)) == 100  # noqa: PLR2004
         assert await invitations.page(_INVITER, after=None, limit=100)
-    after = [_used(node) for node in nodes]
+    after = [_cpu_seconds(node) for node in nodes]
     await database.disconnect()
     return [name, *(f"{(b - a) / LISTS * 1000:.2f}" for a, b in zip(before, after, strict=True))]
 
 
-async def _lag(folder: Path, pair: Cluster, name: str, *, busy: bool) -> list[str]:
-    found, at_once = [], 0
+async def _measure_lag(folder: Path, pair: Cluster, name: str, *, busy: bool) -> list[str]:
+    lags, immediate = [], 0
     with serving(folder, DATABASE_URL=pair.url(lists=True), **SETTINGS) as server:
         async with (
             httpx.AsyncClient(base_url=server.url, timeout=60) as http,
@@ -76,16 +76,16 @@ async def _lag(folder: Path, pair: Cluster, name: str, *, busy: bool) -> list[st
                 ok(await invitee.activate(await inviter.invite_code()))
                 began, reads = monotonic(), 0
                 while True:
-                    asked = monotonic()
+                    read_at = monotonic()
                     page = ok(await inviter.call("GET", "/profile/invitees"))
                     reads += 1
                     if page["items"]:
                         break
-                at_once += reads == 1
-                found.append((asked - began) * 1000 if reads > 1 else 0.0)
-    found.sort()
-    times = statistics.median(found), found[len(found) * 19 // 20], found[-1]
-    return [name, f"{at_once} of {WRITES}", *(f"{each:.0f}" for each in times)]
+                immediate += reads == 1
+                lags.append((read_at - began) * 1000 if reads > 1 else 0.0)
+    lags.sort()
+    times = statistics.median(lags), lags[len(lags) * 19 // 20], lags[-1]
+    return [name, f"{immediate} of {WRITES}", *(f"{each:.0f}" for each in times)]
 
 
 @asynccontextmanager
@@ -99,8 +99,8 @@ async def _load(server: Server, *, clients: int) -> AsyncIterator[None]:
         stopping.set()
 
 
-def _used(node: Node) -> float:
-    """Seconds of processor time of a server until now. Those that ended count for their parent."""
+def _cpu_seconds(node: Node) -> float:
+    """Return a server's CPU seconds so far. Those of ended processes count for their parent."""
     assert node.process is not None
     postmaster = psutil.Process(node.process.pid)
     total = 0.0
