@@ -1,4 +1,4 @@
-# Debian's release is named too, which the tag would otherwise change some day
+# The tag names Debian's release too; without it, the tag would move to the next release one day
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /app
 COPY requirements.txt .
@@ -11,12 +11,13 @@ RUN useradd --system --uid 10001 --create-home referral && mkdir /data && chown 
 WORKDIR /data
 COPY --from=build /venv /venv
 COPY src /app/src
-# No start writes bytecode (PYTHONDONTWRITEBYTECODE): each would compile for 0.1 s
+# Starts write no bytecode (PYTHONDONTWRITEBYTECODE), so each would spend 0.1 s on compiling
 RUN python -m compileall -q /app/src
 USER referral
 VOLUME /data
 EXPOSE 8000
-# Whether the process answers: a restart brings no database back. By http.client, which asks no proxy
+# /health/live only checks the process, since a restart does not bring the database back. http.client
+# ignores proxy variables
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import http.client, os; h = http.client.HTTPConnection('127.0.0.1', os.environ['PORT'], timeout=4); h.request('GET', '/health/live'); exit(h.getresponse().status != 200)"]
 CMD ["sh", "-c", "python -m referral migrate && exec python -m referral serve"]

