@@ -1,4 +1,4 @@
-"""Pages of other origins, and apps that are pages."""
+"""CORS: browser apps on other origins, and mobile apps that run in a web view."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from support import Service, new_phone, running
 
 WEB = "https://app.example.com"
 APP = "capacitor://localhost"
-STRANGERS = ("https://other.example.com", "https://app.example.com.evil.example", "null", APP + "x")
+OTHER_ORIGINS = (
+    "https://other.example.com",
+    "https://app.example.com.evil.example",
+    "null",
+    APP + "x",
+)
 EXPOSED = {
     "location",
     "retry-after",
@@ -34,10 +39,10 @@ async def open_service(database_url: str) -> AsyncIterator[Service]:
 async def preflight(
     service: Service, origin: str, *, path: str = "/api/v1/profile", headers: str = ""
 ) -> httpx.Response:
-    asked = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
+    sent = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
     if headers:
-        asked["Access-Control-Request-Headers"] = headers
-    return await service.http.options(path, headers=asked)
+        sent["Access-Control-Request-Headers"] = headers
+    return await service.http.options(path, headers=sent)
 
 
 @pytest.mark.parametrize("origin", [WEB, APP])
@@ -51,31 +56,31 @@ async def preflight(
     ],
 )
 @pytest.mark.parametrize("path", ["/api/v1/profile", "/api/v1/nowhere", "/api/v1/auth/verify"])
-async def test_a_preflight_may_ask_for_any_header(
+async def test_preflight_may_ask_for_any_header(
     open_service: Service, origin: str, headers: str, path: str
 ) -> None:
-    answer = await preflight(open_service, origin, path=path, headers=headers)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert answer.headers["access-control-allow-origin"] == origin
-    methods = answer.headers["access-control-allow-methods"].split(", ")
+    response = await preflight(open_service, origin, path=path, headers=headers)
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers["access-control-allow-origin"] == origin
+    methods = response.headers["access-control-allow-methods"].split(", ")
     assert {"GET", "POST", "PUT", "PATCH", "DELETE"} <= set(methods)
-    assert answer.headers.get("access-control-allow-headers", "") == headers
-    assert "access-control-allow-credentials" not in answer.headers
-    assert {"Origin", "Access-Control-Request-Headers"} <= set(answer.headers["vary"].split(", "))
-    assert answer.headers["x-request-id"]
+    assert response.headers.get("access-control-allow-headers", "") == headers
+    assert "access-control-allow-credentials" not in response.headers
+    assert {"Origin", "Access-Control-Request-Headers"} <= set(response.headers["vary"].split(", "))
+    assert response.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("origin", STRANGERS)
-async def test_a_stranger_may_read_nothing(open_service: Service, origin: str) -> None:
-    for answer in (
+@pytest.mark.parametrize("origin", OTHER_ORIGINS)
+async def test_other_origins_may_read_nothing(open_service: Service, origin: str) -> None:
+    for response in (
         await preflight(open_service, origin, headers="authorization"),
         await open_service.get("/api/v1/profile", Origin=origin),
     ):
-        assert not [name for name in answer.headers if name.startswith("access-control-")]
-        assert "Origin" in answer.headers["vary"]
+        assert not [name for name in response.headers if name.startswith("access-control-")]
+        assert "Origin" in response.headers["vary"]
 
 
-async def test_every_answer_may_be_read_errors_too(open_service: Service) -> None:
+async def test_allowed_origins_may_read_errors_too(open_service: Service) -> None:
     phone = new_phone()
     body = {"phone": phone}
     calls = [
@@ -90,26 +95,27 @@ async def test_every_answer_may_be_read_errors_too(open_service: Service) -> Non
     ]
     for method, path, json, status in calls:
         for origin in (WEB, APP):
-            answer = await open_service.http.request(
+            response = await open_service.http.request(
                 method, path, json=json, headers={"Origin": origin}
             )
             if status != 200 or origin == WEB:
-                assert answer.status_code == status, answer.text
-            assert answer.headers["access-control-allow-origin"] == origin
-            exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
+                assert response.status_code == status, response.text
+            assert response.headers["access-control-allow-origin"] == origin
+            exposed = response.headers["access-control-expose-headers"].lower().split(", ")
             assert set(exposed) == EXPOSED
-            assert "access-control-allow-credentials" not in answer.headers
+            assert "access-control-allow-credentials" not in response.headers
 
 
 async def test_keys_are_open_to_every_origin(service: Service) -> None:
-    """Also where no origin is set, and for a page whose requests are traced."""
+    """No origin needs to be allowed in the settings, and the request may carry tracing headers."""
     path = "/.well-known/jwks.json"
-    for origin in (*STRANGERS, WEB):
-        answer = await service.get(path, Origin=origin)
-        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
-        asked = await preflight(service, origin, path=path, headers="traceparent")
-        assert asked.status_code == 204
-        assert asked.headers["access-control-allow-origin"] == "*"
-        assert asked.headers["access-control-allow-headers"] == "traceparent"
-    answer = await service.get("/api/v1/profile", Origin=WEB)
-    assert "access-control-allow-origin" not in answer.headers
+    for origin in (*OTHER_ORIGINS, WEB):
+        response = await service.get(path, Origin=origin)
+        assert response.status_code == 200
+        assert response.headers["access-control-allow-origin"] == "*"
+        allowed = await preflight(service, origin, path=path, headers="traceparent")
+        assert allowed.status_code == 204
+        assert allowed.headers["access-control-allow-origin"] == "*"
+        assert allowed.headers["access-control-allow-headers"] == "traceparent"
+    response = await service.get("/api/v1/profile", Origin=WEB)
+    assert "access-control-allow-origin" not in response.headers

@@ -1,4 +1,4 @@
-"""Every answer that is no success: one form, a stable code, and nothing of what was sent."""
+"""Error responses: one form, a stable code, and no echo of the input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CANARY = "QXCANARYXQ"
 JSON = "application/json"
 LARGEST = 64 * 1024
 
-# A body of each operation that has one, as right as it can be without knowing a secret
+# A body for each operation that takes one, valid except for its tokens and codes
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/auth/send-code"): {"phone": "+79991234567", "device_token": "x"},
     ("POST", "/api/v1/auth/verify"): {"token": "x", "code": "1234", "invite_code": "000000"},
@@ -32,30 +32,30 @@ EVERY_BODY = pytest.mark.parametrize(("method", "path"), BODIES)
 
 
 def broken_bodies(good: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """Bodies that no operation takes, each with the reason."""
+    """Yield bodies that no operation accepts, each with the reason."""
     first, *_ = good
     rest = json.dumps(good)[1:].encode()
     yield "empty", b""
     yield "spaces", b"  "
     yield "cut short", b'{"' + CANARY.encode()
     yield "not JSON", CANARY.encode()
-    yield "more after it", json.dumps(good).encode() + b" {}"
-    yield "a comment", b"/* " + CANARY.encode() + b" */ {" + rest
+    yield "trailing data", json.dumps(good).encode() + b" {}"
+    yield "comment", b"/* " + CANARY.encode() + b" */ {" + rest
     yield "single quotes", f"{{'{CANARY}': 1}}".encode()
-    yield "a byte order mark", b"\xef\xbb\xbf{" + rest
+    yield "byte order mark", b"\xef\xbb\xbf{" + rest
     yield "UTF-16", json.dumps(good).encode("utf-16")
-    yield "no UTF-8", f'{{"{first}": "{CANARY}'.encode() + b'\xff"}'
-    yield "an overlong NUL", f'{{"{first}": "{CANARY}'.encode() + b'\xc0\x80"}'
-    yield "a surrogate in UTF-8", f'{{"{first}": "{CANARY}'.encode() + b'\xed\xa0\x80"}'
+    yield "invalid UTF-8", f'{{"{first}": "{CANARY}'.encode() + b'\xff"}'
+    yield "overlong NUL", f'{{"{first}": "{CANARY}'.encode() + b'\xc0\x80"}'
+    yield "surrogate in UTF-8", f'{{"{first}": "{CANARY}'.encode() + b'\xed\xa0\x80"}'
     for half in ("\\ud800", "\\uDFFF", "\\ude00\\ud83d"):
-        yield "half a surrogate pair", f'{{"{first}": "{CANARY}{half}"}}'.encode()
-        yield "half a pair in a key", f'{{"{CANARY}{half}": 1, '.encode() + rest
+        yield "lone surrogate", f'{{"{first}": "{CANARY}{half}"}}'.encode()
+        yield "lone surrogate in a key", f'{{"{CANARY}{half}": 1, '.encode() + rest
     yield "U+0000", f'{{"{first}": "{CANARY}\\u0000"}}'.encode()
-    yield "U+0000 as it is", f'{{"{first}": "{CANARY}\0"}}'.encode()
-    yield "a key twice", f'{{"{first}": "{CANARY}", '.encode() + rest
-    yield "a key twice, escaped", f'{{"\\u{ord(first[0]):04x}{first[1:]}": "x", '.encode() + rest
+    yield "unescaped U+0000", f'{{"{first}": "{CANARY}\0"}}'.encode()
+    yield "duplicate key", f'{{"{first}": "{CANARY}", '.encode() + rest
+    yield "escaped duplicate key", f'{{"\\u{ord(first[0]):04x}{first[1:]}": "x", '.encode() + rest
     for value in ("null", "true", "5", "-0.0", '""', f'"{CANARY}"', "[]", f'["{CANARY}"]', "[[]]"):
-        yield "no object", value.encode()
+        yield "not an object", value.encode()
     yield "objects in an array", f"[{json.dumps(good)}]".encode()
     for depth in (900, 20_000, 65_000):
         yield "deep arrays", b"[" * depth
@@ -63,12 +63,12 @@ def broken_bodies(good: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     yield "deep objects", b'{"a":' * 10_000
     yield "deep in a field", f'{{"{first}": '.encode() + b"[" * 30_000 + b"]" * 30_000 + b"}"
     yield "deep in an unknown field", b'{"x": ' + b"[" * 30_000 + b"]" * 30_000 + b", " + rest
-    yield "an unknown field", f'{{"{CANARY}": 1, '.encode() + rest
-    yield "an unknown field with a dot", f'{{"a.{CANARY}`$": 1, '.encode() + rest
-    yield "an unknown field without a name", b'{"": 1, ' + rest
+    yield "unknown field", f'{{"{CANARY}": 1, '.encode() + rest
+    yield "unknown field with a dot", f'{{"a.{CANARY}`$": 1, '.encode() + rest
+    yield "unknown field without a name", b'{"": 1, ' + rest
     for constant in ("NaN", "Infinity", "-Infinity", "nan"):
-        yield "no number of JSON", f'{{"{first}": {constant}}}'.encode()
-        yield "no number, unknown field", f'{{"x": {constant}, '.encode() + rest
+        yield "not a JSON number", f'{{"{first}": {constant}}}'.encode()
+        yield "not a JSON number, unknown field", f'{{"x": {constant}, '.encode() + rest
     for field, right in good.items():
         start = json.dumps({name: value for name, value in good.items() if name != field})[:-1]
         start += ", " if len(good) > 1 else ""
@@ -83,29 +83,29 @@ def broken_bodies(good: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
 
 
 def required(good: dict[str, Any]) -> set[str]:
-    """The fields that may not be missing: an invite code may, where a challenge token is."""
+    """Return the required fields of a body. An invite code is optional beside a challenge token."""
     optional = {"device_token", "name", "email", "is_blocked", "is_admin"}
     optional |= {"invite_code"} if "token" in good else set()
     return good.keys() - optional
 
 
-async def asker(service: Service, path: str) -> tuple[Person, str]:
-    """Who may use an operation, and its path with the id of a user who exists."""
+async def authorized(service: Service, path: str) -> tuple[Person, str]:
+    """Return somebody who may use an operation, and its path with the id of an existing user."""
     person = await service.sign_in()
     short = path.removeprefix("/api/v1").replace("{user_id}", person.id())
     return (await service.api_key() if "{user_id}" in path else person), short
 
 
-def no_echo(response: httpx.Response) -> None:
-    told = response.text + str(response.headers)
-    assert CANARY.lower() not in told.lower()
+def assert_no_echo(response: httpx.Response) -> None:
+    text = response.text + str(response.headers)
+    assert CANARY.lower() not in text.lower()
 
 
 # Bodies
 
 
-async def test_every_operation_with_a_body_is_tried(service: Service) -> None:
-    """The document says which there are; an operation that this file does not know fails here."""
+async def test_bodies_of_all_operations_are_tested(service: Service) -> None:
+    """`BODIES` has exactly the operations with a body in the OpenAPI document."""
     document = ok(await service.get("/docs/openapi.json"))
     with_body = {
         (method.upper(), path)
@@ -118,8 +118,8 @@ async def test_every_operation_with_a_body_is_tried(service: Service) -> None:
 
 @EVERY_BODY
 async def test_broken_bodies(service: Service, method: str, path: str) -> None:
-    """400 with `errors`, whatever it is; the answer is short and repeats nothing."""
-    person, short = await asker(service, path)
+    """The response is 400 with `errors`, short, and without an echo."""
+    person, short = await authorized(service, path)
     for why, body in broken_bodies(BODIES[method, path]):
         response = await person.call(method, short, content=body, headers={"content-type": JSON})
         assert response.status_code == 400, (why, body[:80], response.text)
@@ -127,14 +127,14 @@ async def test_broken_bodies(service: Service, method: str, path: str) -> None:
         assert problem["errors"], why
         assert all(error.keys() == {"field", "message"} for error in problem["errors"])
         assert len(response.content) < 1000
-        no_echo(response)
+        assert_no_echo(response)
 
 
 @EVERY_BODY
 async def test_required_fields(service: Service, method: str, path: str) -> None:
-    """Each field that may not be missing is named when it is."""
+    """A missing field is named in `errors`."""
     good = BODIES[method, path]
-    person, short = await asker(service, path)
+    person, short = await authorized(service, path)
     for field in required(good):
         body = {name: value for name, value in good.items() if name != field}
         response = await person.call(method, short, json=body)
@@ -143,9 +143,9 @@ async def test_required_fields(service: Service, method: str, path: str) -> None
 
 
 @EVERY_BODY
-async def test_bodies_that_are_not_json(service: Service, method: str, path: str) -> None:
-    """415 for every other media type, and for none."""
-    person, short = await asker(service, path)
+async def test_other_media_types(service: Service, method: str, path: str) -> None:
+    """The response is 415 for every other media type, and for none."""
+    person, short = await authorized(service, path)
     body = json.dumps(BODIES[method, path]).encode()
     types = [
         "text/plain",
@@ -171,17 +171,17 @@ async def test_bodies_that_are_not_json(service: Service, method: str, path: str
             headers={"content-type": media_type},
         )
         refused(response, 415, "unsupported_media_type")
-        no_echo(response)
+        assert_no_echo(response)
     response = await person.call(method, short, content=body)
     refused(response, 415, "unsupported_media_type")
 
 
 @EVERY_BODY
 async def test_media_types_of_json(service: Service, method: str, path: str) -> None:
-    """In any case, with or without parameters: JSON is UTF-8 whatever they say (RFC 8259)."""
-    person, short = await asker(service, path)
+    """Case and parameters do not matter: JSON is always UTF-8 (RFC 8259, section 8.1)."""
+    person, short = await authorized(service, path)
     body = json.dumps(BODIES[method, path]).encode()
-    answers = set()
+    outcomes = set()
     for media_type in (
         JSON,
         "Application/JSON",
@@ -197,15 +197,16 @@ async def test_media_types_of_json(service: Service, method: str, path: str) -> 
             content=body,
             headers={"content-type": media_type},
         )
-        answers.add((response.status_code, response.json().get("code") if response.content else ""))
-    assert len({status for status, _ in answers}) == 1
-    assert answers.isdisjoint({(400, "invalid_request"), (415, "unsupported_media_type")})
+        code = response.json().get("code") if response.content else ""
+        outcomes.add((response.status_code, code))
+    assert len({status for status, _ in outcomes}) == 1
+    assert outcomes.isdisjoint({(400, "invalid_request"), (415, "unsupported_media_type")})
 
 
 @EVERY_BODY
 async def test_bodies_over_64_kib(service: Service, method: str, path: str) -> None:
-    """One byte over, announced or not; at the limit it is still read."""
-    person, short = await asker(service, path)
+    """One byte too many is refused, announced or not; 64 KiB are accepted."""
+    person, short = await authorized(service, path)
     good = json.dumps(BODIES[method, path]).encode()
     headers = {"content-type": JSON}
     whole = await person.call(method, short, content=good.ljust(LARGEST), headers=headers)
@@ -219,10 +220,10 @@ async def test_bodies_over_64_kib(service: Service, method: str, path: str) -> N
         for content in (body, streamed(body)):
             response = await person.call(method, short, content=content, headers=headers)
             refused(response, 413, "body_too_large")
-            no_echo(response)
+            assert_no_echo(response)
 
 
-async def test_values_that_cannot_be(service: Service) -> None:
+async def test_impossible_values(service: Service) -> None:
     person = await service.sign_in()
     for method, path, body, status, code in (
         ("POST", "/auth/send-code", {"phone": CANARY}, 400, "invalid_phone"),
@@ -247,13 +248,13 @@ async def test_values_that_cannot_be(service: Service) -> None:
     ):
         response = await person.call(method, path, json=body)
         refused(response, status, code)
-        no_echo(response)
+        assert_no_echo(response)
 
 
 # Paths, methods, queries
 
 
-async def test_paths_that_lead_nowhere(service: Service) -> None:
+async def test_unknown_paths(service: Service) -> None:
     person = await service.sign_in()
     for path in (
         f"/{CANARY}",
@@ -274,51 +275,53 @@ async def test_paths_that_lead_nowhere(service: Service) -> None:
         for method in ("GET", "POST", "DELETE"):
             response = await service.http.request(method, path, content=CANARY)
             assert response.status_code in {404, 405}, (method, path)
-            no_echo(response)
+            assert_no_echo(response)
         response = await service.get(path, authorization=f"Bearer {person.tokens['access_token']}")
         refused(response, 404, "not_found")
-        no_echo(response)
+        assert_no_echo(response)
 
 
-async def test_methods_that_a_path_does_not_have(service: Service) -> None:
-    """405 with Allow, on every path of the document; OPTIONS says the same."""
+async def test_unsupported_methods(service: Service) -> None:
+    """Every path of the document responds 405 with Allow; OPTIONS returns the same methods."""
     document = ok(await service.get("/docs/openapi.json"))
     for path, operations in document["paths"].items():
-        has = {name.upper() for name in operations} & {"GET", "POST", "PUT", "PATCH", "DELETE"}
+        methods = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+        supported = {name.upper() for name in operations} & methods
         url = path.replace("{", "").replace("}", "")
-        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", CANARY} - has:
+        allowed = supported | {"OPTIONS"}
+        for method in {*methods, "TRACE", CANARY} - supported:
             response = await service.http.request(method, url, content=CANARY)
             refused(response, 405, "method_not_allowed")
-            assert set(response.headers["allow"].split(", ")) - {"HEAD"} == has | {"OPTIONS"}
-            no_echo(response)
+            assert set(response.headers["allow"].split(", ")) - {"HEAD"} == allowed
+            assert_no_echo(response)
         response = await service.http.options(url)
         assert (response.status_code, response.content) == (204, b"")
-        assert set(response.headers["allow"].split(", ")) - {"HEAD"} == has | {"OPTIONS"}, path
+        assert set(response.headers["allow"].split(", ")) - {"HEAD"} == allowed, path
 
 
 async def test_head_has_no_body(service: Service) -> None:
-    """Whether or not the path takes it."""
+    """Neither from a path that supports GET, nor from one that does not."""
     for path in ("/api/v1/profile", "/api/v1/auth/verify", "/health/live", "/nowhere", "/"):
         response = await service.http.head(path)
         assert response.content == b""
         assert response.status_code < 500
 
 
-async def test_queries_are_not_repeated(service: Service) -> None:
+async def test_queries_are_not_echoed(service: Service) -> None:
     person = await service.sign_in_admin()
     for query in (f"limit={CANARY}", f"cursor={CANARY}", f"limit=0&{CANARY}={CANARY}"):
         for path in ("/profile/invitees", "/sessions", "/users", "/audit"):
             response = await person.call("GET", f"{path}?{query}")
             refused(response, 400, "invalid_request")
-            no_echo(response)
+            assert_no_echo(response)
     for path in (f"/audit?user={CANARY}", f"/stats?from={CANARY}", f"/users?search={CANARY}%00"):
         response = await person.call("GET", path)
         refused(response, 400, "invalid_request")
-        no_echo(response)
+        assert_no_echo(response)
 
 
 async def test_hostile_headers(service: Service) -> None:
-    """What a client writes about itself is neither believed nor able to break anything."""
+    """Headers with unusual or hostile values neither break anything nor are echoed."""
     person = await service.sign_in()
     body = json.dumps({"phone": new_phone()}).encode()
     for name, value in (
@@ -336,16 +339,37 @@ async def test_hostile_headers(service: Service) -> None:
         url = "/api/v1/auth/send-code"
         response = await service.http.post(url, content=body, headers=headers)
         assert response.status_code == 200, (name, response.text)
-        no_echo(response)
+        assert_no_echo(response)
         token = f"Bearer {person.tokens['access_token']}".encode()
         headers = [(b"authorization", token), (name.encode(), value)]
         response = await service.http.get("/api/v1/profile", headers=headers)
         assert response.status_code == 200, (name, response.text)
-        no_echo(response)
+        assert_no_echo(response)
 
 
-async def test_a_long_user_agent_signs_in(service: Service) -> None:
-    """It is cut, and what does not print becomes a space."""
+@pytest.mark.parametrize(
+    "host", ["1:1:1", "a:b", "a:65536", "a:-1", "a:80:", "[::1", "[1:1:1]", "[zz]", "a/b", "a b"]
+)
+async def test_malformed_host(service: Service, host: str) -> None:
+    """The framework would respond 500 to some, when it reports an invalid field."""
+    headers = [(b"host", host.encode()), (b"content-type", JSON.encode())]
+    path = "/api/v1/auth/send-code"
+    response = await service.http.post(path, content=b"{}", headers=headers)
+    refused(response, 400, "invalid_request")
+    assert (await service.http.get("/health/live", headers=headers)).status_code == 400
+    page = await service.http.get("/", headers=[*headers, (b"accept", b"text/html")])
+    assert page.status_code == 400
+    assert page.headers["content-type"].startswith("text/html")
+
+
+async def test_well_formed_hosts(service: Service) -> None:
+    for host in ("", "a", "a:", "a.example:65535", "127.0.0.1", "[::1]", "[::1]:80"):
+        response = await service.http.get("/health/live", headers=[(b"host", host.encode())])
+        assert response.status_code == 200, host
+
+
+async def test_long_user_agent_is_cut(service: Service) -> None:
+    """Characters that are not printable become spaces."""
     sent = await service.send_code(new_phone())
     agent = "Zoë\t" + "x" * 1000
     response = await service.http.post(
@@ -355,22 +379,21 @@ async def test_a_long_user_agent_signs_in(service: Service) -> None:
     )
     token = ok(response)["access_token"]
     listed = ok(await service.get("/api/v1/sessions", authorization=f"Bearer {token}"))
-    kept = listed["items"][0]["user_agent"]
-    assert kept == "Zoë " + "x" * 251
+    assert listed["items"][0]["user_agent"] == "Zoë " + "x" * 251
 
 
 async def test_head_is_get_without_the_body(service: Service) -> None:
-    """RFC 9110, section 9.3.2: as uptime monitors ask."""
+    """RFC 9110, section 9.3.2. Uptime monitors use HEAD."""
     for path in ("/health/live", "/health/ready", "/docs", "/.well-known/jwks.json"):
         head, get = await service.http.head(path), await service.http.get(path)
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-length"] == get.headers["content-length"]
-    refused_head = await service.http.head("/api/v1/auth/send-code")
-    assert refused_head.status_code == 405
+    assert (await service.http.head("/api/v1/auth/send-code")).status_code == 405
     assert (await service.http.options("/health/live")).headers["allow"] == "GET, HEAD, OPTIONS"
 
 
-async def test_every_answer_says_nosniff_and_in_production_https_alone(database_url: str) -> None:
+async def test_common_headers(database_url: str) -> None:
+    """Every response has nosniff, and in production also Strict-Transport-Security."""
     production = {
         "REFERRAL_ENV": "production",
         "REFERRAL_SMS_URL": "simulated://",

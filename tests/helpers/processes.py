@@ -1,4 +1,4 @@
-"""The service as processes of its own, the way people run it."""
+"""The service in processes of its own, as people run it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ START_SECONDS = 30
 
 @dataclass
 class Server:
-    """A server that answers. log: where its output goes."""
+    """A server that is running.
+
+    log: the file that its output goes to.
+    """
 
     url: str
     process: subprocess.Popen[bytes]
@@ -38,7 +41,7 @@ def free_port() -> int:
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """Only what a fresh shell has, and these variables."""
+    """Return the variables of a fresh shell, and these."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -48,7 +51,10 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 
 
 async def new_postgres_database(server_url: str) -> str:
-    """The URL of a new and empty database on a server, given the URL of another one there."""
+    """Create an empty database and return its URL.
+
+    server_url: of another database on the same server.
+    """
     name = f"fresh_{uuid4().hex}"
     connection = await asyncpg.connect(server_url)
     try:
@@ -61,7 +67,10 @@ async def new_postgres_database(server_url: str) -> str:
 def referral(
     folder: Path, *arguments: str, typed: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end, in this folder. typed: into its stdin."""
+    """Run a command of `referral` in a folder, until it ends.
+
+    typed: its standard input. variables: settings, as environment variables.
+    """
     return subprocess.run(
         [sys.executable, "-m", "referral", *arguments],
         cwd=folder,
@@ -76,10 +85,10 @@ def referral(
 
 @contextmanager
 def serving(folder: Path, **variables: str) -> Iterator[Server]:
-    """`referral migrate` and `referral serve` in this folder, until the block ends.
+    """Run `referral migrate`, then `referral serve` until the block ends, in this folder.
 
-    variables: settings, as environment variables. Sending takes no time, and nobody waits between
-    sends, unless they say so.
+    variables: settings, as environment variables. By default, sending takes no time and there is no
+    wait between sends.
     """
     variables = {
         "REFERRAL_SMS_URL": "simulated://?delay=0",
@@ -91,15 +100,16 @@ def serving(folder: Path, **variables: str) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", "referral", "serve"]
     env = environment(folder, PORT=str(port), **variables)
-    with started(command, port=port, cwd=folder, env=env, log=folder / f"serve-{port}.log") as one:
-        yield one
+    log = folder / f"serve-{port}.log"
+    with started(command, port=port, cwd=folder, env=env, log=log) as server:
+        yield server
 
 
 @contextmanager
 def started(
     command: list[str], *, port: int, cwd: Path, env: dict[str, str], log: Path
 ) -> Iterator[Server]:
-    """A server that this command starts on the port, once it answers, until the block ends."""
+    """Run the command of a server on this port until the block ends. Waits until it is ready."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=cwd, env=env, stdout=output, stderr=output)
     server = Server(f"http://127.0.0.1:{port}", process, log)
@@ -111,7 +121,7 @@ def started(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, as platforms do, and see that it does."""
+    """Stop a server with SIGTERM, as platforms do. Raises TimeoutExpired after 30 seconds."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(timeout=30)
@@ -121,10 +131,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         raise
 
 
-def family(process: int) -> list[int]:
-    """A process and all that it, or those, started."""
-    children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
-    return [process, *(one for child in children.split() for one in family(int(child)))]
+def process_tree(pid: int) -> list[int]:
+    """Return the ids of a process and all its descendants."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [pid, *(each for child in children.split() for each in process_tree(int(child)))]
 
 
 def wait_until_ready(server: Server) -> None:

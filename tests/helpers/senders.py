@@ -1,4 +1,4 @@
-"""HTTP servers that take messages: Twilio's API, and a team's own endpoint."""
+"""HTTP servers that take messages, as Twilio's API and as a hook."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @dataclass(frozen=True)
 class Request:
-    """What came."""
+    """A request that was received."""
 
     path: str
     headers: dict[str, str]
@@ -28,22 +28,26 @@ class Request:
 
 
 @dataclass
-class Sender:
-    """A server that keeps what it is sent. answers: the next ones, then `usual`."""
+class FakeGateway:
+    """A server that stores the requests it receives.
+
+    Its responses, a status and a JSON body each, are those of `next_responses`, and then always
+    `default_response`.
+    """
 
     url: str
-    usual: tuple[int, Any]
+    default_response: tuple[int, Any]
     requests: list[Request] = field(default_factory=list)
-    answers: list[tuple[int, Any]] = field(default_factory=list)
+    next_responses: list[tuple[int, Any]] = field(default_factory=list)
     location: str = ""
-    """Where its redirects lead."""
+    """The Location header of its responses."""
     hanging: bool = False
-    """Whether it takes requests and answers none, until it ends."""
+    """Whether it accepts requests without responding, until it ends."""
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def forms(self) -> list[dict[str, str]]:
-        """The forms that came, each field once."""
+        """Return the forms received, with one value for each field."""
         return [
             {name: values[0] for name, values in parse_qs(each.body, strict_parsing=True).items()}
             for each in self.requests
@@ -55,14 +59,14 @@ class Sender:
 
     @property
     def texts(self) -> list[tuple[str, str]]:
-        """The phones and texts that came, in whichever way."""
+        """Return the phone and text of each message received."""
         if "twilio" in self.url:
             return [(form["To"], form["Body"]) for form in self.forms]
         return [(each["phone"], each["text"]) for each in self.jsons]
 
 
 def code_in(text: str) -> str:
-    """The code as a browser finds it: in the last line, bound to the site."""
+    """Return the code from the last line, where browsers find it bound to the site."""
     bound = re.fullmatch(r"@127\.0\.0\.1 #([0-9]+)", text.splitlines()[-1])
     assert bound is not None, text
     assert text.startswith(bound[1])
@@ -70,15 +74,21 @@ def code_in(text: str) -> str:
 
 
 @contextmanager
-def twilio() -> Iterator[Sender]:
-    """https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource"""
-    taken = {"sid": "SM0123456789abcdef0123456789abcdef", "status": "queued", "error_code": None}
-    with _serving("/twilio", (201, taken)) as sender:
+def twilio() -> Iterator[FakeGateway]:
+    """Run a fake of Twilio's API until the block ends.
+
+    https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource
+    """
+    queued = {"sid": "SM0123456789abcdef0123456789abcdef", "status": "queued", "error_code": None}
+    with _serving("/twilio", (201, queued)) as sender:
         yield sender
 
 
 def twilio_error(status: int, code: int) -> tuple[int, dict[str, Any]]:
-    """https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions"""
+    """Return an error response of Twilio's.
+
+    https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions
+    """
     return status, {
         "code": code,
         "message": "The 'To' number is not a valid phone number.",
@@ -88,13 +98,14 @@ def twilio_error(status: int, code: int) -> tuple[int, dict[str, Any]]:
 
 
 @contextmanager
-def endpoint() -> Iterator[Sender]:
+def hook_server() -> Iterator[FakeGateway]:
+    """Run a team's own hook until the block ends."""
     with _serving("/sms", (204, None)) as sender:
         yield sender
 
 
 @contextmanager
-def _serving(path: str, usual: tuple[int, Any]) -> Iterator[Sender]:
+def _serving(path: str, default_response: tuple[int, Any]) -> Iterator[FakeGateway]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
@@ -103,26 +114,28 @@ def _serving(path: str, usual: tuple[int, Any]) -> Iterator[Sender]:
             if sender.hanging:
                 sender.ended.wait(30)
                 return
-            status, answer = sender.answers.pop(0) if sender.answers else sender.usual
+            status, content = (
+                sender.next_responses.pop(0) if sender.next_responses else sender.default_response
+            )
             self.send_response(status)
             if sender.location:
                 self.send_header("Location", sender.location)
-            payload = b"" if answer is None else json.dumps(answer).encode()
+            payload = b"" if content is None else json.dumps(content).encode()
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(payload)))
             self.end_headers()
             self.wfile.write(payload)
 
-        do_GET = do_POST  # noqa: N815 - as http.server calls it
+        do_GET = do_POST  # noqa: N815 - http.server's name for it
 
         def log_message(self, *_: Any) -> None:
-            """Nothing of it is for the tests' output."""
+            """Keep the log of requests out of the tests' output."""
 
     class Server(ThreadingHTTPServer):
         request_queue_size = 128
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        sender = Sender(f"http://127.0.0.1:{server.server_address[1]}{path}", usual)
+        sender = FakeGateway(f"http://127.0.0.1:{server.server_address[1]}{path}", default_response)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

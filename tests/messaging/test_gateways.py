@@ -33,9 +33,9 @@ from senders import (
     TWILIO_SENDER,
     TWILIO_SID,
     TWILIO_TOKEN,
-    Sender,
+    FakeGateway,
     code_in,
-    endpoint,
+    hook_server,
     twilio,
     twilio_error,
 )
@@ -88,7 +88,7 @@ def hook_to(sender_url: str, *, clock: Callable[[], datetime] = now) -> hook.Hoo
 
 
 @pytest.fixture
-def twilio_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sender]:
+def twilio_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
     """A server in place of Twilio's API."""
     with twilio() as sender:
         redirect_twilio(sender.url, monkeypatch)
@@ -96,8 +96,8 @@ def twilio_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sender]:
 
 
 @pytest.fixture
-def own_endpoint() -> Iterator[Sender]:
-    with endpoint() as sender:
+def own_endpoint() -> Iterator[FakeGateway]:
+    with hook_server() as sender:
         yield sender
 
 
@@ -115,10 +115,10 @@ class GatewayCase:
     """A gateway, and the server behind a real one."""
 
     gateway: Gateway
-    sender: Sender | None
+    sender: FakeGateway | None
 
     @property
-    def server(self) -> Sender:
+    def server(self) -> FakeGateway:
         assert self.sender is not None
         return self.sender
 
@@ -132,7 +132,7 @@ def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         case "console":
             yield GatewayCase(Console(), None)
         case "hook":
-            with endpoint() as sender:
+            with hook_server() as sender:
                 yield GatewayCase(hook_to(sender.url), sender)
         case "twilio":
             with twilio() as sender:
@@ -198,7 +198,10 @@ async def test_no_log_has_a_phone_text_or_code(case: GatewayCase, status: int) -
     with everything_logged() as records:
         logging.getLogger("canary").debug("collected")
         if case.sender is not None:
-            case.sender.usual = (status, {"code": 21211, "message": ENGLISH, "to": PHONE})
+            case.sender.default_response = (
+                status,
+                {"code": 21211, "message": ENGLISH, "to": PHONE},
+            )
         fails = status != 201 and case.sender is not None
         with pytest.raises(GatewayError) if fails else nullcontext():
             try:
@@ -229,7 +232,7 @@ async def test_the_text_arrives_unchanged(case: GatewayCase, text: str) -> None:
 @real
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 404, 429, 500, 503])
 async def test_an_error_status_raises_gateway_error(case: GatewayCase, status: int) -> None:
-    case.server.usual = twilio_error(status, 20001)
+    case.server.default_response = twilio_error(status, 20001)
     with pytest.raises(GatewayError):
         await case.gateway.send(message())
 
@@ -238,8 +241,8 @@ async def test_an_error_status_raises_gateway_error(case: GatewayCase, status: i
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_no_redirect_is_followed(case: GatewayCase, status: int) -> None:
     """A redirect would send the phone and the code elsewhere."""
-    with endpoint() as elsewhere:
-        case.server.usual, case.server.location = (status, None), elsewhere.url
+    with hook_server() as elsewhere:
+        case.server.default_response, case.server.location = (status, None), elsewhere.url
         with pytest.raises(GatewayError):
             await case.gateway.send(message())
         assert elsewhere.requests == []
@@ -260,7 +263,7 @@ async def test_a_hanging_service_is_cut_off_by_the_timeout(case: GatewayCase) ->
     assert len(case.server.requests) == 1
 
 
-async def test_a_thread_of_a_hanging_service_ends(twilio_api: Sender) -> None:
+async def test_a_thread_of_a_hanging_service_ends(twilio_api: FakeGateway) -> None:
     """The read timeout ends it, since a thread cannot be cancelled."""
     twilio_api.hanging = True
     started = time.monotonic()
@@ -282,7 +285,7 @@ async def test_an_unreachable_service_raises_gateway_error(
 # The hook gateway
 
 
-async def test_the_hook_gets_signed_json(own_endpoint: Sender) -> None:
+async def test_the_hook_gets_signed_json(own_endpoint: FakeGateway) -> None:
     """Signed as Standard Webhooks defines. The secret in the URL is not sent."""
     endpoint_url = f"{own_endpoint.url}?team=a%2Bb"
     read = hook.parse(f"hook+{endpoint_url}&secret={HOOK_SECRET}&x=1")
@@ -299,7 +302,7 @@ async def test_the_hook_gets_signed_json(own_endpoint: Sender) -> None:
     assert "MfKQ9r8GKYqr" not in str(request)
 
 
-async def test_the_hook_gets_null_without_a_code(own_endpoint: Sender) -> None:
+async def test_the_hook_gets_null_without_a_code(own_endpoint: FakeGateway) -> None:
     await hook_to(own_endpoint.url).send(
         Message(id="msg_1", phone=PHONE, text="Moved.", code=None, language="ru")
     )
@@ -308,7 +311,7 @@ async def test_the_hook_gets_null_without_a_code(own_endpoint: Sender) -> None:
     ]
 
 
-async def test_every_secret_of_a_hook_signs(own_endpoint: Sender) -> None:
+async def test_every_secret_of_a_hook_signs(own_endpoint: FakeGateway) -> None:
     """The + and / of base64 may be percent-encoded in the URL, or not."""
     other = "whsec_" + base64.b64encode(b"\xfb\xff" * 16).decode()
     assert "+" in other
@@ -321,10 +324,12 @@ async def test_every_secret_of_a_hook_signs(own_endpoint: Sender) -> None:
             Webhook(secret).verify(request.body, request.headers)
 
 
-async def test_the_next_hook_gets_the_same_id_and_a_new_timestamp(own_endpoint: Sender) -> None:
+async def test_the_next_hook_gets_the_same_id_and_a_new_timestamp(
+    own_endpoint: FakeGateway,
+) -> None:
     """So one service behind both hooks can drop the duplicate."""
     times = iter([now() - timedelta(seconds=40), now()])
-    own_endpoint.answers = [(503, None)]
+    own_endpoint.next_responses = [(503, None)]
     gateways = [hook_to(own_endpoint.url, clock=lambda: next(times)) for _ in range(2)]
     await Chain(gateways, timeout=5, on_attempt=Attempts()).send(message(), charge=charge)
     first, second = own_endpoint.requests
@@ -344,10 +349,10 @@ async def test_the_next_hook_gets_the_same_id_and_a_new_timestamp(own_endpoint: 
     ],
 )
 async def test_failure_for_each_status_of_a_hook(
-    own_endpoint: Sender, status: int, failure: Failure
+    own_endpoint: FakeGateway, status: int, failure: Failure
 ) -> None:
     """The hook is tried only once."""
-    own_endpoint.usual = (status, None)
+    own_endpoint.default_response = (status, None)
     attempts = Attempts()
     await Chain([hook_to(own_endpoint.url)], timeout=5, on_attempt=attempts).send(
         message(), charge=charge
@@ -365,7 +370,9 @@ async def test_an_unreachable_hook_has_accepted_nothing() -> None:
     assert result == SendResult(has_failed=True, refundable=True)
 
 
-async def test_a_hook_that_drops_the_connection_may_have_accepted(own_endpoint: Sender) -> None:
+async def test_a_hook_that_drops_the_connection_may_have_accepted(
+    own_endpoint: FakeGateway,
+) -> None:
     own_endpoint.hanging = True
     own_endpoint.ended.set()
     attempts = Attempts()
@@ -379,7 +386,7 @@ async def test_a_hook_that_drops_the_connection_may_have_accepted(own_endpoint: 
 # Apprise
 
 
-async def test_twilio_gets_a_request_of_its_api(twilio_api: Sender) -> None:
+async def test_twilio_gets_a_request_of_its_api(twilio_api: FakeGateway) -> None:
     await SmsService(TWILIO).send(message())
     (request,) = twilio_api.requests
     assert request.path == f"/twilio/2010-04-01/Accounts/{TWILIO_SID}/Messages.json"
@@ -389,13 +396,15 @@ async def test_twilio_gets_a_request_of_its_api(twilio_api: Sender) -> None:
     assert twilio_api.forms == [{"From": TWILIO_SENDER, "To": PHONE, "Body": ENGLISH}]
 
 
-async def test_phones_in_the_url_get_nothing(twilio_api: Sender) -> None:
+async def test_phones_in_the_url_get_nothing(twilio_api: FakeGateway) -> None:
     await SmsService(f"{TWILIO}/+15005550008/?to=+15005550009").send(message())
     assert [form["To"] for form in twilio_api.forms] == [PHONE]
 
 
 @pytest.mark.parametrize("phone", ["+68340001", "+290123456", "+4915123456789012"])
-async def test_a_phone_apprise_rejects_gets_nothing_sent(phone: str, twilio_api: Sender) -> None:
+async def test_a_phone_apprise_rejects_gets_nothing_sent(
+    phone: str, twilio_api: FakeGateway
+) -> None:
     """Without a valid recipient, Apprise's Twilio would send to the sender's own number."""
     with pytest.raises(GatewayError, match="takes no such phone"):
         await SmsService(TWILIO).send(message(phone=phone))
@@ -568,12 +577,12 @@ async def test_a_gateway_without_a_connection_is_tried_twice() -> None:
     assert (broken.calls, other.calls) == (2, 1)
 
 
-async def test_a_chain_of_real_gateways(twilio_api: Sender, own_endpoint: Sender) -> None:
+async def test_a_chain_of_real_gateways(twilio_api: FakeGateway, own_endpoint: FakeGateway) -> None:
     attempts = Attempts()
     chain = Chain([SmsService(TWILIO), hook_to(own_endpoint.url)], timeout=8, on_attempt=attempts)
     await chain.send(message(), charge=charge)
     assert (len(twilio_api.requests), len(own_endpoint.requests)) == (1, 0)
-    twilio_api.usual = twilio_error(400, 21211)
+    twilio_api.default_response = twilio_error(400, 21211)
     await chain.send(message(), charge=charge)
     assert (len(twilio_api.requests), own_endpoint.texts) == (2, [(PHONE, ENGLISH)])
     assert attempts.failures == [("twilio", "not taken")]
@@ -583,7 +592,7 @@ async def test_a_chain_of_real_gateways(twilio_api: Sender, own_endpoint: Sender
 
 
 @pytest.fixture(params=[*REAL, "chain"])
-def sms_url(request: pytest.FixtureRequest, own_endpoint: Sender) -> str:
+def sms_url(request: pytest.FixtureRequest, own_endpoint: FakeGateway) -> str:
     """A REFERRAL_SMS_URL for each. The first gateway of the chain cannot be reached."""
     url: str = {
         "hook": hook_url(own_endpoint.url),
@@ -593,7 +602,7 @@ def sms_url(request: pytest.FixtureRequest, own_endpoint: Sender) -> str:
     return url
 
 
-def received(*senders: Sender) -> list[tuple[str, str]]:
+def received(*senders: FakeGateway) -> list[tuple[str, str]]:
     return [each for sender in senders for each in sender.texts]
 
 
@@ -606,8 +615,8 @@ async def test_sign_in_with_a_received_code(
     sms_url: str,
     language: str,
     words: str,
-    twilio_api: Sender,
-    own_endpoint: Sender,
+    twilio_api: FakeGateway,
+    own_endpoint: FakeGateway,
 ) -> None:
     """It is in the caller's language. Neither the response nor a log contains the code."""
     variables = {"REFERRAL_SMS_URL": sms_url, "REFERRAL_APP_NAME": "Друзья"}
@@ -631,7 +640,7 @@ async def test_sign_in_with_a_received_code(
 
 
 async def test_the_old_phone_is_notified_in_the_callers_language(
-    database_url: str, own_endpoint: Sender
+    database_url: str, own_endpoint: FakeGateway
 ) -> None:
     url = hook_url(own_endpoint.url)
     async with sending(database_url, REFERRAL_SMS_URL=url) as service:
@@ -662,10 +671,10 @@ async def test_the_old_phone_is_notified_in_the_callers_language(
 
 
 async def test_a_failing_gateway_is_logged_by_its_scheme(
-    database_url: str, sms_url: str, twilio_api: Sender, own_endpoint: Sender
+    database_url: str, sms_url: str, twilio_api: FakeGateway, own_endpoint: FakeGateway
 ) -> None:
     async with sending(database_url, REFERRAL_SMS_URL=sms_url) as service:
-        twilio_api.usual = own_endpoint.usual = twilio_error(500, 20500)
+        twilio_api.default_response = own_endpoint.default_response = twilio_error(500, 20500)
         phone = new_phone()
         with everything_logged() as records:
             response = await service.post("/auth/send-code", phone=phone)
@@ -678,7 +687,7 @@ async def test_a_failing_gateway_is_logged_by_its_scheme(
 
 
 async def test_a_test_phone_gets_no_message_and_no_code(
-    database_url: str, sms_url: str, twilio_api: Sender, own_endpoint: Sender
+    database_url: str, sms_url: str, twilio_api: FakeGateway, own_endpoint: FakeGateway
 ) -> None:
     until = date(2026, 3, 1)
     variables = {
@@ -697,7 +706,7 @@ async def test_a_test_phone_gets_no_message_and_no_code(
 
 
 async def test_a_country_that_is_not_allowed_gets_no_message(
-    database_url: str, sms_url: str, twilio_api: Sender, own_endpoint: Sender
+    database_url: str, sms_url: str, twilio_api: FakeGateway, own_endpoint: FakeGateway
 ) -> None:
     variables = {"REFERRAL_SMS_URL": sms_url, "REFERRAL_COUNTRIES_ALLOWED": "DE"}
     async with sending(database_url, **variables) as service:
@@ -707,7 +716,7 @@ async def test_a_country_that_is_not_allowed_gets_no_message(
 
 
 async def test_a_hanging_gateway_delays_no_other_request(
-    database_url: str, own_endpoint: Sender
+    database_url: str, own_endpoint: FakeGateway
 ) -> None:
     """Sign-ins go on, and no database connection is held.
 
@@ -732,7 +741,7 @@ async def test_a_hanging_gateway_delays_no_other_request(
             ok(response)
 
 
-async def _wait_for_requests(sender: Sender, count: int) -> None:
+async def _wait_for_requests(sender: FakeGateway, count: int) -> None:
     async with asyncio.timeout(10):
         while len(sender.requests) < count:  # noqa: ASYNC110 - another thread adds to it
             await asyncio.sleep(0.02)

@@ -20,7 +20,7 @@ import pytest
 from processes import (
     Server,
     environment,
-    family,
+    process_tree,
     free_port,
     referral,
     serving,
@@ -94,7 +94,7 @@ async def test_all_processes_may_be_asked_at_the_same_time(server: Server) -> No
     async with connected(server) as (reader, writer):
         await begin(reader, writer)
         asked = monotonic()
-        for process in reversed(family(server.process.pid)):
+        for process in reversed(process_tree(server.process.pid)):
             os.kill(process, signal.SIGTERM)
         await until_refused(server, asked=asked)
         writer.write(_BODY)
@@ -128,7 +128,7 @@ def test_it_may_be_asked_between_the_starts_of_two_workers(tmp_path: Path) -> No
 def test_it_may_be_asked_while_its_workers_are_replaced(tmp_path: Path) -> None:
     with starting(tmp_path, workers="2") as one:
         wait_until_ready(one)
-        number = len(family(one.process.pid))
+        number = len(process_tree(one.process.pid))
         one.process.send_signal(signal.SIGHUP)
         until_processes(one, number + 1)
         one.process.send_signal(signal.SIGTERM)
@@ -140,7 +140,7 @@ async def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     """They answer what is under way, and leave the port to the next server."""
     url = f"sqlite://{tmp_path}/referral.sqlite3"
     with serving(tmp_path, DATABASE_URL=url, WEB_CONCURRENCY="2") as server:
-        workers = family(server.process.pid)[1:]
+        workers = process_tree(server.process.pid)[1:]
         async with connected(server) as (reader, writer):
             await begin(reader, writer)
             server.process.kill()
@@ -191,7 +191,7 @@ def starting(folder: Path, *, workers: str) -> Iterator[Server]:
 
 def until_processes(server: Server, number: int) -> None:
     deadline = monotonic() + 20
-    while len(family(server.process.pid)) < number:
+    while len(process_tree(server.process.pid)) < number:
         assert monotonic() < deadline
         time.sleep(0.001)
 
