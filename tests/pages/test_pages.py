@@ -1,4 +1,4 @@
-"""What all pages have in common."""
+"""Behaviour that all pages share: forms, cookies, errors and messages."""
 
 from __future__ import annotations
 
@@ -38,39 +38,39 @@ LARGEST_COOKIE = 4096  # bytes
         ({"Referer": f"{OWN}/"}, 403),
     ],
 )
-async def test_a_form_is_taken_from_our_own_pages_alone(
+async def test_form_of_another_origin_is_refused(
     service: Service, headers: dict[str, str], status: int
 ) -> None:
-    answer = await service.http.post("/", data={"phone": new_phone()}, headers=headers)
-    assert answer.status_code == status
+    response = await service.http.post("/", data={"phone": new_phone()}, headers=headers)
+    assert response.status_code == status
     assert bool(service.inbox.messages) == (status == 303)
 
 
-async def test_a_page_says_what_it_may_load(service: Service) -> None:
+async def test_page_has_a_strict_policy(service: Service) -> None:
     for path in ("/", "/i/AAAAAA", "/nowhere"):
-        answer = await service.http.get(path, headers={"Accept": "text/html"})
-        policy = answer.headers["content-security-policy"]
+        response = await service.http.get(path, headers={"Accept": "text/html"})
+        policy = response.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert "://" not in policy
-        assert answer.headers["cache-control"] == "no-store"
-        assert " style=" not in answer.text
+        assert response.headers["cache-control"] == "no-store"
+        assert " style=" not in response.text
 
 
-async def test_programs_get_problems_and_people_pages(service: Service) -> None:
+async def test_error_is_a_page_for_browsers_only(service: Service) -> None:
     for path, accept, media_type in (
         ("/nowhere", "*/*", problems.MEDIA_TYPE),
         ("/nowhere", "text/html,*/*;q=0.8", "text/html"),
         ("/api/v1/nowhere", "text/html", problems.MEDIA_TYPE),
         ("/code/again", "text/html", "text/html"),
     ):
-        answer = await service.http.get(path, headers={"Accept": accept})
-        assert answer.status_code in {404, 405}
-        assert answer.headers["content-type"].startswith(media_type), (path, accept)
+        response = await service.http.get(path, headers={"Accept": accept})
+        assert response.status_code in {404, 405}
+        assert response.headers["content-type"].startswith(media_type), (path, accept)
 
 
-async def test_what_a_form_cannot_be_is_refused(service: Service) -> None:
-    """In words for people, and nothing is sent."""
+async def test_unreadable_form_is_refused_with_a_page(service: Service) -> None:
+    """No message is sent."""
     url_encoded = "application/x-www-form-urlencoded"
     for content, media_type, status in (
         (b"phone=%ff", url_encoded, 400),
@@ -81,16 +81,16 @@ async def test_what_a_form_cannot_be_is_refused(service: Service) -> None:
         (b"phone=%2B79991234567", "text/plain", 415),
         (b"phone=%2B79991234567%00", url_encoded, 303),
     ):
-        answer = await service.http.post(
+        response = await service.http.post(
             "/", content=content, headers={"Origin": OWN, "Content-Type": media_type}
         )
-        assert answer.status_code == status, content[:20]
-        assert answer.is_redirect or answer.headers["content-type"].startswith("text/html")
+        assert response.status_code == status, content[:20]
+        assert response.is_redirect or response.headers["content-type"].startswith("text/html")
     assert not service.inbox.messages
 
 
-async def test_cookies_are_out_of_reach(database_url: str) -> None:
-    """Of scripts, of other sites, and in production of plain http and other hosts."""
+async def test_cookie_attributes(database_url: str) -> None:
+    """Cookies are HttpOnly and Lax; in production also Secure and bound to the host."""
     production = {
         "REFERRAL_ENV": "production",
         "REFERRAL_PUBLIC_URL": "https://app.example",
@@ -100,12 +100,12 @@ async def test_cookies_are_out_of_reach(database_url: str) -> None:
     settings: list[dict[str, str]] = [{}, production]
     for variables in settings:
         async with running(database_url, inbox=None, **variables) as service:
-            answer = await service.http.post(
+            response = await service.http.post(
                 "/",
                 data={"phone": new_phone()},
                 headers={"Origin": variables.get("REFERRAL_PUBLIC_URL", OWN)},
             )
-            (cookie,) = answer.headers.get_list("set-cookie")
+            (cookie,) = response.headers.get_list("set-cookie")
             attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
             assert {"httponly", "samesite=lax", "path=/"} <= attributes
             assert not any(attribute.startswith("domain") for attribute in attributes)
@@ -131,11 +131,11 @@ async def test_cookies_are_out_of_reach(database_url: str) -> None:
         ("/é", False),
     ],
 )
-def test_where_to_go_next_is_on_this_site(text: str | None, good: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_local_path_accepts_only_this_site(text: str | None, good: bool) -> None:  # noqa: FBT001 - a parameter of the test
     assert forms.local_path(text) == (text if good else None)
 
 
-def test_every_refusal_has_words_for_people() -> None:
+def test_every_refusal_has_a_text() -> None:
     kinds = [Refusal]
     for kind in kinds:
         kinds += kind.__subclasses__()
@@ -144,37 +144,37 @@ def test_every_refusal_has_words_for_people() -> None:
 
 
 @pytest.mark.parametrize("phone", ["", "x", "+99912345678", 900 * "1"])
-async def test_a_cookie_that_somebody_wrote_breaks_no_page(service: Service, phone: str) -> None:
-    """One with a phone that is none."""
+async def test_forged_cookie_breaks_no_page(service: Service, phone: str) -> None:
+    """The cookie of a pending sign-in may have any text as its phone."""
     pending = PendingSignIn(
         token="t", phone=phone, code_length=4, expires_at=1, resend_at=1, tab="00000000"
     )
     headers = {"Cookie": f"sign_in-00000000={cookie_value.encode(pending)}", "Origin": OWN}
     for path in ("/code", "/code?tab=00000000"):
-        answer = await service.http.get(path, headers=headers)
-        assert answer.status_code == 200
-    answer = await service.http.post("/code/again", data={"x": ""}, headers=headers)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/code?tab=00000000")
+        response = await service.http.get(path, headers=headers)
+        assert response.status_code == 200
+    response = await service.http.post("/code/again", data={"x": ""}, headers=headers)
+    assert (response.status_code, response.headers["location"]) == (303, "/code?tab=00000000")
     assert service.inbox.messages == []
 
 
 @pytest.mark.parametrize("name", ["sign_in-00000000", "draft-00000000", "flash"])
-async def test_a_cookie_deeper_than_any_of_ours_is_like_none(service: Service, name: str) -> None:
+async def test_deeply_nested_cookie_is_ignored(service: Service, name: str) -> None:
     deep = urlsafe_b64encode(b'{"x":' + 2200 * b"[").decode()
-    answer = await service.http.get("/code", headers={"Cookie": f"{name}={deep}"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/?restarted=1")
-    answer = await service.http.get("/?draft=00000000", headers={"Cookie": f"{name}={deep}"})
-    assert answer.status_code == 200
+    response = await service.http.get("/code", headers={"Cookie": f"{name}={deep}"})
+    assert (response.status_code, response.headers["location"]) == (303, "/?restarted=1")
+    response = await service.http.get("/?draft=00000000", headers={"Cookie": f"{name}={deep}"})
+    assert response.status_code == 200
 
 
-async def test_a_notice_that_nobody_wrote_says_nothing(service: Service) -> None:
+async def test_unknown_notice_is_not_shown(service: Service) -> None:
     headers = {"Cookie": f"flash={cookie_value.encode(Flash(code='of_nobody', path='/'))}"}
-    answer = await service.http.get("/", headers=headers)
-    assert 'role="status"' not in answer.text
-    assert "Content-Type" not in answer.text
+    response = await service.http.get("/", headers=headers)
+    assert 'role="status"' not in response.text
+    assert "Content-Type" not in response.text
 
 
-async def test_another_number_keeps_the_invitation_and_the_way_on(service: Service) -> None:
+async def test_another_number_keeps_invitation_and_next(service: Service) -> None:
     inviter = await service.sign_in()
     invite_code = await inviter.invite_code()
     async with browsing(service) as browser:
@@ -187,8 +187,8 @@ async def test_another_number_keeps_the_invitation_and_the_way_on(service: Servi
         assert 'name="next" value="/me/sessions"' in await browser.see(back)
 
 
-async def test_what_a_form_brings_back_fits_into_a_cookie(service: Service) -> None:
-    """However much was sent with it: browsers drop one of over 4096 bytes (RFC 6265, 6.1)."""
+async def test_typed_text_fits_into_a_cookie(service: Service) -> None:
+    """Browsers may drop a cookie of over 4096 bytes (RFC 6265, section 6.1)."""
     person = await service.sign_in()
     large = {f"{number}{2000 * 'f'}": 900 * "x" for number in range(9)}
     for path, fields in (
@@ -197,25 +197,25 @@ async def test_what_a_form_brings_back_fits_into_a_cookie(service: Service) -> N
         ("/me", {"name": 900 * "\U0001f600", "email": 900 * "\x01", **large}),
     ):
         headers = {"Origin": OWN, "Cookie": f"access={person.tokens['access_token']}"}
-        answer = await service.http.post(path, data=fields, headers=headers)
-        assert answer.status_code == 303
-        kept = answer.headers.get_list("set-cookie")
+        response = await service.http.post(path, data=fields, headers=headers)
+        assert response.status_code == 303
+        kept = response.headers.get_list("set-cookie")
         assert kept
         assert max(map(len, kept)) < LARGEST_COOKIE
 
 
-async def test_a_phone_that_is_being_typed_stands_in_no_path(service: Service) -> None:
+async def test_phone_being_typed_is_not_in_a_path(service: Service) -> None:
     """Proxies write paths with their queries into their logs."""
-    answer = await service.http.post(
+    response = await service.http.post(
         "/phone-form", data={"phone": "+79991234567"}, headers={"Origin": OWN}
     )
-    assert ok(answer) == {"form": "+7 999 123-45-67", "country": "RU"}
-    answer = await service.http.get("/phone-form?phone=%2B79991234567")
-    assert answer.status_code == 405
+    assert ok(response) == {"form": "+7 999 123-45-67", "country": "RU"}
+    response = await service.http.get("/phone-form?phone=%2B79991234567")
+    assert response.status_code == 405
 
 
 async def test_each_tab_has_its_own_invitation(service: Service) -> None:
-    """A code that was asked for without one activates nothing, whatever another tab asks for."""
+    """A code requested without an invitation activates none, even if another tab has one."""
     inviter = await service.sign_in()
     invite_code = await inviter.invite_code()
     async with browsing(service) as browser:
@@ -225,20 +225,20 @@ async def test_each_tab_has_its_own_invitation(service: Service) -> None:
     assert (await inviter.profile())["invitee_count"] == 0
 
 
-async def test_what_one_page_has_to_say_waits_for_it(service: Service) -> None:
+async def test_message_waits_for_its_page(service: Service) -> None:
     async with browsing(service) as browser:
         where = await browser.submit("/", phone="123")
         await browser.get("/i/ZZZZZZ")
         assert "not a phone number" in error_of(await browser.see(where), "phone")
 
 
-async def test_a_browser_without_cookies_is_told_so(service: Service) -> None:
-    answer = await service.http.get("/code")
-    page = await service.http.get(answer.headers["location"])
+async def test_browser_without_cookies_is_told(service: Service) -> None:
+    response = await service.http.get("/code")
+    page = await service.http.get(response.headers["location"])
     assert "does not allow cookies" in page.text
 
 
-async def test_a_code_is_read_with_the_spaces_between_its_digits(service: Service) -> None:
+async def test_code_may_contain_spaces(service: Service) -> None:
     async with browsing(service) as browser:
         page = await browser.submit_and_see("/", phone=browser.phone)
         code = code_on(page)
@@ -246,13 +246,13 @@ async def test_a_code_is_read_with_the_spaces_between_its_digits(service: Servic
         assert await browser.submit("/code", **hidden_on(page), code=spaced) == "/me"
 
 
-async def test_another_version_of_a_file_is_not_there_to_be_kept(service: Service) -> None:
-    """While a deploy is under way, an old process is asked for what only the new one has."""
+async def test_static_file_of_another_version_is_404(service: Service) -> None:
+    """During a deployment an old process may be asked for a file that only the new one has."""
     own = found(r'src="(/static/pages.js[^"]+)"', (await service.get("/")).text)
     assert "immutable" in (await service.get(own)).headers["cache-control"]
     for other in ("/static/pages.js", "/static/pages.js?v=00000000"):
-        answer = await service.get(other)
-        assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
+        response = await service.get(other)
+        assert (response.status_code, response.headers["cache-control"]) == (404, "no-store")
 
 
 @pytest.mark.parametrize(
@@ -263,22 +263,22 @@ async def test_another_version_of_a_file_is_not_there_to_be_kept(service: Servic
         ("en", "+7 999 123-45-67", "+1 201-555-0123"),
     ],
 )
-async def test_a_phone_is_read_as_one_of_the_browsers_country(
+async def test_phone_is_parsed_by_the_browsers_region(
     service: Service, languages: str, typed: str, example: str
 ) -> None:
     headers = {"Origin": OWN, "Accept-Language": languages}
     page = await service.http.get("/", headers=headers)
     assert f"<b>{example}</b>" in page.text
-    answer = await service.http.post("/", data={"phone": typed}, headers=headers)
-    assert answer.headers["location"].startswith("/code?tab=")
-    # The API has no browser
+    response = await service.http.post("/", data={"phone": typed}, headers=headers)
+    assert response.headers["location"].startswith("/code?tab=")
+    # The API does not use the browser's language
     sent = await service.http.post(
         "/api/v1/auth/send-code", json={"phone": "8 (999) 123-45-67"}, headers=headers
     )
     assert sent.status_code == 400
 
 
-async def test_a_page_names_the_country_that_is_not_served(database_url: str) -> None:
+async def test_page_names_the_country_that_is_not_served(database_url: str) -> None:
     async with running(database_url, REFERRAL_COUNTRIES_ALLOWED="RU,KZ") as service:
         for languages, said in (("en-GB", "United Kingdom"), ("ru-RU", "Великобритания")):
             headers = {"Origin": OWN, "Accept-Language": languages}

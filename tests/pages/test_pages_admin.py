@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -16,7 +16,9 @@ import httpx
 import pytest
 
 from pages import ORIGIN, browsing, found, notice_on, reauthenticate, value_of
+from referral.http.pages.admin import chart
 from referral.service import trees
+from referral.service.stats import Day
 from referral.storage import database, invitations, users
 from support import Person, Service, context_of, new_phone, ok, refused, running
 
@@ -26,7 +28,6 @@ PAGES = (
     "/admin/keys",
     "/admin/webhooks",
     "/admin/audit",
-    "/admin/charts/days.svg",
 )
 SMALL = 50_000  # bytes, a page with all its assets
 
@@ -35,7 +36,7 @@ SMALL = 50_000  # bytes, a page with all its assets
 async def signed_in_http(
     service: Service, person: Person | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser of its own, in which somebody is signed in."""
+    """Open a browser in which this person, if any, is signed in."""
     async with browsing(service) as browser:
         browser.http.headers["Origin"] = ORIGIN
         if person is not None:
@@ -51,37 +52,37 @@ async def admin(service: Service) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def shown(http: httpx.AsyncClient, path: str, status: int = 200) -> str:
-    """A page as a reader has it: its text with single spaces between its tags."""
-    answer = await http.get(path)
-    assert answer.status_code == status, answer.text
-    return re.sub(r"\s+", " ", answer.text)
+    """Return the HTML of a page with whitespace collapsed."""
+    response = await http.get(path)
+    assert response.status_code == status, response.text
+    return re.sub(r"\s+", " ", response.text)
 
 
 async def sent(http: httpx.AsyncClient, path: str, **fields: str) -> str:
-    """The page that a form leads to."""
-    answer = await http.post(path, data=fields)
-    assert answer.status_code == 303, answer.text
-    return await shown(http, answer.headers["location"])
+    """Submit a form, and return the page that it redirects to."""
+    response = await http.post(path, data=fields)
+    assert response.status_code == 303, response.text
+    return await shown(http, response.headers["location"])
 
 
 def number(page: str, name: str) -> str:
-    """What stands in the element of this id."""
+    """Return the text of the element with this id."""
     found = re.search(rf'id="{name}"[^>]*>([^<]*)<', page)
     assert found, page
     return found[1]
 
 
 def links(page: str) -> list[str]:
-    """The users that a page leads to, in its order."""
+    """Return the ids of the users that a page links to, in order."""
     return re.findall(r'href="/admin/users/([0-9a-f-]{36})"', page)
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_the_pages_are_for_administrators_alone(service: Service, path: str) -> None:
-    """Visitors sign in first; users, and programs with an API key, are refused."""
+async def test_pages_are_for_administrators_only(service: Service, path: str) -> None:
+    """Without a sign-in they redirect to it. Users get 403, and an API key is no sign-in."""
     async with signed_in_http(service) as http:
-        answer = await http.get(path)
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/?next={path}")
+        response = await http.get(path)
+        assert (response.status_code, response.headers["location"]) == (303, f"/?next={path}")
         key = (await service.api_key()).tokens["access_token"]
         with_key = await http.get(path, headers={"Authorization": f"Bearer {key}"})
         assert with_key.status_code == 303
@@ -93,13 +94,13 @@ async def test_the_pages_are_for_administrators_alone(service: Service, path: st
         assert "This page is for administrators alone." in page.text
 
 
-async def test_which_methods_a_page_has_anybody_may_ask(service: Service) -> None:
-    answer = await service.http.options("/admin")
-    assert (answer.status_code, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
-    assert "set-cookie" not in answer.headers
+async def test_options_needs_no_sign_in(service: Service) -> None:
+    response = await service.http.options("/admin")
+    assert (response.status_code, response.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+    assert "set-cookie" not in response.headers
 
 
-async def test_a_form_of_another_site_does_nothing(
+async def test_form_of_another_site_does_nothing(
     service: Service, admin: httpx.AsyncClient
 ) -> None:
     person = await service.sign_in()
@@ -110,10 +111,10 @@ async def test_a_form_of_another_site_does_nothing(
         "/admin/keys/crm/revoke",
         *(f"/admin/users/{person.id()}/{action}" for action in actions),
     ):
-        answer = await admin.post(
+        response = await admin.post(
             path, data={"name": "theirs"}, headers={"Origin": "https://evil.example"}
         )
-        assert answer.status_code == 403, path
+        assert response.status_code == 403, path
         async with signed_in_http(service) as http:
             assert (await http.post(path)).headers["location"].startswith("/?next=/admin/")
     page = await shown(admin, "/admin/keys")
@@ -123,8 +124,8 @@ async def test_a_form_of_another_site_does_nothing(
     refused(await person.call("GET", "/users"), 403, "forbidden")
 
 
-async def test_in_an_open_demo_nobody_administers(database_url: str) -> None:
-    """As with the API: anybody could sign in as the administrator."""
+async def test_open_demo_has_no_administrator(database_url: str) -> None:
+    """Because there anybody could sign in as the administrator; the API does the same."""
     async with running(database_url) as service:
         person = await service.sign_in_admin()
     production: dict[str, Any] = {
@@ -139,26 +140,26 @@ async def test_in_an_open_demo_nobody_administers(database_url: str) -> None:
         assert (await http.get("/admin")).status_code == 403
 
 
-@pytest.mark.parametrize("path", PAGES[:-1])
-async def test_a_page_is_small_and_strict(
+@pytest.mark.parametrize("path", PAGES)
+async def test_page_is_small_and_strict(
     service: Service, admin: httpx.AsyncClient, path: str
 ) -> None:
-    """Under 50 KB; no style or script in it but the sheet whose digest the policy has."""
+    """It is under 50 KB, and its only inline style is the sheet whose digest is in the CSP."""
     for _ in range(3):
         await service.sign_in()
-    answer = await admin.get(path)
-    assert answer.status_code == 200
-    assert len(answer.content) < SMALL
-    assert answer.headers["cache-control"] == "no-store"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert not re.search(r"\sstyle=|\son[a-z]+=|<script>|https?://", answer.text)
-    assert answer.text.count("<h1>") == 1
-    assert 'aria-current="page"' in answer.text
-    assert 'href="/me"' in answer.text
+    response = await admin.get(path)
+    assert response.status_code == 200
+    assert len(response.content) < SMALL
+    assert response.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert not re.search(r"\sstyle=|\son[a-z]+=|<script>|https?://", response.text)
+    assert response.text.count("<h1>") == 1
+    assert 'aria-current="page"' in response.text
+    assert 'href="/me"' in response.text
 
 
-async def test_the_numbers(service: Service, admin: httpx.AsyncClient) -> None:
-    """Of today, in all, and of the days asked for, with who invited most."""
+async def test_statistics(service: Service, admin: httpx.AsyncClient) -> None:
+    """They have today's numbers, totals, the chosen days and the top inviters."""
     anna = await service.sign_in()
     for _ in range(2):
         await service.sign_in(invite_code=await anna.invite_code())
@@ -191,12 +192,12 @@ async def test_the_numbers(service: Service, admin: httpx.AsyncClient) -> None:
         ("2026-01-01", "32", "to"),
     ],
 )
-async def test_bad_days_are_refused_beside_their_field(
+async def test_invalid_days_are_refused_beside_their_field(
     admin: httpx.AsyncClient, first: str, last: str, field: str
 ) -> None:
-    """And what was typed is still there."""
-    answer = await admin.get("/admin", params={"from": first, "to": last})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/admin")
+    """The typed days are kept."""
+    response = await admin.get("/admin", params={"from": first, "to": last})
+    assert (response.status_code, response.headers["location"]) == (303, "/admin")
     page = await shown(admin, "/admin")
     assert re.search(rf'name="{field}"[^>]*aria-invalid="true"[^>]*{field}-error', page)
     assert f'id="{field}-error"' in page
@@ -205,53 +206,62 @@ async def test_bad_days_are_refused_beside_their_field(
     assert 'aria-invalid="true"' not in await shown(admin, "/admin")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", ["narrow", "wide"])
-async def test_the_chart_is_an_image_and_nothing_else(
-    service: Service, admin: httpx.AsyncClient, theme: str, size: str
+def chart_on(page: str) -> ET.Element:
+    """Return the chart of the statistics page, which must be well-formed XML."""
+    return ET.fromstring(found(r'(<svg class="chart".*</svg>)\n<figcaption', page))  # noqa: S314 - our own
+
+
+async def test_chart_is_an_accessible_image(service: Service, admin: httpx.AsyncClient) -> None:
+    """It has a title, a description, axes, and a tooltip with the numbers of each day."""
+    await service.sign_in(invite_code=await (await service.sign_in()).invite_code())
+    svg = chart_on((await admin.get("/admin")).text)
+    assert svg.attrib["role"] == "img"
+    referenced = [svg.attrib["aria-labelledby"], svg.attrib["aria-describedby"]]
+    assert [each.attrib["id"] for each in (svg[0], svg[1])] == referenced
+    assert svg[0].text == "Sign-ups and activations by day"
+    labels = [element.text for element in svg.iter("text")]
+    today = context_of(service).clock().date()
+    month = [today - timedelta(days=days) for days in (29, 15, 0)]
+    assert labels == ["0", "1", "2", "3", *(day.isoformat() for day in month)]
+    tooltips = [title.text for title in svg.iter("title")][1:]
+    assert len(tooltips) == 30
+    assert tooltips[-1] == f"{today} · Sign-ups: 3 · Activations: 1"
+    assert {element.tag for element in svg.iter()} <= {
+        *("svg", "title", "desc", "line", "text", "path", "rect"),
+    }
+
+
+def test_chart_draws_a_bar_and_a_dash_for_each_day() -> None:
+    days = [
+        Day(day=date(2026, 1, 1 + number), sign_ups=sign_ups, activations=activations)
+        for number, (sign_ups, activations) in enumerate([(3, 1), (0, 0), (12, 12)])
+    ]
+    drawn = chart.draw(days)
+    assert drawn.marks == [0, 5, 10, 15]
+    assert drawn.bars == "M0.1 15v-3h0.8v3zM2.1 15v-12h0.8v12z"
+    assert drawn.dashes == "M0.1 14h0.8M1.1 15h0.8M2.1 3h0.8"
+    assert drawn.dated == [0, 1, 2]
+    one = chart.draw([days[1]])
+    assert (one.marks, one.dated, one.bars) == ([0, 1], [0], "")
+
+
+async def test_statistics_of_a_year_are_a_small_page(
+    service: Service, admin: httpx.AsyncClient
 ) -> None:
-    """Well-formed SVG without scripts, links or foreign addresses, readable when shrunk."""
-    await service.sign_in()
-    answer = await admin.get("/admin/charts/days.svg", params={"theme": theme, "size": size})
-    assert answer.headers["content-type"] == "image/svg+xml"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    root = ET.fromstring(answer.content)  # noqa: S314 - our own
-    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
-    assert not tags & {"script", "a", "image", "use", "foreignObject", "iframe"}
-    assert not re.search(r"url\(|@import|href|\son[a-z]+=", answer.text)
-    assert re.findall(r"https?://[^\"']*", answer.text) == ["http://www.w3.org/2000/svg"]
-    assert "<?xml-stylesheet" not in answer.text
-    texts = [element.text for element in root.iter() if element.tag.endswith("}text")]
-    assert "Sign-ups" in texts
-    dates = [text for text in texts if text and re.fullmatch(r"\d{4}-\d\d-\d\d", text)]
-    assert len(dates) == (7 if size == "wide" else 3)
-    assert context_of(service).clock().date().isoformat() in dates
-    [letters] = set(re.findall(r"\.axis text\{[^}]*font-size:(\d+)px", answer.text))
-    _, _, width, _ = map(float, root.attrib["viewBox"].split())
-    if size == "narrow":
-        assert 350 / width * int(letters) >= 12
-
-
-async def test_a_year_fits_into_a_small_page(service: Service, admin: httpx.AsyncClient) -> None:
-    """Its table and its chart together."""
+    """The table and the chart have 366 days; the chart has no tooltips then."""
     await service.sign_in()
     days = {"from": "2025-11-01", "to": "2026-11-01"}
     page = await admin.get("/admin", params=days)
-    chart = await admin.get("/admin/charts/days.svg", params={**days, "size": "wide"})
     script = await admin.get(found(r'src="(/static/[^"]+)"', page.text))
-    assert {answer.status_code for answer in (page, chart, script)} == {200}
-    assert len(page.content) + len(chart.content) + len(script.content) < SMALL
+    assert {response.status_code for response in (page, script)} == {200}
+    assert len(page.content) + len(script.content) < SMALL
+    assert len(list(chart_on(page.text).iter("title"))) == 1
 
 
-async def test_one_day_has_a_chart_too(admin: httpx.AsyncClient) -> None:
-    answer = await admin.get("/admin/charts/days.svg?from=2026-01-01&to=2026-01-01")
-    assert answer.status_code == 200
-    assert answer.text.count("<circle") == 2
-    assert (await admin.get("/admin/charts/days.svg?from=x")).status_code == 400
-
-
-async def test_users_are_found_as_with_the_api(service: Service, admin: httpx.AsyncClient) -> None:
-    """By phone, name or code; what was searched for stays in the field; marks tell the state."""
+async def test_search_finds_users_as_the_api_does(
+    service: Service, admin: httpx.AsyncClient
+) -> None:
+    """By phone, name or invite code. The field keeps the search, and marks show the state."""
     anna, boris = await service.sign_in(), await service.sign_in()
     ok(await anna.call("PATCH", "/profile", json={"name": "Anna <b>"}))
     await users.set_fields(UUID(boris.id()), is_blocked=True)
@@ -260,22 +270,22 @@ async def test_users_are_found_as_with_the_api(service: Service, admin: httpx.As
     assert everybody.count("blocked</span>") == 1
     assert everybody.count("administrator</span>") == 1
     for text in ("anna <", anna.phone, await anna.invite_code()):
-        answer = await admin.get("/admin/users", params={"search": text})
-        assert links(answer.text) == [anna.id()]
-        assert "Anna &lt;b&gt;" in answer.text
+        response = await admin.get("/admin/users", params={"search": text})
+        assert links(response.text) == [anna.id()]
+        assert "Anna &lt;b&gt;" in response.text
     assert 'value="anna &lt;"' in (await admin.get("/admin/users?search=anna <")).text
     assert "Nobody found" in await shown(admin, "/admin/users?search=zoe")
-    answer = await admin.get("/admin/users", params={"search": "x" * 255})
-    assert answer.headers["location"] == "/admin/users"
+    response = await admin.get("/admin/users", params={"search": "x" * 255})
+    assert response.headers["location"] == "/admin/users"
     refused_page = await shown(admin, "/admin/users")
     assert 'id="search-error"' in refused_page
     assert f'value="{"x" * 255}"' in refused_page
-    # What is pasted there is not cut before it is looked for
+    # A pasted text is not cut before the search
     assert "maxlength" not in found('(<input id="search"[^>]*>)', refused_page)
 
 
-async def test_users_come_a_page_at_a_time(service: Service, admin: httpx.AsyncClient) -> None:
-    """Each once, the search goes along, and there is a way back to the newest."""
+async def test_users_are_paginated(service: Service, admin: httpx.AsyncClient) -> None:
+    """Each user is on one page; the links keep the search and lead back to the newest."""
     people = [(await service.sign_in()).id() for _ in range(51)]
     first = await shown(admin, "/admin/users?search=%2B7999")
     assert links(first) == people[:0:-1]
@@ -288,8 +298,8 @@ async def test_users_come_a_page_at_a_time(service: Service, admin: httpx.AsyncC
     assert "not one of ours" in await shown(admin, "/admin/users?cursor=x", 400)
 
 
-async def test_what_is_known_of_a_user(service: Service, admin: httpx.AsyncClient) -> None:
-    """With a link to who invited them, and the newest of what was done to them."""
+async def test_page_of_a_user(service: Service, admin: httpx.AsyncClient) -> None:
+    """It links to the inviter and shows the newest entries of the audit trail."""
     anna = await service.sign_in()
     boris = await service.sign_in(invite_code=await anna.invite_code())
     ok(await boris.call("PUT", "/profile", json={"name": "Boris", "email": "b@example.com"}))
@@ -315,7 +325,7 @@ async def test_block_and_unblock(service: Service, admin: httpx.AsyncClient) -> 
     await service.sign_in_again(person)
 
 
-async def test_make_and_take_an_administrator(service: Service, admin: httpx.AsyncClient) -> None:
+async def test_grant_and_revoke_administrator(service: Service, admin: httpx.AsyncClient) -> None:
     person = await service.sign_in()
     path = f"/admin/users/{person.id()}"
     assert "is an administrator now" in await sent(admin, f"{path}/make-admin")
@@ -324,8 +334,8 @@ async def test_make_and_take_an_administrator(service: Service, admin: httpx.Asy
     refused(await person.call("GET", "/users"), 403, "forbidden")
 
 
-async def test_delete_and_void(service: Service, admin: httpx.AsyncClient) -> None:
-    """Behind a click that opens them; the trail names who did it."""
+async def test_delete_user_and_void_activation(service: Service, admin: httpx.AsyncClient) -> None:
+    """Both forms are hidden until opened, and the audit trail has an entry for each."""
     anna = await service.sign_in()
     boris = await service.sign_in(invite_code=await anna.invite_code())
     path = f"/admin/users/{boris.id()}"
@@ -346,8 +356,8 @@ async def test_delete_and_void(service: Service, admin: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize("action", ["block", "take-admin", "delete"])
-async def test_the_last_administrator_stays(service: Service, action: str) -> None:
-    """Which is said beside the button."""
+async def test_last_administrator_stays(service: Service, action: str) -> None:
+    """The reason is shown beside the button."""
     person = await service.sign_in_admin()
     async with signed_in_http(service, person) as http:
         page = await sent(http, f"/admin/users/{person.id()}/{action}")
@@ -357,7 +367,7 @@ async def test_the_last_administrator_stays(service: Service, action: str) -> No
         assert (await http.get("/admin")).status_code == 200
 
 
-async def test_a_test_phone_is_made_no_administrator(database_url: str) -> None:
+async def test_test_phone_cannot_be_administrator(database_url: str) -> None:
     phone = new_phone()
     test_phone: dict[str, Any] = {"REFERRAL_TEST_PHONES": f"{phone}=12345678@2026-01-31"}
     async with running(database_url, **test_phone) as service:
@@ -369,11 +379,11 @@ async def test_a_test_phone_is_made_no_administrator(database_url: str) -> None:
         assert 'id="make-admin-error"' in page
 
 
-async def test_a_key_is_shown_once(service: Service, admin: httpx.AsyncClient) -> None:
-    """Neither its address nor another look has it; made by who made it; ended, it is refused."""
-    answer = await admin.post("/admin/keys", data={"name": "crm & co"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/keys")
-    assert "HttpOnly" in answer.headers["set-cookie"]
+async def test_api_key_is_shown_once(service: Service, admin: httpx.AsyncClient) -> None:
+    """It is in no URL and not shown again. The audit trail names its author."""
+    response = await admin.post("/admin/keys", data={"name": "crm & co"})
+    assert (response.status_code, response.headers["location"]) == (303, "/admin/keys")
+    assert "HttpOnly" in response.headers["set-cookie"]
     page = await shown(admin, "/admin/keys")
     key = number(page, "new-key")
     assert "The key <bdi>crm &amp; co</bdi> is made" in page
@@ -393,21 +403,21 @@ async def test_a_key_is_shown_once(service: Service, admin: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "100%", "%2F", "?#", "ключ", "/", "a//b"])
-async def test_a_key_of_any_name_can_be_revoked(admin: httpx.AsyncClient, name: str) -> None:
+async def test_api_key_of_any_name_can_be_revoked(admin: httpx.AsyncClient, name: str) -> None:
     page = await sent(admin, "/admin/keys", name=name)
     [path] = re.findall(r'action="(/admin/keys/[^"]+/revoke)"', page)
     assert "There are none." in await sent(admin, path)
 
 
-async def test_a_name_that_no_key_can_have_ends_none(admin: httpx.AsyncClient) -> None:
-    """PostgreSQL cannot even be asked for it."""
-    answer = await admin.post("/admin/keys/%2500/revoke", data={})
-    assert answer.status_code == 400
-    assert answer.headers["content-type"].startswith("text/html")
+async def test_revoking_a_key_with_a_null_character_is_refused(admin: httpx.AsyncClient) -> None:
+    """PostgreSQL cannot store the character."""
+    response = await admin.post("/admin/keys/%2500/revoke", data={})
+    assert response.status_code == 400
+    assert response.headers["content-type"].startswith("text/html")
 
 
 @pytest.mark.parametrize("name", ["", "x" * 101, "taken"])
-async def test_a_bad_name_for_a_key_is_refused_beside_its_field(
+async def test_invalid_key_name_is_refused_beside_its_field(
     admin: httpx.AsyncClient, name: str
 ) -> None:
     await sent(admin, "/admin/keys", name="taken")
@@ -417,8 +427,8 @@ async def test_a_bad_name_for_a_key_is_refused_beside_its_field(
     assert page.count("/revoke") == 1
 
 
-async def test_the_audit_trail_in_words(service: Service, admin: httpx.AsyncClient) -> None:
-    """Newest first; users are linked by their phones, and keys and commands named."""
+async def test_audit_trail(service: Service, admin: httpx.AsyncClient) -> None:
+    """Entries are newest first; they link users and name API keys and commands."""
     person = await service.sign_in()
     key = await service.api_key()
     ok(await key.call("PATCH", f"/users/{person.id()}", json={"is_blocked": True}))
@@ -431,9 +441,7 @@ async def test_the_audit_trail_in_words(service: Service, admin: httpx.AsyncClie
     assert "not one of ours" in await shown(admin, "/admin/audit?user=x", 400)
 
 
-async def test_the_audit_trail_comes_a_page_at_a_time(
-    service: Service, admin: httpx.AsyncClient
-) -> None:
+async def test_audit_trail_is_paginated(service: Service, admin: httpx.AsyncClient) -> None:
     person = await service.sign_in()
     for _ in range(26):
         for action in ("block", "unblock"):
@@ -449,14 +457,14 @@ async def test_the_audit_trail_comes_a_page_at_a_time(
     assert f'href="/admin/audit?user={person.id()}">All entries' in of_user
 
 
-async def test_how_webhooks_go(admin: httpx.AsyncClient) -> None:
+async def test_webhooks_page(admin: httpx.AsyncClient) -> None:
     page = await shown(admin, "/admin/webhooks")
     assert "REFERRAL_WEBHOOK_URL" in page
     assert number(page, "waiting") == "0"
 
 
 async def grown(inviter: UUID, count: int, *, code: int = 0) -> list[UUID]:
-    """Make this many invitees, the oldest first, a second between them."""
+    """Insert invitees one second apart; return their ids, oldest first."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     ids = [uuid4() for _ in range(count)]
     moments = [start + timedelta(seconds=n) for n in range(count)]
@@ -466,7 +474,7 @@ async def grown(inviter: UUID, count: int, *, code: int = 0) -> list[UUID]:
         VALUES ($1, $2, $3, $4, $5, TRUE, 0, FALSE, FALSE, $5, $5)
     """
     if not database.is_postgres():
-        # Its driver takes values in their order, each once
+        # SQLite's driver takes each value once, in order
         sql = sql.replace("$5, $5)", "$6, $7)")
     extra = 1 if database.is_postgres() else 3
     rows = [
@@ -480,15 +488,15 @@ async def grown(inviter: UUID, count: int, *, code: int = 0) -> list[UUID]:
         for n, (user_id, at) in enumerate(zip(ids, moments, strict=True))
     ]
 
-    # Each within the time that a statement may take
+    # In batches, each within the statement timeout
     for first in range(0, count, 5000):
         await database.transaction(partial(database.query_many, sql, rows[first : first + 5000]))
     await users.set_fields(inviter, invitee_count=count)
     return ids
 
 
-async def test_a_tree_of_three_levels(service: Service, admin: httpx.AsyncClient) -> None:
-    """Each level in the one above, the newest first; deleted ones are in none of it."""
+async def test_tree_has_three_levels(service: Service, admin: httpx.AsyncClient) -> None:
+    """Each level is inside the one above, newest first and without deleted users."""
     anna = await service.sign_in()
     boris = await service.sign_in(invite_code=await anna.invite_code())
     vera = await service.sign_in(invite_code=await boris.invite_code())
@@ -501,13 +509,13 @@ async def test_a_tree_of_three_levels(service: Service, admin: httpx.AsyncClient
     page = page.partition("<h2>")[0]
     assert links(page) == [person.id() for person in (zoe, boris, vera, gleb)]
     assert page.count("<details>") == 2
-    # Whom Gleb invited stands on Gleb's own page
+    # Gleb's invitees are on Gleb's own page
     assert f'href="/admin/users/{gleb.id()}#invited">invited 1<' in page
     assert dasha.id() not in page
 
 
-async def test_a_level_is_bounded_and_shared_fairly(service: Service) -> None:
-    """Twenty of one user, sixty of a level: of twenty inviters three each."""
+async def test_tree_level_is_limited_and_shared_evenly(service: Service) -> None:
+    """At most 20 invitees per user and 60 per level, so 3 for each of 20 inviters."""
     top = UUID((await service.sign_in()).id())
     for n, child in enumerate(await grown(top, 25)):
         await grown(child, 30, code=1000 * (n + 1))
@@ -520,15 +528,13 @@ async def test_a_level_is_bounded_and_shared_fairly(service: Service) -> None:
     assert not {member.id for member in tree.items} & {member.id for member in rest.items}
 
 
-async def test_a_tree_with_an_inviter_of_very_many(
-    service: Service, admin: httpx.AsyncClient
-) -> None:
-    """Of 100,020 invitees the newest come from the index, on the page of who invited them all."""
+async def test_tree_with_100_000_invitees(service: Service, admin: httpx.AsyncClient) -> None:
+    """The newest of 100,020 invitees are read from the index."""
     top = await service.sign_in()
     star = await service.sign_in(invite_code=await top.invite_code())
     fans = await grown(UUID(star.id()), 100_020)
     if database.is_postgres():
-        # As its own autovacuum does within a minute: before, it takes the table for a small one
+        # As autovacuum does within a minute; until then the planner assumes a small table
         await database.query("ANALYZE users")
     times = []
     for _ in range(5):
@@ -536,7 +542,7 @@ async def test_a_tree_with_an_inviter_of_very_many(
         found = await invitations.newest([UUID(star.id())], limit=20)
         times.append(perf_counter() - begun)
     assert [row["id"] for row in found] == fans[:-21:-1]
-    # Sorting them all takes ten times as long
+    # Sorting all of them takes ten times as long
     assert min(times) < 0.02
     page = await shown(admin, f"/admin/users/{top.id()}")
     assert "100 000 more" in page
@@ -546,18 +552,17 @@ async def test_a_tree_with_an_inviter_of_very_many(
     assert str(fans[-21]) in links(await shown(admin, older))
 
 
-async def test_pages_are_in_russian_too(service: Service, admin: httpx.AsyncClient) -> None:
-    """Every page can be drawn in it, whatever is translated already."""
+async def test_pages_in_russian(service: Service, admin: httpx.AsyncClient) -> None:
     person = await service.sign_in()
     for path in (*PAGES, f"/admin/users/{person.id()}"):
-        answer = await admin.get(path, headers={"Accept-Language": "ru"})
-        assert answer.status_code == 200
+        response = await admin.get(path, headers={"Accept-Language": "ru"})
+        assert response.status_code == 200
 
 
-async def test_an_old_sign_in_makes_no_key_and_no_administrator(service: Service) -> None:
-    """Whoever finds a browser open must not take away what never ends.
+async def test_key_and_grant_need_reauthentication(service: Service) -> None:
+    """Somebody who finds the browser unlocked must not gain lasting access.
 
-    After the new code one is back at it: the name is still there, the action is open to be done.
+    After reauthentication the typed name is still there, and the action is opened.
     """
     person = await service.sign_in_admin()
     other = await service.sign_in()
@@ -585,7 +590,7 @@ async def test_an_old_sign_in_makes_no_key_and_no_administrator(service: Service
         assert 'id="take-admin"' in await browser.submit_and_see(f"{page}/make-admin")
 
 
-async def test_an_old_sign_in_changes_no_user(service: Service) -> None:
+async def test_actions_on_users_need_reauthentication(service: Service) -> None:
     person, other = await service.sign_in_admin(), await service.sign_in()
     async with browsing(service, person.phone) as browser:
         service.clock.move(seconds=3)
@@ -598,8 +603,10 @@ async def test_an_old_sign_in_changes_no_user(service: Service) -> None:
     ok(await other.refresh())
 
 
-async def test_nothing_is_done_by_one_tap(service: Service, admin: httpx.AsyncClient) -> None:
-    """But what another tap takes back."""
+async def test_irreversible_actions_ask_for_confirmation(
+    service: Service, admin: httpx.AsyncClient
+) -> None:
+    """Only actions that can be reverted work with one click."""
     person = await service.sign_in(invite_code=await (await service.sign_in()).invite_code())
     await sent(admin, "/admin/keys", name="crm")
     page = await shown(admin, f"/admin/users/{person.id()}") + await shown(admin, "/admin/keys")
@@ -611,9 +618,9 @@ async def test_nothing_is_done_by_one_tap(service: Service, admin: httpx.AsyncCl
     }
 
 
-async def test_a_search_survives_the_sign_in(service: Service) -> None:
+async def test_search_is_kept_through_the_sign_in(service: Service) -> None:
     async with browsing(service) as browser:
-        answer = await browser.get("/admin/users?search=%2B7999")
-        where = answer.headers["location"]
+        response = await browser.get("/admin/users?search=%2B7999")
+        where = response.headers["location"]
         assert where == "/?next=/admin/users%3Fsearch%3D%252B7999"
         assert 'name="next" value="/admin/users?search=%2B7999"' in await browser.see(where)

@@ -1,4 +1,4 @@
-"""One's own pages, over HTTP and without a script."""
+"""The signed-in user's own pages, over HTTP and without JavaScript."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PATHS = (
 LARGEST = 50_000  # bytes of a page, its style with it
 
 
-async def test_profile_shows_everything_of_oneself(service: Service) -> None:
+async def test_profile_shows_the_users_data(service: Service) -> None:
     phone = new_phone()
     person = await service.sign_in(phone)
     ok(
@@ -45,9 +45,9 @@ async def test_profile_shows_everything_of_oneself(service: Service) -> None:
     )
     profile = await person.profile()
     async with signed_in(service, phone) as browser:
-        answer = await browser.get("/me")
+        response = await browser.get("/me")
         page = await browser.see("/me")
-    assert "<b>Anna</b>" not in answer.text
+    assert "<b>Anna</b>" not in response.text
     assert "<b>Anna</b>" in page
     spelt = f"{phone[:2]} {phone[2:5]} {phone[5:8]}-{phone[8:10]}-{phone[10:]}"
     for shown in (spelt, "a@example.com", profile["invite_code"], profile["invite_link"]):
@@ -58,15 +58,15 @@ async def test_profile_shows_everything_of_oneself(service: Service) -> None:
     assert 'href="/admin"' not in page
 
 
-async def test_no_page_carries_a_style_or_a_script_within(service: Service) -> None:
-    """The policy would refuse them."""
+async def test_pages_have_no_inline_style_or_script(service: Service) -> None:
+    """The CSP would block them."""
     async with signed_in(service) as browser:
         for path in PATHS[:5]:
-            answer = await browser.get(path)
-            assert " style=" not in answer.text
-            assert not re.search(r"<script(?! src=)| on\w+=", answer.text)
-            assert len(answer.content) < LARGEST
-            assert answer.headers["cache-control"] == "no-store"
+            response = await browser.get(path)
+            assert " style=" not in response.text
+            assert not re.search(r"<script(?! src=)| on\w+=", response.text)
+            assert len(response.content) < LARGEST
+            assert response.headers["cache-control"] == "no-store"
 
 
 async def test_headings_and_labels_are_in_order(service: Service) -> None:
@@ -85,7 +85,7 @@ async def test_headings_and_labels_are_in_order(service: Service) -> None:
                 assert re.findall(r'href="([^"]+)" aria-current="page"', page) == [path]
 
 
-async def test_name_and_email_are_saved_each_by_itself_and_cleared(service: Service) -> None:
+async def test_name_and_email_are_saved_and_cleared(service: Service) -> None:
     async with signed_in(service) as browser:
         page = await browser.submit_and_see("/me", name=" Anna ")
         assert notice_on(page) == "Saved."
@@ -101,7 +101,7 @@ async def test_name_and_email_are_saved_each_by_itself_and_cleared(service: Serv
     ("field", "text", "words"),
     [("name", "A" * 101, "1 to 100 characters"), ("email", "anna@", "not an email address")],
 )
-async def test_a_refused_field_says_why_and_keeps_what_was_typed(
+async def test_refused_field_keeps_its_text(
     service: Service, field: str, text: str, words: str
 ) -> None:
     async with signed_in(service) as browser:
@@ -112,7 +112,7 @@ async def test_a_refused_field_says_why_and_keeps_what_was_typed(
         assert value_of(await browser.see("/me"), field) == ""
 
 
-async def test_an_invite_code_is_activated_once(service: Service) -> None:
+async def test_invite_code_is_activated_once(service: Service) -> None:
     inviter = await service.sign_in()
     code = await inviter.invite_code()
     async with signed_in(service) as browser:
@@ -127,7 +127,7 @@ async def test_an_invite_code_is_activated_once(service: Service) -> None:
     assert (await inviter.profile())["invitees"] == [browser.phone]
 
 
-async def test_an_invite_link_is_as_good_as_its_code(service: Service) -> None:
+async def test_invite_link_is_accepted_as_a_code(service: Service) -> None:
     link = (await (await service.sign_in()).profile())["invite_link"]
     async with signed_in(service) as browser:
         empty = await browser.submit_and_see("/me/inviter", invite_code="")
@@ -136,7 +136,7 @@ async def test_an_invite_link_is_as_good_as_its_code(service: Service) -> None:
         assert notice_on(page) == "The invite code is activated."
 
 
-async def test_a_refused_invite_code_says_why_beside_it(service: Service) -> None:
+async def test_refused_invite_code_shows_the_reason(service: Service) -> None:
     async with signed_in(service) as browser:
         own = found(r'id="my-code">(\w+)<', await browser.see("/me"))
         page = await browser.submit_and_see("/me/inviter", invite_code=own)
@@ -149,13 +149,13 @@ async def test_a_refused_invite_code_says_why_beside_it(service: Service) -> Non
         assert "You invited this person yourself" in error_of(page, "invite_code")
 
 
-async def test_an_invitation_that_sign_in_refused_is_told_on_the_profile(service: Service) -> None:
+async def test_profile_shows_an_invitation_refused_at_sign_in(service: Service) -> None:
     async with browsing(service) as browser:
         assert await browser.sign_in(invite_code="000000") == "/me"
         assert "no such invite code" in error_of(await browser.see("/me"), "invite_code")
 
 
-async def test_the_newest_ten_invitees_are_on_the_profile_and_all_behind_it(
+async def test_profile_shows_ten_invitees_and_links_to_all(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("referral.http.pages.invitees._PAGE", 5)
@@ -193,25 +193,25 @@ async def test_the_newest_ten_invitees_are_on_the_profile_and_all_behind_it(
     assert seen == ["", *(person.phone[1:] for person in people[-2::-1])]
 
 
-async def test_a_cursor_of_nobody_is_a_page_that_says_so(service: Service) -> None:
+async def test_invalid_cursor_is_an_error_page(service: Service) -> None:
     async with signed_in(service) as browser:
         for path in ("/me/invitees", "/me/sessions"):
-            answer = await browser.get(f"{path}?cursor=rubbish")
-            assert answer.status_code == 400
-            assert "Go back and try again" in answer.text
+            response = await browser.get(f"{path}?cursor=rubbish")
+            assert response.status_code == 400
+            assert "Go back and try again" in response.text
 
 
-async def test_the_qr_code_is_the_api_s(service: Service) -> None:
+async def test_qr_code_is_the_same_as_the_apis(service: Service) -> None:
     phone = new_phone()
     person = await service.sign_in(phone)
     async with signed_in(service, phone) as browser:
         for kind, media_type in (("svg", "image/svg+xml"), ("png", "image/png")):
-            answer = await browser.get(f"/me/invite.{kind}")
-            assert answer.headers["content-type"].partition(";")[0] == media_type
-            assert answer.content == (await person.call("GET", f"/profile/invite.{kind}")).content
+            response = await browser.get(f"/me/invite.{kind}")
+            assert response.headers["content-type"].partition(";")[0] == media_type
+            assert response.content == (await person.call("GET", f"/profile/invite.{kind}")).content
 
 
-async def test_devices_are_listed_and_signed_out_one_by_one(service: Service) -> None:
+async def test_devices_are_signed_out_one_by_one(service: Service) -> None:
     async with signed_in(service) as browser:
         service.clock.move(seconds=3)
         other = await service.sign_in(browser.phone)
@@ -224,11 +224,11 @@ async def test_devices_are_listed_and_signed_out_one_by_one(service: Service) ->
         assert notice_on(page) == "That device is signed out."
         assert page.count("python-httpx") == 1
         refused(await other.call("GET", "/profile"), 401, "unauthorized")
-        # By a second click
+        # A second click
         assert notice_on(await browser.submit_and_see(ended)) == "That device is signed out."
 
 
-async def test_devices_are_paged(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_devices_are_paginated(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("referral.http.pages.sessions._PAGE", 2)
     phone = new_phone()
     await service.sign_in(phone)
@@ -242,7 +242,7 @@ async def test_devices_are_paged(service: Service, monkeypatch: pytest.MonkeyPat
         assert ">Newest</a>" in page
 
 
-async def test_ending_the_own_session_or_all_signs_out_here_too(service: Service) -> None:
+async def test_ending_own_session_or_all_signs_out_here(service: Service) -> None:
     async with signed_in(service) as browser:
         person = await service.sign_in_again(await service.sign_in())
         listed = ok(await person.call("GET", "/sessions"))["items"]
@@ -250,7 +250,7 @@ async def test_ending_the_own_session_or_all_signs_out_here_too(service: Service
         page = await browser.submit_and_see("/me/sessions/end-all")
         assert notice_on(page) == "You are signed out everywhere."
         assert not {"access", "refresh"} & set(browser.http.cookies)
-        # And nobody else
+        # Other users stay signed in
         assert (await person.call("GET", "/profile")).status_code == 200
 
     phone = new_phone()
@@ -264,7 +264,7 @@ async def test_ending_the_own_session_or_all_signs_out_here_too(service: Service
         assert not {"access", "refresh"} & set(browser.http.cookies)
 
 
-async def test_nobody_ends_the_session_of_another(service: Service) -> None:
+async def test_session_of_another_user_cannot_be_ended(service: Service) -> None:
     other = await service.sign_in()
     theirs = ok(await other.call("GET", "/sessions"))["items"][0]["id"]
     async with signed_in(service) as browser:
@@ -272,7 +272,7 @@ async def test_nobody_ends_the_session_of_another(service: Service) -> None:
     assert (await other.call("GET", "/profile")).status_code == 200
 
 
-async def test_the_phone_is_changed_and_the_old_one_is_told(service: Service) -> None:
+async def test_changing_the_phone_notifies_the_old_one(service: Service) -> None:
     old, new = new_phone(), new_phone()
     elsewhere = await service.sign_in(old)
     async with signed_in(service, old) as browser:
@@ -294,7 +294,7 @@ async def test_the_phone_is_changed_and_the_old_one_is_told(service: Service) ->
         profile = await browser.see("/me")
         assert notice_on(profile) == "Your phone is changed. Other devices are signed out."
         assert new[-2:] in profile
-        # The form sent twice, one after the other and both at once
+        # The form is submitted twice, one after the other or both before the first response
         assert await browser.enter_code(page, "/me/phone/code") == "/me"
         browser.http.cookies.update(under_way)
         assert await browser.enter_code(page, "/me/phone/code") == "/me"
@@ -303,7 +303,7 @@ async def test_the_phone_is_changed_and_the_old_one_is_told(service: Service) ->
     assert "now has another number" in service.inbox.messages[-1].text
 
 
-async def test_a_phone_that_is_refused_says_why_beside_it(service: Service) -> None:
+async def test_refused_phone_shows_the_reason(service: Service) -> None:
     taken = (await service.sign_in()).phone
     async with signed_in(service) as browser:
         page = await browser.submit_and_see("/me/phone", phone="12")
@@ -319,7 +319,7 @@ async def test_a_phone_that_is_refused_says_why_beside_it(service: Service) -> N
         assert re.sub(r"[ -]", "", value_of(page, "phone")) == taken
 
 
-async def test_a_new_code_to_the_new_phone_and_the_way_back(database_url: str) -> None:
+async def test_resend_to_the_new_phone(database_url: str) -> None:
     async with (
         running(database_url, REFERRAL_RESEND_WAITS="30") as service,
         signed_in(service) as browser,
@@ -328,7 +328,7 @@ async def test_a_new_code_to_the_new_phone_and_the_way_back(database_url: str) -
         assert (await browser.get("/me/phone/code")).headers["location"] == "/me/phone"
         new = new_phone()
         await browser.submit("/me/phone", phone=new)
-        # Back, and the same again: its code is on its way. Another one has its own wait.
+        # The same phone again leads to the page of its code; a resend has to wait
         assert (await browser.submit("/me/phone", phone=new)).startswith("/me/phone/code?tab=")
         page = await browser.submit_and_see("/me/phone/code/again")
         assert "Another code cannot be sent yet. Try again in" in found(
@@ -340,7 +340,7 @@ async def test_a_new_code_to_the_new_phone_and_the_way_back(database_url: str) -
         assert await browser.enter_code(page, "/me/phone/code") == "/me"
 
 
-async def test_a_code_under_way_is_hidden_from_who_signs_in_here_next(service: Service) -> None:
+async def test_pending_code_is_hidden_from_the_next_user(service: Service) -> None:
     async with signed_in(service) as browser:
         new = new_phone()
         await browser.submit("/me/phone", phone=new)
@@ -351,14 +351,12 @@ async def test_a_code_under_way_is_hidden_from_who_signs_in_here_next(service: S
 
 
 @pytest.mark.parametrize("path", ["/me/phone", "/me/delete"])
-async def test_an_old_sign_in_is_confirmed_before_the_form_and_leads_back(
-    service: Service, path: str
-) -> None:
+async def test_reauthentication_leads_back_to_the_page(service: Service, path: str) -> None:
     async with signed_in(service) as browser:
         service.clock.move(minutes=16)
-        answer = await browser.get(path)
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/again?next={path}")
-        page = await browser.see(answer.headers["location"])
+        response = await browser.get(path)
+        assert (response.status_code, response.headers["location"]) == (303, f"/again?next={path}")
+        page = await browser.see(response.headers["location"])
         page = await browser.submit_and_see(
             "/again", next=found(r'name="next" value="([^"]+)">\n', page)
         )
@@ -369,10 +367,8 @@ async def test_an_old_sign_in_is_confirmed_before_the_form_and_leads_back(
 @pytest.mark.parametrize(
     "path", ["/me/phone", "/me/phone/code", "/me/phone/code/again", "/me/delete"]
 )
-async def test_a_form_sent_with_an_old_sign_in_does_nothing_but_confirm(
-    service: Service, path: str
-) -> None:
-    """And after the confirmation one is back at it, with all that was typed."""
+async def test_form_with_an_old_sign_in_only_reauthenticates(service: Service, path: str) -> None:
+    """It leads back to the form with what was typed."""
     async with signed_in(service) as browser:
         hidden = hidden_on(await browser.submit_and_see("/me/phone", phone=new_phone()))
         service.clock.move(minutes=16)
@@ -389,7 +385,7 @@ async def test_a_form_sent_with_an_old_sign_in_does_nothing_but_confirm(
             assert value_of(page, "code") == "0000"
 
 
-async def test_the_account_is_deleted_once_one_is_sure(service: Service) -> None:
+async def test_account_is_deleted_after_confirmation(service: Service) -> None:
     async with signed_in(service) as browser:
         service.clock.move(seconds=3)
         api = await service.sign_in(browser.phone)
@@ -402,7 +398,7 @@ async def test_the_account_is_deleted_once_one_is_sure(service: Service) -> None
         refused(await api.call("GET", "/profile"), 401, "unauthorized")
 
 
-async def test_the_last_administrator_stays_and_is_told_so(service: Service) -> None:
+async def test_last_administrator_cannot_delete_the_account(service: Service) -> None:
     admin = await service.sign_in_admin()
     async with signed_in(service, admin.phone) as browser:
         assert 'href="/admin"' in await browser.see("/me")
@@ -412,7 +408,7 @@ async def test_the_last_administrator_stays_and_is_told_so(service: Service) -> 
         await browser.see("/me")
 
 
-async def test_data_json_has_everything_over_more_than_one_page(
+async def test_data_json_has_all_pages_of_lists(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data, "_PAGE", 2)
@@ -424,11 +420,11 @@ async def test_data_json_has_everything_over_more_than_one_page(
     for _ in range(3):
         await service.sign_in_again(person)
     async with signed_in(service, phone) as browser:
-        answer = await browser.get("/me/data.json")
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["content-disposition"] == 'attachment; filename="my-data.json"'
-    assert answer.headers["cache-control"] == "no-store"
-    taken = json.loads(answer.content)
+        response = await browser.get("/me/data.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["content-disposition"] == 'attachment; filename="my-data.json"'
+    assert response.headers["cache-control"] == "no-store"
+    taken = json.loads(response.content)
     profile = await person.profile()
     assert taken["profile"] == {key: profile[key] for key in profile if key != "invitees"}
     assert taken["invitees"] == ok(await person.call("GET", "/profile/invitees"))["items"]
@@ -438,14 +434,14 @@ async def test_data_json_has_everything_over_more_than_one_page(
     assert len(taken["sessions"]) == 5
 
 
-async def test_tokens_are_renewed_when_the_access_cookie_is_gone(service: Service) -> None:
+async def test_tokens_are_refreshed_without_access_cookie(service: Service) -> None:
     async with signed_in(service) as browser:
         before = browser.http.cookies["refresh"]
         browser.http.cookies.delete("access")
         await browser.see("/me/sessions")
         assert browser.http.cookies["access"]
         assert browser.http.cookies["refresh"] != before
-        # And with a form, and a download
+        # Also by a form and by a download
         for path in ("/me/data.json", "/me/invite.png"):
             browser.http.cookies.delete("access")
             assert (await browser.get(path)).status_code == 200
@@ -454,27 +450,27 @@ async def test_tokens_are_renewed_when_the_access_cookie_is_gone(service: Servic
         assert await browser.submit("/me", name="Anna") == "/me"
 
 
-async def test_a_session_that_was_ended_elsewhere_leads_to_the_sign_in_page(
+async def test_ended_session_leads_to_the_sign_in_page(
     service: Service,
 ) -> None:
     phone = new_phone()
     person = await service.sign_in(phone)
     async with signed_in(service, phone) as browser:
         ok(await person.call("DELETE", "/sessions"))
-        answer = await browser.get("/me/invitees")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/?next=/me/invitees")
+        response = await browser.get("/me/invitees")
+        assert (response.status_code, response.headers["location"]) == (303, "/?next=/me/invitees")
         assert notice_on(await browser.see("/?next=/me/invitees")) == "Sign in first."
         assert not {"access", "refresh"} & set(browser.http.cookies)
         service.clock.move(seconds=3)
         assert await browser.sign_in(next="/me/invitees") == "/me/invitees"
 
 
-async def test_who_is_not_signed_in_gets_none_of_it(service: Service) -> None:
+async def test_pages_need_a_sign_in(service: Service) -> None:
     async with browsing(service) as browser:
         for path in PATHS:
-            answer = await browser.get(path)
-            assert answer.status_code == 303
-            assert answer.headers["location"].split("?")[0] == "/"
+            response = await browser.get(path)
+            assert response.status_code == 303
+            assert response.headers["location"].split("?")[0] == "/"
         for path in ("/me", "/me/inviter", "/me/phone", "/me/phone/code", "/me/delete"):
             assert (await browser.submit(path, name="Anna")).startswith("/?next=/me")
 
@@ -493,22 +489,22 @@ async def test_forms_of_other_sites_change_nothing(service: Service) -> None:
         ):
             for headers in ({"Origin": "https://example.com"}, {}):
                 form = {"name": "Eve", "sure": "yes"}
-                answer = await browser.http.post(path, data=form, headers=headers)
-                assert answer.status_code == 403
+                response = await browser.http.post(path, data=form, headers=headers)
+                assert response.status_code == 403
         assert "Eve" not in await browser.see("/me")
 
 
-async def test_the_api_ignores_the_cookies_of_pages(service: Service) -> None:
+async def test_api_ignores_the_cookies_of_the_pages(service: Service) -> None:
     async with signed_in(service) as browser:
         for method, path in (("GET", "/profile"), ("DELETE", "/sessions"), ("DELETE", "/profile")):
-            answer = await browser.http.request(
+            response = await browser.http.request(
                 method, f"/api/v1{path}", headers={"Origin": ORIGIN}
             )
-            refused(answer, 401, "unauthorized")
+            refused(response, 401, "unauthorized")
         await browser.see("/me")
 
 
-async def test_somebody_who_was_blocked_is_told_so(service: Service) -> None:
+async def test_blocked_user_is_told(service: Service) -> None:
     admin = await service.sign_in_admin()
     async with signed_in(service) as browser:
         found_users = ok(await admin.call("GET", "/users", params={"search": browser.phone}))
@@ -561,14 +557,14 @@ async def test_somebody_who_was_blocked_is_told_so(service: Service) -> None:
         (None, None),
     ],
 )
-def test_devices_are_called_what_their_owners_call_them(
+def test_devices_are_named_by_user_agent(
     user_agent: str | None, known: tuple[str, str] | None
 ) -> None:
     assert devices.parse(user_agent) == (devices.Device(*known) if known else None)
 
 
 def _rows(page: str) -> list[str]:
-    """The rows of the first list on a page."""
+    """Return the rows of the first list on a page."""
     return re.findall(r"<li>(.*?)</li>", found(r'<ul class="rows">(.*?)</ul>', page), re.DOTALL)
 
 

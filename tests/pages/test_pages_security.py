@@ -1,4 +1,4 @@
-"""What keeps the pages to the people they are for: origins, cookies, policies."""
+"""Security of the pages: foreign forms, cookies, CSP, redirects and injection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sites import another_origin, plain, reachable
 from support import Inbox, Service, new_phone, ok, refused, running
 from walks import ask_for_code, enter, shown_code, sign_in
 
-# Nothing here depends on what the database is
+# Nothing here depends on the kind of database
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 LOCAL = "http://127.0.0.1:8000"
@@ -46,7 +46,7 @@ async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def enter_plainly(http: httpx.AsyncClient, inbox: Inbox) -> list[httpx.Response]:
-    """Sign in; every answer on the way."""
+    """Sign in, and return every response on the way."""
     asked = await http.post("/", data={"phone": new_phone()})
     code = inbox.messages[-1].code
     assert code is not None
@@ -54,22 +54,22 @@ async def enter_plainly(http: httpx.AsyncClient, inbox: Inbox) -> list[httpx.Res
     return [*asked.history, asked, *signed_in.history, signed_in]
 
 
-def cookies_of(answers: list[httpx.Response]) -> list[Morsel[str]]:
-    """All that were set, those of refusals and those that end one too."""
+def cookies_of(responses: list[httpx.Response]) -> list[Morsel[str]]:
+    """Return all cookies that the responses set or cleared."""
     found: list[Morsel[str]] = []
-    for answer in answers:
-        for header in answer.headers.get_list("set-cookie"):
+    for response in responses:
+        for header in response.headers.get_list("set-cookie"):
             found += SimpleCookie(header).values()
     return found
 
 
 def kinds_of(cookies: list[Morsel[str]]) -> set[str]:
-    """Their names, without what tells tabs apart."""
+    """Return the names of cookies without the keys of tabs."""
     return {re.sub("-[0-9a-f]{8}$", "", cookie.key) for cookie in cookies}
 
 
 class TestForeignForms:
-    """A form of another site is refused, before anything is looked at (CSRF)."""
+    """A form of another site is refused before anything else is checked (CSRF)."""
 
     @pytest.mark.parametrize(
         "headers",
@@ -85,30 +85,31 @@ class TestForeignForms:
         ],
         ids=str,
     )
-    async def test_at_every_form(
+    async def test_is_refused_at_every_route(
         self, client: httpx.AsyncClient, service: Service, headers: dict[str, str]
     ) -> None:
-        """Signed in or not: with the browser's words for it, or without any."""
         del client.headers["Origin"]
         for path in POSTS:
-            answer = await client.post(path, data={"phone": new_phone()}, headers=headers)
-            assert answer.status_code == 403, path
-            assert answer.headers["content-type"].startswith("text/html")
-            assert "did not come from this site" in answer.text
-            assert not answer.history
-            assert "set-cookie" not in answer.headers
+            response = await client.post(path, data={"phone": new_phone()}, headers=headers)
+            assert response.status_code == 403, path
+            assert response.headers["content-type"].startswith("text/html")
+            assert "did not come from this site" in response.text
+            assert not response.history
+            assert "set-cookie" not in response.headers
         assert service.inbox.messages == []
 
-    async def test_from_this_site_they_are_taken(self, client: httpx.AsyncClient) -> None:
+    async def test_own_form_is_accepted(self, client: httpx.AsyncClient) -> None:
         for headers in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": LOCAL}):
             del client.headers["Origin"]
-            answer = await client.post("/", data={"phone": new_phone()}, headers=headers)
+            response = await client.post("/", data={"phone": new_phone()}, headers=headers)
             client.headers["Origin"] = LOCAL
-            assert answer.url.path == "/code"
+            assert response.url.path == "/code"
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-    async def test_in_a_browser(self, chromium: Browser, database_url: str, host: str) -> None:
-        """That of a neighbour on this host's other port, and that of another host."""
+    async def test_is_refused_in_a_browser(
+        self, chromium: Browser, database_url: str, host: str
+    ) -> None:
+        """From another port of the same host, and from another host."""
         async with reachable(database_url) as (service, site):
             html = (
                 f'<!doctype html><title>Evil</title><form method="post" action="{site}/sign-out">'
@@ -132,8 +133,10 @@ class TestForeignForms:
 
 
 class TestCookies:
-    async def test_of_development(self, service: Service, client: httpx.AsyncClient) -> None:
-        """Over http too, so without Secure and the prefix that asks for it."""
+    async def test_attributes_in_development(
+        self, service: Service, client: httpx.AsyncClient
+    ) -> None:
+        """They work over plain http, so without Secure and the prefix that requires it."""
         set_there = cookies_of(await enter_plainly(client, service.inbox))
         assert {"access", "refresh", "device", "sign_in"} <= kinds_of(set_there)
         for cookie in set_there:
@@ -142,19 +145,19 @@ class TestCookies:
             assert not cookie["domain"], cookie.key
             assert not cookie["secure"], cookie.key
 
-    async def test_of_production(self, database_url: str) -> None:
+    async def test_attributes_in_production(self, database_url: str) -> None:
         inbox = Inbox(echoes_code=False)
         async with (
             running(database_url, inbox=inbox, **PRODUCTION) as service,
             plain(PUBLIC, service) as http,
         ):
-            answers = await enter_plainly(http, inbox)
+            responses = await enter_plainly(http, inbox)
             refusals = await http.post("/", data={"phone": "12"})
             language = await http.post("/language", data={"language": "ru", "next": "/"})
             out = await http.post("/sign-out")
             lost = await http.post("/me", data={"name": "Anna"})
-            answers += [*refusals.history, *language.history, *out.history, *lost.history]
-        set_there = cookies_of(answers)
+            responses += [*refusals.history, *language.history, *out.history, *lost.history]
+        set_there = cookies_of(responses)
         names = {"access", "refresh", "device", "sign_in", "flash", "language", "draft"}
         assert kinds_of(set_there) == {f"__Host-{name}" for name in names}
         for cookie in set_there:
@@ -163,9 +166,7 @@ class TestCookies:
             assert (cookie["samesite"], cookie["path"]) == ("lax", "/"), cookie.key
             assert not cookie["domain"], cookie.key
 
-    async def test_the_code_is_shown_nowhere_once_it_is_really_sent(
-        self, database_url: str
-    ) -> None:
+    async def test_real_code_is_in_no_page_or_cookie(self, database_url: str) -> None:
         inbox = Inbox(echoes_code=False)
         async with (
             running(database_url, inbox=inbox, **PRODUCTION) as service,
@@ -176,25 +177,23 @@ class TestCookies:
         for cookie in cookies_of(asked.history):
             assert 'code":' not in cookie.value
 
-    async def test_the_api_does_not_read_them(
-        self, service: Service, client: httpx.AsyncClient
-    ) -> None:
+    async def test_api_ignores_them(self, service: Service, client: httpx.AsyncClient) -> None:
         await enter_plainly(client, service.inbox)
         assert (await client.get("/me")).url.path == "/me"
         for method, path in (("GET", "/profile"), ("DELETE", "/sessions"), ("DELETE", "/profile")):
             refused(await client.request(method, f"/api/v1{path}"), 401, "unauthorized")
         assert (await client.get("/me")).url.path == "/me"
 
-    async def test_that_somebody_made_up_are_like_none(self, client: httpx.AsyncClient) -> None:
+    async def test_forged_cookies_are_ignored(self, client: httpx.AsyncClient) -> None:
         for name in ("access", "refresh", "device", "sign_in-00000000", "flash", "language"):
             for value in ("x", "e30", "bnVsbA", "%00", "a" * 3000):
                 headers = {"Cookie": f"{name}={value}"}
                 for path in ("/", "/code", "/me", "/again"):
-                    answer = await client.get(path, headers=headers)
-                    assert answer.status_code == 200, (name, value, path)
-                    assert answer.url.path == "/"
+                    response = await client.get(path, headers=headers)
+                    assert response.status_code == 200, (name, value, path)
+                    assert response.url.path == "/"
 
-    async def test_after_signing_out_those_of_before_are_worth_nothing(
+    async def test_old_cookies_are_worthless_after_sign_out(
         self, service: Service, client: httpx.AsyncClient
     ) -> None:
         await enter_plainly(client, service.inbox)
@@ -206,16 +205,16 @@ class TestCookies:
 
 
 @pytest.mark.parametrize("path", [path for path in GETS if not path.startswith("/static")])
-async def test_every_page_has_its_policy(client: httpx.AsyncClient, path: str) -> None:
-    """Whatever it answers: no inline script, nobody else's, in nobody's frame, kept by nobody."""
-    answer = await client.get(path)
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["cache-control"] == "no-store"
-    if not answer.headers["content-type"].startswith("text/html"):
+async def test_every_page_has_a_policy(client: httpx.AsyncClient, path: str) -> None:
+    """No inline or foreign scripts, no framing, no caching, whatever the status."""
+    response = await client.get(path)
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cache-control"] == "no-store"
+    if not response.headers["content-type"].startswith("text/html"):
         return
     policy = dict(
         directive.strip().split(" ", 1)
-        for directive in answer.headers["content-security-policy"].split(";")
+        for directive in response.headers["content-security-policy"].split(";")
     )
     style = policy.pop("style-src")
     assert "unsafe" not in style
@@ -228,8 +227,8 @@ async def test_every_page_has_its_policy(client: httpx.AsyncClient, path: str) -
         "base-uri": "'none'",
         "frame-ancestors": "'none'",
     }
-    assert answer.headers["referrer-policy"] == "same-origin"
-    assert not re.search(r"<script(?! src=)|\son\w+=|javascript:| style=", answer.text)
+    assert response.headers["referrer-policy"] == "same-origin"
+    assert not re.search(r"<script(?! src=)|\son\w+=|javascript:| style=", response.text)
 
 
 @pytest.mark.parametrize(
@@ -253,27 +252,27 @@ class TestNextLeadsNowhereElse:
         asked = await client.post("/", data={"phone": new_phone(), "next": elsewhere})
         assert asked.url.path == "/code"
         code = service.inbox.messages[-1].code
-        answer = await client.post("/code", data={"code": code or ""}, follow_redirects=False)
-        assert answer.headers["location"] == "/me"
+        response = await client.post("/code", data={"code": code or ""}, follow_redirects=False)
+        assert response.headers["location"] == "/me"
 
-    async def test_after_a_choice_of_the_language(
+    async def test_after_choosing_a_language(
         self, client: httpx.AsyncClient, elsewhere: str
     ) -> None:
-        answer = await client.post(
+        response = await client.post(
             "/language", data={"language": "ru", "next": elsewhere}, follow_redirects=False
         )
-        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert (response.status_code, response.headers["location"]) == (303, "/")
 
-    async def test_of_somebody_who_is_signed_in(
+    async def test_if_already_signed_in(
         self, service: Service, client: httpx.AsyncClient, elsewhere: str
     ) -> None:
         await enter_plainly(client, service.inbox)
-        answer = await client.get("/", params={"next": elsewhere}, follow_redirects=False)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/me")
+        response = await client.get("/", params={"next": elsewhere}, follow_redirects=False)
+        assert (response.status_code, response.headers["location"]) == (303, "/me")
 
 
-async def test_what_is_typed_is_shown_and_never_run(chromium: Browser, database_url: str) -> None:
-    """In every place where somebody's words come back (XSS)."""
+async def test_typed_text_is_never_executed(chromium: Browser, database_url: str) -> None:
+    """A name and the fields of forms are escaped (XSS)."""
     evil = "\"><script>document.title='evil'</script><img src=x onerror=alert(1)>"
     async with reachable(database_url) as (service, site), new_session(chromium, site) as session:
         person = await service.sign_in()
@@ -287,7 +286,7 @@ async def test_what_is_typed_is_shown_and_never_run(chromium: Browser, database_
         assert await session.page.title() != "evil"
 
 
-async def test_a_phone_is_spelt_while_it_is_typed_and_never_in_a_path(
+async def test_phone_is_formatted_while_typed_but_not_in_a_path(
     chromium: Browser, database_url: str
 ) -> None:
     """Proxies write paths with their queries into their logs."""
@@ -301,8 +300,8 @@ async def test_a_phone_is_spelt_while_it_is_typed_and_never_in_a_path(
         assert not [url for url in asked if "9991234567" in url]
 
 
-async def test_nobody_frames_a_page(chromium: Browser, database_url: str) -> None:
-    """A page of another origin that tries gets an empty frame (clickjacking)."""
+async def test_pages_cannot_be_framed(chromium: Browser, database_url: str) -> None:
+    """A frame on a page of another origin stays empty (clickjacking)."""
     async with reachable(database_url) as (_, site):
         html = f'<!doctype html><title>Evil</title><iframe src="{site}/"></iframe>'
         async with another_origin(html) as port, new_session(chromium, site) as session:
@@ -311,7 +310,7 @@ async def test_nobody_frames_a_page(chromium: Browser, database_url: str) -> Non
 
 
 def refused_by_policy(session: BrowserSession) -> bool:
-    """Whether the browser said so, and only that."""
+    """Return whether the browser complained about the framing, and clear the complaints."""
     said = [each for each in session.complaints if "frame-ancestors" in each]
     session.complaints.clear()
     return bool(said)

@@ -1,4 +1,4 @@
-"""Several tabs of one browser, old ones too: each answers for itself, and no form is lost."""
+"""Several tabs of one browser, also old ones: they do not mix, and no form is lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from referral.service import api_keys, profiles
 from referral.storage import database
 from support import Service, new_phone, ok, running
 
-HEADER = 8192  # bytes of all cookies, as nginx takes them by default
+HEADER = 8192  # bytes of all cookies: the default limit of nginx
 FORMS = sorted(route.path for route in router.routes if "POST" in getattr(route, "methods", ()))
 
 
@@ -34,13 +34,13 @@ def phone_on(page: str) -> str:
 
 
 def form_to(page: str, path: str) -> dict[str, str]:
-    """The hidden fields of the form that goes to a path."""
+    """Return the hidden fields of the form with this action."""
     form = found(rf'(<form method="post" action="{path}[^"]*".*?</form>)', page)
     return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form))
 
 
-async def test_two_tabs_with_two_numbers_answer_each_for_itself(service: Service) -> None:
-    """Looked at again, after a wrong code, and when it asks for another one."""
+async def test_two_tabs_sign_in_with_two_phones(service: Service) -> None:
+    """Also after a reload, a wrong code and a resend."""
     first, second = new_phone(), new_phone()
     async with browsing(service) as browser:
         one, other = [await browser.submit("/", phone=phone) for phone in (first, second)]
@@ -56,13 +56,13 @@ async def test_two_tabs_with_two_numbers_answer_each_for_itself(service: Service
         page = await browser.submit_and_see(path, **form_to(page, "/code/again"))
         assert (phone_on(page), notice_on(page)) == (first, "A new code is on its way.")
         assert await browser.enter_code(page, "/code") == "/me"
-        # And the other one is still under way
+        # The other one is still pending
         assert phone_on(await browser.see(other)) == second
         assert await browser.enter_code(pages[1], "/code") == "/me"
         assert second[-2:] in await browser.see("/me")
 
 
-async def test_two_tabs_with_two_new_phones(service: Service) -> None:
+async def test_two_tabs_change_to_two_phones(service: Service) -> None:
     first, second = new_phone(), new_phone()
     async with signed_in(service) as browser:
         one, other = [await browser.submit("/me/phone", phone=each) for each in (first, second)]
@@ -71,8 +71,8 @@ async def test_two_tabs_with_two_new_phones(service: Service) -> None:
         assert phone_on(await browser.see(other)) == second
 
 
-async def test_an_old_tab_keeps_its_phone_and_its_invitation(service: Service) -> None:
-    """Whatever became of its cookie: its code is too old, and the next one goes the same way."""
+async def test_old_tab_without_cookie_keeps_phone_and_invitation(service: Service) -> None:
+    """Its code has expired; a resend goes to the same phone with the same invitation."""
     inviter = await service.sign_in()
     invite_code = await inviter.invite_code()
     async with browsing(service) as browser:
@@ -96,8 +96,8 @@ async def test_an_old_tab_keeps_its_phone_and_its_invitation(service: Service) -
     assert (await inviter.profile())["invitees"] == [browser.phone]
 
 
-async def test_an_old_tab_looked_at_again_keeps_its_invitation(service: Service) -> None:
-    """And blames no cookies where they are allowed."""
+async def test_reloaded_old_tab_keeps_its_invitation(service: Service) -> None:
+    """The message does not blame cookies if the browser has some."""
     invite_code = await (await service.sign_in()).invite_code()
     async with signed_in(service) as browser:
         tab = await browser.submit("/", phone=new_phone(), invite_code=invite_code)
@@ -110,10 +110,10 @@ async def test_an_old_tab_looked_at_again_keeps_its_invitation(service: Service)
         assert "cookies" not in page
 
 
-async def test_the_same_phone_by_an_invitation_while_its_code_is_under_way(
+async def test_invitation_after_the_code_was_sent_counts(
     database_url: str,
 ) -> None:
-    """The code of before is entered, and the invitation is not lost for it."""
+    """The earlier code is entered on the page that has the invitation."""
     async with running(database_url, REFERRAL_RESEND_WAITS="30") as service:
         inviter = await service.sign_in()
         invite_code = await inviter.invite_code()
@@ -125,7 +125,7 @@ async def test_the_same_phone_by_an_invitation_while_its_code_is_under_way(
 
 
 async def test_many_tabs_fit_into_one_header(service: Service) -> None:
-    """The oldest make room; what they had is in their forms still."""
+    """The oldest cookies are cleared; their pages still have the values in hidden fields."""
     admin = await service.sign_in_admin()
     async with signed_in(service, admin.phone) as browser:
         for _ in range(4):
@@ -140,8 +140,8 @@ async def test_many_tabs_fit_into_one_header(service: Service) -> None:
         assert sum(name.startswith("sign_in-") for name in browser.http.cookies) >= 2
 
 
-async def test_every_form_says_where_it_stands() -> None:
-    """So that a refusal leads back to its page, whatever form is added."""
+async def test_every_form_route_names_its_form() -> None:
+    """Otherwise a refusal could not redirect back to the page of the form."""
     handlers = [
         handler
         for route in router.routes
@@ -153,10 +153,10 @@ async def test_every_form_says_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize("status", [503, 500])
-async def test_a_form_that_cannot_be_taken_now_is_sent_again(
+async def test_failed_form_can_be_submitted_again(
     service: Service, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    """With all that was typed, without a script; and the language can be changed meanwhile."""
+    """The error page has what was typed, without a script, and the choice of the language."""
     real = profiles.change
 
     async def fails(*_: Any, **__: Any) -> None:
@@ -164,30 +164,30 @@ async def test_a_form_that_cannot_be_taken_now_is_sent_again(
 
     async with signed_in(service) as browser:
         monkeypatch.setattr(profiles, "change", fails)
-        answer = await browser.http.post(
+        response = await browser.http.post(
             "/me", data={"name": 'Anna "A"', "email": ""}, headers={"Origin": ORIGIN}
         )
-        assert answer.status_code == status
+        assert response.status_code == status
         monkeypatch.setattr(profiles, "change", real)
-        page = unescape(answer.text)
+        page = unescape(response.text)
         assert 'name="next" value="/me"' in page
         fields = {
             name: unescape(text)
             for name, text in re.findall(
-                r'<input type="hidden" name="(name|email)" value="([^"]*)">', answer.text
+                r'<input type="hidden" name="(name|email)" value="([^"]*)">', response.text
             )
         }
         assert fields == {"name": 'Anna "A"', "email": ""}
         assert notice_on(await browser.submit_and_see("/me", **fields)) == "Saved."
 
 
-async def test_a_form_of_another_site_is_not_offered_again(service: Service) -> None:
+async def test_form_of_another_site_is_not_offered_again(service: Service) -> None:
     async with signed_in(service) as browser:
-        answer = await browser.http.post(
+        response = await browser.http.post(
             "/me", data={"name": "Eve"}, headers={"Origin": "https://evil.example"}
         )
-        assert answer.status_code == 403
-        assert "Eve" not in answer.text
+        assert response.status_code == 403
+        assert "Eve" not in response.text
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ async def test_a_form_of_another_site_is_not_offered_again(service: Service) -> 
         ("/me/phone", "phone", "+7 999 123-45-67"),
     ],
 )
-async def test_a_form_of_a_session_that_ended_is_there_after_the_sign_in(
+async def test_draft_is_back_after_the_sign_in(
     service: Service, path: str, field: str, text: str
 ) -> None:
-    """Told at the sign-in and after it, and nothing is done by itself."""
+    """The page says so before and after the sign-in, and nothing is submitted automatically."""
     phone = new_phone()
     person = await service.sign_in(phone)
     async with signed_in(service, phone) as browser:
@@ -221,8 +221,8 @@ async def test_a_form_of_a_session_that_ended_is_there_after_the_sign_in(
     assert (await again.profile())["name"] is None
 
 
-async def test_what_somebody_typed_is_shown_to_nobody_else(service: Service) -> None:
-    """Who had to confirm it is known; and after a sign-out it is gone for everybody."""
+async def test_draft_is_shown_only_to_its_author(service: Service) -> None:
+    """A draft belongs to a user, and a sign-out clears it."""
     async with signed_in(service) as browser:
         service.clock.move(minutes=16)
         confirm = await browser.submit("/me/phone", phone="+7 999 765-43-21")
@@ -237,7 +237,7 @@ async def test_what_somebody_typed_is_shown_to_nobody_else(service: Service) -> 
         assert value_of(page, "phone") == ""
 
 
-async def test_a_key_with_an_old_sign_in_is_made_after_the_code(service: Service) -> None:
+async def test_api_key_is_made_after_reauthentication(service: Service) -> None:
     admin = await service.sign_in_admin()
     async with signed_in(service, admin.phone) as browser:
         service.clock.move(minutes=16)
@@ -250,6 +250,6 @@ async def test_a_key_with_an_old_sign_in_is_made_after_the_code(service: Service
         assert "Copy it now" in page
 
 
-def test_what_is_no_key_of_a_tab_is_kept_nowhere() -> None:
+def test_tab_key_is_unambiguous() -> None:
     assert re.fullmatch("[0-9a-f]{8}", tabs.key_of("a", "b"))
     assert tabs.key_of("a", "b") != tabs.key_of("ab", "")
