@@ -1,7 +1,7 @@
-"""What counts as sent, and what comes back: to the phone, the address, the cost guard and the day.
+"""Refunds of sends to the phone, the address, the cost guard and the sends overall.
 
-A gateway that says nothing, or only that it failed, may have sent the message. So nothing comes
-back unless it is certain that nothing was taken.
+A gateway that does not respond, or only reports a failure, may have sent the message. So a send is
+refunded only if it is certain that the message was not taken.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from guessing import (
     limited,
     new_address,
     proxied,
-    save_totals,
+    save_global_limits,
     send,
     wrong,
 )
@@ -31,9 +31,10 @@ from referral.core import challenge as challenges
 from referral.core.keys import Purpose
 from referral.limits import guesses
 from referral.limits.keyed_locks import KeyedLocks
+from referral.limits.policy import LimitName
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.messaging.gateways import Failure, GatewayError, Message
-from senders import HOOK_SECRET, Sender, code_in, endpoint
+from senders import HOOK_SECRET, FakeGateway, code_in, hook_server
 from support import Inbox, Service, context_of, new_phone, ok, refused, running, sending
 
 REAL_LIMITS = {
@@ -42,12 +43,11 @@ REAL_LIMITS = {
     "REFERRAL_SENDS_PER_PHONE_DAY": "10",
     "REFERRAL_SENDS_PER_ADDRESS_HOUR": "30",
 }
-SENT_DAY = "sends-day"
 
 
 @dataclass
 class Troubled(Inbox):
-    """A gateway that keeps what it is given, and then fails so. waits: until it may go on."""
+    """A gateway that records each message, waits for `goes_on` and then fails with `failure`."""
 
     failure: Failure | None = None
     goes_on: asyncio.Event | None = None
@@ -62,67 +62,69 @@ class Troubled(Inbox):
 
 
 @pytest.fixture
-def first() -> Iterator[Sender]:
-    with endpoint() as sender:
+def first() -> Iterator[FakeGateway]:
+    with hook_server() as sender:
         yield sender
 
 
 @pytest.fixture
-def second() -> Iterator[Sender]:
-    with endpoint() as sender:
+def second() -> Iterator[FakeGateway]:
+    with hook_server() as sender:
         yield sender
 
 
-def url_of(*senders: Sender) -> str:
+def url_of(*senders: FakeGateway) -> str:
     return ",".join(f"hook+{sender.url}?secret={HOOK_SECRET}" for sender in senders)
 
 
 def sent_today(service: Service) -> int:
-    """The day's total, as this process knows it."""
+    """Return the day's sends overall, as this process knows them."""
     global_limits = context_of(service).global_limits
-    return global_limits._taken(SENT_DAY, service.clock())  # noqa: SLF001 - what is counted
+    return global_limits._used(LimitName.SENDS_DAY, service.clock())  # noqa: SLF001 - no public count
 
 
-# A gateway that takes messages and says that it failed
+# A gateway that may have taken the message
 
 
-async def test_a_gateway_that_takes_messages_and_answers_500_gives_nothing_back(
-    database_url: str, first: Sender
+async def test_message_with_response_500_is_not_refunded(
+    database_url: str, first: FakeGateway
 ) -> None:
-    """64 requests for one phone under the default limits: one message."""
-    first.usual = (500, None)
+    """64 requests for one phone send one message."""
+    first.default_response = (500, None)
     async with sending(database_url, REFERRAL_SMS_URL=url_of(first), **REAL_LIMITS) as service:
         phone = new_phone()
-        answers = [await service.post("/auth/send-code", phone=phone) for _ in range(64)]
-        wait = int(answers[0].headers["retry-after"])
-        refused(answers[0], 503, "sms_unavailable")
-        for answer in answers[1:]:
-            limited(answer)
+        responses = [await service.post("/auth/send-code", phone=phone) for _ in range(64)]
+        wait = int(responses[0].headers["retry-after"])
+        refused(responses[0], 503, "sms_unavailable")
+        for response in responses[1:]:
+            limited(response)
         assert len(first.requests) == 1
         assert sent_today(service) == 1
         service.clock.move(seconds=wait)
         refused(await service.post("/auth/send-code", phone=phone), 503, "sms_unavailable")
 
 
-async def test_an_hour_of_failures_sends_no_more_than_the_phones_caps(
-    database_url: str, first: Sender, second: Sender
+async def test_an_hour_of_failures_stays_within_the_phones_caps(
+    database_url: str, first: FakeGateway, second: FakeGateway
 ) -> None:
-    """Two messages for each request, one by each gateway, and five in all."""
-    first.usual = second.usual = (503, None)
+    """Each request sends one message by each of two gateways, up to five in all."""
+    first.default_response = second.default_response = (503, None)
     variables = REAL_LIMITS | {"REFERRAL_SMS_URL": url_of(first, second)}
     async with sending(database_url, **variables) as service:
         phone, asked = new_phone(), 0
-        while (answer := await service.post("/auth/send-code", phone=phone)).status_code == 503:
+        while (response := await service.post("/auth/send-code", phone=phone)).status_code == 503:
             asked += 1
             service.clock.move(seconds=120)
-        limited(answer)
+        limited(response)
         assert asked == 3
         assert (len(first.requests), len(second.requests)) == (3, 2)
         assert sent_today(service) == 5
 
 
-async def test_what_may_still_arrive_is_a_challenge(database_url: str, first: Sender) -> None:
-    """The connection breaks off once the message has come."""
+async def test_message_that_may_arrive_has_a_valid_challenge(
+    database_url: str, first: FakeGateway
+) -> None:
+    """The connection breaks after the gateway got the message."""
     first.hanging = True
     first.ended.set()
     async with sending(database_url, REFERRAL_SMS_URL=url_of(first), **REAL_LIMITS) as service:
@@ -134,10 +136,10 @@ async def test_what_may_still_arrive_is_a_challenge(database_url: str, first: Se
         assert (await service.verify({**sent, "code": code})).status_code == 201
 
 
-async def test_after_an_unknown_outcome_the_next_gateway_gets_the_same_code(
-    database_url: str, first: Sender, second: Sender
+async def test_after_an_unknown_outcome_next_gateway_has_same_code(
+    database_url: str, first: FakeGateway, second: FakeGateway
 ) -> None:
-    first.usual = (500, None)
+    first.default_response = (500, None)
     variables = REAL_LIMITS | {"REFERRAL_SMS_URL": url_of(first, second)}
     async with sending(database_url, **variables) as service:
         phone = new_phone()
@@ -148,10 +150,10 @@ async def test_after_an_unknown_outcome_the_next_gateway_gets_the_same_code(
         assert (await service.verify({**sent, "code": code})).status_code == 201
 
 
-async def test_no_second_message_passes_the_phones_caps(
-    database_url: str, first: Sender, second: Sender
+async def test_second_message_stays_within_the_phones_caps(
+    database_url: str, first: FakeGateway, second: FakeGateway
 ) -> None:
-    first.usual = (500, None)
+    first.default_response = (500, None)
     variables = {"REFERRAL_SMS_URL": url_of(first, second), "REFERRAL_SENDS_PER_PHONE_DAY": "3"}
     async with sending(database_url, **variables) as service:
         phone = new_phone()
@@ -166,15 +168,15 @@ async def test_no_second_message_passes_the_phones_caps(
         refused(await service.post("/auth/send-code", phone=phone), 503, "sms_unavailable")
 
 
-# A gateway that surely took nothing
+# A gateway that certainly took nothing
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
-async def test_a_send_that_surely_was_not_taken_is_refunded(
-    database_url: str, first: Sender, status: int
+async def test_send_that_was_certainly_not_taken_is_refunded(
+    database_url: str, first: FakeGateway, status: int
 ) -> None:
-    """To the phone, its wait, the address, the day and the cost guard; so often as you like."""
-    first.usual = (status, None)
+    """To phone, wait, address, sends overall and cost guard, any number of times."""
+    first.default_response = (status, None)
     variables = {
         "REFERRAL_SMS_URL": url_of(first),
         "REFERRAL_RESEND_WAITS": WAITS,
@@ -190,18 +192,18 @@ async def test_a_send_that_surely_was_not_taken_is_refunded(
             refused(response, 503, "sms_unavailable")
             assert response.headers["retry-after"] == "5"
         assert sent_today(service) == 0
-        first.usual = (204, None)
+        first.default_response = (204, None)
         assert (await service.send_code(phone))["code_length"] == 6
 
 
 @pytest.mark.parametrize("status", [400, 422])
-async def test_what_a_gateway_says_of_a_phone_changes_neither_answer_nor_counts(
-    database_url: str, first: Sender, status: int
+async def test_gateways_error_about_a_phone_changes_nothing(
+    database_url: str, first: FakeGateway, status: int
 ) -> None:
     async with sending(database_url, REFERRAL_SMS_URL=url_of(first), **REAL_LIMITS) as service:
         taken, not_taken = new_phone(), new_phone()
         usual = await service.send_code(taken)
-        first.usual = (status, None)
+        first.default_response = (status, None)
         sent = await service.send_code(not_taken)
         assert sent.keys() == usual.keys()
         assert sent["resend_in"] == usual["resend_in"]
@@ -213,11 +215,11 @@ async def test_what_a_gateway_says_of_a_phone_changes_neither_answer_nor_counts(
         assert sent_today(service) == 2
 
 
-async def test_the_second_message_comes_back_if_it_was_not_taken(
-    database_url: str, first: Sender, second: Sender
+async def test_second_message_is_refunded_if_it_was_not_taken(
+    database_url: str, first: FakeGateway, second: FakeGateway
 ) -> None:
-    """And the first one does not."""
-    first.usual, second.usual = (500, None), (401, None)
+    """The first one is not."""
+    first.default_response, second.default_response = (500, None), (401, None)
     variables = {"REFERRAL_SMS_URL": url_of(first, second), "REFERRAL_SENDS_PER_PHONE_DAY": "4"}
     async with sending(database_url, **variables) as service:
         phone = new_phone()
@@ -228,8 +230,8 @@ async def test_the_second_message_comes_back_if_it_was_not_taken(
         limited(await service.post("/auth/send-code", phone=phone))
 
 
-async def test_a_refund_ends_its_own_wait_only(database_url: str) -> None:
-    """Another message went out while the gateway took its time."""
+async def test_refund_clears_only_its_own_wait(database_url: str) -> None:
+    """Another message was sent while the gateway took its time."""
     inbox = Troubled(failure=Failure.NOT_TAKEN, goes_on=asyncio.Event())
     async with proxied(database_url, inbox, REFERRAL_RESEND_WAITS="3,3") as service:
         phone = new_phone()
@@ -246,10 +248,8 @@ async def test_a_refund_ends_its_own_wait_only(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("failure", [None, *Failure])
-async def test_a_send_that_is_cut_off_counts_once(
-    database_url: str, failure: Failure | None
-) -> None:
-    """Whoever hangs up while the gateway works gets no message for nothing."""
+async def test_cancelled_send_is_charged_once(database_url: str, failure: Failure | None) -> None:
+    """A client that disconnects while the gateway works gets no free message."""
     inbox = Troubled(failure=failure, goes_on=asyncio.Event())
     variables = {"REFERRAL_SENDS_PER_PHONE_DAY": "3", "REFERRAL_SENDS_PER_DAY": "100"}
     async with proxied(database_url, inbox, **variables) as service:
@@ -265,7 +265,7 @@ async def test_a_send_that_is_cut_off_counts_once(
         assert len(inbox.messages) == 3
 
 
-async def test_messages_under_way_count_in_the_days_total(database_url: str) -> None:
+async def test_messages_in_flight_count_in_the_sends_overall(database_url: str) -> None:
     inbox = Troubled(goes_on=asyncio.Event())
     async with proxied(database_url, inbox, REFERRAL_SENDS_PER_DAY="10") as service:
         waiting = [asyncio.create_task(send(service, new_phone())) for _ in range(40)]
@@ -279,8 +279,8 @@ async def test_messages_under_way_count_in_the_days_total(database_url: str) -> 
 # A code that has become too short
 
 
-async def test_too_short_codes_bring_no_message_beyond_the_phones_caps(database_url: str) -> None:
-    """No waits, long lives: every challenge under way becomes too short, and each one makes way."""
+async def test_too_short_codes_stay_within_the_phones_caps(database_url: str) -> None:
+    """Without waits and with long lives, every code becomes too short and allows a resend."""
     variables = {
         "REFERRAL_CODE_TTL": "600",
         "REFERRAL_SENDS_PER_PHONE_HOUR": "5",
@@ -289,20 +289,20 @@ async def test_too_short_codes_bring_no_message_beyond_the_phones_caps(database_
         "REFERRAL_FAILURES_PER_PHONE_DAY": "3",
     }
     async with proxied(database_url, **variables) as service:
-        phone, under_way = new_phone(), []
+        phone, in_flight = new_phone(), []
         for _ in range(20):
-            answer = await send(service, phone)
-            if answer.is_success:
-                under_way.append(ok(answer))
-            for sent in under_way:
+            response = await send(service, phone)
+            if response.is_success:
+                in_flight.append(ok(response))
+            for sent in in_flight:
                 await guess(service, sent, wrong(sent))
         assert len(service.inbox.messages) == 5
 
 
-async def test_a_too_short_code_ends_the_wait_and_refunds_address_and_day(
+async def test_too_short_code_clears_the_wait_and_refunds_its_send(
     database_url: str,
 ) -> None:
-    """Once a challenge, to the address that asked for it, and not to the phone's caps."""
+    """Once a challenge, to the address that asked for it and overall, not to the phone's caps."""
     variables = {
         "REFERRAL_RESEND_WAITS": WAITS,
         "REFERRAL_FAILURES_PER_PHONE_DAY": "3",
@@ -334,10 +334,10 @@ async def test_a_too_short_code_ends_the_wait_and_refunds_address_and_day(
         assert limited(await send(service, phone)) > 3600
 
 
-async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
+async def test_too_short_code_and_right_guess_refund_one_send(
     database_url: str,
 ) -> None:
-    """The right guess had passed when another one found the code too short."""
+    """The right guess was allowed before another one found the code too short."""
     variables = {
         "REFERRAL_FAILURES_PER_PHONE_DAY": "3",
         "REFERRAL_SENDS_PER_ADDRESS_HOUR": "3",
@@ -351,10 +351,10 @@ async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
         challenge = challenges.decrypt(
             sent["token"], purpose=Purpose.SIGN_IN, now=service.clock(), keys=ctx.keys
         )
-        begun, goes_on, done = asyncio.Event(), asyncio.Event(), []
+        started, goes_on, done = asyncio.Event(), asyncio.Event(), []
 
         async def later(_: Guess) -> tuple[Judged, None]:
-            begun.set()
+            started.set()
             await goes_on.wait()
             return Judged(True, 0), None
 
@@ -369,7 +369,7 @@ async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
                 another_process, challenge, sent["code"], work, caller=caller, fast_path=later
             )
         )
-        await begun.wait()
+        await started.wait()
         await fail(service, phone, 1)
         limited(await enter(service, sent), "too_many_attempts")
         goes_on.set()
@@ -379,12 +379,12 @@ async def test_a_send_is_refunded_once_by_a_too_short_code_and_its_right_guess(
         limited(await send(service, new_phone(), address))
 
 
-async def test_failures_over_all_leave_codes_under_way_alone(database_url: str) -> None:
+async def test_alarm_does_not_refuse_codes_in_flight(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_FAILURES_PER_HOUR="6") as service:
         sent = [ok(await send(service, new_phone())) for _ in range(3)]
         for _ in range(4):
             await fail(service, new_phone(), 3)
-        await save_totals(service)
+        await save_global_limits(service)
         assert ok(await send(service, new_phone()))["code_length"] == 6
         for each in sent:
             assert each["code_length"] == 4
@@ -392,10 +392,10 @@ async def test_failures_over_all_leave_codes_under_way_alone(database_url: str) 
             ok(await enter(service, each))
 
 
-# Messages that no limit holds back
+# Messages that no limit refuses
 
 
-async def test_the_message_to_the_old_phone_is_not_held_back_and_counts(
+async def test_message_to_the_old_phone_is_sent_and_charged(
     database_url: str,
 ) -> None:
     variables = {"REFERRAL_SENDS_PER_PHONE_DAY": "2", "REFERRAL_SENDS_PER_DAY": "100"}
