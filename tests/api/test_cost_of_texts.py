@@ -1,7 +1,7 @@
-"""No text costs more than its size: every field of every operation, header and form.
+"""No text costs more time than its size: in no field, header or form.
 
-A text of 64 KB that is hard on some reader, such as combining marks in no canonical order on
-Unicode's normalisation, costs about what as many bytes of `a` cost in the same place.
+A text of 64 KB that is hard for some parser, such as combining marks in non-canonical order for
+Unicode normalisation, must cost about as much as the same number of bytes of `a` in the same place.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from referral.http.server.application import Application
 from referral.service import admins
 from support import Service, context_of, migrated, new_phone, ok, running
 
-BYTES = 64_000  # a body has 64 KiB, and its other fields have to fit
-LONGEST_ESCAPED = 20_000
-MOST_TIMES = 3
+BYTES = 64_000  # the largest body of 64 KiB, less its other fields
+MAX_ESCAPED = 20_000
+MAX_RATIO = 3
 ROUNDS = 25
-# A difference below this is the machine's
-SHORTEST_SECONDS = 0.0015
+# Shorter times are measured too inexactly to compare
+MIN_SECONDS = 0.0015
 
-# What is repeated. Each is hard on a normalisation, a regular expression or a loop somewhere.
+# To be repeated. Each is hard for a normalisation, a regular expression or a loop somewhere.
 UNITS = {
-    "marks in no order": "\u0301\u0316",
-    "letters with such marks": "a\u0301\u0316\u0301\u0316",
-    "letters in parts": "\u1112\u1161\u11ab",
+    "unordered marks": "\u0301\u0316",
+    "letters with unordered marks": "a\u0301\u0316\u0301\u0316",
+    "decomposed letters": "\u1112\u1161\u11ab",
     "digits of another script": "\u0667",
     "invisible characters": "\u200b",
     "spaces": " ",
     "digits": "7",
     "dashes": "-",
     "dots": "a.",
-    "ats": "a@",
+    "at signs": "a@",
     "hashes": "#1",
     "languages": "ru;q=0,",
     "links": ".//i/",
@@ -55,10 +55,10 @@ HEADERS = (
     *("user-agent", "x-forwarded-for", "x-request-id"),
 )
 COOKIES = ("access", "device", "flash", "language", "new_phone", "refresh", "sign_in")
-# They end the session of this test, and read no text
+# They end the session of this test, and take no text
 ENDING = {"deleteProfile", "endAllSessions", "/sign-out", "/me/sessions/end-all"}
 
-# Every name that a form's field has in a template
+# The names of form fields in templates
 _FIELD = re.compile(r'(?:name="|row\("|field\(said, "\w+", ")([a-z_]+)"')
 FIELDS = sorted(
     {
@@ -71,19 +71,19 @@ FIELDS = sorted(
 Place = Callable[[bytes], "Request"]
 
 
-async def test_the_worst_text_costs_what_any_text_costs(tmp_path: Path) -> None:
+async def test_no_text_costs_more_than_its_size(tmp_path: Path) -> None:
     url = f"sqlite://{tmp_path}/referral.sqlite3"
     await migrated(url)
     hours = {f"REFERRAL_INVITE_FAILURES_PER_{each}_HOUR": "1000000" for each in ("USER", "ADDRESS")}
     async with running(url, inbox=None, **hours) as service:
         places = await every_place(service)
         slow = {(name, kind): 0.0 for name in places for kind in UNITS}
-        # What is slow by its text is slow again; what the process did besides is over by then
+        # A slow text is slow again; other work of the process is over by then
         for _ in range(2):
             slow = {
-                (name, kind): times
+                (name, kind): ratio
                 for name, kind in slow
-                if (times := await times_as_slow(places[name], UNITS[kind].encode()))
+                if (ratio := await cost_ratio(places[name], UNITS[kind].encode()))
             }
     assert slow == {}
     for known in ("patchProfile, name", "verify, code", "listUsers, search", "/me, email"):
@@ -91,29 +91,31 @@ async def test_the_worst_text_costs_what_any_text_costs(tmp_path: Path) -> None:
     assert len(places) > 300
 
 
-async def times_as_slow(place: Place, unit: bytes) -> float:
-    """How many times as much a text costs as `a`; 0 if that is little. The cheapest of many."""
+async def cost_ratio(place: Place, unit: bytes) -> float:
+    """Return the cost of a text divided by that of `a`; 0 if it is acceptable.
+
+    It is acceptable as soon as the cheapest of up to `ROUNDS` tries is.
+    """
     text, plain = place(unit * (BYTES // len(unit))), place(b"a" * BYTES)
     best = best_plain = float("inf")
     for _ in range(ROUNDS):
-        best_plain = min(best_plain, await seconds(plain))
-        best = min(best, await seconds(text))
-        if best <= max(best_plain * MOST_TIMES, SHORTEST_SECONDS):
+        best_plain = min(best_plain, await cpu_seconds(plain))
+        best = min(best, await cpu_seconds(text))
+        if best <= max(best_plain * MAX_RATIO, MIN_SECONDS):
             return 0
     return round(best / best_plain, 1)
 
 
-async def seconds(request: Request) -> float:
-    """Of the processor: the machine's other work counts for nothing."""
+async def cpu_seconds(request: Request) -> float:
     begun = process_time()
     status = await request.send()
-    taken = process_time() - begun
+    elapsed = process_time() - begun
     assert status < 500, (status, request.method, request.path[:80])
-    return taken
+    return elapsed
 
 
 async def every_place(service: Service) -> dict[str, Place]:
-    """Where a text can be sent, by its name."""
+    """Return the places for a text in all requests, by name."""
     assert isinstance(service.app, Application)
     admin, user = await service.sign_in_admin(), await service.sign_in()
     moving = ok(await admin.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
@@ -134,15 +136,15 @@ async def every_place(service: Service) -> dict[str, Place]:
         "authorization": f"Bearer {admin.tokens['access_token']}",
         "content-type": "application/json",
     }
-    of_operation = {"changePhone": {"token": moving["token"], "code": moving["code"]}}
+    special = {"changePhone": {"token": moving["token"], "code": moving["code"]}}
     places: dict[str, Place] = {}
     for path, item in document["paths"].items():
         for method, operation in item.items():
             name = operation["operationId"]
-            values = {**right, **of_operation.get(name, {})}
+            values = {**right, **special.get(name, {})}
             request = Request(service.app, method.upper(), path, values, bearer)
             if name not in ENDING:
-                places |= of_operation_places(document, operation, request)
+                places |= operation_places(document, operation, request)
     phone = new_phone()
     await admins.grant(context_of(service), phone)
     async with signed_in(service, phone) as browser:
@@ -153,14 +155,14 @@ async def every_place(service: Service) -> dict[str, Place]:
         for route in service.app.routes:
             if isinstance(route, HTTPRoute) and route.path not in ENDING:
                 for handler in route.route_handlers:
-                    places |= of_page(service.app, route.path, handler, right, cookies)
+                    places |= page_places(service.app, route.path, handler, right, cookies)
     return places
 
 
-def of_operation_places(
+def operation_places(
     document: dict[str, Any], operation: dict[str, Any], request: Request
 ) -> dict[str, Place]:
-    """Parameters, fields of the body, and headers of an operation of the API."""
+    """Return the parameters, body fields and headers of an operation of the API."""
     places = {}
     for parameter in operation.get("parameters", ()):
         name = parameter["name"]
@@ -179,10 +181,10 @@ def of_operation_places(
     return {f"{operation['operationId']}, {name}": place for name, place in places.items()}
 
 
-def of_page(
+def page_places(
     app: Application, path: str, handler: HTTPRouteHandler, right: dict[str, str], cookies: str
 ) -> dict[str, Place]:
-    """Parameters, fields of forms, and headers of a page: every field's name for every form."""
+    """Return the parameters, form fields and headers of a page: every field for every form."""
     [method] = handler.http_methods - {"HEAD"}
     if handler.include_in_schema or method == "OPTIONS":
         return {}
@@ -211,7 +213,7 @@ def of_page(
 class Request:
     """A request to the application in this process, without the cost of a client.
 
-    path: with {names} in it. right: what stands there, unless a text does.
+    path: with `{names}` of parameters. right: valid values for fields and parameters, by name.
     """
 
     app: Application
@@ -244,13 +246,13 @@ class Request:
         return place
 
     def in_header(self, name: str, before: str = "") -> Place:
-        # Servers hand over bytes, which are read as ISO 8859-1
+        # Header values are bytes, read as ISO 8859-1
         return lambda text: replace(
             self, headers={**self.headers, name: before + text.decode("latin-1")}
         )
 
     async def send(self) -> int:
-        """Answers the status."""
+        """Send the request, and return the status of the response."""
         headers = {"host": "127.0.0.1:8000", "content-length": str(len(self.body)), **self.headers}
         scope = {
             "type": "http",
@@ -271,15 +273,15 @@ class Request:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": self.body, "more_body": False}
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def send(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
 
-        await self.app(scope, receive, answer)
+        await self.app(scope, receive, send)
         [status] = statuses
         return int(status)
 
 
 def escaped(text: bytes) -> str:
-    """Every byte, those of `a` too, in three letters: 60 KB."""
-    return "".join(f"%{byte:02X}" for byte in text[:LONGEST_ESCAPED])
+    """Percent-encode every byte, those of `a` too, to at most 60 KB."""
+    return "".join(f"%{byte:02X}" for byte in text[:MAX_ESCAPED])

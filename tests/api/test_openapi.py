@@ -1,4 +1,4 @@
-"""The OpenAPI document: whole, valid, and what the service really does."""
+"""The OpenAPI document is valid and complete, and the service does what it says."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from support import Clock, Inbox, Person, Service, new_phone, ok, refused, setti
 
 EXAMPLES = 10
 PROBLEM = "application/problem+json"
-# They end the session that asks
-LEAVING = ("deleteProfile", "endAllSessions")
-# Public by purpose; everything else needs a token
+# They end the session that calls them
+ENDING = ("deleteProfile", "endAllSessions")
+# All other operations need a token
 PUBLIC = {
     "sendCode",
     "verify",
@@ -46,13 +46,13 @@ CHECKS = [
 ]
 
 
-# An API key for each server
+# API keys by the URL of their server
 KEYS: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
 async def document() -> dict[str, Any]:
-    """The document, asked for over HTTP. It needs no database."""
+    """The document, as served. No database is needed."""
     app = create_app(settings_for("sqlite://unused.sqlite3"))
     transport = httpx.ASGITransport(cast("Any", app))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
@@ -63,16 +63,16 @@ async def document() -> dict[str, Any]:
 async def server(
     database_kind: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[Server]:
-    """A server of its own process, on a database of its own."""
+    """A server in a process of its own, on a database of its own."""
     folder = tmp_path_factory.mktemp("openapi")
     if database_kind == "sqlite":
         url = f"sqlite://{folder}/referral.sqlite3"
     else:
         url = await new_postgres_database(request.getfixturevalue("postgres_url"))
     with serving(folder, DATABASE_URL=url) as started:
-        made = referral(folder, "key", "new", "tests", DATABASE_URL=url)
-        assert made.returncode == 0, made.stderr
-        KEYS[started.url] = made.stdout.strip()
+        created = referral(folder, "key", "new", "tests", DATABASE_URL=url)
+        assert created.returncode == 0, created.stderr
+        KEYS[started.url] = created.stdout.strip()
         yield started
 
 
@@ -82,14 +82,14 @@ async def people(server: Server) -> AsyncIterator[Service]:
         yield Service(http, Clock(), Inbox())
 
 
-def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
+def test_document_is_valid_openapi(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1.")
     errors = jsonschema_rs.Draft202012Validator(OPENAPI_31).iter_errors(document)
     assert [str(error) for error in errors] == []
 
 
 def test_every_operation_is_described(document: dict[str, Any]) -> None:
-    """An id of its own, a summary, a tag that the document explains, a success."""
+    """Each has a unique id, a summary, a described tag and a success response."""
     found = [operation for _, _, operation in operations(document)]
     ids = [operation["operationId"] for operation in found]
     assert len(set(ids)) == len(ids) > 20
@@ -101,14 +101,14 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
         assert any(status.startswith("2") for status in operation["responses"])
 
 
-def test_every_operation_of_the_api_documents_its_errors_as_problems(
-    document: dict[str, Any],
-) -> None:
+def test_every_operation_documents_its_errors(document: dict[str, Any]) -> None:
     for path, _, operation in operations(document):
         if not path.startswith("/api/"):
             continue
         errors = {
-            status: answer for status, answer in operation["responses"].items() if status >= "400"
+            status: response
+            for status, response in operation["responses"].items()
+            if status >= "400"
         }
         expected = {"503"}
         if "requestBody" in operation:
@@ -116,38 +116,37 @@ def test_every_operation_of_the_api_documents_its_errors_as_problems(
         if "security" in operation:
             expected |= {"401", "403"}
         assert expected <= errors.keys(), operation["operationId"]
-        for answer in errors.values():
-            assert list(answer["content"]) == [PROBLEM], operation["operationId"]
-            assert answer["content"][PROBLEM]["examples"], operation["operationId"]
+        for response in errors.values():
+            assert list(response["content"]) == [PROBLEM], operation["operationId"]
+            assert response["content"][PROBLEM]["examples"], operation["operationId"]
 
 
-def test_examples_of_errors_and_bodies_are_what_their_schemas_say(
-    document: dict[str, Any],
-) -> None:
-    """Every body has a whole example: of its own, or one for each field that it needs."""
+def test_examples_match_their_schemas(document: dict[str, Any]) -> None:
+    """Every body has a complete example: its own, or one for each required field."""
     for _, _, operation in operations(document):
-        for answer in operation["responses"].values():
-            for example in answer.get("content", {}).get(PROBLEM, {}).get("examples", {}).values():
-                schema = answer["content"][PROBLEM]["schema"]
-                validate(document, schema, example["value"], operation["operationId"])
+        for response in operation["responses"].values():
+            problem = response.get("content", {}).get(PROBLEM, {})
+            for example in problem.get("examples", {}).values():
+                validate(document, problem["schema"], example["value"], operation["operationId"])
         for content in operation.get("requestBody", {}).get("content", {}).values():
             for example in body_examples(document, content):
                 validate(document, content["schema"], example, operation["operationId"])
 
 
-def test_bodies_say_that_unknown_fields_are_refused(document: dict[str, Any]) -> None:
+def test_schemas_of_bodies_forbid_unknown_fields(document: dict[str, Any]) -> None:
     for _, _, operation in operations(document):
         for content in operation.get("requestBody", {}).get("content", {}).values():
             schema = resolved(document, content["schema"])
             assert schema.get("additionalProperties") is False, operation["operationId"]
 
 
-def test_the_merge_patch_is_documented_with_both_media_types(document: dict[str, Any]) -> None:
+def test_merge_patch_has_both_media_types(document: dict[str, Any]) -> None:
     body = document["paths"]["/api/v1/profile"]["patch"]["requestBody"]
     assert set(body["content"]) == {"application/json", "application/merge-patch+json"}
 
 
-async def test_exactly_the_operations_that_say_so_need_a_token(service: Service) -> None:
+async def test_security_is_as_documented(service: Service) -> None:
+    """Exactly the operations with `security` need a token."""
     document = ok(await service.get("/docs/openapi.json"))
     for scheme in document["components"]["securitySchemes"].values():
         assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
@@ -164,7 +163,7 @@ async def test_exactly_the_operations_that_say_so_need_a_token(service: Service)
             assert response.status_code != 401, operation["operationId"]
 
 
-async def test_the_page_and_all_it_loads_come_from_our_own_origin(service: Service) -> None:
+async def test_docs_page_loads_only_from_our_origin(service: Service) -> None:
     page = await service.get("/docs")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -178,8 +177,8 @@ async def test_the_page_and_all_it_loads_come_from_our_own_origin(service: Servi
     assert 'url: "/docs/openapi.json"' in script
 
 
-async def test_successes_are_what_the_document_says(server: Server, people: Service) -> None:
-    """Every operation, with what makes it succeed."""
+async def test_successful_responses_match_document(server: Server, people: Service) -> None:
+    """Every operation is called so that it succeeds."""
     schema = load(server)
     inviter, person, moving = [await people.sign_in() for _ in range(3)]
     first, again = [await people.send_code(new_phone()) for _ in range(2)]
@@ -205,9 +204,9 @@ async def test_successes_are_what_the_document_says(server: Server, people: Serv
         done.add(operation_id)
 
     succeed("sendCode", 200, body={"phone": new_phone()})
-    succeed("verify", 201, body={**picked(first), "invite_code": code})
+    succeed("verify", 201, body={**proof(first), "invite_code": code})
     again = await people.send_code(first["phone"])
-    succeed("verify", 200, body=picked(again))
+    succeed("verify", 200, body=proof(again))
     succeed("getProfile", 200, by=person)
     succeed("replaceProfile", 200, by=person, body={"name": "Anna", "email": None})
     succeed("patchProfile", 200, by=person, body={"email": "anna@example.com"})
@@ -218,7 +217,7 @@ async def test_successes_are_what_the_document_says(server: Server, people: Serv
     succeed("getInvitePng", 200, by=person)
     succeed("listSessions", 200, by=person)
     succeed("sendPhoneCode", 200, by=person, body={"phone": new_phone()})
-    succeed("changePhone", 200, by=moving, body=picked(moved))
+    succeed("changePhone", 200, by=moving, body=proof(moved))
     succeed("endSession", 204, by=moving, path={"session_id": sessions[0]["id"]})
     succeed("refresh", 200, body={"refresh_token": person.tokens["refresh_token"]})
     succeed("logout", 204, body={"refresh_token": "unknown"})
@@ -241,24 +240,24 @@ async def test_successes_are_what_the_document_says(server: Server, people: Serv
 
 
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: f"{mode.value} data")
-@pytest.mark.parametrize("who", ["stranger", "signed in", "program"])
-async def test_no_request_gets_an_answer_outside_the_document(
+@pytest.mark.parametrize("who", ["anonymous", "signed in", "API key"])
+async def test_every_response_is_documented(
     server: Server, people: Service, mode: GenerationMode, who: str
 ) -> None:
-    """Requests that fit the document and requests that do not: none breaks the server."""
+    """Valid and invalid requests get only documented responses, and never a 5xx from a bug."""
     person = await people.sign_in() if who == "signed in" else None
-    key = program(server, people) if who == "program" else None
+    key = program(server, people) if who == "API key" else None
     await asyncio.to_thread(fuzz, load(server), mode, person or key)
     if person is not None:
         assert (await person.profile())["phone"] == person.phone
 
 
 def fuzz(schema: Any, mode: GenerationMode, person: Person | None) -> None:
-    """Many requests for each operation, the same ones every time."""
-    problems, unfit = [], []
+    """Send many requests to each operation, the same ones in every run."""
+    problems, unsatisfiable = [], []
     for found in schema.get_all_operations():
         operation = found.ok()
-        if person is not None and operation.definition.raw["operationId"] in LEAVING:
+        if person is not None and operation.definition.raw["operationId"] in ENDING:
             continue
 
         @settings(
@@ -276,12 +275,12 @@ def fuzz(schema: Any, mode: GenerationMode, person: Person | None) -> None:
         try:
             conforms()
         except Unsatisfiable:
-            unfit.append(operation)
-        except Exception as error:  # noqa: BLE001 - every operation is tried, all are told
+            unsatisfiable.append(operation)
+        except Exception as error:  # noqa: BLE001 - every operation is tried, all are reported
             problems.append(f"{operation.label}: {error!r}")
     assert problems == []
-    # Where any text fits, and no body is asked for, nothing can be made that does not fit
-    assert not any(mode is GenerationMode.POSITIVE or operation.body for operation in unfit)
+    # No invalid request exists for an operation without a body whose parameters may be any text
+    assert not any(mode is GenerationMode.POSITIVE or operation.body for operation in unsatisfiable)
 
 
 def load(server: Server) -> Any:
@@ -293,17 +292,17 @@ def bearer(person: Person | None) -> dict[str, str]:
 
 
 def program(server: Server, people: Service) -> Person:
-    """Who has the server's API key."""
+    """Return a client with the server's API key."""
     return Person(people.http, "", {"access_token": KEYS[server.url]}, is_new=False)
 
 
-def picked(sent: dict[str, Any]) -> dict[str, str]:
-    """What of a sent code goes back."""
+def proof(sent: dict[str, Any]) -> dict[str, str]:
+    """Return the challenge and the code of a response of send-code."""
     return {"token": sent["token"], "code": sent["code"]}
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Path, method and operation."""
+    """Yield path, method and operation."""
     for path, item in document["paths"].items():
         for method, operation in item.items():
             yield path, method.upper(), operation
@@ -316,7 +315,7 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
 
 
 def body_examples(document: dict[str, Any], content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The examples of a body, or the one made of its fields'."""
+    """Return the examples of a body, or one composed of its fields' examples."""
     if "examples" in content:
         return [example["value"] for example in content["examples"].values()]
     if "example" in content:

@@ -1,4 +1,4 @@
-"""The Postman collection: it runs, it is whole, and it explains itself."""
+"""The Postman collection runs, is complete, and documents itself."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def api_key(server: Server) -> str:
-    """What the folder for administration asks for: a key in the environment."""
-    made = referral(server.log.parent, "key", "new", "postman")
-    assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
+    """An API key, which the folder for administration takes from the environment."""
+    created = referral(server.log.parent, "key", "new", "postman")
+    assert created.returncode == 0, created.stderr
+    return created.stdout.strip()
 
 
 def requests() -> list[dict[str, Any]]:
-    """Every request of the collection, in its order."""
+    """Return every request of the collection, in order."""
     return list(_requests_in(json.loads(COLLECTION.read_text())))
 
 
@@ -48,10 +48,8 @@ def _requests_in(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield item
 
 
-def test_every_request_runs_and_every_check_holds(
-    server: Server, api_key: str, tmp_path: Path
-) -> None:
-    """Twice on the same server, in the default settings but for the time that sending takes."""
+def test_every_request_runs_and_passes(server: Server, api_key: str, tmp_path: Path) -> None:
+    """It runs twice on one server, with the default settings except for instant sending."""
     report = _run_newman(
         tmp_path,
         *("--iteration-count", "2"),
@@ -67,8 +65,8 @@ def test_every_request_runs_and_every_check_holds(
         assert each["assertions"], each["item"]["name"]
 
 
-def test_without_a_key_administration_is_skipped(server: Server, tmp_path: Path) -> None:
-    """By the collection alone, as documented: it is green, and one line says what was skipped."""
+def test_administration_is_skipped_without_a_key(server: Server, tmp_path: Path) -> None:
+    """The rest of the collection passes, and one line says what was skipped."""
     report = _run_newman(tmp_path, "--env-var", f"base_url={server.url}")
     assert report["failures"] == []
     sent = [each["item"]["name"] for each in report["executions"] if "response" in each]
@@ -98,7 +96,7 @@ def _run_newman(folder: Path, *options: str) -> dict[str, Any]:
     return {**run, "output": finished.stdout}
 
 
-def test_every_operation_of_the_api_is_in_it(server: Server) -> None:
+def test_collection_has_every_operation(server: Server) -> None:
     document = httpx.get(f"{server.url}/docs/openapi.json").json()
     operations = {
         (method.upper(), path) for path, methods in document["paths"].items() for method in methods
@@ -107,13 +105,13 @@ def test_every_operation_of_the_api_is_in_it(server: Server) -> None:
 
 
 def _operation(request: dict[str, Any]) -> tuple[str, str]:
-    """The method and path as the OpenAPI document spells them."""
+    """Return the method and the path as in the OpenAPI document."""
     path = "/" + "/".join(request["url"]["path"])
     return request["method"], re.sub(r":(\w+)", r"{\1}", path)
 
 
-def test_every_request_explains_and_checks_itself() -> None:
-    """A description, a saved answer and a test script each; names that tell them apart."""
+def test_every_request_is_documented_and_tested() -> None:
+    """Each has a unique name, a description, a saved response and a test script."""
     names = [each["name"] for each in requests()]
     assert len(set(names)) == len(names)
     for each in requests():
@@ -123,7 +121,7 @@ def test_every_request_explains_and_checks_itself() -> None:
         assert "pm.test(" in "\n".join(scripts["test"]), each["name"]
 
 
-def test_the_server_is_a_variable() -> None:
+def test_server_is_a_variable() -> None:
     for each in requests():
         url = each["request"]["url"]
         assert url["raw"].startswith("{{base_url}}/"), each["name"]
@@ -135,10 +133,10 @@ def test_the_server_is_a_variable() -> None:
     }
 
 
-def test_the_collection_holds_no_token() -> None:
-    """An export from Postman would hold them, in its variables and its saved answers."""
+def test_collection_contains_no_token() -> None:
+    """An export from Postman contains them, in the variables and the saved responses."""
     collection = json.loads(COLLECTION.read_text())
-    left = {each["key"] for each in collection["variable"] if each["value"]}
-    assert left == {"base_url"}
-    # Those in the saved answers are cut short, with three dots
+    set_variables = {each["key"] for each in collection["variable"] if each["value"]}
+    assert set_variables == {"base_url"}
+    # Tokens in the saved responses are shortened, with three dots
     assert not re.search(r"eyJ[\w-]+\.(?!\.\.)", COLLECTION.read_text())
