@@ -1,4 +1,4 @@
-"""The examples of docs/integrate.md, each run against a real server."""
+"""The examples of docs/integrate.md, run against a real server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Runner = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Reached at the address at which it is published, as the issuer of its tokens is."""
+    """A server that is reached at its public URL, so the issuer of its tokens is that URL too."""
     with serving(
         tmp_path_factory.mktemp("integrate"),
         REFERRAL_CORS_ORIGINS=ORIGIN,
@@ -58,14 +58,14 @@ async def service(server: Server) -> AsyncIterator[Service]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A program's own, with the packages that the examples need."""
+    """The folder of a program, with the packages that the examples need."""
     assert NODE_MODULES.exists(), "run `make tests/integrate/node_modules/.done` first"
     (tmp_path / "node_modules").symlink_to(NODE_MODULES)
     return tmp_path
 
 
 def example(name: str, server: Server, folder: Path, *, then: str = "") -> Path:
-    """The example as a file, for this server. then: what a program does with it."""
+    """Write an example for this server to a file. then: the code that uses it."""
     file = folder / name
     file.write_text(EXAMPLES[name].replace(PUBLIC, server.url) + then)
     return file
@@ -83,11 +83,11 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def printed(*command: str | Path, cwd: Path) -> str:
-    """What a program that ends well printed."""
-    done = run(*command, cwd=cwd)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
+def output_of(*command: str | Path, cwd: Path) -> str:
+    """Run a program that succeeds, and return its output."""
+    finished = run(*command, cwd=cwd)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout.strip()
 
 
 CHECKS: dict[str, tuple[str | Path, str]] = {
@@ -97,23 +97,23 @@ CHECKS: dict[str, tuple[str | Path, str]] = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-async def test_another_service_checks_an_access_token_by_itself(
+async def test_other_service_verifies_access_tokens(
     name: str, service: Service, server: Server, folder: Path
 ) -> None:
-    """A good one tells the user; one that was altered, or is another kind of token, nothing."""
+    """It accepts a valid token, and refuses an altered one and another kind of token."""
     interpreter, then = CHECKS[name]
     file = example(name, server, folder, then=then)
     person = await service.sign_in()
     token = person.tokens["access_token"]
-    assert await asyncio.to_thread(printed, interpreter, file, token, cwd=folder) == person.id()
+    assert await asyncio.to_thread(output_of, interpreter, file, token, cwd=folder) == person.id()
     altered = token[:-5] + ("AAAAA" if token[-5:] != "AAAAA" else "BBBBB")
     for bad in (altered, person.tokens["device_token"]):
-        done = await asyncio.to_thread(run, interpreter, file, bad, cwd=folder)
-        assert done.returncode != 0
-        assert person.id() not in done.stdout
+        finished = await asyncio.to_thread(run, interpreter, file, bad, cwd=folder)
+        assert finished.returncode != 0
+        assert person.id() not in finished.stdout
 
 
-# The program's clock is so many seconds ahead
+# Code that sets the program's clock ahead, by the seconds in its second argument
 CLOCKS = {
     "tokens.py": """
 import datetime, sys
@@ -137,27 +137,26 @@ globalThis.Date = class extends Real {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-async def test_a_clock_that_is_some_seconds_off_refuses_nobody(
+async def test_verifier_tolerates_clock_skew(
     name: str, service: Service, server: Server, folder: Path
 ) -> None:
+    """Some seconds in either direction do not matter; an hour does."""
     interpreter, then = CHECKS[name]
     file = example(name, server, folder, then=CLOCKS[name] + then)
     person = await service.sign_in()
     token = person.tokens["access_token"]
     for ahead in ("-20", "-1", "0", "20"):
-        told = await asyncio.to_thread(printed, interpreter, file, token, ahead, cwd=folder)
-        assert told == person.id()
+        output = await asyncio.to_thread(output_of, interpreter, file, token, ahead, cwd=folder)
+        assert output == person.id()
     for ahead in ("-3600", "960"):
-        done = await asyncio.to_thread(run, interpreter, file, token, ahead, cwd=folder)
-        # Nobody needs to refuse what was made in the future, as jose does not
-        assert (done.returncode != 0) or (ahead == "-3600" and name == "tokens.mjs")
+        finished = await asyncio.to_thread(run, interpreter, file, token, ahead, cwd=folder)
+        # A verifier may accept a token issued in the future, as jose does
+        assert (finished.returncode != 0) or (ahead == "-3600" and name == "tokens.mjs")
 
 
 @pytest.mark.parametrize("name", ["receiver.py", "receiver.mjs"])
-def test_a_reward_is_given_once_for_three_invitations(
-    name: str, server: Server, folder: Path
-) -> None:
-    """However often a message comes; and none for one that another secret signed."""
+def test_three_invitations_are_rewarded_once(name: str, server: Server, folder: Path) -> None:
+    """Repeated deliveries do not count again, and events with another signature not at all."""
     file = example(name, server, folder)
     interpreter = sys.executable if name.endswith(".py") else str(NODE)
     with receiving([interpreter, str(file)], folder) as url:
@@ -165,7 +164,7 @@ def test_a_reward_is_given_once_for_three_invitations(
         messages = [activated(anna, count) for count in (1, 2, 3, 4)] + [activated(boris, 2)]
         for number, message in enumerate(messages):
             assert deliver(url, message, f"msg_{number}") == 204
-        # The same message again, and the third invitation voided and made again
+        # A repeated delivery, and the third invitation after it was voided and activated again
         assert deliver(url, activated(anna, 3), "msg_2") == 204
         assert deliver(url, activated(anna, 3), "msg_9") == 204
         assert deliver(url, {"type": "user.deleted", "data": {"user_id": boris}}, "msg_10") == 204
@@ -192,9 +191,9 @@ def activated(inviter_id: str, count: int) -> dict[str, Any]:
 def deliver(
     url: str, message: dict[str, Any], webhook_id: str, signer: Webhook | None = None
 ) -> int:
-    """The answer's status to a message signed as the service signs it."""
+    """Deliver an event, signed as by the service, and return the status of the response."""
     body = json.dumps(message)
-    now = datetime.now(UTC)  # noqa: TID251 - a receiver looks at its own clock
+    now = datetime.now(UTC)  # noqa: TID251 - the receiver compares it with its own clock
     signature = (signer or Webhook(WEBHOOK_SECRET)).sign(webhook_id, now, body)
     headers = {
         "Content-Type": "application/json",
@@ -206,7 +205,7 @@ def deliver(
 
 
 def rewarded(folder: Path) -> list[str]:
-    """Who got one, by the receiver's database or its output."""
+    """Return the ids of rewarded users, from the receiver's database or its output."""
     database = folder / "rewards.sqlite3"
     if database.exists():
         with closing(sqlite3.connect(database)) as rewards:
@@ -216,7 +215,7 @@ def rewarded(folder: Path) -> list[str]:
 
 @contextmanager
 def receiving(command: list[str], folder: Path) -> Iterator[str]:
-    """A receiver that this command starts, until the block ends."""
+    """Run a receiver until the block ends, and return its URL."""
     port = free_port()
     env = environment(folder, PORT=str(port), WEBHOOK_SECRET=WEBHOOK_SECRET)
     log = folder / "receiver.log"
@@ -243,10 +242,10 @@ console.log(JSON.stringify({ inviter_name, profile, again: signedIn.profile }));
 """
 
 
-async def test_a_landing_page_signs_people_in_with_the_invite_code(
+async def test_landing_page_signs_in_with_invite_code(
     service: Service, server: Server, folder: Path
 ) -> None:
-    """A code that the rules refuse keeps nobody out."""
+    """An invite code that the rules refuse does not prevent the sign-in."""
     inviter, other = await service.sign_in(), await service.sign_in()
     ok(await inviter.call("PATCH", "/profile", json={"name": "Anna"}))
     profile = await inviter.profile()
@@ -254,11 +253,11 @@ async def test_a_landing_page_signs_people_in_with_the_invite_code(
     assert profile["invite_link"] == f"{ORIGIN}/welcome?code={code}"
     file = example("landing.mjs", server, folder, then=LANDING)
     phone, refused_code = new_phone(), await other.invite_code()
-    output = await asyncio.to_thread(printed, NODE, file, phone, code, refused_code, cwd=folder)
-    told = json.loads(output)
-    assert told["inviter_name"] == "Anna"
-    assert told["profile"]["activated_invite_code"] == code
-    assert told["again"]["activated_invite_code"] == code
+    output = await asyncio.to_thread(output_of, NODE, file, phone, code, refused_code, cwd=folder)
+    result = json.loads(output)
+    assert result["inviter_name"] == "Anna"
+    assert result["profile"]["activated_invite_code"] == code
+    assert result["again"]["activated_invite_code"] == code
     assert (await inviter.profile())["invitees"] == [phone]
 
 
@@ -266,11 +265,11 @@ TROUBLE = """
 const [phone, inviteCode] = process.argv.slice(2);
 const real = globalThis.fetch;
 const planned = [];
-const asked = [];
+const sentBodies = [];
 globalThis.fetch = (url, options) => {
-  asked.push(JSON.parse(options?.body ?? "{}"));
-  const answer = planned.shift();
-  return answer ? answer() : real(url, options);
+  sentBodies.push(JSON.parse(options?.body ?? "{}"));
+  const respond = planned.shift();
+  return respond ? respond() : real(url, options);
 };
 const problem = (status, code, headers) => () =>
   Promise.resolve(Response.json({ status, code, detail: code }, { status, headers }));
@@ -286,42 +285,42 @@ planned.push(overloaded);
 const sent = await sendCode(phone);
 planned.push(problem(429, "too_many_requests", { "Retry-After": "60" }), overloaded);
 const signedIn = await signIn(sent, sent.code, inviteCode);
-const without = "invite_code" in asked.at(-1);
+const withInviteCode = "invite_code" in sentBodies.at(-1);
 
-const told = [];
-for (const answer of [
+const errors = [];
+for (const respond of [
   problem(429, "too_many_requests", { "Retry-After": "60" }),
   () => Promise.resolve(new Response("<h1>Bad gateway</h1>", { status: 502 })),
 ]) {
-  planned.push(answer);
-  await sendCode(phone).catch(({ code, detail }) => told.push([code, detail]));
+  planned.push(respond);
+  await sendCode(phone).catch(({ code, detail }) => errors.push([code, detail]));
 }
 planned.push(overloaded, overloaded, overloaded);
-await sendCode(phone).catch(({ code }) => told.push(code));
-console.log(JSON.stringify({ profile: signedIn.profile, without, told }));
+await sendCode(phone).catch(({ code }) => errors.push(code));
+console.log(JSON.stringify({ profile: signedIn.profile, withInviteCode, errors }));
 """
 
 
-async def test_a_landing_page_signs_people_in_whatever_it_is_answered(
+async def test_landing_page_signs_in_despite_errors(
     service: Service, server: Server, folder: Path
 ) -> None:
-    """An address that tried too many invite codes, an overload, a proxy's page, no connection."""
+    """Too many invite codes from this address, overload, a proxy's error page, no connection."""
     inviter = await service.sign_in()
     file = example("landing.mjs", server, folder, then=TROUBLE)
     phone, code = new_phone(), await inviter.invite_code()
-    told = json.loads(await asyncio.to_thread(printed, NODE, file, phone, code, cwd=folder))
-    assert told["profile"]["phone"] == phone
-    assert told["without"] is False
-    too_many, bad_gateway, overloaded = told["told"]
+    result = json.loads(await asyncio.to_thread(output_of, NODE, file, phone, code, cwd=folder))
+    assert result["profile"]["phone"] == phone
+    assert result["withInviteCode"] is False
+    too_many, bad_gateway, overloaded = result["errors"]
     assert too_many[0] == "too_many_requests"
     assert bad_gateway[0] == "unknown"
     assert bad_gateway[1]
     assert overloaded == "overloaded"
 
 
-async def test_a_browser_lets_the_named_page_alone_call_the_api(service: Service) -> None:
+async def test_only_the_allowed_origin_may_call_the_api(service: Service) -> None:
     for origin, allowed in ((ORIGIN, ORIGIN), ("https://other.example.com", None)):
-        asked = await service.http.options(
+        preflight = await service.http.options(
             "/api/v1/auth/verify",
             headers={
                 "Origin": origin,
@@ -329,10 +328,10 @@ async def test_a_browser_lets_the_named_page_alone_call_the_api(service: Service
                 "Access-Control-Request-Headers": "content-type",
             },
         )
-        assert asked.headers.get("access-control-allow-origin") == allowed
-        answer = await service.get("/api/v1/invitations/ZZZZZZ", Origin=origin)
-        refused(answer, 404, "unknown_invite_code")
-        assert answer.headers.get("access-control-allow-origin") == allowed
+        assert preflight.headers.get("access-control-allow-origin") == allowed
+        response = await service.get("/api/v1/invitations/ZZZZZZ", Origin=origin)
+        refused(response, 404, "unknown_invite_code")
+        assert response.headers.get("access-control-allow-origin") == allowed
 
 
 CLIENT = """
@@ -349,18 +348,18 @@ print(profile(client).phone)
 """
 
 
-async def test_a_generated_python_client_signs_in_and_activates(
+async def test_generated_python_client_works(
     service: Service, server: Server, folder: Path
 ) -> None:
-    """From the document as it is; a warning of the generator fails."""
+    """It is generated from the document as served, without warnings of the generator."""
     inviter, phone = await service.sign_in(), new_phone()
     code = await inviter.invite_code()
     example("config.yaml", server, folder)
     generate = example("generate.sh", server, folder)
     generate.write_text(generate.read_text().strip() + " --fail-on-warning\n")
-    await asyncio.to_thread(printed, "sh", generate, cwd=folder)
+    await asyncio.to_thread(output_of, "sh", generate, cwd=folder)
     file = example("client.py", server, folder, then=CLIENT)
-    output = await asyncio.to_thread(printed, sys.executable, file, phone, code, cwd=folder)
+    output = await asyncio.to_thread(output_of, sys.executable, file, phone, code, cwd=folder)
     assert output == phone
     assert (await inviter.profile())["invitees"] == [phone]
 
@@ -372,27 +371,27 @@ console.log((await join(phone, inviteCode)).activated_invite_code);
 """
 
 
-async def test_a_generated_typescript_client_is_strict_and_activates(
+async def test_generated_typescript_client_works(
     service: Service, server: Server, folder: Path
 ) -> None:
-    """It compiles under --strict, and with a field that is not there, it does not."""
+    """It compiles under --strict, except when it uses a field that does not exist."""
     inviter = await service.sign_in()
     code = await inviter.invite_code()
     types = example("types.sh", server, folder)
     cli = f"{NODE} node_modules/openapi-typescript/bin/cli.js"
     script = types.read_text().replace("npx openapi-typescript", cli)
     types.write_text(script)
-    await asyncio.to_thread(printed, "sh", types, cwd=folder)
+    await asyncio.to_thread(output_of, "sh", types, cwd=folder)
     tsc: list[str | Path] = [
         *(NODE, "node_modules/typescript/bin/tsc", "--strict", "--noEmit"),
         *("--target", "es2022", "--module", "nodenext", "--allowImportingTsExtensions"),
     ]
     (folder / "package.json").write_text('{"type": "module"}')
     file = example("client.ts", server, folder, then=JOIN)
-    await asyncio.to_thread(printed, *tsc, file, cwd=folder)
-    output = await asyncio.to_thread(printed, NODE, file, new_phone(), code, cwd=folder)
+    await asyncio.to_thread(output_of, *tsc, file, cwd=folder)
+    output = await asyncio.to_thread(output_of, NODE, file, new_phone(), code, cwd=folder)
     assert output == code
     wrong = folder / "wrong.ts"
     wrong.write_text(file.read_text().replace("sent.data.token,", "sent.data.tokens,"))
-    done = await asyncio.to_thread(run, *tsc, wrong, cwd=folder)
-    assert "Property 'tokens' does not exist" in done.stdout
+    finished = await asyncio.to_thread(run, *tsc, wrong, cwd=folder)
+    assert "Property 'tokens' does not exist" in finished.stdout

@@ -1,4 +1,4 @@
-"""What must not get out does not: into the log, into answers, into the database."""
+"""Secrets and personal data stay out of the log, error responses and the database."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 from processes import Server, serving
 from support import SECRET, Clock, Inbox, Person, Service, new_phone, ok
 
-# So long that no id or time holds one by chance
+# Long, so that no id or time contains a code by chance
 CODE_LENGTH = "8"
 
 
 @pytest.fixture
 def server(database_url: str, tmp_path: Path) -> Iterator[Server]:
-    """As in production."""
+    """A server with the settings of production."""
     production = {
         "REFERRAL_ENV": "production",
         "REFERRAL_SECRET": SECRET,
@@ -31,34 +31,33 @@ def server(database_url: str, tmp_path: Path) -> Iterator[Server]:
         "REFERRAL_CODE_LENGTH": CODE_LENGTH,
         "WEB_CONCURRENCY": "2",
     }
-    with serving(tmp_path, DATABASE_URL=database_url, **production) as one:
-        yield one
+    with serving(tmp_path, DATABASE_URL=database_url, **production) as started:
+        yield started
 
 
-async def test_codes_tokens_and_phones_stay_out_of_log_answers_and_database(
-    server: Server, database_url: str
-) -> None:
+async def test_secrets_and_phones_do_not_leak(server: Server, database_url: str) -> None:
+    """Error responses have none, the log none, the database no secret and no deleted phone."""
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
-        answers: list[httpx.Response] = []
-        http.event_hooks = {"response": [_collect(answers)]}
+        responses: list[httpx.Response] = []
+        http.event_hooks = {"response": [_collect(responses)]}
         service = Service(http, Clock(), Inbox())
-        secrets, phones = await everything_that_happens(service)
+        secrets, phones = await use_everything(service)
     assert len(secrets) > 20
     log = server.log.read_text()
-    stored = await everything_stored(database_url)
+    stored = await dump(database_url)
     for secret in (*secrets, SECRET):
         assert secret not in log
         assert secret not in stored
     for phone in phones:
         assert phone.removeprefix("+") not in log
-    gone, *_ = phones
-    assert gone not in stored
-    for answer in answers:
-        if answer.is_error:
-            assert [each for each in (*secrets, *phones) if each in answer.text] == []
+    deleted, *_ = phones
+    assert deleted not in stored
+    for response in responses:
+        if response.is_error:
+            assert [each for each in (*secrets, *phones) if each in response.text] == []
 
 
-def test_every_line_of_a_production_log_is_json(server: Server) -> None:
+def test_production_log_is_json(server: Server) -> None:
     httpx.get(f"{server.url}/api/v1/profile", headers={"Authorization": "Bearer nothing"})
     lines = [line for line in server.log.read_text().splitlines() if not is_greeting(line)]
     events = [json.loads(line) for line in lines]
@@ -66,14 +65,17 @@ def test_every_line_of_a_production_log_is_json(server: Server) -> None:
     assert all({"event", "level", "timestamp"} <= event.keys() for event in events)
 
 
-async def everything_that_happens(service: Service) -> tuple[list[str], list[str]]:
-    """Good and bad calls. Answers the secrets and the phones in them, a deleted user's first."""
+async def use_everything(service: Service) -> tuple[list[str], list[str]]:
+    """Make all kinds of requests, valid and invalid.
+
+    Returns their secrets, and their phones with that of a deleted user first.
+    """
     sent = [await service.send_code(new_phone()) for _ in range(3)]
     people = []
     for each in sent:
         await service.verify({**each, "code": "1" * int(CODE_LENGTH)})
-        answer = await service.verify(each)
-        people.append(Person(service.http, each["phone"], ok(answer), is_new=True))
+        response = await service.verify(each)
+        people.append(Person(service.http, each["phone"], ok(response), is_new=True))
         await service.verify(each)
     inviter, invitee, leaver = people
     ok(await invitee.activate(await inviter.invite_code()))
@@ -92,12 +94,12 @@ async def everything_that_happens(service: Service) -> tuple[list[str], list[str
         secrets += [each["code"], each["token"]]
     for person in people:
         secrets += [person.tokens[f"{kind}_token"] for kind in ("access", "refresh", "device")]
-    await misplaced(service, [*secrets, leaver.phone, moved])
+    await send_everywhere(service, [*secrets, leaver.phone, moved])
     return secrets, [leaver.phone, *(each["phone"] for each in sent), moved]
 
 
-async def misplaced(service: Service, texts: list[str]) -> None:
-    """Each where it does not belong."""
+async def send_everywhere(service: Service, texts: list[str]) -> None:
+    """Send each text in fields and headers that it does not belong into."""
     for text in texts:
         for path in ("/auth/send-code", "/auth/verify", "/auth/refresh"):
             await service.post(path, **{text: text, "phone": text, "token": text, "code": text})
@@ -108,8 +110,8 @@ async def misplaced(service: Service, texts: list[str]) -> None:
         await service.http.delete(f"/api/v1/sessions/{text[:200]}")
 
 
-async def everything_stored(database_url: str) -> str:
-    """Every row of every table."""
+async def dump(database_url: str) -> str:
+    """Return every row of every table, as text."""
     if database_url.startswith("sqlite://"):
         with closing(sqlite3.connect(database_url.removeprefix("sqlite://"))) as file:
             return "\n".join(file.iterdump())
@@ -121,21 +123,21 @@ async def everything_stored(database_url: str) -> str:
         rows = [
             str(dict(row))
             for table in tables
-            for row in await connection.fetch(f"SELECT * FROM {table['tablename']}")  # noqa: S608 - our own names
+            for row in await connection.fetch(f"SELECT * FROM {table['tablename']}")  # noqa: S608 - names of our own tables
         ]
     finally:
         await connection.close()
     return "\n".join(rows)
 
 
-def _collect(answers: list[httpx.Response]) -> Any:
-    async def collect(answer: httpx.Response) -> None:
-        await answer.aread()
-        answers.append(answer)
+def _collect(responses: list[httpx.Response]) -> Any:
+    async def collect(response: httpx.Response) -> None:
+        await response.aread()
+        responses.append(response)
 
     return collect
 
 
 def is_greeting(line: str) -> bool:
-    """What `serve` says to whoever started it."""
+    """Return whether a line is one that `serve` prints for people when it starts."""
     return line.startswith(("pages ", "API docs ", "database "))

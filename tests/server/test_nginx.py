@@ -1,4 +1,4 @@
-"""The service behind nginx, configured as docs/deploy/nginx.conf says."""
+"""The service behind nginx, with the configuration of docs/deploy/nginx.conf."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from time import monotonic
 import httpx
 import pytest
 
+from background_sign_ins import background_sign_ins
 from processes import ROOT, Server, free_port, stop
 from proxies import HEADER_SECONDS, NAME, Proxy, client, nginx
 from support import SECRET, Clock, Inbox, Service, new_phone, ok, refused
-from visitors import visited
 
 UNIT = ROOT / "docs" / "deploy" / "referral@.service"
 TOKEN = "a token for the metrics"
 SLOW_CLIENTS = 100
-# How long an answer may take beside them, in seconds; alone it takes a hundredth of that
-PATIENCE = 5
+# Seconds that a response may take beside slow clients; without them it takes a hundredth of that
+MAX_SECONDS = 5
 
 
 class Units:
-    """What systemd does with `referral@PORT`, by the lines of the documented unit."""
+    """Does with `referral@PORT` what systemd would, from the lines of the documented unit."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self._folder = folder
@@ -69,7 +69,7 @@ class Units:
 
 
 def words(key: str, port: int) -> list[str]:
-    """The words of one line of the unit. Its Python is that of the tests."""
+    """Return the words of one line of the unit, with the Python of the tests."""
     (line,) = (line for line in UNIT.read_text().splitlines() if line.startswith(f"{key}="))
     python = "/opt/referral/current/.venv/bin/python"
     return [
@@ -80,7 +80,7 @@ def words(key: str, port: int) -> list[str]:
 
 @dataclass
 class Behind:
-    """nginx, and what is behind it."""
+    """nginx, and the servers behind it."""
 
     proxy: Proxy
     units: Units
@@ -101,9 +101,9 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
             "REFERRAL_TRUSTED_PROXIES": "1",
             "REFERRAL_SMS_URL": "simulated://?delay=0",
             "REFERRAL_METRICS_TOKEN": TOKEN,
-            # What curl in the unit may find, and has to pass by
+            # curl in the unit must not use a proxy that is set
             "http_proxy": "http://127.0.0.1:9",
-            # All people of a test have the address of this machine
+            # All clients of a test have the same address
             "REFERRAL_SENDS_PER_ADDRESS_HOUR": "100000",
         },
     )
@@ -124,10 +124,8 @@ async def service(behind: Behind) -> AsyncIterator[Service]:
         yield Service(http, Clock(), Inbox())
 
 
-async def test_the_address_is_what_nginx_saw_whatever_a_client_writes(
-    behind: Behind, service: Service
-) -> None:
-    """What somebody writes on the left, on one line or two, changes nothing."""
+async def test_forged_addresses_are_ignored(behind: Behind, service: Service) -> None:
+    """The client's address is the one that nginx saw, whatever the client's own headers say."""
     forged = [("X-Forwarded-For", "203.0.113.7, 198.51.100.2"), ("X-Forwarded-For", "192.0.2.3")]
     response = await service.http.post(
         "/api/v1/auth/send-code", json={"phone": new_phone()}, headers=forged
@@ -140,7 +138,7 @@ async def test_the_address_is_what_nginx_saw_whatever_a_client_writes(
     assert "too_few_proxies" not in log
 
 
-async def test_people_sign_in_and_invite_each_other_through_it(service: Service) -> None:
+async def test_people_sign_in_and_invite(service: Service) -> None:
     inviter = await service.sign_in()
     invitee = await service.sign_in(invite_code=await inviter.invite_code())
     assert (await inviter.profile())["invitees"] == [invitee.phone]
@@ -148,18 +146,18 @@ async def test_people_sign_in_and_invite_each_other_through_it(service: Service)
     assert "strict-transport-security" in (await service.get("/health/live")).headers
 
 
-def test_plain_http_leads_to_https(behind: Behind) -> None:
-    answer = httpx.post(f"http://127.0.0.1:{behind.proxy.plain_port}/api/v1/auth/send-code")
-    assert answer.status_code == 308
-    assert answer.headers["location"] == f"https://{NAME}/api/v1/auth/send-code"
+def test_plain_http_redirects_to_https(behind: Behind) -> None:
+    response = httpx.post(f"http://127.0.0.1:{behind.proxy.plain_port}/api/v1/auth/send-code")
+    assert response.status_code == 308
+    assert response.headers["location"] == f"https://{NAME}/api/v1/auth/send-code"
 
 
 @pytest.mark.parametrize(
     "target",
     ["/metrics", "/metrics/", "//metrics", "/metrics%2f", "/%6detrics", "/metrics//", "/metrics?a"],
 )
-async def test_metrics_are_not_for_the_world(behind: Behind, target: str) -> None:
-    """However they are spelt: each of these reaches the service's own where nginx lets it."""
+async def test_metrics_are_not_public(behind: Behind, target: str) -> None:
+    """Every spelling of the path that the service would accept is hidden by nginx."""
     url = f"http://127.0.0.1:{behind.units.ports()[0]}"
     async with httpx.AsyncClient(base_url=url) as direct:
         headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -169,97 +167,93 @@ async def test_metrics_are_not_for_the_world(behind: Behind, target: str) -> Non
 
 
 async def raw(http: httpx.AsyncClient, target: str, headers: dict[str, str]) -> httpx.Response:
-    """The answer to GET of a target that is sent as it is written here."""
+    """Send a GET with exactly this target."""
     return await http.get("/", headers=headers, extensions={"target": target.encode()})
 
 
-async def test_a_body_over_64_kib_is_refused_as_the_service_does(service: Service) -> None:
-    """It is refused before it is sent on. One of 64 KiB the service reads."""
+async def test_body_over_64_kib_gets_the_same_problem(service: Service) -> None:
+    """It is refused by nginx; a body of 64 KiB reaches the service."""
     headers = {"Content-Type": "application/json"}
     for size, status, code in ((65_536, 400, "invalid_request"), (65_537, 413, "body_too_large")):
-        answer = await service.http.post(
+        response = await service.http.post(
             "/api/v1/auth/send-code", content=b"{" * size, headers=headers
         )
-        refused(answer, status, code)
+        refused(response, status, code)
 
 
-async def test_a_header_of_20_mb_is_refused_before_it_is_read(behind: Behind) -> None:
+async def test_header_of_20_mb_is_refused_early(behind: Behind) -> None:
     async with slow(behind.proxy) as (reader, writer):
         writer.write(b"X-Large: ")
         sent = 0
         try:
             for _ in range(320):
                 writer.write(b"a" * 65_536)
-                await asyncio.wait_for(writer.drain(), PATIENCE)
+                await asyncio.wait_for(writer.drain(), MAX_SECONDS)
                 sent += 65_536
         except OSError:
-            pass  # cut in the middle
+            pass  # the connection was closed meanwhile
         try:
-            answer = await asyncio.wait_for(reader.read(), PATIENCE)
+            response = await asyncio.wait_for(reader.read(), MAX_SECONDS)
         except OSError:
-            answer = b""
+            response = b""
     assert sent < 10_000_000
-    assert not answer or b" 400 " in answer.splitlines()[0]
+    assert not response or b" 400 " in response.splitlines()[0]
 
 
-async def test_headers_too_long_are_told_so_as_a_problem(service: Service) -> None:
+async def test_large_header_gets_a_problem(service: Service) -> None:
     refused(await service.get("/health/live", **{"X-Large": "a" * 40_000}), 400, "invalid_request")
 
 
-async def test_a_slow_header_is_cut(behind: Behind) -> None:
-    """A letter each fifth of a second: each is in time, all of them are not."""
+async def test_slow_header_times_out(behind: Behind) -> None:
+    """A byte every fifth of a second is in time; all the headers together are not."""
     begun = monotonic()
     async with slow(behind.proxy) as (reader, writer):
         await drip(reader, writer)
     assert HEADER_SECONDS - 0.5 < monotonic() - begun < HEADER_SECONDS + 3
 
 
-async def test_100_clients_with_slow_headers_disturb_nobody(
-    behind: Behind, service: Service
-) -> None:
-    slow_ones = asyncio.Semaphore(0)
+async def test_100_slow_clients_delay_nobody(behind: Behind, service: Service) -> None:
+    connections = asyncio.Semaphore(0)
     ended = asyncio.Event()
 
-    async def one() -> None:
+    async def be_slow() -> None:
         while not ended.is_set():
             async with slow(behind.proxy) as (reader, writer):
-                slow_ones.release()
+                connections.release()
                 await drip(reader, writer)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(SLOW_CLIENTS):
-            group.create_task(one())
+            group.create_task(be_slow())
         for _ in range(SLOW_CLIENTS):
-            await slow_ones.acquire()
+            await connections.acquire()
         try:
             for _ in range(5):
                 begun = monotonic()
                 await service.sign_in()
-                assert monotonic() - begun < PATIENCE
+                assert monotonic() - begun < MAX_SECONDS
         finally:
             ended.set()
 
 
-async def test_servers_restarted_one_after_the_other_fail_no_request(behind: Behind) -> None:
-    """As the documented upgrade does it, with people signing in all the while."""
-    async with visited(lambda: client(behind.proxy)) as visits:
+async def test_rolling_restart_fails_no_request(behind: Behind) -> None:
+    """People sign in during the upgrade that the documentation describes."""
+    async with background_sign_ins(lambda: client(behind.proxy)) as sign_ins:
         for port in behind.units.ports():
-            await visits.become_more()
+            await sign_ins.wait_for_more()
             await asyncio.to_thread(behind.units.restart, port)
-        await visits.become_more()
-    assert visits.failures == []
+        await sign_ins.wait_for_more()
+    assert sign_ins.failures == []
 
 
-async def test_while_no_server_is_there_people_are_told_to_come_back(
-    behind: Behind, service: Service
-) -> None:
+async def test_without_servers_it_responds_overloaded(behind: Behind, service: Service) -> None:
     ports = behind.units.ports()
     for port in ports:
         behind.units.stop(port)
     try:
-        answer = await service.post("/auth/send-code", phone=new_phone())
-        refused(answer, 503, "overloaded")
-        assert answer.headers["retry-after"] == "2"
+        response = await service.post("/auth/send-code", phone=new_phone())
+        refused(response, 503, "overloaded")
+        assert response.headers["retry-after"] == "2"
     finally:
         for port in ports:
             behind.units.start(port)
@@ -267,7 +261,7 @@ async def test_while_no_server_is_there_people_are_told_to_come_back(
 
 @asynccontextmanager
 async def slow(proxy: Proxy) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection on which a request has begun, and its headers have not ended."""
+    """Open a connection and send the first headers of a request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port, ssl=proxy.tls)
     try:
         writer.write(b"GET /health/live HTTP/1.1\r\nHost: " + NAME.encode() + b"\r\n")
@@ -278,7 +272,7 @@ async def slow(proxy: Proxy) -> AsyncIterator[tuple[asyncio.StreamReader, asynci
 
 
 async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Go on with the headers, slowly, until the other end hangs up."""
+    """Send a header slowly, until the other end closes the connection."""
     ended = asyncio.create_task(reader.read())
     writer.write(b"X-Slow: ")
     while not ended.done():

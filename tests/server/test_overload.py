@@ -1,4 +1,4 @@
-"""More requests than a process can work on."""
+"""Overload: more requests than a process can serve."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from sites import reachable
 from support import Inbox, Person, Service, context_of, new_phone, ok, refused, running
 
 MANY = READS + BURST + 100
-KEPT_OPEN_SECONDS = 5  # by uvicorn
+KEEP_ALIVE_SECONDS = 5  # uvicorn's default
 ORIGIN = "https://app.example.com"
 
 
 @dataclass
 class Slow(Inbox):
-    """A gateway that takes as long as a test wants."""
+    """A gateway that waits until a test lets it go on."""
 
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -36,25 +36,28 @@ class Slow(Inbox):
 
 
 async def overload(person: Person, **headers: str) -> Counter[int]:
-    """Read the profile so many times at once that not all get in."""
-    answers = await asyncio.gather(
+    """Read the profile so often at the same time that some requests are refused.
+
+    Returns how many responses there were of each status.
+    """
+    responses = await asyncio.gather(
         *(person.call("GET", "/profile", headers=headers) for _ in range(MANY))
     )
-    for answer in answers:
-        if answer.status_code != 200:
-            refused(answer, 503, "overloaded")
-            assert int(answer.headers["retry-after"]) >= 1
-            assert answer.headers["x-request-id"]
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers.get("access-control-allow-origin") == headers.get("Origin")
-    return Counter(answer.status_code for answer in answers)
+    for response in responses:
+        if response.status_code != 200:
+            refused(response, 503, "overloaded")
+            assert int(response.headers["retry-after"]) >= 1
+            assert response.headers["x-request-id"]
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert response.headers.get("access-control-allow-origin") == headers.get("Origin")
+    return Counter(response.status_code for response in responses)
 
 
-async def test_what_is_beyond_the_room_is_refused_and_the_rest_is_served(service: Service) -> None:
+async def test_requests_above_the_limit_are_refused(service: Service) -> None:
     person = await service.sign_in()
-    counted = await overload(person)
-    assert counted.keys() == {200, 503}
-    assert counted[200] >= READS
+    statuses = await overload(person)
+    assert statuses.keys() == {200, 503}
+    assert statuses[200] >= READS
     ok(await person.call("GET", "/profile"))
     assert context_of(service).limiter.in_use == 0
     metrics = (await service.get("/metrics")).text
@@ -66,19 +69,19 @@ async def test_health_and_metrics_are_never_refused(service: Service) -> None:
     paths = ["/health/live", "/health/ready", "/metrics"]
     overloaded = asyncio.create_task(overload(person))
     await asyncio.sleep(0)
-    answers = await asyncio.gather(*(service.get(path) for path in paths * 3))
-    counted = await overloaded
-    assert counted[503]
-    assert {answer.status_code for answer in answers} == {200}
+    responses = await asyncio.gather(*(service.get(path) for path in paths * 3))
+    statuses = await overloaded
+    assert statuses[503]
+    assert {response.status_code for response in responses} == {200}
 
 
-async def test_a_page_of_an_allowed_origin_may_read_that_it_was_refused(database_url: str) -> None:
+async def test_allowed_origin_may_read_the_refusal(database_url: str) -> None:
     async with running(database_url, REFERRAL_CORS_ORIGINS=ORIGIN) as service:
         assert (await overload(await service.sign_in(), Origin=ORIGIN))[503]
 
 
 @pytest.mark.parametrize("number", [2 * WRITES])
-async def test_what_waits_for_a_gateway_is_no_overload(database_url: str, number: int) -> None:
+async def test_waiting_for_a_gateway_holds_no_slot(database_url: str, number: int) -> None:
     gateway = Slow()
     gateway.go_on.set()
     async with running(
@@ -90,7 +93,7 @@ async def test_what_waits_for_a_gateway_is_no_overload(database_url: str, number
         sending = []
         for _ in range(number):
             sending.append(asyncio.create_task(service.send_code(new_phone())))
-            # Until it is at the gateway
+            # Until it has reached the gateway
             await asyncio.sleep(0.02)
         ok(await person.call("GET", "/profile"))
         gateway.go_on.set()
@@ -98,9 +101,9 @@ async def test_what_waits_for_a_gateway_is_no_overload(database_url: str, number
     assert len(gateway.messages) == number + 1
 
 
-async def test_who_sends_a_body_slowly_takes_no_room(service: Service) -> None:
+async def test_slow_body_holds_no_slot(service: Service) -> None:
     person = await service.sign_in()
-    # So that no room is left for a crowd
+    # Use up the burst
     await overload(person)
     go_on = asyncio.Event()
 
@@ -120,28 +123,29 @@ async def test_who_sends_a_body_slowly_takes_no_room(service: Service) -> None:
     assert context_of(service).limiter.in_use == 0
     ok(await person.call("GET", "/profile"))
     go_on.set()
-    # All of them go on at one moment, as a crowd
-    assert {answer.status_code for answer in await asyncio.gather(*slow)} == {204}
+    # All continue at the same time, as a burst
+    assert {response.status_code for response in await asyncio.gather(*slow)} == {204}
 
 
-# At the door: what uvicorn's side of it answers by itself, over a connection that goes on
+# Early refusals by the protocol, on a connection that continues
 
 
 @dataclass
 class Connection:
-    """To the service, byte by byte."""
+    """A raw connection to the service."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     async def ask(self, *parts: str) -> tuple[int, dict[str, str], str]:
-        """Send these parts of a request one after another; answers status, headers, body."""
+        """Send a request, part by part, and return the status, headers and body of its response."""
         for part in parts:
             self.writer.write(part.encode())
             await asyncio.sleep(0.02)
-        return await self.answer(has_body=not parts[0].startswith("HEAD"))
+        return await self.response(has_body=not parts[0].startswith("HEAD"))
 
-    async def answer(self, *, has_body: bool = True) -> tuple[int, dict[str, str], str]:
+    async def response(self, *, has_body: bool = True) -> tuple[int, dict[str, str], str]:
+        """Read the next response, and return its status, headers and body."""
         async with asyncio.timeout(5):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             status, *lines = head.strip().split("\r\n")
@@ -152,7 +156,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(site: str) -> AsyncIterator[Connection]:
-    """A connection over which something was answered already."""
+    """Open a connection that has been used for a request before."""
     place = urlsplit(site)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
     connection = Connection(reader, writer)
@@ -160,15 +164,15 @@ async def connected(site: str) -> AsyncIterator[Connection]:
         assert (await connection.ask(get("/health/live")))[0] == 200
         yield connection
     finally:
-        # Whatever waits on it, on either side
+        # Even if either side still has bytes to send
         writer.transport.abort()
 
 
 @contextmanager
-def no_room(service: Service) -> Iterator[None]:
+def all_slots_taken(service: Service) -> Iterator[None]:
     limiter = context_of(service).limiter
     in_use = 0
-    # So that no crowd may come again for a minute
+    # With a time in the future, the burst does not refill for a minute
     later = monotonic() + 60
     while limiter.acquire(is_read=False, now=later):
         in_use += 1
@@ -193,8 +197,8 @@ BODY = '{"refresh_token":"x"}'
 PROFILE = "/api/v1/profile"
 
 
-def is_refusal(answer: tuple[int, dict[str, str], str]) -> bool:
-    status, headers, body = answer
+def is_refusal(response: tuple[int, dict[str, str], str]) -> bool:
+    status, headers, body = response
     if status == 503 and body:
         problem: dict[str, Any] = json.loads(body)
         assert problem["code"] == "overloaded"
@@ -219,12 +223,12 @@ def is_refusal(answer: tuple[int, dict[str, str], str]) -> bool:
         (get(PROFILE, "accept: text/html", "accept-language: ru"),),
     ],
 )
-async def test_a_connection_goes_on_after_a_refusal(
+async def test_connection_continues_after_a_refusal(
     service_at: tuple[Service, str], parts: tuple[str, ...]
 ) -> None:
     service, site = service_at
     async with connected(site) as connection:
-        with no_room(service):
+        with all_slots_taken(service):
             assert is_refusal(await connection.ask(*parts))
             assert is_refusal(await connection.ask(*parts))
             assert (await connection.ask(get("/health/live")))[0] == 200
@@ -233,43 +237,55 @@ async def test_a_connection_goes_on_after_a_refusal(
         assert (await connection.ask(POST, BODY))[0] == 401
 
 
-async def test_requests_sent_at_once_over_one_connection_are_each_answered(
+async def test_pipelined_requests_each_get_a_response(
     service_at: tuple[Service, str],
 ) -> None:
     service, site = service_at
     async with connected(site) as connection:
-        with no_room(service):
+        with all_slots_taken(service):
             connection.writer.write((get(PROFILE) + POST + BODY + get("/health/live")).encode())
-            assert [(await connection.answer())[0] for _ in range(3)] == [503, 503, 200]
+            assert [(await connection.response())[0] for _ in range(3)] == [503, 503, 200]
         connection.writer.write((get(PROFILE) + POST + BODY + get("/health/live")).encode())
-        assert [(await connection.answer())[0] for _ in range(3)] == [401, 401, 200]
+        assert [(await connection.response())[0] for _ in range(3)] == [401, 401, 200]
 
 
-async def test_who_ends_the_connection_or_asks_first_is_refused_too(
+async def test_closing_and_expecting_requests_are_refused_too(
     service_at: tuple[Service, str],
 ) -> None:
     service, site = service_at
-    with no_room(service):
+    with all_slots_taken(service):
         async with connected(site) as connection:
-            asked = POST.replace("host:", "expect: 100-continue\r\nhost:")
-            assert is_refusal(await connection.ask(asked))
+            expecting = POST.replace("host:", "expect: 100-continue\r\nhost:")
+            assert is_refusal(await connection.ask(expecting))
         async with connected(site) as connection:
-            answer = await connection.ask(get(PROFILE, "connection: close"))
-            assert is_refusal(answer)
-            assert answer[1]["connection"] == "close"
+            response = await connection.ask(get(PROFILE, "connection: close"))
+            assert is_refusal(response)
+            assert response[1]["connection"] == "close"
             assert await connection.reader.read() == b""
 
 
-async def test_a_refusal_has_the_id_that_a_proxy_gave(service_at: tuple[Service, str]) -> None:
+async def test_malformed_body_after_a_refusal(service_at: tuple[Service, str]) -> None:
+    """The refused request has its response: the connection only closes."""
+    service, site = service_at
+    chunked = POST.replace("content-length: 21", "transfer-encoding: chunked")
+    async with connected(site) as connection:
+        with all_slots_taken(service):
+            assert is_refusal(await connection.ask(chunked))
+            connection.writer.write(b"nonsense\r\n")
+            async with asyncio.timeout(5):
+                assert await connection.reader.read() == b""
+
+
+async def test_refusal_keeps_the_request_id_of_a_proxy(service_at: tuple[Service, str]) -> None:
     service, site = service_at
     async with connected(site) as connection:
-        with no_room(service):
+        with all_slots_taken(service):
             _, headers, _ = await connection.ask(get(PROFILE, "x-request-id: abc-1"))
             assert headers["x-request-id"] == "abc-1"
 
 
-async def test_what_follows_a_refusal_in_the_same_packet_may_take_long(database_url: str) -> None:
-    """Longer than a connection is kept open for a next request."""
+async def test_request_behind_a_refusal_may_take_long(database_url: str) -> None:
+    """In the same packet, and longer than an idle connection is kept open."""
     gateway = Slow()
     body = json.dumps({"phone": new_phone()})
     slow = POST.replace("refresh", "send-code").replace("21", str(len(body))) + body
@@ -278,22 +294,22 @@ async def test_what_follows_a_refusal_in_the_same_packet_may_take_long(database_
         connected(site) as connection,
     ):
         limiter = context_of(service).limiter
-        with no_room(service):
-            # But for what is no read
+        with all_slots_taken(service):
+            # Leave slots for requests that are not reads
             freed = limiter.in_use - READS
             limiter.in_use -= freed
             connection.writer.write((get(PROFILE) + slow).encode())
-            assert is_refusal(await connection.answer())
-            await asyncio.sleep(KEPT_OPEN_SECONDS + 1)
+            assert is_refusal(await connection.response())
+            await asyncio.sleep(KEEP_ALIVE_SECONDS + 1)
             gateway.go_on.set()
-            assert (await connection.answer())[0] == 200
+            assert (await connection.response())[0] == 200
             limiter.in_use += freed
 
 
-async def test_who_reads_no_answers_is_given_no_more(service_at: tuple[Service, str]) -> None:
+async def test_unread_refusals_are_not_buffered(service_at: tuple[Service, str]) -> None:
     service, site = service_at
     async with connected(site) as connection:
-        with no_room(service):
+        with all_slots_taken(service):
             many = get(PROFILE).encode() * 1000
             sent = 0
             with suppress(TimeoutError):
@@ -302,25 +318,23 @@ async def test_who_reads_no_answers_is_given_no_more(service_at: tuple[Service, 
                         connection.writer.write(many)
                         await connection.writer.drain()
                     sent += len(many)
-        # What systems keep on the way
+        # The operating system's buffers
         assert sent < 50_000_000
 
 
 @pytest.mark.parametrize("path", ["/docs/openapi.json", "/docs/assets/swagger-ui-bundle.js"])
-async def test_who_reads_no_answers_takes_no_room(
-    service_at: tuple[Service, str], path: str
-) -> None:
-    """Of answers that come at once and of those that come in parts."""
+async def test_unread_response_holds_no_slot(service_at: tuple[Service, str], path: str) -> None:
+    """The first path is sent in one part, the second in several."""
     service, site = service_at
     limiter = context_of(service).limiter
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(connected(site)) for _ in range(5)]
         for connection in connections:
             connection.writer.write((get(path) * 200).encode())
-        # The first answers are on their way, and nobody reads them
+        # The first responses are being sent, and nobody reads them
         await asyncio.sleep(1)
         await until_all_free(limiter)
-        # They wait, and have not left more room than they took
+        # Nor have they released more slots than they acquired
         await asyncio.sleep(0.5)
         await until_all_free(limiter)
     await until_all_free(limiter)
@@ -335,15 +349,15 @@ async def until_all_free(limiter: ConcurrencyLimiter) -> None:
 @pytest.mark.parametrize(
     "path", ["/health/live", "/health%2Flive", "/health/live#x", "http://localhost/health/live"]
 )
-async def test_no_spelling_of_health_is_refused(service_at: tuple[Service, str], path: str) -> None:
+async def test_health_is_exempt_in_any_spelling(service_at: tuple[Service, str], path: str) -> None:
     service, site = service_at
     async with connected(site) as connection:
-        with no_room(service):
+        with all_slots_taken(service):
             assert (await connection.ask(get(path)))[0] == 200
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "//", "http://a:b/"])
-async def test_a_broken_address_takes_no_room(service_at: tuple[Service, str], url: str) -> None:
+async def test_invalid_target_holds_no_slot(service_at: tuple[Service, str], url: str) -> None:
     service, site = service_at
     async with connected(site) as connection:
         connection.writer.write(get(url).encode())
@@ -353,9 +367,7 @@ async def test_a_broken_address_takes_no_room(service_at: tuple[Service, str], u
     assert context_of(service).limiter.in_use == 0
 
 
-async def test_who_leaves_in_the_middle_leaves_no_room_taken(
-    service_at: tuple[Service, str],
-) -> None:
+async def test_disconnecting_releases_the_slot(service_at: tuple[Service, str]) -> None:
     service, site = service_at
     for part in (POST, POST + BODY, get(PROFILE)):
         async with connected(site) as connection:
@@ -367,6 +379,6 @@ async def test_who_leaves_in_the_middle_leaves_no_room_taken(
 
 @pytest.fixture
 async def service_at(database_url: str) -> AsyncIterator[tuple[Service, str]]:
-    """A service, and where it is reached."""
+    """A service in this process, and its URL."""
     async with reachable(database_url) as found:
         yield found

@@ -1,4 +1,4 @@
-"""The service as a platform runs it: from Procfile, requirements.txt and environment variables."""
+"""The service as platforms run it: Procfile, requirements, Dockerfile, environment variables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from referral.storage.configuration import POOL_SIZE
 from support import SECRET, TODAY, Clock, Inbox, Service, ok
 
 INSTALL_SECONDS = 600
-# Connections that Heroku's essential-0 takes
+# Connections of Heroku's smallest database, essential-0
 SMALLEST_DATABASE = 20
 DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 PRODUCTION = {
@@ -49,13 +49,13 @@ PRODUCTION = {
 
 @pytest.fixture(scope="module")
 def installed() -> Path:
-    """A virtual environment with what requirements.txt names, and nothing else."""
+    """A virtual environment with the packages of requirements.txt, and no others."""
     requirements = ROOT / "requirements.txt"
     venv = ROOT / ".cache" / f"platform-{sha256(requirements.read_bytes()).hexdigest()[:12]}"
     complete = venv / "complete"
     venv.parent.mkdir(exist_ok=True)
     with venv.with_suffix(".lock").open("w") as lock:
-        # Another process of these tests may be at it
+        # Another process of these tests may be creating it
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
             python = venv / "bin" / "python"
@@ -70,10 +70,10 @@ def installed() -> Path:
 
 
 @pytest.mark.xdist_group("postgres")
-async def test_the_procfile_serves_people_behind_one_proxy(
+async def test_procfile_serves_behind_one_proxy(
     installed: Path, postgres_url: str, tmp_path: Path
 ) -> None:
-    """Two workers, PostgreSQL and a whole sign-in; the log has the address the proxy saw."""
+    """Two workers, PostgreSQL and a sign-in; the log has the address that the proxy saw."""
     variables = {
         **PRODUCTION,
         "DATABASE_URL": re.sub(r"^\w+:", "postgres:", postgres_url),
@@ -102,10 +102,10 @@ async def test_the_procfile_serves_people_behind_one_proxy(
 
 
 @pytest.mark.xdist_group("postgres")
-async def test_web_and_worker_run_beside_each_other_after_a_release_run_twice(
+async def test_web_and_worker_run_side_by_side(
     installed: Path, postgres_url: str, tmp_path: Path
 ) -> None:
-    """Two deploys at once, then `honcho start` with both lines; one keeps house, people sign in."""
+    """After two releases at the same time, one process does the housekeeping; people sign in."""
     url = await new_postgres_database(postgres_url)
     variables = {**PRODUCTION, "DATABASE_URL": url}
     async with asyncio.TaskGroup() as group:
@@ -129,8 +129,8 @@ async def test_web_and_worker_run_beside_each_other_after_a_release_run_twice(
     assert "Traceback" not in log
 
 
-def test_the_app_that_app_json_makes_starts() -> None:
-    """With what it sets, what Heroku generates and asks for, and the database it adds."""
+def test_app_json_is_complete() -> None:
+    """Its variables, what Heroku generates or asks for, and a database are enough to start."""
     app = json.loads((ROOT / "app.json").read_text())
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
     assert app["formation"].keys() <= lines.keys()
@@ -143,15 +143,13 @@ def test_the_app_that_app_json_makes_starts() -> None:
     given |= {"REFERRAL_SECRET": token_hex(32), "DATABASE_URL": "postgres://u:p@host/name"}
     settings = parse(given, today=TODAY)
     assert settings.in_production
-    # Old and new version side by side while one replaces the other
+    # The old and the new version run side by side during a deploy
     assert 2 * settings.workers * POOL_SIZE <= SMALLEST_DATABASE
 
 
 @pytest.mark.xdist_group("postgres")
-def test_the_commands_of_the_image_serve_and_tell_its_health(
-    installed: Path, tmp_path: Path
-) -> None:
-    """There is no Docker here: its lines are read, and run without it."""
+def test_commands_of_the_image(installed: Path, tmp_path: Path) -> None:
+    """The commands of the Dockerfile serve and check the health, run here without Docker."""
     lines = (ROOT / "Dockerfile").read_text().replace("\\\n", "").splitlines()
     variables = dict(
         word.split("=", 1)
@@ -170,19 +168,19 @@ def test_the_commands_of_the_image_serve_and_tell_its_health(
             "DATABASE_URL": f"sqlite://{tmp_path}/referral.sqlite3",
             "PYTHONPATH": str(ROOT / "src"),
             "PORT": str(port),
-            # Of the machine that it runs on, for what is outside
+            # The health check must not use a proxy of the machine
             "http_proxy": "http://127.0.0.1:9",
         },
     )
     assert variables["REFERRAL_ENV"] == "production"
     health, command = (json.loads(line.partition("CMD ")[2]) for line in lines if "CMD [" in line)
-    sick = subprocess.run(health, env=env, capture_output=True, timeout=30, check=False)
-    assert sick.returncode != 0
+    unhealthy = subprocess.run(health, env=env, capture_output=True, timeout=30, check=False)
+    assert unhealthy.returncode != 0
     with started(command, port=port, cwd=tmp_path, env=env, log=tmp_path / "image.log"):
         subprocess.run(health, env=env, check=True, timeout=30)
 
 
-def test_the_image_has_what_it_copies_and_the_python_named_for_platforms() -> None:
+def test_image_has_its_files_and_the_named_python() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     python = (ROOT / ".python-version").read_text().strip()
     bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
@@ -197,10 +195,8 @@ def test_the_image_has_what_it_copies_and_the_python_named_for_platforms() -> No
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_the_command_for_pythonanywhere_serves_on_the_socket_that_it_is_given(
-    tmp_path: Path,
-) -> None:
-    """Behind one proxy, whose address a Unix socket does not tell."""
+def test_command_for_pythonanywhere_serves_on_its_socket(tmp_path: Path) -> None:
+    """Behind one proxy, whose own address is unknown on a Unix socket."""
     found = re.search(r"<!-- command: pythonanywhere -->\n```sh\n(.*?)```", DEPLOY, re.DOTALL)
     assert found is not None
     variables = {**PRODUCTION, "DATABASE_URL": f"sqlite://{tmp_path}/referral.sqlite3"}
@@ -232,9 +228,9 @@ def test_the_command_for_pythonanywhere_serves_on_the_socket_that_it_is_given(
     assert "198.51.100.1" not in log.read_text()
 
 
-@pytest.mark.xdist_group("postgres")  # where its environment is made
-def test_requirements_are_enough_by_themselves(installed: Path) -> None:
-    """Nothing of the development tools is there, and pip finds no package wanting."""
+@pytest.mark.xdist_group("postgres")  # with the tests that use the same environment
+def test_requirements_are_complete(installed: Path) -> None:
+    """No development tool is installed, and pip misses no package."""
     python = installed / "bin" / "python"
     found = subprocess.run(
         [python, "-c", "import pytest"], capture_output=True, text=True, check=False
@@ -243,7 +239,7 @@ def test_requirements_are_enough_by_themselves(installed: Path) -> None:
     subprocess.run([python, "-m", "pip", "check"], check=True, capture_output=True)
 
 
-def test_the_python_named_for_platforms_is_one_that_the_project_takes() -> None:
+def test_python_named_for_platforms_is_supported() -> None:
     named = (ROOT / ".python-version").read_text().strip()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     least = project["requires-python"].removeprefix(">=")
@@ -277,7 +273,7 @@ def test_the_python_named_for_platforms_is_one_that_the_project_takes() -> None:
         "console",
     ],
 )
-def test_production_refuses_to_start_in_one_clear_line(
+def test_production_refuses_to_start_with_one_line(
     tmp_path: Path, change: dict[str, str], starts: str
 ) -> None:
     variables = {**PRODUCTION, "DATABASE_URL": "sqlite://referral.sqlite3", **change}
@@ -289,7 +285,7 @@ def test_production_refuses_to_start_in_one_clear_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_production_tells_everything_that_is_wrong_at_once(tmp_path: Path) -> None:
+def test_production_reports_every_wrong_setting(tmp_path: Path) -> None:
     refused = referral(tmp_path, "serve", PORT=str(free_port()), REFERRAL_ENV="production")
     assert refused.returncode == 1
     assert [line.split(":")[1].strip() for line in refused.stderr.splitlines()] == [
@@ -302,7 +298,7 @@ def test_production_tells_everything_that_is_wrong_at_once(tmp_path: Path) -> No
 
 
 def release(venv: Path, folder: Path, variables: Mapping[str, str]) -> None:
-    """The Procfile's `release`, to its end."""
+    """Run the Procfile's `release`."""
     released = subprocess.run(
         honcho("release"),
         cwd=ROOT,
@@ -317,7 +313,7 @@ def release(venv: Path, folder: Path, variables: Mapping[str, str]) -> None:
 
 @contextmanager
 def web(venv: Path, folder: Path, variables: Mapping[str, str], *beside: str) -> Iterator[Server]:
-    """The Procfile's `web`, on the port that the platform chooses, and lines beside it."""
+    """Run the Procfile's `web`, and other lines beside it, until the block ends."""
     port = free_port()
     env = platform(venv, folder, {**variables, "PORT": str(port)})
     log = folder / "web.log"
@@ -326,11 +322,11 @@ def web(venv: Path, folder: Path, variables: Mapping[str, str], *beside: str) ->
 
 
 def honcho(*names: str) -> list[str]:
-    """The command that runs these lines of the Procfile."""
-    # A developer's .env is no part of it
+    """Return the command that runs these lines of the Procfile."""
+    # Without a developer's .env
     return [sys.executable, "-m", "honcho", "--env", "/dev/null", "start", *names]
 
 
 def platform(venv: Path, folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """What a platform gives a process: `python` is the clean environment's."""
+    """Return the environment of a process on a platform, with the `python` of the venv."""
     return {"PATH": f"{venv / 'bin'}:/usr/bin:/bin", "HOME": str(folder), **variables}

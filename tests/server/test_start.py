@@ -1,4 +1,4 @@
-"""A server that cannot start says why, in a line, and ends."""
+"""Starting a server: why it cannot start is one line, and what it imports is little."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 
 from processes import Server, environment, free_port, new_postgres_database, referral
 from processes import wait_until_ready as until_ready
-from roles import granted
+from roles import create_role
 
 TWO_WORKERS = {"WEB_CONCURRENCY": "2"}
 
 
 @pytest.mark.parametrize("workers", ["1", "2"], ids=["one-process", "two-workers"])
-async def test_a_role_that_may_only_read(tmp_path: Path, workers: str, postgres_url: str) -> None:
-    """The first start writes keys of its own."""
+async def test_read_only_role(tmp_path: Path, workers: str, postgres_url: str) -> None:
+    """The first start must write data keys."""
     url = await new_postgres_database(postgres_url)
     assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
-    reader = await granted(url, "SELECT")
+    reader = await create_role(url, "SELECT")
     started = referral(
         tmp_path, "serve", DATABASE_URL=reader, PORT=str(free_port()), WEB_CONCURRENCY=workers
     )
@@ -30,11 +30,11 @@ async def test_a_role_that_may_only_read(tmp_path: Path, workers: str, postgres_
     assert line.startswith("referral: the database cannot be used: permission denied for table ")
 
 
-async def test_what_only_a_worker_meets(tmp_path: Path, postgres_url: str) -> None:
-    """A role that takes one connection: the second worker gets none."""
+async def test_worker_that_cannot_start(tmp_path: Path, postgres_url: str) -> None:
+    """The role is limited to one connection, so the second worker gets none."""
     url = await new_postgres_database(postgres_url)
     assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
-    one = await granted(url, "ALL", "CONNECTION LIMIT 1")
+    one = await create_role(url, "ALL", "CONNECTION LIMIT 1")
     started = referral(tmp_path, "serve", DATABASE_URL=one, PORT=str(free_port()), **TWO_WORKERS)
     assert started.returncode == 3
     reasons = [line for line in started.stderr.splitlines() if "a worker cannot start" in line]
@@ -44,14 +44,14 @@ async def test_what_only_a_worker_meets(tmp_path: Path, postgres_url: str) -> No
     assert "Traceback" not in started.stderr
 
 
-async def test_two_that_start_at_the_same_moment_on_one_port(tmp_path: Path) -> None:
-    """One serves, the other says that the port is taken, and ends."""
+async def test_two_servers_on_one_port(tmp_path: Path) -> None:
+    """Started at the same time, one serves, and the other says that the port is in use."""
     url = f"sqlite://{tmp_path}/referral.sqlite3"
     assert referral(tmp_path, "migrate", DATABASE_URL=url).returncode == 0
     port = free_port()
     env = environment(tmp_path, DATABASE_URL=url, PORT=str(port), **TWO_WORKERS)
     logs = [tmp_path / "one.log", tmp_path / "other.log"]
-    servers = [Server(f"http://127.0.0.1:{port}", begun(tmp_path, env, log), log) for log in logs]
+    servers = [Server(f"http://127.0.0.1:{port}", start(tmp_path, env, log), log) for log in logs]
     try:
         async with asyncio.timeout(60):
             while all(server.process.poll() is None for server in servers):  # noqa: ASYNC110
@@ -67,7 +67,7 @@ async def test_two_that_start_at_the_same_moment_on_one_port(tmp_path: Path) -> 
             server.process.wait(30)
 
 
-def begun(folder: Path, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "referral", "serve"],
@@ -89,8 +89,8 @@ print(*sys.modules)
 
 
 def imported(folder: Path, **variables: str) -> set[str]:
-    """The modules of a process that serves, before its first request."""
-    done = subprocess.run(
+    """Return the modules that a process has imported before its first request."""
+    finished = subprocess.run(
         [sys.executable, "-c", IMPORTED],
         cwd=folder,
         env=environment(folder, **variables),
@@ -99,26 +99,23 @@ def imported(folder: Path, **variables: str) -> set[str]:
         timeout=60,
         check=True,
     )
-    return set(done.stdout.split())
+    return set(finished.stdout.split())
 
 
 @pytest.mark.parametrize(
     ("module", "why"),
     [
-        ("httpx", "only for gateways and webhooks that are set, and doctor"),
+        ("httpx", "only for hooks and webhooks, if they are set, and for doctor"),
         ("rich", "only for tables and help of the command line"),
         ("structlog", "its package imports rich"),
-        ("pygal", "only for the administrators' chart"),
         ("apprise", "only for its gateways"),
         ("referral.cli.doctor", "another command"),
         ("referral.cli.import_export", "another command"),
         ("referral.cli.users", "another command"),
     ],
 )
-def test_a_process_that_serves_does_not_import(
-    module: str, why: str, serving_modules: set[str]
-) -> None:
-    """Each would make every start slower and every process larger."""
+def test_server_does_not_import(module: str, why: str, serving_modules: set[str]) -> None:
+    """Each import makes the start slower and the process larger."""
     assert module not in serving_modules, why
 
 
@@ -127,9 +124,9 @@ def serving_modules(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return imported(tmp_path_factory.mktemp("imports"))
 
 
-def test_a_worker_process_does_not_import_the_commands(tmp_path: Path) -> None:
+def test_worker_does_not_import_the_commands(tmp_path: Path) -> None:
     """The script `referral` imports its main module again in each worker."""
-    done = subprocess.run(
+    finished = subprocess.run(
         [
             sys.executable,
             "-c",
@@ -141,11 +138,11 @@ def test_a_worker_process_does_not_import_the_commands(tmp_path: Path) -> None:
         timeout=60,
         check=True,
     )
-    assert not {"referral.cli", "rich_click", "rich"} & set(done.stdout.split())
+    assert not {"referral.cli", "rich_click", "rich"} & set(finished.stdout.split())
 
 
-def test_httpx_is_imported_where_events_go_somewhere(tmp_path: Path) -> None:
-    """So the names above are those that modules have."""
+def test_httpx_is_imported_for_webhooks(tmp_path: Path) -> None:
+    """So the tests above would find the import of a module."""
     modules = imported(
         tmp_path,
         REFERRAL_WEBHOOK_URL="http://127.0.0.1:9/",
