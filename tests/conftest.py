@@ -42,12 +42,13 @@ FAST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of `make test-fast`."""
-    folder = Path(__file__).parent
-    fast = tuple(folder / path for path in FAST)
+    fast = [Path(__file__).parent / path for path in FAST]
+    assert all(path.exists() for path in fast)
     for item in items:
         callspec = getattr(item, "callspec", None)
-        kind = callspec.params.get("database_kind") if callspec else None
-        if kind != "postgres" and any(item.path.is_relative_to(path) for path in fast):
+        on_postgres = callspec and callspec.params.get("database_kind") == "postgres"
+        is_listed = any(item.path.is_relative_to(path) for path in fast)
+        if is_listed and not on_postgres and not item.get_closest_marker("long"):
             item.add_marker(pytest.mark.fast)
 
 
