@@ -1,4 +1,4 @@
-"""The browser of the tests is there, and sees what is wrong with a page."""
+"""The browser that the tests use, and what its helpers detect."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ BAD = """<!doctype html><html><title>Bad</title>
 AXES = {"color-contrast", "html-has-lang", "image-alt"}
 
 
-async def test_the_documents_page_works_in_a_browser(chromium: Browser, served: Server) -> None:
+async def test_docs_page_works_in_a_browser(chromium: Browser, served: Server) -> None:
     async with new_session(chromium, served.url, device=DESKTOP) as session:
         assert (await session.go("/docs")).status == 200
         await session.page.get_by_text("/api/v1/auth/send-code").first.wait_for()
 
 
-async def test_the_documents_page_runs_no_other_script_and_keeps_no_token(
+async def test_docs_page_keeps_no_token_and_cannot_be_framed(
     chromium: Browser, served: Server
 ) -> None:
-    """Its buttons work under its policy; nothing stays in the browser, and nobody frames it."""
+    """Its buttons work under its CSP, and nothing is left in the browser's storage."""
     async with new_session(chromium, served.url, device=DESKTOP) as session:
         page = session.page
         policy = (await session.go("/docs")).headers["content-security-policy"]
@@ -51,7 +51,7 @@ async def test_the_documents_page_runs_no_other_script_and_keeps_no_token(
         await page.close()
 
 
-async def test_a_server_of_this_process_is_reached_by_a_browser(
+async def test_browser_reaches_a_server_of_this_process(
     chromium: Browser, database_url: str
 ) -> None:
     async with reachable(database_url) as (service, site), new_session(chromium, site) as session:
@@ -60,7 +60,7 @@ async def test_a_server_of_this_process_is_reached_by_a_browser(
 
 
 @pytest.mark.parametrize("scripts", ["with", "without"])
-async def test_whatever_a_browser_complains_of_is_noted(chromium: Browser, scripts: str) -> None:
+async def test_complaints_of_the_browser_are_noted(chromium: Browser, scripts: str) -> None:
     async with another_origin(BAD) as port:
         site = f"http://127.0.0.1:{port}"
         with pytest.raises(AssertionError) as noted:
@@ -86,6 +86,6 @@ async def look_at(chromium: Browser, site: str, *, javascript: bool) -> None:
             pytest.fail(f"axe-core finds {found}")
 
 
-def test_without_a_browser_the_tests_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_browser_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert browser.find_chromium("/nowhere/chromium") is None

@@ -1,4 +1,4 @@
-"""The administrator's way through the pages, in a browser."""
+"""The pages of the administration in a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from walks import Scene, digits, notice, sign_in
 
 
 async def enter_as_admin(session: BrowserSession, service: Service) -> str:
-    """The phone of somebody whom the command made an administrator before."""
+    """Sign in as a new administrator, go to the administration, and return the phone."""
     phone = new_phone()
     await admins.grant(context_of(service), phone)
     await sign_in(session, phone)
@@ -24,7 +24,7 @@ async def enter_as_admin(session: BrowserSession, service: Service) -> str:
 
 
 async def open_and_press(session: BrowserSession, action: str) -> None:
-    """Do what asks first: only the second button does it."""
+    """Open an action that asks for confirmation, and confirm it."""
     button = session.page.locator(f"#{action}")
     assert not await button.is_visible()
     await session.page.click(f"details:has(#{action}) summary")
@@ -32,7 +32,7 @@ async def open_and_press(session: BrowserSession, action: str) -> None:
 
 
 async def family(service: Service) -> list[Person]:
-    """Three generations: Anna invited Boris, who invited Clara."""
+    """Make three users: Anna invited Boris, who invited Clara."""
     people: list[Person] = []
     for name in ("Anna", "Boris", "Clara"):
         code = {"invite_code": await people[-1].invite_code()} if people else {}
@@ -47,10 +47,10 @@ async def family(service: Service) -> list[Person]:
     [(PHONE, True), (DESKTOP, False)],
     ids=["telephone with scripts", "computer without"],
 )
-async def test_an_administrator_looks_after_people(
+async def test_administrator_manages_users(
     chromium: Browser, database_url: str, device: dict[str, Any], *, javascript: bool
 ) -> None:
-    """From the numbers to a user, down the tree, and every action on a user and back."""
+    """From the statistics to a user, down the tree, and through every action."""
     async with (
         reachable(database_url) as (service, site),
         new_session(chromium, site, device=device, javascript=javascript) as session,
@@ -61,8 +61,8 @@ async def test_an_administrator_looks_after_people(
         assert await session.text("#activations") == "2"
         assert await session.text("#days-activations") == "2"
         assert await session.text("#k-factor") == "0.50"
-        chart = session.page.locator("img.chart")
-        assert await chart.evaluate("(it) => it.complete && it.naturalWidth > 0")
+        chart = session.page.get_by_role("img", name="Sign-ups and activations by day")
+        assert await chart.is_visible()
         assert digits(anna.phone) in digits(await session.text("#top-inviters"))
 
         await session.submit("nav a[href='/admin/users']")
@@ -99,7 +99,7 @@ async def test_an_administrator_looks_after_people(
         assert session.path() == "/me"
 
 
-async def test_a_key_is_shown_once_works_and_is_revoked(scene: Scene) -> None:
+async def test_api_key_is_shown_once_and_revoked(scene: Scene) -> None:
     session, service = scene.session, scene.service
     await enter_as_admin(session, service)
     await session.submit("nav a[href='/admin/keys']")
@@ -119,8 +119,8 @@ async def test_a_key_is_shown_once_works_and_is_revoked(scene: Scene) -> None:
     assert not await session.page.locator("#keys").count()
 
 
-async def test_the_last_administrator_stays_one(scene: Scene) -> None:
-    """By the pages; the reason stands at the button."""
+async def test_last_administrator_stays(scene: Scene) -> None:
+    """The reason is shown at the button."""
     session, service = scene.session, scene.service
     phone = await enter_as_admin(session, service)
     await session.go(f"/admin/users?search={phone[1:]}")
@@ -135,7 +135,7 @@ async def test_the_last_administrator_stays_one(scene: Scene) -> None:
         assert await button.get_attribute("aria-describedby") == f"{action}-error"
 
 
-async def test_days_that_cannot_be(scene: Scene) -> None:
+async def test_invalid_days(scene: Scene) -> None:
     session = scene.session
     await enter_as_admin(session, scene.service)
     await session.page.fill("input[name=from]", "2026-03-02")
@@ -148,8 +148,8 @@ async def test_days_that_cannot_be(scene: Scene) -> None:
     assert "from=2026-03-02" in session.path()
 
 
-async def test_nobody_else_gets_in(chromium: Browser, database_url: str) -> None:
-    """Neither who is not signed in, who is led to the sign-in and back, nor an ordinary user."""
+async def test_only_administrators_get_in(chromium: Browser, database_url: str) -> None:
+    """Without a sign-in the pages redirect to it, and an ordinary user gets 403."""
     async with (
         reachable(database_url) as (service, site),
         new_session(chromium, site, expected=[403]) as session,
@@ -159,8 +159,8 @@ async def test_nobody_else_gets_in(chromium: Browser, database_url: str) -> None
         assert session.path() == "/?next=/admin/audit"
         await sign_in(session)
         for path in ("", "/users", f"/users/{somebody}", "/keys", "/webhooks", "/audit"):
-            answer = await session.go(f"/admin{path}")
-            assert answer.status == 403
+            response = await session.go(f"/admin{path}")
+            assert response.status == 403
             assert "This page is for administrators alone." in await session.text("main")
             assert await session.page.locator("main a").count(), "a way on"
         await session.go("/me")

@@ -1,4 +1,4 @@
-"""Every refusal is told on the page, beside the field it is about, and leaves a way on."""
+"""Every refusal is shown beside its field and says what to do next."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sites import reachable
 from support import Inbox, new_phone
 from walks import GO_ON, Scene, ask_for_code, enter, error, shown_code, sign_in, wrong
 
-# What the rules refuse, they refuse on both databases: the API's tests see to that
+# The tests of the API check the refusals on both databases
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
 class BrokenInbox(Inbox):
-    async def send(self, message: Message) -> None:  # noqa: ARG002 - it is never read
+    async def send(self, message: Message) -> None:  # noqa: ARG002 - the base class's signature
         raise GatewayError("out of order")
 
 
@@ -28,8 +28,8 @@ class BrokenInbox(Inbox):
         ("not a phone", "This is not a phone number."),
     ],
 )
-async def test_a_phone_that_cannot_be_used(scene: Scene, typed: str, words: str) -> None:
-    """It stays in its field, and the error goes with the next page."""
+async def test_refused_phone(scene: Scene, typed: str, words: str) -> None:
+    """The field keeps the text, and a reload clears the error."""
     session = scene.session
     await session.go("/")
     await ask_for_code(session, typed)
@@ -40,14 +40,14 @@ async def test_a_phone_that_cannot_be_used(scene: Scene, typed: str, words: str)
     assert await session.page.locator("#phone-error").count() == 0
 
 
-async def test_an_empty_phone_is_not_sent(scene: Scene) -> None:
+async def test_empty_phone_is_not_submitted(scene: Scene) -> None:
     await scene.session.go("/")
     await scene.session.page.click("button.main")
     assert await scene.session.page.locator("input[name=phone]:invalid").count() == 1
 
 
-async def test_too_many_codes_tell_how_long_to_wait(chromium: Browser, database_url: str) -> None:
-    """For another visitor; the one who has a code under way is led to where it is entered."""
+async def test_too_many_codes_show_the_wait(chromium: Browser, database_url: str) -> None:
+    """In another browser; the one with the pending code redirects to its page."""
     waits = {"REFERRAL_RESEND_WAITS": "90"}
     async with (
         reachable(database_url, inbox=None, **waits) as (_, site),
@@ -68,7 +68,7 @@ async def test_too_many_codes_tell_how_long_to_wait(chromium: Browser, database_
         assert session.path() == "/me"
 
 
-async def test_wrong_codes_tell_how_many_tries_are_left(scene: Scene) -> None:
+async def test_wrong_codes_show_the_tries_left(scene: Scene) -> None:
     session = scene.session
     await session.go("/")
     await ask_for_code(session, new_phone())
@@ -89,8 +89,8 @@ async def test_wrong_codes_tell_how_many_tries_are_left(scene: Scene) -> None:
     assert session.path() == "/me"
 
 
-async def test_a_code_that_is_no_code(scene: Scene) -> None:
-    """Digits that are too few are not sent by themselves, but by the button."""
+async def test_invalid_code(scene: Scene) -> None:
+    """Too few digits are not submitted automatically, but by the button."""
     session = scene.session
     await session.go("/")
     await ask_for_code(session, new_phone())
@@ -100,7 +100,7 @@ async def test_a_code_that_is_no_code(scene: Scene) -> None:
     assert await error(session, "code")
 
 
-async def test_a_code_that_is_too_old(scene: Scene) -> None:
+async def test_expired_code(scene: Scene) -> None:
     session = scene.session
     await session.go("/")
     await ask_for_code(session, new_phone())
@@ -112,8 +112,8 @@ async def test_a_code_that_is_too_old(scene: Scene) -> None:
     assert session.path() == "/me"
 
 
-async def test_a_code_that_was_used_already(chromium: Browser, scene: Scene) -> None:
-    """By the same person's other browser."""
+async def test_spent_code(chromium: Browser, scene: Scene) -> None:
+    """The code was entered in another browser with the same cookies."""
     session = scene.session
     await session.go("/")
     await ask_for_code(session, new_phone())
@@ -136,7 +136,7 @@ async def test_a_code_that_was_used_already(chromium: Browser, scene: Scene) -> 
     assert session.path() == "/me"
 
 
-async def test_a_message_that_could_not_be_sent(chromium: Browser, database_url: str) -> None:
+async def test_message_that_could_not_be_sent(chromium: Browser, database_url: str) -> None:
     async with (
         reachable(database_url, inbox=BrokenInbox()) as (_, site),
         new_session(chromium, site) as session,
@@ -147,8 +147,8 @@ async def test_a_message_that_could_not_be_sent(chromium: Browser, database_url:
         assert said == "The message could not be sent. Try again in a moment."
 
 
-async def test_a_blocked_account(scene: Scene) -> None:
-    """Is told so at the code, and, where it was signed in, on a page of its own."""
+async def test_blocked_account(scene: Scene) -> None:
+    """The session ends, and the next sign-in is refused at the code."""
     session, service = scene.session, scene.service
     phone = await sign_in(session)
     admin = await service.sign_in_admin()
@@ -161,10 +161,10 @@ async def test_a_blocked_account(scene: Scene) -> None:
     assert await error(session, "code") == "This account is blocked. Ask support for help."
 
 
-class TestAnInviteCode:
-    """As it came with a link; the sign-in goes on without it."""
+class TestRefusedInviteCode:
+    """An invite code of a link is refused, and the sign-in continues without it."""
 
-    async def test_that_nobody_has(self, chromium: Browser, database_url: str) -> None:
+    async def test_unknown(self, chromium: Browser, database_url: str) -> None:
         async with (
             reachable(database_url) as (_, site),
             new_session(chromium, site, expected=[404]) as session,
@@ -177,25 +177,25 @@ class TestAnInviteCode:
             await enter(session, await shown_code(session))
             assert session.path() == "/me"
 
-    async def test_of_ones_own(self, scene: Scene) -> None:
+    async def test_own(self, scene: Scene) -> None:
         person = await scene.service.sign_in()
         await self.comes_to(scene, person.phone, await person.invite_code())
         assert "This is your own invite code." in await error(scene.session, "invite_code")
 
-    async def test_when_one_was_activated_already(self, scene: Scene) -> None:
+    async def test_after_another_was_activated(self, scene: Scene) -> None:
         inviter, other, person = [await scene.service.sign_in() for _ in range(3)]
         await person.activate(await other.invite_code())
         await self.comes_to(scene, person.phone, await inviter.invite_code())
         assert "an invite code already" in await scene.session.text("main")
 
-    async def test_of_somebody_one_invited(self, scene: Scene) -> None:
+    async def test_of_an_invitee(self, scene: Scene) -> None:
         inviter, invitee = [await scene.service.sign_in() for _ in range(2)]
         await invitee.activate(await inviter.invite_code())
         await self.comes_to(scene, inviter.phone, await invitee.invite_code())
         assert "You invited this person yourself" in await error(scene.session, "invite_code")
 
     async def comes_to(self, scene: Scene, phone: str, invite_code: str) -> None:
-        """Somebody who has an account, by an invite link: signed in, and told what is wrong."""
+        """Sign in to an existing account through the invite link."""
         scene.service.clock.move(seconds=3)
         await sign_in(scene.session, phone, path=f"/i/{invite_code}")
         assert scene.session.path() == "/me"

@@ -1,4 +1,4 @@
-"""Every page, as it looks: for everybody, on every screen, in both languages, and light."""
+"""Accessibility, translation, layout shifts and size of every page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from walks import sign_in
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 LARGEST = 50_000  # bytes of a page with all that it loads
-STILL = 0.001  # of a page's layout shift (CLS), where 0.1 counts as good
+MAX_SHIFT = 0.001  # cumulative layout shift; up to 0.1 counts as good
 PATHS = (*OWN_PATHS, *ADMIN_PATHS)
 
-OWN = r"[a-z.]+@[a-z.]+|https?://\S+|shop \S+|[0-9a-f-]{36}"  # what people wrote, and addresses
+OWN = r"[a-z.]+@[a-z.]+|https?://\S+|shop \S+|[0-9a-f-]{36}"  # users' text and ids
 
-# Words that are the same in every language, or somebody's own
+# Words that are the same in every language, or users' text
 SAME = {
     *("Referral", "English", "PNG", "SVG", "QR", "API", "UTC", "URL", "example", "com", "http"),
     *("Chrome", "Linux", "Android", "invite", "code", "referral", "webhooks", "tail", "replay"),
@@ -44,8 +44,8 @@ _WORDS = """() => {
 
 @pytest.fixture
 async def sample(database_url: str) -> AsyncIterator[Sample]:
-    async with sample_service(database_url) as there:
-        yield there
+    async with sample_service(database_url) as started:
+        yield started
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ async def sample(database_url: str) -> AsyncIterator[Sample]:
         pytest.param(DESKTOP, "light", "en-US", id="wide light English"),
     ],
 )
-async def test_every_page(
+async def test_every_page_is_accessible_and_translated(
     chromium: Browser, sample: Sample, device: dict[str, Any], colors: str, language: str
 ) -> None:
-    """axe-core finds nothing serious, nothing moves or sticks out, every word is translated."""
-    wrong_there: list[str] = []
+    """axe-core finds nothing serious, nothing shifts or overflows, and no word is untranslated."""
+    every_fault: list[str] = []
     async with new_session(
         chromium, sample.site, device=device, colors=colors, language=language, expected=[404]
     ) as session:
@@ -67,7 +67,7 @@ async def test_every_page(
             shifts = await session.layout_shifts()
             await session.page.evaluate(_OPEN)
             found = await accessibility_violations(session.page)
-            if sum(value for value, _ in shifts) > STILL:
+            if sum(value for value, _ in shifts) > MAX_SHIFT:
                 found.append(f"it moves: {shifts}")
             if await session.scrolls_sideways():
                 found.append("it scrolls sideways")
@@ -75,12 +75,12 @@ async def test_every_page(
             left = re.findall(r"[A-Za-z]{2,}" if language == "ru-RU" else r"[а-яА-ЯёЁ]{2,}", words)
             if untranslated := set(left) - SAME:
                 found.append(f"not translated: {untranslated}")
-            wrong_there += [f"{name}: {each}" for each in found]
-    assert not wrong_there, "\n".join(wrong_there)
+            every_fault += [f"{name}: {each}" for each in found]
+    assert not every_fault, "\n".join(every_fault)
 
 
-async def test_every_page_is_light(chromium: Browser, sample: Sample) -> None:
-    """It comes in one answer, and with all that it loads it is under 50 KB."""
+async def test_every_page_is_small(chromium: Browser, sample: Sample) -> None:
+    """It is one response, and under 50 KB together with all assets."""
     async with new_session(chromium, sample.site, expected=[404]) as session:
         devtools = await session.context.new_cdp_session(session.page)
         await devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
@@ -104,12 +104,12 @@ async def test_every_page_is_light(chromium: Browser, sample: Sample) -> None:
 
 
 async def weigh(session: BrowserSession, urls: list[str]) -> int:
-    """The bytes of them all, with nothing kept from before."""
+    """Return the total size of these responses in bytes, without a cache."""
     return sum([len(await (await session.context.request.get(url)).body()) for url in urls])
 
 
 async def test_forced_colors_mark_one_tab(chromium: Browser, sample: Sample) -> None:
-    """Such as of Windows' contrast themes, in which a transparent border is drawn too."""
+    """In Windows' contrast themes, for example, transparent borders become visible."""
     async with new_session(chromium, sample.site, device=DESKTOP) as session:
         await session.page.emulate_media(forced_colors="active")
         await sign_in(session, sample.phone)

@@ -1,4 +1,4 @@
-"""One's profile: what one changes, sees, downloads and ends there."""
+"""The profile in a browser: changes, lists, downloads and the ends of sessions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from walks import Scene, ask_for_code, change, digits, enter, error, notice, sho
 SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
-async def test_a_name_and_an_email(scene: Scene) -> None:
-    """Each in its place; the one that cannot be is told beside its field and stays in it."""
+async def test_name_and_email(scene: Scene) -> None:
+    """Each is edited in place; an invalid email is refused beside its field and kept in it."""
     session = scene.session
     await sign_in(session)
     await change(session, "email", "anna@example.com")
     await change(session, "name", "Анна")
     assert {"Анна", "anna@example.com"} <= set((await session.text("main")).split("\n"))
-    # What the browser itself takes for an address, and the service does not
+    # The browser accepts this address, the service does not
     await change(session, "email", "anna@nowhere")
     assert "This is not an email address" in await error(session, "email")
     assert await session.page.input_value("input[name=email]") == "anna@nowhere"
@@ -32,8 +32,8 @@ async def test_a_name_and_an_email(scene: Scene) -> None:
     assert "@example.com" not in text
 
 
-async def test_a_name_that_is_too_long(scene: Scene) -> None:
-    """As somebody sends it whose browser does not count."""
+async def test_name_that_is_too_long(scene: Scene) -> None:
+    """Sent by a browser that ignores maxlength."""
     session = scene.session
     await sign_in(session)
     await session.page.evaluate(
@@ -43,8 +43,8 @@ async def test_a_name_that_is_too_long(scene: Scene) -> None:
     assert "1 to 100 characters" in await error(session, "name")
 
 
-async def test_another_phone(scene: Scene) -> None:
-    """Through every refusal: taken, no phone at all, a wrong code."""
+async def test_change_of_phone(scene: Scene) -> None:
+    """After every refusal: an invalid phone, a taken one, a wrong code."""
     session, service = scene.session, scene.service
     await sign_in(session)
     somebody = await service.sign_in()
@@ -74,8 +74,8 @@ async def test_another_phone(scene: Scene) -> None:
         assert digits(phone) in digits(await session.text("main"))
 
 
-async def test_an_old_sign_in_is_made_sure_of_first(scene: Scene) -> None:
-    """Through a new code, and back to where one was going; to cancel is possible."""
+async def test_old_sign_in_needs_reauthentication(scene: Scene) -> None:
+    """A new code leads back to the requested page; cancelling is possible."""
     session, service = scene.session, scene.service
     phone = await sign_in(session)
     service.clock.move(minutes=16)
@@ -94,8 +94,8 @@ async def test_an_old_sign_in_is_made_sure_of_first(scene: Scene) -> None:
     assert session.path().startswith("/me/phone/code?tab=")
 
 
-async def test_deleting_the_account(scene: Scene) -> None:
-    """After one said to be sure; nothing is left to go back to."""
+async def test_deletion_of_the_account(scene: Scene) -> None:
+    """After the confirmation the back button shows no personal data."""
     session = scene.session
     phone = await sign_in(session)
     await session.page.click("a[href='/me/delete']")
@@ -110,7 +110,7 @@ async def test_deleting_the_account(scene: Scene) -> None:
     assert session.path() == "/"
 
 
-async def test_who_used_my_code_is_read_a_page_at_a_time(scene: Scene) -> None:
+async def test_invitees_are_paginated(scene: Scene) -> None:
     session, service = scene.session, scene.service
     await sign_in(session)
     code = await session.text("#my-code")
@@ -158,7 +158,7 @@ async def test_devices_are_signed_out_one_by_one_and_all(scene: Scene, chromium:
 
 
 @SQLITE
-async def test_my_data_and_my_qr_code_are_files(scene: Scene) -> None:
+async def test_data_and_qr_code_are_downloads(scene: Scene) -> None:
     session = scene.session
     phone = await sign_in(session)
     async with session.page.expect_download() as coming:
@@ -174,8 +174,8 @@ async def test_my_data_and_my_qr_code_are_files(scene: Scene) -> None:
 
 @SQLITE
 @pytest.mark.parametrize("clipboard", ["refused", "missing"])
-async def test_a_copy_that_the_browser_refuses(scene: Scene, clipboard: str) -> None:
-    """It is said, and the text is selected to be copied by hand."""
+async def test_refused_copy_selects_the_link(scene: Scene, clipboard: str) -> None:
+    """The page says so, and the link is selected so that it can be copied by hand."""
     session = scene.session
     await session.context.add_init_script(
         "navigator.clipboard.writeText = async () => { throw new Error('no') }"
@@ -189,8 +189,8 @@ async def test_a_copy_that_the_browser_refuses(scene: Scene, clipboard: str) -> 
 
 
 @SQLITE
-async def test_the_invite_link_is_copied(scene: Scene) -> None:
-    """Where scripts run: the button is not there otherwise."""
+async def test_invite_link_is_copied(scene: Scene) -> None:
+    """The button appears only if scripts run."""
     session = scene.session
     await session.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await sign_in(session)
@@ -200,8 +200,8 @@ async def test_the_invite_link_is_copied(scene: Scene) -> None:
     assert copied == await session.text("#my-link")
 
 
-async def test_the_session_goes_on_when_its_access_token_is_over(scene: Scene) -> None:
-    """Renewed under way, also by a form, so that nothing typed is lost."""
+async def test_session_outlives_its_access_token(scene: Scene) -> None:
+    """Tokens are refreshed by any request, also by a form."""
     session = scene.session
     await sign_in(session)
     scene.service.clock.move(minutes=16)
@@ -212,7 +212,7 @@ async def test_the_session_goes_on_when_its_access_token_is_over(scene: Scene) -
     assert session.path() == "/?next=/me"
 
 
-async def test_where_one_was_going_is_kept_over_the_sign_in(scene: Scene) -> None:
+async def test_sign_in_leads_to_the_requested_page(scene: Scene) -> None:
     session = scene.session
     await session.go("/me/sessions")
     assert session.path() == "/?next=/me/sessions"
@@ -221,8 +221,8 @@ async def test_where_one_was_going_is_kept_over_the_sign_in(scene: Scene) -> Non
     assert session.path() == "/me/sessions"
 
 
-async def test_a_form_of_somebody_signed_out_meanwhile(scene: Scene) -> None:
-    """In another tab, say: a new sign-in, and what was typed is there again, but not saved."""
+async def test_form_is_kept_as_a_draft_after_a_sign_out(scene: Scene) -> None:
+    """After a new sign-in the typed text is there again, but not saved."""
     session, service = scene.session, scene.service
     phone = await sign_in(session)
     service.clock.move(seconds=3)

@@ -1,4 +1,4 @@
-"""The ways people take through the pages, from their first step to their last."""
+"""Complete walks through the pages in a browser."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ SCRIPTS = pytest.mark.parametrize("scripts", ["with scripts", "without scripts"]
 
 
 @SCRIPTS
-async def test_one_person_invites_another(chromium: Browser, served: Server, scripts: str) -> None:
-    """On telephones: an account, a name, a link that is passed on, an invitation taken."""
+async def test_one_user_invites_another(chromium: Browser, served: Server, scripts: str) -> None:
+    """On phones: sign up, set a name, share the link, accept the invitation."""
     javascript = scripts == "with scripts"
     async with (
         new_session(chromium, served.url, javascript=javascript) as anna,
@@ -66,10 +66,10 @@ async def test_one_person_invites_another(chromium: Browser, served: Server, scr
 
 
 @SCRIPTS
-async def test_a_code_that_was_told_is_typed_later(
+async def test_invite_code_is_entered_on_the_profile(
     chromium: Browser, served: Server, scripts: str
 ) -> None:
-    """On the profile, after all that can be wrong with it; what was typed stays."""
+    """After every refusal; the field keeps the typed text."""
     async with (
         new_session(chromium, served.url) as inviter,
         new_session(chromium, served.url, javascript=scripts == "with scripts") as person,
@@ -86,14 +86,14 @@ async def test_a_code_that_was_told_is_typed_later(
         assert await notice(person) == "The invite code is activated."
         await inviter.go("/me")
         await inviter.page.locator("section:has(#used) .phone").first.wait_for()
-        # Once is all there is
+        # A second activation is impossible
         await person.go(f"/i/{code}")
         assert "an invite code already" in await person.text("main")
         assert not await person.page.locator("form[action='/me/inviter']").count()
 
 
-async def test_in_production_behind_a_proxy(chromium: Browser, tmp_path: Path) -> None:
-    """Over TLS the browser takes the cookies, which no other host of the domain can set."""
+async def test_production_behind_a_proxy(chromium: Browser, tmp_path: Path) -> None:
+    """Over TLS the browser accepts the cookies with the prefix `__Host-`."""
     settings = {
         "REFERRAL_ENV": "production",
         "DATABASE_URL": "sqlite://referral.sqlite3",
@@ -124,8 +124,8 @@ async def test_in_production_behind_a_proxy(chromium: Browser, tmp_path: Path) -
                 assert session.path() == "/"
 
 
-async def test_the_back_button_strands_nobody(scene: Scene) -> None:
-    """At each step of the sign-in there is a page that goes on."""
+async def test_back_button_always_leads_on(scene: Scene) -> None:
+    """Each step of the sign-in that it leads to can be continued."""
     session, page = scene.session, scene.session.page
     await session.go("/")
     phone = new_phone()
@@ -156,8 +156,8 @@ async def test_the_back_button_strands_nobody(scene: Scene) -> None:
     assert digits(phone) not in digits(await session.text("main"))
 
 
-async def test_a_code_page_of_before_still_works(scene: Scene) -> None:
-    """The form carries its own challenge: a second tab asked for another code meanwhile."""
+async def test_older_code_page_still_works(scene: Scene) -> None:
+    """Its form has its own challenge, even after another tab requested a new code."""
     session = scene.session
     await session.go("/")
     await ask_for_code(session, new_phone())
@@ -175,16 +175,14 @@ async def test_a_code_page_of_before_still_works(scene: Scene) -> None:
 
 @SQLITE
 @SCRIPTS
-async def test_signing_in_by_the_keyboard_alone(
-    scene: Scene, scripts: str, chromium: Browser
-) -> None:
-    """The field that matters has the focus, Enter goes on, and one always sees where one is."""
+async def test_sign_in_by_keyboard(scene: Scene, scripts: str, chromium: Browser) -> None:
+    """The main field has the focus, Enter submits, and every focused element has an outline."""
     javascript = scripts == "with scripts"
     site = scene.session.site
     async with new_session(chromium, site, device=DESKTOP, javascript=javascript) as session:
         keyboard = session.page.keyboard
         await session.go("/")
-        # A page is loaded a moment before its field takes the focus
+        # The field gets the focus a moment after the page has loaded
         await session.page.locator("#phone:focus").wait_for()
         await keyboard.type(new_phone())
         async with session.page.expect_navigation():
@@ -216,9 +214,9 @@ async def test_signing_in_by_the_keyboard_alone(
 
 
 @SQLITE
-class TestTheCodeField:
-    async def test_takes_what_is_pasted(self, scene: Scene) -> None:
-        """A whole message even: the digits in it, and goes on by itself."""
+class TestCodeField:
+    async def test_accepts_pasted_text(self, scene: Scene) -> None:
+        """The pasted code is submitted automatically."""
         session = scene.session
         await session.go("/")
         await ask_for_code(session, new_phone())
@@ -229,7 +227,7 @@ class TestTheCodeField:
             await session.page.keyboard.press("Control+V")
         assert session.path() == "/me"
 
-    async def test_takes_digits_however_they_are_grouped(self, scene: Scene) -> None:
+    async def test_accepts_grouped_digits(self, scene: Scene) -> None:
         session = scene.session
         await session.go("/")
         await ask_for_code(session, new_phone())
@@ -240,7 +238,7 @@ class TestTheCodeField:
         assert session.path() == "/me"
 
     @pytest.mark.parametrize("scripts", ["with scripts", "without scripts"])
-    async def test_takes_a_whole_message_and_digits_of_any_script(
+    async def test_accepts_a_message_and_digits_of_any_script(
         self, scene: Scene, chromium: Browser, scripts: str
     ) -> None:
         site, javascript = scene.session.site, scripts == "with scripts"
@@ -259,7 +257,7 @@ class TestTheCodeField:
                         await session.page.keyboard.press("Enter")
                 assert session.path() == "/me"
 
-    async def test_is_known_to_browsers_as_one_time_code(self, scene: Scene) -> None:
+    async def test_is_marked_as_one_time_code(self, scene: Scene) -> None:
         await scene.session.go("/")
         await ask_for_code(scene.session, new_phone())
         field = scene.session.page.locator(CODE)
@@ -269,10 +267,8 @@ class TestTheCodeField:
 
 
 @SQLITE
-async def test_the_wait_for_a_new_code_is_counted_down(
-    chromium: Browser, database_url: str
-) -> None:
-    """With scripts one sees it shrink; without, the button says how long it is."""
+async def test_wait_for_a_new_code_is_counted_down(chromium: Browser, database_url: str) -> None:
+    """With scripts it is counted down; without, the refusal of the button says it."""
     async with (
         reachable(database_url, REFERRAL_RESEND_WAITS="50") as (service, site),
         new_session(chromium, site) as session,
@@ -301,7 +297,7 @@ async def test_the_wait_for_a_new_code_is_counted_down(
 
 
 @SQLITE
-async def test_the_language_is_the_browsers_until_one_is_chosen(
+async def test_language_is_the_browsers_until_one_is_chosen(
     scene: Scene, chromium: Browser
 ) -> None:
     async with new_session(chromium, scene.session.site, language="ru-RU") as session:
