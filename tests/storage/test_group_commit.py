@@ -105,7 +105,7 @@ async def test_a_group_is_committed_in_time(
     statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once a group's time is over, the next writer commits it and begins another transaction."""
-    monkeypatch.setattr(sqlite_commits, "SHARED_SECONDS", 0)
+    monkeypatch.setattr(sqlite_commits, "GROUP_SECONDS", 0)
     await asyncio.gather(*(database.transaction(writing(f"due {i}")) for i in range(TOGETHER)))
     assert statements.count("COMMIT") >= TOGETHER / 2
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
-from test_webhooks_processes import sign_in
 
 from clusters import Node, pgbouncer, postgres
 from endpoint_server import SECRET as WEBHOOK_SECRET
@@ -23,7 +23,7 @@ from locks import wait_for_count
 from processes import referral, serving
 from referral.storage import database, leases, migrate
 from referral.storage.database import Lock
-from support import SECRET, Service, emptied, new_phone, ok, refused, running
+from support import SECRET, Clock, Inbox, Service, emptied, new_phone, ok, refused, running
 
 PEOPLE = 12
 CONNECTIONS = 4
@@ -159,7 +159,7 @@ async def test_servers_and_commands_work_and_one_delivers(pooled_url: str, tmp_p
             "REFERRAL_WEBHOOK_SECRET": WEBHOOK_SECRET,
         }
         with serving(tmp_path, **settings) as one, serving(tmp_path, **settings) as other:
-            await asyncio.gather(sign_in(one.url, PEOPLE), sign_in(other.url, PEOPLE))
+            await asyncio.gather(sign_in_at(one.url), sign_in_at(other.url))
             await endpoint.wait_acknowledged(2 * PEOPLE)
             assert endpoint.overlapping == []
             assert len({each.id for each in endpoint.acknowledged}) == 2 * PEOPLE
@@ -168,3 +168,10 @@ async def test_servers_and_commands_work_and_one_delivers(pooled_url: str, tmp_p
                 assert done.returncode == 0, done.stderr
             done = referral(tmp_path, "users", "import", "users.csv", **settings)
             assert done.returncode == 0, done.stderr
+
+
+async def sign_in_at(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        service = Service(http, Clock(), Inbox())
+        for _ in range(PEOPLE):
+            await service.sign_in()
