@@ -33,7 +33,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process and its children have used so far, those that have ended too."""
+    """Return what a process and its children have used so far, ended children included."""
     seconds = 0.0
     for process in family(pid):
         # One that ends meanwhile is counted with its parent

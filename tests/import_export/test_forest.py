@@ -1,4 +1,4 @@
-"""Linking many users at once without loops, in linear time."""
+"""Linking many users without loops, in linear time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: settings, a connected database, errors in one line."""
+"""Shared by the commands: settings, a connected database, errors in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trees of inviters: make many links at once without closing a loop."""
+"""Trees of inviters: link many users without closing a loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries about many users at once, for imports and exports."""
+"""Bulk queries for imports and exports."""
 
 from __future__ import annotations
 

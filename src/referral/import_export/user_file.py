@@ -28,7 +28,7 @@ _NULLS = {"NULL", "\\N"}
 _TEXT_FORMULA = re.compile('="((?:[^"]|"")*)"')
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_START = {"=", "+", "-", "@", "\t", "\r"}
-# What an apostrophe in front marks as text, as typed into a spreadsheet
+# An apostrophe before one of these marks a value as text, as typed into a spreadsheet
 _AFTER_APOSTROPHE = {"=", "+", "-", "@", *"0123456789"}
 _PHONE = re.compile(r"\+[0-9]+")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

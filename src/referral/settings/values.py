@@ -28,7 +28,7 @@ _MAX_TEXT = 500
 # A production secret with fewer different bytes looks typed
 _MIN_DISTINCT_BYTES = 10
 _MAX_TEST_PHONE_LIFE = timedelta(days=90)
-# What the documentation writes where operators put their own value
+# The documentation's placeholders for values of one's own
 _PLACEHOLDER = re.compile(r"([A-Z]+_)*(SID|TOKEN|KEY|SECRET|PASSWORD)|WHAT_\w+_PRINTS|.*\.{3}")
 _LIST_SEPARATORS, _URL_SEPARATORS = r",\s*", r"[,:/@?&=\s]+"
 # Not file: its origin is `null`, which every sandboxed frame has too
