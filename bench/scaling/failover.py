@@ -10,7 +10,7 @@ import httpx
 
 from clusters import Cluster, cluster
 from failovers import (
-    NOTICED_SECONDS,
+    DETECTION_SECONDS,
     Failover,
     crash,
     crash_with_lagging_standby,
@@ -37,7 +37,7 @@ RUNS: list[tuple[str, bool, Callable[[Cluster], Awaitable[None]]]] = [
 
 async def main() -> None:
     tables.show(
-        f"Failover under load, promoted {NOTICED_SECONDS:.0f} s after the loss",
+        f"Failover under load, promoted {DETECTION_SECONDS:.0f} s after the loss",
         [
             "primary",
             "acknowledged",

@@ -250,7 +250,7 @@ async def test_a_slow_statement_is_cancelled_in_the_database(url: str, server: S
     """It is, both outside a transaction and in one, in each process. The guess is refunded."""
     load = Load(server)
     async with load.watched(), open_clients(server, 2, load.responses, repeats=False) as found:
-        people = [await alone.service.sign_in() for alone, _ in found.values()]
+        people = [await single.service.sign_in() for single, _ in found.values()]
         sent = [await many.service.send_code(new_phone()) for _, many in found.values()]
         services = [client.service for _, client in found.values()]
         async with lock_users(url) as other:
@@ -495,13 +495,13 @@ class Load:
     async def away(self) -> AsyncIterator[None]:
         """In this block the database is away. At its start each process gets a new client."""
         started_at = time.monotonic()
-        somebody = next(iter(self.people.values()))
+        signed_in = next(iter(self.people.values()))
         async with (
             open_clients(self.server, 1, self.responses, repeats=False) as found,
             asyncio.TaskGroup() as group,
         ):
             for (client,) in found.values():
-                person = Person(client.http, somebody.phone, somebody.tokens, is_new=False)
+                person = Person(client.http, signed_in.phone, signed_in.tokens, is_new=False)
                 group.create_task(self._turned_away(person))
             yield
             self.away_during = started_at, time.monotonic()
@@ -570,9 +570,11 @@ class Load:
         async with other_connection(url) as other:
             rows = await other.fetch(_STORED)
         stored = {row["phone"]: row for row in rows}
-        told = {phone: person.tokens["profile"] for phone, person in self.people.items()}
+        expected = {phone: person.tokens["profile"] for phone, person in self.people.items()}
         assert [
-            phone for phone in told if stored[phone]["invite_code"] != told[phone]["invite_code"]
+            phone
+            for phone, profile in expected.items()
+            if stored[phone]["invite_code"] != profile["invite_code"]
         ] == []
         assert {phone: stored[phone]["activated"] for phone in self.activated} == self.activated
         assert [row["phone"] for row in rows if row["stored"] != row["counted"]] == []

@@ -19,7 +19,7 @@ from support import Clock, Inbox, Person, Service, new_phone, ok
 
 CLIENTS = 8
 # How long it takes to detect that the primary is gone. Real failover tools wait longer
-NOTICED_SECONDS = 1.0
+DETECTION_SECONDS = 1.0
 _PAUSE = 0.05
 
 # What may follow a 503 if only the response was lost. The client then requests a new code
@@ -79,7 +79,7 @@ async def fail_over(
             group.create_task(client(server, ledger, stopping))
         await _until(lambda: len(ledger.signed_in) >= 10 * CLIENTS)
         await lose(cluster)
-        await asyncio.sleep(NOTICED_SECONDS)
+        await asyncio.sleep(DETECTION_SECONDS)
         await asyncio.to_thread(cluster.standby.promote)
         promoted = monotonic()
         await _until(lambda: _successes_after(ledger, promoted) >= 10 * CLIENTS)

@@ -67,9 +67,9 @@ def nginx(folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy]:
         "client_header_timeout 10s;": f"client_header_timeout {HEADER_SECONDS}s;",
     }
     site = SITE.read_text()
-    for documented, ours in changes.items():
+    for documented, changed in changes.items():
         assert documented in site, documented
-        site = site.replace(documented, ours)
+        site = site.replace(documented, changed)
     (folder / "referral.conf").write_text(site)
     # Its workers would switch to a user who cannot read the test's folder
     user = "user root;" if os.geteuid() == 0 else ""

@@ -97,7 +97,7 @@ async def test_transactions_that_wait_share_a_commit(
 
 
 async def test_statements_that_wait_share_a_commit(statements: list[str]) -> None:
-    await asyncio.gather(*(database.query(_INSERT, f"alone {i}") for i in range(TOGETHER)))
+    await asyncio.gather(*(database.query(_INSERT, f"statement {i}") for i in range(TOGETHER)))
     assert statements.count("COMMIT") < TOGETHER / 2
 
 
@@ -197,7 +197,7 @@ async def test_a_full_disk_fails_every_member(database_url: str, service: Servic
     keys = [f"full {i} {'x' * 1500}" for i in range(TOGETHER)]
     works = [
         *(database.transaction(writing(key)) for key in keys),
-        *(database.query(_INSERT, f"{key} alone") for key in keys),
+        *(database.query(_INSERT, f"{key} statement") for key in keys),
     ]
     found = await asyncio.gather(*works, return_exceptions=True)
     await database.query("PRAGMA max_page_count = 1000000")
@@ -207,7 +207,11 @@ async def test_a_full_disk_fails_every_member(database_url: str, service: Servic
     assert stored == {
         name
         for key, pair, single in zip(keys, found, found[TOGETHER:], strict=False)
-        for name, outcome in ((f"{key} one", pair), (f"{key} two", pair), (f"{key} alone", single))
+        for name, outcome in (
+            (f"{key} one", pair),
+            (f"{key} two", pair),
+            (f"{key} statement", single),
+        )
         if not isinstance(outcome, Exception)
     }
     await database.transaction(writing("afterwards"))
@@ -257,8 +261,8 @@ async def test_a_caller_cancelled_at_any_step_changes_all_or_nothing(
     calls: list[asyncio.Task[Any]] = []
     for i in range(9):
         calls += [
-            asyncio.create_task(database.transaction(writing(f"gone {i}"))),
-            asyncio.create_task(database.query(_INSERT, f"gone alone {i}")),
+            asyncio.create_task(database.transaction(writing(f"cancelled {i}"))),
+            asyncio.create_task(database.query(_INSERT, f"cancelled statement {i}")),
             asyncio.create_task(database.query("SELECT key FROM counters")),
         ]
     for _ in range(steps):
@@ -271,23 +275,27 @@ async def test_a_caller_cancelled_at_any_step_changes_all_or_nothing(
     seen = keys_in(database_url)
     assert "later two" in seen
     for i, (pair, single) in enumerate(zip(found[::3], found[1::3], strict=True)):
-        assert (f"gone {i} one" in seen) == (f"gone {i} two" in seen)
-        assert pair is not None or f"gone {i} one" in seen
-        assert single != [] or f"gone alone {i}" in seen
+        assert (f"cancelled {i} one" in seen) == (f"cancelled {i} two" in seen)
+        assert pair is not None or f"cancelled {i} one" in seen
+        assert single != [] or f"cancelled statement {i}" in seen
 
 
 async def test_a_cancelled_statement_leaves_nothing_open(
     database_url: str, service: Service
 ) -> None:
     del service
-    calls = [asyncio.create_task(database.query(_INSERT, f"gone {i}")) for i in range(TOGETHER)]
+    calls = [
+        asyncio.create_task(database.query(_INSERT, f"cancelled {i}")) for i in range(TOGETHER)
+    ]
     await asyncio.sleep(0)
     for call in calls[::2]:
         call.cancel()
     found = await asyncio.gather(*calls, return_exceptions=True)
     assert found[1::2] == [[]] * (TOGETHER // 2)
     await database.transaction(writing("later"))
-    assert {f"gone {i}" for i in range(1, TOGETHER, 2)} | {"later one"} <= keys_in(database_url)
+    assert {f"cancelled {i}" for i in range(1, TOGETHER, 2)} | {"later one"} <= keys_in(
+        database_url
+    )
 
 
 _WRITER = """

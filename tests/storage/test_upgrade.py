@@ -139,8 +139,8 @@ async def cross(one: httpx.AsyncClient, other: httpx.AsyncClient) -> None:
     here, there = (Service(http, Clock(), Inbox()) for http in (one, other))
     inviter = await here.sign_in()
     sent = await here.send_code(new_phone())
-    answer = ok(await there.verify(sent))
-    person = Person(one, answer["profile"]["phone"], answer, is_new=True)
+    response = ok(await there.verify(sent))
+    person = Person(one, response["profile"]["phone"], response, is_new=True)
     ok(await person.activate(await inviter.invite_code()))
     for http in (other, one, other):
         person.http = http
