@@ -78,7 +78,7 @@ def _notice(message: Flash | None, language: str) -> str:
 
 
 class _Forms:
-    """What was typed into a page's forms the last time, and why it was refused."""
+    """The text that was typed into a page's forms, and why it was refused."""
 
     def __init__(self, message: Flash | None, language: str) -> None:
         self._message = message if message and message.form else None
