@@ -134,8 +134,8 @@ async def test_a_session_of_an_open_demo_never_administers(database_url: str) ->
         await admins.grant(context_of(service), stranger.phone)
         stranger.http = service.http
         assert (await stranger.call("GET", "/profile")).is_success
-        told = refused(await stranger.call("GET", "/users"), 403, "forbidden")
-        assert "Sign in again" in told["detail"]
+        problem = refused(await stranger.call("GET", "/users"), 403, "forbidden")
+        assert "Sign in again" in problem["detail"]
         service.clock.move(seconds=3)
         owner = await service.sign_in(stranger.phone)
         assert (await owner.call("GET", "/users")).is_success

@@ -25,8 +25,8 @@ async def test_deletion_frees_the_phone_for_a_new_user(service: Service) -> None
         refused(await each.call("GET", "/profile"), 401, "unauthorized")
         refused(await each.refresh(), 401, "invalid_refresh_token")
     rows = await database.query("SELECT * FROM users")
-    told = str([list(row.values()) for row in rows])
-    assert not [secret for secret in (person.phone, "Anna", "anna@example.com") if secret in told]
+    stored = str([list(row.values()) for row in rows])
+    assert not [secret for secret in (person.phone, "Anna", "anna@example.com") if secret in stored]
     again = await service.sign_in_again(person)
     assert again.is_new
     profile = await again.profile()

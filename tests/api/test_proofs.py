@@ -84,7 +84,7 @@ async def test_pages_are_signed_out_with_a_real_gateway(service: Service) -> Non
         await browser.submit("/again", next="/me")
         service.inbox.echoes_code = False
         response = await browser.get("/code")
-        assert (response.status_code, response.headers["location"]) == (303, "/?anew=1")
+        assert (response.status_code, response.headers["location"]) == (303, "/?restarted=1")
         response = await browser.get("/me")
         assert (response.status_code, response.headers["location"]) == (303, "/?next=/me")
         assert (await browser.get("/")).status_code == 200

@@ -349,9 +349,9 @@ async def test_deleting_a_user_equals_their_own_deletion(service: Service) -> No
     assert (await inviter.profile())["invitee_count"] == 0
     assert (await invitee.profile())["activated_invite_code"] == own_code
     refused(await service.get(f"/api/v1/invitations/{own_code}"), 404, "unknown_invite_code")
-    anew = await service.sign_in_again(person)
-    assert anew.is_new
-    refused(await anew.activate(code), 409, "invite_already_activated")
+    again = await service.sign_in_again(person)
+    assert again.is_new
+    refused(await again.activate(code), 409, "invite_already_activated")
     refused(await admin.call("DELETE", f"/users/{person.id()}"), 404, "not_found")
 
 

@@ -34,7 +34,7 @@ async def test_expired_sessions_are_deleted(service: Service) -> None:
     young = await service.sign_in()
     refused(await used.refresh(), 401, "invalid_refresh_token")
     refused(await idle.refresh(), 401, "invalid_refresh_token")
-    assert await rows("sessions") == 3
+    # The service's own first purge may have come before
     await housekeeping.purge_expired(context_of(service))
     assert await rows("sessions") == 1
     ok(await young.refresh())
@@ -96,7 +96,7 @@ async def test_parallel_acquirers_get_one_lease(service: Service) -> None:  # no
 
 
 async def test_worker_and_web_processes_share_one_lease(database_url: str, tmp_path: Path) -> None:
-    """A holder that is told to stop releases it."""
+    """A holder that is stopped releases it."""
     settings = {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
     with serving(tmp_path, WEB_CONCURRENCY="2", **settings):
         async with reading(database_url):
