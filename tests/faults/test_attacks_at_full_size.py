@@ -1,6 +1,6 @@
 """The attacks of test_attacks.py and test_limits.py at full size.
 
-What is measured besides is printed: `pytest -m long -rP tests/faults/test_attacks_at_full_size.py`.
+Measurements are printed: `pytest -m long -rP tests/faults/test_attacks_at_full_size.py`.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from guessing import (
 from processes import Server, new_postgres_database, serving
 from referral.core import concurrency
 from referral.limits import gcra, send_policy
-from referral.limits.guess_policy import LimitScope
-from referral.limits.policy import Limits
+from referral.limits.policy import LimitName, Limits
+from referral.limits.scope import LimitScope
 from referral.service import housekeeping
 from referral.storage import configuration, database, migrate
 from support import Clock, Inbox, Person, Service, context_of, new_phone, ok, refused, running
@@ -51,22 +51,23 @@ pytestmark = pytest.mark.long
 
 GUESSES = 10_000
 GUESS_FIELDS = ("token", "code", "invite_code")
-# One process may get all of them, and has room for these
+# One process may get all connections, and serves so many at the same time
 CONNECTIONS = concurrency.WRITES
 RACES = 500
 PAIRS = 1000
-# Races for a code, the most that are won by a chance of 1 % once in a million runs
+# Races for a code, and how many are won at most, but once in a million runs, if each is won with
+# a probability of 1 %
 RACES_FOR_CODES = {
     "the challenge's": (100, 9),
     "the address's": (30, 6),
     "with invite codes": (100, 9),
 }
-ANSWERS = {
+RESPONSES = {
     *("none", "wrong_code", "unknown_invite_code"),
     *("challenge_spent", "too_many_attempts", "too_many_requests", "overloaded"),
 }
 SIGN_IN_SECONDS = 10
-CLEARED_WITHIN_SECONDS = 600
+PURGE_SECONDS = 600
 PHONES = 1_000_000
 PHONES_OF_AN_ADDRESS = 30
 
@@ -88,7 +89,7 @@ UNLIMITED = {
 async def four_workers(
     database_kind: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[Server]:
-    """Four processes with the limits of development, for those who do nothing wrong."""
+    """Start four processes with the limits of development, for honest clients."""
     folder = tmp_path_factory.mktemp("four-workers")
     url = await new_database(database_kind, folder, request)
     with serving(folder, DATABASE_URL=url, WEB_CONCURRENCY="4") as server:
@@ -97,8 +98,8 @@ async def four_workers(
 
 @pytest.fixture
 async def many(four_workers: Server) -> AsyncIterator[Service]:
-    """Over connections that stay open, so many that all processes have some."""
-    # A server closes what is idle for 5 s, maybe just as the next request goes out
+    """Connect so often that all processes have some connections, which stay open."""
+    # The server closes connections that are idle for 5 s, maybe just as a request is sent
     limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=2)
     async with httpx.AsyncClient(base_url=four_workers.url, timeout=60, limits=limits) as http:
         yield Service(http, Clock(), Inbox())
@@ -107,10 +108,10 @@ async def many(four_workers: Server) -> AsyncIterator[Service]:
 # Guesses
 
 
-async def test_every_code_there_is_tried_at_a_challenge_is_compared_three_times(
+async def test_three_of_all_codes_at_a_challenge_are_compared(
     database_url: str, tmp_path: Path
 ) -> None:
-    """The right one is among them, anywhere."""
+    """The right one is among them."""
     with serving(tmp_path, DATABASE_URL=database_url, WEB_CONCURRENCY="4") as server:
         async with client(server) as http:
             service = Service(http, Clock(), Inbox())
@@ -118,7 +119,7 @@ async def test_every_code_there_is_tried_at_a_challenge_is_compared_three_times(
             assert sent["code_length"] == 4
             guesses = [{**sent, "code": f"{number:04}"} for number in range(GUESSES)]
             Random(1).shuffle(guesses)  # noqa: S311 - any order
-            counted = codes(await all_at_once(server, guesses))
+            counted = codes(await send_guesses(server, guesses))
             assert counted.total() == GUESSES
             assert counted.keys() <= {"none", "wrong_code", "too_many_attempts", "challenge_spent"}
             assert counted["none"] <= 1
@@ -129,14 +130,14 @@ async def test_every_code_there_is_tried_at_a_challenge_is_compared_three_times(
 
 
 @pytest.mark.parametrize("last", RACES_FOR_CODES)
-async def test_a_right_guess_does_not_overtake_three_hundred(
+async def test_right_guess_does_not_overtake_300(
     last: str, database_url: str, tmp_path: Path
 ) -> None:
-    """A right guess among 300 at once is one of those that the budgets allow in 1 % of races.
+    """A right guess among 300 in flight is one of those that the budgets allow in 1 % of races.
 
-    It would be in nearly all of them if anything let it pass the wrong ones in flight.
+    It would win nearly all of them if anything let it overtake the wrong ones.
     """
-    random = Random(6)  # noqa: S311 - where the right one stands
+    random = Random(6)  # noqa: S311 - the position of the right one
     variables = {"DATABASE_URL": database_url, "WEB_CONCURRENCY": "4", **UNLIMITED}
     if last == "the address's":
         variables |= {"REFERRAL_FAILURES_PER_ADDRESS_HOUR": "60", "REFERRAL_TRUSTED_PROXIES": "1"}
@@ -156,9 +157,11 @@ async def test_a_right_guess_does_not_overtake_three_hundred(
                 if last == "the address's":
                     headers = {"X-Forwarded-For": new_address()}
                     await fail_often(service, 59, headers)
-                answers = await answered(server, guesses, connections=300, headers=headers)
-                counted = codes(answers)
-                assert counted.keys() <= ANSWERS
+                responses = await send_guesses_raw(
+                    server, guesses, connections=300, headers=headers
+                )
+                counted = codes(responses)
+                assert counted.keys() <= RESPONSES
                 successes += counted["none"] + counted["unknown_invite_code"]
                 wrong_codes = max(wrong_codes, counted["wrong_code"])
     show(f"{last}: {successes} of {races} races of 300 guesses won on this database")
@@ -167,22 +170,22 @@ async def test_a_right_guess_does_not_overtake_three_hundred(
 
 
 async def fail_often(service: Service, times: int, headers: dict[str, str]) -> None:
-    """So many failures from an address, none of them at a phone that is asked about later."""
+    """Fail from an address, at phones that are not used otherwise."""
     while times:
         sent = await service.send_code(new_phone())
         for _ in range(min(times, 3)):
             body = {"token": sent["token"], "code": wrong(sent)["code"]}
-            answer = await service.http.post("/api/v1/auth/verify", json=body, headers=headers)
-            refused(answer, 400, "wrong_code")
+            response = await service.http.post("/api/v1/auth/verify", json=body, headers=headers)
+            refused(response, 400, "wrong_code")
             times -= 1
 
 
-@pytest.mark.parametrize("settings", [UNLIMITED, {}], ids=["the phone alone", "defaults"])
-async def test_guesses_at_fifty_challenges_of_a_phone_are_compared_ten_times(
+@pytest.mark.parametrize("settings", [UNLIMITED, {}], ids=["only the phone", "defaults"])
+async def test_ten_guesses_at_fifty_challenges_are_compared(
     database_url: str, tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    """Whatever else limits them or not. What they left of the ten can be used, and no more."""
-    random = Random(2)  # noqa: S311 - guesses of somebody who knows nothing
+    """With other limits and without. What is left of the ten can be used later."""
+    random = Random(2)  # noqa: S311 - random guesses
     variables = {"DATABASE_URL": database_url, "WEB_CONCURRENCY": "4", **settings}
     with serving(tmp_path, **variables) as server:
         async with client(server) as http:
@@ -195,7 +198,7 @@ async def test_guesses_at_fifty_challenges_of_a_phone_are_compared_ten_times(
                 for number in random.sample(range(10_000), GUESSES // len(sent))
             ]
             random.shuffle(guesses)
-            counted = codes(await all_at_once(server, guesses))
+            counted = codes(await send_guesses(server, guesses))
             assert counted.total() == GUESSES
             assert counted["wrong_code"] <= 10
             assert counted["none"] <= 1
@@ -204,7 +207,7 @@ async def test_guesses_at_fifty_challenges_of_a_phone_are_compared_ten_times(
 
 
 async def fail_while_codes_are_short(service: Service, phone: str) -> int:
-    """How many more guesses at codes of 4 digits are compared."""
+    """Fail at codes of 4 digits until codes get longer; return how many guesses were compared."""
     compared = 0
     while (sent := await service.send_code(phone))["code_length"] == 4:
         guesses = [await service.verify(wrong(sent)) for _ in range(3)]
@@ -212,52 +215,48 @@ async def fail_while_codes_are_short(service: Service, phone: str) -> int:
     return compared
 
 
-# Crowds
+# Bursts
 
 
-async def test_fifty_parallel_sign_ups_of_a_phone_make_one_user(
+async def test_50_parallel_sign_ups_of_a_phone_make_one_user(
     many: Service, four_workers: Server
 ) -> None:
-    """Each challenge signs in once: those who are right take nothing of the phone's budget."""
+    """Each challenge signs in once. Right guesses are not charged to the phone."""
     phone = new_phone()
     sent = [await many.send_code(phone) for _ in range(50)]
-    answers = await all_at_once(four_workers, sent, connections=50)
-    signed_in = [answer.json()["profile"] for answer in answers if answer.is_success]
-    assert [answer.status_code for answer in answers].count(201) == 1
+    responses = await send_guesses(four_workers, sent, connections=50)
+    signed_in = [response.json()["profile"] for response in responses if response.is_success]
+    assert [response.status_code for response in responses].count(201) == 1
     assert len(signed_in) == 50
     again = await many.sign_in(phone)
     assert {profile["invite_code"] for profile in signed_in} == {invite_code_of(again)}
     assert (await many.send_code(phone))["code_length"] == 4
 
 
-async def test_fifty_parallel_activations_by_a_user_give_one_inviter(
+async def test_50_parallel_activations_give_one_inviter(
     many: Service, four_workers: Server
 ) -> None:
     person, *inviters = await asyncio.gather(*(many.sign_in() for _ in range(51)))
-    answers = await asyncio.gather(*(person.activate(invite_code_of(each)) for each in inviters))
-    assert_nothing_broke(answers, four_workers)
-    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 49}
-    assert codes(answers)["invite_already_activated"] == 49
+    responses = await asyncio.gather(*(person.activate(invite_code_of(each)) for each in inviters))
+    assert_nothing_broke(responses, four_workers)
+    assert Counter(response.status_code for response in responses) == {200: 1, 409: 49}
+    assert codes(responses)["invite_already_activated"] == 49
     assert len(await links([person, *inviters])) == 1
 
 
-async def test_three_hundred_people_behind_one_address_sign_in_at_once(
-    many: Service, four_workers: Server
-) -> None:
-    """Of whom 60 may fail in an hour: those who sign in are no failures."""
+async def test_300_people_behind_one_address_sign_in(many: Service, four_workers: Server) -> None:
+    """The address may have 60 failures in an hour; right guesses are none."""
     sent = await some_at_a_time(many.send_code(new_phone()) for _ in range(300))
-    answers = await all_at_once(four_workers, sent, connections=100)
-    assert Counter(answer.status_code for answer in answers) == {201: 300}
+    responses = await send_guesses(four_workers, sent, connections=100)
+    assert Counter(response.status_code for response in responses) == {201: 300}
 
 
-async def test_five_hundred_races_for_a_loop_leave_none(
-    many: Service, four_workers: Server
-) -> None:
-    """Heads of trees of people activate codes from each other's trees, in rings of 2 or 3.
+async def test_500_races_for_a_loop_leave_none(many: Service, four_workers: Server) -> None:
+    """The roots of invitation trees activate codes from each other's trees, in rings of 2 or 3.
 
-    The trees grow by it, so that the loop that must not be is longer each time.
+    The trees grow with each race, so the loops that must be refused get longer.
     """
-    random = Random(3)  # noqa: S311 - the same rings each time
+    random = Random(3)  # noqa: S311 - reproducible
     sizes = [2] * (RACES // 2) + [3] * (RACES // 2)
     random.shuffle(sizes)
     people = await some_at_a_time(many.sign_in() for _ in range(sum(sizes) - len(sizes) + 1))
@@ -277,30 +276,30 @@ async def test_five_hundred_races_for_a_loop_leave_none(
 
 @dataclass
 class Tree:
-    """People and whom they invited. head: who has no inviter."""
+    """People and their invitees. head: the one without an inviter."""
 
     head: Person
     members: list[Person]
 
 
 async def race(ring: list[Tree], server: Server, random: Random) -> Tree:
-    """Each head activates somebody's code of the next tree, all at once; one of them must not."""
+    """Each head activates a code of the next tree, in parallel; one of them must be refused."""
     invited_by = [random.choice(tree.members) for tree in [*ring[1:], ring[0]]]
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(
             tree.head.activate(invite_code_of(inviter))
             for tree, inviter in zip(ring, invited_by, strict=True)
         )
     )
-    assert_nothing_broke(answers, server)
-    losers = [number for number, answer in enumerate(answers) if answer.is_error]
+    assert_nothing_broke(responses, server)
+    losers = [number for number, response in enumerate(responses) if response.is_error]
     assert len(losers) == 1
-    refused(answers[losers[0]], 409, "invite_loop")
+    refused(responses[losers[0]], 409, "invite_loop")
     return Tree(ring[losers[0]].head, [person for tree in ring for person in tree.members])
 
 
 async def links(people: list[Person]) -> dict[str, str]:
-    """Each one's inviter, by phone; everybody's list and count says the same."""
+    """Return inviters by invitee; check that lists and counts of invitees agree."""
     profiles = await some_at_a_time(person.profile() for person in people)
     phones = {profile["invite_code"]: profile["phone"] for profile in profiles}
     inviters = {
@@ -317,7 +316,7 @@ async def links(people: list[Person]) -> dict[str, str]:
 
 
 def head_above(phone: str, inviters: dict[str, str]) -> str:
-    """The end of the chain of inviters, which a loop has not."""
+    """Return the end of the chain of inviters, which a loop does not have."""
     for _ in range(len(inviters)):
         phone = inviters.get(phone, phone)
     assert phone not in inviters
@@ -341,13 +340,13 @@ def invite_code_of(person: Person) -> str:
         ),
     ],
 )
-async def test_a_stranger_with_many_addresses_does_not_keep_the_owner_out(
+async def test_stranger_with_many_addresses_does_not_lock_owner_out(
     database_url: str, settings: dict[str, str], rounds: int, hours: float, longest_wait: int
 ) -> None:
-    """Who takes every send as soon as there is one, and spends every guess at its code.
+    """The stranger uses every send as soon as there is one, and every guess at its code.
 
-    A known device signs in with a short code at once, each time; a new one with a longer code,
-    after what it is told to wait, which is until the scarcest budget refills by one.
+    A known device signs in immediately with a short code each time. A new one signs in with a
+    longer code after the time in Retry-After: until the scarcest budget has refilled by one.
     """
     async with proxied(database_url, **settings) as service:
         phone = new_phone()
@@ -364,50 +363,50 @@ async def test_a_stranger_with_many_addresses_does_not_keep_the_owner_out(
 
 
 async def attack(service: Service, phone: str, *, hours: float) -> Counter[str]:
-    """Use up what there is of a phone, for so long; in the end nothing is left."""
+    """Use up the budgets of a phone for some hours."""
     until = service.clock() + timedelta(hours=hours)
     seen: Counter[str] = Counter()
     while True:
-        answer = await send(service, phone)
-        if answer.is_success:
-            sent = {**answer.json(), "code": wrong(answer.json())["code"]}
+        response = await send(service, phone)
+        if response.is_success:
+            sent = {**response.json(), "code": wrong(response.json())["code"]}
             guesses = await asyncio.gather(*(enter(service, sent) for _ in range(10)))
             seen += Counter(sends=1) + codes(guesses)
         elif service.clock() < until:
-            service.clock.move(seconds=limited(answer))
+            service.clock.move(seconds=limited(response))
         else:
             return seen
 
 
 async def sign_in_as_told(service: Service, phone: str, longest_wait: int) -> int:
-    """The seconds that somebody on a new device has to wait."""
+    """Sign in on a new device; return how many seconds that took by Retry-After."""
     waited = 0
     while waited <= longest_wait:
-        answer = await send(service, phone)
-        if answer.is_success:
-            assert answer.json()["code_length"] > 4
-            answer = await enter(service, answer.json())
-        if answer.is_success:
+        response = await send(service, phone)
+        if response.is_success:
+            assert response.json()["code_length"] > 4
+            response = await enter(service, response.json())
+        if response.is_success:
             break
-        wait = int(answer.headers["retry-after"])
+        wait = int(response.headers["retry-after"])
         service.clock.move(seconds=wait)
         waited += wait
     assert waited <= longest_wait
     return waited
 
 
-# What answers tell
+# What responses reveal
 
 
-async def test_answers_for_phones_with_and_without_an_account_are_alike(database_url: str) -> None:
-    """As long, with the same headers, and neither as a rule slower than the other.
+async def test_responses_do_not_reveal_whether_a_phone_has_an_account(database_url: str) -> None:
+    """They have the same length and headers, and neither kind is usually slower.
 
-    By chance alone the share of pairs differs from a half by 0.08 once in two million runs.
+    By chance, the share of slower ones differs from a half by 0.08 once in two million runs.
     """
-    random = Random(4)  # noqa: S311 - which of a pair comes first
+    random = Random(4)  # noqa: S311 - the order in each pair
     async with proxied(database_url, REFERRAL_TRUSTED_PROXIES="0", **UNLIMITED) as service:
         known = [(await service.sign_in()).phone for _ in range(PAIRS)]
-        # Then nothing but the account is left of them
+        # Only the accounts are left then
         service.clock.move(days=31)
         await housekeeping.purge_counters(context_of(service))
         pairs = [(phone, new_phone()) for phone in known]
@@ -415,7 +414,7 @@ async def test_answers_for_phones_with_and_without_an_account_are_alike(database
         async def send_code(phone: str) -> httpx.Response:
             return await service.post("/auth/send-code", phone=phone)
 
-        alike(await compared(pairs, send_code, random), "send-code", {None})
+        assert_alike(await compared(pairs, send_code, random), "send-code", {None})
         sent: dict[str, dict[str, Any]] = {}
 
         async def verify(phone: str) -> httpx.Response:
@@ -427,15 +426,15 @@ async def test_answers_for_phones_with_and_without_an_account_are_alike(database
             sent = {phone: wrong(each) for phone, each in sent.items()}
             for error in ("wrong_code", "wrong_code", "wrong_code", "too_many_attempts"):
                 what = f"verify {more}, {error}"
-                alike(await compared(pairs, verify, random), what, {error})
+                assert_alike(await compared(pairs, verify, random), what, {error})
 
 
 @pytest.mark.parametrize("budget", ["the challenge's", "the phone's", "the day's", "the address's"])
-async def test_refused_guesses_do_not_tell_whether_they_were_right(
+async def test_refused_guesses_do_not_reveal_if_they_were_right(
     budget: str, database_url: str
 ) -> None:
-    """Where a budget is exhausted, right and wrong guesses are answered alike, and as fast."""
-    random = Random(5)  # noqa: S311 - which of a pair comes first
+    """If a budget is exhausted, right and wrong guesses get the same response as fast."""
+    random = Random(5)  # noqa: S311 - the order in each pair
     settings = {
         "the challenge's": {"REFERRAL_GUESSES_PER_CHALLENGE": "1"},
         "the phone's": {"REFERRAL_FAILURES_PER_PHONE_DAY": "1"},
@@ -461,50 +460,50 @@ async def test_refused_guesses_do_not_tell_whether_they_were_right(
             return await service.verify(guesses[phone])
 
         error = "too_many_requests" if budget == "the address's" else "too_many_attempts"
-        alike(await compared(pairs, verify, random), f"{budget} exhausted", {error})
+        assert_alike(await compared(pairs, verify, random), f"{budget} exhausted", {error})
 
 
-def alike(pairs: Compared, what: str, expected: set[str | None]) -> None:
-    """Check that all were answered so, in the same form, and neither kind as a rule later."""
+def assert_alike(pairs: Compared, what: str, expected: set[str | None]) -> None:
+    """Check the errors of all responses, that they look alike, and that no kind is slower."""
     show(f"{what}: {pairs}")
-    assert {error_of(answer) for answer in pairs.answers} == expected
+    assert {error_of(response) for response in pairs.responses} == expected
     assert pairs.known.shapes == pairs.unknown.shapes
     assert 0.42 < pairs.known_slower < 0.58
 
 
-def error_of(answer: httpx.Response) -> str | None:
-    return None if answer.is_success else answer.json()["code"]
+def error_of(response: httpx.Response) -> str | None:
+    return None if response.is_success else response.json()["code"]
 
 
 @dataclass
 class Measured:
-    """Answers, and the milliseconds that each took."""
+    """Responses, and the milliseconds that each took."""
 
-    answers: list[httpx.Response] = field(default_factory=list)
+    responses: list[httpx.Response] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
 
     @property
     def shapes(self) -> set[tuple[int, tuple[str, ...]]]:
-        """Lengths of bodies, and names of headers in their order."""
-        return {(len(answer.content), tuple(answer.headers)) for answer in self.answers}
+        """The lengths of bodies, and the names of headers in their order."""
+        return {(len(response.content), tuple(response.headers)) for response in self.responses}
 
 
 @dataclass
 class Compared:
-    """Pairs of a phone with an account (or a right guess) and one without (or a wrong guess), asked
-    about one right after the other.
+    """Pairs of requests, sent one right after the other: for a phone with an account (or with a
+    right guess) and one without (or with a wrong guess).
     """
 
     known: Measured = field(default_factory=Measured)
     unknown: Measured = field(default_factory=Measured)
 
     @property
-    def answers(self) -> list[httpx.Response]:
-        return [*self.known.answers, *self.unknown.answers]
+    def responses(self) -> list[httpx.Response]:
+        return [*self.known.responses, *self.unknown.responses]
 
     @property
     def known_slower(self) -> float:
-        """The share of pairs in which the phone with an account took longer."""
+        """The share of pairs in which the request for the phone with an account took longer."""
         pairs = list(zip(self.known.times, self.unknown.times, strict=True))
         return sum(known > unknown for known, unknown in pairs) / len(pairs)
 
@@ -528,20 +527,20 @@ async def compared(
         random.shuffle(both)
         for phone, measured in both:
             start = time.perf_counter()
-            measured.answers.append(await ask(phone))
+            measured.responses.append(await ask(phone))
             measured.times.append((time.perf_counter() - start) * 1000)
     return result
 
 
-# What it leaves behind
+# Purging
 
 
-async def test_counters_of_a_million_phones_are_cleared_away(
+async def test_counters_of_a_million_phones_are_purged(
     database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Of a send to each: under a kilobyte of each phone while it lasts, and then nothing."""
+    """The counters of a send take less than a kilobyte for each phone until then."""
     url, at = await new_database(database_kind, tmp_path, request), Clock()
-    # So that none of them ends while they are written
+    # No counter refills while they are written
     at.move(hours=1)
     async with connected(url):
         rows = await fill(url, counters_of_sends(at(), PHONES))
@@ -551,7 +550,7 @@ async def test_counters_of_a_million_phones_are_cleared_away(
     async with running(url) as service:
         start = time.monotonic()
         service.clock.move(days=31)
-        async with asyncio.timeout(CLEARED_WITHIN_SECONDS):
+        async with asyncio.timeout(PURGE_SECONDS):
             while await oldest_counter() is not None:
                 await housekeeping.purge_counters(context_of(service))
         seconds = time.monotonic() - start
@@ -559,14 +558,14 @@ async def test_counters_of_a_million_phones_are_cleared_away(
         size_after = await bytes_of_counters()
     show(
         f"{database_kind}: {rows} counters of {PHONES} phones, {size / rows:.0f} bytes each, "
-        f"{size / 1e6:.0f} MB; cleared away in {seconds:.0f} s, {size_after / 1e6:.0f} MB then"
+        f"{size / 1e6:.0f} MB; purged in {seconds:.0f} s, {size_after / 1e6:.0f} MB then"
     )
 
 
-async def test_people_sign_in_while_counters_of_many_phones_are_cleared_away(
+async def test_people_sign_in_while_many_counters_are_purged(
     database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """By four processes at once: none keeps the database to itself, or from ending when told to."""
+    """Four processes run: purging neither blocks the database nor delays their end."""
     url, at = await new_database(database_kind, tmp_path, request), Clock()
     at.move(days=-31)
     async with connected(url):
@@ -585,7 +584,7 @@ async def test_people_sign_in_while_counters_of_many_phones_are_cleared_away(
     show(
         f"{database_kind}: {len(sign_ins)} sign-ins, one after another, in {SIGN_IN_SECONDS} s, "
         f"median {median(sign_ins):.3f} s, longest {max(sign_ins):.2f} s; "
-        f"{rows - left} of {rows} counters cleared away meanwhile; ended in {ending:.1f} s"
+        f"{rows - left} of {rows} counters purged meanwhile; ended in {ending:.1f} s"
     )
     assert left < rows
     assert max(sign_ins) < 2
@@ -593,23 +592,23 @@ async def test_people_sign_in_while_counters_of_many_phones_are_cleared_away(
 
 
 def counters_of_sends(at: datetime, phones: int) -> Iterator[tuple[str, int]]:
-    """What a send to each of the phones writes, of the phone and of the address that asks."""
+    """Yield the counters of the phones and of the addresses after a send to each phone."""
     limits, now, key = Limits(), gcra.microseconds(at), b"a key of this test, 32 bytes long"
     somebody = LimitScope(phone="", address="", known_device=False, key=key)
-    # The same for every phone, and slow to make a million times
-    charges = send_policy.send(limits, somebody, {}, now=now)
-    of_phone = [charge for charge in charges if charge.name.startswith("phone")]
+    # Built once: the same for every phone, and slow to build a million times
+    charges = send_policy.charges(limits, somebody, {}, now=now)
+    of_phone = [each for each in charges if each.name != LimitName.ADDRESS_SENDS_HOUR]
     for number in range(phones):
         scope = replace(somebody, phone=f"+79{number:09}", address=new_address())
         for charge in of_phone:
-            yield scope.of_phone(charge.name), now + charge.increment
+            yield scope.phone_key(charge.name), now + charge.increment
         if number % PHONES_OF_AN_ADDRESS == 0:
-            for charge in send_policy.address_sends(limits, scope):
+            for charge in send_policy.address_charges(limits, scope):
                 yield charge.key, now + PHONES_OF_AN_ADDRESS * charge.increment
 
 
 async def fill(url: str, rows: Iterator[tuple[str, int]]) -> int:
-    """Write counters into a new database; answers how many there are then."""
+    """Write counters into a new database; return how many there are then."""
     await migrate.apply()
     if (path := configuration.sqlite_file(url)) is not None:
         with closing(sqlite3.connect(path)) as file:
@@ -636,7 +635,7 @@ async def oldest_counter() -> int | None:
 
 
 async def bytes_of_counters() -> int:
-    """What the table takes on disk with its indexes; of SQLite, the whole file."""
+    """Return the size of the table with its indexes; for SQLite, of the whole file."""
     if database.is_postgres():
         sql = "SELECT pg_total_relation_size('counters') AS bytes"
     else:
@@ -647,7 +646,7 @@ async def bytes_of_counters() -> int:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[None]:
-    """With a database, where no service runs in this process."""
+    """Connect to a database without a service in this process."""
     await database.connect(url, statement_seconds=None)
     try:
         yield
@@ -655,46 +654,46 @@ async def connected(url: str) -> AsyncIterator[None]:
         await database.disconnect()
 
 
-# All of them
+# Helpers
 
 
 async def new_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
-    """The URL of a new and empty database."""
+    """Return the URL of a new, empty database."""
     if kind == "sqlite":
         return f"sqlite://{folder}/referral.sqlite3"
     return await new_postgres_database(request.getfixturevalue("postgres_url"))
 
 
 async def some_at_a_time(calls: Iterable[Awaitable[T]]) -> list[T]:
-    """What all of them answer, many under way at a time."""
-    waiting, answers = iter(calls), []
+    """Await all calls, many at a time; return their results."""
+    waiting, responses = iter(calls), []
     while some := list(islice(waiting, CONNECTIONS // 2)):
-        answers += await asyncio.gather(*some)
-    return answers
+        responses += await asyncio.gather(*some)
+    return responses
 
 
-async def all_at_once(
+async def send_guesses(
     server: Server, guesses: Iterable[dict[str, Any]], *, connections: int = CONNECTIONS
 ) -> list[httpx.Response]:
-    """Answers to all guesses, in any order, none of them a 503."""
-    answers = await answered(server, guesses, connections=connections, headers={})
-    assert_nothing_broke(answers, server)
-    return answers
+    """Send guesses in parallel; return the responses in any order, none of them a 503."""
+    responses = await send_guesses_raw(server, guesses, connections=connections, headers={})
+    assert_nothing_broke(responses, server)
+    return responses
 
 
-async def answered(
+async def send_guesses_raw(
     server: Server,
     guesses: Iterable[dict[str, Any]],
     *,
     connections: int,
     headers: Mapping[str, str],
 ) -> list[httpx.Response]:
-    """Answers to all guesses, over connections that stay open, in any order.
+    """Send guesses over connections that stay open; return the responses in any order.
 
-    Without httpx, which would take longer over its side than the service over its own.
+    It does without httpx, which would take longer for a request than the service.
     """
     waiting = iter(guesses)
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
     url = httpx.URL(server.url)
     streams = await asyncio.gather(
         *(asyncio.open_connection(url.host, url.port) for _ in range(connections))
@@ -703,12 +702,12 @@ async def answered(
     async def guess_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for each in waiting:
             body = {name: each[name] for name in GUESS_FIELDS if name in each}
-            answers.append(await post_verify(reader, writer, body, headers))
+            responses.append(await post_verify(reader, writer, body, headers))
         writer.close()
         await writer.wait_closed()
 
     await asyncio.gather(*(guess_on(*each) for each in streams))
-    return answers
+    return responses
 
 
 async def post_verify(
@@ -725,11 +724,11 @@ async def post_verify(
     )
     writer.write(head.encode() + content)
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-    answered = httpx.Headers(dict(line.split(": ", 1) for line in lines if line))
-    content = await reader.readexactly(int(answered["content-length"]))
-    return httpx.Response(int(first.split()[1]), headers=answered, content=content)
+    response_headers = httpx.Headers(dict(line.split(": ", 1) for line in lines if line))
+    content = await reader.readexactly(int(response_headers["content-length"]))
+    return httpx.Response(int(first.split()[1]), headers=response_headers, content=content)
 
 
 def show(figures: str) -> None:
-    """For the tables in docs/."""
-    print(figures)  # noqa: T201 - pytest shows it where it is asked to
+    """Print figures for the tables in docs/."""
+    print(figures)  # noqa: T201 - pytest -rP shows it

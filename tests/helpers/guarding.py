@@ -1,4 +1,4 @@
-"""Messages that are pumped, and the service that guards against them."""
+"""Pumped messages, and the service with its cost guard."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ import httpx
 from referral.storage import database
 from support import Inbox, Service, context_of, ok, refused, running
 
-# What may be debt by a range, an address, and a country in which nobody signs in
+# The allowances of a range, an address, and a country in which nobody signs in
 RANGE, ADDRESS, COUNTRY = 12, 24, 50
 
-
 _numbers = count(1)
-
-
 _hours = count(1)
 
 
 def new_address() -> str:
+    """Return an address that no test has used yet in this process."""
     number = next(_numbers)
     return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
 
 def phone_of_new_range() -> str:
-    """A Russian phone in a range of which no test has used a number yet in this process."""
+    """Return a Russian phone in a range that no test has used yet in this process."""
     return f"+79{next(_numbers):05}0001"
 
 
@@ -35,7 +33,7 @@ def phone_of_new_range() -> str:
 async def guarded(
     database_url: str, inbox: Inbox | None = None, /, **variables: str
 ) -> AsyncIterator[Service]:
-    """The service behind one proxy at the full hour: what is debt refills meanwhile."""
+    """Run the service behind one proxy, at the full hour: debt is forgiven as the hour passes."""
     variables = {"REFERRAL_TRUSTED_PROXIES": "1", "REFERRAL_COST_GUARD": "block", **variables}
     async with running(database_url, inbox=inbox, **variables) as service:
         service.clock.move(
@@ -47,7 +45,7 @@ async def guarded(
 async def send(
     service: Service, phone: str | None = None, address: str | None = None, **more: str
 ) -> httpx.Response:
-    """Ask for a code: for a phone of a new range and from a new address, unless they are given."""
+    """Ask for a code, for a phone in a new range and from a new address unless they are given."""
     return await service.http.post(
         "/api/v1/auth/send-code",
         json={"phone": phone or phone_of_new_range(), **more},
@@ -61,7 +59,7 @@ async def pump(service: Service, messages: int, address: str | None = None) -> N
 
 
 def blocked(response: httpx.Response, segment: str = "country") -> int:
-    """The seconds that a refused caller is told to wait."""
+    """Check that the cost guard refused a request; return the seconds in Retry-After."""
     refused(response, 429, "too_many_requests")
     seconds = int(response.headers["retry-after"])
     assert response.headers["ratelimit"] == f'"cost-guard-{segment}";r=0;t={seconds}'
@@ -71,11 +69,11 @@ def blocked(response: httpx.Response, segment: str = "country") -> int:
 
 
 async def save(service: Service) -> None:
-    """What every process does each two seconds."""
+    """Do what every process does every two seconds."""
     await context_of(service).traffic.save(service.clock())
 
 
 async def rows() -> dict[str, tuple[int, int]]:
-    """Sends and sign-ins of each key."""
+    """Return the sends and sign-ins of each key."""
     found = await database.query("SELECT key, sends, sign_ins FROM traffic_counts")
     return {row["key"]: (row["sends"], row["sign_ins"]) for row in found}

@@ -1,4 +1,4 @@
-"""Sends, guesses and refusals, as tests of the limits make them."""
+"""Sends, guesses and refusals for tests of the limits."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ from referral.messaging.gateways import Failure, GatewayError, Message
 from support import Inbox, Service, context_of, ok, refused, running
 
 WAITS = "30,60,120"
-
-
 UNKNOWN = "ZZZZZZ"
-
-
 _addresses = count(1)
 
 
 def new_address() -> str:
-    """An address that no test has used yet in this process."""
+    """Return an address that no test has used yet in this process."""
     number = next(_addresses)
     return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
@@ -32,7 +28,7 @@ def new_address() -> str:
 async def proxied(
     database_url: str, inbox: Inbox | None = None, /, **variables: str
 ) -> AsyncIterator[Service]:
-    """The service behind one proxy, which tells the address of each caller."""
+    """Run the service behind one proxy, which forwards the address of each caller."""
     variables = {"REFERRAL_TRUSTED_PROXIES": "1", **variables}
     async with running(database_url, inbox=inbox, **variables) as service:
         yield service
@@ -59,14 +55,14 @@ async def guess(
 async def enter(
     service: Service, sent: dict[str, Any], address: str | None = None, **more: str
 ) -> httpx.Response:
-    """The right code."""
+    """Enter the right code."""
     return await guess(service, sent, sent["code"], address, **more)
 
 
 async def fail(
     service: Service, phone: str, times: int, address: str | None = None, **more: str
 ) -> None:
-    """So many wrong guesses, at as few challenges as possible."""
+    """Enter wrong codes, for as few challenges as possible."""
     while times:
         sent = ok(await send(service, phone, address, **more))
         for _ in range(min(times, 3)):
@@ -80,13 +76,13 @@ def wrong(sent: dict[str, Any]) -> str:
 
 
 async def device_of(service: Service, phone: str) -> str:
-    """The device token of a phone that signs in."""
+    """Sign a phone in and return its device token."""
     token: str = ok(await enter(service, ok(await send(service, phone))))["device_token"]
     return token
 
 
 def limited(response: httpx.Response, code: str = "too_many_requests") -> int:
-    """The seconds that a refused caller is told to wait."""
+    """Check that a limit refused a request; return the seconds in Retry-After."""
     refused(response, 429, code)
     seconds = int(response.headers["retry-after"])
     assert seconds >= 1
@@ -97,14 +93,14 @@ def limited(response: httpx.Response, code: str = "too_many_requests") -> int:
     return seconds
 
 
-async def save_totals(service: Service) -> None:
-    """What every process does each two seconds."""
+async def save_global_limits(service: Service) -> None:
+    """Do what every process does every two seconds."""
     await context_of(service).global_limits.save(service.clock())
 
 
 @dataclass
 class BrokenInbox(Inbox):
-    """A gateway that takes nothing while it is broken."""
+    """A gateway that takes no message while it is broken."""
 
     broken: bool = True
 

@@ -1,7 +1,7 @@
-"""Messages pumped beside honest traffic, under the real rules: what it costs, and whom it hurts.
+"""A simulation of pumping beside honest traffic: what it costs, and whom the cost guard refuses.
 
-`make cost-guard` prints the table of docs/cost-guard.md. Nothing here is left to chance: the same
-numbers come out each time.
+It judges by the rules of limits/pumping/rules.py. `make cost-guard` prints the table of
+docs/cost-guard.md, the same numbers each time.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from random import Random
 
 from referral.limits import send_policy
 from referral.limits.gcra import SECOND
-from referral.limits.guess_policy import LimitScope
+from referral.limits.policy import LimitName
 from referral.limits.pumping import rules
-from referral.limits.pumping.rules import LEARNED_DAYS, OF_ADDRESS, OF_RANGE, Counts, Normal
+from referral.limits.pumping.rules import LEARNED_DAYS, Counts, Normal
+from referral.limits.scope import LimitScope
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs/cost-guard.md"
 
 HOUR, DAY = 3600, 86_400
 START = 500_000 * HOUR
-# Of the limits without the guard: for an address in an hour, and for strangers in a day
+# The other limits on sends: for an address in an hour, for strangers and for all in a day
 ADDRESS_HOUR, STRANGERS_DAY, ALL_DAY = 30, 8000, 10_000
-# Sign-ins begun in a day, and the share of messages that is answered by a sign-in
+# Sign-ins that are begun in a day, and the share of messages that a sign-in follows
 HONEST = {
     "RU": (1200, 0.78),
     "KZ": (300, 0.72),
@@ -41,30 +42,30 @@ TRIES = 3
 SHARED_ADDRESSES = 20
 RANGES = 2000
 
-# A range of numbers and the networks of an address, each with how many times the limits it has
-Context = tuple[str, tuple[tuple[str, int], ...]]
+# A range of numbers, and the networks of an address with how many times the allowance they have
+Origin = tuple[str, tuple[tuple[str, int], ...]]
 
 ELSEWHERE = tuple(f"{letter}{other}" for letter in "QX" for other in "ABCDEFGHIJKLMNOPQRST")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """Messages asked for, at a steady pace, over a day that begins at noon of the first."""
+    """Messages that are asked for at a steady pace, for 24 hours from noon of the first day."""
 
     name: str
     countries: tuple[str, ...]
     addresses: int
     every: float = 5
-    """Seconds between two."""
+    """Seconds between two messages."""
     ranges: int = 3
-    """Of 10,000 numbers each: those of the operator that shares its fees, or a country's all."""
+    """Ranges of 10,000 numbers: of the operator that shares its fees, or of the whole country."""
     completed: float = 0
-    """The share that the attacker signs in with, each with a phone of its own."""
+    """The share of messages with which the attacker signs in, each on another phone."""
     hours: float = 24
     in_48: bool = False
-    """Its addresses are the /64 of one /48 of IPv6."""
+    """Whether its addresses are the /64 networks of one IPv6 /48."""
     own_phones: int = 0
-    """So many phones that signed in once, on devices that are known since."""
+    """How many phones with a known device the attacker has."""
 
     @property
     def messages(self) -> int:
@@ -73,13 +74,13 @@ class Attack:
 
 HEADINGS = (
     "Attack",
-    "Asked for",
+    "Messages asked for",
     "Sent without the guard",
-    "Sent before it refuses",
+    "Sent before the first refusal",
     "Sent in all",
-    "Honest refused where attacked",
+    "Honest sign-ins refused where attacked",
     "Elsewhere",
-    "Last after the attack",
+    "Last refusal after the attack",
 )
 
 ATTACKS = [
@@ -146,7 +147,7 @@ ATTACKS = [
 
 @dataclass
 class Outcome:
-    """What came of an attack. refused, begun: honest sign-ins, by country."""
+    """The result of an attack. refused, begun: honest sign-ins, by country."""
 
     asked: int = 0
     unguarded: int = 0
@@ -158,45 +159,45 @@ class Outcome:
 
 
 class World:
-    """The service, as far as the guard sees it."""
+    """The traffic that the cost guard knows."""
 
     def __init__(self, normal: dict[str, Normal]) -> None:
         self._normal = normal
         self._countries: dict[str, dict[int, Counts]] = defaultdict(dict)
         self._parts: dict[str, dict[int, Counts]] = defaultdict(dict)
-        self._everywhere, self._looked = False, 0.0
+        self._worldwide, self._looked = False, 0.0
 
-    def send(self, country: str, ctx: Context, at: float) -> bool:
-        """Whether the guard lets a message out."""
+    def send(self, country: str, origin: Origin, at: float) -> bool:
+        """Return whether the cost guard lets a message pass, and count it."""
         now = at / HOUR
         if at - self._looked >= 60:
             self._looked = at
-            self._everywhere = rules.is_everywhere(
+            self._worldwide = rules.is_worldwide(
                 ((hours, self._normal_in(each)) for each, hours in self._countries.items()), now
             )
         block = rules.judge(
             rules.country(country, self._countries[country], self._normal_in(country)),
             [
-                rules.part(OF_RANGE, ctx[0], self._parts[ctx[0]]),
+                rules.part(LimitName.COST_GUARD_RANGE, origin[0], self._parts[origin[0]]),
                 *(
-                    rules.part(OF_ADDRESS, network, self._parts[network], times)
-                    for network, times in ctx[1]
+                    rules.part(LimitName.COST_GUARD_ADDRESS, network, self._parts[network], times)
+                    for network, times in origin[1]
                 ),
             ],
-            everywhere=self._everywhere,
+            worldwide=self._worldwide,
             now=now,
         )
         if block is None:
-            self._add(country, ctx, int(now), sends=1)
+            self._add(country, origin, int(now), sends=1)
         return block is None
 
-    def sign_in(self, country: str, ctx: Context, at: float) -> None:
-        self._add(country, ctx, int(at / HOUR), sign_ins=1)
+    def sign_in(self, country: str, origin: Origin, at: float) -> None:
+        self._add(country, origin, int(at / HOUR), sign_ins=1)
 
     def _add(
-        self, country: str, ctx: Context, hour: int, *, sends: int = 0, sign_ins: int = 0
+        self, country: str, origin: Origin, hour: int, *, sends: int = 0, sign_ins: int = 0
     ) -> None:
-        segments = (ctx[0], *(network for network, _ in ctx[1]))
+        segments = (origin[0], *(network for network, _ in origin[1]))
         for hours in (self._countries[country], *(self._parts[segment] for segment in segments)):
             hours[hour] = hours.get(hour, Counts()).plus(sends, sign_ins)
 
@@ -205,15 +206,15 @@ class World:
 
 
 def simulate(attack: Attack, *, seed: int = 1) -> Outcome:
-    """Two days of honest sign-ins, after 14 that were learned from, and the attack among them."""
-    return _Simulation(attack, Random(seed)).run()  # noqa: S311 - the same numbers each time
+    """Simulate an attack within two days of honest sign-ins, after 14 days to learn from."""
+    return _Simulation(attack, Random(seed)).run()  # noqa: S311 - reproducible
 
 
 class _Simulation:
     def __init__(self, attack: Attack, random: Random) -> None:
         self._attack, self._random, self._outcome = attack, random, Outcome()
         self._world = World({country: _learned(country, random) for country in HONEST})
-        self._usual = _UsualLimits()
+        self._other_limits = _OtherLimits()
         self._unused: dict[int, int] = {}
         self._order = count()
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
@@ -237,15 +238,17 @@ class _Simulation:
         self._outcome.begun[country] += 1
         self._begin(country, _honest(country, self._random), TRIES, at)
 
-    def _begin(self, country: str, ctx: Context, tries: int, at: float) -> None:
-        """Ask for a code; who gets none that works asks again or gives up."""
-        if not self._world.send(country, ctx, at):
+    def _begin(self, country: str, origin: Origin, tries: int, at: float) -> None:
+        """Ask for a code; some people whose sign-in is not completed ask again."""
+        if not self._world.send(country, origin, at):
             self._outcome.refused[country] += 1
             self._outcome.last_refused = at
         elif self._random.random() < HONEST[country][1]:
-            self._at(at + self._random.uniform(8, 90), partial(self._world.sign_in, country, ctx))
+            self._at(
+                at + self._random.uniform(8, 90), partial(self._world.sign_in, country, origin)
+            )
         elif tries > 1 and self._random.random() < 0.5:
-            self._at(at + 60, partial(self._begin, country, ctx, tries - 1))
+            self._at(at + 60, partial(self._begin, country, origin, tries - 1))
 
     def _pump(self, at: float) -> None:
         country = self._random.choice(self._attack.countries)
@@ -254,46 +257,46 @@ class _Simulation:
         networks: tuple[tuple[str, int], ...] = ((address, 1),)
         if self._attack.in_48:
             networks = ((address, 1), (f"attacker/56 {number // 256}", 4), ("attacker/48", 16))
-        ctx = (f"{country} {self._random.randrange(self._attack.ranges)}", networks)
+        origin = (f"{country} {self._random.randrange(self._attack.ranges)}", networks)
         self._outcome.asked += 1
         if self._attack.own_phones:
-            # Known devices: ten messages a day each, and nothing else limits them but the day
+            # Known devices get ten messages a day each, limited only by the sends overall
             self._outcome.unguarded = min(self._outcome.asked, ALL_DAY)
         else:
-            self._outcome.unguarded += self._usual.takes(networks, at)
+            self._outcome.unguarded += self._other_limits.allow(networks, at)
         if self._is_exempt(at):
             self._outcome.sent += 1
-        elif self._world.send(country, ctx, at):
+        elif self._world.send(country, origin, at):
             self._outcome.sent += 1
             if self._random.random() < self._attack.completed:
-                self._at(at + 20, partial(self._world.sign_in, country, ctx))
+                self._at(at + 20, partial(self._world.sign_in, country, origin))
         elif not self._outcome.before_refusal:
             self._outcome.before_refusal = self._outcome.sent
 
     def _is_exempt(self, at: float) -> bool:
-        """Whether the message is to a phone of the attacker's that left fewer than 3 unused."""
+        """Return whether the message is to a known device with fewer than 3 unused messages."""
         if not self._attack.own_phones:
             return False
         now = round(at * SECOND)
         phone = self._random.randrange(self._attack.own_phones)
-        [unused] = send_policy.unused_message(
+        [unused] = send_policy.unused_message_charges(
             LimitScope(phone=f"{phone}", address="", known_device=True, key=b"key")
         )
-        moment = self._unused.get(phone, 0)
-        if unused.is_exhausted(moment, now):
+        tat = self._unused.get(phone, 0)
+        if unused.is_exhausted(tat, now):
             return False
-        self._unused[phone] = max(moment, now) + unused.increment
+        self._unused[phone] = max(tat, now) + unused.increment
         return True
 
 
 @dataclass
-class _UsualLimits:
-    """What the attacker gets without the guard."""
+class _OtherLimits:
+    """What the attacker gets without the cost guard."""
 
     sent: int = 0
     by_address: Counter[tuple[str, int]] = field(default_factory=Counter)
 
-    def takes(self, networks: tuple[tuple[str, int], ...], at: float) -> bool:
+    def allow(self, networks: tuple[tuple[str, int], ...], at: float) -> bool:
         hour = int(at // HOUR)
         if self.sent >= STRANGERS_DAY or any(
             self.by_address[network, hour] >= ADDRESS_HOUR * times for network, times in networks
@@ -315,7 +318,7 @@ def _learned(country: str, random: Random) -> Normal:
 
 
 def _arrivals(country: str, days: int, random: Random) -> Iterator[float]:
-    """Moments in the rhythm of a day: nine times as many at its height as at its lowest."""
+    """Yield times in the rhythm of a day, nine times as many at its peak as at its lowest."""
     most = HONEST[country][0] / DAY * 1.8
     at = float(START)
     while (at := at + random.expovariate(most)) < START + days * DAY:
@@ -323,15 +326,15 @@ def _arrivals(country: str, days: int, random: Random) -> Iterator[float]:
             yield at
 
 
-def _honest(country: str, random: Random) -> Context:
-    """Half are behind a few addresses of their country's operators, half at home."""
+def _honest(country: str, random: Random) -> Origin:
+    """Pick an origin: half share a few addresses of operators, half have one of their own."""
     home = random.random() < 0.5
     address = random.random() if home else random.randrange(SHARED_ADDRESSES)
     return f"{country} {random.randrange(RANGES)}", ((f"{country} address {address}", 1),)
 
 
 def table() -> str:
-    """A row for each attack, in Markdown."""
+    """Return the table in Markdown, with a row for each attack."""
     rows = [
         f"| {' | '.join(HEADINGS)} |",
         f"|{'---|' * len(HEADINGS)}",
@@ -353,4 +356,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    print(table())  # noqa: T201 - what the command is for
+    print(table())  # noqa: T201 - the output of `make cost-guard`

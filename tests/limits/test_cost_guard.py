@@ -1,7 +1,7 @@
-"""The cost guard: pumped messages are refused, and whom that must not touch.
+"""The cost guard: pumped messages are refused, honest ones are not.
 
-limits/pumping/rules.py has the rules, tests/helpers/pumping.py their costs.
-Nothing is answered with a sign-in unless a test says so.
+limits/pumping/rules.py has the rules, tests/helpers/pumping.py simulates what they cost. Messages
+are followed by a sign-in only if a test says so.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from guarding import (
     send,
 )
 from processes import Server, new_postgres_database, serving
-from referral.limits.guess_policy import LimitScope
 from referral.limits.pumping import traffic
 from referral.limits.pumping.traffic import Traffic
+from referral.limits.scope import LimitScope
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import database
 from support import TODAY, Inbox, Service, context_of, new_phone, ok, refused, settings_for
@@ -41,7 +41,7 @@ MIDDAY = datetime.combine(TODAY, time(12), UTC)
 
 
 async def enter(service: Service, sent: dict[str, Any], address: str | None = None) -> str:
-    """The right code; answers the device token."""
+    """Enter the right code; return the device token."""
     response = await service.http.post(
         "/api/v1/auth/verify",
         json={"token": sent["token"], "code": sent["code"]},
@@ -51,10 +51,10 @@ async def enter(service: Service, sent: dict[str, Any], address: str | None = No
     return token
 
 
-# Whom it refuses
+# What it refuses
 
 
-async def test_an_address_that_pumps_is_refused_and_others_are_not(database_url: str) -> None:
+async def test_address_that_pumps_is_refused(database_url: str) -> None:
     async with guarded(database_url) as service:
         address = new_address()
         await pump(service, ADDRESS, address)
@@ -65,7 +65,7 @@ async def test_an_address_that_pumps_is_refused_and_others_are_not(database_url:
         ok(await send(service, address=address))
 
 
-async def test_a_range_of_numbers_that_is_pumped_is_refused(database_url: str) -> None:
+async def test_pumped_range_of_numbers_is_refused(database_url: str) -> None:
     async with guarded(database_url) as service:
         for number in range(RANGE):
             ok(await send(service, f"+7988123{number:04}"))
@@ -73,7 +73,7 @@ async def test_a_range_of_numbers_that_is_pumped_is_refused(database_url: str) -
         ok(await send(service, "+79881249999"))
 
 
-async def test_a_country_that_is_pumped_is_closed_and_others_are_open(database_url: str) -> None:
+async def test_pumped_country_is_closed(database_url: str) -> None:
     async with guarded(database_url) as service:
         await pump(service, COUNTRY)
         blocked(await send(service))
@@ -81,7 +81,7 @@ async def test_a_country_that_is_pumped_is_closed_and_others_are_open(database_u
         ok(await send(service, "+77011234567"))  # Kazakhstan, which shares Russia's code
 
 
-async def test_known_devices_pass_a_closed_country_and_count_nowhere(database_url: str) -> None:
+async def test_known_devices_pass_and_are_not_counted(database_url: str) -> None:
     async with guarded(database_url) as service:
         phone = phone_of_new_range()
         device = await enter(service, ok(await send(service, phone)))
@@ -96,7 +96,7 @@ async def test_known_devices_pass_a_closed_country_and_count_nowhere(database_ur
         blocked(await send(service, phone))
 
 
-async def test_an_address_where_people_sign_in_passes_a_closed_country(database_url: str) -> None:
+async def test_address_with_sign_ins_passes_a_closed_country(database_url: str) -> None:
     async with guarded(database_url) as service:
         office = new_address()
         await enter(service, ok(await send(service, address=office)), office)
@@ -106,7 +106,7 @@ async def test_an_address_where_people_sign_in_passes_a_closed_country(database_
 
 
 async def test_honest_traffic_is_never_refused(database_url: str) -> None:
-    """Twice as much as a country may owe, where three of four sign in."""
+    """Twice a country's allowance, of which three of four sign in."""
     async with guarded(database_url) as service:
         office = new_address()
         for number in range(2 * COUNTRY):
@@ -115,7 +115,7 @@ async def test_honest_traffic_is_never_refused(database_url: str) -> None:
                 await enter(service, sent)
 
 
-async def test_a_closed_country_opens_when_it_said_and_each_sign_in_pays(database_url: str) -> None:
+async def test_closed_country_opens_after_retry_after(database_url: str) -> None:
     async with guarded(database_url) as service:
         await pump(service, COUNTRY)
         wait = blocked(await send(service))
@@ -124,10 +124,11 @@ async def test_a_closed_country_opens_when_it_said_and_each_sign_in_pays(databas
         sent = ok(await send(service))
         blocked(await send(service))
         await enter(service, sent)
+        # A sign-in pays for one more message
         await enter(service, ok(await send(service)))
 
 
-async def test_what_is_refused_is_charged_nowhere(database_url: str) -> None:
+async def test_refused_message_is_not_charged(database_url: str) -> None:
     async with guarded(database_url, REFERRAL_RESEND_WAITS="30") as service:
         phone = phone_of_new_range()
         paying = ok(await send(service))
@@ -142,7 +143,7 @@ async def test_what_is_refused_is_charged_nowhere(database_url: str) -> None:
 # What it counts
 
 
-async def test_a_sign_in_counts_for_the_address_that_asked_for_the_code(database_url: str) -> None:
+async def test_sign_in_pays_for_the_address_that_asked(database_url: str) -> None:
     async with guarded(database_url) as service:
         address, other = new_address(), new_address()
         challenges = [ok(await send(service, address=address)) for _ in range(ADDRESS)]
@@ -151,8 +152,8 @@ async def test_a_sign_in_counts_for_the_address_that_asked_for_the_code(database
         ok(await send(service, address=address))
 
 
-async def test_a_phone_pays_once_a_day(database_url: str) -> None:
-    """Whoever signs in again and again with a phone of their own buys nothing with it."""
+async def test_phone_pays_once_a_day(database_url: str) -> None:
+    """Repeated sign-ins on one phone pay for no further messages."""
     async with guarded(database_url) as service:
         phone = phone_of_new_range()
         for _ in range(3):
@@ -166,7 +167,7 @@ async def test_a_phone_pays_once_a_day(database_url: str) -> None:
         assert (1, 1) in (await rows()).values()
 
 
-async def test_a_change_of_phone_counts_too(database_url: str) -> None:
+async def test_change_of_phone_is_counted(database_url: str) -> None:
     async with guarded(database_url) as service:
         person = await service.sign_in()
         sent = ok(
@@ -178,9 +179,9 @@ async def test_a_change_of_phone_counts_too(database_url: str) -> None:
         assert [each for key, each in (await rows()).items() if key.startswith("RU:")] == [(2, 2)]
 
 
-async def test_what_a_gateway_refuses_is_no_send(database_url: str) -> None:
+async def test_message_that_the_gateway_refuses_is_not_counted(database_url: str) -> None:
     class Broken(Inbox):
-        async def send(self, message: Message) -> None:  # noqa: ARG002 - nothing gets through
+        async def send(self, message: Message) -> None:  # noqa: ARG002 - refuses every message
             raise GatewayError("broken", Failure.NOT_TAKEN)
 
     async with guarded(database_url, Broken()) as service:
@@ -190,8 +191,8 @@ async def test_what_a_gateway_refuses_is_no_send(database_url: str) -> None:
         assert set((await rows()).values()) == {(0, 0)}
 
 
-async def test_messages_under_way_are_counted(database_url: str) -> None:
-    """A gateway that takes its time lets nobody ask for any number at once."""
+async def test_messages_in_flight_are_counted(database_url: str) -> None:
+    """Also with a slow gateway."""
 
     class Slow(Inbox):
         async def send(self, message: Message) -> None:
@@ -203,7 +204,7 @@ async def test_messages_under_way_are_counted(database_url: str) -> None:
         assert len(service.inbox.messages) == COUNTRY
 
 
-async def test_a_test_phone_is_neither_counted_nor_refused(database_url: str) -> None:
+async def test_test_phone_is_neither_counted_nor_refused(database_url: str) -> None:
     phone = "+79990000001"
     variables = {"REFERRAL_TEST_PHONES": f"{phone}=12345678@{TODAY.replace(month=3)}"}
     async with guarded(database_url, **variables) as service:
@@ -219,7 +220,7 @@ async def test_a_test_phone_is_neither_counted_nor_refused(database_url: str) ->
 # Warn and off
 
 
-async def test_warn_refuses_nobody_and_says_so_once_an_hour(
+async def test_warn_only_records_once_an_hour(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "referral")
@@ -237,7 +238,7 @@ async def test_warn_refuses_nobody_and_says_so_once_an_hour(
         assert event["refused"] is False
 
 
-async def test_what_is_refused_is_recorded_once_an_hour_for_each_place(
+async def test_block_is_recorded_once_an_hour_for_each_segment(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "referral")
@@ -258,7 +259,7 @@ async def test_off_counts_nothing(database_url: str) -> None:
         assert await rows() == {}
 
 
-def test_it_is_on_where_a_message_costs_something(tmp_path: Path) -> None:
+def test_default_is_block_with_a_real_gateway(tmp_path: Path) -> None:
     url = f"sqlite://{tmp_path}/referral.sqlite3"
     assert settings_for(url).cost_guard == "off"
     assert settings_for(url, REFERRAL_SMS_URL="console://").cost_guard == "block"
@@ -269,10 +270,10 @@ def events(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [event for event in found if event["event"] == "message_blocked"]
 
 
-# Where it is kept
+# Where counts are kept
 
 
-async def test_it_outlives_a_restart(database_url: str) -> None:
+async def test_counts_outlive_a_restart(database_url: str) -> None:
     address = new_address()
     async with guarded(database_url) as service:
         at = service.clock()
@@ -286,24 +287,24 @@ async def test_it_outlives_a_restart(database_url: str) -> None:
         blocked(await send(service, "+4915112345678", address), "address")
 
 
-async def test_processes_sum_up_what_they_count(database_url: str) -> None:
+async def test_processes_add_up_their_counts(database_url: str) -> None:
     async with guarded(database_url) as service:
         ctx, at = context_of(service), service.clock()
         processes = [Traffic() for _ in range(4)]
-        subjects = [
+        scopes = [
             LimitScope(phone_of_new_range(), new_address(), known_device=False, key=ctx.counter_key)
             for _ in range(COUNTRY)
         ]
-        for number, scope in enumerate(subjects):
-            processes[number % 4].sent(scope, at)
+        for number, scope in enumerate(scopes):
+            processes[number % 4].count_send(scope, at)
         stranger = LimitScope(phone_of_new_range(), new_address(), known_device=False, key=b"key")
-        assert not any(process.judge(stranger, at) for process in processes)
+        assert not any(process.check(stranger, at) for process in processes)
         for _ in range(2):
             for process in processes:
-                process.sent(stranger, at)
+                process.count_send(stranger, at)
                 await process.save(at)
-                process.not_sent(stranger, at)
-        assert all(process.judge(stranger, at) for process in processes)
+                process.refund_send(stranger, at)
+        assert all(process.check(stranger, at) for process in processes)
 
 
 @pytest.fixture
@@ -313,8 +314,7 @@ async def fresh_url(database_kind: str, tmp_path: Path, request: pytest.FixtureR
     return await new_postgres_database(request.getfixturevalue("postgres_url"))
 
 
-async def test_another_machine_refuses_what_this_one_sent(fresh_url: str, tmp_path: Path) -> None:
-    """After a few seconds."""
+async def test_machines_exchange_counts_in_seconds(fresh_url: str, tmp_path: Path) -> None:
     settings = {
         "DATABASE_URL": fresh_url,
         "REFERRAL_TRUSTED_PROXIES": "1",
@@ -329,7 +329,7 @@ async def test_another_machine_refuses_what_this_one_sent(fresh_url: str, tmp_pa
 
     with serving(tmp_path, **settings) as this, serving(tmp_path, **settings) as another:
         statuses = [status(this) for _ in range(COUNTRY + 10)]
-        # An hour's refill more, where the hour is almost over
+        # What is forgiven in an hour more, if the hour is almost over
         assert COUNTRY <= statuses.count(200) <= COUNTRY + 5
         sent = 0
         while status(another) == 200:
@@ -338,10 +338,10 @@ async def test_another_machine_refuses_what_this_one_sent(fresh_url: str, tmp_pa
             await asyncio.sleep(1)
 
 
-async def test_a_burst_on_several_processes_gets_what_one_would(
+async def test_burst_on_several_processes_gets_no_more_than_on_one(
     fresh_url: str, tmp_path: Path
 ) -> None:
-    """All at once, before any of them has told the others what it counted."""
+    """It comes before the processes have exchanged their counts."""
     settings = {
         "DATABASE_URL": fresh_url,
         "REFERRAL_TRUSTED_PROXIES": "1",
@@ -349,7 +349,7 @@ async def test_a_burst_on_several_processes_gets_what_one_would(
         "WEB_CONCURRENCY": "4",
     }
     with serving(tmp_path, **settings) as server:
-        # Each request has a connection of its own, so all processes get some
+        # Each request opens a connection, so all processes get some
         limits = httpx.Limits(max_connections=60, max_keepalive_connections=0)
         async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as http:
 
@@ -363,12 +363,12 @@ async def test_a_burst_on_several_processes_gets_what_one_would(
 
             statuses = Counter(await asyncio.gather(*map(one, range(300))))
     assert statuses.keys() == {200, 429}
-    # An hour's refill more, where the hour is almost over; one less where two met at the last
+    # What is forgiven in an hour more, if the hour is almost over; one less if two met at the last
     assert COUNTRY - 1 <= statuses[200] <= COUNTRY + 5
 
 
-async def test_a_pumped_48_of_ipv6_is_refused(database_url: str) -> None:
-    """Sixteen times as much as an address may owe, in a country that people sign in from."""
+async def test_pumped_ipv6_48_is_refused(database_url: str) -> None:
+    """At sixteen times the allowance of an address."""
     async with guarded(database_url) as service:
         ctx, at = context_of(service), service.clock()
         for number in range(16 * ADDRESS):
@@ -378,15 +378,15 @@ async def test_a_pumped_48_of_ipv6_is_refused(database_url: str) -> None:
                 known_device=False,
                 key=ctx.counter_key,
             )
-            ctx.traffic.sent(scope, at)
+            ctx.traffic.count_send(scope, at)
         blocked_there = await send(service, address="2001:db8:0:ffff::1")
         refused(blocked_there, 429, "too_many_requests")
         assert blocked_there.headers["ratelimit-policy"].startswith('"cost-guard-address";q=384;')
         ok(await send(service, address="2001:db8:1::1"))
 
 
-async def test_rows_name_nobody_and_are_cleared_away(database_url: str) -> None:
-    """Addresses and ranges after a day, countries after two weeks more."""
+async def test_rows_reveal_nobody_and_are_purged(database_url: str) -> None:
+    """Addresses and ranges are purged after a day, countries after two weeks more."""
     async with guarded(database_url) as service:
         phone, address = phone_of_new_range(), "203.0.113.77"
         ok(await send(service, phone, address))
@@ -403,22 +403,22 @@ async def test_rows_name_nobody_and_are_cleared_away(database_url: str) -> None:
 
 
 async def test_memory_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traffic, "_MOST_PARTS", 10)
-    monkeypatch.setattr(traffic, "_MOST_PHONES", 10)
+    monkeypatch.setattr(traffic, "_MAX_PARTS", 10)
+    monkeypatch.setattr(traffic, "_MAX_PHONES", 10)
     async with guarded(database_url) as service:
         for _ in range(20):
             await enter(service, ok(await send(service)))
         held = context_of(service).traffic
-        assert (len(held._parts), len(held._paid)) == (10, 10)  # noqa: SLF001 - what is held
+        assert (len(held._parts), len(held._last_paid)) == (10, 10)  # noqa: SLF001 - memory is not public
         service.clock.move(hours=25)
         await held.read(service.clock())
-        assert (len(held._parts), len(held._countries)) == (0, 0)  # noqa: SLF001 - what is held
+        assert (len(held._parts), len(held._countries)) == (0, 0)  # noqa: SLF001 - memory is not public
 
 
-async def test_what_cannot_be_saved_is_saved_later(database_url: str) -> None:
+async def test_counts_that_cannot_be_saved_are_saved_later(database_url: str) -> None:
     async with guarded(database_url) as service:
         await pump(service, 3)
-        await database.query("ALTER TABLE traffic_counts RENAME TO tallies_away")
+        await database.query("ALTER TABLE traffic_counts RENAME TO traffic_counts_away")
         try:
             scope = LimitScope(
                 phone_of_new_range(),
@@ -427,19 +427,19 @@ async def test_what_cannot_be_saved_is_saved_later(database_url: str) -> None:
                 key=context_of(service).counter_key,
             )
             for _ in range(2):
-                context_of(service).traffic.sent(scope, service.clock())
+                context_of(service).traffic.count_send(scope, service.clock())
             with pytest.raises(Exception, match="traffic"):
                 await save(service)
             refused(await send(service), 503, "storage_unavailable")
         finally:
-            await database.query("ALTER TABLE tallies_away RENAME TO traffic_counts")
+            await database.query("ALTER TABLE traffic_counts_away RENAME TO traffic_counts")
         await save(service)
         of_country = [each for key, each in (await rows()).items() if key.startswith("RU:")]
         assert sum(sends for sends, _ in of_country) == 5
 
 
-async def test_what_is_normal_is_learned_from_the_days_before(database_url: str) -> None:
-    """Where a third of messages brings a sign-in, no more than that is asked of a country."""
+async def test_normal_ratio_is_learned_from_the_days_before(database_url: str) -> None:
+    """If a sign-in normally follows a third of messages, a third is enough."""
     async with guarded(database_url) as service:
         hour = int(service.clock().timestamp() / 3600)
         for day in range(2, 9):

@@ -1,4 +1,4 @@
-"""Many calls that read and charge counters at the same tat, some of them in one statement."""
+"""Calls that read and charge counters at the same time, some of them in one statement."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from uuid import uuid4
 
 import pytest
 
-from locks import on_postgres, somebody_else, until_somebody_waits
+from locks import on_postgres, other_connection, wait_for_blocked
 from referral.limits import counters, gcra
 from referral.limits.gcra import HOUR, Bucket, Charge
+from referral.limits.policy import LimitName
 from referral.storage import database
 from support import Service
 
-# Beyond what the service itself clears away meanwhile
+# So late that the service does not purge the counters meanwhile
 NOW = gcra.microseconds(datetime(2050, 1, 1, tzinfo=UTC))
 ALLOWED = 30
 
 
-def one(key: str = "", *, size: int = 5) -> Charge:
-    return gcra.charge("a limit", key or uuid4().hex[:22], Bucket(size, HOUR))
+def new(size: int = 5) -> Charge:
+    """Build a charge to a counter of its own."""
+    return gcra.new_charge(LimitName.SENDS_DAY, uuid4().hex[:22], Bucket(size, HOUR))
 
 
 async def charge(*charges: Charge, now: int = NOW) -> dict[str, int] | None:
@@ -32,26 +34,24 @@ async def charge(*charges: Charge, now: int = NOW) -> dict[str, int] | None:
 
 
 @pytest.mark.parametrize("calls", [10, 200])
-async def test_each_charges_its_own_and_no_other(service: Service, calls: int) -> None:
+async def test_each_call_charges_its_own_counters(service: Service, calls: int) -> None:
     del service
-    wanted = [[one() for _ in range(5)] for _ in range(calls)]
-    tats = [NOW + place for place in range(calls)]
+    wanted = [[new() for _ in range(5)] for _ in range(calls)]
+    times = [NOW + number for number in range(calls)]
     found = await asyncio.gather(
-        *(charge(*charges, now=now) for charges, now in zip(wanted, tats, strict=True))
+        *(charge(*charges, now=now) for charges, now in zip(wanted, times, strict=True))
     )
-    for charges, now, charged in zip(wanted, tats, found, strict=True):
+    for charges, now, charged in zip(wanted, times, found, strict=True):
         assert charged == {each.key: now + each.increment for each in charges}
         assert await counters.read(charged) == charged
 
 
-async def test_of_those_who_share_a_counter_as_many_get_it_as_there_are_tokens(
-    service: Service,
-) -> None:
-    """And who does not get it has nothing else charged, whoever else is in the statement."""
+async def test_shared_counter_is_charged_up_to_its_size(service: Service) -> None:
+    """Calls that it refuses have nothing else charged, whatever else is in the statement."""
     del service
-    shared = one(size=ALLOWED)
-    own = [one() for _ in range(3 * ALLOWED)]
-    alone = [one() for _ in range(3 * ALLOWED)]
+    shared = new(ALLOWED)
+    own = [new() for _ in range(3 * ALLOWED)]
+    alone = [new() for _ in range(3 * ALLOWED)]
     found, others = await asyncio.gather(
         asyncio.gather(*(charge(shared, each) for each in own)),
         asyncio.gather(*(charge(each) for each in alone)),
@@ -64,25 +64,25 @@ async def test_of_those_who_share_a_counter_as_many_get_it_as_there_are_tokens(
         assert tats.get(each.key, NOW) - NOW == (each.increment if charged else 0)
 
 
-async def test_one_that_is_full_keeps_no_other_back(service: Service) -> None:
+async def test_exhausted_counter_does_not_refuse_other_calls(service: Service) -> None:
     del service
-    full, free = one(size=1), [one() for _ in range(20)]
-    assert await charge(full)
+    exhausted, free = new(1), [new() for _ in range(20)]
+    assert await charge(exhausted)
     refused, *others = await asyncio.gather(
-        charge(free[0], full, free[1]), *(charge(each) for each in free[2:])
+        charge(free[0], exhausted, free[1]), *(charge(each) for each in free[2:])
     )
     assert refused is None
     assert all(others)
     assert not await counters.read([free[0].key, free[1].key])
 
 
-async def test_a_call_has_its_own_moment(service: Service) -> None:
-    """Of two who come together, one whose bucket is full again and one whose is not."""
+async def test_each_call_is_charged_at_its_own_time(service: Service) -> None:
+    """Of two calls in a statement, one comes after its bucket has refilled, one before."""
     del service
-    early, late = one(size=1), one(size=1)
+    early, late = new(1), new(1)
     assert await charge(early, late)
     found = await asyncio.gather(
-        charge(one()),
+        charge(new()),
         charge(early, now=NOW + early.increment - 1),
         charge(late, now=NOW + late.increment),
     )
@@ -90,34 +90,34 @@ async def test_a_call_has_its_own_moment(service: Service) -> None:
 
 
 @on_postgres
-async def test_who_waits_for_another_keeps_nobody_back(database_url: str, service: Service) -> None:
-    """Many behind one address, and one who comes later from elsewhere."""
+async def test_calls_that_wait_do_not_delay_others(database_url: str, service: Service) -> None:
+    """Many calls behind one address, and a later one from elsewhere."""
     del service
-    shared = one(size=1000)
-    # So that two connections are open
+    shared = new(1000)
+    # Open two connections
     await asyncio.gather(charge(shared), charge(shared))
-    async with somebody_else(database_url) as other:
+    async with other_connection(database_url) as other:
         transaction = other.transaction()
         await transaction.start()
         await other.execute("LOCK TABLE counters")
-        crowd = [asyncio.create_task(charge(shared, one())) for _ in range(100)]
-        last = asyncio.create_task(charge(one()))
-        await until_somebody_waits(other)
+        burst = [asyncio.create_task(charge(shared, new())) for _ in range(100)]
+        last = asyncio.create_task(charge(new()))
+        await wait_for_blocked(other)
         await transaction.rollback()
         await last
-        assert sum(task.done() for task in crowd) < len(crowd) // 2
-        assert all(await asyncio.gather(*crowd))
+        assert sum(task.done() for task in burst) < len(burst) // 2
+        assert all(await asyncio.gather(*burst))
 
 
 @on_postgres
-async def test_who_goes_away_takes_nobody_along(database_url: str, service: Service) -> None:
+async def test_cancelled_call_leaves_the_others(database_url: str, service: Service) -> None:
     del service
-    async with somebody_else(database_url) as other:
+    async with other_connection(database_url) as other:
         transaction = other.transaction()
         await transaction.start()
         await other.execute("LOCK TABLE counters")
-        waiting = [asyncio.create_task(charge(one())) for _ in range(20)]
-        await until_somebody_waits(other)
+        waiting = [asyncio.create_task(charge(new())) for _ in range(20)]
+        await wait_for_blocked(other)
         for task in waiting[::2]:
             task.cancel()
         await transaction.rollback()
@@ -127,20 +127,20 @@ async def test_who_goes_away_takes_nobody_along(database_url: str, service: Serv
 
 
 @on_postgres
-async def test_a_statement_that_breaks_is_told_to_all_in_it_and_the_next_one_works(
+async def test_broken_statement_fails_all_its_calls_only(
     database_url: str, service: Service
 ) -> None:
     del service
-    async with somebody_else(database_url) as other:
+    async with other_connection(database_url) as other:
         transaction = other.transaction()
         await transaction.start()
         await other.execute("LOCK TABLE counters")
-        # Two statements on their way, and others that wait for their turn
+        # Two statements in flight, and calls that wait for the next
         waiting: list[asyncio.Task[dict[str, int] | None]] = []
         for number in (1, 1, 18):
-            waiting += [asyncio.create_task(charge(one())) for _ in range(number)]
+            waiting += [asyncio.create_task(charge(new())) for _ in range(number)]
             await asyncio.sleep(0.05)
-        await until_somebody_waits(other, number=2)
+        await wait_for_blocked(other, number=2)
         await other.fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN"
             " (SELECT pid FROM pg_locks WHERE NOT granted)"
@@ -151,4 +151,22 @@ async def test_a_statement_that_breaks_is_told_to_all_in_it_and_the_next_one_wor
     assert broken
     assert all(isinstance(each, database.Unavailable) for each in broken)
     async with asyncio.timeout(10):
-        assert all(await asyncio.gather(*(charge(one()) for _ in range(20))))
+        assert all(await asyncio.gather(*(charge(new()) for _ in range(20))))
+
+
+async def test_refund_happens_even_if_its_caller_is_cancelled(service: Service) -> None:
+    del service
+    charges = [new(), new()]
+    assert await charge(*charges)
+    # The first refund's statement runs, the second refund waits for the next one
+    refunds = []
+    for each in charges:
+        refunds.append(asyncio.create_task(counters.refund([each], now=NOW)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    for task in refunds:
+        task.cancel()
+    await asyncio.gather(*refunds, return_exceptions=True)
+    async with asyncio.timeout(10):
+        while set((await counters.read(each.key for each in charges)).values()) != {NOW}:  # noqa: ASYNC110 - a row of the database
+            await asyncio.sleep(0.01)

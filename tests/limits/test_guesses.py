@@ -1,4 +1,4 @@
-"""Guesses at codes, in any order and at once, beside a model of what the budgets allow."""
+"""Guesses at codes in parallel, compared with a model of what the budgets allow."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STEPS = 120
 
 @dataclass(frozen=True)
 class Attempt:
-    """A guess. invite_code: whether an unknown one comes with it."""
+    """A guess. invite_code: whether it comes with an unknown invite code."""
 
     challenge: str
     is_right: bool
@@ -46,24 +46,24 @@ class Attempt:
 
 @dataclass
 class Model:
-    """What guesses are answered if they are judged one after another, at one moment."""
+    """The responses to guesses that are judged one after another, all at the same time."""
 
     phones: dict[str, str] = field(default_factory=dict)
-    """Of challenges."""
+    """By challenge."""
     lengths: dict[str, int] = field(default_factory=dict)
-    """Of challenges' codes."""
+    """Of codes, by challenge."""
     spent: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
     used: Counter[tuple[str, str]] = field(default_factory=Counter)
     lag: int = 0
-    """Failures of an address that guesses under way have not seen yet: it is not locked."""
+    """Failures of an address that a guess in flight has not seen: its counter is not locked."""
 
     def code_length(self, phone: str) -> int:
         return 4 + 2 * min(self.used["phone", phone] // PER_PHONE, 2)
 
     def judge(self, attempt: Attempt) -> tuple[str, int | None]:
-        """The error, "none" for a right guess that passes, and the attempts left after a wrong
-        one.
+        """Return the error, "none" for a right guess that passes, and the attempts left after a
+        wrong one.
         """
         challenge, phone = attempt.challenge, self.phones[attempt.challenge]
         if (refusal := self.refusal(attempt)) is not None:
@@ -76,7 +76,7 @@ class Model:
         return "wrong_code", PER_CHALLENGE - self.used["challenge", challenge]
 
     def sign_in(self, attempt: Attempt) -> tuple[str, int | None]:
-        """What a right guess that has passed is answered."""
+        """Return the response to a right guess that has passed."""
         phone = self.phones[attempt.challenge]
         if attempt.invite_code:
             tries = ("tries of a user" if phone in self.users else "tries of a phone", phone)
@@ -89,7 +89,7 @@ class Model:
         return "none", None
 
     def refusal(self, attempt: Attempt) -> str | None:
-        """The error of a guess that is not compared."""
+        """Return the error if the guess is refused."""
         challenge, phone = attempt.challenge, self.phones[attempt.challenge]
         if challenge in self.spent:
             return "challenge_spent"
@@ -101,16 +101,16 @@ class Model:
         return None
 
 
-Answers = Counter[tuple[str, int | None]]
+Responses = Counter[tuple[str, int | None]]
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_guesses_are_answered_as_the_budgets_allow(
+async def test_parallel_guesses_match_the_model(
     seed: int, database_url: str, tmp_path: Path
 ) -> None:
-    """Guesses at once are answered as they would be in one of the orders they may have come in."""
-    random = Random(seed)  # noqa: S311 - the same walk each time
-    seen: Answers = Counter()
+    """The responses are those of one of the orders in which the guesses may have been judged."""
+    random = Random(seed)  # noqa: S311 - reproducible
+    seen: Responses = Counter()
     with serving(tmp_path, DATABASE_URL=database_url, WEB_CONCURRENCY="2", **SETTINGS) as server:
         async with client(server) as http:
             service = Service(http, Clock(), Inbox())
@@ -129,56 +129,56 @@ async def test_guesses_are_answered_as_the_budgets_allow(
                     model.lengths[challenge["token"]] = challenge["code_length"]
                 attempts = some_attempts(random, list(sent)[-4:], addresses[-2:])
                 tried = await asyncio.gather(*(try_(service, sent, each) for each in attempts))
-                answers = Counter(map(answer_of, tried))
-                seen_by = (each for told, each in orders(model, attempts) if told == answers)
-                after = next(seen_by, None)
-                assert after is not None, (model, attempts, answers)
+                responses = Counter(map(outcome_of, tried))
+                matching = (each for found, each in orders(model, attempts) if found == responses)
+                after = next(matching, None)
+                assert after is not None, (model, attempts, responses)
                 model = after
-                seen += answers
+                seen += responses
     assert {error for error, _ in seen} >= {
         *("none", "wrong_code", "challenge_spent", "too_many_attempts")
     }
 
 
 def some_attempts(random: Random, challenges: list[str], addresses: list[str]) -> list[Attempt]:
-    """Up to six guesses at one of the challenges, at most one of them right."""
-    challenge, number = random.choice(challenges), random.choice([1, 1, 2, 4, 6])
-    right = random.choice([*range(number), None])
+    """Make up to six guesses at one of the challenges, at most one of them right."""
+    challenge, count = random.choice(challenges), random.choice([1, 1, 2, 4, 6])
+    right = random.choice([*range(count), None])
     address, invite_code = random.choice(addresses), random.random() < 0.3
-    return [Attempt(challenge, place == right, address, invite_code) for place in range(number)]
+    return [Attempt(challenge, number == right, address, invite_code) for number in range(count)]
 
 
-def orders(model: Model, attempts: list[Attempt]) -> Iterator[tuple[Answers, Model]]:
-    """Yield the answers that are possible and the model after them, likely ones first.
+def orders(model: Model, attempts: list[Attempt]) -> Iterator[tuple[Responses, Model]]:
+    """Yield possible responses and the model after them, likely ones first.
 
-    A right guess at the phone of a new user signs up in a second transaction: after it has passed,
-    other guesses may be judged before its challenge is spent. The address's budget is read without
-    a lock: a guess may miss the last charges to it (`lag`) that others, refused meanwhile (from
-    `first` to `last`), have seen.
+    A right guess for the phone of a new user signs up in a second transaction. After it has passed
+    (`passes`), other guesses may be judged before its challenge is spent (`ends`). The address's
+    counter is read without a lock, so a guess may miss the last charges to it (`lag`), which others
+    (from `first` to before `last`) see.
     """
     wrong_ones = [attempt for attempt in attempts if not attempt.is_right]
     right_ones = [attempt for attempt in attempts if attempt.is_right]
-    places = range(len(wrong_ones) + 1)
-    splits = list(combinations_with_replacement(places, 2))
-    for (first, last), lag, (passes, ends) in product(splits, places, splits):
+    positions = range(len(wrong_ones) + 1)
+    splits = list(combinations_with_replacement(positions, 2))
+    for (first, last), lag, (passes, ends) in product(splits, positions, splits):
         after = deepcopy(model)
-        lags = [0 if first <= place < last else lag for place in places]
+        lags = [0 if first <= position < last else lag for position in positions]
 
-        def judge(begin: int, end: int, after: Model = after, lags: list[int] = lags) -> Answers:
-            answers = Answers()
-            for place in range(begin, end):
-                after.lag = lags[place]
-                answers[after.judge(wrong_ones[place])] += 1
+        def judge(begin: int, end: int, after: Model = after, lags: list[int] = lags) -> Responses:
+            responses = Responses()
+            for number in range(begin, end):
+                after.lag = lags[number]
+                responses[after.judge(wrong_ones[number])] += 1
             after.lag = lags[end]
-            return answers
+            return responses
 
-        answers = judge(0, passes)
+        responses = judge(0, passes)
         judged = [(right, after.judge(right)) for right in right_ones]
-        answers += judge(passes, ends)
-        for right, answer in judged:
-            answers[after.sign_in(right) if answer[0] == "none" else answer] += 1
-        answers += judge(ends, len(wrong_ones))
-        yield answers, replace(after, lag=0)
+        responses += judge(passes, ends)
+        for right, outcome in judged:
+            responses[after.sign_in(right) if outcome[0] == "none" else outcome] += 1
+        responses += judge(ends, len(wrong_ones))
+        yield responses, replace(after, lag=0)
 
 
 async def try_(
@@ -190,7 +190,7 @@ async def try_(
     return await guess(service, challenge, code, attempt.address, **more)
 
 
-def answer_of(response: httpx.Response) -> tuple[str, int | None]:
+def outcome_of(response: httpx.Response) -> tuple[str, int | None]:
     if response.is_success:
         return "none", None
     body = response.json()

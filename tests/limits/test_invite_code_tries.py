@@ -1,4 +1,4 @@
-"""Tries of invite codes: charged before the look-up, and never at an honest person's cost."""
+"""Tries of invite codes: unknown codes are limited, known ones cost nothing."""
 
 from __future__ import annotations
 
@@ -39,42 +39,44 @@ async def block(service: Service, person: Person, *, is_blocked: bool = True) ->
     ok(await key.call("PATCH", f"/users/{person.id()}", json={"is_blocked": is_blocked}))
 
 
-async def test_many_look_ups_at_once_learn_no_more(many: Service, server: Server) -> None:
-    """The charge comes before the look: 100 under way at once over two processes get 60 answers."""
-    answers = await asyncio.gather(*(look_up(many, UNKNOWN) for _ in range(100)))
-    assert_nothing_broke(answers, server)
-    assert codes(answers) == {"unknown_invite_code": TRIES_OF_ADDRESS, "too_many_requests": 40}
+async def test_parallel_look_ups_do_not_exceed_the_limit(many: Service, server: Server) -> None:
+    """Of 100 in flight over two processes, 60 are looked up."""
+    responses = await asyncio.gather(*(look_up(many, UNKNOWN) for _ in range(100)))
+    assert_nothing_broke(responses, server)
+    assert codes(responses) == {"unknown_invite_code": TRIES_OF_ADDRESS, "too_many_requests": 40}
 
 
-async def test_many_activations_at_once_learn_no_more(many: Service, server: Server) -> None:
+async def test_parallel_activations_do_not_exceed_the_limit(many: Service, server: Server) -> None:
     person = await many.sign_in()
-    answers = await asyncio.gather(*(person.activate(UNKNOWN) for _ in range(50)))
-    assert_nothing_broke(answers, server)
-    assert codes(answers) == {"unknown_invite_code": TRIES_OF_USER, "too_many_requests": 40}
+    responses = await asyncio.gather(*(person.activate(UNKNOWN) for _ in range(50)))
+    assert_nothing_broke(responses, server)
+    assert codes(responses) == {"unknown_invite_code": TRIES_OF_USER, "too_many_requests": 40}
 
 
-async def test_many_tries_at_sign_in_at_once_learn_no_more(many: Service, server: Server) -> None:
-    """A right sign-in code stays good, and buys 10 tries of invite codes in an hour, not 50."""
+async def test_parallel_tries_at_sign_in_do_not_exceed_the_limit(
+    many: Service, server: Server
+) -> None:
+    """A right sign-in code stays valid, and allows 10 tries of invite codes in an hour, not 50."""
     sent = await many.send_code("+79991234567")
     tries = (many.verify(sent, invite_code=UNKNOWN) for _ in range(50))
-    answers = await asyncio.gather(*tries)
-    assert_nothing_broke(answers, server)
-    assert codes(answers)["unknown_invite_code"] <= TRIES_OF_USER
+    responses = await asyncio.gather(*tries)
+    assert_nothing_broke(responses, server)
+    assert codes(responses)["unknown_invite_code"] <= TRIES_OF_USER
     ok(await many.verify(sent))
 
 
-async def test_a_crowd_with_a_good_code_is_never_refused(many: Service, server: Server) -> None:
-    """A hundred people behind one address open one invitation in the same moment."""
+async def test_burst_with_a_known_code_is_not_refused(many: Service, server: Server) -> None:
+    """A hundred people behind one address open one invitation at the same time."""
     code = await (await many.sign_in()).invite_code()
-    answers = await asyncio.gather(*(look_up(many, code) for _ in range(100)))
-    assert_nothing_broke(answers, server)
-    assert [answer.status_code for answer in answers] == [200] * 100
+    responses = await asyncio.gather(*(look_up(many, code) for _ in range(100)))
+    assert_nothing_broke(responses, server)
+    assert [response.status_code for response in responses] == [200] * 100
     for _ in range(TRIES_OF_ADDRESS):
         refused(await look_up(many, UNKNOWN), 404, "unknown_invite_code")
 
 
-async def test_an_invitation_page_outlives_the_tries_of_its_address(service: Service) -> None:
-    """It keeps the code and leaves the inviter's name out; a malformed code still says so."""
+async def test_invitation_page_works_once_no_try_is_left(service: Service) -> None:
+    """It keeps the code and omits the inviter's name; a malformed code is still an error."""
     inviter = await service.sign_in()
     ok(await inviter.call("PATCH", "/profile", json={"name": "Anna"}))
     code = await inviter.invite_code()
@@ -92,8 +94,8 @@ async def test_an_invitation_page_outlives_the_tries_of_its_address(service: Ser
     assert (await inviter.profile())["invitees"] == [browser.phone]
 
 
-async def test_a_blocked_inviters_code_counts_as_unknown(service: Service) -> None:
-    """At every place where codes are tried, and no longer than the block lasts."""
+async def test_code_of_a_blocked_inviter_is_unknown(service: Service) -> None:
+    """Wherever codes are tried, and only as long as the block lasts."""
     inviter, stranger = await service.sign_in(), await service.sign_in()
     code = await inviter.invite_code()
     invitee = await service.sign_in(invite_code=code)
@@ -114,7 +116,7 @@ async def test_a_blocked_inviters_code_counts_as_unknown(service: Service) -> No
     ok(await service.verify(sent, invite_code=code))
 
 
-async def test_a_blocked_inviters_code_is_charged_as_unknown(database_url: str) -> None:
+async def test_code_of_a_blocked_inviter_is_charged(database_url: str) -> None:
     async with running(database_url, REFERRAL_INVITE_FAILURES_PER_USER_HOUR="2") as service:
         inviter, person = await service.sign_in(), await service.sign_in()
         code = await inviter.invite_code()

@@ -1,4 +1,4 @@
-"""Messages to known devices that nobody uses: three a day pass by the limits of strangers."""
+"""Unused messages to known devices: limits for strangers do not apply to three a day."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from guessing import (
     limited,
     new_address,
     proxied,
-    save_totals,
+    save_global_limits,
     send,
     wrong,
 )
@@ -30,47 +30,47 @@ async def leave_unused(service: Service, phone: str, device: str, times: int = U
         ok(await send(service, phone, device_token=device))
 
 
-async def test_three_unused_messages_pass_by_the_address_and_no_more(database_url: str) -> None:
-    """Eight hours later one more does; the phone's own budget goes on meanwhile."""
+async def test_three_unused_messages_are_exempt_from_address_limits(database_url: str) -> None:
+    """Eight hours later one more is; the phone's own budget is charged by all of them."""
     async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="1") as service:
-        phone, full = new_phone(), new_address()
+        phone, exhausted = new_phone(), new_address()
         device = await device_of(service, phone)
-        ok(await send(service, new_phone(), full))
+        ok(await send(service, new_phone(), exhausted))
         for _ in range(UNUSED):
-            ok(await send(service, phone, full, device_token=device))
-        limited(await send(service, phone, full, device_token=device))
+            ok(await send(service, phone, exhausted, device_token=device))
+        limited(await send(service, phone, exhausted, device_token=device))
         ok(await send(service, phone, device_token=device))
         service.clock.move(hours=8)
-        ok(await send(service, new_phone(), full))
-        ok(await send(service, phone, full, device_token=device))
-        limited(await send(service, phone, full, device_token=device))
+        ok(await send(service, new_phone(), exhausted))
+        ok(await send(service, phone, exhausted, device_token=device))
+        limited(await send(service, phone, exhausted, device_token=device))
 
 
-async def test_messages_that_are_used_pass_by_the_address_for_ever(database_url: str) -> None:
+async def test_used_messages_stay_exempt_from_address_limits(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="1") as service:
-        phone, full = new_phone(), new_address()
+        phone, exhausted = new_phone(), new_address()
         device = await device_of(service, phone)
-        ok(await send(service, new_phone(), full))
+        ok(await send(service, new_phone(), exhausted))
         for _ in range(2):
-            ok(await send(service, phone, full, device_token=device))
+            ok(await send(service, phone, exhausted, device_token=device))
         for _ in range(6):
-            ok(await enter(service, ok(await send(service, phone, full, device_token=device))))
-        ok(await send(service, phone, full, device_token=device))
-        limited(await send(service, phone, full, device_token=device))
+            ok(await enter(service, ok(await send(service, phone, exhausted, device_token=device))))
+        ok(await send(service, phone, exhausted, device_token=device))
+        limited(await send(service, phone, exhausted, device_token=device))
 
 
-async def test_parallel_messages_to_a_known_device_pass_by_three_times(database_url: str) -> None:
+async def test_three_of_many_parallel_messages_are_exempt(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="2") as service:
         phone, address = new_phone(), new_address()
         device = await device_of(service, phone)
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(send(service, phone, address, device_token=device) for _ in range(30))
         )
-        assert Counter(answer.status_code for answer in answers) == {200: UNUSED + 2, 429: 25}
+        assert Counter(response.status_code for response in responses) == {200: UNUSED + 2, 429: 25}
 
 
-async def test_a_strangers_send_is_refunded_to_its_address_once(database_url: str) -> None:
-    """An exempt one, which was not charged there, gives nothing back."""
+async def test_only_messages_charged_to_an_address_are_refunded(database_url: str) -> None:
+    """A verified exempt message, which was not charged there, refunds nothing."""
     async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="2") as service:
         phone, address = new_phone(), new_address()
         device = await device_of(service, phone)
@@ -86,7 +86,7 @@ async def test_a_strangers_send_is_refunded_to_its_address_once(database_url: st
         limited(await send(service, new_phone(), address))
 
 
-async def test_guesses_at_a_further_message_count_against_the_address(database_url: str) -> None:
+async def test_guesses_at_further_messages_are_charged_to_address(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_FAILURES_PER_ADDRESS_HOUR="2") as service:
         phone, address = new_phone(), new_address()
         device = await device_of(service, phone)
@@ -100,24 +100,24 @@ async def test_guesses_at_a_further_message_count_against_the_address(database_u
         ok(await enter(service, further))
 
 
-async def test_further_messages_have_the_devices_own_waits_and_short_codes(
+async def test_further_messages_keep_the_devices_own_budgets(
     database_url: str,
 ) -> None:
-    """Neither what strangers do to the phone nor the lengthening for everybody touches them."""
+    """Neither strangers' failures nor the alarm lengthen their codes."""
     variables = {"REFERRAL_FAILURES_PER_HOUR": "6", "REFERRAL_SENDS_PER_PHONE_DAY": "6"}
     async with proxied(database_url, **variables) as service:
         phone = new_phone()
         device = await device_of(service, phone)
         await fail(service, phone, 10)
-        await save_totals(service)
+        await save_global_limits(service)
         await leave_unused(service, phone, device)
         sent = ok(await send(service, phone, device_token=device))
         assert sent["code_length"] == 4
         ok(await enter(service, sent))
 
 
-async def test_a_pumpers_own_phones_do_not_drain_the_reserve(database_url: str) -> None:
-    """Phones that signed in once; each gets three messages of the reserved fifth."""
+async def test_own_phones_do_not_drain_the_reserve(database_url: str) -> None:
+    """An attacker's phones that signed in once get three messages each of the reserved fifth."""
     async with proxied(database_url, REFERRAL_SENDS_PER_DAY="100") as service:
         owner = new_phone()
         owners_device = await device_of(service, owner)
@@ -128,15 +128,15 @@ async def test_a_pumpers_own_phones_do_not_drain_the_reserve(database_url: str) 
         sent: Counter[str] = Counter()
         for phone, device in devices.items():
             for _ in range(10):
-                answer = await send(service, phone, device_token=device)
-                sent[phone] += answer.is_success
-                if not answer.is_success:
-                    assert limited(answer) > 60
+                response = await send(service, phone, device_token=device)
+                sent[phone] += response.is_success
+                if not response.is_success:
+                    assert limited(response) > 60
         assert set(sent.values()) == {UNUSED}
         ok(await enter(service, ok(await send(service, owner, device_token=owners_device))))
 
 
-async def test_a_pumpers_own_phones_do_not_pass_a_closed_country(database_url: str) -> None:
+async def test_own_phones_do_not_pass_a_closed_country(database_url: str) -> None:
     async with guarded(database_url) as service:
         phone = phone_of_new_range()
         first = ok(await _send(service, phone))
@@ -156,19 +156,21 @@ async def test_a_pumpers_own_phones_do_not_pass_a_closed_country(database_url: s
         assert await rows() != before
 
 
-async def test_a_send_that_was_not_taken_is_no_unused_message(database_url: str) -> None:
+async def test_message_that_was_not_taken_is_not_unused(database_url: str) -> None:
     inbox = BrokenInbox(broken=False)
     async with proxied(database_url, inbox, REFERRAL_SENDS_PER_ADDRESS_HOUR="1") as service:
-        phone, full = new_phone(), new_address()
+        phone, exhausted = new_phone(), new_address()
         device = await device_of(service, phone)
-        ok(await send(service, new_phone(), full))
+        ok(await send(service, new_phone(), exhausted))
         inbox.broken = True
         for _ in range(5):
-            refused(await send(service, phone, full, device_token=device), 503, "sms_unavailable")
+            refused(
+                await send(service, phone, exhausted, device_token=device), 503, "sms_unavailable"
+            )
         inbox.broken = False
         for _ in range(UNUSED):
-            ok(await send(service, phone, full, device_token=device))
-        limited(await send(service, phone, full, device_token=device))
+            ok(await send(service, phone, exhausted, device_token=device))
+        limited(await send(service, phone, exhausted, device_token=device))
 
 
 async def _send(service: Service, phone: str, **more: str) -> Any:

@@ -1,6 +1,6 @@
-"""Limits: what is refused, for how long, and whom it must not touch.
+"""Limits: what is refused, for how long, and what must not be.
 
-People have addresses of their own: one trusted proxy stands in front, and tells them.
+Each request has an address of its own, which one trusted proxy forwards, unless a test says so.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from guessing import (
     limited,
     new_address,
     proxied,
-    save_totals,
+    save_global_limits,
     send,
     wrong,
 )
@@ -31,7 +31,7 @@ from support import Service, context_of, new_phone, ok, refused
 
 
 async def length_of(service: Service, phone: str, **more: str) -> int:
-    """How many digits a new code for the phone has."""
+    """Return how many digits a new code for the phone has."""
     length: int = ok(await send(service, phone, **more))["code_length"]
     return length
 
@@ -41,7 +41,7 @@ async def length_of(service: Service, phone: str, **more: str) -> int:
 
 @pytest.mark.parametrize("sends_in_hour", ["5", "1000"])
 async def test_waits_between_sends_grow(database_url: str, sends_in_hour: str) -> None:
-    """Early it is refused, with what is left of the wait; on time it works, whatever the cap."""
+    """A send is refused until the wait is over, whatever the cap."""
     variables = {
         "REFERRAL_RESEND_WAITS": WAITS,
         "REFERRAL_SENDS_PER_PHONE_HOUR": sends_in_hour,
@@ -58,7 +58,7 @@ async def test_waits_between_sends_grow(database_url: str, sends_in_hour: str) -
 
 
 async def test_resend_in_is_when_the_next_send_works(database_url: str) -> None:
-    """Also where the sends of the hour are used up."""
+    """Also if the sends of the hour are used up."""
     variables = {"REFERRAL_RESEND_WAITS": WAITS, "REFERRAL_SENDS_PER_PHONE_HOUR": "5"}
     async with proxied(database_url, **variables) as service:
         phone = new_phone()
@@ -68,8 +68,8 @@ async def test_resend_in_is_when_the_next_send_works(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("waits", ["30,0", "0,30,0", "0,0,30"])
-async def test_waits_of_nothing_among_others(database_url: str, waits: str) -> None:
-    """One that is not over holds, whatever the next one would be."""
+async def test_waits_of_zero_among_others(database_url: str, waits: str) -> None:
+    """A wait that is not over refuses a send even if the next wait is 0."""
     async with proxied(database_url, REFERRAL_RESEND_WAITS=waits) as service:
         phone = new_phone()
         for wait in map(int, waits.split(",")):
@@ -79,20 +79,20 @@ async def test_waits_of_nothing_among_others(database_url: str, waits: str) -> N
                 service.clock.move(seconds=wait)
 
 
-async def test_the_caps_may_be_very_large(database_url: str) -> None:
+async def test_caps_may_be_very_large(database_url: str) -> None:
     large = "1000000000"
     names = ("PHONE_HOUR", "PHONE_DAY", "ADDRESS_HOUR", "DAY")
     variables = {f"REFERRAL_SENDS_PER_{name}": large for name in names}
     async with proxied(database_url, **variables) as service:
         phone, address = new_phone(), new_address()
-        answers = await asyncio.gather(*(send(service, phone, address) for _ in range(50)))
-        assert {answer.status_code for answer in answers} == {200}
-        await save_totals(service)
+        responses = await asyncio.gather(*(send(service, phone, address) for _ in range(50)))
+        assert {response.status_code for response in responses} == {200}
+        await save_global_limits(service)
         ok(await enter(service, ok(await send(service, phone, address)), address))
 
 
-async def test_retry_after_is_when_no_limit_refuses_any_more(database_url: str) -> None:
-    """The phone's wait is short, its hour and the day are not."""
+async def test_retry_after_is_that_of_the_longest_limit(database_url: str) -> None:
+    """The phone's wait is short, its hour cap and the sends overall are not."""
     variables = {
         "REFERRAL_RESEND_WAITS": "30",
         "REFERRAL_SENDS_PER_PHONE_HOUR": "1",
@@ -108,19 +108,19 @@ async def test_retry_after_is_when_no_limit_refuses_any_more(database_url: str) 
         for _ in range(3):
             refused(await guess(service, sent, wrong(sent)), 400, "wrong_code")
         assert abs(limited(await enter(service, sent), "too_many_attempts") - wait) <= 1
-        await save_totals(service)
+        await save_global_limits(service)
         service.clock.move(seconds=wait)
-        await save_totals(service)
+        await save_global_limits(service)
         ok(await send(service, phone))
 
 
-async def test_a_wait_is_never_longer_than_a_code_lives(database_url: str) -> None:
+async def test_wait_is_never_longer_than_a_code_lives(database_url: str) -> None:
     variables = {"REFERRAL_RESEND_WAITS": "300", "REFERRAL_CODE_TTL": "40"}
     async with proxied(database_url, **variables) as service:
         assert ok(await send(service, new_phone()))["resend_in"] == 40
 
 
-async def test_parallel_sends_pass_the_wait_once(database_url: str) -> None:
+async def test_one_of_many_parallel_sends_passes_the_wait(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_RESEND_WAITS=WAITS) as service:
         phone = new_phone()
         responses = await asyncio.gather(*(send(service, phone) for _ in range(20)))
@@ -132,8 +132,10 @@ async def test_parallel_sends_pass_the_wait_once(database_url: str) -> None:
     ("setting", "size", "seconds"),
     [("REFERRAL_SENDS_PER_PHONE_HOUR", 5, 3600), ("REFERRAL_SENDS_PER_PHONE_DAY", 10, 86_400)],
 )
-async def test_sends_to_a_phone(database_url: str, setting: str, size: int, seconds: int) -> None:
-    """From wherever they are asked for; another phone does not feel it."""
+async def test_phone_has_an_hour_and_a_day_cap(
+    database_url: str, setting: str, size: int, seconds: int
+) -> None:
+    """For requests from any address; other phones are not affected."""
     async with proxied(database_url, **{setting: str(size)}) as service:
         phone = new_phone()
         for _ in range(size):
@@ -148,8 +150,8 @@ async def test_sends_to_a_phone(database_url: str, setting: str, size: int, seco
         ok(await send(service, phone))
 
 
-async def test_sends_for_an_address(database_url: str) -> None:
-    """A refused send writes nothing: the phone has no wait from it."""
+async def test_address_has_an_hour_cap(database_url: str) -> None:
+    """A refused send charges nothing: it gives the phone no wait."""
     variables = {"REFERRAL_SENDS_PER_ADDRESS_HOUR": "5", "REFERRAL_RESEND_WAITS": WAITS}
     async with proxied(database_url, **variables) as service:
         address, phone = new_address(), new_phone()
@@ -161,10 +163,10 @@ async def test_sends_for_an_address(database_url: str) -> None:
         ok(await send(service, new_phone(), address))
 
 
-async def test_a_verified_challenge_gives_its_send_back_to_the_address_that_asked(
+async def test_verified_challenge_refunds_the_address_that_asked(
     database_url: str,
 ) -> None:
-    """Wherever the code is entered; another address gains nothing from it."""
+    """Wherever the code is entered; other addresses are not refunded."""
     async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="3") as service:
         asking, entering = new_address(), new_address()
         for _ in range(3):
@@ -178,7 +180,7 @@ async def test_a_verified_challenge_gives_its_send_back_to_the_address_that_aske
         limited(await send(service, new_phone(), asking))
 
 
-async def test_a_send_that_the_gateway_refuses_is_given_back(database_url: str) -> None:
+async def test_send_that_the_gateway_refuses_is_refunded(database_url: str) -> None:
     """To the phone, its wait and the address."""
     inbox = BrokenInbox()
     variables = {
@@ -195,20 +197,20 @@ async def test_a_send_that_the_gateway_refuses_is_given_back(database_url: str) 
         assert ok(await send(service, phone, address))["resend_in"] == 30
 
 
-async def test_a_send_that_the_gateway_refuses_is_none_of_the_days_sends(
+async def test_send_that_the_gateway_refuses_is_refunded_overall(
     database_url: str,
 ) -> None:
-    """Or a gateway that is away for an hour would end the day for everybody."""
+    """Else a gateway that is down for an hour would use up the day's sends of everybody."""
     inbox = BrokenInbox()
     async with proxied(database_url, inbox, REFERRAL_SENDS_PER_DAY="5") as service:
         for _ in range(6):
             refused(await send(service, new_phone()), 503, "sms_unavailable")
-            await save_totals(service)
+            await save_global_limits(service)
         inbox.broken = False
         ok(await send(service, new_phone()))
 
 
-async def test_after_the_last_guess_retry_after_is_when_a_new_code_can_be_had(
+async def test_after_the_last_guess_retry_after_is_the_next_send(
     database_url: str,
 ) -> None:
     async with proxied(database_url, REFERRAL_RESEND_WAITS=WAITS) as service:
@@ -225,8 +227,8 @@ async def test_after_the_last_guess_retry_after_is_when_a_new_code_can_be_had(
 # Failures of a phone
 
 
-async def test_failures_of_a_phone_make_its_codes_longer(database_url: str) -> None:
-    """Two digits after 10 and after 20, never over 8; nobody else's; short again in the end."""
+async def test_failures_of_a_phone_lengthen_its_codes(database_url: str) -> None:
+    """By two digits after 10 and after 20, up to 8. Other phones' codes stay short."""
     async with proxied(database_url) as service:
         phone = new_phone()
         for failures, length in ((9, 4), (1, 6), (9, 6), (1, 8), (30, 8)):
@@ -234,8 +236,7 @@ async def test_failures_of_a_phone_make_its_codes_longer(database_url: str) -> N
             assert await length_of(service, phone) == length
         assert await length_of(service, new_phone()) == 4
         ok(await enter(service, ok(await send(service, phone))))
-        # Twice as many failures as lengthen codes are counted at most, and half of them refill in
-        # 30 days
+        # At most twice the budget is counted, and one budget refills in 30 days
         service.clock.move(days=32)
         assert await length_of(service, phone) == 4
 
@@ -249,8 +250,8 @@ async def test_codes_are_short_again_after_a_day(database_url: str) -> None:
         assert await length_of(service, phone) == 4
 
 
-async def test_failures_of_a_month_make_codes_longer(database_url: str) -> None:
-    """A patient guesser, who stays under the day's number."""
+async def test_failures_of_a_month_lengthen_codes(database_url: str) -> None:
+    """Also if they stay below the budget of a day."""
     async with proxied(database_url, REFERRAL_FAILURES_PER_PHONE_MONTH="12") as service:
         phone = new_phone()
         for _ in range(2):
@@ -263,10 +264,10 @@ async def test_failures_of_a_month_make_codes_longer(database_url: str) -> None:
         assert await length_of(service, phone) == 4
 
 
-async def test_a_code_that_is_too_short_by_now_makes_way_for_a_longer_one(
+async def test_code_that_is_too_short_by_now_allows_a_resend(
     database_url: str,
 ) -> None:
-    """Once a challenge: it ends the phone's wait, within the phone's caps. Not a second time."""
+    """It clears the phone's wait once a challenge, within the phone's caps."""
     variables = {
         "REFERRAL_RESEND_WAITS": WAITS,
         "REFERRAL_FAILURES_PER_PHONE_DAY": "3",
@@ -287,8 +288,8 @@ async def test_a_code_that_is_too_short_by_now_makes_way_for_a_longer_one(
         ok(await enter(service, longer))
 
 
-async def test_many_challenges_of_a_phone_share_its_guesses(database_url: str) -> None:
-    """Asked for ahead, and guessed at all at once: 10 wrong answers in all."""
+async def test_challenges_of_a_phone_share_its_failures(database_url: str) -> None:
+    """Of parallel guesses at 50 challenges, 10 are compared."""
     async with proxied(database_url) as service:
         phone = new_phone()
         challenges = [ok(await send(service, phone)) for _ in range(50)]
@@ -302,8 +303,8 @@ async def test_many_challenges_of_a_phone_share_its_guesses(database_url: str) -
             limited(await enter(service, sent), "too_many_attempts")
 
 
-async def test_so_many_failures_in_a_day_end_a_phone(database_url: str) -> None:
-    """The right code too, until the time that it is told."""
+async def test_phone_is_refused_after_the_failures_of_a_day(database_url: str) -> None:
+    """The right code too, until the time in Retry-After."""
     async with proxied(database_url, REFERRAL_FAILURES_PER_PHONE_DAY_MAX="24") as service:
         phone = new_phone()
         for failures in (10, 10, 4):
@@ -323,7 +324,7 @@ async def test_right_codes_are_no_failures(database_url: str) -> None:
             ok(await enter(service, sent, address))
 
 
-async def test_guesses_that_were_not_compared_are_no_failures(database_url: str) -> None:
+async def test_refused_guesses_are_no_failures(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_FAILURES_PER_PHONE_DAY="4") as service:
         phone = new_phone()
         await fail(service, phone, 3)
@@ -341,8 +342,8 @@ async def test_guesses_that_were_not_compared_are_no_failures(database_url: str)
 # Failures from an address
 
 
-async def test_failures_from_an_address_end_there(database_url: str) -> None:
-    """The guess that it refuses is taken from nobody: elsewhere the challenge is good."""
+async def test_failures_from_an_address_refuse_its_guesses(database_url: str) -> None:
+    """A refused guess is not charged: the challenge is still valid from elsewhere."""
     async with proxied(database_url, REFERRAL_FAILURES_PER_ADDRESS_HOUR="6") as service:
         address = new_address()
         for _ in range(2):
@@ -354,7 +355,7 @@ async def test_failures_from_an_address_end_there(database_url: str) -> None:
         ok(await enter(service, ok(await send(service, new_phone(), address)), address))
 
 
-async def test_a_crowd_behind_one_address_signs_in(database_url: str) -> None:
+async def test_burst_behind_one_address_signs_in(database_url: str) -> None:
     variables = {"REFERRAL_SENDS_PER_ADDRESS_HOUR": "60"}
     async with proxied(database_url, **variables) as service:
         address = new_address()
@@ -371,8 +372,8 @@ async def test_a_crowd_behind_one_address_signs_in(database_url: str) -> None:
     "spelling",
     ["{forged}, {own}", "{forged},{forged}, {own}", "unknown, , {own}", "::ffff:{own}", "{own}:99"],
 )
-async def test_a_forged_forwarded_for_changes_nothing(database_url: str, spelling: str) -> None:
-    """What stands left of the proxy's entry is anybody's word; one address has many spellings."""
+async def test_forged_forwarded_for_changes_nothing(database_url: str, spelling: str) -> None:
+    """Entries before the proxy's own are ignored; one address has many spellings."""
     async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="2") as service:
         own = new_address()
         for _ in range(2):
@@ -382,7 +383,7 @@ async def test_a_forged_forwarded_for_changes_nothing(database_url: str, spellin
             limited(await send(service, new_phone(), header))
 
 
-async def test_a_forged_second_forwarded_for_line_changes_nothing(database_url: str) -> None:
+async def test_forged_forwarded_for_line_changes_nothing(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="1") as service:
         own = new_address()
         ok(await send(service, new_phone(), own))
@@ -402,7 +403,7 @@ async def test_without_a_proxy_forwarded_for_is_ignored(database_url: str) -> No
         limited(await send(service, new_phone()))
 
 
-async def test_an_ipv6_address_is_its_64_and_four_times_its_56(database_url: str) -> None:
+async def test_ipv6_is_limited_by_its_64_and_56(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="3") as service:
         for network in range(4):
             for host in range(3):
@@ -413,8 +414,8 @@ async def test_an_ipv6_address_is_its_64_and_four_times_its_56(database_url: str
         ok(await send(service, new_phone(), "2001:db8:0:100::1"))
 
 
-async def test_an_ipv6_network_of_a_48_has_sixteen_times_the_limit(database_url: str) -> None:
-    """Whatever part of it asks; 65,536 networks are had for nothing."""
+async def test_ipv6_48_has_sixteen_times_the_limit(database_url: str) -> None:
+    """Anybody can get a /48, which has 65,536 networks, for free."""
     async with proxied(database_url, REFERRAL_SENDS_PER_ADDRESS_HOUR="2") as service:
         for network in range(32):
             ok(await send(service, new_phone(), f"2001:db8:0:{network:x}00::1"))
@@ -426,7 +427,7 @@ async def test_an_ipv6_network_of_a_48_has_sixteen_times_the_limit(database_url:
 
 
 async def test_strangers_cannot_lock_an_owner_out(database_url: str) -> None:
-    """Whatever they use up of a phone, a device that it knows gets a short code at once."""
+    """Whatever they use up of a phone, a known device gets a short code immediately."""
     variables = {
         "REFERRAL_RESEND_WAITS": WAITS,
         "REFERRAL_SENDS_PER_PHONE_HOUR": "5",
@@ -447,8 +448,8 @@ async def test_strangers_cannot_lock_an_owner_out(database_url: str) -> None:
         ok(await enter(service, sent))
 
 
-async def test_an_owner_on_a_new_device_signs_in_after_the_wait(database_url: str) -> None:
-    """With a longer code, at most a code's life after a stranger's last send."""
+async def test_owner_on_a_new_device_signs_in_after_the_wait(database_url: str) -> None:
+    """With a longer code, at most the life of a code after a stranger's last send."""
     async with proxied(database_url, REFERRAL_RESEND_WAITS=WAITS) as service:
         phone = new_phone()
         await device_of(service, phone)
@@ -463,7 +464,7 @@ async def test_an_owner_on_a_new_device_signs_in_after_the_wait(database_url: st
         ok(await enter(service, sent))
 
 
-async def test_a_known_device_passes_by_the_limits_of_its_address(database_url: str) -> None:
+async def test_known_device_is_exempt_from_address_limits(database_url: str) -> None:
     variables = {
         "REFERRAL_SENDS_PER_ADDRESS_HOUR": "2",
         "REFERRAL_FAILURES_PER_ADDRESS_HOUR": "2",
@@ -478,7 +479,7 @@ async def test_a_known_device_passes_by_the_limits_of_its_address(database_url: 
         ok(await enter(service, sent, address))
 
 
-async def test_a_device_token_of_another_phone_or_of_nobody_is_ignored(database_url: str) -> None:
+async def test_invalid_device_token_is_ignored(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_RESEND_WAITS=WAITS) as service:
         phone, other = new_phone(), new_phone()
         others = await device_of(service, other)
@@ -487,7 +488,7 @@ async def test_a_device_token_of_another_phone_or_of_nobody_is_ignored(database_
             limited(await send(service, phone, device_token=device))
 
 
-async def test_a_device_token_is_good_for_180_days(database_url: str) -> None:
+async def test_device_token_is_valid_for_180_days(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_RESEND_WAITS=WAITS) as service:
         phone = new_phone()
         device = await device_of(service, phone)
@@ -497,8 +498,8 @@ async def test_a_device_token_is_good_for_180_days(database_url: str) -> None:
             assert (await send(service, phone, device_token=device)).is_success == is_known
 
 
-async def test_a_known_device_has_budgets_of_its_own(database_url: str) -> None:
-    """With the same numbers: a stolen device token guesses no more, and strangers feel nothing."""
+async def test_known_device_has_budgets_of_its_own(database_url: str) -> None:
+    """With the same numbers, so a stolen device token allows no more guesses."""
     variables = {"REFERRAL_RESEND_WAITS": WAITS, "REFERRAL_SENDS_PER_PHONE_DAY": "6"}
     async with proxied(database_url, **variables) as service:
         phone = new_phone()
@@ -519,8 +520,8 @@ async def test_a_known_device_has_budgets_of_its_own(database_url: str) -> None:
 # Invite codes
 
 
-async def test_unknown_invite_codes_of_a_user(database_url: str) -> None:
-    """10 an hour from any address, and 0 that others feel; a known one is refused then too."""
+async def test_unknown_invite_codes_are_charged_to_the_user(database_url: str) -> None:
+    """10 an hour from any address; then known codes are refused too, but not to others."""
     async with proxied(database_url) as service:
         inviter, guesser, other = [await service.sign_in() for _ in range(3)]
         code = await inviter.invite_code()
@@ -542,8 +543,8 @@ async def test_unknown_invite_codes_of_a_user(database_url: str) -> None:
         assert ok(await activate(code))["activated_invite_code"] == code
 
 
-async def test_unknown_invite_codes_of_an_address(database_url: str) -> None:
-    """Counted where nobody is known: who signed in, or has a right code, is never refused by it."""
+async def test_unknown_invite_codes_are_charged_to_the_address(database_url: str) -> None:
+    """Only for clients that are not signed in and have no right sign-in code."""
     async with proxied(database_url, REFERRAL_INVITE_FAILURES_PER_ADDRESS_HOUR="3") as service:
         address, inviter, invitee = new_address(), await service.sign_in(), await service.sign_in()
         code = await inviter.invite_code()
@@ -564,22 +565,22 @@ async def test_unknown_invite_codes_of_an_address(database_url: str) -> None:
         ok(await look_up(code))
 
 
-async def test_unknown_invite_codes_of_a_phone_that_signs_in(database_url: str) -> None:
-    """Counted by phone, with an account or without. What it refuses leaves the challenge good."""
+async def test_unknown_invite_codes_are_charged_to_the_phone(database_url: str) -> None:
+    """At sign-in, with an account or without. A refusal leaves the challenge valid."""
     async with proxied(database_url, REFERRAL_INVITE_FAILURES_PER_USER_HOUR="3") as service:
         code = await (await service.sign_in()).invite_code()
         for phone in (new_phone(), (await service.sign_in()).phone):
             service.clock.move(seconds=3)
             sent = ok(await send(service, phone))
             for _ in range(3):
-                answer = await enter(service, sent, invite_code=UNKNOWN)
-                refused(answer, 404, "unknown_invite_code")
+                response = await enter(service, sent, invite_code=UNKNOWN)
+                refused(response, 404, "unknown_invite_code")
             limited(await enter(service, sent, invite_code=UNKNOWN))
             limited(await enter(service, sent, invite_code=code))
             ok(await enter(service, sent))
 
 
-async def test_the_60_of_an_address_hold_where_they_are_looked_up(database_url: str) -> None:
+async def test_address_has_60_unknown_invite_codes_an_hour(database_url: str) -> None:
     async with proxied(database_url) as service:
         forwarded = {"X-Forwarded-For": new_address()}
         for _ in range(60):
@@ -588,7 +589,7 @@ async def test_the_60_of_an_address_hold_where_they_are_looked_up(database_url: 
         limited(await service.get(f"/api/v1/invitations/{UNKNOWN}", **forwarded))
 
 
-async def test_known_invite_codes_cost_nothing(database_url: str) -> None:
+async def test_known_invite_codes_are_not_charged(database_url: str) -> None:
     variables = {
         "REFERRAL_INVITE_FAILURES_PER_ADDRESS_HOUR": "2",
         "REFERRAL_INVITE_FAILURES_PER_USER_HOUR": "2",
@@ -606,66 +607,66 @@ async def test_known_invite_codes_cost_nothing(database_url: str) -> None:
             ok(await enter(service, sent, address, invite_code=code))
 
 
-# Totals
+# Limits overall
 
 
-async def test_failures_over_all_make_every_strangers_code_longer(database_url: str) -> None:
-    """Not those of known devices, and not for longer than the failures go on."""
+async def test_failures_overall_lengthen_codes_of_all_strangers(database_url: str) -> None:
+    """Not those of known devices, and only as long as the failures go on."""
     async with proxied(database_url, REFERRAL_FAILURES_PER_HOUR="6") as service:
         phone = new_phone()
         device = await device_of(service, phone)
         for _ in range(2):
             await fail(service, new_phone(), 3)
-        await save_totals(service)
+        await save_global_limits(service)
         assert await length_of(service, new_phone()) == 6
         assert await length_of(service, phone) == 6
         assert await length_of(service, phone, device_token=device) == 4
         ok(await enter(service, ok(await send(service, phone))))
         service.clock.move(hours=1)
-        await save_totals(service)
+        await save_global_limits(service)
         assert await length_of(service, new_phone()) == 4
 
 
-async def test_the_last_fifth_of_a_days_sends_is_for_known_devices(database_url: str) -> None:
+async def test_last_fifth_of_a_days_sends_is_for_known_devices(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_SENDS_PER_DAY="10") as service:
         phone = new_phone()
         device = await device_of(service, phone)
         for _ in range(7):
             ok(await send(service, new_phone()))
-        await save_totals(service)
+        await save_global_limits(service)
         wait = limited(await send(service, new_phone()))
         for _ in range(2):
             ok(await send(service, phone, device_token=device))
-        await save_totals(service)
+        await save_global_limits(service)
         limited(await send(service, phone, device_token=device))
         service.clock.move(days=1)
-        await save_totals(service)
+        await save_global_limits(service)
         ok(await send(service, new_phone()))
         assert wait <= 86_400
 
 
-async def test_a_full_total_tells_when_it_works_again(database_url: str) -> None:
+async def test_retry_after_of_the_sends_overall(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_SENDS_PER_DAY="10") as service:
         for _ in range(8):
             ok(await send(service, new_phone()))
-        await save_totals(service)
+        await save_global_limits(service)
         wait = limited(await send(service, new_phone()))
         service.clock.move(seconds=wait)
-        await save_totals(service)
+        await save_global_limits(service)
         ok(await send(service, new_phone()))
 
 
-# Where it is kept
+# Where counters are kept
 
 
-async def test_counters_name_nobody_and_are_cleared_away(database_url: str) -> None:
+async def test_counters_reveal_nobody_and_are_purged(database_url: str) -> None:
     async with proxied(database_url) as service:
         phone, address = new_phone(), new_address()
         sent = ok(await send(service, phone, address))
         refused(await guess(service, sent, wrong(sent), address), 400, "wrong_code")
         ok(await enter(service, sent, address))
         await service.get(f"/api/v1/invitations/{UNKNOWN}")
-        await save_totals(service)
+        await save_global_limits(service)
         rows = await database.query("SELECT * FROM counters")
         assert len(rows) > 5
         for row in rows:
@@ -677,7 +678,7 @@ async def test_counters_name_nobody_and_are_cleared_away(database_url: str) -> N
         assert await database.query("SELECT * FROM counters") == []
 
 
-async def test_counters_in_use_are_not_cleared_away(database_url: str) -> None:
+async def test_counters_in_use_are_not_purged(database_url: str) -> None:
     async with proxied(database_url, REFERRAL_RESEND_WAITS=WAITS) as service:
         phone = new_phone()
         ok(await send(service, phone))
@@ -686,8 +687,8 @@ async def test_counters_in_use_are_not_cleared_away(database_url: str) -> None:
         limited(await send(service, phone))
 
 
-async def test_counters_that_cannot_be_used_refuse_everybody(database_url: str) -> None:
-    """Never "allowed": the right code does not sign in, and nothing is sent."""
+async def test_requests_are_refused_if_counters_are_unavailable(database_url: str) -> None:
+    """The right code does not sign in, and nothing is sent."""
     async with proxied(database_url) as service:
         sent = ok(await send(service, new_phone()))
         await database.query("ALTER TABLE counters RENAME TO counters_away")

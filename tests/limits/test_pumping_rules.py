@@ -1,4 +1,4 @@
-"""The rules against pumped messages: who is refused, for how long, and who never is."""
+"""The rules against pumping: what is refused, for how long, and what never is."""
 
 from __future__ import annotations
 
@@ -11,60 +11,61 @@ from hypothesis import strategies as st
 
 import pumping
 from pumping import ATTACKS, RANGES, Attack
+from referral.limits.policy import LimitName
 from referral.limits.pumping.rules import (
-    OF_ADDRESS,
-    OF_COUNTRY,
-    OF_RANGE,
     WINDOW_HOURS,
     Block,
     Counts,
     Hours,
     Normal,
     country,
-    is_everywhere,
+    is_worldwide,
     judge,
     learn,
     part,
 )
 
+COUNTRY = LimitName.COST_GUARD_COUNTRY
+RANGE, ADDRESS = LimitName.COST_GUARD_RANGE, LimitName.COST_GUARD_ADDRESS
+
 NOW = 500_000.25
 HOUR = int(NOW)
 
-TALLIES = st.builds(Counts, st.integers(0, 40), st.integers(0, 25))
+COUNTS = st.builds(Counts, st.integers(0, 40), st.integers(0, 25))
 UNUSED = st.builds(Counts, st.integers(0, 8))
-# Some of them older than what counts
+# Some of these hours are older than the window
 RECENT = st.integers(HOUR - 30, HOUR)
-HOURS = st.dictionaries(RECENT, TALLIES, max_size=12)
+HOURS = st.dictionaries(RECENT, COUNTS, max_size=12)
 NORMALS = st.builds(Normal, st.floats(0.3, 0.95), st.floats(0, 5000))
-MOMENTS = st.floats(NOW, NOW + 0.7)
+TIMES = st.floats(NOW, NOW + 0.7)
 
 
 def judged(
     hours: Hours,
-    *ctx: Hours,
+    *parts: Hours,
     normal: Normal | None = None,
-    everywhere: bool = False,
+    worldwide: bool = False,
     now: float = NOW,
 ) -> Block | None:
-    """parts: of the range, then of each address."""
-    limits = (OF_RANGE, *[OF_ADDRESS] * len(ctx))
+    """Judge a message. parts: the hours of the range, then of each address."""
+    limits = (RANGE, *[ADDRESS] * len(parts))
     segments = [
         part(limit, f"{limit} {number}", each)
-        for number, (limit, each) in enumerate(zip(limits, ctx, strict=False))
+        for number, (limit, each) in enumerate(zip(limits, parts, strict=False))
     ]
     segment = country("QA", hours, normal or Normal())
-    return judge(segment, segments, everywhere=everywhere, now=now)
+    return judge(segment, segments, worldwide=worldwide, now=now)
 
 
 def limit_of(block: Block | None) -> str | None:
     return block.segment.limit if block is not None else None
 
 
-@given(hours=st.dictionaries(RECENT, UNUSED), now=MOMENTS, normal=NORMALS)
+@given(hours=st.dictionaries(RECENT, UNUSED), now=TIMES, normal=NORMALS)
 def test_small_numbers_are_never_refused(
     hours: dict[int, Counts], now: float, normal: Normal
 ) -> None:
-    """First users, of a service or a country: eleven messages that nobody used, whenever."""
+    """First users of a service or a country: eleven unused messages, at any times."""
     few, left = {}, 11
     for hour, counts in hours.items():
         few[hour] = Counts(min(counts.sends, left))
@@ -77,36 +78,36 @@ def test_small_numbers_are_never_refused(
     of_range={499977: Counts(3)},
     normal=Normal(0.5),
     now=500000.5,
-    everywhere=False,
+    worldwide=False,
 )
-@given(hours=HOURS, of_range=HOURS, normal=NORMALS, now=MOMENTS, everywhere=st.booleans())
-def test_retry_after_tells_the_truth(
+@given(hours=HOURS, of_range=HOURS, normal=NORMALS, now=TIMES, worldwide=st.booleans())
+def test_message_passes_after_the_seconds_of_a_block(
     hours: dict[int, Counts],
     of_range: dict[int, Counts],
     normal: Normal,
     now: float,
-    everywhere: bool,  # noqa: FBT001 - drawn by hypothesis
+    worldwide: bool,  # noqa: FBT001 - drawn by Hypothesis
 ) -> None:
     address = {hour: Counts(counts.sends) for hour, counts in of_range.items()}
-    block = judged(hours, of_range, address, normal=normal, now=now, everywhere=everywhere)
+    block = judged(hours, of_range, address, normal=normal, now=now, worldwide=worldwide)
     if block is not None:
         assert 1 <= block.seconds <= WINDOW_HOURS * 3600
         then = now + block.seconds / 3600
         assert (
-            judged(hours, of_range, address, normal=normal, now=then, everywhere=everywhere) is None
+            judged(hours, of_range, address, normal=normal, now=then, worldwide=worldwide) is None
         )
 
 
-@given(hours=HOURS, normal=NORMALS, now=MOMENTS)
-def test_a_country_is_closed_for_at_most_an_hour_and_a_quarter(
+@given(hours=HOURS, normal=NORMALS, now=TIMES)
+def test_country_is_closed_for_at_most_75_minutes(
     hours: dict[int, Counts], normal: Normal, now: float
 ) -> None:
     block = judged(hours, normal=normal, now=now)
     assert block is None or block.seconds <= 1.25 * 3600
 
 
-@given(hours=HOURS, hour=RECENT, normal=NORMALS, now=MOMENTS)
-def test_a_send_costs_and_a_sign_in_pays(
+@given(hours=HOURS, hour=RECENT, normal=NORMALS, now=TIMES)
+def test_sends_add_debt_and_sign_ins_take_it_off(
     hours: dict[int, Counts], hour: int, normal: Normal, now: float
 ) -> None:
     debt = country("QA", hours, normal).debt(now)
@@ -116,44 +117,44 @@ def test_a_send_costs_and_a_sign_in_pays(
 
 
 @pytest.mark.parametrize("ratio", [0.70, 0.78, 0.85])
-def test_honest_traffic_owes_nothing_however_much_it_is(ratio: float) -> None:
-    """Also ten times the normal, and a country that the service has just been opened in."""
-    random = Random(1)  # noqa: S311 - the same numbers each time
+def test_honest_traffic_of_any_size_is_not_refused(ratio: float) -> None:
+    """Also ten times the normal, and in a country without any history."""
+    random = Random(1)  # noqa: S311 - reproducible
     for normal in (Normal(), Normal(ratio, 1000)):
         hours: dict[int, Counts] = {}
         for hour in range(HOUR - 23, HOUR + 1):
             for _ in range(400):
                 hours[hour] = hours.get(hour, Counts()).plus(1, int(random.random() < ratio))
             assert judged(hours, normal=normal, now=hour + 0.99) is None
-            assert judged(hours, normal=normal, now=hour + 0.99, everywhere=True) is None
+            assert judged(hours, normal=normal, now=hour + 0.99, worldwide=True) is None
 
 
-def test_a_country_is_closed_at_its_allowance() -> None:
+def test_country_is_closed_at_its_allowance() -> None:
     assert judged({HOUR: Counts(50)}) is None
     block = judged({HOUR: Counts(51)})
-    assert (limit_of(block), block and block.segment.key) == (OF_COUNTRY, "QA")
+    assert (limit_of(block), block and block.segment.key) == (COUNTRY, "QA")
     assert judged({HOUR: Counts(100)}, normal=Normal(0.75, 2400)) is None
-    assert limit_of(judged({HOUR: Counts(154)}, normal=Normal(0.75, 2400))) == OF_COUNTRY
+    assert limit_of(judged({HOUR: Counts(154)}, normal=Normal(0.75, 2400))) == COUNTRY
 
 
-def test_an_address_and_a_range_are_closed_at_theirs() -> None:
+def test_address_and_range_are_closed_at_theirs() -> None:
     nothing: Hours = {}
-    assert limit_of(judged(nothing, nothing, {HOUR: Counts(24)})) == OF_ADDRESS
-    assert limit_of(judged(nothing, {HOUR: Counts(12)}, nothing)) == OF_RANGE
+    assert limit_of(judged(nothing, nothing, {HOUR: Counts(24)})) == ADDRESS
+    assert limit_of(judged(nothing, {HOUR: Counts(12)}, nothing)) == RANGE
     assert judged(nothing, {HOUR: Counts(11)}, {HOUR: Counts(23)}) is None
 
 
-def test_a_country_that_owes_half_refuses_addresses_and_ranges_of_the_attack() -> None:
-    """Not those that nobody has asked from yet, or two times in vain."""
+def test_country_with_half_its_debt_refuses_suspicious_parts() -> None:
+    """Not addresses and ranges with fewer than three unused messages."""
     suspicious, three, two = {HOUR: Counts(27)}, {HOUR - 9: Counts(3)}, {HOUR: Counts(2)}
-    assert limit_of(judged(suspicious, two, three)) == OF_ADDRESS
-    assert limit_of(judged(suspicious, three, two)) == OF_RANGE
+    assert limit_of(judged(suspicious, two, three)) == ADDRESS
+    assert limit_of(judged(suspicious, three, two)) == RANGE
     assert judged(suspicious, two, two) is None
     assert judged({HOUR: Counts(20)}, three, three) is None
 
 
-def test_a_closed_country_lets_addresses_pass_from_which_people_signed_in() -> None:
-    """One message for each sign-in, so that nobody buys many with one."""
+def test_closed_country_admits_addresses_with_sign_ins() -> None:
+    """One message for each sign-in, so one sign-in does not pay for many."""
     closed, none = {HOUR: Counts(60)}, {HOUR: Counts()}
     assert judged(closed, none, {HOUR - 5: Counts(2, 2)}) is None
     assert judged(closed, none, {HOUR - 5: Counts(14, 4)}) is not None
@@ -163,23 +164,23 @@ def test_a_closed_country_lets_addresses_pass_from_which_people_signed_in() -> N
     assert judged(closed, {HOUR: Counts(2, 2)}, none) is not None
 
 
-def test_four_countries_worth_leaves_each_its_share() -> None:
+def test_debt_worth_four_countries_leaves_each_its_share() -> None:
     pumped = ({HOUR - 2: Counts(49)}, Normal())
     honest = ({HOUR - 2: Counts(400, 310)}, Normal(0.78, 1200))
-    assert not is_everywhere([pumped] * 4, NOW)
-    assert is_everywhere([pumped] * 6, NOW)
-    assert not is_everywhere([({HOUR - 2: Counts(5000)}, Normal()), honest], NOW)
+    assert not is_worldwide([pumped] * 4, NOW)
+    assert is_worldwide([pumped] * 6, NOW)
+    assert not is_worldwide([({HOUR - 2: Counts(5000)}, Normal()), honest], NOW)
     new = {HOUR: Counts(1)}
-    assert judged(new, everywhere=True) is None
-    assert limit_of(judged({HOUR: Counts(2)}, everywhere=True)) == OF_COUNTRY
-    assert judged(honest[0], normal=honest[1], everywhere=True) is None
+    assert judged(new, worldwide=True) is None
+    assert limit_of(judged({HOUR: Counts(2)}, worldwide=True)) == COUNTRY
+    assert judged(honest[0], normal=honest[1], worldwide=True) is None
 
 
-def test_an_ipv6_56_may_owe_four_times_as_much() -> None:
+def test_ipv6_56_has_four_times_the_allowance() -> None:
     hours = {HOUR: Counts(40)}
     segment = country("QA", {}, Normal())
-    assert judge(segment, [part(OF_ADDRESS, "56", hours, 4)], everywhere=False, now=NOW) is None
-    assert judge(segment, [part(OF_ADDRESS, "64", hours, 1)], everywhere=False, now=NOW) is not None
+    assert judge(segment, [part(ADDRESS, "56", hours, 4)], worldwide=False, now=NOW) is None
+    assert judge(segment, [part(ADDRESS, "64", hours, 1)], worldwide=False, now=NOW) is not None
 
 
 def test_pumped_days_do_not_become_normal() -> None:
@@ -191,7 +192,7 @@ def test_pumped_days_do_not_become_normal() -> None:
     assert learn([Counts(400, 1)] * 14).ratio == pytest.approx(0.3)
 
 
-# The simulation, whose table docs/cost-guard.md has
+# The simulation behind the table in docs/cost-guard.md
 
 
 def attack(name: str, **more: object) -> Attack:
@@ -199,12 +200,12 @@ def attack(name: str, **more: object) -> Attack:
     return replace(found, **more)  # type: ignore[arg-type]
 
 
-def test_without_an_attack_nobody_is_refused() -> None:
+def test_nobody_is_refused_without_an_attack() -> None:
     assert pumping.simulate(ATTACKS[0]).refused.total() == 0
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_an_attack_on_a_range_costs_little_and_its_country_hardly_feels_it(seed: int) -> None:
+def test_attack_on_a_range_costs_little_and_hurts_few(seed: int) -> None:
     outcome = pumping.simulate(attack("2,000 addresses, the largest country", every=20), seed=seed)
     assert outcome.unguarded > 4000
     assert outcome.sent <= 130
@@ -212,8 +213,8 @@ def test_an_attack_on_a_range_costs_little_and_its_country_hardly_feels_it(seed:
     assert outcome.refused.total() == outcome.refused["RU"]
 
 
-def test_an_attack_on_a_whole_country_is_felt_there_alone() -> None:
-    """By fewer than half of the people there, and not for long after it."""
+def test_attack_on_a_country_refuses_only_its_people() -> None:
+    """Fewer than half of them."""
     name = "2,000 addresses, the largest country"
     outcome = pumping.simulate(attack(name, every=20, ranges=RANGES))
     assert outcome.sent <= 600
@@ -221,18 +222,18 @@ def test_an_attack_on_a_whole_country_is_felt_there_alone() -> None:
     assert outcome.refused.total() == outcome.refused["RU"]
 
 
-def test_an_attack_on_many_countries_gets_little_more_than_one_on_four() -> None:
+def test_attack_on_many_countries_gets_few_messages() -> None:
     outcome = pumping.simulate(attack("40 new countries", every=20))
     assert outcome.sent <= 350
     assert outcome.refused.total() == 0
 
 
 @pytest.mark.long
-def test_the_table_of_the_document_is_what_the_simulation_gives() -> None:
+def test_document_has_the_table_of_the_simulation() -> None:
     assert pumping.table() in pumping.DOCUMENT.read_text()
 
 
-def test_a_machine_whose_clock_is_in_the_next_hour_breaks_nothing() -> None:
-    """What it counted is there already while here the hour has not ended."""
-    segment = part(OF_ADDRESS, "a", {HOUR: Counts(9), HOUR + 1: Counts(30)})
+def test_counts_from_the_next_hour_break_nothing() -> None:
+    """Another machine, whose clock is ahead, counts in an hour that has not begun here."""
+    segment = part(ADDRESS, "a", {HOUR: Counts(9), HOUR + 1: Counts(30)})
     assert 24 < segment.wait_for_share(HOUR + 0.999) <= 25

@@ -1,4 +1,4 @@
-"""The bound on what guessing gives."""
+"""The bound on what guessing gives an attacker."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from referral.limits import gcra, guess_policy, send_policy
 from referral.limits.gcra import DAY, SECOND, Charge
-from referral.limits.guess_policy import LimitScope
-from referral.limits.policy import Limits
+from referral.limits.policy import LimitName, Limits
+from referral.limits.scope import LimitScope
 from referral.limits.takeovers import takeovers
 
 FOUR_DIGITS = Limits(code_length=4)
@@ -33,8 +33,8 @@ def test_one_phone_in_its_worst_day(
     assert takeovers(limits, phones=phones, seconds=days * DAY) == pytest.approx(expected)
 
 
-def test_a_spray_over_many_phones_has_three_guesses_at_each_of_a_days_sends() -> None:
-    """Asked for before the first guess, so that the lengthening for everybody touches none."""
+def test_many_phones_give_three_guesses_for_each_send_of_a_day() -> None:
+    """All codes are sent before the first guess, so the alarm lengthens none of them."""
     sprayed = takeovers(FOUR_DIGITS, phones=10_000, seconds=DAY)
     assert sprayed == pytest.approx(3 * (20_000 - 2_000) / 10**4)
     alarmed = replace(FOUR_DIGITS, failures_per_hour=1)
@@ -46,7 +46,7 @@ def test_a_spray_over_many_phones_has_three_guesses_at_each_of_a_days_sends() ->
     phones=st.integers(1, 10**6),
     days=st.integers(1, 400),
 )
-def test_more_digits_fewer_phones_and_less_time_never_give_more(
+def test_longer_codes_fewer_phones_or_less_time_never_give_more(
     digits: int, phones: int, days: int
 ) -> None:
     limits = Limits(code_length=digits)
@@ -60,11 +60,9 @@ def test_more_digits_fewer_phones_and_less_time_never_give_more(
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("limits", [Limits(), FOUR_DIGITS], ids=["6 digits", "4 digits"])
-def test_an_attacker_who_plays_by_the_counters_stays_below_the_bound(
-    limits: Limits, seed: int
-) -> None:
-    """Sends and guesses at random tats of 40 days, with the counters as the service has them."""
-    random = Random(seed)  # noqa: S311 - the same attack each time
+def test_simulated_attack_stays_below_the_bound(limits: Limits, seed: int) -> None:
+    """Sends and guesses at random times of 40 days, with the service's own counters."""
+    random = Random(seed)  # noqa: S311 - reproducible
     days = 40
     tats: dict[str, int] = {}
     chance = 0.0
@@ -73,24 +71,24 @@ def test_an_attacker_who_plays_by_the_counters_stays_below_the_bound(
     number = 0
     while now < end:
         number += 1
-        charges = send_policy.send(limits, PHONE, tats, now=now)
+        charges = send_policy.charges(limits, PHONE, tats, now=now)
         if charged(charges, tats, now):
             length = guess_policy.code_length(limits, PHONE, tats, alarm=False, now=now)
             for _ in range(limits.guesses_per_challenge):
-                guess = guess_policy.guess(
+                guess = guess_policy.charges(
                     limits, PHONE, challenge_id=str(number), code_length=length
                 )
                 if charged(guess, tats, now):
                     chance += 1 / 10**length
         now += random.randint(1, random.choice([60, 3600, 6 * 3600])) * SECOND
-        for network in send_policy.address_sends(limits, PHONE):
+        for network in send_policy.address_charges(limits, PHONE):
             tats.pop(network.key, None)
     assert 0 < chance <= takeovers(limits, phones=1, seconds=days * DAY)
 
 
 def charged(charges: list[Charge], tats: dict[str, int], now: int) -> bool:
-    """Charge all, or none where one is full, as the database does."""
-    if guess_policy.first_exhausted(charges, tats, now=now) is not None:
+    """Charge all, or none if one is exhausted, as the database does."""
+    if gcra.first_exhausted(charges, tats, now=now) is not None:
         return False
     for each in charges:
         ahead = max(tats.get(each.key, 0) - now, 0) + each.increment
@@ -98,9 +96,9 @@ def charged(charges: list[Charge], tats: dict[str, int], now: int) -> bool:
     return True
 
 
-def test_a_bucket_of_n_gives_twice_n_in_its_worst_window() -> None:
+def test_worst_window_gives_twice_the_size() -> None:
     bucket = gcra.Bucket(10, DAY)
-    charge = gcra.charge("n", "k", bucket)
+    charge = gcra.new_charge(LimitName.SENDS_DAY, "k", bucket)
     tats: dict[str, int] = {}
-    given_out = sum(charged([charge], tats, second * 60 * SECOND) for second in range(DAY // 60))
-    assert given_out in {19, 20}
+    let_through = sum(charged([charge], tats, second * 60 * SECOND) for second in range(DAY // 60))
+    assert let_through in {19, 20}

@@ -19,6 +19,7 @@ from referral.storage import database
 
 C = TypeVar("C")
 R = TypeVar("R")
+Run = Callable[[Sequence[C]], Awaitable[Sequence[R]]]
 
 
 class _Call(Struct, Generic[C, R], frozen=True):
@@ -36,23 +37,17 @@ class Batcher(Generic[C, R]):
     the same time. calls: how many a batch has at most.
     """
 
-    def __init__(
-        self,
-        run: Callable[[Sequence[C]], Awaitable[Sequence[R]]],
-        *,
-        statements: int,
-        calls: int,
-    ) -> None:
+    def __init__(self, run: Run[C, R], *, statements: int, calls: int) -> None:
         self._run = run
         self._statements, self._calls = statements, calls
         self._waiting: deque[_Call[C, R]] = deque()
         self._running = 0
 
-    async def submit(self, request: C, *, keys: AbstractSet[str] = frozenset()) -> R:
-        """Run a call with the next batch. A call that is cancelled before that is not run.
+    def submit(self, request: C, *, keys: AbstractSet[str] = frozenset()) -> asyncio.Future[R]:
+        """Run a call with the next batch, unless its future is cancelled before that.
 
-        A call that has a key in common with an earlier one waits for a later batch. Raises what
-        the batch raised.
+        A call that has a key in common with an earlier one waits for a later batch. The future
+        raises what the batch raised.
         """
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Call(request, keys, result))
@@ -60,7 +55,7 @@ class Batcher(Generic[C, R]):
             self._running += 1
             # In an empty context: in the caller's, a transaction may be open
             database.spawn(self._run_batches(), context=Context())
-        return await result
+        return result
 
     async def _run_batches(self) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from msgspec import Struct, json
+from msgspec import json
 
 from referral.limits.batcher import Batcher
 from referral.limits.gcra import Charge
@@ -54,10 +54,8 @@ _READ_AND_CHARGE = f"""
 _tats = json.Decoder(dict[str, int])
 
 
-class _ReadAndCharge(Struct, frozen=True):
-    keys: Sequence[str]
-    charges: Sequence[Charge]
-    now: int
+# Keys to read, charges, and the time
+_Request = tuple[Sequence[str], Sequence[Charge], int]
 
 
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int]:
@@ -79,8 +77,7 @@ async def read_and_charge(
     calls in the statement would wait for it. Return the TATs before, which may include other calls'
     counters, and those of the counters that were charged.
     """
-    request = _ReadAndCharge(keys, charges, now)
-    return await _batcher.submit(request, keys={each.key for each in charges})
+    return await _batcher.submit((keys, charges, now), keys={each.key for each in charges})
 
 
 def charges_table(charges: Sequence[Charge], *, first: int) -> tuple[str, list[object]]:
@@ -92,16 +89,15 @@ def charges_table(charges: Sequence[Charge], *, first: int) -> tuple[str, list[o
     return dialect.values_table(("TEXT", "BIGINT", "BIGINT", "BIGINT"), rows, first=first)
 
 
-async def _run(calls: Sequence[_ReadAndCharge]) -> list[tuple[dict[str, int], dict[str, int]]]:
-    sql, values = _calls_table([(call.charges, call.now) for call in calls])
-    keys, more = dialect.values_table(
-        ("TEXT",), [(key,) for call in calls for key in call.keys], first=1 + len(values)
-    )
-    (row,) = await database.query(_formatted(_READ_AND_CHARGE, sql, keys), *values, *more)
+async def _run(requests: Sequence[_Request]) -> list[tuple[dict[str, int], dict[str, int]]]:
+    sql, values = _calls_table([(charges, now) for _, charges, now in requests])
+    rows = [(key,) for keys, _, _ in requests for key in keys]
+    keys_sql, more = dialect.values_table(("TEXT",), rows, first=1 + len(values))
+    (row,) = await database.query(_formatted(_READ_AND_CHARGE, sql, keys_sql), *values, *more)
     before, charged = (_tats.decode(row[name] or "{}") for name in ("before", "charged"))
     return [
-        (before, {each.key: charged[each.key] for each in call.charges if each.key in charged})
-        for call in calls
+        (before, {each.key: charged[each.key] for each in charges if each.key in charged})
+        for _, charges, _ in requests
     ]
 
 

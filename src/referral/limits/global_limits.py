@@ -40,7 +40,7 @@ class GlobalLimits:
         self._unsaved[name] += number
 
     def is_alarmed(self, now: datetime) -> bool:
-        """Return whether so many guesses failed that everybody's codes get longer."""
+        """Return whether enough guesses failed to lengthen the codes of all strangers."""
         bucket = self.charges[LimitName.FAILURES_HOUR].bucket
         return self._used(LimitName.FAILURES_HOUR, now) >= bucket.size
 

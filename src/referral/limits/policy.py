@@ -9,8 +9,7 @@ from enum import StrEnum
 class LimitName(StrEnum):
     """The limits as RateLimit headers, logs and metrics name them.
 
-    Keys of counters derive from these values: a counter whose limit gets another value starts anew
-    at zero.
+    Keys of counters derive from these values: changing one resets all counters of the limit.
     """
 
     CHALLENGE_GUESSES = "challenge-guesses"

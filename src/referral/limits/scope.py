@@ -1,4 +1,4 @@
-"""Whom limits count: the phone, the device and the address that a request is about."""
+"""The scope of a limit: the phone, the device and the address that a request is about."""
 
 from __future__ import annotations
 
