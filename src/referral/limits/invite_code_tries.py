@@ -41,7 +41,7 @@ async def attempt(
     return await database.shielded(_attempt(ctx, look_up, caller, counted_by))
 
 
-async def attempt_within(
+async def attempt_in_transaction(
     ctx: Context, look_up: Callable[[], Awaitable[object]], *, caller: Caller, counted_by: str
 ) -> Refusal | None:
     """Do the same in the current transaction, whose commit keeps the charge.

@@ -122,7 +122,7 @@ async def try_in_transaction(
     None.
     """
     user = await user_queries.find_by_phone(phone)
-    return await invite_code_tries.attempt_within(
+    return await invite_code_tries.attempt_in_transaction(
         ctx,
         lambda: _find_inviter(ctx, text, invitee=user),
         caller=caller,
