@@ -55,7 +55,7 @@ async def test_a_key_is_created_used_and_revoked(
 
 def test_wrong_names_of_keys_are_refused(on: dict[str, str], tmp_path: Path) -> None:
     done(referral(tmp_path, "key", "new", "ops", **on))
-    assert "Take another name" in refusal(referral(tmp_path, "key", "new", "ops", **on))
+    assert "Choose another name" in refusal(referral(tmp_path, "key", "new", "ops", **on))
     for name in ("", " ", "x" * 101, "a\nb"):
         assert "name: " in refusal(referral(tmp_path, "key", "new", name, **on))
     assert "referral key list" in refusal(referral(tmp_path, "key", "revoke", "nobody", **on))
