@@ -35,8 +35,6 @@ FAST = (
     "api/test_refreshes.py",
     "api/test_invitations.py",
     "api/test_profile.py",
-    "api/test_deletion.py",
-    "api/test_phone_moves.py",
 )
 
 
