@@ -125,7 +125,7 @@ async def _sessions(url: str, users: Sequence[int]) -> list[RefreshToken]:
         "sessions",
         [
             *("id", "user_id", "family_digest", "refresh_digest", "user_agent"),
-            *("created_at", "last_used_at"),
+            *("proof", "created_at", "last_used_at"),
         ],
         [
             (
@@ -134,6 +134,7 @@ async def _sessions(url: str, users: Sequence[int]) -> list[RefreshToken]:
                 tokens.family_digest(token),
                 tokens.digest(token),
                 USER_AGENT,
+                Proof.SENT,
                 now,
                 now,
             )

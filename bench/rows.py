@@ -55,10 +55,10 @@ _COUNTERS = """
     FROM generate_series(1, {number}) AS i
 """
 _SESSIONS = """
-    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, created_at,
-                          last_used_at)
+    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
+                          created_at, last_used_at)
     SELECT gen_random_uuid(), id, sha256(CAST(phone AS BYTEA)), sha256(CAST(phone AS BYTEA)),
-           'Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36', now(), now()
+           'Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36', 'sent', now(), now()
     FROM users ORDER BY md5(phone) LIMIT {number}
 """
 _SIZED = 100_000
