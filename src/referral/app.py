@@ -23,6 +23,7 @@ from referral.core.tokens import Issuer
 from referral.http import api, docs, pages, problems, well_known
 from referral.http.pages.site import Site
 from referral.http.requests import MAX_BODY_BYTES, StrictRequest
+from referral.http.responses import JsonResponse
 from referral.http.server import hosts, metrics
 from referral.http.server.application import Application
 from referral.http.server.cors import Cors
@@ -95,6 +96,7 @@ def create_app(
         state=State({"site": _site(settings)}),
         before_request=_before_request,
         request_class=StrictRequest,
+        response_class=JsonResponse,
         request_max_body_size=MAX_BODY_BYTES,
         cache_control=CacheControlHeader(no_store=True),
         openapi_config=docs.config(settings.public_url),

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, convert
 
 from referral.core import tokens
 from referral.http.requests import StrictRequest, context
+from referral.http.responses import JsonResponse
 
 # Seconds. Short compared to the 15 minutes between the steps of a rotation of the secret, so that
 # no verifier uses a list without the current key
@@ -91,8 +92,8 @@ def live() -> Health:
 )
 async def ready(request: StrictRequest) -> Response[Health]:
     if await context(request).readiness.is_ready():
-        return Response(Health("ok"), status_code=HTTP_200_OK)
-    return Response(
+        return JsonResponse(Health("ok"), status_code=HTTP_200_OK)
+    return JsonResponse(
         Health("unavailable"),
         status_code=HTTP_503_SERVICE_UNAVAILABLE,
         headers={"Retry-After": "1"},

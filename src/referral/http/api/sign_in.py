@@ -14,6 +14,7 @@ from referral.core import errors
 from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, InviteCode, Phone
 from referral.http.api.refusals import BODY, responses
 from referral.http.requests import StrictRequest, caller, context
+from referral.http.responses import JsonResponse
 from referral.service import refreshes, sessions, sign_in
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
@@ -153,7 +154,7 @@ class SignInController(Controller):
             caller=caller(request),
         )
         tokens = signed_in.tokens
-        return Response(
+        return JsonResponse(
             SignedIn(
                 access_token=tokens.access,
                 expires_in=tokens.access_life,
