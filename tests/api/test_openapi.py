@@ -18,7 +18,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
-from processes import Server, new_postgres_database, referral, serving
+from processes import Server, new_database, referral, serving
 from referral.app import create_app
 from support import Clock, Inbox, Person, Service, new_phone, ok, refused, settings_for
 
@@ -65,10 +65,7 @@ async def server(
 ) -> AsyncIterator[Server]:
     """A server in a process of its own, on a database of its own."""
     folder = tmp_path_factory.mktemp("openapi")
-    if database_kind == "sqlite":
-        url = f"sqlite://{folder}/referral.sqlite3"
-    else:
-        url = await new_postgres_database(request.getfixturevalue("postgres_url"))
+    url = await new_database(database_kind, folder, request)
     with serving(folder, DATABASE_URL=url) as started:
         created = referral(folder, "key", "new", "tests", DATABASE_URL=url)
         assert created.returncode == 0, created.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from processes import ROOT, free_port, new_postgres_database, referral, serving
+from processes import ROOT, free_port, new_database, new_postgres_database, referral, serving
 from referral.storage import users
 from support import SECRET, Inbox, new_phone, ok, running
 
@@ -29,9 +29,7 @@ TEST_PHONE = "+79990000001"
 @pytest.fixture
 async def fresh_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """Return the URL of a database without tables."""
-    if database_kind == "sqlite":
-        return f"sqlite://{tmp_path}/fresh.sqlite3"
-    return await new_postgres_database(request.getfixturevalue("postgres_url"))
+    return await new_database(database_kind, tmp_path, request)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from guessing import (
     proxied,
     send,
 )
-from processes import Server, new_postgres_database, serving
+from processes import Server, new_database, serving
 from referral.core import concurrency
 from referral.limits import gcra, send_policy
 from referral.limits.policy import LimitName, Limits
@@ -655,13 +655,6 @@ async def connected(url: str) -> AsyncIterator[None]:
 
 
 # Helpers
-
-
-async def new_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
-    """Return the URL of a new, empty database."""
-    if kind == "sqlite":
-        return f"sqlite://{folder}/referral.sqlite3"
-    return await new_postgres_database(request.getfixturevalue("postgres_url"))
 
 
 async def some_at_a_time(calls: Iterable[Awaitable[T]]) -> list[T]:

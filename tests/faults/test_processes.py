@@ -11,7 +11,7 @@ from random import Random
 import httpx
 import pytest
 
-from processes import Server, new_postgres_database, serving
+from processes import Server, new_database, serving
 from referral.core import seal
 from referral.core.keys import Keyring, Purpose
 from support import Clock, Inbox, Person, Service, new_phone, ok, refused
@@ -25,10 +25,7 @@ async def four_workers(
 ) -> AsyncIterator[Server]:
     """A server with four processes and its own database."""
     folder = tmp_path_factory.mktemp("four-workers")
-    if database_kind == "sqlite":
-        url = f"sqlite://{folder}/referral.sqlite3"
-    else:
-        url = await new_postgres_database(request.getfixturevalue("postgres_url"))
+    url = await new_database(database_kind, folder, request)
     with serving(folder, DATABASE_URL=url, WEB_CONCURRENCY="4") as server:
         yield server
 

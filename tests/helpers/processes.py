@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import asyncpg
 import httpx
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 30
@@ -48,6 +52,13 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT / "src"),
         **variables,
     }
+
+
+async def new_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
+    """Return the URL of a new, empty database: a file in `folder`, or one of the tests' server."""
+    if kind == "sqlite":
+        return f"sqlite://{folder}/referral.sqlite3"
+    return await new_postgres_database(request.getfixturevalue("postgres_url"))
 
 
 async def new_postgres_database(server_url: str) -> str:

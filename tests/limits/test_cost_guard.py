@@ -29,7 +29,7 @@ from guarding import (
     save,
     send,
 )
-from processes import Server, new_postgres_database, serving
+from processes import Server, new_database, serving
 from referral.limits.pumping import traffic
 from referral.limits.pumping.traffic import Traffic
 from referral.limits.scope import LimitScope
@@ -309,9 +309,7 @@ async def test_processes_add_up_their_counts(database_url: str) -> None:
 
 @pytest.fixture
 async def fresh_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    if database_kind == "sqlite":
-        return f"sqlite://{tmp_path}/referral.sqlite3"
-    return await new_postgres_database(request.getfixturevalue("postgres_url"))
+    return await new_database(database_kind, tmp_path, request)
 
 
 async def test_machines_exchange_counts_in_seconds(fresh_url: str, tmp_path: Path) -> None:

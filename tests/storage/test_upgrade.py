@@ -15,7 +15,7 @@ import pytest
 from tortoise.migrations import operations
 
 from background_sign_ins import background_sign_ins
-from processes import ROOT, new_postgres_database, referral, serving
+from processes import ROOT, new_database, referral, serving
 from referral.storage import migrations
 from support import SECRET, Clock, Inbox, Person, Service, new_phone, ok
 
@@ -63,9 +63,7 @@ def _removal(step: tuple[str, operations.Operation]) -> str | None:
 @pytest.fixture
 async def url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """A database of this test, which it upgrades to a version that does not exist yet."""
-    if database_kind == "sqlite":
-        return f"sqlite://{tmp_path}/referral.sqlite3"
-    return await new_postgres_database(request.getfixturevalue("postgres_url"))
+    return await new_database(database_kind, tmp_path, request)
 
 
 @pytest.fixture
