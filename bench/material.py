@@ -19,7 +19,7 @@ from referral.app import system_clock
 from referral.core import api_key, challenge, tokens
 from referral.core.keys import Keyring, Purpose
 from referral.core.proof import Proof
-from referral.core.tokens import Issuer, RefreshToken
+from referral.core.tokens import Authentication, Issuer, RefreshToken
 from servers import PUBLIC_URL, SECRET
 
 DAY = 86_400
@@ -95,9 +95,14 @@ async def reads(url: str, path: str, users: Sequence[int]) -> list[bytes]:
             API + path,
             authorization="Bearer "
             + tokens.issue_access(
-                user_id=str(rows.user_id(user)),
-                session_id=str(token.session_id),
+                Authentication(
+                    user_id=rows.user_id(user),
+                    session_id=token.session_id,
+                    at=system_clock(),
+                    methods=(),
+                ),
                 issuer=_issuer,
+                grant=_issuer.own_grant,
                 now=system_clock(),
                 keys=_keys,
                 token_bytes=secrets.token_bytes,

@@ -20,7 +20,7 @@ from referral.context import Context
 from referral.core.concurrency import ConcurrencyLimiter
 from referral.core.keys import Keyring, Purpose
 from referral.core.tokens import Issuer
-from referral.http import api, docs, pages, problems, well_known
+from referral.http import api, docs, oauth, pages, problems, well_known
 from referral.http.pages.site import Site
 from referral.http.requests import MAX_BODY_BYTES, StrictRequest
 from referral.http.responses import JsonResponse
@@ -35,6 +35,8 @@ from referral.limits.pumping.traffic import Traffic
 from referral.messaging import messages
 from referral.messaging.gateways import Gateway, urls
 from referral.messaging.gateways.chain import Chain
+from referral.openid.clients import PublicOrigins
+from referral.openid.signing_keys import SigningKeys
 from referral.service import data_keys, housekeeping
 from referral.service.health import Readiness
 from referral.settings import Settings
@@ -86,7 +88,9 @@ def create_app(
     app = Application(
         route_handlers=[
             api.router,
+            oauth.router,
             pages.router,
+            pages.app_router,
             docs.asset,
             metrics.controller(settings.metrics_token, in_production=settings.in_production),
             *well_known.HANDLERS,
@@ -154,6 +158,8 @@ async def assemble(
         cost_guard=settings.cost_guard,
         traffic=Traffic(),
         readiness=Readiness(),
+        signing_keys=SigningKeys(),
+        public_origins=PublicOrigins(),
         endpoint=Endpoint(settings.webhook_url, settings.webhook_secrets)
         if settings.webhook_url
         else None,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from referral.limits.policy import Limits
     from referral.limits.pumping.traffic import Traffic
     from referral.messaging.gateways.chain import Chain
+    from referral.openid.clients import PublicOrigins
+    from referral.openid.signing_keys import SigningKeys
     from referral.service.health import Readiness
     from referral.webhooks.signature import Endpoint
 
@@ -52,6 +54,10 @@ class Context:
     endpoint: Endpoint | None
     """The webhook endpoint. If it is None, no events are written to the outbox."""
     readiness: Readiness
+    signing_keys: SigningKeys
+    """The key pairs of ID tokens."""
+    public_origins: PublicOrigins
+    """The origins of single-page apps, which may call the token endpoint."""
     wake_dispatcher: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this process has written an event to the outbox."""
     clock: Callable[[], datetime]

@@ -61,6 +61,10 @@ def test_values_of_the_purposes_do_not_change() -> None:
         "REFRESH": "refresh token successor",
         "COUNTER": "counter key",
         "ACTIVATION": "activated phone digest",
+        "AUTHORIZATION_REQUEST": "authorization request",
+        "AUTHORIZATION_CODE": "authorization code",
+        "LOGOUT_REQUEST": "logout request",
+        "SIGNING_KEY": "ID token signing key",
     }
 
 

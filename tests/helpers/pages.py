@@ -50,8 +50,12 @@ class Browser:
         page = await self.submit_and_see("/", phone=self.phone, **more)
         return await self.enter_code(page, "/code")
 
-    async def enter_code(self, page: str, path: str) -> str:
-        """Submit the code that the page shows while sending is simulated; return the location."""
+    async def enter_code(self, page: str, path: str | None = None) -> str:
+        """Submit the code that the page shows while sending is simulated; return the location.
+
+        path: where to, if not where the form says.
+        """
+        path = path or found(r'<form method="post" action="([^"]*code\?[^"]*)"', page)
         return await self.submit(path, **hidden_on(page), code=code_on(page))
 
 

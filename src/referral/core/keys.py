@@ -4,7 +4,7 @@ There are two keyrings. The first is derived from `REFERRAL_SECRET`, which lists
 while it rotates, several. The second is derived from the *data keys*: random, stored in the
 database encrypted with the first keyring, and encrypted again when `REFERRAL_SECRET` rotates.
 Whatever has to outlive a rotation depends on the data keys: device tokens (180 days), digests of
-phones (365 days), refresh tokens and the keys of counters.
+phones (365 days), refresh tokens, the keys of counters, and the key pairs of ID tokens.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ class Purpose(StrEnum):
     REFRESH = "refresh token successor"
     COUNTER = "counter key"
     ACTIVATION = "activated phone digest"
+    AUTHORIZATION_REQUEST = "authorization request"
+    AUTHORIZATION_CODE = "authorization code"
+    LOGOUT_REQUEST = "logout request"
+    SIGNING_KEY = "ID token signing key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ class Proof(StrEnum):
         """Whether only the owner of the phone (or a developer) can have known the code."""
         return self in {Proof.SENT, Proof.SIMULATED}
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The `amr` of tokens (RFC 8176). Empty if the code was not sent to the phone."""
+        return ("sms",) if self is Proof.SENT else ()
+
 
 def of_code(*, is_fixed: bool, is_simulated: bool, in_production: bool) -> Proof:
     """Return the proof that a code issued under these settings gives."""

@@ -39,6 +39,9 @@ from referral.core.proof import Proof
 REFRESH_GRACE = timedelta(seconds=30)
 DEVICE_LIFE = timedelta(days=180)
 
+# The scope of this service's own API: the profile, the sessions, the invitations of the user
+ACCOUNT_SCOPE = "account"
+
 _ACCESS_TYPE = "at+jwt"  # RFC 9068, section 2.1
 # 12 MB, at 1.5 KB each
 _SIGNATURES_REMEMBERED = 8192
@@ -47,7 +50,10 @@ _REFRESH_BYTES = _ID_BYTES + _FAMILY_BYTES + _ROTATING_BYTES
 
 
 class AccessClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """The claims of an access token (RFC 9068, section 2.2). Times: Unix seconds."""
+    """The claims of an access token (RFC 9068, section 2.2). Times: Unix seconds.
+
+    scope: separated by spaces. auth_time: when a code was last verified. amr: RFC 8176.
+    """
 
     iss: str
     aud: str
@@ -57,6 +63,30 @@ class AccessClaims(msgspec.Struct, frozen=True, kw_only=True):
     iat: int
     exp: int
     jti: str
+    # Tokens of the release before these claims have none of them
+    scope: str = ACCOUNT_SCOPE
+    auth_time: int = 0
+    amr: tuple[str, ...] = ()
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What an access token is good for. audience: the `aud`."""
+
+    client_id: str
+    audience: str
+    scopes: tuple[str, ...]
+
+
+class Authentication(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signed in, and how.
+
+    at: when a code was last verified. methods: the `amr` (RFC 8176).
+    """
+
+    user_id: UUID
+    session_id: UUID
+    at: datetime
+    methods: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +96,11 @@ class Issuer:
     url: str
     audience: str
     access_life: int
+
+    @property
+    def own_grant(self) -> Grant:
+        """The grant of a sign-in by this service's own API or pages."""
+        return Grant(client_id=self.audience, audience=self.audience, scopes=(ACCOUNT_SCOPE,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +117,10 @@ class RefreshToken:
 
 
 def issue_access(
+    authentication: Authentication,
     *,
-    user_id: str,
-    session_id: str,
     issuer: Issuer,
+    grant: Grant,
     now: datetime,
     keys: Keyring,
     token_bytes: Callable[[int], bytes],
@@ -94,33 +129,45 @@ def issue_access(
     issued_at = int(now.timestamp())
     claims = AccessClaims(
         iss=issuer.url,
-        aud=issuer.audience,
-        client_id=issuer.audience,
-        sub=user_id,
-        sid=session_id,
+        aud=grant.audience,
+        client_id=grant.client_id,
+        sub=str(authentication.user_id),
+        sid=str(authentication.session_id),
         iat=issued_at,
         exp=issued_at + issuer.access_life,
         jti=seal.base64url_encode(token_bytes(_ID_BYTES)),
+        scope=" ".join(grant.scopes),
+        auth_time=int(authentication.at.timestamp()),
+        amr=authentication.methods,
     )
     return seal.sign(msgspec.json.encode(claims), keys.current(Purpose.ACCESS), typ=_ACCESS_TYPE)
 
 
 def verify_access(token: str, *, issuer: Issuer, now: datetime, keys: Keyring) -> AccessClaims:
-    """Return the claims of a valid access token, with no leeway. Raises Unauthorized."""
-    try:
-        claims = _signed_claims(token, keys.all(Purpose.ACCESS))
-    except seal.BadToken as error:
-        raise Unauthorized(reason=str(error)) from None
-    if claims.iss != issuer.url or claims.aud != issuer.audience:
-        raise Unauthorized(reason="made for another issuer or audience")
+    """Return the claims of a valid access token, whatever it is good for, with no leeway.
+
+    Raises Unauthorized.
+    """
+    claims = read_access(token, issuer=issuer, keys=keys)
     if now.timestamp() >= claims.exp:
         raise Unauthorized(reason="expired")
     return claims
 
 
-def public_keys(keys: Keyring) -> dict[str, Any]:
-    """Return the JWK set (RFC 7517) with which other services verify access tokens."""
-    return {"keys": [seal.public_jwk(key) for key in keys.all(Purpose.ACCESS)]}
+def read_access(token: str, *, issuer: Issuer, keys: Keyring) -> AccessClaims:
+    """Return the claims of an access token that we issued, expired or not. Raises Unauthorized."""
+    try:
+        claims = _signed_claims(token, keys.all(Purpose.ACCESS))
+    except seal.BadToken as error:
+        raise Unauthorized(reason=str(error)) from None
+    if claims.iss != issuer.url:
+        raise Unauthorized(reason="made for another issuer")
+    return claims
+
+
+def public_keys(keys: Keyring) -> list[dict[str, Any]]:
+    """Return the JWKs (RFC 7517) with which other services verify access tokens."""
+    return [seal.public_jwk(key) for key in keys.all(Purpose.ACCESS)]
 
 
 def new_refresh(session_id: UUID, *, token_bytes: Callable[[int], bytes]) -> RefreshToken:

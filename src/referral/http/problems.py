@@ -149,9 +149,12 @@ def refusal_response(request: Request[Any, Any, Any], refusal: Refusal) -> Respo
 
 def log_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> None:
     """Log a refusal with its exact reason."""
-    observability.request_refused(
-        refusal.code, refusal.reason, method=request.method, route=_route(request)
-    )
+    log_error(request, refusal.code, refusal.reason)
+
+
+def log_error(request: Request[Any, Any, Any], code: str, reason: str) -> None:
+    """Log why a request was refused."""
+    observability.request_refused(code, reason, method=request.method, route=_route(request))
 
 
 def framework_response(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:

@@ -8,7 +8,7 @@ from litestar import Response, get
 from litestar.datastructures import CacheControlHeader
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
-from msgspec import Meta, Struct, convert
+from msgspec import UNSET, Meta, Struct, UnsetType, convert
 
 from referral.core import tokens
 from referral.http.requests import StrictRequest, context
@@ -19,16 +19,20 @@ from referral.http.responses import JsonResponse
 _KEYS_MAX_AGE = 300
 
 
-class PublicKey(Struct):
-    """A public JSON Web Key (RFC 7517) on the curve P-256."""
+class PublicKey(Struct, omit_defaults=True):
+    """A public JSON Web Key (RFC 7517): on the curve P-256 for access tokens (`ES256`), RSA for ID
+    tokens (`RS256`).
+    """
 
     kty: Annotated[str, Meta(examples=["EC"])]
-    crv: Annotated[str, Meta(examples=["P-256"])]
-    x: str
-    y: str
     kid: str
     alg: Annotated[str, Meta(examples=["ES256"])]
     use: Annotated[str, Meta(examples=["sig"])]
+    crv: Annotated[str | UnsetType, Meta(description="With ES256.", examples=["P-256"])] = UNSET
+    x: Annotated[str | UnsetType, Meta(description="With ES256.")] = UNSET
+    y: Annotated[str | UnsetType, Meta(description="With ES256.")] = UNSET
+    n: Annotated[str | UnsetType, Meta(description="With RS256.")] = UNSET
+    e: Annotated[str | UnsetType, Meta(description="With RS256.", examples=["AQAB"])] = UNSET
 
 
 class PublicKeys(Struct):
@@ -42,18 +46,20 @@ class Health(Struct):
 @get(
     "/.well-known/jwks.json",
     operation_id="getKeys",
-    response_description="A JWK set with one key for each secret that is set.",
-    summary="Get the public keys of access tokens",
+    response_description="A JWK set.",
+    summary="Get the public keys of access tokens and ID tokens",
     description=(
-        "A JWK set (RFC 7517), with which any service can verify an access token by itself. "
-        "There are several keys while the secret rotates: choose by `kid`."
+        "A JWK set (RFC 7517), with which any service can verify an access token (`ES256`) by "
+        "itself, and an app an ID token (`RS256`). There are several keys of a kind while they "
+        "rotate: choose by `kid`."
     ),
     tags=("Operation",),
     cache_control=CacheControlHeader(public=True, max_age=_KEYS_MAX_AGE),
-    sync_to_thread=False,
 )
-def keys(request: StrictRequest) -> PublicKeys:
-    return convert(tokens.public_keys(context(request).keys), PublicKeys)
+async def keys(request: StrictRequest) -> PublicKeys:
+    ctx = context(request)
+    of_id_tokens = [key.public for key in await ctx.signing_keys.published(ctx)]
+    return convert({"keys": [*tokens.public_keys(ctx.keys), *of_id_tokens]}, PublicKeys)
 
 
 @get(

@@ -38,7 +38,7 @@ class LimitScope(Struct, frozen=True):
 
     def counter_key(self, name: str, about: str) -> str:
         """Return a counter's key: a keyed digest of the limit and of what it is counted for."""
-        return _counter_key(self.key, f"{name}|{about}")
+        return counter_key(self.key, f"{name}|{about}")
 
     def phone_key(self, name: str) -> str:
         """Return the key of a counter of the phone: the known device's or the strangers'."""
@@ -63,7 +63,8 @@ class LimitScope(Struct, frozen=True):
 
 # A send asks for most of its keys three times, and the next send for some of them again
 @lru_cache(maxsize=4096)
-def _counter_key(key: bytes, text: str) -> str:
+def counter_key(key: bytes, text: str) -> str:
+    """Return a counter's key. text: what is counted."""
     # BLAKE2 with a key (RFC 7693) takes a quarter of an HMAC's time, and a send has ten of these
     digest = blake2b(text.encode(), key=key, digest_size=_KEY_BYTES).digest()
     return seal.base64url_encode(digest)

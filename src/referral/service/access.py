@@ -8,8 +8,9 @@ from uuid import UUID
 
 from referral.context import Actor, Context
 from referral.core import tokens
-from referral.core.errors import AccountBlocked, SignInAgain, Unauthorized
+from referral.core.errors import AccountBlocked, Forbidden, SignInAgain, Unauthorized
 from referral.core.proof import Proof
+from referral.core.tokens import AccessClaims
 from referral.service import proofs, session_rules
 from referral.storage import profiles as profile_queries
 from referral.storage.models import User
@@ -23,15 +24,33 @@ class Authenticated:
     session_id: UUID
     signed_in_at: datetime
     proof: Proof
+    client_id: str | None = None
+    """The client whose access token was used; None for this service's own."""
 
 
 async def authenticate(ctx: Context, access_token: str) -> Authenticated:
-    """Return the user and the session of an access token.
+    """Return the user and the session of an access token that is good for this API.
+
+    Raises Unauthorized, AccountBlocked, Forbidden.
+    """
+    now = ctx.clock()
+    claims = verify_access(ctx, access_token, now=now)
+    return await find(ctx, claims, now=now)
+
+
+async def find(ctx: Context, claims: AccessClaims, *, now: datetime) -> Authenticated:
+    """Return the user and the session of a token's claims. Raises Unauthorized, AccountBlocked."""
+    client_id = claims.client_id if claims.client_id != ctx.issuer.audience else None
+    return await find_session(ctx, UUID(claims.sid), client_id=client_id, now=now)
+
+
+async def find_session(
+    ctx: Context, session_id: UUID, *, client_id: str | None = None, now: datetime
+) -> Authenticated:
+    """Return a session that may still be used, with its user.
 
     Raises Unauthorized, AccountBlocked.
     """
-    now = ctx.clock()
-    session_id = UUID(verify_access(ctx, access_token, now=now))
     account = await profile_queries.find_account(session_id)
     if account is None:
         raise Unauthorized(reason="session ended")
@@ -44,13 +63,25 @@ async def authenticate(ctx: Context, access_token: str) -> Authenticated:
         phone=account["user"].phone,
         now=now,
     )
-    return Authenticated(account["user"], session_id, account["signed_in_at"], account["proof"])
+    return Authenticated(
+        account["user"], session_id, account["signed_in_at"], account["proof"], client_id
+    )
 
 
-def verify_access(ctx: Context, access_token: str, *, now: datetime) -> str:
-    """Verify an access token and return its session's id. Raises Unauthorized."""
+def verify_access(ctx: Context, access_token: str, *, now: datetime) -> AccessClaims:
+    """Return the claims of an access token that is good for this API.
+
+    Raises Unauthorized, and Forbidden for a client's token without the scope `account`.
+    """
     claims = tokens.verify_access(access_token, issuer=ctx.issuer, now=now, keys=ctx.keys)
-    return claims.sid
+    if tokens.ACCOUNT_SCOPE not in claims.scope.split():
+        raise Forbidden(
+            "This access token was issued for another service: its scope has no `account`.",
+            reason="scope",
+        )
+    if claims.aud != ctx.issuer.audience:
+        raise Unauthorized(reason="made for another audience")
+    return claims
 
 
 def require_valid(

@@ -37,6 +37,12 @@ def require_admin(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> 
             "This operation is only for administrators and API keys. The operator of the service "
             "can create both: `referral admin grant`, `referral key new`."
         )
+    if signed_in.client_id is not None:
+        raise Forbidden(
+            "An app's token does not administer. Use the pages, an API key, or a sign-in of your "
+            "own.",
+            reason="token of a client",
+        )
     if not signed_in.proof.proves_ownership:
         raise Forbidden(
             "This session began when anybody could sign in with this phone. Sign in again.",

@@ -38,7 +38,7 @@ async def delete(
         await invitations.remember_phone(ctx, user, now=now)
         if user.phone is not None:
             await user_queries.consume_admin_grant(user.phone)
-        await sessions.end_all(user_id)
+        await sessions.end_all(ctx, user_id, reason="deleted")
         await user_queries.erase(user_id, now=now)
         if user.inviter_id is not None:
             await user_queries.change_invitee_count(user.inviter_id, -1)

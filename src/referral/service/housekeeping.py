@@ -76,6 +76,7 @@ async def purge_expired(ctx: Context) -> dict[str, int]:
             lambda: session_queries.purge(
                 signed_in_before=cutoff.signed_in_at,
                 used_before=cutoff.last_used_at,
+                now=now,
                 batch_size=_BATCH_SIZE,
             )
         ),

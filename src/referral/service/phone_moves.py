@@ -34,7 +34,7 @@ async def move(ctx: Context, user_id: UUID, text: str, *, by: Actor) -> UserView
         if phone in ctx.test_phones:
             await admins.require_another(ctx, user, by=by)
         await move_in_transaction(ctx, user, phone, now=ctx.clock())
-        await sessions.end_all(user_id)
+        await sessions.end_all(ctx, user_id, reason="phone_changed")
         await audit.record(ctx, "phone_changed", by=by, user=user_id)
 
     await database.transaction(work)

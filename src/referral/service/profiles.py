@@ -70,11 +70,11 @@ async def read(ctx: Context, access_token: str) -> Profile:
     """Return the profile of an access token's user.
 
     Does what `access.authenticate` and `get` do, in one SQL statement.
-    Raises Unauthorized, AccountBlocked.
+    Raises Unauthorized, AccountBlocked, Forbidden.
     """
     now = ctx.clock()
-    session_id = access.verify_access(ctx, access_token, now=now)
-    row = await profile_queries.find_by_session(session_id)
+    claims = access.verify_access(ctx, access_token, now=now)
+    row = await profile_queries.find_by_session(claims.sid)
     if row is None:
         raise Unauthorized(reason="session ended")
     access.require_valid(
@@ -190,7 +190,9 @@ async def change_phone(
         if to_test_phone:
             await admins.require_another(ctx, user, by=by)
         await phone_moves.move_in_transaction(ctx, user, challenge.phone, now=now)
-        await sessions.end_all(user_id, except_for=signed_in.session_id)
+        await sessions.end_all(
+            ctx, user_id, reason="phone_changed", except_for=signed_in.session_id
+        )
         await session_queries.set_proof(signed_in.session_id, challenge.proof)
         await audit.record(ctx, "phone_changed", by=by, user=user_id)
         return user.phone

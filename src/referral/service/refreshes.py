@@ -9,15 +9,17 @@ somebody has copied a token, and ends the session (RFC 9700, section 4.14.2).
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
+from uuid import UUID
 
 from referral import observability
 from referral.context import Actor, Caller, Context
 from referral.core import tokens
 from referral.core.errors import AccountBlocked, InvalidRefreshToken
 from referral.core.proof import Proof
-from referral.core.tokens import RefreshToken
+from referral.core.tokens import Authentication, RefreshToken
 from referral.service import audit, proofs, session_rules, sessions
 from referral.service.sessions import Tokens
 from referral.storage import database
@@ -29,12 +31,33 @@ from referral.storage.models import Session
 _MAX_ATTEMPTS = 5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSession:
+    """A session with its live refresh token. scopes: see models.Session."""
+
+    authentication: Authentication
+    refresh_token: RefreshToken
+    proof: Proof
+    scopes: str | None
+
+
 async def refresh(ctx: Context, text: str, *, caller: Caller) -> Tokens:
-    """Return the next tokens of a session. text: a refresh token.
+    """Return the next tokens of a session of this API. text: a refresh token.
 
     Raises InvalidRefreshToken, AccountBlocked.
     """
     now = ctx.clock()
+    session = await rotate(ctx, text, client_id=None, caller=caller, now=now)
+    return sessions.issue_tokens(ctx, session.authentication, session.refresh_token, now=now)
+
+
+async def rotate(
+    ctx: Context, text: str, *, client_id: str | None, caller: Caller, now: datetime
+) -> LiveSession:
+    """Replace a session's refresh token. client_id: of the session; None for one of this API.
+
+    Raises InvalidRefreshToken, AccountBlocked.
+    """
     token = tokens.parse_refresh(text)
     successor = tokens.successors(token, data_keys=ctx.data_keys)[0]
     cutoff = session_rules.expiry_cutoff(ctx.limits, now=now)
@@ -47,12 +70,15 @@ async def refresh(ctx: Context, text: str, *, caller: Caller) -> Tokens:
         now=now,
         signed_in_after=cutoff.signed_in_at,
         used_after=cutoff.last_used_at,
+        client_id=client_id,
     )
     if rotated is not None:
         _require_proof(ctx, rotated.proof, rotated.phone)
-        return sessions.issue_tokens(ctx, rotated.user_id, successor, now=now)
+        return _live(
+            rotated.user_id, successor, rotated.proof, rotated.signed_in_at, rotated.scopes
+        )
     for _ in range(_MAX_ATTEMPTS):
-        session = await sessions.find(ctx, token, now)
+        session = await sessions.find(ctx, token, now, client_id=client_id)
         _require_proof(ctx, Proof(session.proof), session.user.phone)
         if session.user.is_blocked:
             raise AccountBlocked
@@ -62,10 +88,26 @@ async def refresh(ctx: Context, text: str, *, caller: Caller) -> Tokens:
         if live is None:
             await _end_reused(ctx, session, caller=caller)
         elif now - session.last_used_at <= tokens.REFRESH_GRACE:
-            return sessions.issue_tokens(ctx, session.user_id, live, now=now)
+            return _with_token(session, live)
         elif another := await _repeat_late(ctx, session, token, caller=caller, now=now):
-            return sessions.issue_tokens(ctx, session.user_id, another, now=now)
+            return _with_token(session, another)
     raise InvalidRefreshToken(reason="other requests kept changing the session")
+
+
+def _with_token(session: Session, token: RefreshToken) -> LiveSession:
+    proof = Proof(session.proof)
+    return _live(session.user_id, token, proof, session.signed_in_at, session.scopes)
+
+
+def _live(
+    user_id: UUID, token: RefreshToken, proof: Proof, signed_in_at: datetime, scopes: str | None
+) -> LiveSession:
+    authentication = Authentication(
+        user_id=user_id, session_id=token.session_id, at=signed_in_at, methods=proof.methods
+    )
+    return LiveSession(
+        authentication=authentication, refresh_token=token, proof=proof, scopes=scopes
+    )
 
 
 def _live_successor(ctx: Context, session: Session, token: RefreshToken) -> RefreshToken | None:
@@ -102,7 +144,9 @@ async def _end_reused(ctx: Context, session: Session, *, caller: Caller) -> NoRe
 
     async def work() -> None:
         await user_queries.revoke_devices(session.user_id)
-        if await session_queries.end(session.id, user_id=session.user_id):
+        if await sessions.end_in_transaction(
+            ctx, session.id, user_id=session.user_id, reason="reused"
+        ):
             by = Actor.user(session.user_id, caller)
             await audit.record(ctx, "refresh_token_reused", by=by, user=session.user_id)
 

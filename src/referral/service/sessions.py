@@ -16,7 +16,7 @@ from referral.core import cursor as cursors
 from referral.core import ids, tokens
 from referral.core.errors import InvalidRefreshToken, NotFound
 from referral.core.proof import Proof
-from referral.core.tokens import RefreshToken
+from referral.core.tokens import Authentication, Grant, RefreshToken
 from referral.service import audit, proofs, session_rules
 from referral.service.access import Authenticated
 from referral.storage import database
@@ -24,6 +24,8 @@ from referral.storage import sessions as session_queries
 from referral.storage import users as user_queries
 from referral.storage.models import Session
 from referral.storage.sessions import NewSession
+from referral.webhooks import events
+from referral.webhooks.events import EndReason
 
 _MAX_USER_AGENT_LENGTH = 255
 
@@ -35,6 +37,7 @@ class Tokens:
     access: str
     access_life: int
     refresh: str
+    session_id: UUID
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
@@ -44,6 +47,13 @@ class SessionView(Struct, frozen=True, kw_only=True):
     created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
     last_used_at: Annotated[datetime, Meta(examples=["2026-01-31T12:30:00Z"])]
     user_agent: Annotated[str | None, Meta(examples=["Mozilla/5.0"])]
+    client: Annotated[
+        str | None,
+        Meta(
+            description="The app that the user signed in to with OpenID Connect, if it is one.",
+            examples=["Shop"],
+        ),
+    ]
     current: Annotated[bool, Meta(description="Whether this request was made in it.")]
 
 
@@ -53,10 +63,16 @@ class SessionPage(Struct, frozen=True, kw_only=True):
 
 
 def prepare(
-    ctx: Context, *, proof: Proof, caller: Caller, now: datetime
+    ctx: Context,
+    *,
+    proof: Proof,
+    caller: Caller,
+    now: datetime,
+    session_id: UUID | None = None,
 ) -> tuple[NewSession, RefreshToken]:
     """Prepare a session, not yet stored, and its first refresh token."""
-    refresh_token = tokens.new_refresh(ids.new(ctx.token_bytes), token_bytes=ctx.token_bytes)
+    session_id = session_id or ids.new(ctx.token_bytes)
+    refresh_token = tokens.new_refresh(session_id, token_bytes=ctx.token_bytes)
     session = NewSession(
         id=refresh_token.session_id,
         family_digest=tokens.family_digest(refresh_token),
@@ -69,30 +85,40 @@ def prepare(
 
 
 def issue_tokens(
-    ctx: Context, user_id: UUID, refresh_token: RefreshToken, *, now: datetime
+    ctx: Context, authentication: Authentication, refresh_token: RefreshToken, *, now: datetime
 ) -> Tokens:
-    """Issue an access token to accompany a refresh token."""
-    access = tokens.issue_access(
-        user_id=str(user_id),
-        session_id=str(refresh_token.session_id),
+    """Issue an access token for this API, to accompany a refresh token."""
+    access = issue_access(ctx, authentication, grant=ctx.issuer.own_grant, now=now)
+    return Tokens(access, ctx.issuer.access_life, refresh_token.text, authentication.session_id)
+
+
+def issue_access(
+    ctx: Context, authentication: Authentication, *, grant: Grant, now: datetime
+) -> str:
+    """Issue an access token of a session."""
+    return tokens.issue_access(
+        authentication,
         issuer=ctx.issuer,
+        grant=grant,
         now=now,
         keys=ctx.keys,
         token_bytes=ctx.token_bytes,
     )
-    return Tokens(access, ctx.issuer.access_life, refresh_token.text)
 
 
-async def sign_out(ctx: Context, text: str, *, caller: Caller) -> None:
+async def sign_out(
+    ctx: Context, text: str, *, caller: Caller, client_id: str | None = None
+) -> None:
     """End the session of a refresh token, live or replaced.
 
-    An invalid token is not an error: its session has already ended.
+    client_id: of the session; None for one of this API. An invalid token, or one of another
+    client, is not an error: nothing changes.
     """
     try:
-        session = await find(ctx, tokens.parse_refresh(text), ctx.clock())
+        session = await find(ctx, tokens.parse_refresh(text), ctx.clock(), client_id=client_id)
     except InvalidRefreshToken:
         return
-    await session_queries.end(session.id, user_id=session.user_id)
+    await end_one(ctx, session.id, user_id=session.user_id)
     observability.record("signed_out", caller=caller, user=session.user_id)
 
 
@@ -110,17 +136,18 @@ async def page(
                 created_at=row["created_at"],
                 last_used_at=row["last_used_at"],
                 user_agent=row["user_agent"],
+                client=row["client"],
                 current=row["id"] == current,
             )
             for row in rows
-            if _is_alive(ctx, row["created_at"], row["last_used_at"], now)
+            if _is_alive(ctx, row["signed_in_at"], row["last_used_at"], row["expires_at"], now)
             and proofs.is_valid(ctx, Proof(row["proof"]), signed_in.user.phone)
         ],
         next_cursor=next_cursor,
     )
 
 
-async def end(signed_in: Authenticated, session_id: str, *, caller: Caller) -> None:
+async def end(ctx: Context, signed_in: Authenticated, session_id: str, *, caller: Caller) -> None:
     """End one of the user's sessions. Ending another session also revokes all device tokens.
 
     Raises NotFound.
@@ -130,11 +157,18 @@ async def end(signed_in: Authenticated, session_id: str, *, caller: Caller) -> N
     async def work() -> None:
         if ended != signed_in.session_id:
             await user_queries.revoke_devices(user_id)
-        if not await session_queries.end(ended, user_id=user_id):
+        if not await end_in_transaction(ctx, ended, user_id=user_id, reason="signed_out"):
             raise NotFound(reason="no such session of this user")
 
     await database.transaction(work)
     observability.record("signed_out", caller=caller, user=user_id)
+
+
+async def end_one(ctx: Context, session_id: UUID, *, user_id: UUID) -> bool:
+    """End a session as a plain sign-out. Return False if it has ended already."""
+    return await database.transaction(
+        lambda: end_in_transaction(ctx, session_id, user_id=user_id, reason="signed_out")
+    )
 
 
 async def sign_out_everywhere(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> None:
@@ -142,36 +176,61 @@ async def sign_out_everywhere(ctx: Context, signed_in: Authenticated, *, caller:
     user_id = signed_in.user.id
 
     async def work() -> None:
-        await end_all(user_id)
+        await end_all(ctx, user_id, reason="signed_out")
         by = Actor.user(user_id, caller)
         await audit.record(ctx, "signed_out_everywhere", by=by, user=user_id)
 
     await database.transaction(work)
 
 
-async def end_all(user_id: UUID, *, except_for: UUID | None = None) -> None:
+async def end_in_transaction(
+    ctx: Context, session_id: UUID, *, user_id: UUID, reason: EndReason
+) -> bool:
+    """End a session inside a transaction. Return False if the user has no such session."""
+    ended = await session_queries.end(session_id, user_id=user_id)
+    await events.add_sessions_ended(ctx, ended, reason=reason)
+    return bool(ended)
+
+
+async def end_all(
+    ctx: Context, user_id: UUID, *, reason: EndReason, except_for: UUID | None = None
+) -> None:
     """End all sessions of a user, or all except one, and revoke all device tokens.
 
     Call this inside a transaction.
     """
     await user_queries.revoke_devices(user_id)
-    await session_queries.end_all(user_id, except_for=except_for)
+    ended = await session_queries.end_all(user_id, except_for=except_for)
+    await events.add_sessions_ended(ctx, ended, reason=reason)
 
 
-async def find(ctx: Context, token: RefreshToken, now: datetime) -> Session:
-    """Return the session of a refresh token, live or replaced. Raises InvalidRefreshToken."""
+async def find(
+    ctx: Context, token: RefreshToken, now: datetime, *, client_id: str | None = None
+) -> Session:
+    """Return the session of a refresh token, live or replaced.
+
+    client_id: of the session; None for one of this API. Raises InvalidRefreshToken.
+    """
     session = await session_queries.find(token.session_id)
-    if session is None:
-        raise InvalidRefreshToken(reason="no such session")
+    if session is None or session.client_id != client_id or session.expires_at is not None:
+        raise InvalidRefreshToken(reason="no such session of this client")
     # A session's id is not a secret. Only tokens really issued for the session may end it.
     if not hmac.compare_digest(session.family_digest, tokens.family_digest(token)):
         raise InvalidRefreshToken(reason="another family")
-    if not _is_alive(ctx, session.created_at, session.last_used_at, now):
+    if not _is_alive(ctx, session.signed_in_at, session.last_used_at, None, now):
         raise InvalidRefreshToken(reason="session expired")
     return session
 
 
-def _is_alive(ctx: Context, signed_in_at: datetime, last_used_at: datetime, now: datetime) -> bool:
+def _is_alive(
+    ctx: Context,
+    signed_in_at: datetime,
+    last_used_at: datetime,
+    expires_at: datetime | None,
+    now: datetime,
+) -> bool:
+    if expires_at is not None and now >= expires_at:
+        return False
     return session_rules.is_alive(
         signed_in_at=signed_in_at, last_used_at=last_used_at, limits=ctx.limits, now=now
     )

@@ -19,7 +19,7 @@ from referral.core.challenge import Challenge
 from referral.core.errors import AccountBlocked, Refusal, Unauthorized
 from referral.core.keys import Purpose
 from referral.core.proof import Proof
-from referral.core.tokens import RefreshToken
+from referral.core.tokens import Authentication, RefreshToken
 from referral.limits import guesses, sign_in_statement
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.service import admins, audit, codes, devices, invitations, profiles, proofs, sessions
@@ -172,8 +172,11 @@ def _result(
 ) -> SignInResult:
     """Build the result of a sign-in whose session is in the database."""
     user_id, profile = row["id"], profiles.from_row(ctx, row)
+    authentication = Authentication(
+        user_id=user_id, session_id=refresh_token.session_id, at=now, methods=proof.methods
+    )
     return SignInResult(
-        tokens=sessions.issue_tokens(ctx, user_id, refresh_token, now=now),
+        tokens=sessions.issue_tokens(ctx, authentication, refresh_token, now=now),
         device_token=devices.issue(
             ctx,
             user_id,

@@ -202,7 +202,7 @@ async def change(
         if not await user_queries.set_fields(user_id, **values):
             raise NotFound(reason="deleted just now")
         if values.get("is_blocked"):
-            await sessions.end_all(user_id)
+            await sessions.end_all(ctx, user_id, reason="blocked")
         await audit.record(ctx, *done, by=by, user=user_id)
 
     await database.transaction(work)

@@ -61,6 +61,7 @@ class Lock(IntEnum):
     DATA_KEYS = 7_271_455_120_302
     ADMINS = 7_271_455_120_303
     IMPORTS = 7_271_455_120_304
+    SIGNING_KEYS = 7_271_455_120_305
 
 
 @dataclass(frozen=True, slots=True)

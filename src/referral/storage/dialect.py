@@ -14,7 +14,7 @@ from referral.storage import columns, database
 from referral.storage.database import Row
 
 _TIMES = columns.of_type(fields.DatetimeField) | {"signed_in_at"}
-"""`signed_in_at` is what the queries call `sessions.created_at` beside a user's columns."""
+"""`signed_in_at` is what the queries call sessions.SIGNED_IN_AT."""
 _FROM_SQLITE: dict[str, Callable[[Any], object]] = {
     **dict.fromkeys(_TIMES, datetime.fromisoformat),
     **dict.fromkeys(columns.of_type(fields.BooleanField), bool),

@@ -13,6 +13,7 @@ from tortoise.indexes import Index
 from tortoise.models import Model
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
 
@@ -76,10 +77,71 @@ class Session(Model):
     created_at = fields.DatetimeField()
     last_used_at = fields.DatetimeField()
     """When the live refresh token was issued: at sign-in, then at each refresh."""
+    client: fields.ForeignKeyNullableRelation[Client] = fields.ForeignKeyField(
+        "referral.Client",
+        related_name="sessions",
+        null=True,
+        on_delete=fields.CASCADE,
+        db_index=False,
+    )
+    client_id: str | None
+    """The client that the person signed in to; null for a sign-in by the API or on the pages."""
+    scopes = fields.CharField(max_length=200, null=True)
+    """What was granted to the client, separated by spaces."""
+    authenticated_at = fields.DatetimeField(null=True)
+    """When a code was verified, if the session began later: in the browser's session."""
+    expires_at = fields.DatetimeField(null=True)
+    """When a session without a refresh token ends."""
+
+    @property
+    def signed_in_at(self) -> datetime:
+        """When a code was last verified, from which every age of the session counts."""
+        return self.authenticated_at or self.created_at
 
     class Meta:
         table = "sessions"
-        indexes = (Index(fields=("user_id", "created_at", "id"), name="sessions_by_user"),)
+        indexes = (
+            Index(fields=("user_id", "created_at", "id"), name="sessions_by_user"),
+            Index(fields=("client_id",), name="sessions_by_client"),
+        )
+
+
+class Client(Model):
+    """An app of the team, which signs people in with OpenID Connect."""
+
+    id = fields.CharField(max_length=40, primary_key=True)
+    name = fields.CharField(max_length=60, unique=True)
+    redirect_uris = fields.TextField()
+    """One on each line."""
+    post_logout_redirect_uris = fields.TextField()
+    """One on each line."""
+    is_public = fields.BooleanField()
+    """Whether the app cannot keep a secret: a mobile or single-page app."""
+    requires_pkce = fields.BooleanField()
+    account_allowed = fields.BooleanField()
+    """Whether it may request the scope `account`."""
+    audience = fields.CharField(max_length=200, null=True)
+    """The `aud` of its access tokens; null for its id."""
+    secret_digest = fields.CharField(max_length=43, null=True)
+    previous_secret_digest = fields.CharField(max_length=43, null=True)
+    """Of the secret before the current one, which is valid until the rotation is finished."""
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "clients"
+
+
+class SigningKey(Model):
+    """A key pair for ID tokens, encrypted by a data key."""
+
+    id = fields.CharField(max_length=43, primary_key=True)
+    """The `kid`."""
+    encrypted = fields.TextField()
+    signs_from = fields.DatetimeField()
+    """When it begins to sign: later than it is published, so that every app knows it by then."""
+
+    class Meta:
+        table = "signing_keys"
 
 
 class DeviceGeneration(Model):

@@ -14,11 +14,12 @@ from referral.core.profile_fields import MAX_PROFILE_INVITEES
 from referral.core.proof import Proof
 from referral.storage import columns, database, dialect
 from referral.storage.models import User
+from referral.storage.sessions import SIGNED_IN_AT
 
 _USER_COLUMNS = tuple(columns.columns(User))
 _ACCOUNT = f"""
     SELECT {", ".join(f"users.{column}" for column in _USER_COLUMNS)},
-           sessions.created_at AS signed_in_at, sessions.last_used_at, sessions.proof
+           {SIGNED_IN_AT} AS signed_in_at, sessions.last_used_at, sessions.proof
     FROM sessions JOIN users ON users.id = sessions.user_id
     WHERE sessions.id = $1
 """  # noqa: S608 - our own names
@@ -44,7 +45,7 @@ _NEWEST = f"""
 _INVITER = "LEFT JOIN users AS inviters ON inviters.id = users.inviter_id"
 _OF_USER = f"{_PROFILE}, {_GENERATION} FROM users {_INVITER} WHERE users.id = $1"
 _OF_SESSION = f"""
-    {_PROFILE}, users.is_blocked, sessions.created_at AS signed_in_at, sessions.last_used_at,
+    {_PROFILE}, users.is_blocked, {SIGNED_IN_AT} AS signed_in_at, sessions.last_used_at,
            sessions.proof
     FROM sessions JOIN users ON users.id = sessions.user_id {_INVITER}
     WHERE sessions.id = $1

@@ -9,28 +9,33 @@ from msgspec import Struct
 
 from referral.core.cursor import Cursor
 from referral.core.proof import Proof
-from referral.storage import database, pagination
+from referral.storage import database, dialect, pagination
 from referral.storage.models import Session
 from referral.storage.pagination import Page
 from referral.storage.purging import delete_batch
 
 _ADD = """
     INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
-                          created_at, last_used_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+                          created_at, last_used_at, client_id, scopes, authenticated_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11)
 """
-_OF_USER = """
-    SELECT CAST(id AS TEXT) AS id, created_at, last_used_at, user_agent, proof
+SIGNED_IN_AT = "COALESCE(sessions.authenticated_at, sessions.created_at)"
+"""When a code was last verified, from which every age of a session counts."""
+_OF_USER = f"""
+    SELECT CAST(id AS TEXT) AS id, created_at, last_used_at, user_agent, proof,
+           {SIGNED_IN_AT} AS signed_in_at, expires_at,
+           (SELECT name FROM clients WHERE clients.id = sessions.client_id) AS client
     FROM sessions WHERE user_id = $1
-"""
-_ROTATE = """
+"""  # noqa: S608 - our own names
+_ROTATE = f"""
     UPDATE sessions SET refresh_digest = $3, last_used_at = $4
     WHERE id = $1 AND refresh_digest = $2 AND family_digest = $5
-    AND created_at > $6 AND last_used_at > $7
+    AND {SIGNED_IN_AT} > $6 AND last_used_at > $7
+    AND COALESCE(client_id, '') = $8 AND expires_at IS NULL
     AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND NOT users.is_blocked)
-    RETURNING user_id, proof,
+    RETURNING user_id, proof, {SIGNED_IN_AT} AS signed_in_at, scopes,
               (SELECT phone FROM users WHERE users.id = sessions.user_id) AS phone
-"""
+"""  # noqa: S608 - our own names
 _ROTATE_REPEATED = """
     UPDATE sessions SET refresh_digest = $4, late_repeats_tat = $5, last_used_at = $6
     WHERE id = $1 AND refresh_digest = $2 AND late_repeats_tat = $3
@@ -40,7 +45,10 @@ _ROTATE_REPEATED = """
 
 
 class NewSession(Struct, frozen=True, kw_only=True):
-    """A session that has no user yet."""
+    """A session that has no user yet.
+
+    client_id, scopes, authenticated_at, expires_at: see models.Session.
+    """
 
     id: UUID
     family_digest: bytes
@@ -48,14 +56,28 @@ class NewSession(Struct, frozen=True, kw_only=True):
     user_agent: str | None
     proof: Proof
     begun_at: datetime
+    client_id: str | None = None
+    scopes: str | None = None
+    authenticated_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
-class RotatedSession(Struct, frozen=True):
-    """The user and the proof of a session whose refresh token was replaced."""
+class RotatedSession(Struct, frozen=True, kw_only=True):
+    """A session whose refresh token was replaced, with its user."""
 
     user_id: UUID
     phone: str | None
     proof: Proof
+    signed_in_at: datetime
+    scopes: str | None
+
+
+class EndedSession(Struct, frozen=True, kw_only=True):
+    """A session that was ended. client_id: see models.Session."""
+
+    id: UUID
+    user_id: UUID
+    client_id: str | None
 
 
 async def add(session: NewSession, *, user_id: UUID) -> None:
@@ -68,6 +90,10 @@ async def add(session: NewSession, *, user_id: UUID) -> None:
         session.user_agent,
         session.proof,
         session.begun_at,
+        session.client_id,
+        session.scopes,
+        session.authenticated_at,
+        session.expires_at,
     )
 
 
@@ -85,22 +111,33 @@ async def rotate(
     now: datetime,
     signed_in_after: datetime,
     used_after: datetime,
+    client_id: str | None,
 ) -> RotatedSession | None:
     """Replace the digest of the live refresh token with its successor's.
 
-    Return None and change nothing if the digests are not the session's any more, if the session has
-    expired or if its user is blocked.
+    client_id: of the session. Return None and change nothing if it is another's, if the digests
+    are not the session's any more, if the session has expired or if its user is blocked.
     """
     rows = await database.query(
-        _ROTATE, session_id, live, successor, now, family, signed_in_after, used_after
+        _ROTATE,
+        session_id,
+        live,
+        successor,
+        now,
+        family,
+        signed_in_after,
+        used_after,
+        client_id or "",
     )
     if not rows:
         return None
-    row = rows[0]
+    (row,) = dialect.decode_rows(rows)
     return RotatedSession(
-        UUID(str(row["user_id"])),
-        row["phone"],
-        Proof(row["proof"]),
+        user_id=UUID(str(row["user_id"])),
+        phone=row["phone"],
+        proof=Proof(row["proof"]),
+        signed_in_at=row["signed_in_at"],
+        scopes=row["scopes"],
     )
 
 
@@ -134,20 +171,41 @@ async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
     )
 
 
-async def end(session_id: UUID, *, user_id: UUID) -> bool:
-    """End a session. Return False if the user has no such session."""
-    return bool(await Session.filter(id=session_id, user_id=user_id).delete())
+async def end(session_id: UUID, *, user_id: UUID) -> list[EndedSession]:
+    """End a session and return it. Return nothing if the user has no such session."""
+    return await _end("id = $1 AND user_id = $2", session_id, user_id)
 
 
-async def end_all(user_id: UUID, *, except_for: UUID | None = None) -> None:
-    """End all sessions of a user, except for one if given."""
-    rows = Session.filter(user_id=user_id)
-    await (rows.exclude(id=except_for) if except_for else rows).delete()
+async def end_all(user_id: UUID, *, except_for: UUID | None = None) -> list[EndedSession]:
+    """End all sessions of a user, except for one if given, and return them."""
+    if except_for is None:
+        return await _end("user_id = $1", user_id)
+    return await _end("user_id = $1 AND id <> $2", user_id, except_for)
 
 
-async def purge(*, signed_in_before: datetime, used_before: datetime, batch_size: int) -> int:
+async def end_of_client(client_id: str) -> list[EndedSession]:
+    """End all sessions of a client and return them."""
+    return await _end("client_id = $1", client_id)
+
+
+async def purge(
+    *, signed_in_before: datetime, used_before: datetime, now: datetime, batch_size: int
+) -> int:
     """Delete at most `batch_size` expired sessions. Return how many were deleted."""
-    where = "created_at < $1 OR last_used_at < $2"
+    where = f"{SIGNED_IN_AT} < $1 OR last_used_at < $2 OR expires_at < $3"
     return await delete_batch(
-        "sessions", "id", signed_in_before, used_before, where=where, batch_size=batch_size
+        "sessions", "id", signed_in_before, used_before, now, where=where, batch_size=batch_size
     )
+
+
+async def _end(where: str, *values: object) -> list[EndedSession]:
+    rows = await database.query(
+        f"DELETE FROM sessions WHERE {where} RETURNING id, user_id, client_id",  # noqa: S608 - ours
+        *values,
+    )
+    return [
+        EndedSession(
+            id=UUID(str(row["id"])), user_id=UUID(str(row["user_id"])), client_id=row["client_id"]
+        )
+        for row in rows
+    ]

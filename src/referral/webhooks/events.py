@@ -1,7 +1,8 @@
 """Write events for the webhook endpoint into the outbox, which the dispatcher sends.
 
 They are written in the transaction of what they report, so an event exists if and only if that has
-happened. Only service/audit.py and the cost guard write them. Without an endpoint none are written.
+happened. Only service/audit.py, service/sessions.py and the cost guard write them. Without an
+endpoint none are written.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from referral.context import Context
 from referral.core import ids
 from referral.storage import database
 from referral.storage.models import AuditEntry, Event
+from referral.storage.sessions import EndedSession
 from referral.webhooks import outbox
 
 _BLOCKED = "message.blocked"
+_SESSION_ENDED = "session.ended"
 # By the action in the audit trail
 _TYPES = {
     "user_created": "user.created",
@@ -28,7 +31,10 @@ _TYPES = {
     "invite_activated": "invite.activated",
     "invite_voided": "invite.voided",
 }
-TYPES = (*_TYPES.values(), _BLOCKED)
+TYPES = (*_TYPES.values(), _SESSION_ENDED, _BLOCKED)
+
+EndReason = Literal["signed_out", "reused", "blocked", "deleted", "phone_changed", "client_deleted"]
+"""Why a session ended, other than by its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,31 @@ async def add(
             events.append(_event(entry.id, event_type, entry.at, data, entry.user_id))
     if events:
         await _add(ctx, events)
+
+
+async def add_sessions_ended(
+    ctx: Context, sessions: Iterable[EndedSession], *, reason: EndReason
+) -> None:
+    """Write an event for each session. Call it in the transaction that ends them."""
+    if ctx.endpoint is None:
+        return
+    ended = [
+        _event(
+            ids.new(ctx.token_bytes),
+            _SESSION_ENDED,
+            ctx.clock(),
+            {
+                "sid": str(session.id),
+                # As in the session's access tokens
+                "client_id": session.client_id or ctx.issuer.audience,
+                "reason": reason,
+            },
+            session.user_id,
+        )
+        for session in sessions
+    ]
+    if ended:
+        await _add(ctx, ended)
 
 
 async def add_message_blocked(ctx: Context, *, reason: str, country: str, phone: str) -> None:

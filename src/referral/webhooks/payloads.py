@@ -52,6 +52,9 @@ def _data(event: Event, stored: dict[str, Any], known: dict[UUID, User]) -> dict
         case "user.deleted":
             del about["phone"]
             return about
+        case "session.ended":
+            del about["phone"]
+            return about | stored
         case "invite.activated" | "invite.voided":
             inviter = known.get(UUID(stored["inviter_id"]))
             return about | stored | {"inviter_phone": inviter.phone if inviter else None}

@@ -57,7 +57,7 @@ class SessionController(Controller):
             PathParameter(description="The `id` of a session from `GET /api/v1/sessions`."),
         ],
     ) -> None:
-        await sessions.end(request.user, session_id, caller=caller(request))
+        await sessions.end(context(request), request.user, session_id, caller=caller(request))
 
     @delete(
         operation_id="endAllSessions",

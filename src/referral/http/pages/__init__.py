@@ -4,6 +4,7 @@ from litestar import Router
 
 from referral.http.pages import (
     admin,
+    authorize,
     cookies,
     data,
     deletion,
@@ -12,6 +13,7 @@ from referral.http.pages import (
     invitation,
     invitees,
     language,
+    logout,
     phone,
     profile,
     reauthentication,
@@ -21,7 +23,7 @@ from referral.http.pages import (
 )
 from referral.http.pages.errors import framework_response
 
-__all__ = ["framework_response", "router"]
+__all__ = ["app_router", "framework_response", "router"]
 
 router = Router(
     "",
@@ -41,6 +43,15 @@ router = Router(
     ],
     guards=[forms.same_origin],
     middleware=[cookies.middleware],
-    exception_handlers=errors.HANDLERS,
+    exception_handlers={**errors.HANDLERS, **authorize.EXCEPTION_HANDLERS},
     include_in_schema=False,
+)
+
+# Other sites send people here, also by forms. What these pages change is authorized by what the
+# request carries, or by a form of our own, which has the guard
+app_router = Router(
+    "",
+    route_handlers=[*authorize.HANDLERS, *logout.HANDLERS],
+    middleware=[cookies.middleware],
+    exception_handlers={**errors.HANDLERS, **authorize.EXCEPTION_HANDLERS},
 )

@@ -111,13 +111,16 @@ def with_next(path: str, then: str) -> str:
     return f"{path}?next={quote(then, safe='/')}"
 
 
-def local_path(text: str | None) -> str | None:
-    """Return the text if it is a path on this site (no open redirects), otherwise None."""
+def local_path(text: str | None, *, longest: int = _LONGEST_PATH) -> str | None:
+    """Return the text if it is a path on this site (no open redirects), otherwise None.
+
+    longest: in characters; the default fits into a cookie.
+    """
     if not text or not text.startswith("/") or text.startswith("//"):
         return None
     # Browsers treat a backslash as a slash and drop control characters
     is_plain = text.isascii() and text.isprintable() and not set(text) & set('\\ "<>')
-    return text if is_plain and len(text) <= _LONGEST_PATH else None
+    return text if is_plain and len(text) <= longest else None
 
 
 def _parse(body: bytes) -> dict[str, str]:

@@ -9,14 +9,11 @@ from litestar.params import FromPath
 from litestar.status_codes import HTTP_404_NOT_FOUND
 
 from referral.context import Context
-from referral.core import invite_code as invite_codes
-from referral.core.errors import TooManyRequests, UnknownInviteCode
+from referral.core.errors import UnknownInviteCode
 from referral.http import problems
-from referral.http.pages import browser_session, render, sign_in, texts
+from referral.http.pages import browser_session, inviter, sign_in
 from referral.http.requests import StrictRequest, context
-from referral.service import invitations
 from referral.service.access import Authenticated
-from referral.service.invitations import Invitation
 
 
 @get("/i/{invite_code:str}", include_in_schema=False)
@@ -25,26 +22,16 @@ async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Resp
     ctx = context(request)
     signed_in = await browser_session.find(request)
     try:
-        found = await _look_up(request, ctx, invite_code)
+        found = await inviter.look_up(request, ctx, invite_code)
     except UnknownInviteCode as refusal:
         return _without_invitation(request, ctx, refusal, signed_in)
     return sign_in.page(
         request,
         ctx,
         invite_code=found.invite_code,
-        inviter=found.inviter_name.split()[0] if found.inviter_name else None,
+        inviter=inviter.first_name(found),
         signed_in=signed_in,
     )
-
-
-async def _look_up(request: StrictRequest, ctx: Context, text: str) -> Invitation:
-    """Raise UnknownInviteCode if nobody has this code."""
-    try:
-        return await invitations.look_up(ctx, text, caller=browser_session.caller(request))
-    except TooManyRequests as refusal:
-        # The address has exhausted its tries, maybe by others behind it: keep the code, unchecked
-        problems.log_refusal(request, refusal)
-        return Invitation(invite_code=invite_codes.parse(text, ctx.invite_url), inviter_name=None)
 
 
 def _without_invitation(
@@ -59,10 +46,5 @@ def _without_invitation(
         ctx,
         status=HTTP_404_NOT_FOUND,
         signed_in=signed_in,
-        refusal=texts.refusal(
-            refusal.code,
-            language=render.language(request),
-            seconds=refusal.retry_after,
-            attempts_left=None,
-        ),
+        refusal=inviter.explain(request, refusal),
     )

@@ -10,6 +10,7 @@ from referral.http.pages import cookies, flash, forms
 from referral.http.requests import StrictRequest
 
 _YEAR = 31_536_000  # seconds
+_LONGEST_PATH = 16_384  # characters: the URL of a page may carry the request of an app
 
 
 @post("/language", opt=forms.on("/", "language"), include_in_schema=False)
@@ -17,4 +18,4 @@ async def choose(request: StrictRequest) -> Redirect:
     fields = await forms.read(request)
     if (language := fields.get("language")) in i18n.LANGUAGES:
         cookies.put(request, cookies.LANGUAGE, language, seconds=_YEAR)
-    return flash.redirect(forms.local_path(fields.get("next")) or "/")
+    return flash.redirect(forms.local_path(fields.get("next"), longest=_LONGEST_PATH) or "/")

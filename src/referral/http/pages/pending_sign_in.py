@@ -75,12 +75,12 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         tab = tabs.key_of(self.token, invite_code, then)
         return msgspec.structs.replace(self, invite_code=invite_code, next=then, tab=tab)
 
-    def url(self, path: str) -> str:
-        """Return the URL of a page or form of this tab.
+    def url(self, path: str, **more: str) -> str:
+        """Return the URL of a page or form of this tab, with more parameters.
 
         It has the invite code too, so that the invitation survives the loss of the cookie.
         """
-        query = {TAB: self.tab, "invite_code": self.invite_code}
+        query = {TAB: self.tab, "invite_code": self.invite_code, **more}
         given = urlencode({name: text for name, text in query.items() if text})
         return f"{path}?{given}" if given else path
 

@@ -149,7 +149,7 @@ async def send_again(request: StrictRequest) -> Redirect:
     if pending is None:
         return flash.notice(request, PHONE, "code_gone")
     sending = _send(request, context(request), pending.phone, tab=pending.tab)
-    return await sign_in.resend(request, pending, sending, path=CODE)
+    return await sign_in.resend(request, pending, sending, url=pending.url(CODE))
 
 
 HANDLERS: list[Any] = [show, send_code, code, change, send_again]

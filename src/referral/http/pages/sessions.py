@@ -36,7 +36,9 @@ async def show(request: StrictRequest, cursor: PageCursor = None) -> Response[st
 )
 async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
     try:
-        await sessions.end(request.user, session_id, caller=browser_session.caller(request))
+        await sessions.end(
+            context(request), request.user, session_id, caller=browser_session.caller(request)
+        )
     except NotFound as refusal:
         # It has ended already, elsewhere or by a second click
         problems.log_refusal(request, refusal)

@@ -26,15 +26,18 @@ from referral.core.errors import (
     UnsupportedPhone,
 )
 from referral.http.pages import (
+    app_request,
     browser_session,
     cookies,
     flash,
     forms,
+    inviter,
     pending_sign_in,
     phone_field,
     render,
     tabs,
 )
+from referral.http.pages.app_request import AppRequest
 from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.requests import StrictRequest, context
 from referral.limits.guess_policy import INVITE_CODE_LIMITS
@@ -52,6 +55,9 @@ InviteCode = Annotated[str, QueryParameter()]
 
 @get(HOME, include_in_schema=False)
 async def home(request: StrictRequest, then: Next = None) -> Response[Any]:
+    app = await app_request.find(request)
+    if app is not None:
+        return await app_request.redirect_if_done(request, app) or await _home_of_app(request, app)
     if await browser_session.find(request):
         return flash.redirect(forms.local_path(then) or PROFILE)
     return page(request, context(request), then=forms.local_path(then))
@@ -59,7 +65,7 @@ async def home(request: StrictRequest, then: Next = None) -> Response[Any]:
 
 @post(HOME, opt=forms.on(HOME, "sign_in", "phone"), include_in_schema=False)
 async def send_code(request: StrictRequest) -> Redirect:
-    ctx = context(request)
+    ctx, app = context(request), await app_request.find(request)
     fields = await forms.read(request)
     typed = phone = fields.get("phone", "")
     invite_code = _invite_code(fields.get("invite_code", ""), ctx)
@@ -73,20 +79,22 @@ async def send_code(request: StrictRequest) -> Redirect:
             # They went back and entered the same phone again: its code was sent already
             pending = earlier.in_new_tab(invite_code=invite_code, then=then)
             pending_sign_in.keep(request, pending)
-            return flash.redirect(pending.url(CODE))
-        start, values = _start_url(invite_code, then), {"phone": typed}
+            return flash.redirect(pending.url(CODE, **app_request.query(app)))
+        start, values = _start_url(app, invite_code, then), {"phone": typed}
         return flash.refused(request, start, refusal, form="sign_in", field="phone", values=values)
-    return flash.redirect(pending.url(CODE))
+    return flash.redirect(pending.url(CODE, **app_request.query(app)))
 
 
 @get(CODE, include_in_schema=False)
 async def code(request: StrictRequest, invite_code: InviteCode = "") -> Response[Any]:
     """Show the field for the code. The URL has the invite code in case the cookie is gone."""
+    app = await app_request.find(request)
     pending = pending_sign_in.find(request)
     if pending is None:
-        return flash.redirect(f"{_start_url(invite_code, None)}?restarted=1")
-    is_signed_in = bool(await browser_session.find(request))
-    start = _start_url(pending.invite_code, forms.local_path(pending.next))
+        return flash.redirect(_restart_url(app, invite_code))
+    # An app's person is led on from here whoever is signed in
+    is_signed_in = app is None and bool(await browser_session.find(request))
+    start = _start_url(app, pending.invite_code, forms.local_path(pending.next))
     return code_page(
         request,
         context(request),
@@ -94,16 +102,18 @@ async def code(request: StrictRequest, invite_code: InviteCode = "") -> Response
         path=CODE,
         back=PROFILE if is_signed_in else start,
         is_signed_in=is_signed_in,
+        app=app,
     )
 
 
 @post(CODE, opt=forms.on(CODE, "code", "code"), include_in_schema=False)
 async def verify(request: StrictRequest) -> Redirect:
+    app = await app_request.find(request)
     fields = await forms.read(request)
     pending = pending_sign_in.find_in_form(request, fields)
     if pending is None:
         return flash.redirect(forms.page_of(request))
-    then = forms.local_path(pending.next) or PROFILE
+    then = app.url(app_request.CONTINUE) if app else forms.local_path(pending.next) or PROFILE
     try:
         result, invite_refusal = await _verify(
             request, context(request), pending, fields.get("code", "")
@@ -113,9 +123,12 @@ async def verify(request: StrictRequest) -> Redirect:
             # The form was submitted twice, or is an old one
             return flash.redirect(then)
         pending_sign_in.restore(request, pending)
-        return flash.refused(request, pending.url(CODE), refusal, form="code", field="code")
+        url = pending.url(CODE, **app_request.query(app))
+        return flash.refused(request, url, refusal, form="code", field="code")
     await browser_session.start(request, result)
     pending_sign_in.clear(request, pending)
+    if app is not None:
+        return app_request.signed_in(request, app, result, invite_refusal)
     if invite_refusal is None:
         return flash.redirect(then)
     values = {"invite_code": pending.invite_code}
@@ -126,14 +139,14 @@ async def verify(request: StrictRequest) -> Redirect:
 
 @post(f"{CODE}/again", opt=forms.on(CODE, "again"), include_in_schema=False)
 async def send_again(request: StrictRequest) -> Redirect:
-    ctx = context(request)
+    ctx, app = context(request), await app_request.find(request)
     pending = pending_sign_in.find_in_form(request, await forms.read(request))
     if pending is None:
         return flash.redirect(forms.page_of(request))
     invite_code = _invite_code(pending.invite_code, ctx)
     then = forms.local_path(pending.next) or ""
     sending = send(request, ctx, pending.phone, invite_code=invite_code, then=then, tab=pending.tab)
-    return await resend(request, pending, sending, path=CODE)
+    return await resend(request, pending, sending, url=pending.url(CODE, **app_request.query(app)))
 
 
 @post("/sign-out", opt=forms.on(HOME, "sign_out"), include_in_schema=False)
@@ -192,18 +205,18 @@ async def resend(
     pending: PendingSignIn,
     sending: Awaitable[PendingSignIn],
     *,
-    path: str,
+    url: str,
 ) -> Redirect:
     """Send another code to the same phone. The earlier one stays valid.
 
-    path: of the page where the code is entered.
+    url: of the page where the code is entered.
     """
     try:
         await sending
     except SEND_REFUSALS as refusal:
         pending_sign_in.restore(request, pending)
-        return flash.resend_refused(request, pending.url(path), refusal)
-    return flash.notice(request, pending.url(path), "code_sent")
+        return flash.resend_refused(request, url, refusal)
+    return flash.notice(request, url, "code_sent")
 
 
 def page(
@@ -216,6 +229,9 @@ def page(
         "signed_in": None,
         "refusal": None,
         "then": "",
+        "app": None,
+        "action": HOME,
+        "phone": "",
         # The code page redirected here because this browser has no pending code
         "restarted": "restarted" in request.query_params,
         "has_cookies": bool(request.cookies),
@@ -239,18 +255,21 @@ def code_page(
     path: str,
     back: str,
     is_signed_in: bool = False,
+    app: AppRequest | None = None,
 ) -> Response[str]:
     """Render the page where a code is entered.
 
     path: of its forms. back: where its link leads. is_signed_in: whether this is a
-    reauthentication.
+    reauthentication. app: the request that the person is here for.
     """
+    query = app_request.query(app)
     return render.page(
         request,
         "code.html",
         pending=pending,
-        action=pending.url(path),
-        again=pending.url(f"{path}/again"),
+        app=app,
+        action=pending.url(path, **query),
+        again=pending.url(f"{path}/again", **query),
         seconds=pending.seconds_until_resend(ctx),
         is_expired=pending.is_expired(ctx),
         back=back,
@@ -270,8 +289,34 @@ def _invite_code(text: str, ctx: Context) -> str:
         return text if len(text) <= _LONGEST_INVALID else "?"
 
 
-def _start_url(invite_code: str, then: str | None) -> str:
-    """Return the URL of the sign-in page with this invitation or next path."""
+async def _home_of_app(request: StrictRequest, app: AppRequest) -> Response[str]:
+    ctx = context(request)
+    signed_in = await browser_session.find(request)
+    found, refusal = await inviter.find(request, app.request.invite_code)
+    hinted = app.request.hinted_phone or (signed_in.user.phone if signed_in else None)
+    return page(
+        request,
+        ctx,
+        app=app,
+        action=app.url(HOME),
+        invite_code=found.invite_code if found else "",
+        inviter=inviter.first_name(found) if found else None,
+        refusal=refusal or None,
+        phone=phone_display.format_phone(hinted) if hinted else "",
+    )
+
+
+def _restart_url(app: AppRequest | None, invite_code: str) -> str:
+    """Return the URL of the sign-in page, for a browser without a pending code."""
+    if app is not None:
+        return app.url(HOME, restarted="1")
+    return f"{_start_url(None, invite_code, None)}?restarted=1"
+
+
+def _start_url(app: AppRequest | None, invite_code: str, then: str | None) -> str:
+    """Return the URL of the sign-in page with this request, invitation or next path."""
+    if app is not None:
+        return app.url(HOME)
     if invite_code.isascii() and invite_code.isalnum():
         return f"/i/{invite_code}"
     return forms.with_next(HOME, then) if then else HOME

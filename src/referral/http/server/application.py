@@ -23,8 +23,9 @@ from litestar import Litestar
 from referral import observability
 from referral.core.concurrency import ConcurrencyLimiter, Suspended
 from referral.http import problems
-from referral.http.server import metrics, request_ids
+from referral.http.server import cors, metrics, request_ids
 from referral.http.server.cors import Cors, Header
+from referral.storage import database
 
 _EXEMPT_PATHS = frozenset({"/health/live", "/health/ready", metrics.PATH})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -61,7 +62,11 @@ class Application(Litestar):
     async def _handle(self, scope: Any, receive: Any, send: Any) -> None:
         begun = monotonic()
         method = scope["method"]
-        headers = [*self.headers, *self.cors.headers(scope["path"], scope["headers"])]
+        of_client = await self._is_of_client(scope)
+        headers = [
+            *self.headers,
+            *self.cors.headers(scope["path"], scope["headers"], of_client=of_client),
+        ]
         request_id = request_ids.assign(scope["headers"])
         status = 0
         sending: AbstractContextManager[None] = nullcontext()
@@ -105,7 +110,8 @@ class Application(Litestar):
 
         It needs no slot: a page could not read the 503, and refusing costs more than this.
         """
-        preflight = self.cors.preflight(scope["path"], scope["headers"])
+        of_client = await self._is_of_client(scope)
+        preflight = self.cors.preflight(scope["path"], scope["headers"], of_client=of_client)
         if preflight is None:
             return False
         if scope.get("state", {}).pop("slot_acquired", False):
@@ -115,6 +121,16 @@ class Application(Litestar):
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return True
+
+    async def _is_of_client(self, scope: Any) -> bool:
+        """Return whether a page of a single-page app that is a client sends this request."""
+        if scope["path"] not in cors.CLIENT_PATHS:
+            return False
+        origin = cors.origin(scope["headers"])
+        try:
+            return origin is not None and await self.state.ctx.public_origins.has(origin.decode())
+        except (database.Unavailable, UnicodeDecodeError):
+            return False
 
     def overloaded(
         self, path: str, headers: Iterable[Header], request_id: bytes, *, now: float

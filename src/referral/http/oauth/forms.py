@@ -1,0 +1,48 @@
+"""Parameters of requests: in the query of a GET, in the form of a POST."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from litestar import Request
+
+from referral.http.requests import header_values
+from referral.openid.errors import InvalidRequest
+from referral.openid.parameters import Parameters
+
+MEDIA_TYPE = "application/x-www-form-urlencoded"
+_MAX_PARAMETERS = 100
+
+
+def query(request: Request[Any, Any, Any]) -> Parameters:
+    """Return the parameters of the URL. Raises InvalidRequest."""
+    return _parse(request.scope["query_string"])
+
+
+async def body(request: Request[Any, Any, Any]) -> Parameters:
+    """Return the parameters of the form. Raises InvalidRequest."""
+    content_type = "".join(header_values(request, b"content-type")[:1])
+    if content_type.partition(";")[0].strip().lower() != MEDIA_TYPE:
+        raise InvalidRequest(f"Send a form, with Content-Type: {MEDIA_TYPE}.")
+    return _parse(await request.body())
+
+
+async def parameters(request: Request[Any, Any, Any]) -> Parameters:
+    """Return the parameters of a request that may be a GET or a POST. Raises InvalidRequest."""
+    return await body(request) if request.method == "POST" else query(request)
+
+
+def _parse(encoded: bytes) -> Parameters:
+    try:
+        pairs = parse_qsl(
+            encoded.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MAX_PARAMETERS,
+        )
+    except ValueError:
+        raise InvalidRequest("The parameters cannot be read: percent-encode them.") from None
+    if any("\0" in name or "\0" in value for name, value in pairs):
+        raise InvalidRequest("A parameter contains U+0000. Remove it.")
+    return Parameters(pairs)

@@ -1,0 +1,227 @@
+"""Where an app sends a person, and the pages between the sign-in and the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from litestar import Response, get, post
+from litestar.params import QueryParameter
+from litestar.response import Redirect
+from litestar.status_codes import HTTP_303_SEE_OTHER, HTTP_400_BAD_REQUEST
+
+from referral import i18n
+from referral.core.errors import Refusal
+from referral.http import problems
+from referral.http.oauth import forms as oauth_forms
+from referral.http.pages import (
+    app_request,
+    browser_session,
+    flash,
+    forms,
+    inviter,
+    render,
+)
+from referral.http.pages.app_request import CONTINUE, RETURN, AppRequest
+from referral.http.pages.texts import N_
+from referral.http.requests import StrictRequest, context
+from referral.openid import authorization
+from referral.openid.authorization import SentBack
+from referral.openid.decision import Step
+from referral.openid.errors import OAuthError, UnknownApp
+from referral.openid.parameters import Parameters
+from referral.service import invitations
+
+AUTHORIZE = "/oauth/authorize"
+SIGN_IN = "/"
+
+_UNKNOWN = {
+    "client": N_(
+        "The app that sent you here is not registered. Tell its makers: the client_id is unknown."
+    ),
+    "redirect_uri": N_(
+        "The app that sent you here gave an address to go back to that is not registered. Tell "
+        "its makers: the redirect_uri must be one of the client's, letter for letter."
+    ),
+    "twice": N_(
+        "The app that sent you here gave its name or address twice. Tell its makers: client_id "
+        "and redirect_uri are given once."
+    ),
+    "request": N_("This link is not complete. Go back to the app and sign in from there again."),
+}
+_DESCRIPTION = """\
+An app sends a person here, who signs in on these pages and is sent back to `redirect_uri` with a \
+`code` (OpenID Connect Core, section 3.1.2). Parameters: `client_id`, `redirect_uri`, \
+`response_type` = `code`, `scope` with `openid`, `state`, `nonce`, `code_challenge` and \
+`code_challenge_method` = `S256`; optional: `prompt`, `max_age`, `id_token_hint`, `login_hint` (a \
+phone), `ui_locales`, and `invite_code`, which the sign-in activates. Others are ignored. \
+Every redirect has `iss` (RFC 9207). If the client or the redirect URI is not registered, the \
+response is a page that says so, and nothing is redirected.\
+"""
+
+Denied = Annotated[str, QueryParameter()]
+
+
+@get(
+    AUTHORIZE,
+    operation_id="authorize",
+    status_code=HTTP_303_SEE_OTHER,
+    summary="Sign a person in to an app",
+    description=_DESCRIPTION,
+    response_description="To the app or to the sign-in page.",
+    tags=("OpenID Connect",),
+    media_type="text/html",
+)
+async def authorize(request: StrictRequest) -> Response[Any]:
+    return await _go_on(request, await _begin(request, oauth_forms.query(request)))
+
+
+@post(
+    AUTHORIZE,
+    operation_id="authorizeByPost",
+    status_code=HTTP_303_SEE_OTHER,
+    summary="Sign a person in to an app, by POST",
+    description="As by GET, with the parameters in a form.",
+    response_description="To a page that goes on.",
+    tags=("OpenID Connect",),
+    media_type="text/html",
+)
+async def authorize_by_post(request: StrictRequest) -> Redirect:
+    app = await _begin(request, await oauth_forms.body(request))
+    # The form of another site came without our cookies (SameSite=Lax); the redirect brings them
+    return flash.redirect(app.url(CONTINUE))
+
+
+@get(CONTINUE, include_in_schema=False)
+async def show(request: StrictRequest) -> Response[Any]:
+    """Ask the person who is signed in, or lead to the sign-in or back to the app."""
+    app = await app_request.require(request)
+    signed_in = await browser_session.find(request)
+    if signed_in is None or app.next_step(signed_in) is not Step.CONFIRM:
+        return await _go_on(request, app)
+    found, refusal = await inviter.find(request, app.request.invite_code)
+    return render.page(
+        request,
+        "continue.html",
+        app=app,
+        action=app.url(CONTINUE),
+        invitation=found,
+        refusal=refusal,
+        signed_in=signed_in,
+        another=another_phone(app).url(SIGN_IN),
+    )
+
+
+@post(
+    CONTINUE,
+    guards=[forms.same_origin],
+    opt=forms.on(CONTINUE, "continue"),
+    include_in_schema=False,
+)
+async def agree(request: StrictRequest) -> Redirect:
+    """Go on as the person who is signed in, with or without the invitation."""
+    app = await app_request.require(request)
+    fields = await forms.read(request)
+    signed_in = await browser_session.find(request)
+    if signed_in is None or fields.get("user") != str(signed_in.user.id):
+        # Somebody else has signed in since the page was shown, in another tab
+        return flash.redirect(app.url(CONTINUE))
+    if fields.get("invitation") == "accept":
+        try:
+            await invitations.activate(
+                app.ctx,
+                signed_in,
+                app.request.invite_code,
+                caller=browser_session.caller(request),
+            )
+        except Refusal as refusal:
+            return app_request.invite_refused(request, app, refusal)
+    return flash.redirect(app.confirmed(str(signed_in.session_id)).url(RETURN))
+
+
+@get(RETURN, include_in_schema=False)
+async def leave(request: StrictRequest, denied: Denied = "") -> Response[Any]:
+    """Go on to the app by a page of ours, because no redirect may lead there after a form."""
+    app = await app_request.require(request)
+    if denied:
+        url = authorization.denied_url(app.ctx, app.request, "The person has cancelled.")
+        return leaving_page(request, url, app.app_name)
+    signed_in = await browser_session.find(request)
+    if signed_in is None or app.next_step(signed_in) is not Step.SEND_BACK:
+        return flash.redirect(app.url(CONTINUE))
+    url = await authorization.grant_url(app.ctx, app.request, signed_in)
+    return leaving_page(request, url, app.app_name)
+
+
+def another_phone(app: AppRequest) -> AppRequest:
+    """Return the request of a person who wants to sign in with another phone."""
+    prompts = (app.request.prompts - {"select_account", "consent"}) | {"login"}
+    return app.but(prompts=prompts, came_at=app.ctx.clock().timestamp(), hinted_phone=None)
+
+
+def leaving_page(request: StrictRequest, url: str, app_name: str) -> Response[str]:
+    """Return the page that goes on to an app.
+
+    Browsers apply `form-action` to every redirect that follows a form, and end the chain at a page
+    (w3c/webappsec-csp#8).
+    """
+    page = render.page(request, "leave.html", url=url, app_name=app_name)
+    page.headers["Refresh"] = f"0; url={url}"
+    return page
+
+
+def sent_back(request: StrictRequest, outcome: SentBack) -> Response[Any]:
+    """Respond with an error for the app."""
+    path, is_post = request.scope["path"], request.method == "POST"
+    if path == AUTHORIZE or (path == CONTINUE and not is_post):
+        # 303, so that a browser that has sent a form goes on by GET (RFC 9700, section 4.12)
+        response: Response[Any] = Redirect(outcome.url, status_code=HTTP_303_SEE_OTHER)
+    elif is_post:
+        query = request.scope["query_string"].decode("ascii", "replace")
+        response = flash.redirect(f"{RETURN}?{query}")
+    else:
+        response = leaving_page(request, outcome.url, outcome.app_name)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def unknown_app(request: StrictRequest, error: UnknownApp) -> Response[str]:
+    """Respond with a page: nobody may be redirected to an app that is not registered."""
+    problems.log_error(request, "unknown_app", error.reason)
+    message = i18n.catalogue(render.language(request)).gettext(_UNKNOWN[error.reason])
+    page = render.page(
+        request, "error.html", status=HTTP_400_BAD_REQUEST, message=message, action=None, fields={}
+    )
+    page.headers["Cache-Control"] = "no-store"
+    return page
+
+
+def unreadable(request: StrictRequest, error: OAuthError) -> Response[str]:
+    """Respond with a page to parameters that cannot be read."""
+    problems.log_error(request, error.error, error.description)
+    return unknown_app(request, UnknownApp("request"))
+
+
+async def _begin(request: StrictRequest, parameters: Parameters) -> AppRequest:
+    ctx = context(request)
+    found, client = await authorization.begin(ctx, parameters)
+    return AppRequest(ctx=ctx, request=found, app_name=client.name)
+
+
+async def _go_on(request: StrictRequest, app: AppRequest) -> Redirect:
+    """Redirect to the next step: the sign-in, the question, or the app."""
+    signed_in = await browser_session.find(request)
+    step = app.next_step(signed_in)
+    if step is Step.SEND_BACK and signed_in is not None:
+        url = await authorization.grant_url(app.ctx, app.request, signed_in)
+        return flash.redirect(url)
+    path = CONTINUE if step is Step.CONFIRM else SIGN_IN
+    return flash.redirect(app.url(path))
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[..., Response[Any]]] = {
+    SentBack: sent_back,
+    UnknownApp: unknown_app,
+    OAuthError: unreadable,
+}
+HANDLERS = [authorize, authorize_by_post, show, agree, leave]

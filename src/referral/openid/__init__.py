@@ -1,0 +1,1 @@
+"""OpenID Connect: the hosted pages sign people in to the team's apps."""

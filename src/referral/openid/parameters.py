@@ -1,0 +1,40 @@
+"""The parameters of a request, each given once (RFC 6749, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from referral.openid.errors import InvalidRequest
+
+# Characters of all names and values together. As a sealed token in a URL they have to pass through
+# proxies that take 8 KB
+MAX_TOTAL_LENGTH = 6 * 1024
+
+
+class Parameters:
+    """Names and values, in the order in which they came. An empty value counts as absent."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self._pairs = [(name, value) for name, value in pairs if value]
+        self._length = sum(len(name) + len(value) + 2 for name, value in pairs)
+
+    def get(self, name: str) -> str | None:
+        """Return a parameter's value. Raises InvalidRequest if it was given twice."""
+        values = [value for each, value in self._pairs if each == name]
+        if len(values) > 1:
+            raise InvalidRequest(f"The parameter {name} was given more than once.")
+        return values[0] if values else None
+
+    def require(self, name: str) -> str:
+        """Return a parameter's value. Raises InvalidRequest if it is missing or given twice."""
+        value = self.get(name)
+        if value is None:
+            raise InvalidRequest(f"The parameter {name} is missing.")
+        return value
+
+    def require_each_once(self, names: Sequence[str]) -> None:
+        """Raise InvalidRequest if one of these was given twice, or if all are too long together."""
+        if self._length > MAX_TOTAL_LENGTH:
+            raise InvalidRequest("The parameters have more than 6 KB in all.")
+        for name in names:
+            self.get(name)

@@ -1,0 +1,93 @@
+"""Queries for clients and signing keys, and for the user whom an authorization code names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from referral.storage import database
+from referral.storage.models import Client, Session, SigningKey, User
+
+_LOCK_CLIENT = "SELECT 1 FROM clients WHERE id = $1{strength}"
+_LOCK_USER = "SELECT 1 FROM users WHERE id = $1 AND deleted_at IS NULL{strength}"
+
+
+async def add_client(client: Client) -> bool:
+    """Add a client. Return False if there is one with this name already."""
+    await Client.bulk_create([client], ignore_conflicts=True)
+    return await Client.exists(id=client.id)
+
+
+async def find_client(client_id: str) -> Client | None:
+    return await Client.get_or_none(id=client_id)
+
+
+async def find_client_by_name(name: str) -> Client | None:
+    return await Client.get_or_none(name=name)
+
+
+async def all_clients() -> list[Client]:
+    """Return every client, the oldest first."""
+    return await Client.all().order_by("created_at", "name")
+
+
+async def public_redirect_uris() -> list[str]:
+    """Return the redirect URIs of all public clients, a client's on lines of one text."""
+    rows = await database.query("SELECT redirect_uris FROM clients WHERE is_public")
+    return [row["redirect_uris"] for row in rows]
+
+
+async def set_secrets(client_id: str, *, current: str, previous: str | None) -> None:
+    """Set the digests of a client's secrets."""
+    await Client.filter(id=client_id).update(secret_digest=current, previous_secret_digest=previous)
+
+
+async def remove_client(client_id: str) -> None:
+    await Client.filter(id=client_id).delete()
+
+
+async def lock_client(client_id: str, *, to_delete: bool = False) -> bool:
+    """Keep a client from being deleted until the transaction ends, or wait to delete it.
+
+    Return False if there is none.
+    """
+    return await _lock(_LOCK_CLIENT, client_id, "FOR UPDATE" if to_delete else "FOR SHARE")
+
+
+async def lock_user(user_id: UUID) -> bool:
+    """Keep a user from being changed until the transaction ends. Return False if there is none."""
+    return await _lock(_LOCK_USER, user_id, "FOR UPDATE")
+
+
+async def find_session(session_id: UUID) -> Session | None:
+    """Return a session with its user."""
+    return await Session.get_or_none(id=session_id).select_related("user")
+
+
+async def find_user(user_id: UUID) -> User | None:
+    return await User.get_or_none(id=user_id, deleted_at__isnull=True)
+
+
+async def mark_signed_in(user_id: UUID, *, now: datetime) -> None:
+    await User.filter(id=user_id).update(last_sign_in_at=now)
+
+
+async def all_signing_keys() -> list[SigningKey]:
+    """Return every signing key, the newest first."""
+    return await SigningKey.all().order_by("-signs_from", "id")
+
+
+async def add_signing_key(key: SigningKey) -> None:
+    await SigningKey.bulk_create([key])
+
+
+async def remove_signing_keys(ids: Collection[str]) -> None:
+    if ids:
+        await SigningKey.filter(id__in=list(ids)).delete()
+
+
+async def _lock(sql: str, value: object, strength: str) -> bool:
+    # SQLite's transactions are immediate: nobody else writes meanwhile
+    strength = f" {strength}" if database.is_postgres() else ""
+    return bool(await database.query(sql.format(strength=strength), value))

@@ -1,0 +1,285 @@
+"""The token endpoint: codes and refresh tokens are exchanged for tokens (RFC 6749, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from referral import observability
+from referral.context import Actor, Caller, Context
+from referral.core import tokens as token_rules
+from referral.core.errors import AccountBlocked, InvalidRefreshToken, Unauthorized
+from referral.core.proof import Proof
+from referral.core.seal import RsaKey
+from referral.core.tokens import Authentication, RefreshToken
+from referral.limits import counters, gcra
+from referral.limits.counters import Advance
+from referral.limits.scope import counter_key
+from referral.openid import authorization_code, clients, id_token, queries, scope
+from referral.openid.authorization_code import AuthorizationCode
+from referral.openid.errors import InsufficientScope, InvalidClient, InvalidGrant
+from referral.openid.scope import Person
+from referral.service import access, audit, refreshes, sessions
+from referral.service.access import Authenticated
+from referral.storage import database
+from referral.storage import sessions as session_queries
+from referral.storage.models import Client, User
+
+_COUNTER = "authorization-code"
+
+
+class TokenResponse(Struct, frozen=True, kw_only=True):
+    """A successful response (RFC 6749, section 5.1; OpenID Connect Core, section 3.1.3.3)."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 - not a secret
+    expires_in: int
+    refresh_token: str | UnsetType = UNSET
+    id_token: str | UnsetType = UNSET
+    scope: str
+
+
+class _Session(Struct, frozen=True, kw_only=True):
+    """A session for which tokens are issued, with its user."""
+
+    user: User
+    proof: Proof
+    authentication: Authentication
+    refresh_token: str | UnsetType
+
+
+async def exchange(
+    ctx: Context,
+    client: Client,
+    code: str,
+    *,
+    redirect_uri: str | None,
+    verifier: str | None,
+    caller: Caller,
+) -> TokenResponse:
+    """Exchange an authorization code. It works once; a second use ends the session that it began.
+
+    Raises InvalidGrant, InvalidClient.
+    """
+    now = ctx.clock()
+    found = authorization_code.decrypt(
+        code,
+        client_id=client.id,
+        redirect_uri=redirect_uri,
+        verifier=verifier,
+        now=now,
+        keys=ctx.keys,
+    )
+
+    async def work() -> tuple[Authenticated, RefreshToken] | None:
+        if not await _spend(ctx, found, now):
+            await _end_reused(ctx, found, caller=caller)
+            return None
+        if not await queries.lock_client(client.id):
+            raise InvalidClient("This client was deleted.")
+        signed_in = await _browser_session(ctx, found, now)
+        return signed_in, await _begin_session(ctx, client, found, signed_in, caller, now)
+
+    # Before the code is spent: from then on nothing may fail
+    key = await ctx.signing_keys.current(ctx)
+    begun = await database.transaction(work)
+    if begun is None:
+        raise InvalidGrant("The code was used before.")
+    signed_in, refresh_token = begun
+    session = _Session(
+        user=signed_in.user,
+        proof=signed_in.proof,
+        authentication=Authentication(
+            user_id=signed_in.user.id,
+            session_id=refresh_token.session_id,
+            at=signed_in.signed_in_at,
+            methods=signed_in.proof.methods,
+        ),
+        refresh_token=refresh_token.text if _is_offline(found.scopes) else UNSET,
+    )
+    return _respond(ctx, client, session, found.scopes, key=key, nonce=found.nonce, now=now)
+
+
+async def refresh(
+    ctx: Context, client: Client, text: str, *, wanted_scope: str | None, caller: Caller
+) -> TokenResponse:
+    """Exchange a refresh token of this client. wanted_scope: fewer scopes than were granted.
+
+    Raises InvalidGrant, OAuthError.
+    """
+    now = ctx.clock()
+    key = await ctx.signing_keys.current(ctx)
+    try:
+        if wanted_scope is not None:
+            # Before the token is replaced: a refused request changes nothing
+            found = await sessions.find(
+                ctx, token_rules.parse_refresh(text), now, client_id=client.id
+            )
+            scope.narrow((found.scopes or "").split(), wanted_scope)
+        live = await refreshes.rotate(ctx, text, client_id=client.id, caller=caller, now=now)
+    except (InvalidRefreshToken, AccountBlocked) as refusal:
+        raise InvalidGrant("The refresh token is not valid any more.") from refusal
+    user = await queries.find_user(live.authentication.user_id)
+    if user is None:
+        raise InvalidGrant("The account was deleted.")
+    session = _Session(
+        user=user,
+        proof=live.proof,
+        authentication=live.authentication,
+        refresh_token=live.refresh_token.text,
+    )
+    scopes = scope.narrow((live.scopes or "").split(), wanted_scope)
+    return _respond(ctx, client, session, scopes, key=key, nonce=None, now=now)
+
+
+async def revoke(ctx: Context, client: Client, token: str, *, caller: Caller) -> None:
+    """End the session of a token of this client, access or refresh, also a replaced or expired one.
+
+    Any other text changes nothing (RFC 7009, section 2.2).
+    """
+    if "." not in token:
+        await sessions.sign_out(ctx, token, caller=caller, client_id=client.id)
+        return
+    try:
+        claims = token_rules.read_access(token, issuer=ctx.issuer, keys=ctx.keys)
+    except Unauthorized:
+        return
+    if claims.client_id == client.id and await sessions.end_one(
+        ctx, UUID(claims.sid), user_id=UUID(claims.sub)
+    ):
+        observability.record("signed_out", caller=caller, user=claims.sub)
+
+
+async def userinfo(ctx: Context, access_token: str) -> dict[str, object]:
+    """Return `sub` and the claims of the token's scopes (OpenID Connect Core, section 5.3).
+
+    Raises Unauthorized, AccountBlocked, InsufficientScope.
+    """
+    now = ctx.clock()
+    claims = token_rules.verify_access(access_token, issuer=ctx.issuer, now=now, keys=ctx.keys)
+    scopes = tuple(claims.scope.split())
+    if scope.OPENID not in scopes:
+        raise InsufficientScope
+    signed_in = await access.find(ctx, claims, now=now)
+    return {"sub": claims.sub, **_claims(signed_in.user, signed_in.proof, scopes)}
+
+
+async def _spend(ctx: Context, code: AuthorizationCode, now: datetime) -> bool:
+    """Mark a code as used; return False if it was before. Raises InvalidGrant if it has expired."""
+    key = counter_key(ctx.counter_key, f"{_COUNTER}|{code.session_id}")
+    at = gcra.microseconds(now)
+    if authorization_code.has_expired(code, now=now):
+        if (await counters.read([key])).get(key, 0) > at:
+            return False
+        raise InvalidGrant("The code has expired.")
+    # Marked for longer than a second use is recognised. A counter in the past says nothing
+    until = at + 2 * authorization_code.REUSE_SECONDS * gcra.SECOND
+    return await counters.advance(Advance(key, until, below=at))
+
+
+async def _end_reused(ctx: Context, code: AuthorizationCode, *, caller: Caller) -> None:
+    """End the session that the first use of a code began: one of the two was not the app's."""
+    user_id = UUID(code.user_id)
+    if await sessions.end_in_transaction(
+        ctx, UUID(code.session_id), user_id=user_id, reason="reused"
+    ):
+        by = Actor.user(user_id, caller)
+        await audit.record(ctx, "authorization_code_reused", by=by, user=user_id)
+
+
+async def _browser_session(ctx: Context, code: AuthorizationCode, now: datetime) -> Authenticated:
+    """Return the browser's session and its user, locked. Raises InvalidGrant if it has ended."""
+    ended = InvalidGrant("The person has signed out meanwhile.")
+    if not await queries.lock_user(UUID(code.user_id)):
+        raise ended
+    try:
+        signed_in = await access.find_session(ctx, UUID(code.browser_session_id), now=now)
+    except (Unauthorized, AccountBlocked):
+        raise ended from None
+    if (str(signed_in.user.id), signed_in.user.phone) != (code.user_id, code.phone):
+        raise ended
+    return signed_in
+
+
+async def _begin_session(
+    ctx: Context,
+    client: Client,
+    code: AuthorizationCode,
+    signed_in: Authenticated,
+    caller: Caller,
+    now: datetime,
+) -> RefreshToken:
+    """Add the client's session, which counts its age from the browser's sign-in."""
+    session, refresh_token = sessions.prepare(
+        ctx, proof=signed_in.proof, caller=caller, now=now, session_id=UUID(code.session_id)
+    )
+    is_offline = _is_offline(code.scopes)
+    session = msgspec.structs.replace(
+        session,
+        client_id=client.id,
+        scopes=" ".join(code.scopes),
+        authenticated_at=signed_in.signed_in_at,
+        expires_at=None if is_offline else now + timedelta(seconds=ctx.issuer.access_life),
+    )
+    user_id = signed_in.user.id
+    await session_queries.add(session, user_id=user_id)
+    if is_offline:
+        await queries.mark_signed_in(user_id, now=now)
+    by = Actor.user(user_id, caller)
+    await audit.record(ctx, "signed_in_to_app", by=by, user=user_id, client=client.name)
+    return refresh_token
+
+
+def _is_offline(scopes: Iterable[str]) -> bool:
+    return scope.OFFLINE_ACCESS in scopes
+
+
+def _respond(
+    ctx: Context,
+    client: Client,
+    session: _Session,
+    scopes: tuple[str, ...],
+    *,
+    key: RsaKey,
+    nonce: str | None,
+    now: datetime,
+) -> TokenResponse:
+    access_token = sessions.issue_access(
+        ctx, session.authentication, grant=clients.grant(ctx, client, scopes), now=now
+    )
+    id_token_text: str | UnsetType = UNSET
+    if scope.OPENID in scopes:
+        id_token_text = id_token.issue(
+            issuer=ctx.issuer.url,
+            client_id=client.id,
+            authentication=session.authentication,
+            nonce=nonce,
+            access_token=access_token,
+            claims=_claims(session.user, session.proof, scopes),
+            now=now,
+            key=key,
+        )
+    return TokenResponse(
+        access_token=access_token,
+        expires_in=ctx.issuer.access_life,
+        refresh_token=session.refresh_token,
+        id_token=id_token_text,
+        scope=" ".join(scopes),
+    )
+
+
+def _claims(user: User, proof: Proof, scopes: Iterable[str]) -> dict[str, object]:
+    person = Person(
+        phone=user.phone or "",
+        is_verified=bool(proof.methods),
+        name=user.name,
+        email=user.email,
+        invite_code=user.invite_code,
+        inviter_id=str(user.inviter_id) if user.inviter_id else None,
+        invitee_count=user.invitee_count,
+    )
+    return scope.claims(scopes, person)
