@@ -58,19 +58,21 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
             (),
             (
                 *("serve", "worker", "migrate", "secret", "admin", "key", "users", "webhooks"),
-                *("demo", "doctor", "database"),
+                *("demo", "doctor", "database", "client", "signing-key"),
             ),
         ),
         (("secret",), ("new",)),
         (("admin",), ("grant", "revoke")),
         (("key",), ("new", "list", "revoke")),
+        (("client",), ("new", "list", "show", "rotate", "delete")),
+        (("signing-key",), ("rotate",)),
         (
             ("users",),
             ("list", "show", "block", "unblock", "delete", "import", "export", "check", "phone"),
         ),
         (("webhooks",), ("tail", "replay", "status", "resume")),
     ],
-    ids=["referral", "secret", "admin", "key", "users", "webhooks"],
+    ids=["referral", "secret", "admin", "key", "client", "signing-key", "users", "webhooks"],
 )
 def test_help_lists_the_commands(
     tmp_path: Path, group: tuple[str, ...], commands: tuple[str, ...]

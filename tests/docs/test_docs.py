@@ -63,14 +63,14 @@ def test_docs_list_every_setting() -> None:
 
 def test_docs_list_every_command(tmp_path: Path) -> None:
     commands = re.findall(
-        r"^\| `\.venv/bin/python -m referral ([a-z ]+?)(?: [A-Z]+)*` \|", CLI, re.MULTILINE
+        r"^\| `\.venv/bin/python -m referral ([a-z -]+?)(?: [A-Z]+)*` \|", CLI, re.MULTILINE
     )
     for command in commands:
         shown = referral(tmp_path, *command.split(), "--help")
         assert shown.returncode == 0, command
     overview = referral(tmp_path, "--help").stdout
     listed = {command.split()[0] for command in commands}
-    assert listed == set(re.findall(r"^│ (\w+) ", overview, re.MULTILINE))
+    assert listed == set(re.findall(r"^│ ([\w-]+) ", overview, re.MULTILINE))
 
 
 def test_readme_sign_in_works_as_pasted(database_url: str, tmp_path: Path) -> None:

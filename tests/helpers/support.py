@@ -233,6 +233,8 @@ async def emptied(database_url: str) -> None:
 # Tables with foreign keys first
 _TABLES = (
     "sessions",
+    "clients",
+    "signing_keys",
     "users",
     "device_generations",
     "counters",

@@ -12,6 +12,7 @@ from referral import __version__
 # and would keep what the other commands import
 _COMMANDS = (
     "admin",
+    "client",
     "database",
     "demo",
     "doctor",
@@ -19,6 +20,7 @@ _COMMANDS = (
     "migrate",
     "secret",
     "serve",
+    "signing-key",
     "users",
     "webhooks",
     "worker",
@@ -32,7 +34,8 @@ class _Commands(click.RichGroup):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         # For an unknown name import all of them, so that click can suggest similar names
         for command in (name,) if name in _COMMANDS else _COMMANDS:
-            self.add_command(getattr(import_module(f"referral.cli.{command}"), command))
+            module = command.replace("-", "_")
+            self.add_command(getattr(import_module(f"referral.cli.{module}"), module))
         return super().get_command(ctx, name)
 
 

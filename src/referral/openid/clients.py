@@ -83,7 +83,10 @@ async def list_all() -> list[Client]:
 
 async def get(text: str) -> Client:
     """Return the client with this id or name. Raises NotFound."""
-    client = await queries.find_client(text) or await queries.find_client_by_name(text)
+    client = None
+    # PostgreSQL cannot compare a text with a null character
+    if text.isprintable():
+        client = await queries.find_client(text) or await queries.find_client_by_name(text)
     if client is None:
         raise NotFound("There is no client with this id or name: see `referral client list`.")
     return client
@@ -125,9 +128,8 @@ async def delete(ctx: Context, text: str, *, by: Actor = COMMAND) -> Client:
     access.require_fresh(ctx, by)
 
     async def work() -> Client:
-        client = await get(text)
         # No code is exchanged from here on
-        await queries.lock_client(client.id, to_delete=True)
+        client = await _locked(text)
         ended = await session_queries.end_of_client(client.id)
         await events.add_sessions_ended(ctx, ended, reason="client_deleted")
         await queries.remove_client(client.id)
@@ -165,6 +167,16 @@ def grant(ctx: Context, client: Client, scopes: tuple[str, ...]) -> Grant:
     return Grant(client_id=client.id, audience=audience, scopes=scopes)
 
 
+def scopes(client: Client) -> tuple[str, ...]:
+    """Return the scopes that a client may request."""
+    return scope.allowed(account_allowed=client.account_allowed)
+
+
+def secret_count(client: Client) -> int:
+    """Return how many secrets are valid: two until a rotation is finished."""
+    return sum(each is not None for each in (client.secret_digest, client.previous_secret_digest))
+
+
 def uris(text: str) -> list[str]:
     """Return the URIs of a client's column."""
     return text.split("\n") if text else []
@@ -187,8 +199,16 @@ class PublicOrigins:
         return origin in self._origins
 
 
-async def _confidential(text: str) -> Client:
+async def _locked(text: str) -> Client:
+    """Return a client that nobody else changes until the transaction ends. Raises NotFound."""
     client = await get(text)
+    await queries.lock_client(client.id, to_change=True)
+    # It may have been changed or deleted before the lock
+    return await get(client.id)
+
+
+async def _confidential(text: str) -> Client:
+    client = await _locked(text)
     if client.is_public:
         raise InvalidRequest.field("client", "A public client has no secret.")
     return client

@@ -47,12 +47,12 @@ async def remove_client(client_id: str) -> None:
     await Client.filter(id=client_id).delete()
 
 
-async def lock_client(client_id: str, *, to_delete: bool = False) -> bool:
-    """Keep a client from being deleted until the transaction ends, or wait to delete it.
+async def lock_client(client_id: str, *, to_change: bool = False) -> bool:
+    """Keep a client from being changed until the transaction ends, or wait to change it.
 
     Return False if there is none.
     """
-    return await _lock(_LOCK_CLIENT, client_id, "FOR UPDATE" if to_delete else "FOR SHARE")
+    return await _lock(_LOCK_CLIENT, client_id, "FOR UPDATE" if to_change else "FOR SHARE")
 
 
 async def lock_user(user_id: UUID) -> bool:

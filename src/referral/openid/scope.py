@@ -32,6 +32,11 @@ class Person(Struct, frozen=True, kw_only=True):
     invitee_count: int
 
 
+def allowed(*, account_allowed: bool) -> tuple[str, ...]:
+    """Return the scopes that a client may request."""
+    return tuple(each for each in SUPPORTED if account_allowed or each != ACCOUNT)
+
+
 def parse(text: str, *, account_allowed: bool) -> tuple[str, ...]:
     """Return the scopes to grant, in our order; unknown ones are ignored (Core, 3.1.2.1).
 

@@ -36,7 +36,10 @@ class Entry(Struct, frozen=True, kw_only=True):
                 "`user_created`, `signed_in`, `signed_out_everywhere`, `refresh_token_reused`, "
                 "`invite_activated`, `invite_voided`, `phone_changed`, `account_deleted`, "
                 "`user_blocked`, `user_unblocked`, `admin_granted`, `admin_revoked`, "
-                "`api_key_made` or `api_key_revoked`. Later versions may add others."
+                "`api_key_made`, `api_key_revoked`, `signed_in_to_app`, "
+                "`authorization_code_reused`, `client_made`, `client_secret_rotated`, "
+                "`client_rotation_finished`, `client_deleted` or `signing_key_rotated`. Later "
+                "versions may add others."
             ),
             examples=["signed_in"],
         ),

@@ -22,7 +22,8 @@ from referral.service.access import Authenticated
 REAUTHENTICATION = "/again"
 
 _SECONDS = 60
-_LONGEST_VALUE = 330  # characters: two values of four bytes each fit into a cookie of 4 KB
+_LONGEST_VALUE = 1000  # characters
+_MOST_BYTES = 2640  # of all values together, so that they fit into a cookie of 4 KB
 _DRAFT_SECONDS = 900
 _DRAFT = "draft"
 
@@ -154,10 +155,14 @@ def _actor(request: Request[Any, Any, Any]) -> str:
 
 def _shorten(values: dict[str, str]) -> dict[str, str]:
     """Cut values to what fits into the cookie, without control characters."""
-    return {
-        name: "".join(each for each in text[:_LONGEST_VALUE] if each >= " ")
-        for name, text in values.items()
-    }
+    kept, left = {}, _MOST_BYTES
+    for name, text in values.items():
+        shown = "".join(each for each in text[:_LONGEST_VALUE] if each >= " ")
+        while len(msgspec.json.encode(shown)) > left and shown:
+            shown = shown[: len(shown) // 2]
+        kept[name] = shown
+        left -= len(msgspec.json.encode(shown))
+    return kept
 
 
 def _put(request: Request[Any, Any, Any], flash: Flash) -> None:

@@ -57,6 +57,14 @@ REFUSALS: Mapping[str, str] = {
     "invalid_to": N_("Choose a day, such as 2026-01-31."),
     "invalid_search": N_("Search for less: 254 characters that print at most."),
     "invalid_key_name": N_("Give a name of 1 to 100 characters that no other key has."),
+    "invalid_client_name": N_("Give a name of 1 to 60 characters that no other app has."),
+    "invalid_client_redirect_uri": N_(
+        "Give https URIs without # or @, http ones of localhost, or such as com.example.app:/done."
+    ),
+    "invalid_client_post_logout_redirect_uri": N_(
+        "Give https URIs without # or @, http ones of localhost, or such as com.example.app:/done."
+    ),
+    "invalid_client_audience": N_("Give a URI of your own such as https://api.example.com."),
     "last_administrator": N_("This is the last administrator. Make another one first."),
     "never_administrator": N_("This phone's code proves nothing, so it can be no administrator's."),
     "no_activation": N_("This user has activated no invite code."),
@@ -85,6 +93,8 @@ NOTICES: Mapping[str, str] = {
     "admin_revoked": N_("This user is no administrator any more."),
     "invite_voided": N_("The activation is void. This user can activate a code again."),
     "key_revoked": N_("The key has ended. Programs that use it are refused from now on."),
+    "client_rotation_finished": N_("The old secret has ended."),
+    "client_deleted": N_("The app is deleted, and its sessions have ended."),
     "sign_in_first": N_("Sign in first."),
     "sign_in_to_do": N_("You were signed out before this was done. Sign in, and go on from there."),
     "code_gone": N_("This code is too old. Ask for a new one."),

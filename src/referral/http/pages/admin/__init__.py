@@ -5,7 +5,7 @@ operations that are otherwise commands.
 from litestar import Router
 
 from referral.http.pages import browser_session
-from referral.http.pages.admin import audit, keys, statistics, users, webhooks
+from referral.http.pages.admin import audit, clients, keys, statistics, users, webhooks
 from referral.http.requests import AdminRequest
 
 __all__ = ["router"]
@@ -16,6 +16,7 @@ router = Router(
         statistics.show,
         *users.HANDLERS,
         *keys.HANDLERS,
+        *clients.HANDLERS,
         webhooks.status,
         audit.trail,
     ],

@@ -30,6 +30,13 @@ ACTIONS: Mapping[str, str] = {
     "admin_revoked": N_("no administrator any more"),
     "api_key_made": N_("API key made"),
     "api_key_revoked": N_("API key revoked"),
+    "signed_in_to_app": N_("signed in to an app"),
+    "authorization_code_reused": N_("a code of an app was used again: that session is ended"),
+    "client_made": N_("app added"),
+    "client_secret_rotated": N_("new secret for an app"),
+    "client_rotation_finished": N_("old secret of an app ended"),
+    "client_deleted": N_("app deleted"),
+    "signing_key_rotated": N_("new signing key made"),
 }
 
 _PAGE = 50
