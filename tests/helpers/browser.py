@@ -136,7 +136,7 @@ class BrowserSession:
 
 
 @asynccontextmanager
-async def new_session(
+async def new_session(  # noqa: PLR0913 - the options of a session
     browser: Browser,
     site: str,
     *,
@@ -146,11 +146,13 @@ async def new_session(
     colors: str = "light",
     expected: Collection[int] = (),
     any_certificate: bool = False,
+    origins: Collection[str] = (),
 ) -> AsyncIterator[BrowserSession]:
     """Open a new session, and fail at the end of the block if the browser complained.
 
     language: of the Accept-Language header. colors: `light` or `dark`. expected: statuses of
-    errors that are no complaint. any_certificate: whether to accept untrusted ones.
+    errors that are no complaint. any_certificate: whether to accept untrusted ones. origins: other
+    ones that the pages may call, such as an app's.
     """
     options: dict[str, Any] = {**device, "locale": language, "color_scheme": colors}
     context = await browser.new_context(
@@ -159,22 +161,23 @@ async def new_session(
     context.set_default_timeout(10_000)
     try:
         session = BrowserSession(await context.new_page(), site, javascript)
-        _listen(session, expected)
+        _listen(session, expected, [site, *origins])
         yield session
     finally:
         await context.close()
     assert not session.complaints, "\n".join(session.complaints)
 
 
-def _listen(session: BrowserSession, expected: Collection[int]) -> None:
+def _listen(session: BrowserSession, expected: Collection[int], origins: Collection[str]) -> None:
     """Note failed requests, error responses, and requests to another origin; and errors and
     warnings on the console, which include what the CSP blocked.
     """
     note, page = session.complaints.append, session.page
+    known = [f"{origin}/" for origin in origins]
     statuses = tuple(f"status of {status} " for status in expected)
 
     def on_request(request: Request) -> None:
-        if not request.url.startswith((f"{session.site}/", "data:", "blob:")):
+        if not request.url.startswith((*known, "data:", "blob:")):
             note(f"another origin: {request.url}")
 
     def on_failure(request: Request) -> None:

@@ -51,12 +51,13 @@ class Proxy:
 
 
 @contextmanager
-def nginx(folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy]:
+def nginx(folder: Path, upstreams: Sequence[int], *, port: int | None = None) -> Iterator[Proxy]:
     """Run the documented site in front of servers on these two ports until the block ends.
 
     Only the ports, the certificate and the time-out for headers differ from the documentation.
+    port: for TLS; by default a free one.
     """
-    port, plain_port = free_port(), free_port()
+    port, plain_port = port or free_port(), free_port()
     make_certificate(folder)
     changes = {
         "127.0.0.1:8000 ": f"127.0.0.1:{upstreams[0]} ",

@@ -1,0 +1,31 @@
+"""The examples of docs/integrate.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from processes import ROOT
+
+EXAMPLES = dict(
+    re.findall(
+        r"<!-- example: (\S+) -->\n```\w+\n(.*?)```",
+        (ROOT / "docs" / "integrate.md").read_text(),
+        re.DOTALL,
+    )
+)
+PUBLIC = "https://referral.example.com"
+
+
+def write(name: str, folder: Path, **replaced: str) -> Path:
+    """Write an example to a file in this folder.
+
+    replaced: in its text, what stands there and what to put instead.
+    """
+    text = EXAMPLES[name]
+    for documented, actual in replaced.items():
+        assert documented in text, f"{name}: {documented}"
+        text = text.replace(documented, actual)
+    file = folder / name
+    file.write_text(text)
+    return file
