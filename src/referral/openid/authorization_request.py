@@ -26,6 +26,7 @@ LIFE_SECONDS = 15 * 60
 
 MAX_STATE_LENGTH, MAX_NONCE_LENGTH = 2048, 512
 _MAX_INVITE_CODE_LENGTH = 200
+_MAX_LOCALES = 10
 _MAX_AGE = 10**9
 _NAMES = (
     "client_id",
@@ -49,6 +50,8 @@ _NAMES = (
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 # A SHA-256 in base64url (RFC 7636, section 4.2)
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}")
+# A language tag (RFC 5646), roughly
+_LOCALE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,4}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _MAX_SEALED_LENGTH = 16 * 1024
 
@@ -66,8 +69,8 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
 
     came_at: Unix seconds, to the microsecond; a sign-in after it is what `prompt=login` asks for.
     expires_at: Unix seconds. hinted_phone: of `login_hint`, in E.164. hinted_user_id: of
-    `id_token_hint`. locales: of `ui_locales`. confirmed_session_id: the browser's session in which
-    the person has agreed to be sent back.
+    `id_token_hint`. locales: the language tags of `ui_locales`, preferred first.
+    confirmed_session_id: the browser's session in which the person has agreed to be sent back.
     """
 
     client_id: str
@@ -80,7 +83,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
     max_age: int | None = None
     hinted_phone: str | None = None
     hinted_user_id: str | None = None
-    locales: str = ""
+    locales: tuple[str, ...] = ()
     invite_code: str = ""
     came_at: float
     expires_at: int = 0
@@ -125,7 +128,7 @@ def parse(
         max_age=_parse_max_age(parameters.get("max_age")),
         hinted_phone=_parse_phone(login_hint, phone_rules) if login_hint else None,
         hinted_user_id=hinted_user_id,
-        locales=(parameters.get("ui_locales") or "")[:_MAX_INVITE_CODE_LENGTH],
+        locales=_locales(parameters.get("ui_locales") or ""),
         # A longer one cannot be right, and is refused as unknown later
         invite_code=(parameters.get("invite_code") or "")[:_MAX_INVITE_CODE_LENGTH],
         came_at=now.timestamp(),
@@ -191,6 +194,11 @@ def _prompts(text: str) -> frozenset[str]:
     if "none" in wanted and len(wanted) > 1:
         raise InvalidRequest("prompt=none cannot be combined with other values.")
     return frozenset(wanted & _PROMPTS)
+
+
+def _locales(text: str) -> tuple[str, ...]:
+    """Parse `ui_locales`. What is not a language tag is ignored (Core, section 3.1.2.1)."""
+    return tuple(each for each in text.split() if _LOCALE.fullmatch(each))[:_MAX_LOCALES]
 
 
 def _parse_max_age(text: str | None) -> int | None:

@@ -40,7 +40,8 @@ class InvalidRequest(OAuthError):  # noqa: N818 - the standard's name
 class UnknownApp(Exception):  # noqa: N818 - not an error of OAuth: its names do not fit
     """A client or a redirect URI that is not registered, so nothing may be redirected.
 
-    reason: which of the page's explanations fits: `client`, `redirect_uri` or `twice`.
+    reason: which of the page's explanations fits: `client`, `redirect_uri`, `twice`, `request` or
+    `logout`.
     """
 
     def __init__(self, reason: str) -> None:

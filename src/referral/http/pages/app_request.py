@@ -11,7 +11,7 @@ from litestar.response import Redirect
 
 from referral.context import Context
 from referral.core.errors import Refusal
-from referral.http.pages import browser_session, flash
+from referral.http.pages import browser_session, flash, render
 from referral.http.requests import StrictRequest, context
 from referral.openid import authorization
 from referral.openid.authorization_request import AuthorizationRequest
@@ -55,6 +55,20 @@ class AppRequest(msgspec.Struct, frozen=True, kw_only=True):
     def next_step(self, signed_in: Authenticated | None) -> Step:
         """Return the next step for the person. Raises authorization.SentBack."""
         return authorization.next_step(self.ctx, self.request, signed_in, app_name=self.app_name)
+
+    def expects(self, signed_in: Authenticated) -> bool:
+        """Return whether this may be the person of the `id_token_hint`."""
+        return self.request.hinted_user_id in {None, str(signed_in.user.id)}
+
+    def expected_phone(self, signed_in: Authenticated | None) -> str | None:
+        """Return the phone to fill in: of the `login_hint`, or of a person who signs in again."""
+        hinted = self.request.hinted_phone
+        if signed_in is None:
+            return hinted
+        own = signed_in.user.phone
+        if "select_account" in self.request.prompts or not self.expects(signed_in):
+            return hinted if hinted != own else None
+        return hinted or own
 
     @property
     def without_invitation_url(self) -> str:
@@ -121,4 +135,5 @@ def invite_refused(request: StrictRequest, app: AppRequest, refusal: Refusal) ->
 async def _resume(request: Request[Any, Any, Any], token: str) -> AppRequest:
     ctx = context(request)
     found, client = await authorization.resume(ctx, token)
+    render.prefer_locales(request, found.locales)
     return AppRequest(ctx=ctx, request=found, app_name=client.name)

@@ -32,7 +32,7 @@ from referral.openid.errors import OAuthError, UnknownApp
 from referral.openid.parameters import Parameters
 from referral.service import invitations
 
-AUTHORIZE = "/oauth/authorize"
+AUTHORIZE, LOGOUT = "/oauth/authorize", "/oauth/logout"
 SIGN_IN = "/"
 
 _UNKNOWN = {
@@ -47,7 +47,14 @@ _UNKNOWN = {
         "The app that sent you here gave its name or address twice. Tell its makers: client_id "
         "and redirect_uri are given once."
     ),
-    "request": N_("This link is not complete. Go back to the app and sign in from there again."),
+    "request": N_(
+        "This link is not complete, or too old. Go back to the app and start from there again."
+    ),
+    "logout": N_(
+        "The app that sent you here to sign out made a mistake. Tell its makers: the id_token_hint "
+        "must be an ID token of theirs, and the post_logout_redirect_uri one of the client's, "
+        "letter for letter."
+    ),
 }
 _DESCRIPTION = """\
 An app sends a person here, who signs in on these pages and is sent back to `redirect_uri` with a \
@@ -97,8 +104,12 @@ async def show(request: StrictRequest) -> Response[Any]:
     """Ask the person who is signed in, or lead to the sign-in or back to the app."""
     app = await app_request.require(request)
     signed_in = await browser_session.find(request)
-    if signed_in is None or app.next_step(signed_in) is not Step.CONFIRM:
-        return await _go_on(request, app)
+    step = app.next_step(signed_in)
+    if signed_in is None or step is Step.SIGN_IN:
+        return flash.redirect(app.url(SIGN_IN))
+    if step is Step.SEND_BACK:
+        url = await authorization.grant_url(app.ctx, app.request, signed_in)
+        return leaving_page(request, url, app.app_name)
     found, refusal = await inviter.find(request, app.request.invite_code)
     return render.page(
         request,
@@ -155,8 +166,8 @@ async def leave(request: StrictRequest, denied: Denied = "") -> Response[Any]:
 
 def another_phone(app: AppRequest) -> AppRequest:
     """Return the request of a person who wants to sign in with another phone."""
-    prompts = (app.request.prompts - {"select_account", "consent"}) | {"login"}
-    return app.but(prompts=prompts, came_at=app.ctx.clock().timestamp(), hinted_phone=None)
+    prompts = (app.request.prompts - {"consent"}) | {"login", "select_account"}
+    return app.but(prompts=prompts, came_at=app.ctx.clock().timestamp())
 
 
 def leaving_page(request: StrictRequest, url: str, app_name: str) -> Response[str]:
@@ -172,8 +183,8 @@ def leaving_page(request: StrictRequest, url: str, app_name: str) -> Response[st
 
 def sent_back(request: StrictRequest, outcome: SentBack) -> Response[Any]:
     """Respond with an error for the app."""
-    path, is_post = request.scope["path"], request.method == "POST"
-    if path == AUTHORIZE or (path == CONTINUE and not is_post):
+    is_post = request.method == "POST"
+    if request.scope["path"] == AUTHORIZE:
         # 303, so that a browser that has sent a form goes on by GET (RFC 9700, section 4.12)
         response: Response[Any] = Redirect(outcome.url, status_code=HTTP_303_SEE_OTHER)
     elif is_post:
@@ -199,7 +210,8 @@ def unknown_app(request: StrictRequest, error: UnknownApp) -> Response[str]:
 def unreadable(request: StrictRequest, error: OAuthError) -> Response[str]:
     """Respond with a page to parameters that cannot be read."""
     problems.log_error(request, error.error, error.description)
-    return unknown_app(request, UnknownApp("request"))
+    is_logout = request.scope["path"] == LOGOUT
+    return unknown_app(request, UnknownApp("logout" if is_logout else "request"))
 
 
 async def _begin(request: StrictRequest, parameters: Parameters) -> AppRequest:

@@ -10,11 +10,12 @@ from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from referral.http.oauth import forms as oauth_forms
 from referral.http.pages import authorize, browser_session, flash, forms, render, tabs
+from referral.http.pages.authorize import LOGOUT
 from referral.http.requests import StrictRequest, context
 from referral.openid import logout
 from referral.openid.logout import LogoutRequest
 
-LOGOUT, FINISH = "/oauth/logout", "/oauth/logout/finish"
+FINISH = "/oauth/logout/finish"
 _PARAMETER = "request"
 
 _DESCRIPTION = """\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -19,14 +20,21 @@ from referral.http.pages import cookies, dates, flash, forms, site, static, text
 from referral.http.pages.flash import Flash
 
 _FOLDER = Path(__file__).parent
+_LOCALES = "pages_locales"
 
 
 def language(request: Request[Any, Any, Any]) -> str:
-    """Return one of i18n.LANGUAGES: the one chosen on these pages, otherwise the browser's."""
+    """Return one of i18n.LANGUAGES: the one chosen on these pages, the app's or the browser's."""
     chosen = cookies.get(request, cookies.LANGUAGE)
     if chosen in i18n.LANGUAGES:
         return str(chosen)
-    return i18n.choose(",".join(request.headers.getall("accept-language", [])))
+    preferred = request.scope["state"].get(_LOCALES, ())
+    return i18n.choose(",".join([*preferred, *request.headers.getall("accept-language", [])]))
+
+
+def prefer_locales(request: Request[Any, Any, Any], locales: Sequence[str]) -> None:
+    """Prefer these languages to the browser's, unless a person has chosen one on these pages."""
+    request.scope["state"][_LOCALES] = locales
 
 
 def page(

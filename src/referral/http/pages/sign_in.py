@@ -232,6 +232,8 @@ def page(
         "app": None,
         "action": HOME,
         "phone": "",
+        # The app's `id_token_hint` is not that of the person who is signed in here
+        "expects_other": False,
         # The code page redirected here because this browser has no pending code
         "restarted": "restarted" in request.query_params,
         "has_cookies": bool(request.cookies),
@@ -293,7 +295,7 @@ async def _home_of_app(request: StrictRequest, app: AppRequest) -> Response[str]
     ctx = context(request)
     signed_in = await browser_session.find(request)
     found, refusal = await inviter.find(request, app.request.invite_code)
-    hinted = app.request.hinted_phone or (signed_in.user.phone if signed_in else None)
+    phone = app.expected_phone(signed_in)
     return page(
         request,
         ctx,
@@ -302,7 +304,8 @@ async def _home_of_app(request: StrictRequest, app: AppRequest) -> Response[str]
         invite_code=found.invite_code if found else "",
         inviter=inviter.first_name(found) if found else None,
         refusal=refusal or None,
-        phone=phone_display.format_phone(hinted) if hinted else "",
+        phone=phone_display.format_phone(phone) if phone else "",
+        expects_other=signed_in is not None and not app.expects(signed_in),
     )
 
 
