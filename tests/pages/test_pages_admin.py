@@ -26,6 +26,7 @@ PAGES = (
     "/admin",
     "/admin/users",
     "/admin/keys",
+    "/admin/clients",
     "/admin/webhooks",
     "/admin/audit",
 )

@@ -17,6 +17,9 @@ def N_(text: str) -> str:  # noqa: N802 - the conventional name, which pybabel l
     return text
 
 
+_REDIRECT_URIS = N_(
+    "Give https URIs without # or @, http ones of localhost, or such as com.example.app:/done."
+)
 REFUSALS: Mapping[str, str] = {
     "invalid_phone": N_("This is not a phone number. Write it with + and the country's code."),
     "unsupported_phone": N_("We cannot send codes to this kind of number. Use a mobile one."),
@@ -58,12 +61,8 @@ REFUSALS: Mapping[str, str] = {
     "invalid_search": N_("Search for less: 254 characters that print at most."),
     "invalid_key_name": N_("Give a name of 1 to 100 characters that no other key has."),
     "invalid_client_name": N_("Give a name of 1 to 60 characters that no other app has."),
-    "invalid_client_redirect_uri": N_(
-        "Give https URIs without # or @, http ones of localhost, or such as com.example.app:/done."
-    ),
-    "invalid_client_post_logout_redirect_uri": N_(
-        "Give https URIs without # or @, http ones of localhost, or such as com.example.app:/done."
-    ),
+    "invalid_client_redirect_uri": _REDIRECT_URIS,
+    "invalid_client_post_logout_redirect_uri": _REDIRECT_URIS,
     "invalid_client_audience": N_("Give a URI of your own such as https://api.example.com."),
     "last_administrator": N_("This is the last administrator. Make another one first."),
     "never_administrator": N_("This phone's code proves nothing, so it can be no administrator's."),
