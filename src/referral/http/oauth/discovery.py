@@ -12,7 +12,7 @@ from referral.http.requests import StrictRequest, context
 from referral.http.responses import JsonResponse
 from referral.openid import scope
 
-_MAX_AGE = 300  # seconds
+_CACHE = CacheControlHeader(public=True, max_age=300)
 
 _ID_TOKEN_CLAIMS = (
     "iss",
@@ -30,18 +30,38 @@ _METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
 
 @get(
-    ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"],
+    "/.well-known/openid-configuration",
     operation_id="getProvider",
     summary="Get what an OpenID Connect client has to know",
     description=(
-        "OpenID Connect Discovery 1.0, and the same for OAuth 2.0 (RFC 8414). Client libraries "
-        "need only the issuer, which is the public URL, and find everything else here."
+        "OpenID Connect Discovery 1.0. Client libraries need only the issuer, which is the public "
+        "URL, and find everything else here."
     ),
     response_description="The provider's metadata.",
-    cache_control=CacheControlHeader(public=True, max_age=_MAX_AGE),
+    cache_control=_CACHE,
     sync_to_thread=False,
 )
 def provider(request: StrictRequest) -> Response[dict[str, Any]]:
+    return _metadata(request)
+
+
+@get(
+    "/.well-known/oauth-authorization-server",
+    operation_id="getAuthorizationServer",
+    summary="Get what an OAuth 2.0 client has to know",
+    description="RFC 8414: the same as `/.well-known/openid-configuration`.",
+    response_description="The authorization server's metadata.",
+    cache_control=_CACHE,
+    sync_to_thread=False,
+)
+def authorization_server(request: StrictRequest) -> Response[dict[str, Any]]:
+    return _metadata(request)
+
+
+HANDLERS = [provider, authorization_server]
+
+
+def _metadata(request: StrictRequest) -> Response[dict[str, Any]]:
     issuer = context(request).issuer.url
     claims = [name for names in scope.CLAIMS.values() for name in names]
     return JsonResponse(
@@ -71,6 +91,3 @@ def provider(request: StrictRequest) -> Response[dict[str, Any]]:
             "authorization_response_iss_parameter_supported": True,
         }
     )
-
-
-HANDLERS = [provider]

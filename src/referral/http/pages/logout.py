@@ -29,7 +29,7 @@ error page.\
 
 @get(
     LOGOUT,
-    operation_id="logout",
+    operation_id="signOutForApp",
     status_code=HTTP_303_SEE_OTHER,
     summary="Sign a person out",
     description=_DESCRIPTION,
@@ -44,7 +44,7 @@ async def start(request: StrictRequest) -> Response[Any]:
 
 @post(
     LOGOUT,
-    operation_id="logoutByPost",
+    operation_id="signOutForAppByPost",
     status_code=HTTP_303_SEE_OTHER,
     summary="Sign a person out, by POST",
     description="As by GET, with the parameters in a form.",
