@@ -32,6 +32,11 @@ def run_with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: boo
     print why and exit.
     """
     settings = load_settings()
+    if migrated and settings.sqlite_path is not None and not settings.sqlite_path.exists():
+        fail(
+            f"there is no database {settings.sqlite_path}: check DATABASE_URL, or create it with "
+            "`referral migrate`"
+        )
 
     async def connected() -> T:
         await database.connect(
@@ -65,6 +70,12 @@ def run_with_context(work: Callable[[Context], Awaitable[T]]) -> T:
     except Refusal as refusal:
         errors = refusal.members.get("errors", [])
         fail(*([f"{error['field']}: {error['message']}" for error in errors] or [refusal.detail]))
+
+
+def echo_database() -> None:
+    """Print which database a command has changed, since without DATABASE_URL it is a local file."""
+    url = mask_password(load_settings().database_url)
+    click.echo(f"in the database {url} (DATABASE_URL)", err=True)
 
 
 def mask_password(url: str) -> str:

@@ -122,8 +122,8 @@ async def require(user_id: UUID, *, include_deleted: bool = False) -> User:
 async def find(ctx: Context, text: str) -> UserView:
     """Find the user of an id or a phone. text: as somebody has typed it.
 
-    A user whose phone is exactly this text comes first. Raises NotFound, InvalidPhone,
-    UnsupportedPhone, and InvalidRequest if the text may mean several users.
+    A user whose phone is exactly this text comes first. Raises NotFound, and InvalidRequest if the
+    text may mean several users.
     """
     try:
         return await get(ctx, UUID(text))
@@ -132,8 +132,7 @@ async def find(ctx: Context, text: str) -> UserView:
     found = await user_queries.find_by_phones(phones.spellings(text, ctx.phone_rules))
     chosen = [user for user in found if user.phone == text.strip()] or found
     if not chosen:
-        phones.parse(text, ctx.phone_rules.unrestricted)
-        raise NotFound("There is no user with this phone.")
+        raise NotFound("No user has this id or phone. Write a phone with + and the country code.")
     if len(chosen) > 1:
         ids = ", ".join(f"{user.id} ({user.phone})" for user in chosen)
         raise InvalidRequest.field(

@@ -17,6 +17,8 @@ A process is connected to one database. That is module state here because it is 
 
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -190,11 +192,16 @@ async def query_many(sql: str, rows: Iterable[Sequence[object]]) -> None:
 def _check_file(path: str) -> None:
     """Open and close the file. Raises SetupError.
 
-    If the driver failed to open it instead, its thread would keep the process from ending.
+    If the driver failed to open it instead, its thread would keep the process from ending. A new
+    file is only for its owner, because it holds phones; SQLite gives the files beside it the same
+    rights.
     """
     try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
         with closing(sqlite3.connect(path)) as file:
             file.execute("PRAGMA schema_version")
+    except OSError as error:
+        raise SetupError(_explain(sqlite3.OperationalError())) from error
     except sqlite3.Error as error:
         raise SetupError(_explain(error)) from error
 
@@ -216,9 +223,10 @@ def _explain(error: Exception) -> str:
         case sqlite3.DatabaseError():
             return "the file in DATABASE_URL is not an SQLite database"
         case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError() as cause:
-            return (
-                f"no server responds at DATABASE_URL ({type(cause).__name__}): is it running there?"
-            )
+            advice = "is it running there?"
+            if isinstance(cause, socket.gaierror):
+                advice = "check the host, and percent-encode @ : / # ? in the password"
+            return f"no server responds at DATABASE_URL ({type(cause).__name__}): {advice}"
         case _:
             return "DATABASE_URL cannot be read: check how it is written"
 

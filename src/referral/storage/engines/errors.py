@@ -60,8 +60,6 @@ _POSTGRES_UNAVAILABLE = (
     # For new connections only: the password or the name of the database was changed
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    # Privileges were revoked from the role
-    asyncpg.InsufficientPrivilegeError,
     DBConnectionError,
 )
 # asyncpg has one class for closed connections and for wrong usage
@@ -104,6 +102,9 @@ def translate_postgres(error: Exception) -> None:
         raise Conflict(_text(error)) from error
     if isinstance(error, asyncpg.UndefinedTableError):
         raise MissingTable(_text(error)) from error
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        advice = "let its role own the database (`ALTER DATABASE name OWNER TO role`)"
+        raise Unavailable(f"{_text(error)}: {advice}") from error
     if isinstance(error, TimeoutError):
         raise TimedOut(_text(error)) from error
     if isinstance(error, _POSTGRES_UNAVAILABLE) or (
