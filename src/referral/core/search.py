@@ -1,4 +1,4 @@
-"""Search: the possible meanings of a text typed into the search field."""
+"""Find the possible meanings of a text that was typed into the search field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINK_CODE = r"([0-9A-Za-z]{6})(?![0-9A-Za-z_])"
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A part of a name or an email; digits: as a part of an E.164, with + as its beginning."""
+    """A part of a name or an email. digits: the word as a part of a phone, see `phone.digits`."""
 
     text: str
     digits: str | None = None
@@ -31,9 +31,9 @@ class Word:
 class Search:
     """The meanings of a text. A user matches if one of them does.
 
-    words: all of them, in any order. phones: every E.164 under which the phone may be stored.
-    digits: each a part of an E.164, with + as its beginning. is_link: whether the text is an invite
-    link, so that only the invite code counts.
+    words: all have to be found, in any order. phones: every E.164 number under which a whole phone may
+    be stored. digits: alternatives for a part of a phone, see `phone.digits`. is_link: whether the
+    text is an invite link, so that only the invite code counts.
     """
 
     words: tuple[Word, ...]
@@ -63,7 +63,7 @@ def parse(text: str, rules: PhoneRules, *, invite_url: str = "") -> Search | Non
     digits, link_code = phones.digits(text), _link_code(plain, invite_url)
     return Search(
         words=_words(plain, with_digits=digits is None),
-        # Also if its country is no longer served
+        # Whether or not its country is still served
         phones=frozenset(phones.spellings(text, rules)),
         digits=_digit_variants(digits) if digits else (),
         invite_code=link_code or _invite_code(plain),
@@ -75,8 +75,8 @@ def parse(text: str, rules: PhoneRules, *, invite_url: str = "") -> Search | Non
 def case_variants(text: str) -> list[str]:
     """Return each character of a text with its other cases: `["aA", "1", "нН"]`.
 
-    Both databases compare alike with these; their own case functions depend on their build, their
-    settings and the alphabet.
+    With these, PostgreSQL and SQLite find the same rows. Their own case functions differ by build,
+    settings and alphabet.
     """
     return ["".join(dict.fromkeys(_cases(character))) for character in text]
 
