@@ -31,9 +31,9 @@ class Word:
 class Search:
     """The meanings of a text. A user matches if one of them does.
 
-    words: all have to be found, in any order. phones: every E.164 number under which a whole phone may
-    be stored. digits: alternatives for a part of a phone, see `phone.digits`. is_link: whether the
-    text is an invite link, so that only the invite code counts.
+    words: all have to be found, in any order. phones: every E.164 number under which a whole phone
+    may be stored. digits: alternatives for a part of a phone, see `phone.digits`. is_link: whether
+    the text is an invite link, so that only the invite code counts.
     """
 
     words: tuple[Word, ...]
