@@ -34,7 +34,7 @@ class LimitName(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The numbers in force. Waits, and the lives of codes and access tokens, are in seconds.
+    """The numbers in force. Waits, and the lifetimes of codes and access tokens, are in seconds.
 
     The defaults are those for a real gateway.
     """
@@ -80,9 +80,9 @@ class Limits:
         return self.sends_per_day // 5
 
     def resend_in(self, sends_in_hour: int) -> int:
-        """Return how many seconds to wait after the n-th send of the last hour.
+        """Return the seconds to wait after the send that makes this many in the last hour.
 
-        Never longer than a code lives.
+        Never longer than the lifetime of a code.
         """
         nth = min(sends_in_hour, len(self.resend_waits)) - 1
         return min(self.resend_waits[nth], self.code_life)

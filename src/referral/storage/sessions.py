@@ -14,11 +14,12 @@ from referral.storage.models import Session
 from referral.storage.pagination import Page
 from referral.storage.purging import delete_batch
 
-_ADD = """
-    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
-                          created_at, last_used_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+NEW_SESSION_COLUMNS = """
+    id, user_id, family_digest, refresh_digest, user_agent, proof, created_at, last_used_at
 """
+_ADD = f"""
+    INSERT INTO sessions ({NEW_SESSION_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+"""  # noqa: S608 - only constants
 _OF_USER = """
     SELECT CAST(id AS TEXT) AS id, created_at, last_used_at, user_agent, proof
     FROM sessions WHERE user_id = $1
@@ -47,7 +48,7 @@ class NewSession(Struct, frozen=True, kw_only=True):
     refresh_digest: bytes
     user_agent: str | None
     proof: Proof
-    begun_at: datetime
+    created_at: datetime
 
 
 class RotatedSession(Struct, frozen=True):
@@ -67,7 +68,7 @@ async def add(session: NewSession, *, user_id: UUID) -> None:
         session.refresh_digest,
         session.user_agent,
         session.proof,
-        session.begun_at,
+        session.created_at,
     )
 
 
