@@ -1,4 +1,4 @@
-"""What the models say about their columns, for statements written as SQL. Read once, at import."""
+"""The columns of the models, for statements written as SQL. Read once, at import."""
 
 from __future__ import annotations
 

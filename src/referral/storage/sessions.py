@@ -41,7 +41,7 @@ _ROTATE_REPEATED = """
 
 
 class NewSession(Struct, frozen=True, kw_only=True):
-    """A session that has no user yet."""
+    """A session to add, without its user."""
 
     id: UUID
     family_digest: bytes
@@ -89,7 +89,8 @@ async def rotate(
 ) -> RotatedSession | None:
     """Replace the digest of the live refresh token with its successor's.
 
-    Return None and change nothing if the digests are not the session's any more, if the session has
+    signed_in_after, used_after: the session has expired if it began or was used before these times.
+    Return None and change nothing if the digests are no longer the session's, if the session has
     expired or if its user is blocked.
     """
     rows = await database.query(
@@ -98,17 +99,13 @@ async def rotate(
     if not rows:
         return None
     row = rows[0]
-    return RotatedSession(
-        UUID(str(row["user_id"])),
-        row["phone"],
-        Proof(row["proof"]),
-    )
+    return RotatedSession(UUID(str(row["user_id"])), row["phone"], Proof(row["proof"]))
 
 
 async def rotate_repeated(session: Session, *, successor: bytes, tat: int, now: datetime) -> bool:
     """Replace the live refresh token after a late repeat of its predecessor.
 
-    tat: the session's new count of late repeats. Return False and change nothing if the session has
+    tat: the session's new `late_repeats_tat`. Return False and change nothing if the session has
     changed since it was read.
     """
     rows = await database.query(
@@ -124,7 +121,7 @@ async def rotate_repeated(session: Session, *, successor: bytes, tat: int, now: 
 
 
 async def set_proof(session_id: UUID, proof: Proof) -> None:
-    """Set how the phone was proven, after the user has changed it."""
+    """Set how the phone was proven, after the user has changed phone."""
     await Session.filter(id=session_id).update(proof=proof)
 
 
