@@ -1,7 +1,7 @@
 """Proofs: how a user showed that a phone is theirs, and under which settings that stays valid.
 
 A challenge, a device token and a session all record how their phone was proven. A code that was
-sent to the phone proves it for good. The code of the simulated gateway or of a test phone can be
+sent to the phone proves it permanently. The code of the simulated gateway or of a test phone can be
 known to anybody, so it proves a phone only while that setting is in force: once a real gateway is
 set, or the phone is no longer listed, every challenge, device token and session that rests on it is
 invalid. And nobody becomes an administrator by a code that the public can read.

@@ -46,12 +46,12 @@ from referral.storage import database
 
 T = TypeVar("T")
 FastPath = Callable[[Guess], Awaitable[tuple[Judged, T | None]]]
-"""Judges a guess and does the work of a right one in one statement. None: work not done."""
+"""Judges a guess, and may do the work of a right one, in one statement. None: work not done."""
 
 # Marks: how far beyond the tolerance of its guesses a challenge's counter is advanced once its code
 # is found too short, and once it is spent. Both refuse further guesses, and come within the
 # tolerance again only long after the challenge has expired. The mark of a spent one is further, so
-# a right guess that was allowed before the code was found too short can still spend it, and once
+# a right guess that was allowed before the code was found too short can still spend it once
 _TOO_SHORT_MARK, _SPENT_MARK = 1 * HOUR * SECOND, 3 * HOUR * SECOND
 # A counter beyond these has the mark. They are lower, since the distance of a TAT from now shrinks
 # as time passes, and clocks differ

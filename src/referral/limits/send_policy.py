@@ -34,7 +34,7 @@ def charges(
 
     tats: those of `keys`, on which the wait depends: it grows with the sends of the last hour.
     """
-    steps = _wait_steps(limits, scope)
+    steps = _steps_charge(limits, scope)
     tat = tats.get(steps.key, 0)
     seconds = limits.resend_in(1 + gcra.used(steps.bucket, tat, now))
     if not seconds and any(limits.resend_waits):
@@ -141,7 +141,7 @@ def resend_in(charges: Iterable[Charge], tats: Mapping[str, int], *, now: int) -
     return gcra.wait([each for each in charges if each.name in _NEXT_SEND_LIMITS], tats, now=now)
 
 
-def _wait_steps(limits: Limits, scope: LimitScope) -> Charge:
+def _steps_charge(limits: Limits, scope: LimitScope) -> Charge:
     """Build the charge that counts the sends of the last hour, with which the wait grows."""
     bucket = Bucket(len(limits.resend_waits), HOUR)
     return scope.phone_charge(LimitName.PHONE_RESEND_STEPS, bucket).unconditional()

@@ -3,8 +3,8 @@
 **Debt.** Pumping shows in sends that are not followed by sign-ins. So each send adds 1 to the debt
 of its country, its range of numbers and its address, and each completed sign-in takes off a
 `credit`: a little more than the sends that a sign-in normally takes in that country, which is 1 /
-(0.8 * the normal ratio of sign-ins to sends). The debt never falls below 0, so sign-ins earn no
-credit for later; only within an hour sends and sign-ins are offset in either order. This is
+(0.8 * the normal ratio of sign-ins to sends). The debt never falls below 0, so sign-ins cannot be
+saved up for later; only within an hour sends and sign-ins are offset in either order. This is
 Page's cumulative sum (E. S. Page, "Continuous inspection schemes", Biometrika 41, 1954), which
 detects a fall of a ratio soonest for a given rate of false alarms. Below four fifths of the normal
 ratio the debt grows without bound. Above, it stays near 0, and the probability that it reaches a
@@ -20,11 +20,10 @@ followed by a sign-in pays for the next. An attack closes a country for at most 
 it lasts.
 
 **Share.** Under attack, the debt of each segment in the last 24 hours, with nothing forgiven, may
-not exceed its *share*. Once a country has used half of its allowance, addresses and
-ranges with three unused messages in the day are refused: honest people come from other addresses
-and have other numbers, so most attacks end there. Once the debt of all countries together reaches
-four allowances, see `is_worldwide`, each country has only its share: two messages if nobody
-normally signs in there.
+not exceed its *share*. Once a country has used half of its allowance, addresses and ranges with
+three unused messages in the day are refused: honest people come from other addresses and have other
+numbers, so most attacks end there. Once the debt of all countries together reaches four allowances,
+see `is_worldwide`, each country has only its share: two messages if nobody normally signs in there.
 Countries whose sign-ins are completed have no debt and notice nothing.
 
 **Exceptions.** Closing a country refuses its people, which may be the aim of an attack. A closed

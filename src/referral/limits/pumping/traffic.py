@@ -29,7 +29,9 @@ from referral.limits.scope import LimitScope
 from referral.storage import database
 
 _MAX_PARTS = 30_000
+# How many parts to read every minute, and how many sends a day each must have
 _PARTS_READ, _MIN_SENDS_READ = 5000, 2
+# The numbers of a range differ in their last digits
 _RANGE_DIGITS = 4
 # How many processes are assumed to have counted since their last save as much as this one has, and
 # for a country at least one message each. So if a country has fewer than 64 messages left, each is
