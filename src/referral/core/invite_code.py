@@ -20,8 +20,9 @@ _QUOTES = "\"'`\u00ab\u00b4\u00bb\u2018-\u201f\u2039\u203a\u300c-\u300f\uff02\uf
 _DROPPED = re.compile(rf"[\s{_QUOTES}\-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 # From the sentence or the Markdown around a code
 _PUNCTUATION = ".,;:!?()[]{}<>*_~#/\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1f"
-_CODE = f"([0-9A-Za-z]{{{LENGTH}}})(?![0-9A-Za-z_])"
-_OWN_LINK = re.compile(rf"/i/{_CODE}", re.IGNORECASE)
+# A code in a link
+CODE_PATTERN = f"([0-9A-Za-z]{{{LENGTH}}})(?![0-9A-Za-z_])"
+_OWN_LINK = re.compile(rf"/i/{CODE_PATTERN}", re.IGNORECASE)
 
 
 def new(randbelow: Callable[[int], int]) -> str:
@@ -71,4 +72,4 @@ def _link_pattern(invite_url: str) -> re.Pattern[str]:
         # Other parameters may come first
         name = parameter.rpartition("&")[2]
         shape += rf"\?(?:[^\s#]*&)?{re.escape(name)}"
-    return re.compile(rf"(?<![\w.@-]){shape}{_CODE}|{_OWN_LINK.pattern}", re.IGNORECASE)
+    return re.compile(rf"(?<![\w.@-]){shape}{CODE_PATTERN}|{_OWN_LINK.pattern}", re.IGNORECASE)

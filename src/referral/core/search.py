@@ -11,12 +11,12 @@ from referral.core import invite_code as invite_codes
 from referral.core import phone as phones
 from referral.core.errors import InvalidRequest, UnknownInviteCode
 from referral.core.phone import PhoneRules
+from referral.core.profile_fields import MAX_EMAIL_LENGTH
 
-MAX_SEARCH_LENGTH = 254  # as long as an email address can be (RFC 5321, errata 1690)
+MAX_SEARCH_LENGTH = MAX_EMAIL_LENGTH
 
 _MAX_WORDS = 8
 _MIN_NATIONAL_LENGTH = 5
-_LINK_CODE = r"([0-9A-Za-z]{6})(?![0-9A-Za-z_])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _link_code(text: str, invite_url: str) -> str | None:
     """Return the code in an invite link of the form `invite_url` or of our own page."""
     before = invite_url.partition("{code}")[0].partition("://")[2]
     pages = "|".join(map(re.escape, filter(None, (before, "/i/"))))
-    found = re.search(f"(?:{pages}){_LINK_CODE}", text, re.IGNORECASE)
+    found = re.search(f"(?:{pages}){invite_codes.CODE_PATTERN}", text, re.IGNORECASE)
     return _invite_code(found[1]) if found else None
 
 

@@ -76,7 +76,7 @@ class Limits:
 
     @property
     def sends_reserved(self) -> int:
-        """How many of a day's sends overall are reserved for known devices."""
+        """How many of a day's sends overall are reserved for exempt known devices."""
         return self.sends_per_day // 5
 
     def resend_in(self, sends_in_hour: int) -> int:

@@ -60,5 +60,5 @@ async def _run(calls: Sequence[tuple[Sequence[Charge], int]]) -> list[None]:
     return [None] * len(calls)
 
 
-# A send has at most ten charges of three values each; SQLite takes 32,766 values in a statement
+# A send has at most seven charges of three values each; SQLite takes 32,766 values in a statement
 _batcher = Batcher(_run, statements=1, calls=1000)

@@ -37,9 +37,9 @@ class LimitScope(Struct, frozen=True):
         """Whether it skips limits by address and the cost guard, and may use the reserved sends."""
         return self.known_device and not self.as_stranger
 
-    def counter_key(self, name: str, about: str) -> str:
-        """Return a counter's key: a keyed digest of the limit's name and of what it is about."""
-        return _counter_key(self.key, f"{name}|{about}")
+    def counter_key(self, name: str, subject: str) -> str:
+        """Return a counter's key: a keyed digest of the limit's name and of its subject."""
+        return _counter_key(self.key, f"{name}|{subject}")
 
     def phone_key(self, name: str) -> str:
         """Return the key of a counter of the phone: the known device's or the strangers'."""

@@ -217,7 +217,8 @@ def _explain(error: Exception) -> str:
             return "the file in DATABASE_URL is not an SQLite database"
         case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError() as cause:
             return (
-                f"no server responds at DATABASE_URL ({type(cause).__name__}): is it running there?"
+                f"the server in DATABASE_URL cannot be used ({type(cause).__name__}): "
+                "is it running there?"
             )
         case _:
             return "DATABASE_URL cannot be read: check how it is written"

@@ -15,7 +15,7 @@ from referral.core.proof import Proof
 from referral.storage import columns, database, dialect
 from referral.storage.models import User
 
-_USER_COLUMNS = tuple(columns.columns(User))
+_USER_COLUMNS = tuple(columns.of_model(User))
 _ACCOUNT = f"""
     SELECT {", ".join(f"users.{column}" for column in _USER_COLUMNS)},
            sessions.created_at AS signed_in_at, sessions.last_used_at, sessions.proof

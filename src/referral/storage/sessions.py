@@ -89,7 +89,7 @@ async def rotate(
 ) -> RotatedSession | None:
     """Replace the digest of the live refresh token with its successor's.
 
-    signed_in_after, used_after: the session has expired if it began or was used before these times.
+    signed_in_after, used_after: a session that began or was last used before these has expired.
     Return None and change nothing if the digests are no longer the session's, if the session has
     expired or if its user is blocked.
     """

@@ -73,10 +73,15 @@ async def acknowledge(sequences: Collection[int], *, now: datetime) -> None:
     )
 
 
-async def fail(event: Event, error: str, *, first: datetime, due: datetime) -> None:
-    """Save a failed attempt of an event that will be attempted again at `due`."""
+async def fail(
+    event: Event, error: str, *, first_attempt_at: datetime, next_attempt_at: datetime
+) -> None:
+    """Save a failed attempt of an event that will be attempted again."""
     await _waiting(sequence=event.sequence).update(
-        attempts=event.attempts + 1, first_attempt_at=first, error=error, next_attempt_at=due
+        attempts=event.attempts + 1,
+        first_attempt_at=first_attempt_at,
+        error=error,
+        next_attempt_at=next_attempt_at,
     )
 
 

@@ -145,7 +145,7 @@ async def _save_failure(attempt: _FailedAttempt) -> None:
     elif attempt.breaker_open and not failure.gone:
         # Behind the other events, but soon enough that an event is due for the next probe
         due = min(due, attempt.at + retry.MAX_PROBE_INTERVAL)
-    await outbox.fail(event, failure.reason, first=first, due=due)
+    await outbox.fail(event, failure.reason, first_attempt_at=first, next_attempt_at=due)
     if event.user_id is not None:
         await outbox.postpone(event.user_id, until=due)
 
