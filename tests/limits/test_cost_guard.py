@@ -407,7 +407,7 @@ async def test_memory_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPa
         for _ in range(20):
             await enter(service, ok(await send(service)))
         held = context_of(service).traffic
-        assert (len(held._parts), len(held._last_paid)) == (10, 10)  # noqa: SLF001 - memory is not public
+        assert (len(held._parts), len(held._last_credited)) == (10, 10)  # noqa: SLF001 - memory is not public
         service.clock.move(hours=25)
         await held.read(service.clock())
         assert (len(held._parts), len(held._countries)) == (0, 0)  # noqa: SLF001 - memory is not public

@@ -267,7 +267,7 @@ async def test_a_thread_of_a_hanging_service_ends(twilio_api: FakeGateway) -> No
     """The read timeout ends it, since a thread cannot be cancelled."""
     twilio_api.hanging = True
     started = time.monotonic()
-    with pytest.raises(GatewayError, match="not taken"):
+    with pytest.raises(GatewayError, match="Apprise reported a failure"):
         await SmsService(TWILIO).send(message())
     assert 4 < time.monotonic() - started < 7
 
@@ -406,7 +406,7 @@ async def test_a_phone_apprise_rejects_gets_nothing_sent(
     phone: str, twilio_api: FakeGateway
 ) -> None:
     """Without a valid recipient, Apprise's Twilio would send to the sender's own number."""
-    with pytest.raises(GatewayError, match="takes no such phone"):
+    with pytest.raises(GatewayError, match="does not accept this phone"):
         await SmsService(TWILIO).send(message(phone=phone))
     assert twilio_api.requests == []
 
@@ -585,7 +585,7 @@ async def test_a_chain_of_real_gateways(twilio_api: FakeGateway, own_endpoint: F
     twilio_api.default_response = twilio_error(400, 21211)
     await chain.send(message(), charge=charge)
     assert (len(twilio_api.requests), own_endpoint.texts) == (2, [(PHONE, ENGLISH)])
-    assert attempts.failures == [("twilio", "not taken")]
+    assert attempts.failures == [("twilio", "Apprise reported a failure")]
 
 
 # Through the service

@@ -79,7 +79,7 @@ def replay(since: str | None, event_type: str | None) -> None:
 
 @webhooks.command()
 def status() -> None:
-    """Show how deliveries are going."""
+    """Show the state of deliveries."""
 
     async def work(ctx: Context) -> None:
         _warn_if_unset(ctx)

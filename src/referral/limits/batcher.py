@@ -1,4 +1,4 @@
-"""Calls that arrive while earlier statements run share the next statement.
+"""Batches of calls: those that arrive while earlier statements run share the next statement.
 
 One statement and one commit for many calls cost the database less than one for each, and calls
 that change the same row do not wait for each other there.
@@ -23,7 +23,7 @@ Run = Callable[[Sequence[C]], Awaitable[Sequence[R]]]
 
 
 class _Call(Struct, Generic[C, R], frozen=True):
-    """A call that waits for its result. keys: no other call of its batch has any of them."""
+    """A call that waits for its result. keys: no two calls of a batch have one in common."""
 
     request: C
     keys: AbstractSet[str]
@@ -65,7 +65,7 @@ class Batcher(Generic[C, R]):
                 except BaseException as error:  # noqa: BLE001 - raised by each call
                     _fail(batch, error)
                     if isinstance(error, database.TimedOut):
-                        # Calls that arrived meanwhile have waited as long: they wait no second time
+                        # Calls that arrived meanwhile have waited long enough: fail them as well
                         _fail(self._waiting, error)
                         self._waiting.clear()
                     continue

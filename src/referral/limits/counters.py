@@ -1,8 +1,8 @@
 """The counters of the limits: one TAT each, charged atomically by any number of processes.
 
 Several counters are charged in one statement: all of them, or none if one is exhausted. If two
-calls both see the last unit, they meet at the row, where one of them gets it. limits/gcra.py has
-the arithmetic. A counter whose TAT has passed says nothing, and is purged.
+calls both see the last unit, the lock of the row decides which of them gets it. limits/gcra.py has
+the arithmetic. A counter whose TAT has passed means the same as none, and is purged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from referral.storage import database, dialect
 from referral.storage.purging import delete_batch
 
 _READ = "SELECT key, tat FROM counters WHERE key IN ({keys})"
-# SQLite has one writer at a time
+# SQLite has one writer at a time, so any write locks all counters
 _LOCK_IN_SQLITE = """
     INSERT INTO counters (key, tat)
     SELECT wanted.*, 0 FROM ({keys}) AS wanted WHERE TRUE
@@ -52,7 +52,7 @@ _CLEAR_AT = "DELETE FROM counters WHERE key = $1 AND tat = $2"
 
 
 class Advance(Struct, frozen=True):
-    """A move of a counter to a TAT, unless it stands at `below` or later."""
+    """A move of a counter to `tat`, if its TAT is earlier than `below` or it does not exist."""
 
     key: str
     tat: int
@@ -69,9 +69,9 @@ async def read_and_charge(
 ) -> tuple[dict[str, int], dict[str, int] | None]:
     """Read counters as `read` does, then charge as `charge` does.
 
-    PostgreSQL does both in one statement, which calls share that arrive while two others run: a
-    send takes a seventh less time. So it is only for counters that no transaction holds for longer
-    than a statement: all calls in it would wait.
+    PostgreSQL does both in one statement, and calls that arrive while two such statements run share
+    the next one: a send takes a seventh less time. So it is only for counters that no transaction
+    locks for longer than a statement, because all calls that share it would wait.
     """
     if not database.is_postgres():
         return await read(keys), await charge(charges, now=now)
@@ -82,7 +82,7 @@ async def read_and_charge(
 async def refund(charges: Sequence[Charge], *, now: int) -> None:
     """Refund charges, as far as their buckets have not refilled since.
 
-    A counter that was advanced beyond its `max_tat` stays where it is.
+    A counter that was advanced beyond its `max_tat` is left as it is.
     """
     if charges:
         await refunds.refund(charges, now=now)
@@ -110,12 +110,12 @@ async def lock(keys: Iterable[str]) -> dict[str, int]:
 
 
 async def advance(wanted: Advance) -> bool:
-    """Move a counter; return False if it stands at `below` or later."""
+    """Move a counter. Return False if its TAT was not earlier than `below`."""
     return bool(await database.query(_ADVANCE, wanted.key, wanted.tat, wanted.below))
 
 
 async def clear(key: str, *, tat: int | None = None) -> None:
-    """Delete a counter. tat: only if it still stands there."""
+    """Delete a counter. tat: if given, delete it only if its TAT is still this one."""
     if tat is None:
         await database.query(_CLEAR, key)
     else:

@@ -21,7 +21,7 @@ WAIT_SECONDS = 5
 class KeyedLocks:
     """One lock for each key.
 
-    A request that waits for one does not count as a concurrent request. So there is a separate
+    A request that waits for a lock is suspended in the ConcurrencyLimiter. So there is a separate
     limit on how many wait: as many as may arrive in a burst.
     """
 

@@ -1,7 +1,7 @@
-"""Refunds of charges: what a process refunds at the same time goes in one statement.
+"""Refunds of charges. Those that a process makes at the same time share one statement.
 
-Each sign-in refunds its send to the address, and those behind one address would wait for each other
-at its counter.
+Each sign-in refunds its send to the address, and sign-ins from one address would wait for each
+other at its counter.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from referral.limits.batcher import Batcher
 from referral.limits.gcra import Charge
 from referral.storage import database, dialect
 
-# On PostgreSQL in the order in which charges lock counters: else two calls could wait for each
-# other. max_ahead: how far ahead of now the TAT of a counter lies that is refunded
+# On PostgreSQL, rows are locked in the same order as by charges, or two calls could wait for each
+# other. max_ahead: a counter whose TAT is further ahead of now is not refunded
 _REFUND = """
     WITH wanted (key, amount, max_ahead) AS ({rows}),
     found AS (
@@ -27,8 +27,8 @@ _REFUND = """
     UPDATE counters SET tat = counters.tat - found.amount FROM found{also}
     WHERE counters.key = found.key
 """
-# A refund that a crash of PostgreSQL loses leaves one charge too many, so the commit does not wait
-# for the disk. This applies to the statement's own transaction only
+# The commit does not wait for the disk: a refund that a crash loses leaves one charge too many. The
+# setting applies to the statement's own transaction, and only if the UPDATE selects from it
 _POSTGRES_PARTS = {
     "lock": "FOR UPDATE OF counters",
     "asynchronous": ", asynchronous AS (SELECT set_config('synchronous_commit', 'off', true))",
@@ -39,7 +39,7 @@ _POSTGRES_PARTS = {
 async def refund(charges: Sequence[Charge], *, now: int) -> None:
     """Refund charges with the next statement, even if the caller is cancelled meanwhile.
 
-    A counter whose TAT was advanced beyond what charges reach is left as it is.
+    A counter whose TAT was advanced beyond the reach of charges is left as it is.
     """
     await asyncio.shield(_batcher.submit((charges, now)))
 
@@ -50,6 +50,7 @@ async def _run(calls: Sequence[tuple[Sequence[Charge], int]]) -> list[None]:
     for charges, _ in calls:
         for each in charges:
             amounts[each.key] += each.increment
+            # Half an increment more, since other calls may have charged it at a later time
             max_ahead[each.key] = each.max_tat + each.increment // 2
     rows = [(key, amount, max_ahead[key]) for key, amount in amounts.items()]
     sql, values = dialect.values_table(("TEXT", "BIGINT", "BIGINT"), rows, first=2)
@@ -59,5 +60,5 @@ async def _run(calls: Sequence[tuple[Sequence[Charge], int]]) -> list[None]:
     return [None] * len(calls)
 
 
-# A send has at most ten charges of three values each; SQLite takes 32,766 values in a statement
+# A send has at most seven charges of three values each; SQLite takes 32,766 values in a statement
 _batcher = Batcher(_run, statements=1, calls=1000)

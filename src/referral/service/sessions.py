@@ -63,7 +63,7 @@ def prepare(
         refresh_digest=tokens.digest(refresh_token),
         user_agent=_printable(caller.user_agent),
         proof=proof,
-        begun_at=now,
+        created_at=now,
     )
     return session, refresh_token
 

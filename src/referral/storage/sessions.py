@@ -14,11 +14,12 @@ from referral.storage.models import Session
 from referral.storage.pagination import Page
 from referral.storage.purging import delete_batch
 
-_ADD = """
-    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
-                          created_at, last_used_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+NEW_SESSION_COLUMNS = """
+    id, user_id, family_digest, refresh_digest, user_agent, proof, created_at, last_used_at
 """
+_ADD = f"""
+    INSERT INTO sessions ({NEW_SESSION_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+"""  # noqa: S608 - only constants
 _OF_USER = """
     SELECT CAST(id AS TEXT) AS id, created_at, last_used_at, user_agent, proof
     FROM sessions WHERE user_id = $1
@@ -40,14 +41,14 @@ _ROTATE_REPEATED = """
 
 
 class NewSession(Struct, frozen=True, kw_only=True):
-    """A session that has no user yet."""
+    """A session to add, without its user."""
 
     id: UUID
     family_digest: bytes
     refresh_digest: bytes
     user_agent: str | None
     proof: Proof
-    begun_at: datetime
+    created_at: datetime
 
 
 class RotatedSession(Struct, frozen=True):
@@ -67,7 +68,7 @@ async def add(session: NewSession, *, user_id: UUID) -> None:
         session.refresh_digest,
         session.user_agent,
         session.proof,
-        session.begun_at,
+        session.created_at,
     )
 
 
@@ -88,7 +89,8 @@ async def rotate(
 ) -> RotatedSession | None:
     """Replace the digest of the live refresh token with its successor's.
 
-    Return None and change nothing if the digests are not the session's any more, if the session has
+    signed_in_after, used_after: a session that began or was last used before these has expired.
+    Return None and change nothing if the digests are no longer the session's, if the session has
     expired or if its user is blocked.
     """
     rows = await database.query(
@@ -97,17 +99,13 @@ async def rotate(
     if not rows:
         return None
     row = rows[0]
-    return RotatedSession(
-        UUID(str(row["user_id"])),
-        row["phone"],
-        Proof(row["proof"]),
-    )
+    return RotatedSession(UUID(str(row["user_id"])), row["phone"], Proof(row["proof"]))
 
 
 async def rotate_repeated(session: Session, *, successor: bytes, tat: int, now: datetime) -> bool:
     """Replace the live refresh token after a late repeat of its predecessor.
 
-    tat: the session's new count of late repeats. Return False and change nothing if the session has
+    tat: the session's new `late_repeats_tat`. Return False and change nothing if the session has
     changed since it was read.
     """
     rows = await database.query(
@@ -123,7 +121,7 @@ async def rotate_repeated(session: Session, *, successor: bytes, tat: int, now: 
 
 
 async def set_proof(session_id: UUID, proof: Proof) -> None:
-    """Set how the phone was proven, after the user has changed it."""
+    """Set how the phone was proven, after the user has changed phone."""
     await Session.filter(id=session_id).update(proof=proof)
 
 

@@ -15,9 +15,9 @@ _PORTS = {"https": 443, "http": 80}
 
 
 async def failure(url: str) -> str | None:
-    """Return why the host of the URL cannot be reached, without the URL, or None if it can.
+    """Return why the host of a URL cannot be reached, or None if it can. The text has no URL.
 
-    If messages go there through a proxy, that is the host to reach.
+    If messages go there through a proxy, check the proxy instead.
     """
     parts = urlsplit(url)
     host, tls = parts.hostname or "", parts.scheme == "https"
@@ -33,7 +33,7 @@ async def failure(url: str) -> str | None:
     except TimeoutError:
         return f"no response in {_SECONDS} s"
     except ssl.SSLCertVerificationError as error:
-        return f"its certificate: {error.verify_message}"
+        return f"certificate error: {error.verify_message}"
     except (OSError, UnicodeError) as error:
         return type(error).__name__
     writer.close()
