@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode
 import httpx
 
 from sites import plain
-from support import Service, new_phone, ok, refused
+from support import Service, new_phone, ok, refused, with_wrong_code, wrong_code
 
 # (a): sign-in by code, a profile with invitations
 
@@ -20,7 +20,7 @@ from support import Service, new_phone, ok, refused
 async def test_a_the_right_code_creates_the_user(service: Service) -> None:
     phone = new_phone()
     sent = await service.send_code(phone)
-    wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
+    wrong = with_wrong_code(sent)
     refused(await service.verify(wrong), 400, "wrong_code")
     first = await service.verify(sent)
     assert first.status_code == 201
@@ -193,7 +193,7 @@ async def test_a_client_without_scripts_uses_the_pages(service: Service) -> None
         pending = re.search(r'name="pending" value="([^"]+)"', page.text)
         assert shown is not None
         assert pending is not None
-        wrong = f"{(int(shown[1]) + 1) % 10_000:04}"
+        wrong = wrong_code(shown[1])
         page = await client.post(action(page), data={"code": wrong, "pending": pending[1]})
         assert (page.status_code, page.url.path) == (200, "/code")
         assert 'aria-invalid="true"' in page.text

@@ -12,9 +12,9 @@ import asyncpg
 import httpx
 import pytest
 
-from attacking import assert_nothing_broke, client, codes, wrong
+from attacking import assert_nothing_broke, client, codes
 from processes import Server, serving
-from support import Clock, Inbox, Service, new_phone, ok, refused
+from support import Clock, Inbox, Service, new_phone, ok, refused, with_wrong_code
 
 PARALLEL = 50
 
@@ -35,7 +35,7 @@ async def many(server: Server) -> AsyncIterator[Service]:
 async def test_three_of_1000_parallel_guesses_are_compared(many: Service, server: Server) -> None:
     """At one challenge."""
     sent = await many.send_code(new_phone())
-    responses = await guess_in_parallel(many, server, [wrong(sent)] * 1000)
+    responses = await guess_in_parallel(many, server, [with_wrong_code(sent)] * 1000)
     assert codes(responses) == {"wrong_code": 3, "too_many_attempts": 997}
 
 
@@ -44,11 +44,11 @@ async def test_ten_guesses_at_thirty_challenges_are_compared(many: Service, serv
     phone = new_phone()
     sent = [await many.send_code(phone) for _ in range(30)]
     assert {each["code_length"] for each in sent} == {4}
-    responses = await guess_in_parallel(many, server, [wrong(each) for each in sent] * 4)
+    responses = await guess_in_parallel(many, server, [with_wrong_code(each) for each in sent] * 4)
     counted = codes(responses)
     assert counted.keys() == {"wrong_code", "too_many_attempts"}
     assert 1 <= counted["wrong_code"] <= 10
-    more = await guess_in_parallel(many, server, [wrong(each) for each in sent])
+    more = await guess_in_parallel(many, server, [with_wrong_code(each) for each in sent])
     assert counted["wrong_code"] + codes(more)["wrong_code"] <= 10
     if counted["wrong_code"] == 10:
         assert (await many.send_code(phone))["code_length"] == 6
@@ -66,7 +66,7 @@ async def test_guesses_with_and_without_invite_codes_do_not_deadlock(
         async with client(server) as http:
             service, phone = Service(http, Clock(), Inbox()), new_phone()
             for _ in range(30):
-                sent = wrong(await service.send_code(phone))
+                sent = with_wrong_code(await service.send_code(phone))
                 more: list[dict[str, str]] = [{}, {"invite_code": "000000"}] * 10
                 responses = await asyncio.gather(*(service.verify(sent, **each) for each in more))
                 assert_nothing_broke(responses, server)
@@ -104,7 +104,7 @@ async def test_parallel_right_guesses_with_one_failure_left(many: Service, serve
     phone = new_phone()
     for _ in range(3):
         sent = await many.send_code(phone)
-        guesses = [await many.verify(wrong(sent)) for _ in range(3)]
+        guesses = [await many.verify(with_wrong_code(sent)) for _ in range(3)]
         assert codes(guesses) == {"wrong_code": 3}
     successes: Counter[int] = Counter()
     for _ in range(30):
@@ -120,7 +120,7 @@ async def test_guesses_are_counted_by_a_clock_that_is_behind(
 ) -> None:
     sent = await service.send_code(new_phone())
     for left in (2, 1, 0):
-        body = refused(await service.verify(wrong(sent)), 400, "wrong_code")
+        body = refused(await service.verify(with_wrong_code(sent)), 400, "wrong_code")
         assert body["attempts_left"] == left
         service.clock.move(seconds=-1)
     refused(await service.verify(sent), 429, "too_many_attempts")
@@ -141,7 +141,7 @@ async def test_attack_on_a_phone_spares_its_device_and_other_phones(
     owner = await many.sign_in()
     for _ in range(5):
         sent = await many.send_code(owner.phone)
-        await guess_in_parallel(many, server, [wrong(sent)] * 20)
+        await guess_in_parallel(many, server, [with_wrong_code(sent)] * 20)
     assert (await many.send_code(owner.phone))["code_length"] > 4
     known = await many.send_code(owner.phone, device_token=owner.tokens["device_token"])
     assert known["code_length"] == 4

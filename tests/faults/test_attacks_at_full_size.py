@@ -25,17 +25,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from attacking import assert_nothing_broke, client, codes, wrong
-from guessing import (
-    UNKNOWN,
-    WAITS,
-    device_of,
-    enter,
-    limited,
-    new_address,
-    proxied,
-    send,
-)
+from attacking import assert_nothing_broke, client, codes
+from guessing import UNKNOWN, WAITS, device_of, enter, limited, proxied, send
 from processes import Server, new_database, serving
 from referral.core import concurrency
 from referral.limits import gcra, send_policy
@@ -43,7 +34,20 @@ from referral.limits.policy import LimitName, Limits
 from referral.limits.scope import LimitScope
 from referral.service import housekeeping
 from referral.storage import configuration, database, migrate
-from support import Clock, Inbox, Person, Service, context_of, new_phone, ok, refused, running
+from support import (
+    Clock,
+    Inbox,
+    Person,
+    Service,
+    context_of,
+    new_address,
+    new_phone,
+    ok,
+    refused,
+    running,
+    with_wrong_code,
+    wrong_code,
+)
 
 T = TypeVar("T")
 
@@ -174,7 +178,7 @@ async def fail_often(service: Service, times: int, headers: dict[str, str]) -> N
     while times:
         sent = await service.send_code(new_phone())
         for _ in range(min(times, 3)):
-            body = {"token": sent["token"], "code": wrong(sent)["code"]}
+            body = {"token": sent["token"], "code": wrong_code(sent["code"])}
             response = await service.http.post("/api/v1/auth/verify", json=body, headers=headers)
             refused(response, 400, "wrong_code")
             times -= 1
@@ -210,7 +214,7 @@ async def fail_while_codes_are_short(service: Service, phone: str) -> int:
     """Fail at codes of 4 digits until codes get longer; return how many guesses were compared."""
     compared = 0
     while (sent := await service.send_code(phone))["code_length"] == 4:
-        guesses = [await service.verify(wrong(sent)) for _ in range(3)]
+        guesses = [await service.verify(with_wrong_code(sent)) for _ in range(3)]
         compared += codes(guesses)["wrong_code"]
     return compared
 
@@ -369,7 +373,7 @@ async def attack(service: Service, phone: str, *, hours: float) -> Counter[str]:
     while True:
         response = await send(service, phone)
         if response.is_success:
-            sent = {**response.json(), "code": wrong(response.json())["code"]}
+            sent = with_wrong_code(response.json())
             guesses = await asyncio.gather(*(enter(service, sent) for _ in range(10)))
             seen += Counter(sends=1) + codes(guesses)
         elif service.clock() < until:
@@ -423,7 +427,7 @@ async def test_responses_do_not_reveal_whether_a_phone_has_an_account(database_u
         for more in ({}, {"invite_code": UNKNOWN}):
             service.clock.move(seconds=3)
             sent = {phone: await service.send_code(phone) for phone in chain(*pairs)}
-            sent = {phone: wrong(each) for phone, each in sent.items()}
+            sent = {phone: with_wrong_code(each) for phone, each in sent.items()}
             for error in ("wrong_code", "wrong_code", "wrong_code", "too_many_attempts"):
                 what = f"verify {more}, {error}"
                 assert_alike(await compared(pairs, verify, random), what, {error})
@@ -448,12 +452,15 @@ async def test_refused_guesses_do_not_reveal_if_they_were_right(
             for phone in (new_phone() for _ in range(PAIRS * 2))
         }
         right, *others = sent
-        refused(await service.verify(wrong(sent[right])), 400, "wrong_code")
+        refused(await service.verify(with_wrong_code(sent[right])), 400, "wrong_code")
         if budget != "the address's":
             for phone in others:
-                refused(await service.verify(wrong(sent[phone])), 400, "wrong_code")
+                refused(await service.verify(with_wrong_code(sent[phone])), 400, "wrong_code")
         rights = list(islice(sent, PAIRS))
-        guesses = {phone: sent[phone] if phone in rights else wrong(sent[phone]) for phone in sent}
+        guesses = {
+            phone: sent[phone] if phone in rights else with_wrong_code(sent[phone])
+            for phone in sent
+        }
         pairs = list(zip(rights, islice(sent, PAIRS, None), strict=True))
 
         async def verify(phone: str) -> httpx.Response:

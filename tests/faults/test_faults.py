@@ -26,7 +26,18 @@ from processes import Server, process_tree, serving
 from referral.messaging import messages
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import configuration
-from support import Clock, Inbox, Person, Service, migrated, new_phone, ok, refused, running
+from support import (
+    Clock,
+    Inbox,
+    Person,
+    Service,
+    migrated,
+    new_phone,
+    ok,
+    refused,
+    running,
+    with_wrong_code,
+)
 
 STEP = 600
 LIMITLESS: Any = {"REFERRAL_RESEND_WAITS": "0", "REFERRAL_SENDS_PER_ADDRESS_HOUR": "100000"}
@@ -500,7 +511,7 @@ class Walker:
         return response
 
     async def verify_wrong(self) -> httpx.Response:
-        response = await self.service.verify(wrong(self.sent))
+        response = await self.service.verify(with_wrong_code(self.sent))
         assert response.is_error
         self.guesses += response.json()["code"] == "wrong_code"
         assert self.guesses <= 3
@@ -719,14 +730,9 @@ def _run(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def wrong(sent: dict[str, Any]) -> dict[str, Any]:
-    length = len(sent["code"])
-    return {**sent, "code": f"{(int(sent['code']) + 1) % 10**length:0{length}}"}
-
-
 async def guess(service: Service, sent: dict[str, Any]) -> bool:
     """Make a wrong guess; return whether it was judged."""
-    code = (await service.verify(wrong(sent))).json()["code"]
+    code = (await service.verify(with_wrong_code(sent))).json()["code"]
     assert code in {"wrong_code", "too_many_attempts", "challenge_expired"}
     return bool(code == "wrong_code")
 

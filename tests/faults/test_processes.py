@@ -14,7 +14,7 @@ import pytest
 from processes import Server, new_database, serving
 from referral.core import seal
 from referral.core.keys import Keyring, Purpose
-from support import Clock, Inbox, Person, Service, new_phone, ok, refused
+from support import Clock, Inbox, Person, Service, new_phone, ok, refused, with_wrong_code
 
 RACES = 30
 
@@ -48,7 +48,7 @@ async def test_three_of_ten_parallel_wrong_guesses_are_judged(
     many: Service,
 ) -> None:
     sent = await many.send_code(new_phone())
-    wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
+    wrong = with_wrong_code(sent)
     bodies = [
         response.json()
         for response in await asyncio.gather(*(many.verify(wrong) for _ in range(10)))

@@ -9,24 +9,18 @@ from itertools import count
 import httpx
 
 from referral.storage import database
-from support import Inbox, Service, context_of, ok, refused, running
+from support import Inbox, Service, context_of, new_address, ok, refused, running
 
 # The allowances of a range, an address, and a country in which nobody signs in
 RANGE, ADDRESS, COUNTRY = 12, 24, 50
 
-_numbers = count(1)
+_ranges = count(1)
 _hours = count(1)
-
-
-def new_address() -> str:
-    """Return an address that no test has used yet in this process."""
-    number = next(_numbers)
-    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
 
 def phone_of_new_range() -> str:
     """Return a Russian phone in a range that no test has used yet in this process."""
-    return f"+79{next(_numbers):05}0001"
+    return f"+79{next(_ranges):05}0001"
 
 
 @asynccontextmanager

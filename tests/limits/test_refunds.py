@@ -14,18 +14,7 @@ from typing import Any
 
 import pytest
 
-from guessing import (
-    WAITS,
-    enter,
-    fail,
-    guess,
-    limited,
-    new_address,
-    proxied,
-    save_global_limits,
-    send,
-    wrong,
-)
+from guessing import WAITS, enter, fail, guess, limited, proxied, save_global_limits, send
 from referral.context import Caller
 from referral.core import challenge as challenges
 from referral.core.keys import Purpose
@@ -35,7 +24,18 @@ from referral.limits.policy import LimitName
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.messaging.gateways import Failure, GatewayError, Message
 from senders import HOOK_SECRET, FakeGateway, code_in, hook_server
-from support import Inbox, Service, context_of, new_phone, ok, refused, running, sending
+from support import (
+    Inbox,
+    Service,
+    context_of,
+    new_address,
+    new_phone,
+    ok,
+    refused,
+    running,
+    sending,
+    wrong_code,
+)
 
 REAL_LIMITS = {
     "REFERRAL_RESEND_WAITS": WAITS,
@@ -295,7 +295,7 @@ async def test_too_short_codes_stay_within_the_phones_caps(database_url: str) ->
             if response.is_success:
                 in_flight.append(ok(response))
             for sent in in_flight:
-                await guess(service, sent, wrong(sent))
+                await guess(service, sent, wrong_code(sent["code"]))
         assert len(service.inbox.messages) == 5
 
 
@@ -388,7 +388,7 @@ async def test_alarm_does_not_refuse_codes_in_flight(database_url: str) -> None:
         assert ok(await send(service, new_phone()))["code_length"] == 6
         for each in sent:
             assert each["code_length"] == 4
-            refused(await guess(service, each, wrong(each)), 400, "wrong_code")
+            refused(await guess(service, each, wrong_code(each["code"])), 400, "wrong_code")
             ok(await enter(service, each))
 
 
