@@ -240,7 +240,7 @@ async def test_a_blank_invite_code_counts_as_absent(service: Service) -> None:
         assert (await service.sign_in(invite_code=text)).is_new
 
 
-async def test_only_three_parallel_guesses_are_judged(service: Service) -> None:
+async def test_only_three_parallel_guesses_are_compared(service: Service) -> None:
     """Afterwards the right code is refused too."""
     sent = await service.send_code(new_phone())
     wrong = [f"{(int(sent['code']) + step) % 10_000:04}" for step in range(1, 31)]

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
-from attacking import assert_nothing_broke, client, codes
+from parallel_requests import assert_nothing_broke, client, codes
 from processes import Server, serving
 from support import Clock, Inbox, Service, new_phone, ok, refused, with_wrong_code
 

@@ -25,8 +25,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from attacking import assert_nothing_broke, client, codes
 from guessing import UNKNOWN, WAITS, device_of, enter, limited, proxied, send
+from parallel_requests import assert_nothing_broke, client, codes
 from processes import Server, new_database, serving
 from referral.core import concurrency
 from referral.limits import gcra, send_policy

@@ -11,6 +11,7 @@ from random import Random
 import httpx
 import pytest
 
+from parallel_requests import client
 from processes import Server, new_database, serving
 from referral.core import seal
 from referral.core.keys import Keyring, Purpose
@@ -44,7 +45,7 @@ async def test_parallel_right_codes_sign_in_once(many: Service) -> None:
     assert {response.status_code for response in responses} <= {201, 400, 429}
 
 
-async def test_three_of_ten_parallel_wrong_guesses_are_judged(
+async def test_three_of_ten_parallel_wrong_guesses_are_compared(
     many: Service,
 ) -> None:
     sent = await many.send_code(new_phone())
@@ -145,12 +146,6 @@ async def test_a_slow_gateway_delays_no_other_request(tmp_path: Path) -> None:
             done, late = await asyncio.wait(sending, timeout=5)
     assert (len(done), len(late)) == (20, 0)
     assert len({task.result()["token"] for task in done}) == 20
-
-
-def client(server: Server) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=server.url, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)
-    )
 
 
 async def assert_counts_are_exact(people: list[Person]) -> None:

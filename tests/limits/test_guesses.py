@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from attacking import client
 from guessing import UNKNOWN, guess, send
+from parallel_requests import client
 from processes import serving
 from support import Clock, Inbox, Service, new_address, new_phone, ok, wrong_code
 

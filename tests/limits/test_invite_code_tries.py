@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from attacking import assert_nothing_broke, client, codes
 from guessing import UNKNOWN, limited
 from pages import browsing
+from parallel_requests import assert_nothing_broke, client, codes
 from processes import Server, serving
 from support import Clock, Inbox, Person, Service, ok, refused, running
 

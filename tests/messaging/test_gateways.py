@@ -15,6 +15,17 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
+from fake_gateways import (
+    HOOK_SECRET,
+    TWILIO_SENDER,
+    TWILIO_SID,
+    TWILIO_TOKEN,
+    FakeGateway,
+    code_in,
+    hook_server,
+    twilio,
+    twilio_error,
+)
 from referral.messaging.gateways import (
     Failure,
     Gateway,
@@ -28,17 +39,6 @@ from referral.messaging.gateways.chain import Chain, SendResult
 from referral.messaging.gateways.console import Console
 from referral.messaging.gateways.simulated import Simulated
 from referral.messaging.gateways.sms import SmsService
-from senders import (
-    HOOK_SECRET,
-    TWILIO_SENDER,
-    TWILIO_SID,
-    TWILIO_TOKEN,
-    FakeGateway,
-    code_in,
-    hook_server,
-    twilio,
-    twilio_error,
-)
 from support import Service, new_phone, ok, refused, sending
 
 # Nothing listens there, and no name has to be looked up

@@ -9,10 +9,10 @@ import httpx
 from processes import Server
 
 
-def client(server: Server) -> httpx.AsyncClient:
-    """Build a client that opens a connection for each request, so all processes get some."""
+def client(server: Server, *, timeout: float = 60) -> httpx.AsyncClient:
+    """Return a client that opens a connection for each request, so that all processes get some."""
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=0)
-    return httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits)
+    return httpx.AsyncClient(base_url=server.url, timeout=timeout, limits=limits)
 
 
 def assert_nothing_broke(responses: list[httpx.Response], server: Server) -> None:
