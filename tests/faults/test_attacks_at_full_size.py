@@ -59,8 +59,8 @@ GUESS_FIELDS = ("token", "code", "invite_code")
 CONNECTIONS = concurrency.WRITES
 RACES = 500
 PAIRS = 1000
-# Races for a code, and how many are won at most, but once in a million runs, if each is won with
-# a probability of 1 %
+# How many races for a code there are, and how many may be won: if each is won with a probability
+# of 1 %, more are won in one of a million runs
 RACES_FOR_CODES = {
     "the challenge's": (100, 9),
     "the address's": (30, 6),
@@ -101,7 +101,7 @@ async def four_workers(
 
 
 @pytest.fixture
-async def many(four_workers: Server) -> AsyncIterator[Service]:
+async def all_processes(four_workers: Server) -> AsyncIterator[Service]:
     """Connect so often that all processes have some connections, which stay open."""
     # The server closes connections that are idle for 5 s, maybe just as a request is sent
     limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=2)
@@ -223,24 +223,24 @@ async def fail_while_codes_are_short(service: Service, phone: str) -> int:
 
 
 async def test_50_parallel_sign_ups_of_a_phone_make_one_user(
-    many: Service, four_workers: Server
+    all_processes: Service, four_workers: Server
 ) -> None:
     """Each challenge signs in once. Right guesses are not charged to the phone."""
     phone = new_phone()
-    sent = [await many.send_code(phone) for _ in range(50)]
+    sent = [await all_processes.send_code(phone) for _ in range(50)]
     responses = await send_guesses(four_workers, sent, connections=50)
     signed_in = [response.json()["profile"] for response in responses if response.is_success]
     assert [response.status_code for response in responses].count(201) == 1
     assert len(signed_in) == 50
-    again = await many.sign_in(phone)
+    again = await all_processes.sign_in(phone)
     assert {profile["invite_code"] for profile in signed_in} == {invite_code_of(again)}
-    assert (await many.send_code(phone))["code_length"] == 4
+    assert (await all_processes.send_code(phone))["code_length"] == 4
 
 
 async def test_50_parallel_activations_give_one_inviter(
-    many: Service, four_workers: Server
+    all_processes: Service, four_workers: Server
 ) -> None:
-    person, *inviters = await asyncio.gather(*(many.sign_in() for _ in range(51)))
+    person, *inviters = await asyncio.gather(*(all_processes.sign_in() for _ in range(51)))
     responses = await asyncio.gather(*(person.activate(invite_code_of(each)) for each in inviters))
     assert_nothing_broke(responses, four_workers)
     assert Counter(response.status_code for response in responses) == {200: 1, 409: 49}
@@ -248,14 +248,18 @@ async def test_50_parallel_activations_give_one_inviter(
     assert len(await links([person, *inviters])) == 1
 
 
-async def test_300_people_behind_one_address_sign_in(many: Service, four_workers: Server) -> None:
+async def test_300_people_behind_one_address_sign_in(
+    all_processes: Service, four_workers: Server
+) -> None:
     """The address may have 60 failures in an hour; right guesses are none."""
-    sent = await some_at_a_time(many.send_code(new_phone()) for _ in range(300))
+    sent = await some_at_a_time(all_processes.send_code(new_phone()) for _ in range(300))
     responses = await send_guesses(four_workers, sent, connections=100)
     assert Counter(response.status_code for response in responses) == {201: 300}
 
 
-async def test_500_races_for_a_loop_leave_none(many: Service, four_workers: Server) -> None:
+async def test_500_races_for_a_loop_leave_none(
+    all_processes: Service, four_workers: Server
+) -> None:
     """The roots of invitation trees activate codes from each other's trees, in rings of 2 or 3.
 
     The trees grow with each race, so the loops that must be refused get longer.
@@ -263,7 +267,9 @@ async def test_500_races_for_a_loop_leave_none(many: Service, four_workers: Serv
     random = Random(3)  # noqa: S311 - reproducible
     sizes = [2] * (RACES // 2) + [3] * (RACES // 2)
     random.shuffle(sizes)
-    people = await some_at_a_time(many.sign_in() for _ in range(sum(sizes) - len(sizes) + 1))
+    people = await some_at_a_time(
+        all_processes.sign_in() for _ in range(sum(sizes) - len(sizes) + 1)
+    )
     trees = [Tree(person, [person]) for person in people]
     while sizes:
         random.shuffle(trees)

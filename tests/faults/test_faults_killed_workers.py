@@ -42,7 +42,7 @@ RESPONSE_SECONDS = 25
 SAMPLE = 50
 MANY = "1000000"
 
-# A guess whose worker died stays charged, so all limits are out of the way but the challenge's own
+# A guess whose worker died stays charged, so all limits except the challenge's own are raised
 SETTINGS = {
     "WEB_CONCURRENCY": str(WORKERS),
     "REFERRAL_CODE_TTL": "600",

@@ -1,4 +1,4 @@
-"""Pumped messages, and the service with its cost guard."""
+"""The service with its cost guard, and pumped messages: sends that no sign-in follows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def phone_of_new_range() -> str:
 async def guarded(
     database_url: str, inbox: Inbox | None = None, /, **variables: str
 ) -> AsyncIterator[Service]:
-    """Run the service behind one proxy, at the full hour: debt is forgiven as the hour passes."""
+    """Run the service behind one proxy, from a full hour on, because debt is forgiven as the hour
+    passes.
+    """
     variables = {"REFERRAL_TRUSTED_PROXIES": "1", "REFERRAL_COST_GUARD": "block", **variables}
     async with running(database_url, inbox=inbox, **variables) as service:
         service.clock.move(

@@ -89,7 +89,7 @@ async def save_global_limits(service: Service) -> None:
 
 @dataclass
 class BrokenInbox(Inbox):
-    """A gateway that takes no message while it is broken."""
+    """A gateway that accepts no message while it is broken."""
 
     broken: bool = True
 

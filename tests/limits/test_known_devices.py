@@ -156,7 +156,7 @@ async def test_own_phones_do_not_pass_a_closed_country(database_url: str) -> Non
         assert await rows() != before
 
 
-async def test_message_that_was_not_taken_is_not_unused(database_url: str) -> None:
+async def test_message_that_was_not_accepted_is_not_unused(database_url: str) -> None:
     inbox = BrokenInbox(broken=False)
     async with proxied(database_url, inbox, REFERRAL_SENDS_PER_ADDRESS_HOUR="1") as service:
         phone, exhausted = new_phone(), new_address()

@@ -63,18 +63,18 @@ class Troubled(Inbox):
 
 @pytest.fixture
 def first() -> Iterator[FakeGateway]:
-    with hook_server() as sender:
-        yield sender
+    with hook_server() as server:
+        yield server
 
 
 @pytest.fixture
 def second() -> Iterator[FakeGateway]:
-    with hook_server() as sender:
-        yield sender
+    with hook_server() as server:
+        yield server
 
 
-def url_of(*senders: FakeGateway) -> str:
-    return ",".join(f"hook+{sender.url}?secret={HOOK_SECRET}" for sender in senders)
+def url_of(*servers: FakeGateway) -> str:
+    return ",".join(f"hook+{server.url}?secret={HOOK_SECRET}" for server in servers)
 
 
 def sent_today(service: Service) -> int:
@@ -172,7 +172,7 @@ async def test_second_message_stays_within_the_phones_caps(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
-async def test_send_that_was_certainly_not_taken_is_refunded(
+async def test_send_certainly_not_accepted_is_refunded(
     database_url: str, first: FakeGateway, status: int
 ) -> None:
     """To phone, wait, address, sends overall and cost guard, any number of times."""
@@ -215,7 +215,7 @@ async def test_gateways_error_about_a_phone_changes_nothing(
         assert sent_today(service) == 2
 
 
-async def test_second_message_is_refunded_if_it_was_not_taken(
+async def test_second_message_is_refunded_if_not_accepted(
     database_url: str, first: FakeGateway, second: FakeGateway
 ) -> None:
     """The first one is not."""
