@@ -22,7 +22,7 @@ HEADER_SECONDS = 2
 _UNPACKED = ROOT / ".cache" / "nginx" / "usr" / "sbin"
 _START_SECONDS = 10
 
-# Debian's nginx.conf around a site, with paths of its own
+# The parts of Debian's nginx.conf that surround a site, with paths in the test's folder
 _AROUND = """
 daemon off;
 worker_processes 1;
@@ -54,7 +54,7 @@ class Proxy:
 def nginx(folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy]:
     """Run the documented site in front of servers on these two ports until the block ends.
 
-    Only the ports, the certificate and the time-out for headers differ from the documentation.
+    Only the ports, the certificate and the timeout for headers differ from the documentation.
     """
     port, plain_port = free_port(), free_port()
     make_certificate(folder)

@@ -22,7 +22,6 @@ from guarding import (
     RANGE,
     blocked,
     guarded,
-    new_address,
     phone_of_new_range,
     pump,
     rows,
@@ -35,7 +34,17 @@ from referral.limits.pumping.traffic import Traffic
 from referral.limits.scope import LimitScope
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import database
-from support import TODAY, Inbox, Service, context_of, new_phone, ok, refused, settings_for
+from support import (
+    TODAY,
+    Inbox,
+    Service,
+    context_of,
+    new_address,
+    new_phone,
+    ok,
+    refused,
+    settings_for,
+)
 
 MIDDAY = datetime.combine(TODAY, time(12), UTC)
 
