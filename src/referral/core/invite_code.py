@@ -43,22 +43,22 @@ def parse(text: str, invite_url: str = "") -> str:
     text = INVISIBLE.sub("", text)
     codes = {_canonical(_DROPPED.sub("", text).strip(_PUNCTUATION))}
     if codes == {None}:
-        codes = {_canonical(code) for code in _codes_in_links(text, invite_url)}
+        codes = {_canonical(code) for code in codes_in_links(text, invite_url)}
     if len(codes) != 1 or (code := codes.pop()) is None:
         raise UnknownInviteCode(reason="malformed")
     return code
+
+
+def codes_in_links(text: str, invite_url: str) -> list[str]:
+    """Return the code in each invite link, as it is written there."""
+    pattern = _link_pattern(invite_url) if "{code}" in invite_url else _OWN_LINK
+    return [code for match in pattern.finditer(text) for code in match.groups() if code]
 
 
 def _canonical(text: str) -> str | None:
     # Checked first, since upper() turns some other letters into ASCII ones
     code = text.upper().translate(_LOOKALIKES) if text.isascii() else ""
     return code if len(code) == LENGTH and set(code) <= set(ALPHABET) else None
-
-
-def _codes_in_links(text: str, invite_url: str) -> list[str]:
-    """Return the code in each invite link, as it is written there."""
-    pattern = _link_pattern(invite_url) if "{code}" in invite_url else _OWN_LINK
-    return [code for match in pattern.finditer(text) for code in match.groups() if code]
 
 
 @lru_cache(maxsize=8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from uuid import UUID
@@ -117,10 +116,8 @@ def _user_id(text: str) -> UUID | None:
 
 def _link_code(text: str, invite_url: str) -> str | None:
     """Return the code in an invite link of the form `invite_url` or of our own page."""
-    before = invite_url.partition("{code}")[0].partition("://")[2]
-    pages = "|".join(map(re.escape, filter(None, (before, "/i/"))))
-    found = re.search(f"(?:{pages}){invite_codes.CODE_PATTERN}", text, re.IGNORECASE)
-    return _invite_code(found[1]) if found else None
+    codes = invite_codes.codes_in_links(text, invite_url)
+    return _invite_code(codes[0]) if codes else None
 
 
 def _invite_code(text: str) -> str | None:

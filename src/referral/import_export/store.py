@@ -131,12 +131,20 @@ async def find_ids_by_code(codes: Collection[str]) -> dict[str, UUID]:
     return {row["invite_code"]: _uuid(row["id"]) for row in rows}
 
 
-async def apply_admin_grants(phones: Collection[str]) -> None:
-    """Make administrators of the users for whose phones a grant is pending, and delete it."""
-    rows = await _among("SELECT phone FROM admin_grants WHERE phone IN ({marks})", phones)
-    for row in rows:
-        await database.query("UPDATE users SET is_admin = TRUE WHERE phone = $1", row["phone"])
+async def apply_admin_grants(phones: Collection[str]) -> list[UUID]:
+    """Make administrators of the users for whose phones a grant is pending, and delete it.
+
+    Return the users' ids.
+    """
+    granted = await _among("SELECT phone FROM admin_grants WHERE phone IN ({marks})", phones)
+    user_ids = []
+    for row in granted:
+        (user,) = await database.query(
+            "UPDATE users SET is_admin = TRUE WHERE phone = $1 RETURNING id", row["phone"]
+        )
         await database.query("DELETE FROM admin_grants WHERE phone = $1", row["phone"])
+        user_ids.append(_uuid(user["id"]))
+    return user_ids
 
 
 async def find_roots(user_ids: Collection[UUID]) -> dict[UUID, UUID]:

@@ -34,11 +34,15 @@ class Batcher(Generic[C, R]):
     """Runs calls in batches, in the order of their arrival.
 
     run: runs a batch in one statement and returns each call's result. statements: how many run at
-    the same time. calls: how many a batch has at most.
+    the same time. calls: how many a batch has at most. timeout_fails_waiting: whether a timeout
+    also fails the calls that arrived meanwhile, because a client waits for each.
     """
 
-    def __init__(self, run: Run[C, R], *, statements: int, calls: int) -> None:
+    def __init__(
+        self, run: Run[C, R], *, statements: int, calls: int, timeout_fails_waiting: bool
+    ) -> None:
         self._run = run
+        self._timeout_fails_waiting = timeout_fails_waiting
         self._statements, self._calls = statements, calls
         self._waiting: deque[_Call[C, R]] = deque()
         self._running = 0
@@ -64,8 +68,7 @@ class Batcher(Generic[C, R]):
                     results = await self._run([call.request for call in batch])
                 except BaseException as error:  # noqa: BLE001 - raised by each call
                     _fail(batch, error)
-                    if isinstance(error, database.TimedOut):
-                        # Calls that arrived meanwhile have waited long enough: fail them as well
+                    if self._timeout_fails_waiting and isinstance(error, database.TimedOut):
                         _fail(self._waiting, error)
                         self._waiting.clear()
                     continue

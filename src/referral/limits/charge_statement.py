@@ -100,7 +100,7 @@ async def _run(requests: Sequence[_Request]) -> list[tuple[dict[str, int], dict[
     ]
 
 
-_batcher = Batcher(_run, statements=2, calls=100)
+_batcher = Batcher(_run, statements=2, calls=100, timeout_fails_waiting=True)
 
 
 # Cached: the texts are long, and few differ

@@ -53,15 +53,17 @@ class GlobalLimits:
 
     async def save(self, now: datetime) -> None:
         """Add this process's counts to the database, and read those of all processes."""
-        counted, self._unsaved = self._unsaved, Counter()
         at = gcra.microseconds(now)
-        try:
-            for name, number in counted.items():
-                await counters.charge([self.charges[name].times(number)], now=at)
-            self._tats = await counters.read(charge.key for charge in self.charges.values())
-        except BaseException:
-            self._unsaved.update(counted)
-            raise
+        for name in list(self._unsaved):
+            number = self._unsaved.pop(name)
+            try:
+                charged = await counters.charge([self.charges[name].times(number)], now=at)
+            except BaseException:
+                self._unsaved[name] += number
+                raise
+            # What is saved counts on, even if the next statement fails
+            self._tats |= charged or {}
+        self._tats = await counters.read(charge.key for charge in self.charges.values())
 
     def _used(self, name: LimitName, now: datetime) -> int:
         charge = self.charges[name]

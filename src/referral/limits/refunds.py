@@ -60,5 +60,6 @@ async def _run(calls: Sequence[tuple[Sequence[Charge], int]]) -> list[None]:
     return [None] * len(calls)
 
 
-# A send has at most seven charges of three values each; SQLite takes 32,766 values in a statement
-_batcher = Batcher(_run, statements=1, calls=1000)
+# A call has at most ten charges, and a statement's time grows with their square: 1,000 take 0.2 s,
+# and 7,000 took over 10 s
+_batcher = Batcher(_run, statements=1, calls=100, timeout_fails_waiting=False)

@@ -109,11 +109,17 @@ async def charge_fallback(ctx: Context, charged: Charged) -> Charged | None:
     if ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt):
         return None
     charges = send_policy.phone_charges(ctx.limits, scope)
-    after = await counters.charge(charges, now=gcra.microseconds(at))
-    if after is None:
-        return None
+    # Counted before the charge is awaited, so that no other send passes the same check meanwhile
     guard.count_send(ctx, scope, at)
     ctx.global_limits.add(LimitName.SENDS_DAY)
+    try:
+        after = await counters.charge(charges, now=gcra.microseconds(at))
+    except BaseException:
+        _uncount(ctx, scope, at)
+        raise
+    if after is None:
+        _uncount(ctx, scope, at)
+        return None
     return Charged(scope=scope, at=at, charges=charges, before={}, after=after)
 
 

@@ -132,7 +132,9 @@ async def find(ctx: Context, text: str) -> UserView:
     found = await user_queries.find_by_phones(phones.spellings(text, ctx.phone_rules))
     chosen = [user for user in found if user.phone == text.strip()] or found
     if not chosen:
-        raise NotFound("No user has this id or phone. Write a phone with + and the country code.")
+        raise NotFound(
+            "There is no user with this id or phone. Write a phone with + and the country code."
+        )
     if len(chosen) > 1:
         ids = ", ".join(f"{user.id} ({user.phone})" for user in chosen)
         raise InvalidRequest.field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from referral.context import Context
 from referral.storage.models import Event
@@ -66,8 +66,7 @@ async def replay(ctx: Context, *, since: datetime | None, event_type: str | None
     since: only events that happened then or later. event_type: only events of this type.
     """
     now = ctx.clock()
-    # Nothing older is kept
-    since = since or now - 2 * retry.KEEP_FINISHED
+    since = since or datetime.fromtimestamp(0, UTC)
     sequences: list[int] = []
     replayed = 0
     while True:

@@ -24,8 +24,8 @@ async def failure(url: str) -> str | None:
     proxy = getproxies().get(parts.scheme)
     if proxy and not proxy_bypass(host):
         parts, tls = urlsplit(proxy if "://" in proxy else f"http://{proxy}"), False
-    port = parts.port or _PORTS.get(parts.scheme, 80)
     try:
+        port = parts.port or _PORTS.get(parts.scheme, 80)
         async with asyncio.timeout(_SECONDS):
             _, writer = await asyncio.open_connection(
                 parts.hostname, port, ssl=httpx.create_ssl_context() if tls else None
@@ -34,7 +34,7 @@ async def failure(url: str) -> str | None:
         return f"no response in {_SECONDS} s"
     except ssl.SSLCertVerificationError as error:
         return f"certificate error: {error.verify_message}"
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a port or name that cannot be
         return type(error).__name__
     writer.close()
     with suppress(OSError):
