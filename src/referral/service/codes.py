@@ -86,7 +86,7 @@ async def send(
         proof=proofs.of_code(
             is_fixed=is_fixed,
             is_simulated=ctx.gateway.echoes_code,
-            in_production=not ctx.admins_allowed,
+            is_open_demo=not ctx.admins_allowed,
         ),
     )
     observability.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
