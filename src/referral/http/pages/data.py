@@ -38,7 +38,7 @@ async def download(request: StrictRequest) -> Stream:
 async def _chunks(ctx: Context, signed_in: Authenticated, profile: Profile) -> AsyncIterator[bytes]:
     """Read one page at a time, so that a long list takes no more memory than a short one."""
     own = msgspec.to_builtins(profile)
-    del own["invitees"]  # it has only the newest; all of them follow
+    del own["invitees"]  # only the newest; all of them follow
     yield b'{"profile":' + _encode(own) + b',"invitees":['
     async for chunk in _items(partial(invitations.page, signed_in)):
         yield chunk
