@@ -62,7 +62,7 @@ def tail(last: int, *, follow: bool) -> None:
 @click.option(
     "--since",
     metavar="WHEN",
-    help="Only events since 2026-01-31, 2026-01-31T12:00, or 30m, 2h, 3d ago.",
+    help="Only events since 2026-01-31 or 2026-01-31T12:00 (UTC), or since 30m, 2h or 3d ago.",
 )
 @click.option("--type", "event_type", type=click.Choice(TYPES), help="Only events of this type.")
 def replay(since: str | None, event_type: str | None) -> None:

@@ -62,15 +62,15 @@ def require_valid(
 ) -> None:
     """Require that a session and its user may still be used.
 
-    Raises Unauthorized if the session has expired or its proof no longer counts, AccountBlocked if
-    the user is blocked.
+    Raises Unauthorized if the session has expired or its proof is not valid any more,
+    AccountBlocked if the user is blocked.
     """
     if not session_rules.is_alive(
         signed_in_at=signed_in_at, last_used_at=last_used_at, limits=ctx.limits, now=now
     ):
         raise Unauthorized(reason="session ended")
     if not proofs.is_valid(ctx, proof, phone):
-        raise Unauthorized(reason="session of an earlier gateway or test phone")
+        raise Unauthorized(reason="the session's proof is not valid any more")
     if is_blocked:
         raise AccountBlocked
 

@@ -2,8 +2,8 @@
 
 Every use of a refresh token replaces it: the new one is the live token. A client that lost the
 response repeats the request with the direct predecessor of the live token. For 30 seconds it gets
-the live token again; after that, at most three times in 24 hours, the live token is replaced with
-another. Anything else means that somebody has copied a token, and ends the session (RFC 9700,
+the live token again. After that the live token is replaced with another: three times, and then once
+every 8 hours. Anything else means that somebody has copied a token, and ends the session (RFC 9700,
 section 4.14.2).
 """
 
@@ -113,7 +113,7 @@ async def _end_reused(ctx: Context, session: Session, *, caller: Caller) -> NoRe
 
 def _require_proof(ctx: Context, proof: Proof, phone: str | None) -> None:
     if not proofs.is_valid(ctx, proof, phone):
-        raise InvalidRefreshToken(reason="session of an earlier gateway or test phone")
+        raise InvalidRefreshToken(reason="the session's proof is not valid any more")
 
 
 def _is_live(session: Session, token: RefreshToken) -> bool:

@@ -12,7 +12,8 @@ from referral.limits.policy import Limits
 # The maximum age of a sign-in for operations that cannot be undone
 FRESH = timedelta(minutes=15)
 
-# How often a client may repeat a replaced refresh token of a session after REFRESH_GRACE
+# How often a client may repeat a session's replaced refresh token after REFRESH_GRACE: three times,
+# and then once every 8 hours
 _LATE_REPEATS = Bucket(3, DAY)
 
 

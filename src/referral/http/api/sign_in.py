@@ -176,9 +176,9 @@ class SignInController(Controller):
         description=(
             "A refresh token can be used once: replace it with the new one. If the response is "
             "lost, repeat the request with the same token. For 30 seconds this returns the same "
-            "new token; later it returns another new one, at most 3 times in 24 hours. One more "
-            "late repeat, or an older token, means that somebody has a copy: it ends the session "
-            "and all device tokens of the user."
+            "new token; later it returns another new one, 3 times and then once every 8 hours. One "
+            "more late repeat, or an older token, means that somebody has a copy: it ends the "
+            "session and all device tokens of the user."
         ),
         responses=responses(*BODY, errors.InvalidRefreshToken, errors.AccountBlocked),
     )
