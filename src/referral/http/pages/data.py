@@ -18,7 +18,7 @@ from referral.service.invitations import InviteePage
 from referral.service.profiles import Profile
 from referral.service.sessions import SessionPage
 
-_PAGE = 500
+_PAGE_SIZE = 500
 
 _encode = msgspec.json.encode
 
@@ -53,7 +53,7 @@ async def _items(
 ) -> AsyncIterator[bytes]:
     cursor, comma = None, b""
     while True:
-        page = await read_page(cursor=cursor, limit=_PAGE)
+        page = await read_page(cursor=cursor, limit=_PAGE_SIZE)
         if page.items:
             yield comma + b",".join(map(_encode, page.items))
             comma = b","

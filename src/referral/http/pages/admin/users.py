@@ -21,7 +21,7 @@ from referral.service import deletion, invitations, trees, users
 
 PATH = "/admin/users"
 
-_PAGE = 50
+_PAGE_SIZE = 50
 _NEWEST_ENTRIES = 10
 
 Cursor = Annotated[str | None, QueryParameter()]
@@ -38,7 +38,7 @@ async def search_users(
             ctx,
             search=search,
             cursor=cursor,
-            limit=_PAGE,
+            limit=_PAGE_SIZE,
             rules=phone_field.rules(request, ctx),
         )
     except InvalidRequest as refusal:
