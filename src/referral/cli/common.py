@@ -1,4 +1,4 @@
-"""Shared by the commands: settings, a connected database, errors in one line."""
+"""Helpers of all commands: settings, a connected database, errors in one line."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def load_settings() -> Settings:
 def run_with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = True) -> T:
     """Run `work` while connected to the database of the settings.
 
-    migrated: whether `work` needs every migration. If the database lacks one or cannot be used,
-    print why and exit.
+    migrated: require that every migration is applied. If one is missing, or the database cannot be
+    used, print why and exit.
     """
     settings = load_settings()
     if migrated and settings.sqlite_path is not None and not settings.sqlite_path.exists():
@@ -41,7 +41,7 @@ def run_with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: boo
     async def connected() -> T:
         await database.connect(
             settings.database_url,
-            # A migration, or the wait for that of another process, may take long
+            # A migration, or the wait for another process that migrates, may take long
             statement_seconds=configuration.STATEMENT_SECONDS if migrated else None,
         )
         try:

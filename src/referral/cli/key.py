@@ -13,7 +13,7 @@ from referral.storage.models import ApiKey
 
 @click.group()
 def key() -> None:
-    """Manage API keys, with which programs administer."""
+    """Manage API keys, with which programs call the administration API."""
 
 
 @key.command()

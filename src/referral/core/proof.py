@@ -30,13 +30,13 @@ class Proof(StrEnum):
         return self in {Proof.SENT, Proof.SIMULATED}
 
 
-def of_code(*, is_fixed: bool, is_simulated: bool, in_production: bool) -> Proof:
+def of_code(*, is_fixed: bool, is_simulated: bool, is_open_demo: bool) -> Proof:
     """Return the proof that a code issued under these settings gives."""
     if is_fixed:
         return Proof.TEST_PHONE
     if not is_simulated:
         return Proof.SENT
-    return Proof.OPEN_DEMO if in_production else Proof.SIMULATED
+    return Proof.OPEN_DEMO if is_open_demo else Proof.SIMULATED
 
 
 def is_valid(proof: Proof, *, is_simulated: bool, is_test_phone: bool) -> bool:

@@ -70,7 +70,7 @@ async def find_external_inviters(batch: Iterable[PlannedUser]) -> dict[int, UUID
 
 
 async def _add_batch(batch: Sequence[PlannedUser], staging: Staging, run: ImportRun) -> list[int]:
-    """Return the numbers of the rows that are still to be linked."""
+    """Add a batch, and return the numbers of the rows that are still to be linked."""
     added, owners, inviter_ids = await database.transaction(
         lambda: _add_in_transaction(batch, staging, run)
     )
@@ -96,9 +96,9 @@ async def _add_batch(batch: Sequence[PlannedUser], staging: Staging, run: Import
 async def _add_in_transaction(
     batch: Sequence[PlannedUser], staging: Staging, run: ImportRun
 ) -> tuple[set[UUID], list[ExistingUser], list[UUID | None]]:
-    """Return the ids of the added users and, for each row, who has its phone and the inviter's id.
+    """Return the ids of the added users and, for each row, the user with its phone and the inviter.
 
-    The inviter's id is None if the inviter does not exist yet.
+    The inviter is given as an id, which is None if the inviter does not exist yet.
     """
     await store.lock_imports()
     by_phone = await store.find_by_phones([row.phone for row, *_ in batch])

@@ -1,7 +1,7 @@
-"""Logging and counting: each function here records one thing that has happened.
+"""Logging and counting: each function here records one kind of event.
 
-Everything the service logs goes through this module. Phones are masked, and no caller passes a code
-or a token.
+Every event in the log goes through this module; only a process that cannot start uses `logging`
+directly. Phones are masked, and no caller passes a code or a token.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def record(
 ) -> None:
     """Count and log an event.
 
-    event: what has happened, such as `signed_in`. facts: values for the log only.
+    event: its name, such as `signed_in`. facts: values for the log only.
     """
     if phone is not None:
         facts["phone"] = phones.mask(phone)
@@ -56,7 +56,8 @@ def rate_limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
 def gateway_attempted(gateway: str, phone: str, failure: Failure | None, reason: str) -> None:
     """Record an attempt to send a message through a gateway.
 
-    gateway: its URL scheme. reason: why it failed, without the phone or the text.
+    gateway: its URL scheme. failure: None if the gateway accepted the message. reason: why it
+    failed, without the phone or the text.
     """
     metrics.GATEWAY_MESSAGES.labels(gateway, failure.value if failure else "taken").inc()
     if failure:
@@ -66,11 +67,11 @@ def gateway_attempted(gateway: str, phone: str, failure: Failure | None, reason:
 def message_blocked(
     reason: str, key: str, *, country: str, phone: str, caller: Caller, now: int, refused: bool
 ) -> bool:
-    """Record a message that the cost guard takes for SMS pumping, at most once an hour for each
-    counter. Return whether this was the first in the hour.
+    """Record a message that the cost guard considers SMS pumping, once an hour for each counter.
 
-    reason: the limit's name. key: the counter's, of a country or an address. now: microseconds.
-    refused: False if the guard only warns.
+    reason: the name of the limit. key: the key of the counter, of a country or an address. now:
+    microseconds. refused: False if the guard only warns.
+    Return whether this was the first in the hour.
     """
     is_first = _is_first_in_hour(key, now)
     if is_first:
@@ -95,7 +96,7 @@ def request_refused(code: str, reason: str, *, method: str, route: str) -> None:
 def storage_unavailable(error: Exception, *, method: str, route: str) -> None:
     """Record a request that failed because the database was unavailable."""
     metrics.FAILURES.labels("storage_unavailable").inc()
-    # The further lines of a database's message repeat values of the statement
+    # After its first line, a database's message repeats values of the statement
     reason = str(error).partition("\n")[0]
     _log.warning(
         "storage_unavailable", error=type(error).__name__, reason=reason, method=method, route=route
@@ -141,7 +142,7 @@ def events_delivered(number: int) -> None:
 def delivery_failed(event: str, reason: str, *, given_up: bool) -> None:
     """Record a delivery attempt that was not acknowledged.
 
-    event: its id. given_up: there is no further attempt.
+    event: the id of the event. given_up: there is no further attempt.
     """
     metrics.DELIVERIES.labels("given up" if given_up else "failed").inc()
     _log.warning("delivery_failed", id=event, reason=reason, given_up=given_up)
@@ -182,11 +183,11 @@ def dispatch_failed(error: BaseException) -> None:
 
 
 def too_few_proxies(trusted: int) -> None:
-    """Log a request that did not pass every trusted proxy, so its peer counts as its address."""
+    """Log a request that did not pass every trusted proxy; its address is its connection's."""
     _log.warning(
         "too_few_proxies",
         trusted=trusted,
-        hint="X-Forwarded-For has fewer addresses than REFERRAL_TRUSTED_PROXIES says: check both",
+        hint="X-Forwarded-For has fewer addresses than REFERRAL_TRUSTED_PROXIES: check both",
     )
 
 

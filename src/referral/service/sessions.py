@@ -44,7 +44,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
     created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
     last_used_at: Annotated[datetime, Meta(examples=["2026-01-31T12:30:00Z"])]
     user_agent: Annotated[str | None, Meta(examples=["Mozilla/5.0"])]
-    current: Annotated[bool, Meta(description="Whether this request was made in it.")]
+    current: Annotated[bool, Meta(description="Whether this is the session of the request.")]
 
 
 class SessionPage(Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class SessionPage(Struct, frozen=True, kw_only=True):
 def prepare(
     ctx: Context, *, proof: Proof, caller: Caller, now: datetime
 ) -> tuple[NewSession, RefreshToken]:
-    """Prepare a session, not yet stored, and its first refresh token."""
+    """Return a session, which the caller has to store, and its first refresh token."""
     refresh_token = tokens.new_refresh(ids.new(ctx.token_bytes), token_bytes=ctx.token_bytes)
     session = NewSession(
         id=refresh_token.session_id,
@@ -71,7 +71,7 @@ def prepare(
 def issue_tokens(
     ctx: Context, user_id: UUID, refresh_token: RefreshToken, *, now: datetime
 ) -> Tokens:
-    """Issue an access token to accompany a refresh token."""
+    """Issue an access token, and return it together with the session's refresh token."""
     access = tokens.issue_access(
         user_id=str(user_id),
         session_id=str(refresh_token.session_id),
@@ -163,7 +163,7 @@ async def find(ctx: Context, token: RefreshToken, now: datetime) -> Session:
     session = await session_queries.find(token.session_id)
     if session is None:
         raise InvalidRefreshToken(reason="no such session")
-    # A session's id is not a secret. Only tokens really issued for the session may end it.
+    # A session's id is no secret, so only tokens that were issued for the session may end it
     if not hmac.compare_digest(session.family_digest, tokens.family_digest(token)):
         raise InvalidRefreshToken(reason="another family")
     if not _is_alive(ctx, session.created_at, session.last_used_at, now):

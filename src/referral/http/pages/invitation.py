@@ -21,7 +21,7 @@ from referral.service.invitations import Invitation
 
 @get("/i/{invite_code:str}", include_in_schema=False)
 async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Response[Any]:
-    """Show who invites. An unknown code is refused, with a form to sign in without it."""
+    """Show who invites. For an unknown code, show a refusal and a form to sign in without it."""
     ctx = context(request)
     signed_in = await browser_session.find(request)
     try:
@@ -38,11 +38,12 @@ async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Resp
 
 
 async def _look_up(request: StrictRequest, ctx: Context, text: str) -> Invitation:
-    """Raise UnknownInviteCode if nobody has this code."""
+    """Look up an invite code. Raises UnknownInviteCode."""
     try:
         return await invitations.look_up(ctx, text, caller=browser_session.caller(request))
     except TooManyRequests as refusal:
-        # The address has exhausted its tries, maybe by others behind it: keep the code, unchecked
+        # The tries of this address are exhausted, perhaps by other people behind it: keep the code
+        # without checking it
         problems.log_refusal(request, refusal)
         return Invitation(invite_code=invite_codes.parse(text, ctx.invite_url), inviter_name=None)
 

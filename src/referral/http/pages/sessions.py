@@ -17,12 +17,12 @@ from referral.service import sessions
 
 SESSIONS = "/me/sessions"
 
-_PAGE = 50
+_PAGE_SIZE = 50
 
 
 @get(SESSIONS, guards=[browser_session.signed_in], include_in_schema=False)
 async def show(request: StrictRequest, cursor: PageCursor = None) -> Response[str]:
-    page = await sessions.page(context(request), request.user, cursor=cursor, limit=_PAGE)
+    page = await sessions.page(context(request), request.user, cursor=cursor, limit=_PAGE_SIZE)
     return browser_session.page(
         request, "sessions.html", page=page, cursor=cursor, parse_device=devices.parse
     )

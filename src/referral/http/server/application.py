@@ -1,14 +1,14 @@
 """The outermost layer of the application: every request that reaches it passes here, in one step.
 
-Each request gets an id, a slot of the concurrency limiter, and an entry in the metrics; each
+Each request gets an id, a slot of the concurrency limiter, and is counted in the metrics; each
 response gets the common headers. HEAD is served as GET without the body (RFC 9110, section 9.3.2).
-One class does all of this, since as middleware and hooks of the framework it took 45 of the 220
+One class does all of this: as middleware and hooks of the framework, it took 45 of the 220
 microseconds of a request for a profile.
 
-A slot stands for work on this process's core, so a request holds one only while it runs here: it
-is released while the client sends its body or reads the response, or a hundred slow clients would
-hold them all. `protocol.py` acquires the slot earlier if it can, and says so in the scope's
-state (`slot_acquired`); the slot is released here all the same.
+A slot stands for work on this process's core, so a request holds one only while it runs here. The
+slot is released while the client sends its body or reads the response; otherwise a hundred slow
+clients would hold all slots. `protocol.py` acquires the slot earlier if it can, and sets
+`slot_acquired` in the scope's state; the slot is released here in either case.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Application(Litestar):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            # The lifespan's state is each request's: protocol.py finds the application in it
+            # uvicorn gives the lifespan's state to protocol.py, which finds the application in it
             scope.get("state", {})["application"] = self
             await super().__call__(scope, receive, send)
         elif scope["method"] != "OPTIONS" or not await self._handle_preflight(scope, send):
@@ -84,7 +84,7 @@ class Application(Litestar):
             scope = {**scope, "method": "GET"}
         slot_acquired = scope.get("state", {}).pop("slot_acquired", False)
         if is_exempt(scope["path"]):
-            # Nor does it hold a slot: /health/ready waits for the database while that hangs
+            # It must not hold a slot either: /health/ready waits for a database that hangs
             if slot_acquired:
                 self.limiter.release()
             await super().__call__(scope, receive, respond)
@@ -103,7 +103,7 @@ class Application(Litestar):
     async def _handle_preflight(self, scope: Any, send: Any) -> bool:
         """Respond to a CORS preflight that is allowed; return False for any other request.
 
-        It needs no slot: a page could not read the 503, and refusing costs more than this.
+        It needs no slot: a page could not read a 503, and refusing costs more than responding.
         """
         preflight = self.cors.preflight(scope["path"], scope["headers"])
         if preflight is None:

@@ -1,4 +1,4 @@
-"""Headers of every response, including errors and pages."""
+"""The headers that every response has, including errors and pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _YEAR = 31_536_000  # seconds
 
 
 def common_headers(*, https: bool) -> list[tuple[bytes, bytes]]:
-    """Return the headers of every response.
+    """Return the headers that every response has.
 
     https: whether clients reach the service only by https, as in production.
     """

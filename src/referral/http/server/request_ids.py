@@ -15,9 +15,9 @@ _VALID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 def assign(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return the id of a request, and log under it from here on.
+    """Return the id of a request, and add it to the events logged from here on.
 
-    headers: the request's. A valid id in them, such as a proxy's, is kept.
+    headers: the request's. A valid id in them, such as one from a proxy, is kept.
     """
     given = next((value for name, value in headers if name == HEADER), None)
     if given is not None and _VALID.fullmatch(given):

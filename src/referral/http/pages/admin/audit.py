@@ -32,7 +32,7 @@ ACTIONS: Mapping[str, str] = {
     "api_key_revoked": N_("API key revoked"),
 }
 
-_PAGE = 50
+_PAGE_SIZE = 50
 _USER = "user:"
 
 UserText = Annotated[str | None, QueryParameter()]
@@ -44,7 +44,7 @@ async def trail(
     request: AdminRequest, user: UserText = None, cursor: Cursor = None
 ) -> Response[str]:
     """Show a page of the trail. Raises InvalidRequest."""
-    found = await audit.page(user=user or None, cursor=cursor, limit=_PAGE)
+    found = await audit.page(user=user or None, cursor=cursor, limit=_PAGE_SIZE)
     shown = await phones(found.items, user)
     return render.page(
         request,
