@@ -49,6 +49,8 @@ def import_(file: str, format_name: str | None, report: str | None) -> None:
     beside a running service. docs/import-export.md has the rules.
     """
     file_format = _choose_format(file, format_name)
+    # Before an earlier report is overwritten
+    common.load_settings()
     path = Path(report or ("import" if file == _STREAM else file) + ".report.csv")
 
     with _open_to_read(file) as source, Report(path) as rows, progress_bar(source) as progress:

@@ -85,14 +85,12 @@ class Charge(Struct, frozen=True, kw_only=True):
 
 def new_charge(name: LimitName, key: str, bucket: Bucket) -> Charge:
     """Build a charge that is refused if the bucket is exhausted."""
-    increment = bucket.increment
-    tolerance = increment * bucket.size
     return Charge(
         name=name,
         key=key,
-        increment=increment,
-        tolerance=tolerance,
-        max_tat=tolerance,
+        increment=bucket.increment,
+        tolerance=bucket.tolerance,
+        max_tat=bucket.tolerance,
         bucket=bucket,
     )
 

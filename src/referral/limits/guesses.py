@@ -105,7 +105,7 @@ async def _redeem(
     result: T | Refusal | None = None
     judged: Judged | None = None
     # Guesses of strangers share no row with those from a known device, and do not delay them
-    async with ctx.keyed_locks.take(scope.phone_key("guesses")):
+    async with ctx.keyed_locks.hold(scope.phone_key("guesses")):
         guess = _compare(ctx, challenge, code, scope)
         if fast_path is not None:
             judged, result = await fast_path(guess)

@@ -64,7 +64,7 @@ async def _attempt(
             raise _NotCharged
 
     # The last charge is to the widest network
-    async with ctx.keyed_locks.take(charges[-1].key):
+    async with ctx.keyed_locks.hold(charges[-1].key):
         with suppress(_NotCharged):
             await database.transaction(judge)
     (outcome,) = outcomes

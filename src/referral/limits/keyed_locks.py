@@ -31,7 +31,7 @@ class KeyedLocks:
         self._waiting = 0
 
     @asynccontextmanager
-    async def take(self, key: str) -> AsyncIterator[None]:
+    async def hold(self, key: str) -> AsyncIterator[None]:
         """Hold the lock of a key; tasks get it in the order of their arrival.
 
         Raises Unavailable if it is not free in time, or if too many tasks wait.

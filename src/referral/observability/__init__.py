@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from referral.core import phone as phones
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from referral.messaging.gateways import Failure
 
 _HOUR = 3_600_000_000  # microseconds
-_OVERLOADED_LOG_SECONDS = 10
+_LOG_EVERY_SECONDS = 10
 _MAX_REMEMBERED = 10_000
 _log = log.logger
 # Looked up once, because refusing a request under overload has to be cheap
 _OVERLOADED = metrics.FAILURES.labels("overloaded")
-_overloaded_logged_at = -inf
+_logged_at: dict[str, float] = {}
+"""By event, for those that every request may cause: when it was last logged."""
 _last_logged_hour: dict[str, int] = {}
 """By the key of a counter: the hour in which its limit was last logged."""
 
@@ -108,14 +110,12 @@ def overloaded(*, now: float) -> None:
 
     now: seconds, of any monotonic clock.
     """
-    global _overloaded_logged_at  # noqa: PLW0603 - one log per process
     _OVERLOADED.inc()
-    if now - _overloaded_logged_at >= _OVERLOADED_LOG_SECONDS:
-        _overloaded_logged_at = now
-        _log.warning(
-            "overloaded",
-            hint="more requests arrive than can be served: see `Sizes` in docs/deploy.md",
-        )
+    _warn_sometimes(
+        "overloaded",
+        now=now,
+        hint="more requests arrive than can be served: see `Sizes` in docs/deploy.md",
+    )
 
 
 def request_failed(error: Exception, *, method: str, route: str) -> None:
@@ -183,9 +183,10 @@ def dispatch_failed(error: BaseException) -> None:
 
 
 def too_few_proxies(trusted: int) -> None:
-    """Log a request that did not pass every trusted proxy; its address is its connection's."""
-    _log.warning(
+    """Log that requests do not pass every trusted proxy: their address is their connection's."""
+    _warn_sometimes(
         "too_few_proxies",
+        now=monotonic(),
         trusted=trusted,
         hint="X-Forwarded-For has fewer addresses than REFERRAL_TRUSTED_PROXIES: check both",
     )
@@ -215,3 +216,10 @@ def _is_first_in_hour(key: str, now: int) -> bool:
 def _plain(value: Any) -> Any:
     """Return a value that JSON can hold; other types become text."""
     return value if isinstance(value, bool | int | float | None) else str(value)
+
+
+def _warn_sometimes(event: str, *, now: float, **facts: object) -> None:
+    """Log a warning unless it was logged in the last 10 seconds. now: of a monotonic clock."""
+    if now - _logged_at.get(event, -inf) >= _LOG_EVERY_SECONDS:
+        _logged_at[event] = now
+        _log.warning(event, **facts)

@@ -40,7 +40,7 @@ async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
     except NotFound as refusal:
         # It has ended already, elsewhere or by a second click
         problems.log_refusal(request, refusal)
-    if session_id == str(request.user.session_id):
+    if session_id.lower() == str(request.user.session_id):
         cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
         return flash.notice(request, "/", "signed_out")
     return flash.notice(request, SESSIONS, "session_ended")

@@ -23,8 +23,9 @@ from litestar import Litestar
 from referral import observability
 from referral.core.concurrency import ConcurrencyLimiter, Suspended
 from referral.http import problems
-from referral.http.server import metrics, request_ids
+from referral.http.server import metrics
 from referral.http.server.cors import Cors, Header
+from referral.http.server.headers import REQUEST_ID, assign_request_id
 
 _EXEMPT_PATHS = frozenset({"/health/live", "/health/ready", metrics.PATH})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -62,7 +63,7 @@ class Application(Litestar):
         begun = monotonic()
         method = scope["method"]
         headers = [*self.headers, *self.cors.headers(scope["path"], scope["headers"])]
-        request_id = request_ids.assign(scope["headers"])
+        request_id = assign_request_id(scope["headers"])
         status = 0
         sending: AbstractContextManager[None] = nullcontext()
 
@@ -72,7 +73,7 @@ class Application(Litestar):
                 status = message["status"]
                 message["headers"] = [
                     *message["headers"],
-                    (request_ids.HEADER, request_id),
+                    (REQUEST_ID, request_id),
                     *headers,
                 ]
             elif method == "HEAD":
@@ -110,7 +111,7 @@ class Application(Litestar):
             return False
         if scope.get("state", {}).pop("slot_acquired", False):
             self.limiter.release()
-        id_header = (request_ids.HEADER, request_ids.assign(scope["headers"]))
+        id_header = (REQUEST_ID, assign_request_id(scope["headers"]))
         headers = [*preflight, id_header, *self.headers]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
@@ -125,7 +126,7 @@ class Application(Litestar):
         """
         observability.overloaded(now=now)
         usual, body = problems.overloaded()
-        id_header = (request_ids.HEADER, request_id)
+        id_header = (REQUEST_ID, request_id)
         return [*usual, id_header, *self.headers, *self.cors.headers(path, headers)], body
 
 

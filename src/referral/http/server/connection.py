@@ -27,8 +27,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from referral.http import problems
-from referral.http.server import request_ids
 from referral.http.server.cors import Header
+from referral.http.server.headers import REQUEST_ID, assign_request_id
 
 MAX_PIPELINED = 16
 """If so many requests are queued behind the current one, nothing more is parsed. The piece that is
@@ -211,7 +211,7 @@ class BoundedConnection(HttpToolsProtocol):
         for name, value in (
             *self.server_state.default_headers,
             *headers,
-            (request_ids.HEADER, request_ids.assign(self.headers or ())),
+            (REQUEST_ID, assign_request_id(self.headers or ())),
             (b"connection", b"close"),
             *(application.headers if application else ()),
         ):

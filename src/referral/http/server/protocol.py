@@ -23,10 +23,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from referral.http.server import request_ids
 from referral.http.server.application import is_exempt, is_read
 from referral.http.server.connection import BoundedConnection
 from referral.http.server.cors import Header
+from referral.http.server.headers import assign_request_id
 
 _UNAVAILABLE = STATUS_LINE[503]
 # How long a client may still send a request on an idle connection while the process stops
@@ -75,7 +75,7 @@ class HttpProtocol(BoundedConnection):
                 application.limiter.release()
                 raise
         elif self._can_refuse_here(method):
-            request_id = request_ids.assign(self.headers)
+            request_id = assign_request_id(self.headers)
             path = self.root_path + self.url.partition(b"?")[0].decode("latin-1")
             self._refuse(*application.overloaded(path, self.headers, request_id, now=now))
         else:
