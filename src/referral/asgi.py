@@ -1,7 +1,7 @@
-"""The application of one serving process.
+"""The entry point of a serving process: uvicorn calls `application`.
 
-`referral serve` hands `application` to uvicorn by name, so that a worker process imports the
-application without the commands.
+`referral serve` gives uvicorn its name, so that a worker process imports the application without
+the commands.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from referral.settings.reader import or_exit
 
 _LOG = logging.getLogger("referral")
 # Collect the youngest generation after 10,000 allocations, the older ones every 10th time.
-# Python 3.11's own are 700, 10, 10
+# The defaults of Python 3.11 are 700, 10, 10
 _GC_THRESHOLDS = (10_000, 10, 10)
 
 
 def application() -> ASGIApp:
-    """Create the application as the settings say. Exits if they are wrong."""
+    """Create the application from the settings. Exits if they are wrong."""
     settings = or_exit(lambda: load(today=system_clock().date()))
     log_format.configure(as_json=settings.in_production)
     if (parent := multiprocessing.parent_process()) is not None:
@@ -51,9 +51,9 @@ def _exit_with_parent(parent: BaseProcess) -> None:
 
 
 def _tune_gc() -> None:
-    """Collect garbage less often, and never look at the objects that exist already.
+    """Collect garbage less often, and never examine the objects that exist already.
 
-    Requests leave few cycles; looking for them took 4% of a worker's time under load.
+    Requests leave few reference cycles; looking for them took 4% of a worker's time under load.
     """
     gc.collect()
     gc.freeze()

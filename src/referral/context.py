@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a use case works with: keys, limits, gateway, clock and sources of randomness."""
+    """The dependencies of a use case: keys, limits, gateway, clock and sources of randomness."""
 
     keys: Keyring
+    """Derived from REFERRAL_SECRET, to sign access tokens and encrypt challenges."""
     data_keys: Keyring
+    """Derived from the data keys in the database, which survive a rotation of the secret."""
     issuer: Issuer
     limits: Limits
     phone_rules: PhoneRules
     test_phones: Mapping[str, FixedCode]
     admins_allowed: bool
+    """False in an open demo, where anybody could sign in as the administrator."""
     gateway: Chain
     app_name: str
     domain: str
@@ -71,13 +74,13 @@ class Context:
 
     @property
     def counter_key(self) -> bytes:
-        """The secret with which the keys of rate-limit counters are derived."""
+        """The secret from which the keys of the counters of limits are derived."""
         return self.data_keys.current(Purpose.COUNTER).secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The client of a request, as far as the connection and its headers tell."""
+    """The client of a request, as its connection and headers describe it."""
 
     address: str
     user_agent: str | None

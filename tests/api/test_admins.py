@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
-from accounts import change_phone
+from accounts import change_phone, patch_user, user_seen_by
 from referral.service import admins
 from support import Inbox, Person, Service, context_of, new_phone, ok, refused, running
 
@@ -38,18 +37,6 @@ NO_DEMO = {
 }
 TEST_PHONE = "+79990000001"
 TEST_PHONES = {"REFERRAL_TEST_PHONES": f"{TEST_PHONE}=12345678@2026-01-31"}
-
-
-def set_clock(service: Service, to: datetime) -> None:
-    service.clock.move(seconds=(to - service.clock()).total_seconds())
-
-
-async def patch(admin: Person, person: Person, **fields: Any) -> httpx.Response:
-    return await admin.call("PATCH", f"/users/{person.id()}", json=fields)
-
-
-async def view(admin: Person, person: Person) -> dict[str, Any]:
-    return ok(await admin.call("GET", f"/users/{person.id()}"))
 
 
 # Access
@@ -80,13 +67,13 @@ async def test_an_administrators_access_ends_immediately(service: Service) -> No
         admin = await service.sign_in_admin()
         assert (await admin.call("GET", "/users")).status_code == 200
         if ending == "revoke":
-            ok(await patch(other, admin, is_admin=False))
+            ok(await patch_user(other, admin, is_admin=False))
             refused(await admin.call("GET", "/users"), 403, "forbidden")
             continue
         if ending == "sign out":
             ok(await admin.call("DELETE", "/sessions"))
         elif ending == "block":
-            ok(await patch(other, admin, is_blocked=True))
+            ok(await patch_user(other, admin, is_blocked=True))
         else:
             ok(await other.call("DELETE", f"/users/{admin.id()}"))
         refused(await admin.call("GET", "/users"), 401, "unauthorized")
@@ -102,7 +89,7 @@ async def test_only_api_keys_administer_an_open_demo(database_url: str) -> None:
         refused(await again.call("GET", "/users"), 403, "forbidden")
         key = await demo.api_key()
         assert not any(user["is_admin"] for user in ok(await key.call("GET", "/users"))["items"])
-        granted = refused(await patch(key, person, is_admin=True), 403, "forbidden")
+        granted = refused(await patch_user(key, person, is_admin=True), 403, "forbidden")
         assert "simulated" in granted["detail"]
         # The rule about the last administrator does not apply here
         assert (await again.call("DELETE", "/profile")).status_code == 204
@@ -111,19 +98,19 @@ async def test_only_api_keys_administer_an_open_demo(database_url: str) -> None:
 async def test_a_test_phone_is_never_an_administrator(database_url: str) -> None:
     """Neither by a grant over HTTP nor by one made before it was a test phone."""
     async with running(database_url) as service:
-        set_clock(service, JANUARY)
+        service.clock.set(JANUARY)
         await admins.grant(context_of(service), TEST_PHONE)
         assert (await (await service.sign_in(TEST_PHONE)).call("GET", "/users")).is_success
     async with running(database_url, inbox=Inbox(), **TEST_PHONES) as service:
-        set_clock(service, JANUARY + timedelta(days=1))
+        service.clock.set(JANUARY + timedelta(days=1))
         sent = {**await service.send_code(TEST_PHONE), "code": "12345678"}
         tester = Person(service.http, TEST_PHONE, ok(await service.verify(sent)), is_new=False)
         refused(await tester.call("GET", "/users"), 403, "forbidden")
         admin = await service.sign_in_admin()
-        assert not (await view(admin, tester))["is_admin"]
-        refused(await patch(admin, tester, is_admin=True), 403, "forbidden")
+        assert not (await user_seen_by(admin, tester))["is_admin"]
+        refused(await patch_user(admin, tester, is_admin=True), 403, "forbidden")
         # Nor does it count as another administrator
-        refused(await patch(admin, admin, is_admin=False), 403, "forbidden")
+        refused(await patch_user(admin, admin, is_admin=False), 403, "forbidden")
 
 
 async def test_a_session_of_an_open_demo_never_administers(database_url: str) -> None:
@@ -162,7 +149,7 @@ async def test_a_waiting_grant_is_not_for_the_phones_next_owner(
 
 async def test_the_last_administrator_cannot_take_a_test_phone(database_url: str) -> None:
     async with running(database_url, inbox=Inbox(), **TEST_PHONES) as service:
-        set_clock(service, JANUARY)
+        service.clock.set(JANUARY)
         admin = await service.sign_in_admin()
         sent = ok(await admin.call("POST", "/profile/phone/send-code", json={"phone": TEST_PHONE}))
         body = {"token": sent["token"], "code": "12345678"}
@@ -188,25 +175,25 @@ async def test_fields_must_be_booleans(service: Service, value: object) -> None:
 async def test_the_last_administrator_cannot_be_removed(service: Service) -> None:
     admin, key = await service.sign_in_admin(), await service.api_key()
     gone, blocked = await service.sign_in_admin(), await service.sign_in_admin()
-    ok(await patch(admin, blocked, is_blocked=True))
+    ok(await patch_user(admin, blocked, is_blocked=True))
     ok(await admin.call("DELETE", f"/users/{gone.id()}"))
     for by in (admin, key):
         for fields in ({"is_admin": False}, {"is_blocked": True}):
-            problem = refused(await patch(by, admin, **fields), 403, "forbidden")
+            problem = refused(await patch_user(by, admin, **fields), 403, "forbidden")
             assert "last administrator" in problem["detail"]
         refused(await by.call("DELETE", f"/users/{admin.id()}"), 403, "forbidden")
     refused(await admin.call("DELETE", "/profile"), 403, "forbidden")
-    assert (await view(admin, admin))["is_admin"]
+    assert (await user_seen_by(admin, admin))["is_admin"]
     other = await service.sign_in()
-    ok(await patch(admin, other, is_admin=True))
-    assert ok(await patch(admin, admin, is_admin=False))["is_admin"] is False
+    ok(await patch_user(admin, other, is_admin=True))
+    assert ok(await patch_user(admin, admin, is_admin=False))["is_admin"] is False
     refused(await other.call("DELETE", "/profile"), 403, "forbidden")
 
 
 async def test_a_blocked_administrator_can_be_demoted_and_deleted(service: Service) -> None:
     admin, blocked = await service.sign_in_admin(), await service.sign_in_admin()
-    ok(await patch(admin, blocked, is_blocked=True))
-    ok(await patch(admin, blocked, is_admin=False))
+    ok(await patch_user(admin, blocked, is_blocked=True))
+    ok(await patch_user(admin, blocked, is_admin=False))
     ok(await admin.call("DELETE", f"/users/{blocked.id()}"))
 
 
@@ -219,9 +206,9 @@ async def test_administrators_removing_each_other_leave_one(service: Service, ho
         async def remove(target: Person) -> httpx.Response:
             match how:
                 case "demote":
-                    return await patch(key, target, is_admin=False)
+                    return await patch_user(key, target, is_admin=False)
                 case "block":
-                    return await patch(key, target, is_blocked=True)
+                    return await patch_user(key, target, is_blocked=True)
                 case "delete":
                     return await key.call("DELETE", f"/users/{target.id()}")
                 case _:
@@ -253,13 +240,13 @@ async def test_administrators_changes_need_a_fresh_sign_in(service: Service) -> 
     admin, key = await service.sign_in_admin(), await service.api_key()
     code = await admin.invite_code()
     person = await service.sign_in(invite_code=code)
-    before = await view(key, person)
+    before = await user_seen_by(key, person)
     service.clock.move(minutes=15)
     admin = Person(admin.http, admin.phone, ok(await admin.refresh()), is_new=False)
     for method, path, body in CHANGES:
         response = await admin.call(method, f"/users/{person.id()}{path}", json=body)
         refused(response, 403, "sign_in_again")
-    assert await view(admin, person) == before
+    assert await user_seen_by(admin, person) == before
     again = await service.sign_in_again(admin)
     service.clock.move(minutes=14, seconds=50)
     for actor in (again, key):

@@ -1,4 +1,4 @@
-"""No text costs more time than its size: in no field, header or form.
+"""The time to handle a text grows at most linearly with its size, in every field, header and form.
 
 A text of 64 KB that is hard for some parser, such as combining marks in non-canonical order for
 Unicode normalisation, must cost about as much as the same number of bytes of `a` in the same place.
@@ -32,7 +32,7 @@ ROUNDS = 25
 # Shorter times are measured too inexactly to compare
 MIN_SECONDS = 0.0015
 
-# To be repeated. Each is hard for a normalisation, a regular expression or a loop somewhere.
+# Repeated, each is hard for some normalisation, regular expression or loop
 UNITS = {
     "unordered marks": "\u0301\u0316",
     "letters with unordered marks": "a\u0301\u0316\u0301\u0316",

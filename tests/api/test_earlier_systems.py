@@ -1,6 +1,7 @@
-"""Features of the systems that this service replaces, used as their clients used them.
+"""Features of the five systems that this service replaces, used as their clients used them.
 
-Each system has another order of steps and other needs; all of them use the same API.
+Each section is about one system, or two. They differ in the order of steps and in what they need;
+here all of them use the same API.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from base64 import urlsafe_b64decode
 import httpx
 
 from sites import plain
-from support import Service, new_phone, ok, refused
+from support import Service, new_phone, ok, refused, with_wrong_code, wrong_code
 
-# (a): sign-in by code, a profile with invitations
+# Sign-in by code, and a profile with invitations
 
 
-async def test_a_the_right_code_creates_the_user(service: Service) -> None:
+async def test_the_right_code_creates_the_user(service: Service) -> None:
     phone = new_phone()
     sent = await service.send_code(phone)
-    wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
+    wrong = with_wrong_code(sent)
     refused(await service.verify(wrong), 400, "wrong_code")
     first = await service.verify(sent)
     assert first.status_code == 201
@@ -31,12 +32,12 @@ async def test_a_the_right_code_creates_the_user(service: Service) -> None:
     assert (await service.verify(await service.send_code(phone))).status_code == 200
 
 
-async def test_a_the_code_has_four_digits(service: Service) -> None:
+async def test_the_code_has_four_digits(service: Service) -> None:
     sent = await service.send_code(new_phone())
     assert (len(sent["code"]), sent["code"].isdecimal()) == (4, True)
 
 
-async def test_a_only_the_first_existing_code_is_activated(
+async def test_only_the_first_existing_code_is_activated(
     service: Service,
 ) -> None:
     inviter, other, person = [await service.sign_in() for _ in range(3)]
@@ -48,7 +49,7 @@ async def test_a_only_the_first_existing_code_is_activated(
     assert (await person.profile())["activated_invite_code"] == code
 
 
-async def test_a_the_profile_lists_invitees(service: Service) -> None:
+async def test_the_profile_lists_invitees(service: Service) -> None:
     inviter = await service.sign_in()
     code = await inviter.invite_code()
     phones = []
@@ -59,7 +60,7 @@ async def test_a_the_profile_lists_invitees(service: Service) -> None:
     assert sorted((await inviter.profile())["invitees"]) == sorted(phones)
 
 
-async def test_a_administrators_list_all_users(service: Service) -> None:
+async def test_administrators_list_all_users(service: Service) -> None:
     admin = await service.sign_in_admin()
     people = [admin, *[await service.sign_in() for _ in range(3)]]
     users = ok(await admin.call("GET", "/users"))["items"]
@@ -69,17 +70,17 @@ async def test_a_administrators_list_all_users(service: Service) -> None:
     refused(await people[1].call("GET", "/users"), 403, "forbidden")
 
 
-# (c): a code valid for two minutes, two tokens, distinct errors
+# A code valid for two minutes, two tokens, distinct errors
 
 
-async def test_c_the_code_expires_after_two_minutes(service: Service) -> None:
+async def test_the_code_expires_after_two_minutes(service: Service) -> None:
     sent = await service.send_code(new_phone())
     assert sent["expires_in"] == 120
     service.clock.move(seconds=121)
     refused(await service.verify(sent), 400, "challenge_expired")
 
 
-async def test_c_access_and_refresh_tokens(service: Service) -> None:
+async def test_access_and_refresh_tokens(service: Service) -> None:
     """Once the access token has expired, the refresh token gets the next one."""
     person = await service.sign_in()
     service.clock.move(seconds=person.tokens["expires_in"] + 1)
@@ -92,7 +93,7 @@ async def test_c_access_and_refresh_tokens(service: Service) -> None:
     refused(await person.refresh(), 401, "invalid_refresh_token")
 
 
-async def test_c_unknown_code_and_second_inviter_differ(service: Service) -> None:
+async def test_unknown_code_and_second_inviter_differ(service: Service) -> None:
     """By a stable code for programs and by the text for people."""
     inviter, other, person = [await service.sign_in() for _ in range(3)]
     unknown = refused(await person.activate("ZZZZZZ"), 404, "unknown_invite_code")
@@ -103,17 +104,17 @@ async def test_c_unknown_code_and_second_inviter_differ(service: Service) -> Non
     assert "already" in already["detail"]
 
 
-async def test_c_the_profile_has_invitees(service: Service) -> None:
+async def test_the_profile_has_invitees(service: Service) -> None:
     inviter = await service.sign_in()
     invitee = await service.sign_in(invite_code=await inviter.invite_code())
     profile = await inviter.profile()
     assert (profile["invitees"], profile["invitee_count"]) == ([invitee.phone], 1)
 
 
-# (d): the invite code comes with the sign-in
+# The invite code comes with the sign-in
 
 
-async def test_d_verify_with_an_invite_code(service: Service) -> None:
+async def test_sign_in_with_an_invite_code(service: Service) -> None:
     inviter = await service.sign_in()
     code = await inviter.invite_code()
     response = await service.verify(await service.send_code(new_phone()), invite_code=code)
@@ -121,7 +122,7 @@ async def test_d_verify_with_an_invite_code(service: Service) -> None:
     assert response.json()["profile"]["activated_invite_code"] == code
 
 
-async def test_d_verify_without_an_invite_code(service: Service) -> None:
+async def test_sign_in_without_an_invite_code(service: Service) -> None:
     """Without it, or with null, the user has no inviter and may activate a code later."""
     inviter = await service.sign_in()
     for without in ({}, {"invite_code": None}):
@@ -134,7 +135,7 @@ async def test_d_verify_without_an_invite_code(service: Service) -> None:
     ok(await person.activate(await inviter.invite_code()))
 
 
-async def test_d_sign_in_continues_without_a_wrong_invite_code(
+async def test_sign_in_continues_without_a_wrong_invite_code(
     service: Service,
 ) -> None:
     sent = await service.send_code(new_phone())
@@ -142,10 +143,10 @@ async def test_d_sign_in_continues_without_a_wrong_invite_code(
     assert (await service.verify(sent)).status_code == 201
 
 
-# (e): no table of codes: an encrypted challenge, then a signed token
+# No table of codes: an encrypted challenge, then a signed token
 
 
-async def test_e_the_challenge_is_a_jwe_and_the_access_token_a_jwt(service: Service) -> None:
+async def test_the_challenge_is_a_jwe_and_the_access_token_a_jwt(service: Service) -> None:
     sent = await service.send_code(new_phone())
     tokens = ok(await service.verify(sent))
     jwe, jwt = sent["token"].split("."), tokens["access_token"].split(".")
@@ -155,7 +156,7 @@ async def test_e_the_challenge_is_a_jwe_and_the_access_token_a_jwt(service: Serv
     assert tokens["token_type"] == "Bearer"
 
 
-async def test_e_profile_operations(service: Service) -> None:
+async def test_profile_operations(service: Service) -> None:
     person = await service.sign_in()
     assert (await person.profile())["name"] is None
     given = {"name": "Anna", "email": "anna@example.com"}
@@ -167,7 +168,7 @@ async def test_e_profile_operations(service: Service) -> None:
     refused(await person.call("GET", "/profile"), 401, "unauthorized")
 
 
-async def test_e_the_activation_endpoint(service: Service) -> None:
+async def test_the_activation_endpoint(service: Service) -> None:
     inviter, person = await service.sign_in(), await service.sign_in()
     code = await inviter.invite_code()
     refused(await person.activate(await person.invite_code()), 409, "own_invite_code")
@@ -178,7 +179,7 @@ async def test_e_the_activation_endpoint(service: Service) -> None:
 # Two systems with pages: sign-in page, code page, profile page
 
 
-async def test_a_client_without_scripts_uses_the_pages(service: Service) -> None:
+async def test_client_without_scripts_uses_the_pages(service: Service) -> None:
     """The client submits the forms found on the pages, keeps cookies and follows redirects, as the
     earlier systems' own tests did.
     """
@@ -193,7 +194,7 @@ async def test_a_client_without_scripts_uses_the_pages(service: Service) -> None
         pending = re.search(r'name="pending" value="([^"]+)"', page.text)
         assert shown is not None
         assert pending is not None
-        wrong = f"{(int(shown[1]) + 1) % 10_000:04}"
+        wrong = wrong_code(shown[1])
         page = await client.post(action(page), data={"code": wrong, "pending": pending[1]})
         assert (page.status_code, page.url.path) == (200, "/code")
         assert 'aria-invalid="true"' in page.text

@@ -35,7 +35,7 @@ HOSTILE_CURSORS = [
 ]
 
 
-async def crowd(service: Service, size: int) -> list[Person]:
+async def sign_up_many(service: Service, size: int) -> list[Person]:
     """Sign up new people in parallel."""
     return await asyncio.gather(*(service.sign_in() for _ in range(size)))
 
@@ -84,7 +84,7 @@ async def assert_forest() -> None:
 
 
 async def test_activation_appears_in_both_profiles(service: Service) -> None:
-    inviter, person = await crowd(service, 2)
+    inviter, person = await sign_up_many(service, 2)
     code = await inviter.invite_code()
     profile = ok(await person.activate(code))
     assert profile == await person.profile()
@@ -96,7 +96,7 @@ async def test_activation_appears_in_both_profiles(service: Service) -> None:
 
 async def test_the_same_code_again_succeeds(service: Service) -> None:
     """In another spelling too, for a client that retries; another code is refused."""
-    inviter, other, person = await crowd(service, 3)
+    inviter, other, person = await sign_up_many(service, 3)
     code = await inviter.invite_code()
     first = ok(await person.activate(code))
     for spelling in (code, code.lower(), f" {code[:3]}-{code[3:]} "):
@@ -117,7 +117,7 @@ async def test_the_same_code_again_succeeds(service: Service) -> None:
 )
 async def test_look_alike_letters_are_accepted(service: Service, stored: str, typed: str) -> None:
     """Any case; O for 0, I and L for 1, U for V."""
-    inviter, person = await crowd(service, 2)
+    inviter, person = await sign_up_many(service, 2)
     ours = "UPDATE users SET invite_code = $1 WHERE phone = $2"
     await database.query(ours, stored, inviter.phone)
     seen = ok(await service.get(f"/api/v1/invitations/{typed}"))
@@ -194,7 +194,7 @@ async def test_loops_of_any_length_are_refused(service: Service, distance: int) 
 async def test_random_activations_match_a_model(service: Service, seed: int) -> None:
     """The model is a dictionary of inviters: it predicts refusals and profiles."""
     chance = random.Random(seed)  # noqa: S311 - reproducible
-    people = await crowd(service, 12)
+    people = await sign_up_many(service, 12)
     codes = codes_of(people)
     inviters: dict[int, int] = {}
     for _ in range(80):
@@ -232,7 +232,7 @@ def climbs_to(inviters: dict[int, int], start: int, wanted: int) -> bool:
 
 
 async def test_parallel_activations_by_a_user_choose_one_inviter(service: Service) -> None:
-    person, *inviters = await crowd(service, 51)
+    person, *inviters = await sign_up_many(service, 51)
     responses = await asyncio.gather(*(person.activate(code) for code in codes_of(inviters)))
     statuses = [response.status_code for response in responses]
     assert sorted(statuses) == [200] + [409] * 49
@@ -242,7 +242,7 @@ async def test_parallel_activations_by_a_user_choose_one_inviter(service: Servic
 
 
 async def test_parallel_repeats_of_one_activation_count_once(service: Service) -> None:
-    person, inviter = await crowd(service, 2)
+    person, inviter = await sign_up_many(service, 2)
     code = await inviter.invite_code()
     responses = await asyncio.gather(*(person.activate(code) for _ in range(20)))
     assert {response.status_code for response in responses} == {200}
@@ -250,7 +250,7 @@ async def test_parallel_repeats_of_one_activation_count_once(service: Service) -
 
 
 async def test_parallel_activations_of_one_code_all_count(service: Service) -> None:
-    inviter, *people = await crowd(service, 51)
+    inviter, *people = await sign_up_many(service, 51)
     code = await inviter.invite_code()
     responses = await asyncio.gather(*(person.activate(code) for person in people))
     assert {response.status_code for response in responses} == {200}
@@ -279,7 +279,7 @@ async def test_trees_that_activate_each_other_form_no_loop(
 async def test_sign_ins_and_activations_race_without_a_loop(service: Service) -> None:
     """An invite code at sign-in takes the same locks as a later activation."""
     for _ in range(20):
-        one, other = await crowd(service, 2)
+        one, other = await sign_up_many(service, 2)
         service.clock.move(seconds=3)
         sent = await service.send_code(one.phone)
         responses = await asyncio.gather(
@@ -297,7 +297,7 @@ async def test_sign_ins_and_activations_race_without_a_loop(service: Service) ->
 async def test_pages_list_each_invitee_once_while_others_activate(
     service: Service, limit: int
 ) -> None:
-    inviter, *people = await crowd(service, 8)
+    inviter, *people = await sign_up_many(service, 8)
     code = await inviter.invite_code()
     for person in people:
         ok(await person.activate(code))
@@ -319,7 +319,7 @@ async def test_pages_list_each_invitee_once_while_others_activate(
 
 
 async def test_invitees_with_equal_times_are_listed_once(service: Service) -> None:
-    inviter, *people = await crowd(service, 9)
+    inviter, *people = await sign_up_many(service, 9)
     code = await inviter.invite_code()
     for person in people:
         ok(await person.activate(code))
@@ -333,7 +333,7 @@ async def test_invitees_with_equal_times_are_listed_once(service: Service) -> No
 
 
 async def test_the_profile_lists_the_newest_100_invitees(service: Service) -> None:
-    inviter, *people = await crowd(service, 104)
+    inviter, *people = await sign_up_many(service, 104)
     code = await inviter.invite_code()
     for person in people:
         ok(await person.activate(code))
@@ -365,7 +365,7 @@ async def test_invalid_cursors(service: Service, path: str) -> None:
 
 
 async def test_another_users_cursor_reveals_nothing(service: Service) -> None:
-    inviter, stranger = await crowd(service, 2)
+    inviter, stranger = await sign_up_many(service, 2)
     for _ in range(2):
         await service.sign_in(invite_code=await inviter.invite_code())
     cursor = ok(await inviter.call("GET", "/profile/invitees?limit=1"))["next_cursor"]

@@ -8,7 +8,7 @@ import pytest
 
 from accounts import confirm, delete_account, invited, moved, phone_code
 from referral.storage import database
-from support import Service, new_phone, ok, refused
+from support import Service, new_phone, ok, refused, with_wrong_code
 
 
 async def test_a_refused_change_of_phone_sends_no_message(service: Service) -> None:
@@ -87,7 +87,7 @@ async def test_a_challenge_works_only_for_its_purpose(service: Service) -> None:
 async def test_guesses_at_a_change_of_phone_are_limited(service: Service) -> None:
     person = await service.sign_in()
     sent = await phone_code(person, new_phone())
-    wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
+    wrong = with_wrong_code(sent)
     for left in (2, 1, 0):
         assert refused(await confirm(person, wrong), 400, "wrong_code")["attempts_left"] == left
     refused(await confirm(person, sent), 429, "too_many_attempts")

@@ -13,8 +13,7 @@ LISTED = {"REFERRAL_TEST_PHONES": f"{TEST_PHONE}=12345678@{TODAY}"}
 
 
 def set_clock(service: Service, at: time) -> None:
-    to = datetime.combine(TODAY, at, tzinfo=UTC)
-    service.clock.move(seconds=(to - service.clock()).total_seconds())
+    service.clock.set(datetime.combine(TODAY, at, tzinfo=UTC))
 
 
 async def code_of(service: Service, phone: str) -> dict[str, str]:
@@ -25,7 +24,7 @@ async def code_of(service: Service, phone: str) -> dict[str, str]:
     return {**sent, "code": code}
 
 
-async def worthless(person: Person) -> None:
+async def assert_worthless(person: Person) -> None:
     """Check that neither token of the session works."""
     for method, path in (("GET", "/profile"), ("GET", "/sessions"), ("DELETE", "/sessions")):
         response = await person.call(method, path)
@@ -40,7 +39,7 @@ async def test_simulated_sessions_end_with_a_real_gateway(service: Service) -> N
     sent = await service.send_code(person.phone)
     service.inbox.echoes_code = False
     refused(await service.verify(sent), 400, "challenge_invalid")
-    await worthless(person)
+    await assert_worthless(person)
     assert not await is_known(service, person.phone, person.tokens["device_token"])
     owner = Person(
         service.http,
@@ -101,7 +100,7 @@ async def test_a_test_phones_sessions_end_with_its_date(database_url: str) -> No
         service.clock.move(seconds=119)
         ok(await person.call("GET", "/profile"))
         service.clock.move(seconds=2)
-        await worthless(person)
+        await assert_worthless(person)
         refused(await service.verify(again), 400, "challenge_expired")
         assert not await is_known(service, TEST_PHONE, tokens["device_token"])
 
@@ -121,7 +120,7 @@ async def test_a_test_phones_sessions_end_once_it_is_unlisted(database_url: str)
             set_clock(service, time(12, 0, 30))
             person.http = service.http
             refused(await service.verify(waiting), 400, "challenge_invalid")
-            await worthless(person)
+            await assert_worthless(person)
             assert not await is_known(service, TEST_PHONE, tokens["device_token"])
 
 

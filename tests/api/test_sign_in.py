@@ -9,7 +9,18 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from referral.core import challenge as challenges
 from referral.core.keys import Keyring, Purpose
 from referral.storage import database
-from support import SECRET, TODAY, Inbox, Service, new_phone, ok, refused, running
+from support import (
+    SECRET,
+    TODAY,
+    Inbox,
+    Service,
+    new_phone,
+    ok,
+    refused,
+    running,
+    with_wrong_code,
+    wrong_code,
+)
 
 
 def decoded(part: str) -> bytes:
@@ -55,9 +66,9 @@ async def test_a_challenge_works_once(service: Service) -> None:
 async def test_a_challenge_allows_three_guesses(service: Service) -> None:
     """The fourth is refused even with the right code, with the wait for a new code."""
     sent = await service.send_code(new_phone())
-    wrong = f"{(int(sent['code']) + 1) % 10_000:04}"
+    wrong = with_wrong_code(sent)
     for left in (2, 1, 0):
-        body = refused(await service.verify({**sent, "code": wrong}), 400, "wrong_code")
+        body = refused(await service.verify(wrong), 400, "wrong_code")
         assert body["attempts_left"] == left
     response = await service.verify(sent)
     refused(response, 429, "too_many_attempts")
@@ -229,7 +240,7 @@ async def test_a_blank_invite_code_counts_as_absent(service: Service) -> None:
         assert (await service.sign_in(invite_code=text)).is_new
 
 
-async def test_only_three_parallel_guesses_are_judged(service: Service) -> None:
+async def test_only_three_parallel_guesses_are_compared(service: Service) -> None:
     """Afterwards the right code is refused too."""
     sent = await service.send_code(new_phone())
     wrong = [f"{(int(sent['code']) + step) % 10_000:04}" for step in range(1, 31)]
@@ -264,7 +275,7 @@ async def test_a_later_sign_in_activates_and_may_repeat_it(service: Service) -> 
 
 async def test_a_wrong_code_is_reported_before_the_invite_code(service: Service) -> None:
     sent = await service.send_code(new_phone())
-    wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
+    wrong = with_wrong_code(sent)
     refused(await service.verify(wrong, invite_code="nonsense"), 400, "wrong_code")
 
 
@@ -304,7 +315,7 @@ async def test_no_code_or_token_is_stored(database_url: str) -> None:
     """Not as text, and neither the salt nor the digest of a code."""
     async with running(database_url, REFERRAL_CODE_LENGTH="8") as service:
         guessed = await service.send_code(new_phone())
-        wrong = f"{(int(guessed['code']) + 1) % 10**8:08}"
+        wrong = wrong_code(guessed["code"])
         refused(await service.verify({**guessed, "code": wrong}), 400, "wrong_code")
         sent = await service.send_code(new_phone())
         tokens = ok(await service.verify(sent))

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 
-from accounts import change_phone
+from accounts import change_phone, patch_user, user_seen_by
 from referral.core import cursor as cursors
 from referral.core.cursor import Cursor
 from referral.storage import database, users
@@ -23,14 +22,6 @@ OPERATIONS = (
     ("GET", "/invitees"),
     ("DELETE", "/inviter"),
 )
-
-
-async def patch(admin: Person, person: Person, **fields: Any) -> httpx.Response:
-    return await admin.call("PATCH", f"/users/{person.id()}", json=fields)
-
-
-async def view(admin: Person, person: Person) -> dict[str, Any]:
-    return ok(await admin.call("GET", f"/users/{person.id()}"))
 
 
 async def listed(admin: Person, **query: Any) -> list[str]:
@@ -47,7 +38,7 @@ async def test_the_fields_of_a_user(service: Service) -> None:
     inviter = await service.sign_in()
     person = await service.sign_in(invite_code=await inviter.invite_code())
     ok(await person.call("PUT", "/profile", json={"name": "Zoë", "email": "zoe@example.com"}))
-    user = await view(admin, person)
+    user = await user_seen_by(admin, person)
     profile = await person.profile()
     assert user == {
         "id": person.id(),
@@ -63,11 +54,11 @@ async def test_the_fields_of_a_user(service: Service) -> None:
     }
     assert user["last_sign_in_at"] >= user["created_at"]
     assert user["created_at"].endswith("Z")
-    assert (await view(admin, inviter))["invitee_count"] == 1
-    assert (await view(admin, admin))["is_admin"]
+    assert (await user_seen_by(admin, inviter))["invitee_count"] == 1
+    assert (await user_seen_by(admin, admin))["is_admin"]
     service.clock.move(minutes=5)
     await service.sign_in(person.phone)
-    assert (await view(admin, person))["last_sign_in_at"] > user["last_sign_in_at"]
+    assert (await user_seen_by(admin, person))["last_sign_in_at"] > user["last_sign_in_at"]
 
 
 async def test_the_list_shows_users_as_the_single_view_does(service: Service) -> None:
@@ -78,7 +69,7 @@ async def test_the_list_shows_users_as_the_single_view_does(service: Service) ->
     ok(await admin.call("PATCH", f"/users/{person.id()}", json={"is_blocked": True}))
     await users.set_fields(UUID(inviter.id()), created_at=datetime(2026, 1, 1, tzinfo=UTC))
     page = ok(await admin.call("GET", "/users", params={"limit": 2}))
-    assert page["items"] == [await view(admin, each) for each in (person, admin)]
+    assert page["items"] == [await user_seen_by(admin, each) for each in (person, admin)]
     assert [user["is_blocked"] for user in page["items"]] == [True, False]
     assert [user["is_admin"] for user in page["items"]] == [False, True]
     assert page["items"][0]["name"] == "null"
@@ -86,7 +77,7 @@ async def test_the_list_shows_users_as_the_single_view_does(service: Service) ->
     place = Cursor(datetime.fromisoformat(last["created_at"]), UUID(last["id"]))
     assert cursors.parse(page["next_cursor"]) == place
     rest = ok(await admin.call("GET", "/users", params={"cursor": page["next_cursor"]}))
-    assert rest == {"items": [await view(admin, inviter)], "next_cursor": None}
+    assert rest == {"items": [await user_seen_by(admin, inviter)], "next_cursor": None}
     assert rest["items"][0]["created_at"] == "2026-01-01T00:00:00Z"
 
 
@@ -296,24 +287,26 @@ async def test_invitees_of_a_user(service: Service) -> None:
 async def test_blocking_ends_every_session_for_good(service: Service) -> None:
     admin, person = await service.sign_in_admin(), await service.sign_in()
     phone_two = await service.sign_in_again(person)
-    assert ok(await patch(admin, person, is_blocked=True))["is_blocked"]
+    assert ok(await patch_user(admin, person, is_blocked=True))["is_blocked"]
     for session in (person, phone_two):
         refused(await session.call("GET", "/profile"), 401, "unauthorized")
         refused(await session.refresh(), 401, "invalid_refresh_token")
     service.clock.move(seconds=3)
     refused(await service.verify(await service.send_code(person.phone)), 403, "account_blocked")
-    assert not ok(await patch(admin, person, is_blocked=False))["is_blocked"]
+    assert not ok(await patch_user(admin, person, is_blocked=False))["is_blocked"]
     refused(await person.refresh(), 401, "invalid_refresh_token")
     assert not (await service.sign_in_again(person)).is_new
 
 
 async def test_a_change_needs_a_field_and_refuses_null(service: Service) -> None:
     admin, person = await service.sign_in_admin(), await service.sign_in()
-    refused(await patch(admin, person), 400, "invalid_request")
-    errors = refused(await patch(admin, person, is_admin=None), 400, "invalid_request")["errors"]
+    refused(await patch_user(admin, person), 400, "invalid_request")
+    errors = refused(await patch_user(admin, person, is_admin=None), 400, "invalid_request")[
+        "errors"
+    ]
     assert [error["field"] for error in errors] == ["is_admin"]
-    refused(await patch(admin, person, is_admin=True, phone="x"), 400, "invalid_request")
-    assert not (await view(admin, person))["is_admin"]
+    refused(await patch_user(admin, person, is_admin=True, phone="x"), 400, "invalid_request")
+    assert not (await user_seen_by(admin, person))["is_admin"]
 
 
 async def test_no_sign_in_races_past_a_block(service: Service) -> None:
@@ -324,10 +317,10 @@ async def test_no_sign_in_races_past_a_block(service: Service) -> None:
         service.clock.move(seconds=3)
         sent = await service.send_code(person.phone)
         signing_in, blocking = await asyncio.gather(
-            service.verify(sent), patch(admin, person, is_blocked=True)
+            service.verify(sent), patch_user(admin, person, is_blocked=True)
         )
         ok(blocking)
-        ok(await patch(admin, person, is_blocked=False))
+        ok(await patch_user(admin, person, is_blocked=False))
         if signing_in.is_success:
             late = Person(service.http, person.phone, signing_in.json(), is_new=False)
             refused(await late.call("GET", "/profile"), 401, "unauthorized")
@@ -390,7 +383,7 @@ async def test_a_deleted_users_activation_can_be_voided_once(service: Service) -
 async def test_a_blocked_users_activation_can_be_voided(service: Service) -> None:
     admin, inviter = await service.sign_in_admin(), await service.sign_in()
     person = await service.sign_in(invite_code=await inviter.invite_code())
-    ok(await patch(admin, person, is_blocked=True))
+    ok(await patch_user(admin, person, is_blocked=True))
     ok(await admin.call("DELETE", f"/users/{person.id()}/inviter"))
     assert (await inviter.profile())["invitee_count"] == 0
 
@@ -438,7 +431,7 @@ async def test_voids_and_activations_race_consistently(
     by_code: dict[str, str | None] = {}
     counts = {}
     for person in people:
-        user = await view(admin, person)
+        user = await user_seen_by(admin, person)
         by_code[user["invite_code"]] = user["activated_invite_code"]
         counts[user["invite_code"]] = user["invitee_count"]
     inviters = list(by_code.values())

@@ -8,8 +8,8 @@ from playwright.async_api import Browser
 from browser import new_session
 from referral.messaging.gateways import GatewayError, Message
 from sites import reachable
-from support import Inbox, new_phone
-from walks import GO_ON, Scene, ask_for_code, enter, error, shown_code, sign_in, wrong
+from support import Inbox, new_phone, wrong_code
+from walks import GO_ON, Scene, ask_for_code, enter, error, shown_code, sign_in
 
 # The tests of the API check the refusals on both databases
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -75,7 +75,7 @@ async def test_wrong_codes_show_the_tries_left(scene: Scene) -> None:
     code = await shown_code(session)
     said = []
     for _ in range(3):
-        await enter(session, wrong(code))
+        await enter(session, wrong_code(code))
         assert session.path().startswith("/code?tab=")
         said.append(await error(session, "code"))
     assert "2 tries are left" in said[0]

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser
 
 from browser import DESKTOP, new_session
-from support import new_phone, ok
+from support import new_phone, ok, wrong_code
 from walks import Scene, ask_for_code, change, digits, enter, error, notice, shown_code, sign_in
 
 SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -62,7 +62,7 @@ async def test_change_of_phone(scene: Scene) -> None:
     await ask_for_code(session, phone)
     assert session.path().startswith("/me/phone/code?tab=")
     code = await shown_code(session)
-    await enter(session, f"{(int(code) + 1) % 10_000:04}")
+    await enter(session, wrong_code(code))
     assert "2 tries are left" in await error(session, "code")
     await enter(session, code)
     assert session.path() == "/me"

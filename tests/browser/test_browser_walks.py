@@ -11,7 +11,7 @@ from browser import DESKTOP, BrowserSession, new_session
 from processes import Server, serving
 from proxies import nginx
 from sites import reachable
-from support import SECRET, new_phone
+from support import SECRET, new_phone, wrong_code
 from walks import (
     CODE,
     Scene,
@@ -24,7 +24,6 @@ from walks import (
     shown_code,
     sign_in,
     use_invite_code,
-    wrong,
 )
 
 SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -134,8 +133,8 @@ async def test_back_button_always_leads_on(scene: Scene) -> None:
     assert session.path() == "/"
     await page.go_forward()
     code = await shown_code(session)
-    await enter(session, wrong(code))
-    await enter(session, wrong(code))
+    await enter(session, wrong_code(code))
+    await enter(session, wrong_code(code))
     await page.go_back()
     assert session.path().startswith("/code?tab=")
     await page.go_back()

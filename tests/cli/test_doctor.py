@@ -95,7 +95,7 @@ def test_a_self_signed_certificate_is_reported(tmp_path: Path, settings: dict[st
         found = referral(tmp_path, "doctor", **settings, **variables)
         hands.join(10)
     assert found.returncode == 1
-    assert "(its certificate: self-signed certificate)" in found.stderr
+    assert "(certificate error: self-signed certificate)" in found.stderr
 
 
 def test_a_placeholder_as_metrics_token(tmp_path: Path, settings: dict[str, str]) -> None:

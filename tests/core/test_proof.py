@@ -41,7 +41,7 @@ def test_every_case_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_fixed", "is_simulated", "in_production", "expected"),
+    ("is_fixed", "is_simulated", "is_open_demo", "expected"),
     [
         (False, False, False, Proof.SENT),
         (False, False, True, Proof.SENT),
@@ -52,12 +52,10 @@ def test_every_case_is_listed() -> None:
     ],
 )
 def test_proof_of_a_code(
-    *, is_fixed: bool, is_simulated: bool, in_production: bool, expected: Proof
+    *, is_fixed: bool, is_simulated: bool, is_open_demo: bool, expected: Proof
 ) -> None:
     """A fixed code comes from the settings, whichever the gateway."""
-    proof = proofs.of_code(
-        is_fixed=is_fixed, is_simulated=is_simulated, in_production=in_production
-    )
+    proof = proofs.of_code(is_fixed=is_fixed, is_simulated=is_simulated, is_open_demo=is_open_demo)
     assert proof is expected
 
 

@@ -83,6 +83,7 @@ def test_user_id_is_found_in_any_spelling() -> None:
     [
         ("https://app.example/join?code=7KQ2MX", "7KQ2MX"),
         ("app.example/join?code=7kq2mx&utm=x", "7KQ2MX"),
+        ("https://app.example/join?utm=1&code=7KQ2MX", "7KQ2MX"),
         ("Join: https://app.example/join?code=7KQ2MX.", "7KQ2MX"),
         ("http://127.0.0.1:8000/i/7KQ2MX", "7KQ2MX"),
         ("https://other.example/i/7KQ2MX)", "7KQ2MX"),

@@ -12,9 +12,9 @@ import asyncpg
 import httpx
 import pytest
 
-from attacking import assert_nothing_broke, client, codes, wrong
+from parallel_requests import assert_nothing_broke, client, codes
 from processes import Server, serving
-from support import Clock, Inbox, Service, new_phone, ok, refused
+from support import Clock, Inbox, Service, new_phone, ok, refused, with_wrong_code
 
 PARALLEL = 50
 
@@ -27,31 +27,37 @@ async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def many(server: Server) -> AsyncIterator[Service]:
+async def all_processes(server: Server) -> AsyncIterator[Service]:
     async with client(server) as http:
         yield Service(http, Clock(), Inbox())
 
 
-async def test_three_of_1000_parallel_guesses_are_compared(many: Service, server: Server) -> None:
+async def test_three_of_1000_parallel_guesses_are_compared(
+    all_processes: Service, server: Server
+) -> None:
     """At one challenge."""
-    sent = await many.send_code(new_phone())
-    responses = await guess_in_parallel(many, server, [wrong(sent)] * 1000)
+    sent = await all_processes.send_code(new_phone())
+    responses = await guess_in_parallel(all_processes, server, [with_wrong_code(sent)] * 1000)
     assert codes(responses) == {"wrong_code": 3, "too_many_attempts": 997}
 
 
-async def test_ten_guesses_at_thirty_challenges_are_compared(many: Service, server: Server) -> None:
+async def test_ten_guesses_at_thirty_challenges_are_compared(
+    all_processes: Service, server: Server
+) -> None:
     """At codes of 4 digits of one phone. Its next code has 6: a hundred times as hard to guess."""
     phone = new_phone()
-    sent = [await many.send_code(phone) for _ in range(30)]
+    sent = [await all_processes.send_code(phone) for _ in range(30)]
     assert {each["code_length"] for each in sent} == {4}
-    responses = await guess_in_parallel(many, server, [wrong(each) for each in sent] * 4)
+    responses = await guess_in_parallel(
+        all_processes, server, [with_wrong_code(each) for each in sent] * 4
+    )
     counted = codes(responses)
     assert counted.keys() == {"wrong_code", "too_many_attempts"}
     assert 1 <= counted["wrong_code"] <= 10
-    more = await guess_in_parallel(many, server, [wrong(each) for each in sent])
+    more = await guess_in_parallel(all_processes, server, [with_wrong_code(each) for each in sent])
     assert counted["wrong_code"] + codes(more)["wrong_code"] <= 10
     if counted["wrong_code"] == 10:
-        assert (await many.send_code(phone))["code_length"] == 6
+        assert (await all_processes.send_code(phone))["code_length"] == 6
 
 
 async def test_guesses_with_and_without_invite_codes_do_not_deadlock(
@@ -66,7 +72,7 @@ async def test_guesses_with_and_without_invite_codes_do_not_deadlock(
         async with client(server) as http:
             service, phone = Service(http, Clock(), Inbox()), new_phone()
             for _ in range(30):
-                sent = wrong(await service.send_code(phone))
+                sent = with_wrong_code(await service.send_code(phone))
                 more: list[dict[str, str]] = [{}, {"invite_code": "000000"}] * 10
                 responses = await asyncio.gather(*(service.verify(sent, **each) for each in more))
                 assert_nothing_broke(responses, server)
@@ -85,32 +91,36 @@ async def deadlocks(database_url: str) -> int:
         await connection.close()
 
 
-async def test_parallel_right_guesses_sign_in_once_uncharged(many: Service, server: Server) -> None:
+async def test_parallel_right_guesses_sign_in_once_uncharged(
+    all_processes: Service, server: Server
+) -> None:
     """A right guess is no failure, also if another was faster: the codes stay short."""
     phone = new_phone()
     for _ in range(8):
-        sent = await many.send_code(phone)
-        responses = await guess_in_parallel(many, server, [sent] * 50)
+        sent = await all_processes.send_code(phone)
+        responses = await guess_in_parallel(all_processes, server, [sent] * 50)
         assert sum(response.is_success for response in responses) == 1
         refusals = {response.json()["code"] for response in responses if response.is_error}
         assert refusals <= {"challenge_spent", "too_many_attempts"}
-    sent = await many.send_code(phone)
+    sent = await all_processes.send_code(phone)
     assert sent["code_length"] == 4
-    ok(await many.verify(sent))
+    ok(await all_processes.verify(sent))
 
 
-async def test_parallel_right_guesses_with_one_failure_left(many: Service, server: Server) -> None:
+async def test_parallel_right_guesses_with_one_failure_left(
+    all_processes: Service, server: Server
+) -> None:
     """They sign in once, and do not make their own code too short."""
     phone = new_phone()
     for _ in range(3):
-        sent = await many.send_code(phone)
-        guesses = [await many.verify(wrong(sent)) for _ in range(3)]
+        sent = await all_processes.send_code(phone)
+        guesses = [await all_processes.verify(with_wrong_code(sent)) for _ in range(3)]
         assert codes(guesses) == {"wrong_code": 3}
     successes: Counter[int] = Counter()
     for _ in range(30):
-        sent = await many.send_code(phone)
+        sent = await all_processes.send_code(phone)
         assert sent["code_length"] == 4
-        responses = await guess_in_parallel(many, server, [sent] * 12)
+        responses = await guess_in_parallel(all_processes, server, [sent] * 12)
         successes[sum(response.is_success for response in responses)] += 1
     assert successes == {1: 30}
 
@@ -120,7 +130,7 @@ async def test_guesses_are_counted_by_a_clock_that_is_behind(
 ) -> None:
     sent = await service.send_code(new_phone())
     for left in (2, 1, 0):
-        body = refused(await service.verify(wrong(sent)), 400, "wrong_code")
+        body = refused(await service.verify(with_wrong_code(sent)), 400, "wrong_code")
         assert body["attempts_left"] == left
         service.clock.move(seconds=-1)
     refused(await service.verify(sent), 429, "too_many_attempts")
@@ -136,23 +146,25 @@ async def test_spent_challenge_is_known_to_a_clock_that_is_behind(
 
 
 async def test_attack_on_a_phone_spares_its_device_and_other_phones(
-    many: Service, server: Server
+    all_processes: Service, server: Server
 ) -> None:
-    owner = await many.sign_in()
+    owner = await all_processes.sign_in()
     for _ in range(5):
-        sent = await many.send_code(owner.phone)
-        await guess_in_parallel(many, server, [wrong(sent)] * 20)
-    assert (await many.send_code(owner.phone))["code_length"] > 4
-    known = await many.send_code(owner.phone, device_token=owner.tokens["device_token"])
+        sent = await all_processes.send_code(owner.phone)
+        await guess_in_parallel(all_processes, server, [with_wrong_code(sent)] * 20)
+    assert (await all_processes.send_code(owner.phone))["code_length"] > 4
+    known = await all_processes.send_code(owner.phone, device_token=owner.tokens["device_token"])
     assert known["code_length"] == 4
-    assert ok(await many.verify(known))["profile"]["phone"] == owner.phone
-    assert (await many.sign_in()).is_new
+    assert ok(await all_processes.verify(known))["profile"]["phone"] == owner.phone
+    assert (await all_processes.sign_in()).is_new
 
 
-async def test_100_people_behind_one_address_sign_in(many: Service, server: Server) -> None:
+async def test_100_people_behind_one_address_sign_in(
+    all_processes: Service, server: Server
+) -> None:
     """The address may have 60 failures in an hour; right guesses are none."""
-    sent = await asyncio.gather(*(many.send_code(new_phone()) for _ in range(100)))
-    responses = await guess_in_parallel(many, server, sent, number=100)
+    sent = await asyncio.gather(*(all_processes.send_code(new_phone()) for _ in range(100)))
+    responses = await guess_in_parallel(all_processes, server, sent, number=100)
     assert Counter(response.status_code for response in responses) == {201: 100}
 
 

@@ -25,17 +25,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from attacking import assert_nothing_broke, client, codes, wrong
-from guessing import (
-    UNKNOWN,
-    WAITS,
-    device_of,
-    enter,
-    limited,
-    new_address,
-    proxied,
-    send,
-)
+from guessing import UNKNOWN, WAITS, device_of, enter, limited, proxied, send
+from parallel_requests import assert_nothing_broke, client, codes
 from processes import Server, new_database, serving
 from referral.core import concurrency
 from referral.limits import gcra, send_policy
@@ -43,7 +34,20 @@ from referral.limits.policy import LimitName, Limits
 from referral.limits.scope import LimitScope
 from referral.service import housekeeping
 from referral.storage import configuration, database, migrate
-from support import Clock, Inbox, Person, Service, context_of, new_phone, ok, refused, running
+from support import (
+    Clock,
+    Inbox,
+    Person,
+    Service,
+    context_of,
+    new_address,
+    new_phone,
+    ok,
+    refused,
+    running,
+    with_wrong_code,
+    wrong_code,
+)
 
 T = TypeVar("T")
 
@@ -55,8 +59,8 @@ GUESS_FIELDS = ("token", "code", "invite_code")
 CONNECTIONS = concurrency.WRITES
 RACES = 500
 PAIRS = 1000
-# Races for a code, and how many are won at most, but once in a million runs, if each is won with
-# a probability of 1 %
+# How many races for a code there are, and how many may be won: if each is won with a probability
+# of 1 %, more are won in one of a million runs
 RACES_FOR_CODES = {
     "the challenge's": (100, 9),
     "the address's": (30, 6),
@@ -97,7 +101,7 @@ async def four_workers(
 
 
 @pytest.fixture
-async def many(four_workers: Server) -> AsyncIterator[Service]:
+async def all_processes(four_workers: Server) -> AsyncIterator[Service]:
     """Connect so often that all processes have some connections, which stay open."""
     # The server closes connections that are idle for 5 s, maybe just as a request is sent
     limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=2)
@@ -174,7 +178,7 @@ async def fail_often(service: Service, times: int, headers: dict[str, str]) -> N
     while times:
         sent = await service.send_code(new_phone())
         for _ in range(min(times, 3)):
-            body = {"token": sent["token"], "code": wrong(sent)["code"]}
+            body = {"token": sent["token"], "code": wrong_code(sent["code"])}
             response = await service.http.post("/api/v1/auth/verify", json=body, headers=headers)
             refused(response, 400, "wrong_code")
             times -= 1
@@ -210,7 +214,7 @@ async def fail_while_codes_are_short(service: Service, phone: str) -> int:
     """Fail at codes of 4 digits until codes get longer; return how many guesses were compared."""
     compared = 0
     while (sent := await service.send_code(phone))["code_length"] == 4:
-        guesses = [await service.verify(wrong(sent)) for _ in range(3)]
+        guesses = [await service.verify(with_wrong_code(sent)) for _ in range(3)]
         compared += codes(guesses)["wrong_code"]
     return compared
 
@@ -219,24 +223,24 @@ async def fail_while_codes_are_short(service: Service, phone: str) -> int:
 
 
 async def test_50_parallel_sign_ups_of_a_phone_make_one_user(
-    many: Service, four_workers: Server
+    all_processes: Service, four_workers: Server
 ) -> None:
     """Each challenge signs in once. Right guesses are not charged to the phone."""
     phone = new_phone()
-    sent = [await many.send_code(phone) for _ in range(50)]
+    sent = [await all_processes.send_code(phone) for _ in range(50)]
     responses = await send_guesses(four_workers, sent, connections=50)
     signed_in = [response.json()["profile"] for response in responses if response.is_success]
     assert [response.status_code for response in responses].count(201) == 1
     assert len(signed_in) == 50
-    again = await many.sign_in(phone)
+    again = await all_processes.sign_in(phone)
     assert {profile["invite_code"] for profile in signed_in} == {invite_code_of(again)}
-    assert (await many.send_code(phone))["code_length"] == 4
+    assert (await all_processes.send_code(phone))["code_length"] == 4
 
 
 async def test_50_parallel_activations_give_one_inviter(
-    many: Service, four_workers: Server
+    all_processes: Service, four_workers: Server
 ) -> None:
-    person, *inviters = await asyncio.gather(*(many.sign_in() for _ in range(51)))
+    person, *inviters = await asyncio.gather(*(all_processes.sign_in() for _ in range(51)))
     responses = await asyncio.gather(*(person.activate(invite_code_of(each)) for each in inviters))
     assert_nothing_broke(responses, four_workers)
     assert Counter(response.status_code for response in responses) == {200: 1, 409: 49}
@@ -244,14 +248,18 @@ async def test_50_parallel_activations_give_one_inviter(
     assert len(await links([person, *inviters])) == 1
 
 
-async def test_300_people_behind_one_address_sign_in(many: Service, four_workers: Server) -> None:
+async def test_300_people_behind_one_address_sign_in(
+    all_processes: Service, four_workers: Server
+) -> None:
     """The address may have 60 failures in an hour; right guesses are none."""
-    sent = await some_at_a_time(many.send_code(new_phone()) for _ in range(300))
+    sent = await some_at_a_time(all_processes.send_code(new_phone()) for _ in range(300))
     responses = await send_guesses(four_workers, sent, connections=100)
     assert Counter(response.status_code for response in responses) == {201: 300}
 
 
-async def test_500_races_for_a_loop_leave_none(many: Service, four_workers: Server) -> None:
+async def test_500_races_for_a_loop_leave_none(
+    all_processes: Service, four_workers: Server
+) -> None:
     """The roots of invitation trees activate codes from each other's trees, in rings of 2 or 3.
 
     The trees grow with each race, so the loops that must be refused get longer.
@@ -259,7 +267,9 @@ async def test_500_races_for_a_loop_leave_none(many: Service, four_workers: Serv
     random = Random(3)  # noqa: S311 - reproducible
     sizes = [2] * (RACES // 2) + [3] * (RACES // 2)
     random.shuffle(sizes)
-    people = await some_at_a_time(many.sign_in() for _ in range(sum(sizes) - len(sizes) + 1))
+    people = await some_at_a_time(
+        all_processes.sign_in() for _ in range(sum(sizes) - len(sizes) + 1)
+    )
     trees = [Tree(person, [person]) for person in people]
     while sizes:
         random.shuffle(trees)
@@ -369,7 +379,7 @@ async def attack(service: Service, phone: str, *, hours: float) -> Counter[str]:
     while True:
         response = await send(service, phone)
         if response.is_success:
-            sent = {**response.json(), "code": wrong(response.json())["code"]}
+            sent = with_wrong_code(response.json())
             guesses = await asyncio.gather(*(enter(service, sent) for _ in range(10)))
             seen += Counter(sends=1) + codes(guesses)
         elif service.clock() < until:
@@ -423,7 +433,7 @@ async def test_responses_do_not_reveal_whether_a_phone_has_an_account(database_u
         for more in ({}, {"invite_code": UNKNOWN}):
             service.clock.move(seconds=3)
             sent = {phone: await service.send_code(phone) for phone in chain(*pairs)}
-            sent = {phone: wrong(each) for phone, each in sent.items()}
+            sent = {phone: with_wrong_code(each) for phone, each in sent.items()}
             for error in ("wrong_code", "wrong_code", "wrong_code", "too_many_attempts"):
                 what = f"verify {more}, {error}"
                 assert_alike(await compared(pairs, verify, random), what, {error})
@@ -448,12 +458,15 @@ async def test_refused_guesses_do_not_reveal_if_they_were_right(
             for phone in (new_phone() for _ in range(PAIRS * 2))
         }
         right, *others = sent
-        refused(await service.verify(wrong(sent[right])), 400, "wrong_code")
+        refused(await service.verify(with_wrong_code(sent[right])), 400, "wrong_code")
         if budget != "the address's":
             for phone in others:
-                refused(await service.verify(wrong(sent[phone])), 400, "wrong_code")
+                refused(await service.verify(with_wrong_code(sent[phone])), 400, "wrong_code")
         rights = list(islice(sent, PAIRS))
-        guesses = {phone: sent[phone] if phone in rights else wrong(sent[phone]) for phone in sent}
+        guesses = {
+            phone: sent[phone] if phone in rights else with_wrong_code(sent[phone])
+            for phone in sent
+        }
         pairs = list(zip(rights, islice(sent, PAIRS, None), strict=True))
 
         async def verify(phone: str) -> httpx.Response:

@@ -22,11 +22,23 @@ import asyncpg
 import httpx
 import pytest
 
-from processes import Server, process_tree, serving
+from parallel_requests import client
+from processes import Server, is_running, process_tree, serving
 from referral.messaging import messages
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import configuration
-from support import Clock, Inbox, Person, Service, migrated, new_phone, ok, refused, running
+from support import (
+    Clock,
+    Inbox,
+    Person,
+    Service,
+    migrated,
+    new_phone,
+    ok,
+    refused,
+    running,
+    with_wrong_code,
+)
 
 STEP = 600
 LIMITLESS: Any = {"REFERRAL_RESEND_WAITS": "0", "REFERRAL_SENDS_PER_ADDRESS_HOUR": "100000"}
@@ -500,7 +512,7 @@ class Walker:
         return response
 
     async def verify_wrong(self) -> httpx.Response:
-        response = await self.service.verify(wrong(self.sent))
+        response = await self.service.verify(with_wrong_code(self.sent))
         assert response.is_error
         self.guesses += response.json()["code"] == "wrong_code"
         assert self.guesses <= 3
@@ -719,22 +731,11 @@ def _run(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def wrong(sent: dict[str, Any]) -> dict[str, Any]:
-    length = len(sent["code"])
-    return {**sent, "code": f"{(int(sent['code']) + 1) % 10**length:0{length}}"}
-
-
 async def guess(service: Service, sent: dict[str, Any]) -> bool:
-    """Make a wrong guess; return whether it was judged."""
-    code = (await service.verify(wrong(sent))).json()["code"]
+    """Make a wrong guess; return whether it was compared with the code."""
+    code = (await service.verify(with_wrong_code(sent))).json()["code"]
     assert code in {"wrong_code", "too_many_attempts", "challenge_expired"}
     return bool(code == "wrong_code")
-
-
-def client(server: Server) -> httpx.AsyncClient:
-    """Return a client that opens a connection for each request, so that all processes get some."""
-    limits = httpx.Limits(max_keepalive_connections=0)
-    return httpx.AsyncClient(base_url=server.url, timeout=30, limits=limits)
 
 
 @asynccontextmanager
@@ -830,12 +831,3 @@ _IN_TRANSACTION = """
     WHERE backend_type = 'client backend' AND datname = current_database()
     AND pid <> pg_backend_pid() AND state <> 'idle'
 """
-
-
-def is_running(process: int) -> bool:
-    """Return whether the process exists and is not a zombie."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text(encoding="ascii")
-    except FileNotFoundError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"

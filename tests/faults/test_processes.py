@@ -11,10 +11,11 @@ from random import Random
 import httpx
 import pytest
 
+from parallel_requests import client
 from processes import Server, new_database, serving
 from referral.core import seal
 from referral.core.keys import Keyring, Purpose
-from support import Clock, Inbox, Person, Service, new_phone, ok, refused
+from support import Clock, Inbox, Person, Service, new_phone, ok, refused, with_wrong_code
 
 RACES = 30
 
@@ -31,36 +32,36 @@ async def four_workers(
 
 
 @pytest.fixture
-async def many(four_workers: Server) -> AsyncIterator[Service]:
+async def all_processes(four_workers: Server) -> AsyncIterator[Service]:
     """A client that opens a connection for each request, so that all processes get requests."""
     async with client(four_workers) as http:
         yield Service(http, Clock(), Inbox())
 
 
-async def test_parallel_right_codes_sign_in_once(many: Service) -> None:
-    sent = await many.send_code(new_phone())
-    responses = await asyncio.gather(*(many.verify(sent) for _ in range(50)))
+async def test_parallel_right_codes_sign_in_once(all_processes: Service) -> None:
+    sent = await all_processes.send_code(new_phone())
+    responses = await asyncio.gather(*(all_processes.verify(sent) for _ in range(50)))
     assert sum(response.is_success for response in responses) == 1
     assert {response.status_code for response in responses} <= {201, 400, 429}
 
 
-async def test_three_of_ten_parallel_wrong_guesses_are_judged(
-    many: Service,
+async def test_three_of_ten_parallel_wrong_guesses_are_compared(
+    all_processes: Service,
 ) -> None:
-    sent = await many.send_code(new_phone())
-    wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
+    sent = await all_processes.send_code(new_phone())
+    wrong = with_wrong_code(sent)
     bodies = [
         response.json()
-        for response in await asyncio.gather(*(many.verify(wrong) for _ in range(10)))
+        for response in await asyncio.gather(*(all_processes.verify(wrong) for _ in range(10)))
     ]
     codes = [body["code"] for body in bodies]
     assert sorted(codes) == ["too_many_attempts"] * 7 + ["wrong_code"] * 3
     assert sorted(body["attempts_left"] for body in bodies if "attempts_left" in body) == [0, 1, 2]
-    refused(await many.verify(sent), 429, "too_many_attempts")
+    refused(await all_processes.verify(sent), 429, "too_many_attempts")
 
 
-async def test_parallel_refreshes_get_one_successor(many: Service) -> None:
-    person = await many.sign_in()
+async def test_parallel_refreshes_get_one_successor(all_processes: Service) -> None:
+    person = await all_processes.sign_in()
     for _ in range(5):
         responses = await asyncio.gather(*(person.refresh() for _ in range(20)))
         successors = {ok(response)["refresh_token"] for response in responses}
@@ -70,20 +71,20 @@ async def test_parallel_refreshes_get_one_successor(many: Service) -> None:
     assert (await person.profile())["phone"] == person.phone
 
 
-async def test_parallel_sign_ups_create_one_user(many: Service) -> None:
+async def test_parallel_sign_ups_create_one_user(all_processes: Service) -> None:
     phone = new_phone()
-    sent = [await many.send_code(phone) for _ in range(10)]
-    responses = await asyncio.gather(*(many.verify(each) for each in sent))
+    sent = [await all_processes.send_code(phone) for _ in range(10)]
+    responses = await asyncio.gather(*(all_processes.verify(each) for each in sent))
     assert sorted(response.status_code for response in responses) == [200] * 9 + [201]
     assert len({response.json()["profile"]["invite_code"] for response in responses}) == 1
 
 
-async def test_mutual_activations_leave_no_loop(many: Service) -> None:
+async def test_mutual_activations_leave_no_loop(all_processes: Service) -> None:
     """In a ring of 2 to 4 users, all activate the next one's code at the same time."""
     random = Random(11)  # noqa: S311 - a seed, for the same rings each time
     for _ in range(RACES):
         size = random.randint(2, 4)
-        ring = await asyncio.gather(*(many.sign_in() for _ in range(size)))
+        ring = await asyncio.gather(*(all_processes.sign_in() for _ in range(size)))
         codes = [person.tokens["profile"]["invite_code"] for person in ring]
         responses = await asyncio.gather(
             *(person.activate(codes[(n + 1) % size]) for n, person in enumerate(ring))
@@ -93,9 +94,9 @@ async def test_mutual_activations_leave_no_loop(many: Service) -> None:
         await assert_counts_are_exact(ring)
 
 
-async def test_one_of_many_parallel_activations_by_a_user_wins(many: Service) -> None:
-    inviters = await asyncio.gather(*(many.sign_in() for _ in range(8)))
-    person = await many.sign_in()
+async def test_one_of_many_parallel_activations_by_a_user_wins(all_processes: Service) -> None:
+    inviters = await asyncio.gather(*(all_processes.sign_in() for _ in range(8)))
+    person = await all_processes.sign_in()
     responses = await asyncio.gather(
         *(person.activate(inviter.tokens["profile"]["invite_code"]) for inviter in inviters)
     )
@@ -104,11 +105,11 @@ async def test_one_of_many_parallel_activations_by_a_user_wins(many: Service) ->
 
 
 async def test_parallel_activations_of_one_code_are_all_counted(
-    many: Service,
+    all_processes: Service,
 ) -> None:
-    inviter = await many.sign_in()
+    inviter = await all_processes.sign_in()
     code = await inviter.invite_code()
-    invitees = await asyncio.gather(*(many.sign_in() for _ in range(30)))
+    invitees = await asyncio.gather(*(all_processes.sign_in() for _ in range(30)))
     responses = await asyncio.gather(*(invitee.activate(code) for invitee in invitees))
     assert {response.status_code for response in responses} == {200}
     await assert_counts_are_exact([inviter, *invitees])
@@ -116,13 +117,13 @@ async def test_parallel_activations_of_one_code_are_all_counted(
 
 
 async def test_activation_during_deletion_leaves_no_invitee(
-    many: Service,
+    all_processes: Service,
 ) -> None:
     """Either the activation comes first and is deleted with the user, or it responds with 401."""
-    inviter = await many.sign_in()
+    inviter = await all_processes.sign_in()
     code = await inviter.invite_code()
     for _ in range(RACES):
-        person = await many.sign_in()
+        person = await all_processes.sign_in()
         activated, deleted = await asyncio.gather(
             person.activate(code), person.call("DELETE", "/profile")
         )
@@ -145,12 +146,6 @@ async def test_a_slow_gateway_delays_no_other_request(tmp_path: Path) -> None:
             done, late = await asyncio.wait(sending, timeout=5)
     assert (len(done), len(late)) == (20, 0)
     assert len({task.result()["token"] for task in done}) == 20
-
-
-def client(server: Server) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=server.url, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)
-    )
 
 
 async def assert_counts_are_exact(people: list[Person]) -> None:

@@ -18,9 +18,9 @@ from time import monotonic
 import httpx
 import pytest
 
-from endpoint_server import EndpointServer, endpoint_server, eventually
+from endpoint_server import EndpointServer, endpoint_server
 from processes import ROOT, environment, referral, serving
-from support import SECRET, Clock, Inbox, Person, Service
+from support import SECRET, Clock, Inbox, Person, Service, eventually
 
 TAKE_OVER_SECONDS = 30
 
@@ -136,7 +136,7 @@ async def add_events(
     """Add 200 numbered events a second in another process; return how many."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        str(ROOT / "tests/helpers/events.py"),
+        str(ROOT / "tests/helpers/event_writer.py"),
         settings["DATABASE_URL"],
         str(seconds),
         *(person.id() for person in people),

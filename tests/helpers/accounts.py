@@ -1,4 +1,4 @@
-"""Helpers for accounts: the tokens of a session, moving to another phone, deletion, invitation."""
+"""Helpers for accounts: tokens, another phone, deletion, invitation, administration."""
 
 from __future__ import annotations
 
@@ -65,3 +65,13 @@ async def delete_account(person: Person) -> None:
 
 async def invited(service: Service, inviter: Person) -> Person:
     return await service.sign_in(invite_code=await inviter.invite_code())
+
+
+async def patch_user(admin: Person, person: Person, **fields: Any) -> httpx.Response:
+    """Change a user as an administrator."""
+    return await admin.call("PATCH", f"/users/{person.id()}", json=fields)
+
+
+async def user_seen_by(admin: Person, person: Person) -> dict[str, Any]:
+    """Return a user as an administrator sees it."""
+    return ok(await admin.call("GET", f"/users/{person.id()}"))

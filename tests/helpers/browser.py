@@ -1,7 +1,7 @@
 """A real Chromium, and browser sessions in it.
 
-`python tests/helpers/browser.py` prints the path of the one that the tests would start, or fails
-if there is none.
+`python tests/helpers/browser.py` prints the path of the Chromium that the tests would start, or
+fails if there is none.
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ class Node:
         self.process.wait(timeout=30)
 
     def freeze(self) -> None:
-        """Stop every process of it, so that it is like a machine that is gone: connections are
-        neither accepted nor refused.
+        """Suspend all its processes. Like a machine that is gone, it neither accepts nor refuses
+        connections.
         """
         self._signal(signal.SIGSTOP)
 

@@ -1,4 +1,4 @@
-"""Helpers for known devices."""
+"""Helpers for known devices: those that send a device token of the phone."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from support import eventually
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = f"whsec_{32 * 'A'}"
 
@@ -151,9 +153,3 @@ async def endpoint_server(**fields: Any) -> AsyncIterator[EndpointServer]:
         yield server
     finally:
         await server.kill()
-
-
-async def eventually(holds: Callable[[], bool], *, seconds: float = 15) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - it depends on other tasks and processes
-            await asyncio.sleep(0.02)

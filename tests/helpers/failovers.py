@@ -15,7 +15,7 @@ import httpx
 
 from clusters import Cluster
 from processes import Server
-from support import Clock, Inbox, Person, Service, new_phone, ok
+from support import Clock, Inbox, Person, Service, eventually, new_phone, ok
 
 CLIENTS = 8
 # How long it takes to detect that the primary is gone. Real failover tools wait longer
@@ -77,12 +77,12 @@ async def fail_over(
         stopping = asyncio.Event()
         for _ in range(CLIENTS):
             group.create_task(client(server, ledger, stopping))
-        await _until(lambda: len(ledger.signed_in) >= 10 * CLIENTS)
+        await eventually(lambda: len(ledger.signed_in) >= 10 * CLIENTS, seconds=90)
         await lose(cluster)
         await asyncio.sleep(DETECTION_SECONDS)
         await asyncio.to_thread(cluster.standby.promote)
         promoted = monotonic()
-        await _until(lambda: _successes_after(ledger, promoted) >= 10 * CLIENTS)
+        await eventually(lambda: _successes_after(ledger, promoted) >= 10 * CLIENTS, seconds=90)
         stopping.set()
     first = next(at for at in ledger.successes if at >= promoted)
     return Failover(
@@ -199,9 +199,3 @@ async def _count_lost(cluster: Cluster, server: Server, ledger: Ledger) -> Lost:
 
 def _successes_after(ledger: Ledger, time: float) -> int:
     return sum(at >= time for at in ledger.successes)
-
-
-async def _until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(90):
-        while not done():  # noqa: ASYNC110 - other tasks change it
-            await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Pumped messages, and the service with its cost guard."""
+"""The service with its cost guard, and pumped messages: sends that no sign-in follows."""
 
 from __future__ import annotations
 
@@ -9,31 +9,27 @@ from itertools import count
 import httpx
 
 from referral.storage import database
-from support import Inbox, Service, context_of, ok, refused, running
+from support import Inbox, Service, context_of, new_address, ok, refused, running
 
 # The allowances of a range, an address, and a country in which nobody signs in
 RANGE, ADDRESS, COUNTRY = 12, 24, 50
 
-_numbers = count(1)
+_ranges = count(1)
 _hours = count(1)
-
-
-def new_address() -> str:
-    """Return an address that no test has used yet in this process."""
-    number = next(_numbers)
-    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
 
 def phone_of_new_range() -> str:
     """Return a Russian phone in a range that no test has used yet in this process."""
-    return f"+79{next(_numbers):05}0001"
+    return f"+79{next(_ranges):05}0001"
 
 
 @asynccontextmanager
 async def guarded(
     database_url: str, inbox: Inbox | None = None, /, **variables: str
 ) -> AsyncIterator[Service]:
-    """Run the service behind one proxy, at the full hour: debt is forgiven as the hour passes."""
+    """Run the service behind one proxy, from a full hour on, because debt is forgiven as the hour
+    passes.
+    """
     variables = {"REFERRAL_TRUSTED_PROXIES": "1", "REFERRAL_COST_GUARD": "block", **variables}
     async with running(database_url, inbox=inbox, **variables) as service:
         service.clock.move(

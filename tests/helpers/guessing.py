@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import httpx
 
 from referral.messaging.gateways import Failure, GatewayError, Message
-from support import Inbox, Service, context_of, ok, refused, running
+from support import Inbox, Service, context_of, new_address, ok, refused, running, wrong_code
 
 WAITS = "30,60,120"
 UNKNOWN = "ZZZZZZ"
-_addresses = count(1)
-
-
-def new_address() -> str:
-    """Return an address that no test has used yet in this process."""
-    number = next(_addresses)
-    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
 
 @asynccontextmanager
@@ -66,13 +58,10 @@ async def fail(
     while times:
         sent = ok(await send(service, phone, address, **more))
         for _ in range(min(times, 3)):
-            refused(await guess(service, sent, wrong(sent), address), 400, "wrong_code")
+            refused(
+                await guess(service, sent, wrong_code(sent["code"]), address), 400, "wrong_code"
+            )
             times -= 1
-
-
-def wrong(sent: dict[str, Any]) -> str:
-    length = len(sent["code"])
-    return f"{(int(sent['code']) + 1) % 10**length:0{length}}"
 
 
 async def device_of(service: Service, phone: str) -> str:
@@ -100,7 +89,7 @@ async def save_global_limits(service: Service) -> None:
 
 @dataclass
 class BrokenInbox(Inbox):
-    """A gateway that takes no message while it is broken."""
+    """A gateway that accepts no message while it is broken."""
 
     broken: bool = True
 

@@ -148,6 +148,15 @@ def process_tree(pid: int) -> list[int]:
     return [pid, *(each for child in children.split() for each in process_tree(int(child)))]
 
 
+def is_running(pid: int) -> bool:
+    """Return whether the process exists and is not a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def wait_until_ready(server: Server) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:

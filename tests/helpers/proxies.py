@@ -22,7 +22,7 @@ HEADER_SECONDS = 2
 _UNPACKED = ROOT / ".cache" / "nginx" / "usr" / "sbin"
 _START_SECONDS = 10
 
-# Debian's nginx.conf around a site, with paths of its own
+# The parts of Debian's nginx.conf that surround a site, with paths in the test's folder
 _AROUND = """
 daemon off;
 worker_processes 1;

@@ -1,4 +1,4 @@
-"""Roles of PostgreSQL with fewer privileges than the one that the tests connect as."""
+"""Roles of PostgreSQL with fewer privileges than the role of the other tests."""
 
 from __future__ import annotations
 

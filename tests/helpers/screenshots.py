@@ -45,7 +45,7 @@ def _prepare(folder: Path) -> None:
 
 
 async def _administer(browser: Browser, site: str) -> str:
-    """Take the administrator's pages, and return their invite code."""
+    """Take screenshots of the administrator's pages, and return the administrator's invite code."""
     async with new_session(browser, site, device=_scaled(PHONE)) as session:
         await sign_in(session, INVITER)
         invite_code = await session.text("#my-code")
@@ -77,7 +77,7 @@ async def _open_own_page(session: BrowserSession) -> None:
 
 
 async def _join(browser: Browser, site: str, invite_code: str) -> None:
-    """Take the sign-in pages, without and with an invitation."""
+    """Take screenshots of the sign-in pages, without and with an invitation."""
     async with new_session(browser, site, device=_scaled(PHONE)) as session:
         await session.go("/")
         await _take(session, "sign-in")
@@ -97,7 +97,7 @@ def _scaled(device: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _take(session: BrowserSession, name: str, *, max_height: int = MAX_HEIGHT) -> None:
-    """Take the top of the page. max_height: in CSS pixels."""
+    """Take a screenshot of the top of the page. max_height: in CSS pixels."""
     await session.page.evaluate("document.activeElement.blur()")
     size = session.page.viewport_size
     assert size is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -27,11 +27,35 @@ TODAY = date(2026, 1, 1)
 
 # The first ones are test phones in some tests
 _numbers = count(100)
+_addresses = count(1)
 
 
 def new_phone() -> str:
     """Return a phone that no test in this process has used yet."""
     return f"+7999{next(_numbers):07}"
+
+
+def new_address() -> str:
+    """Return an IP address that no test in this process has used yet."""
+    number = next(_addresses)
+    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+async def eventually(holds: Callable[[], bool], *, seconds: float = 15) -> None:
+    """Wait until a condition holds. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - it depends on other tasks and processes
+            await asyncio.sleep(0.02)
+
+
+def wrong_code(right: str) -> str:
+    """Return another code with the same number of digits."""
+    return f"{(int(right) + 1) % 10 ** len(right):0{len(right)}}"
+
+
+def with_wrong_code(sent: dict[str, Any]) -> dict[str, Any]:
+    """Return a response of send-code with a wrong code in place of the right one."""
+    return {**sent, "code": wrong_code(sent["code"])}
 
 
 class Clock:
@@ -45,6 +69,9 @@ class Clock:
 
     def move(self, **by: float) -> None:
         self._offset += timedelta(**by)
+
+    def set(self, to: datetime) -> None:
+        self._offset += to - self()
 
 
 @dataclass

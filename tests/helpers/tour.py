@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from browser import BrowserSession
 from referral.import_export import demo
 from sites import reachable
-from support import Person, Service, new_phone, ok
-from walks import ask_for_code, change, enter, shown_code, use_invite_code, wrong
+from support import Person, Service, new_phone, ok, wrong_code
+from walks import ask_for_code, change, enter, shown_code, use_invite_code
 
 OWN_PATHS = (
     *("/me", "/me/invitees", "/me/sessions", "/me/phone", "/me/delete", "/again?next=/me"),
@@ -74,7 +74,7 @@ async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     await ask_for_code(session, sample.phone)
     yield "/code"
     code = await shown_code(session)
-    await enter(session, wrong(code))
+    await enter(session, wrong_code(code))
     yield "/code with an error"
     await session.submit("#again")
     yield "/code with a notice"

@@ -41,11 +41,6 @@ async def enter(session: BrowserSession, code: str) -> None:
             await session.page.locator(f"form:has({CODE}) button.main").click()
 
 
-def wrong(code: str) -> str:
-    """Return another code with the same number of digits."""
-    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
-
-
 async def sign_in(session: BrowserSession, phone: str | None = None, *, path: str = "/") -> str:
     """Sign in from this path until the last redirect, and return the phone."""
     phone = phone or new_phone()

@@ -613,6 +613,9 @@ async def test_a_pending_grant_applies_to_an_imported_user(
         await imports.import_users(lines([{"phone": phone}, {"phone": new_phone()}]), run)
         rows = await database.query("SELECT phone FROM users WHERE is_admin")
         assert [row["phone"] for row in rows] == ([phone] if becomes else [])
+        entries = await database.query("SELECT actor, action FROM audit_entries")
+        expected = {"actor": "command", "action": "admin_granted"}
+        assert list(map(dict, entries)) == ([expected] if becomes else [])
 
 
 # The demo

@@ -22,7 +22,6 @@ from guarding import (
     RANGE,
     blocked,
     guarded,
-    new_address,
     phone_of_new_range,
     pump,
     rows,
@@ -35,7 +34,17 @@ from referral.limits.pumping.traffic import Traffic
 from referral.limits.scope import LimitScope
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import database
-from support import TODAY, Inbox, Service, context_of, new_phone, ok, refused, settings_for
+from support import (
+    TODAY,
+    Inbox,
+    Service,
+    context_of,
+    new_address,
+    new_phone,
+    ok,
+    refused,
+    settings_for,
+)
 
 MIDDAY = datetime.combine(TODAY, time(12), UTC)
 
@@ -407,7 +416,7 @@ async def test_memory_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPa
         for _ in range(20):
             await enter(service, ok(await send(service)))
         held = context_of(service).traffic
-        assert (len(held._parts), len(held._last_paid)) == (10, 10)  # noqa: SLF001 - memory is not public
+        assert (len(held._parts), len(held._last_credited)) == (10, 10)  # noqa: SLF001 - memory is not public
         service.clock.move(hours=25)
         await held.read(service.clock())
         assert (len(held._parts), len(held._countries)) == (0, 0)  # noqa: SLF001 - memory is not public

@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from attacking import client
-from guessing import UNKNOWN, guess, new_address, send, wrong
+from guessing import UNKNOWN, guess, send
+from parallel_requests import client
 from processes import serving
-from support import Clock, Inbox, Service, new_phone, ok
+from support import Clock, Inbox, Service, new_address, new_phone, ok, wrong_code
 
 PER_CHALLENGE, PER_PHONE, PER_ADDRESS, INVITE_TRIES = 3, 4, 5, 2
 SETTINGS = {
@@ -185,7 +185,7 @@ async def try_(
     service: Service, sent: dict[str, dict[str, Any]], attempt: Attempt
 ) -> httpx.Response:
     challenge = sent[attempt.challenge]
-    code = challenge["code"] if attempt.is_right else wrong(challenge)
+    code = challenge["code"] if attempt.is_right else wrong_code(challenge["code"])
     more = {"invite_code": UNKNOWN} if attempt.invite_code else {}
     return await guess(service, challenge, code, attempt.address, **more)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from attacking import assert_nothing_broke, client, codes
 from guessing import UNKNOWN, limited
 from pages import browsing
+from parallel_requests import assert_nothing_broke, client, codes
 from processes import Server, serving
 from support import Clock, Inbox, Person, Service, ok, refused, running
 
@@ -25,7 +25,7 @@ async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def many(server: Server) -> AsyncIterator[Service]:
+async def all_processes(server: Server) -> AsyncIterator[Service]:
     async with client(server) as http:
         yield Service(http, Clock(), Inbox())
 
@@ -39,40 +39,46 @@ async def block(service: Service, person: Person, *, is_blocked: bool = True) ->
     ok(await key.call("PATCH", f"/users/{person.id()}", json={"is_blocked": is_blocked}))
 
 
-async def test_parallel_look_ups_do_not_exceed_the_limit(many: Service, server: Server) -> None:
+async def test_parallel_look_ups_do_not_exceed_the_limit(
+    all_processes: Service, server: Server
+) -> None:
     """Of 100 in flight over two processes, 60 are looked up."""
-    responses = await asyncio.gather(*(look_up(many, UNKNOWN) for _ in range(100)))
+    responses = await asyncio.gather(*(look_up(all_processes, UNKNOWN) for _ in range(100)))
     assert_nothing_broke(responses, server)
     assert codes(responses) == {"unknown_invite_code": TRIES_OF_ADDRESS, "too_many_requests": 40}
 
 
-async def test_parallel_activations_do_not_exceed_the_limit(many: Service, server: Server) -> None:
-    person = await many.sign_in()
+async def test_parallel_activations_do_not_exceed_the_limit(
+    all_processes: Service, server: Server
+) -> None:
+    person = await all_processes.sign_in()
     responses = await asyncio.gather(*(person.activate(UNKNOWN) for _ in range(50)))
     assert_nothing_broke(responses, server)
     assert codes(responses) == {"unknown_invite_code": TRIES_OF_USER, "too_many_requests": 40}
 
 
 async def test_parallel_tries_at_sign_in_do_not_exceed_the_limit(
-    many: Service, server: Server
+    all_processes: Service, server: Server
 ) -> None:
     """A right sign-in code stays valid, and allows 10 tries of invite codes in an hour, not 50."""
-    sent = await many.send_code("+79991234567")
-    tries = (many.verify(sent, invite_code=UNKNOWN) for _ in range(50))
+    sent = await all_processes.send_code("+79991234567")
+    tries = (all_processes.verify(sent, invite_code=UNKNOWN) for _ in range(50))
     responses = await asyncio.gather(*tries)
     assert_nothing_broke(responses, server)
     assert codes(responses)["unknown_invite_code"] <= TRIES_OF_USER
-    ok(await many.verify(sent))
+    ok(await all_processes.verify(sent))
 
 
-async def test_burst_with_a_known_code_is_not_refused(many: Service, server: Server) -> None:
+async def test_burst_with_a_known_code_is_not_refused(
+    all_processes: Service, server: Server
+) -> None:
     """A hundred people behind one address open one invitation at the same time."""
-    code = await (await many.sign_in()).invite_code()
-    responses = await asyncio.gather(*(look_up(many, code) for _ in range(100)))
+    code = await (await all_processes.sign_in()).invite_code()
+    responses = await asyncio.gather(*(look_up(all_processes, code) for _ in range(100)))
     assert_nothing_broke(responses, server)
     assert [response.status_code for response in responses] == [200] * 100
     for _ in range(TRIES_OF_ADDRESS):
-        refused(await look_up(many, UNKNOWN), 404, "unknown_invite_code")
+        refused(await look_up(all_processes, UNKNOWN), 404, "unknown_invite_code")
 
 
 async def test_invitation_page_works_once_no_try_is_left(service: Service) -> None:

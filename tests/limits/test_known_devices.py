@@ -14,13 +14,11 @@ from guessing import (
     fail,
     guess,
     limited,
-    new_address,
     proxied,
     save_global_limits,
     send,
-    wrong,
 )
-from support import Service, new_phone, ok, refused
+from support import Service, new_address, new_phone, ok, refused, wrong_code
 
 UNUSED = 3
 
@@ -95,7 +93,9 @@ async def test_guesses_at_further_messages_are_charged_to_address(database_url: 
         await leave_unused(service, phone, device, 2)
         further = ok(await send(service, phone, device_token=device))
         limited(await enter(service, further, address))
-        refused(await guess(service, exempt, wrong(exempt), address), 400, "wrong_code")
+        refused(
+            await guess(service, exempt, wrong_code(exempt["code"]), address), 400, "wrong_code"
+        )
         ok(await enter(service, exempt, address))
         ok(await enter(service, further))
 
@@ -156,7 +156,7 @@ async def test_own_phones_do_not_pass_a_closed_country(database_url: str) -> Non
         assert await rows() != before
 
 
-async def test_message_that_was_not_taken_is_not_unused(database_url: str) -> None:
+async def test_message_that_was_not_accepted_is_not_unused(database_url: str) -> None:
     inbox = BrokenInbox(broken=False)
     async with proxied(database_url, inbox, REFERRAL_SENDS_PER_ADDRESS_HOUR="1") as service:
         phone, exhausted = new_phone(), new_address()

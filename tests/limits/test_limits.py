@@ -19,15 +19,13 @@ from guessing import (
     fail,
     guess,
     limited,
-    new_address,
     proxied,
     save_global_limits,
     send,
-    wrong,
 )
 from referral.service import housekeeping
 from referral.storage import database
-from support import Service, context_of, new_phone, ok, refused
+from support import Service, context_of, new_address, new_phone, ok, refused, wrong_code
 
 
 async def length_of(service: Service, phone: str, **more: str) -> int:
@@ -106,7 +104,7 @@ async def test_retry_after_is_that_of_the_longest_limit(database_url: str) -> No
         wait = limited(await send(service, phone))
         assert wait > 3600
         for _ in range(3):
-            refused(await guess(service, sent, wrong(sent)), 400, "wrong_code")
+            refused(await guess(service, sent, wrong_code(sent["code"])), 400, "wrong_code")
         assert abs(limited(await enter(service, sent), "too_many_attempts") - wait) <= 1
         await save_global_limits(service)
         service.clock.move(seconds=wait)
@@ -217,7 +215,7 @@ async def test_after_the_last_guess_retry_after_is_the_next_send(
         phone = new_phone()
         sent = ok(await send(service, phone))
         for _ in range(3):
-            refused(await guess(service, sent, wrong(sent)), 400, "wrong_code")
+            refused(await guess(service, sent, wrong_code(sent["code"])), 400, "wrong_code")
         wait = limited(await enter(service, sent), "too_many_attempts")
         assert wait > 20
         service.clock.move(seconds=wait)
@@ -294,7 +292,11 @@ async def test_challenges_of_a_phone_share_its_failures(database_url: str) -> No
         phone = new_phone()
         challenges = [ok(await send(service, phone)) for _ in range(50)]
         responses = await asyncio.gather(
-            *(guess(service, sent, wrong(sent)) for sent in challenges for _ in range(2))
+            *(
+                guess(service, sent, wrong_code(sent["code"]))
+                for sent in challenges
+                for _ in range(2)
+            )
         )
         codes = [response.json()["code"] for response in responses]
         assert codes.count("wrong_code") == 10
@@ -331,7 +333,7 @@ async def test_refused_guesses_are_no_failures(database_url: str) -> None:
         spent = ok(await send(service, phone))
         ok(await enter(service, spent))
         for _ in range(5):
-            refused(await guess(service, spent, wrong(spent)), 400, "challenge_spent")
+            refused(await guess(service, spent, wrong_code(spent["code"])), 400, "challenge_spent")
             refused(await guess(service, spent, "12ab"), 400, "invalid_request")
             refused(await guess(service, {"token": "x.y"}, "1234"), 400, "challenge_invalid")
         assert await length_of(service, phone) == 4
@@ -663,7 +665,7 @@ async def test_counters_reveal_nobody_and_are_purged(database_url: str) -> None:
     async with proxied(database_url) as service:
         phone, address = new_phone(), new_address()
         sent = ok(await send(service, phone, address))
-        refused(await guess(service, sent, wrong(sent), address), 400, "wrong_code")
+        refused(await guess(service, sent, wrong_code(sent["code"]), address), 400, "wrong_code")
         ok(await enter(service, sent, address))
         await service.get(f"/api/v1/invitations/{UNKNOWN}")
         await save_global_limits(service)

@@ -10,22 +10,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
 
-from guessing import (
-    WAITS,
-    enter,
-    fail,
-    guess,
-    limited,
-    new_address,
-    proxied,
-    save_global_limits,
-    send,
-    wrong,
-)
+from fake_gateways import HOOK_SECRET, FakeGateway, code_in, hook_server
+from guessing import WAITS, enter, fail, guess, limited, proxied, save_global_limits, send
 from referral.context import Caller
 from referral.core import challenge as challenges
 from referral.core.keys import Purpose
@@ -34,8 +23,19 @@ from referral.limits.keyed_locks import KeyedLocks
 from referral.limits.policy import LimitName
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.messaging.gateways import Failure, GatewayError, Message
-from senders import HOOK_SECRET, FakeGateway, code_in, hook_server
-from support import Inbox, Service, context_of, new_phone, ok, refused, running, sending
+from support import (
+    Inbox,
+    Service,
+    context_of,
+    eventually,
+    new_address,
+    new_phone,
+    ok,
+    refused,
+    running,
+    sending,
+    wrong_code,
+)
 
 REAL_LIMITS = {
     "REFERRAL_RESEND_WAITS": WAITS,
@@ -63,18 +63,18 @@ class Troubled(Inbox):
 
 @pytest.fixture
 def first() -> Iterator[FakeGateway]:
-    with hook_server() as sender:
-        yield sender
+    with hook_server() as server:
+        yield server
 
 
 @pytest.fixture
 def second() -> Iterator[FakeGateway]:
-    with hook_server() as sender:
-        yield sender
+    with hook_server() as server:
+        yield server
 
 
-def url_of(*senders: FakeGateway) -> str:
-    return ",".join(f"hook+{sender.url}?secret={HOOK_SECRET}" for sender in senders)
+def url_of(*servers: FakeGateway) -> str:
+    return ",".join(f"hook+{server.url}?secret={HOOK_SECRET}" for server in servers)
 
 
 def sent_today(service: Service) -> int:
@@ -172,7 +172,7 @@ async def test_second_message_stays_within_the_phones_caps(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
-async def test_send_that_was_certainly_not_taken_is_refunded(
+async def test_send_certainly_not_accepted_is_refunded(
     database_url: str, first: FakeGateway, status: int
 ) -> None:
     """To phone, wait, address, sends overall and cost guard, any number of times."""
@@ -215,7 +215,7 @@ async def test_gateways_error_about_a_phone_changes_nothing(
         assert sent_today(service) == 2
 
 
-async def test_second_message_is_refunded_if_it_was_not_taken(
+async def test_second_message_is_refunded_if_not_accepted(
     database_url: str, first: FakeGateway, second: FakeGateway
 ) -> None:
     """The first one is not."""
@@ -236,7 +236,7 @@ async def test_refund_clears_only_its_own_wait(database_url: str) -> None:
     async with proxied(database_url, inbox, REFERRAL_RESEND_WAITS="3,3") as service:
         phone = new_phone()
         slow = asyncio.create_task(send(service, phone))
-        await _until(lambda: len(inbox.messages) == 1)
+        await eventually(lambda: len(inbox.messages) == 1)
         service.clock.move(seconds=3)
         inbox.failure, goes_on = None, inbox.goes_on
         inbox.goes_on = None
@@ -256,7 +256,7 @@ async def test_cancelled_send_is_charged_once(database_url: str, failure: Failur
         phone = new_phone()
         for number in range(1, 4):
             request = asyncio.create_task(send(service, phone))
-            await _until(lambda: len(inbox.messages) == number)  # noqa: B023 - awaited here
+            await eventually(lambda: len(inbox.messages) == number)  # noqa: B023 - awaited here
             request.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await request
@@ -269,7 +269,7 @@ async def test_messages_in_flight_count_in_the_sends_overall(database_url: str) 
     inbox = Troubled(goes_on=asyncio.Event())
     async with proxied(database_url, inbox, REFERRAL_SENDS_PER_DAY="10") as service:
         waiting = [asyncio.create_task(send(service, new_phone())) for _ in range(40)]
-        await _until(lambda: sum(each.done() for each in waiting) == 32)
+        await eventually(lambda: sum(each.done() for each in waiting) == 32)
         assert inbox.goes_on is not None
         inbox.goes_on.set()
         statuses = Counter(response.status_code for response in await asyncio.gather(*waiting))
@@ -295,7 +295,7 @@ async def test_too_short_codes_stay_within_the_phones_caps(database_url: str) ->
             if response.is_success:
                 in_flight.append(ok(response))
             for sent in in_flight:
-                await guess(service, sent, wrong(sent))
+                await guess(service, sent, wrong_code(sent["code"]))
         assert len(service.inbox.messages) == 5
 
 
@@ -388,7 +388,7 @@ async def test_alarm_does_not_refuse_codes_in_flight(database_url: str) -> None:
         assert ok(await send(service, new_phone()))["code_length"] == 6
         for each in sent:
             assert each["code_length"] == 4
-            refused(await guess(service, each, wrong(each)), 400, "wrong_code")
+            refused(await guess(service, each, wrong_code(each["code"])), 400, "wrong_code")
             ok(await enter(service, each))
 
 
@@ -409,13 +409,7 @@ async def test_message_to_the_old_phone_is_sent_and_charged(
             before = sent_today(service)
             body = {"token": sent["token"], "code": sent["code"]}
             ok(await person.call("PUT", "/profile/phone", json=body))
-            await _until(lambda: service.inbox.messages[-1].code is None)
+            await eventually(lambda: service.inbox.messages[-1].code is None)
             assert service.inbox.messages[-1].phone == person.phone
             assert sent_today(service) == before + 1
             limited(await service.post("/auth/send-code", phone=person.phone))
-
-
-async def _until(is_so: Any) -> None:
-    async with asyncio.timeout(10):
-        while not is_so():  # noqa: ASYNC110 - conditions without an event
-            await asyncio.sleep(0.01)

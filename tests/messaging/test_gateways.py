@@ -15,6 +15,17 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
+from fake_gateways import (
+    HOOK_SECRET,
+    TWILIO_SENDER,
+    TWILIO_SID,
+    TWILIO_TOKEN,
+    FakeGateway,
+    code_in,
+    hook_server,
+    twilio,
+    twilio_error,
+)
 from referral.messaging.gateways import (
     Failure,
     Gateway,
@@ -28,17 +39,6 @@ from referral.messaging.gateways.chain import Chain, SendResult
 from referral.messaging.gateways.console import Console
 from referral.messaging.gateways.simulated import Simulated
 from referral.messaging.gateways.sms import SmsService
-from senders import (
-    HOOK_SECRET,
-    TWILIO_SENDER,
-    TWILIO_SID,
-    TWILIO_TOKEN,
-    FakeGateway,
-    code_in,
-    hook_server,
-    twilio,
-    twilio_error,
-)
 from support import Service, new_phone, ok, refused, sending
 
 # Nothing listens there, and no name has to be looked up
@@ -79,26 +79,26 @@ async def charge() -> bool:
     return True
 
 
-def hook_url(sender_url: str, *, secret: str = HOOK_SECRET) -> str:
-    return f"hook+{sender_url}?secret={secret}"
+def hook_url(url: str, *, secret: str = HOOK_SECRET) -> str:
+    return f"hook+{url}?secret={secret}"
 
 
-def hook_to(sender_url: str, *, clock: Callable[[], datetime] = now) -> hook.Hook:
-    return hook.Hook(hook.parse(hook_url(sender_url)), clock=clock)
+def hook_to(url: str, *, clock: Callable[[], datetime] = now) -> hook.Hook:
+    return hook.Hook(hook.parse(hook_url(url)), clock=clock)
 
 
 @pytest.fixture
 def twilio_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
     """A server in place of Twilio's API."""
-    with twilio() as sender:
-        redirect_twilio(sender.url, monkeypatch)
-        yield sender
+    with twilio() as fake:
+        redirect_twilio(fake.url, monkeypatch)
+        yield fake
 
 
 @pytest.fixture
 def own_endpoint() -> Iterator[FakeGateway]:
-    with hook_server() as sender:
-        yield sender
+    with hook_server() as fake:
+        yield fake
 
 
 def redirect_twilio(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,12 +115,12 @@ class GatewayCase:
     """A gateway, and the server behind a real one."""
 
     gateway: Gateway
-    sender: FakeGateway | None
+    fake: FakeGateway | None
 
     @property
     def server(self) -> FakeGateway:
-        assert self.sender is not None
-        return self.sender
+        assert self.fake is not None
+        return self.fake
 
 
 @pytest.fixture
@@ -132,12 +132,12 @@ def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         case "console":
             yield GatewayCase(Console(), None)
         case "hook":
-            with hook_server() as sender:
-                yield GatewayCase(hook_to(sender.url), sender)
+            with hook_server() as fake:
+                yield GatewayCase(hook_to(fake.url), fake)
         case "twilio":
-            with twilio() as sender:
-                redirect_twilio(sender.url, monkeypatch)
-                yield GatewayCase(SmsService(TWILIO), sender)
+            with twilio() as fake:
+                redirect_twilio(fake.url, monkeypatch)
+                yield GatewayCase(SmsService(TWILIO), fake)
 
 
 every = pytest.mark.parametrize("case", EVERY, indirect=True)
@@ -187,8 +187,8 @@ async def test_only_the_simulated_gateway_echoes_codes(case: GatewayCase) -> Non
 async def test_each_gateway_accepts_concurrent_messages(case: GatewayCase) -> None:
     phones = [new_phone() for _ in range(40)]
     await asyncio.gather(*(case.gateway.send(message(phone=phone)) for phone in phones))
-    if case.sender is not None:
-        assert sorted(phone for phone, _ in case.sender.texts) == sorted(phones)
+    if case.fake is not None:
+        assert sorted(phone for phone, _ in case.fake.texts) == sorted(phones)
 
 
 @every
@@ -197,12 +197,12 @@ async def test_no_log_has_a_phone_text_or_code(case: GatewayCase, status: int) -
     """No library logs them at any level, even if the service's response contains them."""
     with everything_logged() as records:
         logging.getLogger("canary").debug("collected")
-        if case.sender is not None:
-            case.sender.default_response = (
+        if case.fake is not None:
+            case.fake.default_response = (
                 status,
                 {"code": 21211, "message": ENGLISH, "to": PHONE},
             )
-        fails = status != 201 and case.sender is not None
+        fails = status != 201 and case.fake is not None
         with pytest.raises(GatewayError) if fails else nullcontext():
             try:
                 await case.gateway.send(message())
@@ -267,7 +267,7 @@ async def test_a_thread_of_a_hanging_service_ends(twilio_api: FakeGateway) -> No
     """The read timeout ends it, since a thread cannot be cancelled."""
     twilio_api.hanging = True
     started = time.monotonic()
-    with pytest.raises(GatewayError, match="not taken"):
+    with pytest.raises(GatewayError, match="Apprise reported a failure"):
         await SmsService(TWILIO).send(message())
     assert 4 < time.monotonic() - started < 7
 
@@ -406,7 +406,7 @@ async def test_a_phone_apprise_rejects_gets_nothing_sent(
     phone: str, twilio_api: FakeGateway
 ) -> None:
     """Without a valid recipient, Apprise's Twilio would send to the sender's own number."""
-    with pytest.raises(GatewayError, match="takes no such phone"):
+    with pytest.raises(GatewayError, match="does not accept this phone"):
         await SmsService(TWILIO).send(message(phone=phone))
     assert twilio_api.requests == []
 
@@ -585,7 +585,7 @@ async def test_a_chain_of_real_gateways(twilio_api: FakeGateway, own_endpoint: F
     twilio_api.default_response = twilio_error(400, 21211)
     await chain.send(message(), charge=charge)
     assert (len(twilio_api.requests), own_endpoint.texts) == (2, [(PHONE, ENGLISH)])
-    assert attempts.failures == [("twilio", "not taken")]
+    assert attempts.failures == [("twilio", "Apprise reported a failure")]
 
 
 # Through the service
@@ -602,8 +602,8 @@ def sms_url(request: pytest.FixtureRequest, own_endpoint: FakeGateway) -> str:
     return url
 
 
-def received(*senders: FakeGateway) -> list[tuple[str, str]]:
-    return [each for sender in senders for each in sender.texts]
+def received(*fakes: FakeGateway) -> list[tuple[str, str]]:
+    return [each for fake in fakes for each in fake.texts]
 
 
 @pytest.mark.parametrize(
@@ -741,9 +741,9 @@ async def test_a_hanging_gateway_delays_no_other_request(
             ok(response)
 
 
-async def _wait_for_requests(sender: FakeGateway, count: int) -> None:
+async def _wait_for_requests(fake: FakeGateway, count: int) -> None:
     async with asyncio.timeout(10):
-        while len(sender.requests) < count:  # noqa: ASYNC110 - another thread adds to it
+        while len(fake.requests) < count:  # noqa: ASYNC110 - another thread adds to it
             await asyncio.sleep(0.02)
 
 

@@ -158,7 +158,7 @@ async def test_profile_shows_an_invitation_refused_at_sign_in(service: Service) 
 async def test_profile_shows_ten_invitees_and_links_to_all(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("referral.http.pages.invitees._PAGE", 5)
+    monkeypatch.setattr("referral.http.pages.invitees._PAGE_SIZE", 5)
     async with signed_in(service) as browser:
         code = found(r'id="my-code">(\w+)<', await browser.see("/me"))
         assert "Nobody yet" in await browser.see("/me/invitees")
@@ -229,7 +229,7 @@ async def test_devices_are_signed_out_one_by_one(service: Service) -> None:
 
 
 async def test_devices_are_paginated(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("referral.http.pages.sessions._PAGE", 2)
+    monkeypatch.setattr("referral.http.pages.sessions._PAGE_SIZE", 2)
     phone = new_phone()
     await service.sign_in(phone)
     service.clock.move(seconds=3)
@@ -411,7 +411,7 @@ async def test_last_administrator_cannot_delete_the_account(service: Service) ->
 async def test_data_json_has_all_pages_of_lists(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "_PAGE", 2)
+    monkeypatch.setattr(data, "_PAGE_SIZE", 2)
     phone = new_phone()
     person = await service.sign_in(phone)
     code = await person.invite_code()

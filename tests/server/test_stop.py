@@ -21,6 +21,7 @@ from processes import (
     Server,
     environment,
     free_port,
+    is_running,
     process_tree,
     referral,
     serving,
@@ -151,15 +152,6 @@ async def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
         while any(is_running(worker) for worker in workers):
             assert monotonic() < deadline
             await asyncio.sleep(0.05)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2]
-    except FileNotFoundError:
-        return False
-    # A zombie has ended
-    return state.split()[0] != "Z"
 
 
 @contextmanager

@@ -23,7 +23,18 @@ from locks import wait_for_count
 from processes import referral, serving
 from referral.storage import database, leases, migrate
 from referral.storage.database import Lock
-from support import SECRET, Clock, Inbox, Service, emptied, new_phone, ok, refused, running
+from support import (
+    SECRET,
+    Clock,
+    Inbox,
+    Service,
+    emptied,
+    new_phone,
+    ok,
+    refused,
+    running,
+    with_wrong_code,
+)
 
 PEOPLE = 12
 CONNECTIONS = 4
@@ -97,7 +108,7 @@ async def test_all_that_users_and_administrators_do_works(pooled: Service) -> No
 
 async def test_concurrent_guesses_are_counted(pooled: Service) -> None:
     sent = await pooled.send_code(new_phone())
-    wrong = {**sent, "code": f"{(int(sent['code']) + 1) % 10_000:04}"}
+    wrong = with_wrong_code(sent)
     responses = await asyncio.gather(*(pooled.verify(wrong) for _ in range(PEOPLE)))
     codes = [response.json()["code"] for response in responses]
     assert codes.count("wrong_code") == 3

@@ -64,7 +64,7 @@ async def test_a_wait_for_the_phones_lock_is_limited(
     scope = LimitScope(
         phone=person.phone, address="192.0.2.1", known_device=False, key=ctx.counter_key
     )
-    async with ctx.keyed_locks.take(scope.phone_key("guesses")):
+    async with ctx.keyed_locks.hold(scope.phone_key("guesses")):
         refused(await service.verify(stranger), 503, "storage_unavailable")
         ok(await service.verify(owner))
     ok(await service.verify(stranger))
@@ -72,7 +72,7 @@ async def test_a_wait_for_the_phones_lock_is_limited(
 
 async def test_at_most_a_burst_waits_for_a_keyed_lock() -> None:
     locks = KeyedLocks(ConcurrencyLimiter())
-    async with locks.take("a phone"):
+    async with locks.hold("a phone"):
         waiting = [asyncio.create_task(_pass(locks)) for _ in range(BURST)]
         await asyncio.sleep(0)
         with pytest.raises(database.Unavailable):
@@ -82,7 +82,7 @@ async def test_at_most_a_burst_waits_for_a_keyed_lock() -> None:
 
 
 async def _pass(locks: KeyedLocks) -> None:
-    async with locks.take("a phone"):
+    async with locks.hold("a phone"):
         pass
 
 

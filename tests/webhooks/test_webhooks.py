@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from endpoint_server import OTHER_SECRET, SECRET, EndpointServer, endpoint_server, eventually
+from endpoint_server import OTHER_SECRET, SECRET, EndpointServer, endpoint_server
 from referral.core.phone import mask
 from referral.service import housekeeping
 from referral.storage import database
 from referral.webhooks import dispatcher, operations, retry
-from support import Service, context_of, new_phone, ok, refused, running
+from support import Service, context_of, eventually, new_phone, ok, refused, running
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import rich_click as click
 
 from referral import __version__
 
-# Each is a module that is imported only when its command runs: `serve` becomes the serving process
-# and would keep what the other commands import
+# Each is a module that is imported only when its command runs: `serve` becomes the serving process,
+# which would otherwise hold what only the other commands import
 _COMMANDS = (
     "admin",
     "client",

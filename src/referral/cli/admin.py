@@ -24,6 +24,7 @@ def grant(phone: str) -> None:
         else "will become an administrator at the first sign-in"
     )
     click.echo(f"{number} {state}")
+    common.echo_database()
 
 
 @admin.command()
@@ -33,3 +34,4 @@ def revoke(phone: str) -> None:
     number, revoked = common.run_with_context(lambda ctx: admins.revoke(ctx, phone))
     state = "is no longer an administrator" if revoked else "was not an administrator"
     click.echo(f"{number} {state}")
+    common.echo_database()

@@ -1,4 +1,4 @@
-"""Shared by the commands: settings, a connected database, errors in one line."""
+"""Helpers of all commands: settings, a connected database, errors in one line."""
 
 from __future__ import annotations
 
@@ -28,15 +28,20 @@ def load_settings() -> Settings:
 def run_with_database(work: Callable[[Settings], Awaitable[T]], *, migrated: bool = True) -> T:
     """Run `work` while connected to the database of the settings.
 
-    migrated: whether `work` needs every migration. If the database lacks one or cannot be used,
-    print why and exit.
+    migrated: require that every migration is applied. If one is missing, or the database cannot be
+    used, print why and exit.
     """
     settings = load_settings()
+    if migrated and settings.sqlite_path is not None and not settings.sqlite_path.exists():
+        fail(
+            f"there is no database {settings.sqlite_path}: check DATABASE_URL, or create it with "
+            "`referral migrate`"
+        )
 
     async def connected() -> T:
         await database.connect(
             settings.database_url,
-            # A migration, or the wait for that of another process, may take long
+            # A migration, or the wait for another process that migrates, may take long
             statement_seconds=configuration.STATEMENT_SECONDS if migrated else None,
         )
         try:
@@ -65,6 +70,12 @@ def run_with_context(work: Callable[[Context], Awaitable[T]]) -> T:
     except Refusal as refusal:
         errors = refusal.members.get("errors", [])
         fail(*([f"{error['field']}: {error['message']}" for error in errors] or [refusal.detail]))
+
+
+def echo_database() -> None:
+    """Print which database a command has changed, since without DATABASE_URL it is a local file."""
+    url = mask_password(load_settings().database_url)
+    click.echo(f"in the database {url} (DATABASE_URL)", err=True)
 
 
 def mask_password(url: str) -> str:

@@ -16,13 +16,19 @@ from referral.settings import Settings
 
 
 @click.command()
-@click.option("--users", type=click.IntRange(1, demos.MAX_USERS), default=1000, show_default=True)
+@click.option(
+    "--users",
+    type=click.IntRange(1, demos.MAX_USERS),
+    default=1000,
+    show_default=True,
+    help="How many users to make.",
+)
 @click.option(
     "--seed",
     type=int,
     default=1,
     show_default=True,
-    help="The same seed makes the same users.",
+    help="Seed of the random numbers. The same seed makes the same users.",
 )
 @click.option("--add", is_flag=True, help="Add them even if there are users already.")
 def demo(*, users: int, seed: int, add: bool) -> None:
@@ -34,7 +40,7 @@ def demo(*, users: int, seed: int, add: bool) -> None:
 
         async def work(settings: Settings) -> ImportRun:
             run = new_import(settings, report=lambda _: None, progress=progress)
-            # All countries are allowed, whatever the settings say: nothing is sent to these phones
+            # The settings' countries do not matter: nothing is sent to these phones
             run = replace(run, rules=PhoneRules())
             await demos.fill(users, seed=seed, add=add, production=settings.in_production, run=run)
             return run

@@ -58,12 +58,11 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
     _print("", "writable")
     rows = await stored.all_encrypted()
     lost = sum(data_keys.decrypt(row.encrypted, keys=keys) is None for row in rows)
-    problem = (
-        f"{lost} of {len(rows)} cannot be decrypted; append the earlier secret to REFERRAL_SECRET"
-    )
-    if rows and lost == len(rows):
-        return [f"data keys: {problem}"]
-    _print("data keys", problem if lost else "valid" if rows else "none yet; `serve` makes one")
+    if lost:
+        effect = "so device tokens and remembered phones from then do not count"
+        advice = "append the earlier secret to REFERRAL_SECRET"
+        return [f"data keys: {lost} of {len(rows)} cannot be decrypted, {effect}; {advice}"]
+    _print("data keys", "valid" if rows else "none yet; `serve` makes one")
     return []
 
 

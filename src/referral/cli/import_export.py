@@ -40,15 +40,17 @@ _format_option = click.option(
 @click.option(
     "--report",
     metavar="FILE",
-    help="Where to write what was refused or changed. Default: FILE.report.csv.",
+    help="File for a list of what was refused or changed. Default: FILE.report.csv.",
 )
 def import_(file: str, format_name: str | None, report: str | None) -> None:
     """Import users from FILE: CSV with a header, or JSON Lines; - reads standard input.
 
-    Columns: phone,name,email,invite_code,inviter_code,created_at. It is safe to run it again, and
+    Columns: phone,name,email,invite_code,inviter_code,created_at. Safe to run again, and to run
     beside a running service. docs/import-export.md has the rules.
     """
     file_format = _choose_format(file, format_name)
+    # Before an earlier report is overwritten
+    common.load_settings()
     path = Path(report or ("import" if file == _STREAM else file) + ".report.csv")
 
     with _open_to_read(file) as source, Report(path) as rows, progress_bar(source) as progress:
@@ -90,7 +92,7 @@ def export(file: str, format_name: str | None) -> None:
 def new_import(
     settings: Settings, *, report: Callable[[ReportRow], None], progress: Progress
 ) -> ImportRun:
-    """Make a new import under these settings."""
+    """Prepare an import under these settings."""
     return ImportRun(
         rules=settings.phone_rules,
         test_phones=settings.test_phones,
@@ -105,7 +107,7 @@ def new_import(
 
 
 def print_counts(run: ImportRun) -> None:
-    """Print how many users, invitations and codes were added, refused or changed."""
+    """Print how many users, invitations and codes were added, refused and so on."""
     click.echo(
         f"users        {run.added:,} added, {run.existing:,} existing, {run.refused:,} refused\n"
         f"invitations  {run.linked:,} added, {run.already_linked:,} existing, "
@@ -143,7 +145,7 @@ def progress_bar(source: BinaryIO | None = None) -> Iterator[Progress]:
     """Show a progress bar for each phase, if standard error is a terminal.
 
     source: the file that is being read. Its bar follows the position in the file, because the
-    number of rows is not known before its end.
+    number of rows is only known at the end.
     """
     console = Console(stderr=True)
     size = os.fstat(source.fileno()).st_size if source is not None else 0
@@ -207,7 +209,7 @@ def _open_to_write(file: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _failing_with(file: str) -> Iterator[None]:
-    """Turn an OSError into a line that names the file, and exit."""
+    """If there is an OSError, print it in a line that names the file, and exit."""
     try:
         yield
     except OSError as error:

@@ -13,7 +13,7 @@ from referral.storage.models import ApiKey
 
 @click.group()
 def key() -> None:
-    """Manage API keys, with which programs administer."""
+    """Manage API keys, with which programs call the administration API."""
 
 
 @key.command()
@@ -21,6 +21,7 @@ def key() -> None:
 def new(name: str) -> None:
     """Create a key called NAME and print it. It is shown only once."""
     click.echo(common.run_with_context(lambda ctx: api_keys.create(ctx, name)))
+    common.echo_database()
 
 
 @key.command(name="list")
@@ -42,3 +43,4 @@ def revoke(name: str) -> None:
     """Revoke the key called NAME immediately."""
     common.run_with_context(lambda ctx: api_keys.revoke(ctx, name))
     click.echo(f"{name} is revoked")
+    common.echo_database()

@@ -1,4 +1,4 @@
-"""Making the secret of the settings."""
+"""Generating a value for REFERRAL_SECRET."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BYTES = 48
 
 @click.group()
 def secret() -> None:
-    """Make the secret that all keys derive from."""
+    """Generate the secret that all keys are derived from."""
 
 
 @secret.command()

@@ -36,9 +36,9 @@ _LOG = logging.getLogger("referral")
 
 @click.command()
 def serve() -> None:
-    """Serve on PORT (8000) with WEB_CONCURRENCY processes (1).
+    """Serve HTTP on PORT (default 8000) with WEB_CONCURRENCY processes (default 1).
 
-    In development only on 127.0.0.1, unless HOST is set.
+    In development it listens only on 127.0.0.1, unless HOST is set.
     """
     settings = common.load_settings()
     log_format.configure(as_json=settings.in_production)
@@ -58,13 +58,13 @@ def serve() -> None:
 
 def _run_single(settings: Settings) -> None:
     server = uvicorn.Server(_uvicorn_config(settings))
-    # After its shutdown, uvicorn raises the signal that it caught once more. With this handler
-    # SIGTERM acts like SIGINT, so that the status is 0, as it is with several workers
+    # After its shutdown, uvicorn raises the signal again that stopped it. With this handler SIGTERM
+    # raises KeyboardInterrupt, so that the exit status is 0, as it is with several workers
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         server.run()
     if server.force_exit:
-        # A second signal came. Threads whose work was cut off would keep the process alive
+        # A second signal came. Threads that are still working would keep the process alive
         os._exit(_INTERRUPTED)
     if not server.started:
         sys.exit(STARTUP_FAILURE)
@@ -85,7 +85,7 @@ def _uvicorn_config(settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        # We read the client's address from X-Forwarded-For ourselves, by a count of proxies
+        # core/address.py reads X-Forwarded-For instead, by the number of trusted proxies
         proxy_headers=False,
         server_header=False,
         # Paths may contain personal data
@@ -99,13 +99,13 @@ def _uvicorn_config(settings: Settings) -> uvicorn.Config:
 class _Supervisor(Multiprocess):
     """uvicorn's supervisor of worker processes, with two differences.
 
-    It closes the port as soon as it is asked to stop. uvicorn's own keeps it until the last worker
-    has ended: connections made meanwhile are accepted by no worker and cut off at the end, whereas
-    a client that is refused immediately can try another server.
+    It closes the port as soon as it is asked to stop. uvicorn's supervisor keeps it until the last
+    worker has ended: no worker accepts the connections made meanwhile, and they are cut off at the
+    end, whereas a client that is refused immediately can try another server.
 
-    It stops if one of the first workers exits with an error before all of them serve: what is
-    wrong then is wrong for every worker, and platforms show a server that has ended, but not one
-    that keeps trying. A worker that is killed, or exits later, is replaced.
+    It stops if one of the first workers exits with an error before all of them serve: every worker
+    would fail in the same way, and platforms report a server that has ended, but not one that keeps
+    trying. A worker that is killed, or exits later, is replaced.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
@@ -121,7 +121,7 @@ class _Supervisor(Multiprocess):
         except (OSError, ValueError):
             if not self.is_stopping:
                 raise
-            # The port was closed while a worker was being started with it
+            # `_stop` closed the port while a worker was being started with it
             self.terminate_all()
             self.join_all()
 
@@ -166,7 +166,7 @@ async def _check(_: Context) -> None:
 def _listen(settings: Settings) -> socket.socket:
     """Listen on the port, or print why that fails and exit.
 
-    Listening, not only binding, makes a second server that starts at the same moment fail too.
+    It does not only bind: of two servers that start at the same time, the second then fails here.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(

@@ -11,7 +11,7 @@ _FILE_WIDTH = 300
 
 
 def show(table: Table) -> None:
-    """Print a table, as wide as the terminal. Into a file or pipe it goes without line breaks."""
+    """Print a table as wide as the terminal, or 300 columns wide into a file or pipe."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FILE_WIDTH)
@@ -20,5 +20,5 @@ def show(table: Table) -> None:
 
 
 def text(value: str) -> Text:
-    """Make a cell of what people wrote: without markup, and without control characters."""
+    """Make a cell of text that people wrote. Markup in it has no effect."""
     return Text("".join(c if c.isprintable() else " " for c in value))

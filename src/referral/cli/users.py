@@ -28,7 +28,9 @@ for command in (import_, export):
 
 
 @users.command(name="list")
-@click.option("--search", help="A phone, part of a name or email, an invite code or link, an id.")
+@click.option(
+    "--search", help="A phone, part of a name or email, an invite code or link, or an id."
+)
 @click.option(
     "--limit",
     default=50,
@@ -102,7 +104,7 @@ def phone(user: str, new_phone: str) -> None:
 def check() -> None:
     """List users who cannot sign in.
 
-    Their stored phone is read as another number, or receives no codes.
+    Typed as it is stored, their phone is read as another number, or is one that gets no codes.
     """
 
     async def work(ctx: Context) -> int:

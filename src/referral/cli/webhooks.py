@@ -1,4 +1,4 @@
-"""The commands that watch and control webhooks."""
+"""Watching and controlling webhooks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ def webhooks() -> None:
     type=click.IntRange(0, 1000),
     help="How many earlier events to print first.",
 )
-@click.option("--follow/--no-follow", default=True, help="Wait for more events, or end.")
+@click.option(
+    "--follow/--no-follow",
+    default=True,
+    help="Wait for more events, or exit after the earlier ones.",
+)
 def tail(last: int, *, follow: bool) -> None:
     """Print events as they happen, one line of JSON each, until Ctrl-C."""
 
@@ -58,7 +62,7 @@ def tail(last: int, *, follow: bool) -> None:
 @click.option(
     "--since",
     metavar="WHEN",
-    help="Only events since 2026-01-31, 2026-01-31T12:00, or 30m, 2h, 3d ago.",
+    help="Only events since 2026-01-31 or 2026-01-31T12:00 (UTC), or since 30m, 2h or 3d ago.",
 )
 @click.option("--type", "event_type", type=click.Choice(TYPES), help="Only events of this type.")
 def replay(since: str | None, event_type: str | None) -> None:
@@ -79,7 +83,7 @@ def replay(since: str | None, event_type: str | None) -> None:
 
 @webhooks.command()
 def status() -> None:
-    """Show how deliveries are going."""
+    """Show how many events wait, since when, and why deliveries fail."""
 
     async def work(ctx: Context) -> None:
         _warn_if_unset(ctx)

@@ -18,7 +18,7 @@ from referral.webhooks import dispatcher
 def worker() -> None:
     """Purge expired data and deliver webhooks, without serving.
 
-    Web processes do this too; one process at a time does it.
+    Web processes do this too. A lease lets only one process at a time do each task.
     """
     log_format.configure(as_json=common.load_settings().in_production)
 

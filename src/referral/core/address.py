@@ -30,10 +30,11 @@ def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: 
 
 
 def networks(address: str) -> Sequence[tuple[str, int]]:
-    """Return the networks in which a canonical address is limited, each with a factor of the limit.
+    """Return the networks to limit for a canonical address, each with a multiplier of the limit.
 
-    IPv6 counts as its /64, the least that one customer gets; as its /56, which many get, at four
-    times the limit; and as its /48, which anybody can get for free, at sixteen times.
+    An IPv4 address is limited by itself. IPv6 is limited by its /64, the least that one customer
+    gets; by its /56, which many get, at four times the limit; and by its /48, which anybody can get
+    for free, at sixteen times.
     """
     return _networks(address) if ":" in address else [(address, 1)]
 

@@ -1,4 +1,4 @@
-"""A guess of the user's country from the languages of the browser."""
+"""Infer the user's country from the languages of the browser."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _TAG = re.compile(
     r"(?:[-_][a-z0-9_-]*)?\s*(?:;\s*q=(?P<weight>[01](?:\.[0-9]{0,3})?)\s*)?",
     re.IGNORECASE,
 )
-# The region of a language without one: only languages whose speakers nearly all have phones of one
-# country, so not English, Spanish, Portuguese, French, German or Arabic
+# The region for a language tag without one: only for languages whose speakers nearly all have
+# phones of one country, so not for English, Spanish, Portuguese, French, German or Arabic
 _LIKELY = {
     "be": "BY", "bg": "BG", "cs": "CZ", "da": "DK", "et": "EE", "fi": "FI", "he": "IL", "hu": "HU",
     "hy": "AM", "id": "ID", "is": "IS", "it": "IT", "ja": "JP", "ka": "GE", "kk": "KZ", "ko": "KR",

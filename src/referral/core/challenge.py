@@ -1,13 +1,13 @@
-"""The challenge: a code sent to a phone, without a table of codes.
+"""Challenges: codes sent to phones, without a table of codes.
 
-Whatever the server has to remember about a code it sent goes into an encrypted token that the
-client keeps and sends back: the phone, a salted, keyed digest of the code, the purpose, an id, the
-expiry. Only the server can decrypt it, so its holder learns nothing about the code; and because the
-digest is keyed, even a decrypted token does not let anybody search the 10,000 codes of four digits.
+The server remembers a code in an encrypted token that the client keeps and sends back: the phone,
+a salted, keyed digest of the code, the purpose, an id, the expiry. Only the server can decrypt it,
+so its holder learns nothing about the code; and because the digest is keyed, even a decrypted token
+does not let anybody search the 10,000 codes of four digits.
 
-A token cannot count. How often a challenge was guessed, and whether it was used, is stored in the
-database under the challenge's id, which is read from inside the token: a client cannot choose it,
-and every copy of a token shares one budget of guesses.
+A token cannot count. The number of wrong guesses, and whether the challenge was used, are stored in
+the database under the challenge's id. The id is encrypted in the token, so a client cannot choose
+it, and every copy of a token shares one budget of guesses.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
 
     id, salt: base64url of 16 bytes. digest: base64url of 32 bytes. expires_at: Unix seconds.
     code_length: digits. user_id: the user who changes phone, for that purpose only. known_device:
-    which of the phone's two budgets it counts against. as_stranger: whether a known device is
-    treated as a stranger by the address limits and the cost guard. address: the client's, when it
-    asked for the code. proof: what entering the code proves.
+    which of the phone's two sets of budgets guesses are charged to. as_stranger: whether the limits
+    by address and the cost guard apply to a known device, as to a stranger's. address: the client's
+    when it requested the code. proof: how the code, once entered, proves the phone.
     """
 
     id: str
@@ -68,9 +68,9 @@ def new_code(length: int, randbelow: Callable[[int], int]) -> str:
 def parse_code(text: str, length: int) -> str:
     """Parse a code of `length` digits that somebody typed, or pasted with the whole message.
 
-    The code is chosen without comparing anything to the right one, so that one request is one
+    The code is chosen without a comparison with the right one, so that one request is one
     guess: all digits of the text, if it has only spaces and dashes besides; else the digits after
-    the last `#`, as messages have them for browsers; else the only run of `length` digits.
+    the last `#`, where messages repeat the code for browsers; else the only run of `length` digits.
     Raises InvalidRequest.
     """
     if len(text) > MAX_CODE_TEXT_LENGTH:
@@ -129,7 +129,7 @@ def decrypt(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Ch
     try:
         payload = seal.decrypt(token, keys.all(purpose))
         challenge = msgspec.json.decode(payload, type=Challenge)
-    except (seal.BadToken, msgspec.ValidationError) as error:  # the latter: another release's token
+    except (seal.BadToken, msgspec.ValidationError) as error:  # the latter: of another release
         raise ChallengeInvalid(reason=str(error)) from None
     if now.timestamp() >= challenge.expires_at:
         raise ChallengeExpired
@@ -137,7 +137,7 @@ def decrypt(token: str, *, purpose: Purpose, now: datetime, keys: Keyring) -> Ch
 
 
 def code_matches(challenge: Challenge, code: str, *, keys: Keyring) -> bool:
-    """Return whether this code was sent. Reveal it only after the guess has been judged."""
+    """Return whether this code was sent. Do not reveal the result before the guess is judged."""
     return any(
         hmac.compare_digest(
             challenge.digest, _digest(code, challenge.id, challenge.salt, key.secret)

@@ -3,7 +3,7 @@
 A process uses one core. Requests that it works on at the same time share that core, so each takes
 as long as all of them together: a limit on their number bounds the response time, whatever they do.
 Requests over the limit are refused, which costs less than serving them. Reads are refused a little
-earlier than the rest: they cost nothing to repeat, while a sign-in has already cost a message.
+earlier than other requests: repeating a read is free, while a refused sign-in has cost a message.
 
 A burst of requests that arrive together is not overload: it is served soon and leaves no queue
 behind. So `BURST` requests are admitted above the limit, an allowance that refills over a minute
@@ -15,6 +15,7 @@ is slow to read its response, is *suspended*: it holds no slot meanwhile.
 
 from __future__ import annotations
 
+# Once so many slots are in use, a further read or other request uses the burst allowance
 READS = 34
 WRITES = 40
 BURST = 600
@@ -41,7 +42,7 @@ class ConcurrencyLimiter:
         self.in_use -= 1
 
     def reacquire(self) -> None:
-        """Take back a slot that was released for a while, even above the limit."""
+        """Take back a suspended request's slot, even above the limit."""
         self.in_use += 1
 
     def suspended(self) -> Suspended:
@@ -61,7 +62,7 @@ class ConcurrencyLimiter:
 
 
 class Suspended:
-    """A suspended request. It may be entered for several waits at once and releases one slot."""
+    """The suspension of one request: several waits at the same time, but one slot."""
 
     def __init__(self, limiter: ConcurrencyLimiter) -> None:
         self._limiter = limiter

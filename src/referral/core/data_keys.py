@@ -1,4 +1,4 @@
-"""Data keys: random secrets, stored encrypted, so that what depends on them survives a rotation."""
+"""Data keys: random secrets, stored encrypted, which survive a rotation of REFERRAL_SECRET."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decrypt(encrypted: str, *, keys: Keyring) -> bytes | None:
 
 
 def is_current(encrypted: str, *, keys: Keyring) -> bool:
-    """Return whether the current key encrypted it; if not, it has to be encrypted again."""
+    """Return whether the current key encrypted this data key. If not, encrypt it again."""
     try:
         seal.decrypt(encrypted, [keys.current(Purpose.DATA_KEY)])
     except seal.BadToken:

@@ -1,4 +1,4 @@
-"""Every refusal of the rules, as one tree of exceptions with stable codes."""
+"""The refusals of requests, as one tree of exceptions with stable codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 
 class Limit(NamedTuple):
-    """A limit as clients see it: `size` requests in a window of seconds."""
+    """A limit as clients see it: `size` requests in `window` seconds."""
 
     name: str
     size: int
@@ -66,7 +66,7 @@ class UnsupportedPhone(Refusal):
     )
 
     def __init__(self, detail: str | None = None, *, country: str = "", **more: Any) -> None:
-        """Take the region that is not served, or its calling code; empty if the kind is not."""
+        """country: the region that is not served, or its calling code; empty for another reason."""
         super().__init__(detail, **more)
         self.country = country
 

@@ -16,7 +16,7 @@ def new(token_bytes: Callable[[int], bytes]) -> UUID:
 
 
 def parse(text: str) -> UUID:
-    """Parse an id in a path. Raises NotFound if it is not one."""
+    """Parse an id from a URL path. Raises NotFound if the text is not a UUID."""
     try:
         return UUID(text)
     except ValueError:

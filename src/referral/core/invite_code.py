@@ -13,16 +13,16 @@ from referral.core.text import INVISIBLE
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 6
 
-# Characters: enough for any link
-MAX_INVITE_TEXT_LENGTH = 2048
+MAX_INVITE_TEXT_LENGTH = 2048  # characters, enough for any link
 
 _LOOKALIKES = str.maketrans("OILU", "011V")
 _QUOTES = "\"'`\u00ab\u00b4\u00bb\u2018-\u201f\u2039\u203a\u300c-\u300f\uff02\uff07"
 _DROPPED = re.compile(rf"[\s{_QUOTES}\-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
-# Of the sentence or the Markdown around a code
+# From the sentence or the Markdown around a code
 _PUNCTUATION = ".,;:!?()[]{}<>*_~#/\u2026\u3001\u3002\uff01\uff0c\uff0e\uff1f"
-_CODE = f"([0-9A-Za-z]{{{LENGTH}}})(?![0-9A-Za-z_])"
-_OWN_LINK = re.compile(rf"/i/{_CODE}", re.IGNORECASE)
+# A code in a link
+CODE_PATTERN = f"([0-9A-Za-z]{{{LENGTH}}})(?![0-9A-Za-z_])"
+_OWN_LINK = re.compile(rf"/i/{CODE_PATTERN}", re.IGNORECASE)
 
 
 def new(randbelow: Callable[[int], int]) -> str:
@@ -43,22 +43,22 @@ def parse(text: str, invite_url: str = "") -> str:
     text = INVISIBLE.sub("", text)
     codes = {_canonical(_DROPPED.sub("", text).strip(_PUNCTUATION))}
     if codes == {None}:
-        codes = {_canonical(code) for code in _links(text, invite_url)}
+        codes = {_canonical(code) for code in codes_in_links(text, invite_url)}
     if len(codes) != 1 or (code := codes.pop()) is None:
         raise UnknownInviteCode(reason="malformed")
     return code
+
+
+def codes_in_links(text: str, invite_url: str) -> list[str]:
+    """Return the code in each invite link, as it is written there."""
+    pattern = _link_pattern(invite_url) if "{code}" in invite_url else _OWN_LINK
+    return [code for match in pattern.finditer(text) for code in match.groups() if code]
 
 
 def _canonical(text: str) -> str | None:
     # Checked first, since upper() turns some other letters into ASCII ones
     code = text.upper().translate(_LOOKALIKES) if text.isascii() else ""
     return code if len(code) == LENGTH and set(code) <= set(ALPHABET) else None
-
-
-def _links(text: str, invite_url: str) -> list[str]:
-    """Return the text in the place of the code in each invite link."""
-    pattern = _link_pattern(invite_url) if "{code}" in invite_url else _OWN_LINK
-    return [code for match in pattern.finditer(text) for code in match.groups() if code]
 
 
 @lru_cache(maxsize=8)
@@ -72,4 +72,4 @@ def _link_pattern(invite_url: str) -> re.Pattern[str]:
         # Other parameters may come first
         name = parameter.rpartition("&")[2]
         shape += rf"\?(?:[^\s#]*&)?{re.escape(name)}"
-    return re.compile(rf"(?<![\w.@-]){shape}{_CODE}|{_OWN_LINK.pattern}", re.IGNORECASE)
+    return re.compile(rf"(?<![\w.@-]){shape}{CODE_PATTERN}|{_OWN_LINK.pattern}", re.IGNORECASE)

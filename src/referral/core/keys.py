@@ -1,10 +1,10 @@
-"""Key derivation: one purpose, one key, derived from a secret with HKDF (RFC 5869).
+"""Key derivation: each purpose has a key of its own, derived with HKDF (RFC 5869).
 
 There are two keyrings. The first is derived from `REFERRAL_SECRET`, which lists one secret or,
 while it rotates, several. The second is derived from the *data keys*: random, stored in the
 database encrypted with the first keyring, and encrypted again when `REFERRAL_SECRET` rotates.
-Whatever has to outlive a rotation depends on the data keys: device tokens (180 days), digests of
-phones (365 days), refresh tokens, the keys of counters, and the key pairs of ID tokens.
+Everything that has to outlive a rotation depends on the data keys: device tokens (180 days),
+digests of phones (365 days), refresh tokens, the keys of counters, and the key pairs of ID tokens.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Key:
 class Keyring:
     """The keys derived from a list of secrets, in their order.
 
-    The first one, the current key, encrypts and signs; every one decrypts and verifies.
+    For each purpose, the first secret's key is the current one, which encrypts and signs. Every
+    secret's key decrypts and verifies.
     """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:

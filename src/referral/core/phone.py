@@ -1,8 +1,8 @@
-"""Phones: parse what people type into E.164.
+"""Parse typed phones into E.164 numbers.
 
 One phone has one spelling: parsing the result again gives the same result, for every text and every
-region. libphonenumber does not guarantee that, and reads some numbers as they cannot have been
-meant, so its result is corrected and parsed again until it no longer changes.
+region. libphonenumber does not guarantee that, and misreads some common spellings of mobile
+numbers, so its result is corrected and parsed again until it no longer changes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MOBILE_KINDS = {
     PhoneNumberType.FIXED_LINE_OR_MOBILE,
     PhoneNumberType.VOIP,
 }
-# Unknown too: new ranges open before the metadata has them
+# UNKNOWN too, because ranges of numbers open before the metadata has them
 _SERVED_KINDS = {*_MOBILE_KINDS, PhoneNumberType.UNKNOWN}
 # The region of calling codes without a country: satellite, premium and toll-free networks
 _NO_COUNTRY = "001"
@@ -50,7 +50,7 @@ _MAX_ROUNDS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneRules:
-    """The rules for which phones are served. Regions are two-letter codes (ISO 3166-1)."""
+    """The phones that are served. Regions are two-letter codes (ISO 3166-1)."""
 
     default_region: str | None = None
     allowed: frozenset[str] = frozenset()
@@ -62,7 +62,7 @@ class PhoneRules:
         return PhoneRules(default_region=self.default_region)
 
     def serves(self, regions: set[str]) -> bool:
-        """Return whether a phone is served whose region is one of these: one, or all it may be."""
+        """Return whether a phone is served. regions: its region, or all that it may belong to."""
         return not regions & self.denied and (not self.allowed or bool(regions & self.allowed))
 
 
@@ -99,7 +99,7 @@ def parse(text: str, rules: PhoneRules) -> str:
 
 
 def spellings(text: str, rules: PhoneRules) -> set[str]:
-    """Return every E.164 under which a phone may be stored: today's, and those of earlier releases.
+    """Return every E.164 number under which a phone may be stored, also by earlier releases.
 
     Earlier releases took the first result of the parser, which may change when parsed again.
     """
@@ -118,14 +118,14 @@ def spellings(text: str, rules: PhoneRules) -> set[str]:
 
 
 def digits(text: str) -> str | None:
-    """Return a part of an E.164, with + if it is its beginning; None if the text cannot be one."""
+    """Return a part of an E.164 number, with + if it is the beginning; None if it cannot be one."""
     bare = phone_text.normalize(text)
     return bare if bare is not None and len(bare) <= MAX_LENGTH else None
 
 
 @lru_cache(maxsize=1024)
 def country(phone: str) -> str:
-    """Return the two-letter region of an E.164, or the largest of those that share its range."""
+    """Return the two-letter region of an E.164 number, or the main one of its calling code."""
     number = _parse_number(phone, None)
     region: str = phonenumbers.region_code_for_number(
         number
@@ -158,7 +158,7 @@ class _Parsed(NamedTuple):
 
 
 def _parse_until_stable(bare: str, rules: PhoneRules) -> tuple[_Parsed, str]:
-    """Parse repeatedly until the result no longer changes. Return it and its E.164.
+    """Parse repeatedly until the result no longer changes. Return it and its E.164 form.
 
     In 88 regions, libphonenumber parses its own result as another number: `+49 00 1512...` gives
     `+490151...`, and that gives `+49151...`.
@@ -177,8 +177,8 @@ def _parse_until_stable(bare: str, rules: PhoneRules) -> tuple[_Parsed, str]:
 
 def _parse_once(bare: str, rules: PhoneRules) -> _Parsed:
     if bare.startswith("00"):
-        # Before the region's dialling rules: in Brazil, Colombia and others, 00 with their own
-        # country code is the prefix of a carrier
+        # Tried before the region's dialling rules: in Brazil, Colombia and others, 00 with their
+        # own country code is the prefix of a carrier
         try:
             found = _correct(_parse_number("+" + bare[2:], None))
         except NumberParseException:
@@ -210,7 +210,7 @@ def _correct(number: PhoneNumber) -> _Parsed:
 
 
 def _corrections(found: _Parsed) -> Iterator[str]:
-    """Yield the national numbers that may be meant by an invalid one or by one of a fixed line."""
+    """Yield national numbers of mobiles that an invalid or fixed-line number may stand for."""
     code = found.number.country_code
     national = phonenumbers.national_significant_number(found.number)
     if code == _ARGENTINA:
@@ -247,11 +247,9 @@ def _invalid(
 
 
 def _unsupported(rules: PhoneRules, *, reason: str, country: str = "") -> UnsupportedPhone:
-    what = "kind of number"
-    if country:
-        what = f"country: {countries.name(country, 'en')}"
+    unsupported = f"country: {countries.name(country, 'en')}" if country else "kind of number"
     return UnsupportedPhone(
-        f"This service does not send codes to this {what}. "
+        f"This service does not send codes to this {unsupported}. "
         f"Use a mobile number such as {_international_example(rules)}.",
         reason=reason,
         country=country,

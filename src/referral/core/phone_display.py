@@ -1,4 +1,4 @@
-"""Phones as people of their countries write them."""
+"""Format phones as people in their countries write them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from referral.core import phone_text
 
 
 def format_phone(phone: str) -> str:
-    """Format an E.164 in the international form of its country: `+7 999 123-45-67`.
+    """Format an E.164 number in the international form of its country: `+7 999 123-45-67`.
 
     Return any other text unchanged: it may come from a cookie that somebody edited.
     """
@@ -21,7 +21,7 @@ def format_phone(phone: str) -> str:
 
 
 def format_as_typed(text: str, region: str | None) -> tuple[str, str | None]:
-    """Format a phone that is still being typed. Return it and its region, or None if unknown."""
+    """Format a phone that is still being typed. Return the text, and the region or None."""
     bare = phone_text.normalize(text)
     if bare is None:
         return "", None

@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"(?:tel:)?(\+?[0-9]{1,20})", re.IGNORECASE)
 
 
 def normalize(text: str) -> str | None:
-    """Return the digits of a phone, with a + if it starts with one; None if it has anything else.
+    """Strip punctuation from a phone; None if more than digits and a leading + would remain.
 
     The scheme of a telephone URI (`tel:`, RFC 3966) is dropped.
     """

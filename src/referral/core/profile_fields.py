@@ -1,4 +1,4 @@
-"""Names and emails of users: parsing, and what strangers may see."""
+"""Parse names and emails of users, and decide which names to show publicly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from referral.core.text import BLANK, strip
 
 MAX_NAME_LENGTH = 100
 MAX_EMAIL_LENGTH = 254  # RFC 5321, errata 1690
-# On the profile itself; a paginated list has them all
+# Included in the profile itself; a paginated list has all invitees
 MAX_PROFILE_INVITEES = 100
 
 _MAX_MARKS = 4
@@ -52,10 +52,10 @@ def parse_name(text: str) -> str:
 
 
 def public_name(name: str | None) -> str | None:
-    """Return the name that strangers may see, or None if it looks like a web address.
+    """Return the name to show publicly, or None if it looks like a web address.
 
-    So no invitation leads to another site, even if an app turns addresses into links. None also for
-    a stored name that today's rules refuse.
+    So no invitation leads to another site, even if an app turns addresses into links. Also return
+    None for a stored name that the present rules refuse.
     """
     try:
         shown = parse_name(name or "")
@@ -83,7 +83,7 @@ def _refused_name(message: str) -> InvalidRequest:
 
 
 def _is_visible(character: str) -> bool:
-    """Return whether it is more than a space, a combining mark or an invisible character."""
+    """Return whether a character is more than a space, a combining mark or an invisible one."""
     category = unicodedata.category(character)
     return (
         category[0] not in "ZM"

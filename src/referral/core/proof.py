@@ -1,10 +1,10 @@
 """Proofs: how a user showed that a phone is theirs, and under which settings that stays valid.
 
 A challenge, a device token and a session all record how their phone was proven. A code that was
-sent to the phone proves it for good. The code of the simulated gateway or of a test phone can be
+sent to the phone proves it permanently. The code of the simulated gateway or of a test phone can be
 known to anybody, so it proves a phone only while that setting is in force: once a real gateway is
-set, or the phone is no longer listed, everything issued on the strength of it is worthless. And
-nobody becomes an administrator by a code that the public can read.
+set, or the phone is no longer listed, every challenge, device token and session that rests on it is
+invalid. And nobody becomes an administrator by a code that the public can read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Proof(StrEnum):
-    """The way in which the code reached the client that entered it."""
+    """How the code reached the client that entered it."""
 
     SENT = "sent"
     """In a message to the phone (`console://` in development counts as one)."""
@@ -35,17 +35,17 @@ class Proof(StrEnum):
         return ("sms",) if self is Proof.SENT else ()
 
 
-def of_code(*, is_fixed: bool, is_simulated: bool, in_production: bool) -> Proof:
+def of_code(*, is_fixed: bool, is_simulated: bool, is_open_demo: bool) -> Proof:
     """Return the proof that a code issued under these settings gives."""
     if is_fixed:
         return Proof.TEST_PHONE
     if not is_simulated:
         return Proof.SENT
-    return Proof.OPEN_DEMO if in_production else Proof.SIMULATED
+    return Proof.OPEN_DEMO if is_open_demo else Proof.SIMULATED
 
 
 def is_valid(proof: Proof, *, is_simulated: bool, is_test_phone: bool) -> bool:
-    """Return whether a proof is valid under today's settings.
+    """Return whether a proof is valid under the present settings.
 
     is_simulated: whether the simulated gateway is set. is_test_phone: whether the phone has a fixed
     code.

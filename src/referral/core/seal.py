@@ -1,18 +1,17 @@
-"""Encryption (JWE, RFC 7516) and signatures (JWS, RFC 7515), stricter than the library below them.
+"""Encryption (JWE, RFC 7516) and signatures (JWS, RFC 7515), stricter than jwcrypto itself.
 
 Tokens are read in one form only. jwcrypto accepts many forms of one token: the JSON serialisation
 with extra headers, padding, changed trailing bits, other characters between the letters, and, for
 one symmetric key, algorithms by which anybody, without the key, can make the server work for a
 second (PBES2). Here a token must be, character for character, as this module writes it: compact,
 canonical base64url, of bounded length, with a header that is byte for byte the header written for
-one of our keys. So nothing that a stranger wrote is parsed before it is authenticated, and no
-header chooses an algorithm (RFC 8725, sections 2.1 and 3.1). One freedom remains: with ES256,
-anybody can turn a signature into a second valid one of the same claims, so tokens are identified by
-their contents.
+one of our keys. So no JSON is parsed before it is authenticated, and no header chooses an algorithm
+(RFC 8725, sections 2.1 and 3.1). One ambiguity remains: with ES256, anybody can turn a signature
+into a second valid one of the same claims, so tokens are identified by their contents.
 
-Three algorithms (RFC 7518) are all that is taken from jwcrypto. Its classes for whole tokens copy a
-registry of headers for each token: encrypting took 107 microseconds instead of 7, decrypting 84
-instead of 10, and a signature 85 instead of 27.
+jwcrypto is used for three algorithms (RFC 7518) and for the format of keys. Its classes for whole
+tokens copy a registry of headers for each token: encrypting took 107 microseconds instead of 7,
+decrypting 84 instead of 10, and a signature 85 instead of 27.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _ES256_SIGNATURE_BYTES = 64  # RFC 7518, section 3.4
 _IV_BYTES, _TAG_BYTES = 12, 16  # A256GCM: RFC 7518, section 5.3
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
-# Any: jwcrypto declares them as a base class that has only their names
+# Any, because jwcrypto declares a base class without the methods that are called here
 _A256GCM: Any = JWA.encryption_alg("A256GCM")
 _ES256: Any = JWA.signing_alg("ES256")
 _RS256: Any = JWA.signing_alg("RS256")
@@ -50,7 +49,7 @@ _RSA_BITS = 2048
 
 
 class BadToken(Exception):  # noqa: N818 - a noun that says it; "Error" adds nothing
-    """A text that is not a token made with one of the keys. Its message is a reason for the log."""
+    """A text is not a token made with one of the keys. The message is a reason for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def decrypt(token: str, keys: Sequence[Key], *, max_length: int = MAX_ENCRYPTED_
 
 
 def sign(payload: bytes, key: Key, *, typ: str) -> str:
-    """Sign a payload as a compact JWS (`ES256`). typ: the header's media type (RFC 7515, 4.1.9)."""
+    """Sign a payload as a compact JWS (`ES256`). typ: see RFC 7515, section 4.1.9."""
     signed = f"{_jws_header(key.kid, typ)}.{base64url_encode(payload)}"
     return f"{signed}.{base64url_encode(_ES256.sign(_signing_key(key), signed.encode()))}"
 
@@ -187,7 +186,7 @@ def _split(token: str, count: int, max_length: int) -> list[str]:
 
 
 def _find_key(header: str, keys: Sequence[AnyKey], header_of: Callable[[str], str]) -> AnyKey:
-    """Return the key for whose id `header_of` writes this header. Raises BadToken if none."""
+    """Return the key whose header, as `header_of` writes it, is this one. Raises BadToken."""
     for key in keys:
         if header == header_of(key.kid):
             return key
@@ -210,7 +209,7 @@ def _header(members: dict[str, str]) -> str:
 
 @lru_cache(maxsize=16)
 def _signing_key(key: Key) -> JWK:
-    """Return the P-256 key whose scalar is the secret, reduced to 1 to the order minus 1."""
+    """Return the P-256 key whose scalar is the secret, reduced to the range from 1 to order - 1."""
     scalar = int.from_bytes(key.secret) % (_P256_ORDER - 1) + 1
     private = ec.derive_private_key(scalar, ec.SECP256R1())
     jwk: JWK = JWK.from_pyca(private)

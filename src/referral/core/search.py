@@ -1,8 +1,7 @@
-"""Search: the possible meanings of a text typed into the search field."""
+"""Find the possible meanings of a text that was typed into the search field."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from uuid import UUID
@@ -11,17 +10,17 @@ from referral.core import invite_code as invite_codes
 from referral.core import phone as phones
 from referral.core.errors import InvalidRequest, UnknownInviteCode
 from referral.core.phone import PhoneRules
+from referral.core.profile_fields import MAX_EMAIL_LENGTH
 
-MAX_SEARCH_LENGTH = 254  # as long as an email address can be (RFC 5321, errata 1690)
+MAX_SEARCH_LENGTH = MAX_EMAIL_LENGTH
 
 _MAX_WORDS = 8
 _MIN_NATIONAL_LENGTH = 5
-_LINK_CODE = r"([0-9A-Za-z]{6})(?![0-9A-Za-z_])"
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A part of a name or an email; digits: as a part of an E.164, with + as its beginning."""
+    """A part of a name or an email. digits: the word as a part of a phone, see `phone.digits`."""
 
     text: str
     digits: str | None = None
@@ -31,9 +30,9 @@ class Word:
 class Search:
     """The meanings of a text. A user matches if one of them does.
 
-    words: all of them, in any order. phones: every E.164 under which the phone may be stored.
-    digits: each a part of an E.164, with + as its beginning. is_link: whether the text is an invite
-    link, so that only the invite code counts.
+    words: all have to be found, in any order. phones: every E.164 number under which a whole phone
+    may be stored. digits: alternatives for a part of a phone, see `phone.digits`. is_link: whether
+    the text is an invite link, so that only the invite code counts.
     """
 
     words: tuple[Word, ...]
@@ -63,7 +62,7 @@ def parse(text: str, rules: PhoneRules, *, invite_url: str = "") -> Search | Non
     digits, link_code = phones.digits(text), _link_code(plain, invite_url)
     return Search(
         words=_words(plain, with_digits=digits is None),
-        # Also if its country is no longer served
+        # Whether or not its country is still served
         phones=frozenset(phones.spellings(text, rules)),
         digits=_digit_variants(digits) if digits else (),
         invite_code=link_code or _invite_code(plain),
@@ -75,8 +74,8 @@ def parse(text: str, rules: PhoneRules, *, invite_url: str = "") -> Search | Non
 def case_variants(text: str) -> list[str]:
     """Return each character of a text with its other cases: `["aA", "1", "нН"]`.
 
-    Both databases compare alike with these; their own case functions depend on their build, their
-    settings and the alphabet.
+    With these, PostgreSQL and SQLite find the same rows. Their own case functions differ by build,
+    settings and alphabet.
     """
     return ["".join(dict.fromkeys(_cases(character))) for character in text]
 
@@ -117,10 +116,8 @@ def _user_id(text: str) -> UUID | None:
 
 def _link_code(text: str, invite_url: str) -> str | None:
     """Return the code in an invite link of the form `invite_url` or of our own page."""
-    before = invite_url.partition("{code}")[0].partition("://")[2]
-    pages = "|".join(map(re.escape, filter(None, (before, "/i/"))))
-    found = re.search(f"(?:{pages}){_LINK_CODE}", text, re.IGNORECASE)
-    return _invite_code(found[1]) if found else None
+    codes = invite_codes.codes_in_links(text, invite_url)
+    return _invite_code(codes[0]) if codes else None
 
 
 def _invite_code(text: str) -> str | None:

@@ -7,11 +7,11 @@ the owner cannot both go on using copies of one. A refresh token is 64 random by
 id, a *family* secret that all tokens of a session share, and a *rotating* part that changes at
 every use. The database stores digests of the family and of the live token.
 
-Rotation must not sign out two tabs that refresh at the same time, or a client whose response was
-lost. So the successor of a token is derived from it, as a keyed digest: every repeat yields the
-same successor, byte for byte, and nothing has to be stored for that. If the response was lost for
-longer than the grace period, the token gets another successor instead: a keyed digest of it and of
-a number that the session stores and that rises with each late repeat. A token of the right family
+Rotation must not sign out two tabs that refresh at the same time, or a client that did not receive
+the response. So the successor of a token is derived from it, as a keyed digest: every repeat yields
+the same successor, byte for byte, and nothing has to be stored for that. A *late repeat*, which
+comes after the grace period, gets a different successor: a keyed digest of the token and of a
+number that the session stores and that rises with each late repeat. A token of the right family
 that is neither the live one nor its direct predecessor was used before: somebody has a copy.
 
 A device token marks a device on which its phone has signed in. It is encrypted like a challenge.
@@ -44,7 +44,7 @@ ACCOUNT_SCOPE = "account"
 
 _ACCESS_TYPE = "at+jwt"  # RFC 9068, section 2.1
 # 12 MB, at 1.5 KB each
-_SIGNATURES_REMEMBERED = 8192
+_MAX_CACHED_TOKENS = 8192
 _ID_BYTES, _FAMILY_BYTES, _ROTATING_BYTES = 16, 16, 32
 _REFRESH_BYTES = _ID_BYTES + _FAMILY_BYTES + _ROTATING_BYTES
 
@@ -91,7 +91,7 @@ class Authentication(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """The issuer of access tokens, their audience and their life in seconds."""
+    """The issuer of access tokens, their audience and their lifetime in seconds."""
 
     url: str
     audience: str
@@ -125,7 +125,7 @@ def issue_access(
     keys: Keyring,
     token_bytes: Callable[[int], bytes],
 ) -> str:
-    """Return an access token, valid from now for the issuer's access life."""
+    """Return an access token, valid from now for the issuer's `access_life`."""
     issued_at = int(now.timestamp())
     claims = AccessClaims(
         iss=issuer.url,
@@ -161,7 +161,7 @@ def read_access(token: str, *, issuer: Issuer, keys: Keyring) -> AccessClaims:
     except seal.BadToken as error:
         raise Unauthorized(reason=str(error)) from None
     if claims.iss != issuer.url:
-        raise Unauthorized(reason="made for another issuer")
+        raise Unauthorized(reason="issued by another issuer")
     return claims
 
 
@@ -195,8 +195,9 @@ def successors(
 ) -> tuple[RefreshToken, ...]:
     """Return the successors of a token, one for each data key, the current key's first.
 
-    Issue the first; any of them may have been issued, under a key that was current then.
-    late_repeats_tat: for a late repeat, the number that sets its successor apart from earlier ones.
+    Issue the first. The client may hold any of them, issued while that key was the current one.
+    late_repeats_tat: for a late repeat, the number that makes its successor differ from earlier
+    ones.
     """
     text = token.text if late_repeats_tat is None else f"{token.text}.{late_repeats_tat}"
     return tuple(
@@ -220,8 +221,8 @@ def family_digest(token: RefreshToken) -> bytes:
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a device token.
 
-    expires_at: Unix seconds. generation: the user's generation of device tokens, which rises when
-    all earlier ones end. proof: how the phone was proven at the sign-in.
+    expires_at: Unix seconds. generation: that of the user's device tokens; a higher one revokes all
+    earlier tokens. proof: how the phone was proven at the sign-in.
     """
 
     phone: str
@@ -246,26 +247,26 @@ def issue_device(
 
 
 def verify_device(token: str, phone: str, *, now: datetime, data_keys: Keyring) -> Device | None:
-    """Return the content of this phone's device token; None if it is invalid, expired or another's.
+    """Return the content of a device token; None if it is invalid, expired or of another phone.
 
-    The caller has to compare the generation with the database.
+    The caller has to compare the generation with that in the database.
     """
     try:
         device = msgspec.json.decode(
             seal.decrypt(token, data_keys.all(Purpose.DEVICE)), type=Device
         )
-    except (seal.BadToken, msgspec.ValidationError):  # the latter: another release's token
+    except (seal.BadToken, msgspec.ValidationError):  # ValidationError: issued by another release
         return None
     return device if device.phone == phone and now.timestamp() < device.expires_at else None
 
 
-@lru_cache(maxsize=_SIGNATURES_REMEMBERED)
+@lru_cache(maxsize=_MAX_CACHED_TOKENS)
 def _signed_claims(token: str, keys: tuple[Key, ...]) -> AccessClaims:
     """Return the claims if one of the keys signed them, expired or not. Raises seal.BadToken.
 
-    Cached, since the result depends only on the arguments and takes 250 microseconds, longer than
-    the rest of a read: a client sends one token for 15 minutes. A token that does not verify raises
-    and is not cached, so strangers cannot fill the cache.
+    Cached, since a client sends the same token for 15 minutes, and verifying it takes 250
+    microseconds, longer than the rest of a read. A token that does not verify raises and is not
+    cached, so nobody can fill the cache with invalid tokens.
     """
     payload = seal.verify(token, keys, typ=_ACCESS_TYPE)
     return msgspec.json.decode(payload, type=AccessClaims)

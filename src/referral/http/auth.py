@@ -27,8 +27,8 @@ API_KEY = SecurityScheme(
     type="http",
     scheme="bearer",
     description=(
-        "An API key (`rk_...`), made with `referral key new NAME`. It is accepted only by the "
-        "operations under Administration."
+        "An API key (`rk_...`), created with `referral key new NAME` or on the administration "
+        "pages. Only the operations under Administration accept it."
     ),
 )
 REQUIRED: list[dict[str, list[str]]] = [{"bearer": []}]
@@ -50,7 +50,7 @@ async def signed_in(
 async def administrator(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """Set `request.user` to the administrator or API key that acts. A guard, as `signed_in`.
+    """Set `request.user` to the acting administrator or API key. A guard, like `signed_in`.
 
     Raises NotSignedIn, Unauthorized, AccountBlocked or Forbidden.
     """

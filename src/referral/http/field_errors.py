@@ -1,4 +1,4 @@
-"""The errors of a request's fields, in our own words: the framework's repeat the input."""
+"""Error messages for the fields of a request. Those of the framework would repeat the input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TYPES = {"str": "a string", "int": "a whole number"}
 
 
 class FieldError(Struct, frozen=True):
-    """An error of one field."""
+    """An error in one field."""
 
     field: Annotated[
         str, Meta(description="Empty if the whole body or request is wrong.", examples=["phone"])

@@ -1,8 +1,8 @@
-"""How a refusal becomes a response: problem documents (RFC 9457).
+"""Turn refusals into responses: problem documents (RFC 9457).
 
 The rules raise a `Refusal`, one tree of exceptions with stable codes (core/errors.py). One table
-here gives each class its status and title, so a code has the same meaning in every operation. The
-exceptions of the framework and of the database turn into refusals first.
+here gives each class its status and title, so a code has the same meaning in every operation.
+Exceptions of the framework and of the database are turned into refusals first.
 
 `detail` tells people what to do next, and never repeats the input. The exact reason goes only to
 the log. An exception that is none of these is a bug: the client gets a 500 without any details.
@@ -28,6 +28,7 @@ from referral.http.server import options
 from referral.storage import database
 
 MEDIA_TYPE = "application/problem+json"
+# Retry-After, in seconds
 _STORAGE_RETRY = 2
 _OVERLOADED_RETRY = 1
 
@@ -123,7 +124,7 @@ _TABLE: dict[type[Refusal], tuple[int, str]] = {
     Overloaded: (503, "Overloaded"),
 }
 
-# For exceptions of the framework, by status: its own texts repeat the input
+# The refusals for exceptions of the framework, by status. Its own messages repeat the input
 _FRAMEWORK: dict[int, type[Refusal]] = {
     400: errors.InvalidRequest,
     401: errors.Unauthorized,
@@ -185,9 +186,10 @@ def failure_response(request: Request[Any, Any, Any], error: Exception) -> Respo
 
 @cache
 def overloaded() -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return headers and body of the 503 under overload.
+    """Return headers and body of the 503 for overload.
 
-    Ready to send, since refusing must cost little: these requests do not reach the framework.
+    They are ready to send, because refusing must be cheap: these requests do not reach the
+    framework.
     """
     return _encoded(Overloaded(retry_after=_OVERLOADED_RETRY))
 
@@ -226,7 +228,7 @@ HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]] = {
 
 
 def problem(kind: type[Refusal], detail: str, members: Mapping[str, Any]) -> Problem:
-    """Return the problem document of a class of refusals.
+    """Return the problem document for a class of refusals.
 
     members: the fields that only this class has, by name.
     """

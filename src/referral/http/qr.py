@@ -21,7 +21,7 @@ def png(text: str) -> bytes:
 
 
 def inline(text: str) -> str:
-    """Return an <svg> element without a size of its own, to be sized by the page's CSS."""
+    """Return an <svg> element without a size, which the CSS of the page sets."""
     markup: str = _make(text).svg_inline(
         border=_QUIET_ZONE, light="white", omitsize=True, svgclass="qr", lineclass=None
     )

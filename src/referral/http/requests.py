@@ -4,8 +4,8 @@ A JSON body must be UTF-8 (RFC 8259, section 8.1) with each key once, and withou
 surrogates and U+0000: Python's decoder accepts all of these, but parsers disagree about duplicate
 keys, and no database stores the rest. Anything else is 400 `invalid_request`, whatever the route.
 
-A text that came in a header is bytes read as ISO 8859-1, and a header may come on several lines.
-Where that matters (Authorization, X-Forwarded-For), `header_values` returns every line.
+Header values are bytes, decoded as ISO 8859-1, and a header may occur on several lines. Where that
+matters (Authorization, X-Forwarded-For), `header_values` returns every line.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-    """Return what the connection tells about the client: address, user agent, language."""
+    """Return the client of a request: its address, user agent and language."""
     peer = request.client.host if request.client else "unknown"
     trusted = context(request).trusted_proxies
     address = client_address(
@@ -125,7 +125,7 @@ def context(connection: ASGIConnection[Any, Any, Any, Any]) -> Context:
 
 def _refuse_unstorable(parsed: Any) -> None:
     """Raise UnicodeEncodeError for a lone surrogate, _NulError for U+0000: JSON can escape both."""
-    # With its escaped backslashes removed, every remaining \u0000 is an escape
+    # Once escaped backslashes are removed, every remaining \u0000 is an escape
     dumped = json.dumps(parsed, ensure_ascii=False).replace(r"\\", "")
     dumped.encode()
     if r"\u0000" in dumped:

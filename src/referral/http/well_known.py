@@ -14,8 +14,8 @@ from referral.core import tokens
 from referral.http.requests import StrictRequest, context
 from referral.http.responses import JsonResponse
 
-# Seconds. Short compared to the 15 minutes between the steps of a rotation of the secret, so that
-# no verifier uses a list without the current key
+# Seconds. Well below the 15 minutes between the steps of rotating the secret, so that no verifier
+# has a cached list without the current key
 _KEYS_MAX_AGE = 300
 
 

@@ -1,8 +1,8 @@
-"""Fictitious users, to look at and to measure with.
+"""Fictitious users for demonstrations and measurements.
 
-Their phones, +1 290 000 0000 and on, cannot belong to anybody. In the North American Numbering Plan
-no area code has a 9 in the middle (these are reserved for longer numbers), and no exchange code
-begins with 0 or 1; here both do. There are sixteen million such phones.
+Their phones, from +1 290 000 0000 on, cannot belong to anybody. In the North American Numbering
+Plan no area code has a 9 in the middle (these are reserved for longer numbers), and no exchange
+code begins with 0 or 1. Each phone here breaks both rules. There are sixteen million of them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ PHONES_PER_AREA = 2_000_000
 MAX_USERS = len(AREAS) * PHONES_PER_AREA
 
 _MAX_AGE = timedelta(days=180)
-# Shares: of users who are invited; of these, who are invited by somebody with invitees; of users
-# with a name; of these, with an email
+# The share of users who are invited and, of these, the share whose inviter has invitees already
 _INVITED, _INVITED_BY_POPULAR = 0.7, 0.8
+# The share of users with a name and, of these, the share with an email
 _NAMED, _WITH_EMAIL = 0.9, 0.4
+# One user in 20 has an unusual name
 _UNUSUAL_EVERY = 20
 _FIRST_NAMES = (  # noqa: SIM905 - a list would take a line for each name
     "Aisha Alina Ana Anna Boris Carlos Chen Daniel Elena Emma Fatima Felix Grace Hana Hugo Ines "
@@ -40,7 +41,7 @@ _LAST_NAMES = (  # noqa: SIM905 - likewise
     "Okafor Park Petrov Popescu Rossi Sato Silva Singh Smith Sokolov Tan Varga Wang Weber Yilmaz"
 ).split()
 
-# Names that break careless pages: written from right to left, emoji of several code points,
+# Names that careless pages display wrongly: from right to left, emoji of several code points,
 # combining marks without a composed letter, and very long ones with and without a space
 UNUSUAL_NAMES = (
     "\u0645\u062d\u0645\u062f \u0639\u0628\u062f \u0627\u0644\u0631\u062d\u0645\u0646",
@@ -53,7 +54,10 @@ UNUSUAL_NAMES = (
 
 
 async def fill(count: int, *, seed: int, add: bool, production: bool, run: ImportRun) -> None:
-    """Import fictitious users. add: even if there are users already. Raises Forbidden."""
+    """Import fictitious users.
+
+    add: do so even if there are users already. production: refuse. Raises Forbidden.
+    """
     if production:
         raise Forbidden(
             "The demo is refused in production, where its users would mix with real ones: use "
@@ -61,23 +65,24 @@ async def fill(count: int, *, seed: int, add: bool, production: bool, run: Impor
         )
     if not add and await stored.count():
         raise Forbidden("This database has users already: add more with --add.")
-    newest = await stored.greatest_phone(phone(0), phone(MAX_USERS - 1))
-    first = 0 if newest is None else _number(newest) + 1
+    greatest = await stored.greatest_phone(phone(0), phone(MAX_USERS - 1))
+    first = 0 if greatest is None else _number(greatest) + 1
     if first + count > MAX_USERS:
         raise Forbidden(
-            f"There are {MAX_USERS:,} phones for demos, of which {first:,} are in use: ask for "
+            f"There are {MAX_USERS:,} phones for demos, of which {first:,} are in use: choose "
             "fewer --users."
         )
     await imports.import_users(lines(count, first=first, seed=seed, now=run.now), run)
 
 
 def lines(count: int, *, first: int, seed: int, now: datetime) -> Iterator[Line]:
-    """Make rows of users, oldest first: the same ones for the same arguments.
+    """Generate rows of users, oldest first. The same arguments give the same rows.
 
     first: the number of the first phone. Sign-ups become more frequent towards `now`. Most users
     are invited, mostly by users who have invited many already, so a few have very many invitees.
     """
     random = Random(seed)  # noqa: S311 - not a secret
+    # A user is in it once for each invitee
     popular = array("i")
     for number in range(count):
         texts = {
@@ -102,7 +107,7 @@ def lines(count: int, *, first: int, seed: int, now: datetime) -> Iterator[Line]
 
 
 def phone(number: int) -> str:
-    """Return the phone of a number below MAX_USERS. A greater number has a greater phone."""
+    """Return the phone with a number below MAX_USERS. Phones are sorted as their numbers are."""
     area, subscriber = divmod(number, PHONES_PER_AREA)
     return f"+1{AREAS[area]}{subscriber:07}"
 
@@ -112,7 +117,7 @@ def _number(phone: str) -> int:
 
 
 def _code(number: int, seed: int) -> str:
-    """Return a code that looks random. Each step is invertible, so that no two are the same."""
+    """Return a code that looks random. Each step is invertible, so no two numbers get the same."""
     bits = 5 * LENGTH
     mask = (1 << bits) - 1
     for _ in range(2):

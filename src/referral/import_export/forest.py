@@ -1,4 +1,4 @@
-"""Trees of inviters: link many users without closing a loop."""
+"""Trees of inviters, to link many users without closing a loop."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ class Forest(Generic[T]):
 
 
 def leaves_first(inviters: Sequence[int]) -> array[int]:
-    """Return the users who have an inviter, in an order in which each inviter is still a root.
+    """Return the users who have an inviter, ordered so that users are linked before their inviter.
 
     inviters: for each user, numbered from 1 (the first entry is not used), the number of the
     inviter, NO_INVITER, or EXTERNAL for an inviter without a number.
 
-    In this order no link has to climb a long chain to find its root, which would take quadratic
-    time. In a loop the link of the user with the highest number comes last: it is the one that
-    would close the loop. Needs 8 bytes for each user.
+    Each inviter is then still a root, so no link has to climb a long chain to find its root, which
+    would take quadratic time. In a loop the link of the user with the highest number comes last: it
+    is the one that would close the loop. Needs 8 bytes for each user.
     """
+    # For each user, how many invitees are not in the order yet
     waiting = array("i", bytes(4 * len(inviters)))
     for inviter in inviters:
         if inviter > 0:

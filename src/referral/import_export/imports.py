@@ -1,10 +1,10 @@
 """Importing users from a file, and exporting them to one.
 
 An import first reads the whole file into a staging database. So a file that turns out to be
-unreadable changes nothing, and all codes of the file are known before the first new one is made.
-Then it adds the users in batches, a transaction each, inviters before their invitees. Users who
-exist already are recognised by their phones, so the same command continues where an earlier run
-ended, however that ended.
+unreadable changes nothing, and all codes of the file are known before the first new code is
+generated. Then it adds the users in batches, a transaction each, inviters before their invitees.
+Users who exist already are recognised by their phones, so the same command continues where an
+earlier run was interrupted.
 
 An import is safe beside a running service. Inserting a user together with their inviter cannot
 close a loop: nobody can have been invited by a user who did not exist. Only two kinds of users are
@@ -86,7 +86,7 @@ def _stage(line: Line, staging: Staging, run: ImportRun) -> ReportRow | None:
 
 
 def _resolve_inviters(staging: Staging, run: ImportRun) -> array[int]:
-    """Return the number of each row's inviter, as forest.leaves_first takes them."""
+    """Return the number of each row's inviter, for forest.leaves_first. Report ambiguous ones."""
     inviters, ambiguous = staging.resolve_inviters()
     for start in range(0, len(ambiguous), run.batch):
         for row in staging.rows_by_number(ambiguous[start : start + run.batch]).values():

@@ -1,4 +1,4 @@
-"""Linking imported users to their inviters, if that was not possible when they were added."""
+"""Linking imported users to their inviters if that was not possible when they were added."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def _link_in_transaction(batch: Sequence[PlannedUser]) -> tuple[list[Refus
         changed={user_id for _, user_id, _ in wanted}, kept=inviter_ids | set(roots.values())
     )
     if database.is_postgres() and roots != await store.find_roots(inviter_ids):
-        # An activation was quicker than the locks
+        # An activation has changed a tree before the locks were taken
         raise database.Conflict
     trees = Forest(roots)
     refused, made = [], []
@@ -87,7 +87,10 @@ async def _link_in_transaction(batch: Sequence[PlannedUser]) -> tuple[list[Refus
 def _check(
     user_id: UUID, inviter_id: UUID | None, locked: Mapping[UUID, LockedUser]
 ) -> tuple[str, str] | None:
-    """Return the reason and the detail if a link is refused for another cause than a loop."""
+    """Check everything about a link except loops.
+
+    Return the reason and the detail if it is refused.
+    """
     user, inviter = locked[user_id], locked.get(inviter_id) if inviter_id else None
     if inviter is None or inviter.is_deleted:
         return _UNKNOWN, "There is no such invite code."

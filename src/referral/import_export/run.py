@@ -1,4 +1,4 @@
-"""An import in progress: what it is given, and its counts so far."""
+"""An import in progress: its parameters, and its counts so far."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from referral.import_export.staging import StagedRow
 BATCH = 2000
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with the name of a phase, how many are done, and of how many, None if not known."""
+"""Called with the name of a phase, the number done, and the total, None if it is not known."""
 
 
 class ReportRow(NamedTuple):
-    """A row of the report: something that was refused or changed. phone: as the file has it."""
+    """A row of the report: something that was refused or changed.
+
+    phone: as the file has it. old_code: an invite code of the file: the one that was changed, or
+    the inviter's if only the inviter was refused. new_code: instead of the one that was changed.
+    """
 
     line: int
     phone: str
@@ -29,7 +33,7 @@ class ReportRow(NamedTuple):
 
 @dataclass(kw_only=True)
 class ImportRun:
-    """One import: what it is given, and its counts so far."""
+    """One import: its parameters, and its counts so far."""
 
     rules: PhoneRules
     test_phones: Collection[str]
@@ -42,7 +46,7 @@ class ImportRun:
     invite_url: str = ""
     """The template of invite links, with `{code}` in it."""
     batch: int = BATCH
-    """How many rows one transaction has."""
+    """How many rows are imported in one transaction."""
 
     rows: int = 0
     refused: int = 0
@@ -54,6 +58,6 @@ class ImportRun:
     links_refused: int = 0
 
     def refuse_link(self, row: StagedRow, reason: str, detail: str) -> None:
-        """Report that the user is imported without the inviter."""
+        """Count and report that a row's user is imported without the inviter."""
         self.links_refused += 1
         self.report(ReportRow(row.line, row.raw_phone, reason, detail, row.inviter_code or ""))

@@ -1,8 +1,8 @@
 """The rows of a file during an import: a private SQLite database in an unnamed temporary file.
 
 SQLite creates the file in the folder of temporary files, for this connection only, and the system
-deletes it with the process, however that ends. A million users take about 200 MB of disk, and a
-fixed amount of memory.
+deletes it when the process ends, even if it is killed. A million users take about 200 MB of disk,
+and a fixed amount of memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from referral.import_export.user_row import UserRow
 from referral.storage.database import SetupError
 
 _AMBIGUOUS = -2
-_BEGIN = """
+# A script first commits, so each one ends with the begin of the next transaction
+_CREATE = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -32768;  -- KiB
@@ -44,8 +45,8 @@ INSERT INTO rows (
     created_at
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (phone) DO NOTHING
 """
-# If several rows have the same code by our reading, the exact spelling decides between them, as
-# long as only one row spells it so
+# If the codes of several rows have the same key, an inviter_code means the row that spells it
+# likewise, if there is exactly one
 _INDEX_CODES = """
 INSERT INTO keys SELECT code_key, count(*), min(number) FROM rows WHERE code_key IS NOT NULL
     GROUP BY code_key;
@@ -78,7 +79,7 @@ class StagedRow:
     """A row of the file, with its codes as the file spells them.
 
     raw_phone: as the file has it. phone: E.164, empty if the row was refused.
-    owns_code: whether no earlier row has the code. user_id: None until the user exists.
+    owns_code: whether this is the first row with the code. user_id: None until the user exists.
     """
 
     number: int
@@ -102,16 +103,16 @@ class Staging:
 
     def __enter__(self) -> Self:
         self._file = sqlite3.connect("", isolation_level=None)
-        self._file.executescript(_BEGIN)
+        self._file.executescript(_CREATE)
         self.size = 0
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
         self._file.close()
-        # Only errors of this database: those of the service's own come as Tortoise's
+        # Only errors of this database: Tortoise raises its own for the service's
         if kind is not None and issubclass(kind, sqlite3.Error):
             raise SetupError(
-                f"the import's temporary one: {error}; set TMPDIR to a folder with space"
+                f"the import's temporary database: {error}; set TMPDIR to a folder with space"
             )
 
     def add(self, row: UserRow, *, line: int, raw_phone: str) -> int | None:
@@ -132,7 +133,7 @@ class Staging:
         return int(earlier[0])
 
     def add_refused(self, *, line: int, code: str) -> None:
-        """Remember the code of a refused row: an inviter_code with it means this row."""
+        """Add a refused row with only its code, so that an inviter_code can be found to mean it."""
         self._add(line, "", None, None, None, code, None, None)
 
     def index_codes(self) -> None:
@@ -164,7 +165,7 @@ class Staging:
         """Return the number of each row's inviter, as forest.leaves_first takes them.
 
         Also return the numbers of the rows whose inviter_code is ambiguous: it may mean several
-        rows, and it is not spelt exactly as one of them.
+        rows, and not exactly one of them spells it in the same way.
         """
         inviters, ambiguous = array("i", [NO_INVITER]) * (self.size + 1), []
         values = {"external": EXTERNAL, "ambiguous": _AMBIGUOUS}

@@ -15,8 +15,7 @@ from referral.import_export.user_row import UserRow
 from referral.storage import database
 from referral.storage.models import User
 
-# SQL instead of the ORM, which would take longer to make its objects than the database to store
-# them
+# SQL instead of the ORM, which takes longer to build its objects than the database to store them
 _ADD = """
     INSERT INTO users (
         id, phone, name, email, invite_code, created_at, last_sign_in_at, inviter_id, activated_at,
@@ -27,7 +26,7 @@ _LINK = """
     UPDATE users SET inviter_id = $2, activated_at = created_at, inviter_sees_phone = TRUE
     WHERE id = $1
 """
-_COUNT = "UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1"
+_ADD_INVITEES = "UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1"
 # UNION, not UNION ALL: if there ever is a loop, the query still ends
 _ROOTS = """
     WITH RECURSIVE chain (user_id, id, inviter_id) AS (
@@ -69,7 +68,7 @@ class ExistingUser:
 
 @dataclass(frozen=True, slots=True)
 class LockedUser:
-    """A user whose row is locked, with what decides about links."""
+    """The columns of a locked user that decide about links."""
 
     inviter_id: UUID | None
     is_deleted: bool
@@ -78,7 +77,7 @@ class LockedUser:
 async def enlarge_cache() -> None:
     """Give SQLite 64 MB of cache while this process is connected.
 
-    Ids are random, so every page of the index is needed again and again.
+    Ids are random, so every page of their index is needed again and again.
     """
     if not database.is_postgres():
         await database.query("PRAGMA cache_size = -65536")  # KiB; the default is 2,000
@@ -112,7 +111,7 @@ async def add(users: Iterable[NewUser]) -> None:
         await database.query_many(_ADD, rows)
     except IntegrityError:
         raise database.Conflict from None
-    await _count(user.inviter_id for user in added if user.inviter_id is not None)
+    await _add_invitees(user.inviter_id for user in added if user.inviter_id is not None)
 
 
 async def find_by_phones(phones: Collection[str]) -> dict[str, ExistingUser]:
@@ -131,26 +130,35 @@ async def find_ids_by_code(codes: Collection[str]) -> dict[str, UUID]:
     return {row["invite_code"]: _uuid(row["id"]) for row in rows}
 
 
-async def apply_admin_grants(phones: Collection[str]) -> None:
-    """Make administrators of the users for whose phones a grant is pending, and delete it."""
-    rows = await _among("SELECT phone FROM admin_grants WHERE phone IN ({marks})", phones)
-    for row in rows:
-        await database.query("UPDATE users SET is_admin = TRUE WHERE phone = $1", row["phone"])
+async def apply_admin_grants(phones: Collection[str]) -> list[UUID]:
+    """Make administrators of the users for whose phones a grant is pending, and delete it.
+
+    Return the users' ids.
+    """
+    granted = await _among("SELECT phone FROM admin_grants WHERE phone IN ({marks})", phones)
+    user_ids = []
+    for row in granted:
+        (user,) = await database.query(
+            "UPDATE users SET is_admin = TRUE WHERE phone = $1 RETURNING id", row["phone"]
+        )
         await database.query("DELETE FROM admin_grants WHERE phone = $1", row["phone"])
+        user_ids.append(_uuid(user["id"]))
+    return user_ids
 
 
 async def find_roots(user_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Return, for each user, the root of their tree of inviters."""
+    """Return the root of each user's tree of inviters."""
     rows = await _among(_ROOTS, user_ids)
     return {_uuid(row["user_id"]): _uuid(row["id"]) for row in rows}
 
 
 async def lock(*, kept: Collection[UUID], changed: Collection[UUID] = ()) -> dict[UUID, LockedUser]:
-    """Lock users until the transaction ends, as `invitations.lock` does, and read them.
+    """Lock users until the transaction ends, and read them.
 
-    First `changed`, then `kept`, each in the order of ids. A call that takes a lock of the first
-    group while it holds one of the second has the opposite order; then PostgreSQL detects the
-    deadlock and aborts one of the two transactions, which is retried.
+    changed: users whose rows will change. kept: users whose rows must not change meanwhile, as in
+    storage/invitations.lock. That function takes all its locks in the order of ids, this one first
+    those of `changed`, then those of `kept`. If the two wait for each other, PostgreSQL detects the
+    deadlock and aborts one of the transactions, which is retried.
     """
     select = "SELECT id, inviter_id, deleted_at FROM users WHERE id IN ({marks}) ORDER BY id"
     for_update, for_key_share = (
@@ -169,12 +177,12 @@ async def lock(*, kept: Collection[UUID], changed: Collection[UUID] = ()) -> dic
 
 
 async def link(links: Collection[tuple[UUID, UUID]]) -> None:
-    """Link each pair's first user to the second as the inviter. Both have to be locked.
+    """Link the first user of each pair to the second, the inviter. Both must be locked.
 
     They are linked as if the first had activated the code when signing up.
     """
     await database.query_many(_LINK, links)
-    await _count(inviter_id for _, inviter_id in links)
+    await _add_invitees(inviter_id for _, inviter_id in links)
 
 
 async def count() -> int:
@@ -198,9 +206,9 @@ async def greatest_phone(first: str, last: str) -> str | None:
     return found
 
 
-async def _count(inviter_ids: Iterable[UUID]) -> None:
+async def _add_invitees(inviter_ids: Iterable[UUID]) -> None:
     """Increase the invitee counts of inviters by how often each occurs."""
-    await database.query_many(_COUNT, sorted(Counter(inviter_ids).items()))
+    await database.query_many(_ADD_INVITEES, sorted(Counter(inviter_ids).items()))
 
 
 async def _among(sql: str, values: Collection[object]) -> list[dict[str, Any]]:

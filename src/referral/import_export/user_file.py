@@ -1,9 +1,9 @@
 """Files of users: CSV with a header (RFC 4180) or JSON Lines, in UTF-8.
 
-JSON Lines are read and written as they are. In CSV, spreadsheets and databases leave notations of
-their own: `'+7...` and `="+7..."` mean the text +7..., and `NULL` and a backslash with N mean no
-value. A text that would be read as a formula, or as one of these, is written as `="..."`, which is
-read as the text again.
+The texts of JSON Lines are read and written unchanged. CSV files of spreadsheets and databases have
+notations of their own: `'+7...` and `="+7..."` mean the text +7..., and `NULL` and a backslash with
+N mean no value. A text that would be read as a formula, or as one of these notations, is written as
+`="..."`, which is read as the text again.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _unescape(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Return a CSV value that `_unescape` reads as the text, and that is no formula."""
+    """Return a CSV value that `_unescape` turns into the text, and that is no formula."""
     is_formula = text[:1] in _FORMULA_START and not _PHONE.fullmatch(text)
     if not is_formula and _unescape(text) == text:
         return text

@@ -81,12 +81,12 @@ def canonical_code(text: str | None, invite_url: str = "") -> str | None:
 
 
 def code_key(text: str) -> str:
-    """Return a key that all spellings of a code share, also if the code is of another system."""
+    """Return a key that all spellings of a code share, even if another system made the code."""
     return canonical_code(text) or text.casefold()
 
 
 def _parse_created_at(text: str, now: datetime) -> datetime:
-    """Parse a timestamp, or a date, which means its beginning in UTC."""
+    """Parse a timestamp, or a date, which means the start of that day in UTC."""
     try:
         at = _parse_timestamp(text)
         if at.tzinfo is not None and EARLIEST <= at <= now:

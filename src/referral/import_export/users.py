@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from referral.context import COMMAND
 from referral.core import ids
 from referral.core import invite_code as invite_codes
 from referral.import_export import forest, store, user_row
@@ -14,7 +15,8 @@ from referral.import_export.forest import EXTERNAL
 from referral.import_export.run import ImportRun, ReportRow
 from referral.import_export.staging import StagedRow, Staging
 from referral.import_export.store import ExistingUser, NewUser
-from referral.storage import database
+from referral.storage import audit, database
+from referral.storage.models import AuditEntry
 
 
 class PlannedUser(NamedTuple):
@@ -68,7 +70,7 @@ async def find_external_inviters(batch: Iterable[PlannedUser]) -> dict[int, UUID
 
 
 async def _add_batch(batch: Sequence[PlannedUser], staging: Staging, run: ImportRun) -> list[int]:
-    """Return the numbers of the rows that are still to be linked."""
+    """Add a batch, and return the numbers of the rows that are still to be linked."""
     added, owners, inviter_ids = await database.transaction(
         lambda: _add_in_transaction(batch, staging, run)
     )
@@ -94,9 +96,9 @@ async def _add_batch(batch: Sequence[PlannedUser], staging: Staging, run: Import
 async def _add_in_transaction(
     batch: Sequence[PlannedUser], staging: Staging, run: ImportRun
 ) -> tuple[set[UUID], list[ExistingUser], list[UUID | None]]:
-    """Return the ids of the added users and, for each row, who has its phone and the inviter's id.
+    """Return the ids of the added users and, for each row, the user with its phone and the inviter.
 
-    The inviter's id is None if the inviter does not exist yet.
+    The inviter is given as an id, which is None if the inviter does not exist yet.
     """
     await store.lock_imports()
     by_phone = await store.find_by_phones([row.phone for row, *_ in batch])
@@ -120,8 +122,22 @@ async def _add_in_transaction(
         if owner.id in added
     )
     if run.admins_allowed:
-        await store.apply_admin_grants({row.phone for row in missing} - set(run.test_phones))
+        await _apply_admin_grants({row.phone for row in missing} - set(run.test_phones), run)
     return added, owners, inviter_ids
+
+
+async def _apply_admin_grants(phones: Collection[str], run: ImportRun) -> None:
+    user_ids = await store.apply_admin_grants(phones)
+    await audit.add(
+        AuditEntry(
+            id=ids.new(run.token_bytes),
+            at=run.now,
+            action="admin_granted",
+            actor=COMMAND.name,
+            user_id=user_id,
+        )
+        for user_id in user_ids
+    )
 
 
 async def _choose_codes(rows: Sequence[StagedRow], staging: Staging, run: ImportRun) -> list[str]:

@@ -1,4 +1,4 @@
-"""Calls that arrive while earlier statements run share the next statement.
+"""Batches of calls: those that arrive while earlier statements run share the next statement.
 
 One statement and one commit for many calls cost the database less than one for each, and calls
 that change the same row do not wait for each other there.
@@ -23,7 +23,7 @@ Run = Callable[[Sequence[C]], Awaitable[Sequence[R]]]
 
 
 class _Call(Struct, Generic[C, R], frozen=True):
-    """A call that waits for its result. keys: no other call of its batch has any of them."""
+    """A call that waits for its result. keys: no two calls of a batch have one in common."""
 
     request: C
     keys: AbstractSet[str]
@@ -34,11 +34,15 @@ class Batcher(Generic[C, R]):
     """Runs calls in batches, in the order of their arrival.
 
     run: runs a batch in one statement and returns each call's result. statements: how many run at
-    the same time. calls: how many a batch has at most.
+    the same time. calls: how many a batch has at most. timeout_fails_waiting: whether a timeout
+    also fails the calls that arrived meanwhile, because a client waits for each.
     """
 
-    def __init__(self, run: Run[C, R], *, statements: int, calls: int) -> None:
+    def __init__(
+        self, run: Run[C, R], *, statements: int, calls: int, timeout_fails_waiting: bool
+    ) -> None:
         self._run = run
+        self._timeout_fails_waiting = timeout_fails_waiting
         self._statements, self._calls = statements, calls
         self._waiting: deque[_Call[C, R]] = deque()
         self._running = 0
@@ -64,8 +68,7 @@ class Batcher(Generic[C, R]):
                     results = await self._run([call.request for call in batch])
                 except BaseException as error:  # noqa: BLE001 - raised by each call
                     _fail(batch, error)
-                    if isinstance(error, database.TimedOut):
-                        # Calls that arrived meanwhile have waited as long: they wait no second time
+                    if self._timeout_fails_waiting and isinstance(error, database.TimedOut):
                         _fail(self._waiting, error)
                         self._waiting.clear()
                     continue

@@ -1,4 +1,4 @@
-"""The statement that charges counters: all that a call charges, or nothing."""
+"""The statement that charges counters: either all counters of a call, or none."""
 
 from __future__ import annotations
 
@@ -51,15 +51,14 @@ _READ_AND_CHARGE = f"""
            (SELECT CAST(json_object_agg(key, tat) AS TEXT)
             FROM counters WHERE key IN ({{keys}})) AS before
 """  # noqa: S608 - only constants
-_tats = json.Decoder(dict[str, int])
+_TATS_DECODER = json.Decoder(dict[str, int])
 
-
-# Keys to read, charges, and the time
 _Request = tuple[Sequence[str], Sequence[Charge], int]
+"""Keys to read, charges, and the time."""
 
 
 async def charge(charges: Sequence[Charge], *, now: int) -> dict[str, int]:
-    """Charge all unless one is exhausted. Return the TATs of the counters that were charged.
+    """Charge all unless one is exhausted. Return the new TATs of the counters that were charged.
 
     If another call takes a counter's last unit meanwhile, only the others are charged.
     """
@@ -73,9 +72,9 @@ async def read_and_charge(
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Read the TATs of `keys` and then `charge`, in one statement that other calls share.
 
-    Only for PostgreSQL, and for counters that no transaction holds for longer than a statement: all
+    Only for PostgreSQL, and for counters that no transaction locks for longer than a statement: all
     calls in the statement would wait for it. Return the TATs before, which may include other calls'
-    counters, and those of the counters that were charged.
+    counters, and the new TATs of the counters that were charged.
     """
     return await _batcher.submit((keys, charges, now), keys={each.key for each in charges})
 
@@ -94,14 +93,14 @@ async def _run(requests: Sequence[_Request]) -> list[tuple[dict[str, int], dict[
     rows = [(key,) for keys, _, _ in requests for key in keys]
     keys_sql, more = dialect.values_table(("TEXT",), rows, first=1 + len(values))
     (row,) = await database.query(_formatted(_READ_AND_CHARGE, sql, keys_sql), *values, *more)
-    before, charged = (_tats.decode(row[name] or "{}") for name in ("before", "charged"))
+    before, charged = (_TATS_DECODER.decode(row[name] or "{}") for name in ("before", "charged"))
     return [
         (before, {each.key: charged[each.key] for each in charges if each.key in charged})
         for _, charges, _ in requests
     ]
 
 
-_batcher = Batcher(_run, statements=2, calls=100)
+_batcher = Batcher(_run, statements=2, calls=100, timeout_fails_waiting=True)
 
 
 # Cached: the texts are long, and few differ

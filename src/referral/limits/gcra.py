@@ -5,10 +5,10 @@ continuously, by one unit every `window / size` seconds: that time is its *incre
 the bucket's level, a counter keeps its *theoretical arrival time* (TAT): when the bucket will be
 refilled completely. A charge moves the TAT ahead by the increment, from now if it lies in the past;
 a refund moves it back. A charge is refused if it would move the TAT further ahead of now than the
-*tolerance*, usually `size` increments: the bucket is then *exhausted*. A TAT in the past says as
-much as no counter at all, so such a counter can be deleted.
+*tolerance*, usually `size` increments: the bucket is then *exhausted*. A TAT in the past means the
+same as no counter at all, so such a counter can be deleted.
 
-The busiest window lets twice the size through: all that the bucket holds, and what refills.
+The busiest window allows twice the size: all that a full bucket holds, and all that refills.
 
 Times are whole microseconds since the epoch. Durations are in microseconds, windows in seconds.
 """
@@ -30,7 +30,7 @@ HOUR, DAY, MONTH = 3600, 86_400, 30 * 86_400
 
 
 class Bucket(Struct, frozen=True):
-    """How many units a limit allows in a window of how many seconds."""
+    """A limit of `size` units in a window of `window` seconds."""
 
     size: int
     window: int
@@ -85,14 +85,12 @@ class Charge(Struct, frozen=True, kw_only=True):
 
 def new_charge(name: LimitName, key: str, bucket: Bucket) -> Charge:
     """Build a charge that is refused if the bucket is exhausted."""
-    increment = bucket.increment
-    tolerance = increment * bucket.size
     return Charge(
         name=name,
         key=key,
-        increment=increment,
-        tolerance=tolerance,
-        max_tat=tolerance,
+        increment=bucket.increment,
+        tolerance=bucket.tolerance,
+        max_tat=bucket.tolerance,
         bucket=bucket,
     )
 

@@ -1,4 +1,4 @@
-"""Limits over everybody, which may lag by a few seconds.
+"""Limits for all clients together, which may lag by a few seconds.
 
 A row that every request updates would make requests wait for each other. So each process counts in
 memory and every two seconds adds its counts to the database and reads what all processes counted.
@@ -17,10 +17,10 @@ from referral.limits.scope import LimitScope
 
 
 class GlobalLimits:
-    """The failures of the last hour and the sends of the last day."""
+    """The failed guesses of the last hour and the sends of the last day."""
 
     def __init__(self, limits: Limits, key: bytes) -> None:
-        """key: derives the keys of the counters."""
+        """key: the secret from which the keys of the counters are derived."""
         everybody = LimitScope(phone="", address="", known_device=False, key=key)
         self._limits = limits
         self.charges = {
@@ -36,7 +36,7 @@ class GlobalLimits:
         self._unsaved: Counter[LimitName] = Counter()
 
     def add(self, name: LimitName, number: int = 1) -> None:
-        """Count something. number: -1 takes one back."""
+        """Count a failed guess or a send. number: -1 undoes one count."""
         self._unsaved[name] += number
 
     def is_alarmed(self, now: datetime) -> bool:
@@ -45,7 +45,7 @@ class GlobalLimits:
         return self._used(LimitName.FAILURES_HOUR, now) >= bucket.size
 
     def wait_for_sends(self, now: datetime, *, is_exempt: bool) -> int:
-        """Return seconds until the day has a send left; the last fifth is for exempt devices."""
+        """Return seconds until the day has a send left. The last fifth is for exempt devices."""
         bucket = self.charges[LimitName.SENDS_DAY].bucket
         reserved = 0 if is_exempt else self._limits.sends_reserved
         excess = self._used(LimitName.SENDS_DAY, now) - (bucket.size - reserved) + 1
@@ -53,15 +53,17 @@ class GlobalLimits:
 
     async def save(self, now: datetime) -> None:
         """Add this process's counts to the database, and read those of all processes."""
-        counted, self._unsaved = self._unsaved, Counter()
         at = gcra.microseconds(now)
-        try:
-            for name, number in counted.items():
-                await counters.charge([self.charges[name].times(number)], now=at)
-            self._tats = await counters.read(charge.key for charge in self.charges.values())
-        except BaseException:
-            self._unsaved.update(counted)
-            raise
+        for name in list(self._unsaved):
+            number = self._unsaved.pop(name)
+            try:
+                charged = await counters.charge([self.charges[name].times(number)], now=at)
+            except BaseException:
+                self._unsaved[name] += number
+                raise
+            # What is saved counts on, even if the next statement fails
+            self._tats |= charged or {}
+        self._tats = await counters.read(charge.key for charge in self.charges.values())
 
     def _used(self, name: LimitName, now: datetime) -> int:
         charge = self.charges[name]

@@ -1,9 +1,9 @@
-"""Charges of guesses, and how long codes get after failures.
+"""Rules for charges of guesses, and for the length of codes after failures.
 
-Somebody who guesses a phone's codes is slowed down by longer codes. The phone is not locked, since
-then anybody could lock anybody else out. A phone has two sets of budgets with the same numbers: one
-for devices on which it signed in before, one for strangers. Limits by address do not apply to known
-devices.
+An attacker who guesses a phone's codes is slowed down by longer codes. The phone is not locked,
+since then anybody could lock its owner out. A phone has two sets of budgets with the same numbers:
+one for devices on which it signed in before, one for strangers. Limits by address do not apply to
+known devices.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from referral.limits.gcra import DAY, HOUR, MONTH, SECOND, Bucket, Charge
 from referral.limits.policy import LimitName, Limits
 from referral.limits.scope import LimitScope
 
+# How much longer codes get at each step, and how many steps there are
 MORE_DIGITS = 2
 MAX_STEPS = 2
 INVITE_CODE_LIMITS = frozenset(
@@ -34,8 +35,8 @@ def charges(
 ) -> list[Charge]:
     """Build the charges of a wrong guess to the challenge, which comes first, and to the phone.
 
-    The two budgets after which codes get longer refuse guesses at a code that is too short by then.
-    They only count guesses at one that is long enough.
+    Once codes have to be longer, the two budgets that lengthen them refuse guesses at a code that
+    is too short, and only count guesses at one that is long enough.
     """
     return [
         challenge_charge(limits, scope, challenge_id),
@@ -61,8 +62,8 @@ def address_charges(limits: Limits, scope: LimitScope) -> list[Charge]:
 def challenge_charge(limits: Limits, scope: LimitScope, challenge_id: str) -> Charge:
     """Build the charge of a wrong guess to its challenge.
 
-    Its tolerance is a minute longer than its guesses: a machine whose clock is behind refuses none
-    of them early.
+    Its tolerance is a minute longer than its guesses take, so that a machine whose clock is behind
+    does not refuse the last one.
     """
     name, size = LimitName.CHALLENGE_GUESSES, limits.guesses_per_challenge
     bucket = Bucket(size, size * _GUESS_SPACING)
@@ -81,8 +82,8 @@ def code_length(
 ) -> int:
     """Return how many digits a new code for this phone needs.
 
-    tats: by key, at least those of the budgets that lengthen codes. alarm: whether there were too
-    many failures overall.
+    tats: by key, at least those of the budgets that lengthen codes. alarm: whether there are too
+    many failures for all phones together.
     """
     steps = max(
         min(gcra.used(bucket, tats.get(scope.phone_key(name), 0), now) // bucket.size, MAX_STEPS)
@@ -116,7 +117,7 @@ def invite_code_charges(limits: Limits, scope: LimitScope, counted_by: str | Non
 
 
 def _tolerance(bucket: Bucket, length: int, shortest: int) -> int | None:
-    """Return how far guesses at a code of this length may use a budget, None without a bound."""
+    """Return the tolerance of a budget for guesses at a code of this length, None for no bound."""
     steps = (length - shortest) // MORE_DIGITS
     if length >= MAX_CODE_LENGTH or steps >= MAX_STEPS:
         return None

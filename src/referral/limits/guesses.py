@@ -10,10 +10,10 @@ process before the database has allowed the guess:
    one is charged to none: it spends the challenge and does its work, such as a sign-in.
 
 All of this is one transaction. Until the locks are held, right and wrong guesses send the same
-statements in the same order. Otherwise a right guess could overtake the wrong ones in flight, and
-an attacker who tries many codes at the same time would get more guesses than the budgets allow.
+statements in the same order. Otherwise a right guess could overtake concurrent wrong ones, and an
+attacker who tries many codes at the same time would get more guesses than the budgets allow.
 
-A challenge's counter also says what became of the challenge, see the marks below.
+A challenge's counter also records that the code became too short or was spent: see the marks below.
 """
 
 from __future__ import annotations
@@ -46,19 +46,20 @@ from referral.storage import database
 
 T = TypeVar("T")
 FastPath = Callable[[Guess], Awaitable[tuple[Judged, T | None]]]
-"""Judges a guess and does the work of a right one in one statement; None if it left the work."""
+"""Judges a guess, and may do the work of a right one, in one statement. None: work not done."""
 
 # Marks: how far beyond the tolerance of its guesses a challenge's counter is advanced once its code
-# is found too short, and once it is spent. Both refuse further guesses, and fall back within the
-# tolerance only when the challenge has expired long ago. The mark of a spent one is further, so a
-# right guess that was allowed before the code was found too short can still spend it, exactly once
+# is found too short, and once it is spent. Both refuse further guesses, and come within the
+# tolerance again only long after the challenge has expired. The mark of a spent one is further, so
+# a right guess that was allowed before the code was found too short can still spend it once
 _TOO_SHORT_MARK, _SPENT_MARK = 1 * HOUR * SECOND, 3 * HOUR * SECOND
-# A counter beyond these has the mark: the marks recede as time passes, and clocks differ
+# A counter beyond these has the mark. They are lower, since the distance of a TAT from now shrinks
+# as time passes, and clocks differ
 _TOO_SHORT_FROM, _SPENT_FROM = _TOO_SHORT_MARK // 2, 2 * HOUR * SECOND
 
 
 class _Refused(Exception):  # noqa: N818 - not an error
-    """Ends the transaction of a guess that a budget refuses, which writes nothing."""
+    """Rolls back the transaction of a guess that is refused, so that nothing is written."""
 
 
 async def redeem(
@@ -76,7 +77,7 @@ async def redeem(
     stays valid if `work` returns a refusal, which is raised after what `work` wrote is committed.
     All of it goes on if the client disconnects.
 
-    fast_path: judges the guess instead.
+    fast_path: tried first; if it leaves the work of a right guess undone, `work` does it.
 
     Raises InvalidRequest, WrongCode, ChallengeSpent, TooManyAttempts, TooManyRequests, and what
     `work` raises or returns.
@@ -104,7 +105,7 @@ async def _redeem(
     result: T | Refusal | None = None
     judged: Judged | None = None
     # Guesses of strangers share no row with those from a known device, and do not delay them
-    async with ctx.keyed_locks.take(scope.phone_key("guesses")):
+    async with ctx.keyed_locks.hold(scope.phone_key("guesses")):
         guess = _compare(ctx, challenge, code, scope)
         if fast_path is not None:
             judged, result = await fast_path(guess)
@@ -125,7 +126,7 @@ async def _redeem(
         send_scope,
         address_refunded=judged.challenge_tat > _mark(challenge_charge, guess.now, _TOO_SHORT_FROM),
     )
-    # The sign-in is committed and cannot be repeated, so the refund's failure is not the caller's
+    # The work is committed and cannot be repeated, so a failed refund must not fail the request
     with suppress(database.Unavailable):
         await counters.refund(refunds, now=guess.now)
     return cast("T", result)  # may be None
@@ -155,8 +156,9 @@ async def _judge_in_steps(
 ) -> tuple[Judged, T | Refusal | None]:
     """Judge a guess, and do the work of a right one, in one transaction.
 
-    was_allowed: the budgets allowed this right guess before. They are not checked again: a refusal
-    would take longer than that of a wrong guess, and so reveal that this one was right.
+    was_allowed: whether the fast path has allowed this guess, which is right. The budgets are not
+    checked again: a refusal would take longer than that of a wrong guess, and so reveal that this
+    one was right.
     """
 
     async def judge() -> tuple[Judged, T | Refusal | None]:
@@ -167,7 +169,7 @@ async def _judge_in_steps(
         if not was_allowed and await _is_exhausted(guess, tats):
             raise _Refused
         if not guess.is_right:
-            # The address last: its row is not locked yet, and another transaction may hold it
+            # The address last, since its counter is not locked yet and this may have to wait for it
             for charges in filter(None, (guess.charges_to_lock, guess.address_charges)):
                 await counters.charge([each.unconditional() for each in charges], now=guess.now)
             return judged, None
@@ -196,7 +198,7 @@ async def _is_exhausted(guess: Guess, locked_tats: Mapping[str, int] | None = No
 async def _refuse(
     ctx: Context, scope: LimitScope, send_scope: LimitScope, guess: Guess, caller: Caller
 ) -> NoReturn:
-    """Raise why a guess was refused. Writes nothing, unless its code has become too short."""
+    """Raise the refusal of a guess. Writes nothing, unless its code has become too short."""
     at = ctx.clock()
     now = gcra.microseconds(at)
     send_keys = send_policy.keys(ctx.limits, scope)
@@ -223,7 +225,7 @@ async def _refuse(
 async def _allow_resend(
     ctx: Context, send_scope: LimitScope, challenge_charge: Charge, now: int
 ) -> None:
-    """Let the owner of a code that has become too short ask for a longer one, once a challenge."""
+    """Allow a send that replaces a code that has become too short, once for each challenge."""
     too_short = Advance(
         challenge_charge.key,
         _mark(challenge_charge, now, _TOO_SHORT_MARK),
@@ -234,5 +236,5 @@ async def _allow_resend(
 
 
 def _mark(challenge_charge: Charge, now: int, distance: int) -> int:
-    """Return the TAT that lies so far beyond the tolerance of a challenge's guesses."""
+    """Return the TAT at this distance beyond the tolerance of a challenge's guesses."""
     return now + challenge_charge.bucket.tolerance + distance

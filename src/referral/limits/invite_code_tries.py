@@ -1,8 +1,8 @@
-"""Tries of invite codes, judged under locks: many tries in flight learn no more than the limit.
+"""Tries of invite codes, judged under locks, so that concurrent tries cannot exceed the limit.
 
 A try locks its counters, is refused if one is exhausted, looks the code up, and is charged only if
 there is no such code. Tries of one user or address wait for each other at the counter, so none is
-refused because of another in flight that will find its code.
+refused because of a concurrent one that is going to find its code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class _NotCharged(Exception):  # noqa: N818 - not an error
-    """Ends the transaction of a try that is not charged, which writes nothing."""
+    """Rolls back the transaction of a try that is not charged, so that nothing is written."""
 
 
 async def attempt(
@@ -44,9 +44,9 @@ async def attempt(
 async def attempt_in_transaction(
     ctx: Context, look_up: Callable[[], Awaitable[object]], *, caller: Caller, counted_by: str
 ) -> Refusal | None:
-    """Do the same in the current transaction, whose commit keeps the charge.
+    """Do what `attempt` does in the current transaction, which has to be committed for the charge.
 
-    Return UnknownInviteCode, TooManyRequests, or None if the code was found.
+    Return UnknownInviteCode or TooManyRequests, or None if the code was found.
     """
     outcome = await _judge(ctx, look_up, _charges(ctx, caller, counted_by), caller)
     return outcome if isinstance(outcome, Refusal) else None
@@ -64,7 +64,7 @@ async def _attempt(
             raise _NotCharged
 
     # The last charge is to the widest network
-    async with ctx.keyed_locks.take(charges[-1].key):
+    async with ctx.keyed_locks.hold(charges[-1].key):
         with suppress(_NotCharged):
             await database.transaction(judge)
     (outcome,) = outcomes

@@ -21,7 +21,7 @@ WAIT_SECONDS = 5
 class KeyedLocks:
     """One lock for each key.
 
-    A request that waits for one does not count as a concurrent request. So there is a separate
+    A request that waits for a lock is suspended in the ConcurrencyLimiter. So there is a separate
     limit on how many wait: as many as may arrive in a burst.
     """
 
@@ -31,7 +31,7 @@ class KeyedLocks:
         self._waiting = 0
 
     @asynccontextmanager
-    async def take(self, key: str) -> AsyncIterator[None]:
+    async def hold(self, key: str) -> AsyncIterator[None]:
         """Hold the lock of a key; tasks get it in the order of their arrival.
 
         Raises Unavailable if it is not free in time, or if too many tasks wait.

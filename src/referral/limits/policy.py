@@ -34,7 +34,7 @@ class LimitName(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The numbers in force. Waits, and the lives of codes and access tokens, are in seconds.
+    """The numbers in force. Waits, and the lifetimes of codes and access tokens, are in seconds.
 
     The defaults are those for a real gateway.
     """
@@ -76,13 +76,13 @@ class Limits:
 
     @property
     def sends_reserved(self) -> int:
-        """How many of a day's sends overall are reserved for known devices."""
+        """How many of a day's sends overall are reserved for exempt known devices."""
         return self.sends_per_day // 5
 
     def resend_in(self, sends_in_hour: int) -> int:
-        """Return how many seconds to wait after the n-th send of the last hour.
+        """Return the seconds to wait after the send that makes this many in the last hour.
 
-        Never longer than a code lives.
+        Never longer than the lifetime of a code.
         """
         nth = min(sends_in_hour, len(self.resend_waits)) - 1
         return min(self.resend_waits[nth], self.code_life)

@@ -21,8 +21,9 @@ class LimitScope(Struct, frozen=True):
 
     A known device has counters of its own for its phone, which strangers cannot touch.
 
-    key: derives the keys of counters, so that their table does not reveal who was counted.
-    as_stranger: the known device left so many messages unused that limits for strangers apply.
+    key: a secret from which the keys of counters are derived, so that their table does not reveal
+    who was counted. as_stranger: the known device left so many messages unused that limits for
+    strangers apply.
     """
 
     phone: str
@@ -33,12 +34,12 @@ class LimitScope(Struct, frozen=True):
 
     @property
     def is_exempt(self) -> bool:
-        """Whether limits by address and the cost guard let it pass, and it may use the reserve."""
+        """Whether it skips limits by address and the cost guard, and may use the reserved sends."""
         return self.known_device and not self.as_stranger
 
-    def counter_key(self, name: str, about: str) -> str:
-        """Return a counter's key: a keyed digest of the limit and of what it is counted for."""
-        return counter_key(self.key, f"{name}|{about}")
+    def counter_key(self, name: str, subject: str) -> str:
+        """Return a counter's key: a keyed digest of the limit's name and of its subject."""
+        return counter_key(self.key, f"{name}|{subject}")
 
     def phone_key(self, name: str) -> str:
         """Return the key of a counter of the phone: the known device's or the strangers'."""
@@ -61,7 +62,7 @@ class LimitScope(Struct, frozen=True):
         ]
 
 
-# A send asks for most of its keys three times, and the next send for some of them again
+# Cached, since a send uses most of its keys three times, and the next send uses some again
 @lru_cache(maxsize=4096)
 def counter_key(key: bytes, text: str) -> str:
     """Return a counter's key. text: what is counted."""

@@ -1,11 +1,11 @@
-"""Charges and refunds of messages with a code.
+"""Rules for charges and refunds of messages with a code.
 
 A known device may leave 3 messages a day unused before limits for strangers apply to it. Otherwise
-somebody could pump messages with phones of their own. A message counts as unused from its send
-until its code is verified, also while the code is still valid: with the default waits the fourth
-message cannot come before the first three have expired. Further messages are charged to the
-address, the cost guard and the strangers' share of the day's sends, but still to the device's own
-budgets of the phone.
+an attacker could pump messages (limits/pumping/rules.py) with phones of their own. A message counts
+as unused from its send until its code is verified, also while the code is still valid: with the
+default waits the fourth message cannot come before the first three have expired. Further messages
+are charged as a stranger's to the address, the cost guard and the day's sends without the reserve,
+but still to the known device's own counters of the phone.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def charges(
 ) -> list[Charge]:
     """Build the charges of a send to the phone and to the address.
 
-    tats: the counters of `keys`; the wait grows with the sends of the last hour.
+    tats: those of `keys`, on which the wait depends: it grows with the sends of the last hour.
     """
-    steps = _wait_steps(limits, scope)
+    steps = _steps_charge(limits, scope)
     tat = tats.get(steps.key, 0)
     seconds = limits.resend_in(1 + gcra.used(steps.bucket, tat, now))
     if not seconds and any(limits.resend_waits):
-        # No wait refuses a second call here, so refuse if one was counted after `tats` were read
+        # No wait refuses a concurrent send here, so refuse if one was charged after the read
         steps = replace(steps, tolerance=max(tat - now, 0) + steps.increment)
     return [
         *_wait_charges(scope, seconds, tats.get(wait_key(scope), 0), now),
@@ -50,7 +50,7 @@ def charges(
 
 
 def phone_charges(limits: Limits, scope: LimitScope) -> list[Charge]:
-    """Build the charges of a message to its phone's hour and day caps."""
+    """Build the charges of a message to its phone's limits by hour and day."""
     return [
         scope.phone_charge(LimitName.PHONE_SENDS_HOUR, Bucket(limits.sends_per_phone_hour, HOUR)),
         scope.phone_charge(LimitName.PHONE_SENDS_DAY, Bucket(limits.sends_per_phone_day, DAY)),
@@ -63,14 +63,14 @@ def address_charges(limits: Limits, scope: LimitScope) -> list[Charge]:
 
 
 def unused_message_charges(scope: LimitScope) -> list[Charge]:
-    """Build the charge of a send to the messages that an exempt device may leave unused."""
+    """Build the charge to the messages that an exempt device may leave unused, none for others."""
     if not scope.is_exempt:
         return []
     return [scope.phone_charge(LimitName.DEVICE_UNUSED_MESSAGES, _UNUSED_MESSAGES)]
 
 
 def keys(limits: Limits, scope: LimitScope) -> list[str]:
-    """Return the counters on which a send, its wait and its code's length depend."""
+    """Return the keys of the counters on which a send, its wait and its code's length depend."""
     of_phone = [
         LimitName.PHONE_RESEND_WAIT,
         LimitName.PHONE_RESEND_STEPS,
@@ -81,7 +81,7 @@ def keys(limits: Limits, scope: LimitScope) -> list[str]:
     ]
     return [
         *(scope.phone_key(name) for name in of_phone),
-        # Also for an exempt device, which may turn out to count as a stranger
+        # Also for an exempt device, which may turn out to be treated as a stranger
         *(
             scope.counter_key(LimitName.ADDRESS_SENDS_HOUR, network)
             for network, _ in networks(scope.address)
@@ -90,12 +90,12 @@ def keys(limits: Limits, scope: LimitScope) -> list[str]:
 
 
 def wait_key(scope: LimitScope) -> str:
-    """Return the counter of the wait between sends."""
+    """Return the key of the counter of the wait between sends."""
     return scope.phone_key(LimitName.PHONE_RESEND_WAIT)
 
 
 def scope_at_send(scope: LimitScope, tats: Mapping[str, int], *, now: int) -> LimitScope:
-    """Return the scope with `as_stranger` as it is for the next send. tats: those of `keys`."""
+    """Return the scope with `as_stranger` set for the next send. tats: those of `keys`."""
     tat = tats.get(scope.phone_key(LimitName.DEVICE_UNUSED_MESSAGES), 0)
     unused = gcra.used(_UNUSED_MESSAGES, tat, now)
     return replace(scope, as_stranger=scope.known_device and unused >= _UNUSED_MESSAGES.size)
@@ -104,14 +104,14 @@ def scope_at_send(scope: LimitScope, tats: Mapping[str, int], *, now: int) -> Li
 def can_assume_first(limits: Limits) -> bool:
     """Return whether a send that passes `first_of_hour` cannot fall into an earlier send's wait.
 
-    Not if the first wait is 0 and others are longer: a first send is then charged without a wait,
-    and an earlier wait may outlast the time for which its send is counted.
+    It can if the first wait is 0 and others are longer: a first send is then charged without a
+    wait, and an earlier wait may outlast the time for which its send is counted.
     """
     return limits.resend_waits[0] > 0 or not any(limits.resend_waits)
 
 
 def first_of_hour(charges: Iterable[Charge]) -> list[Charge]:
-    """Return these charges of a send, refused also if the phone had another in the last hour."""
+    """Return these charges, to be refused also if the phone had another send in the last hour."""
     return [
         replace(each, tolerance=each.increment)
         if each.name == LimitName.PHONE_RESEND_STEPS
@@ -141,14 +141,14 @@ def resend_in(charges: Iterable[Charge], tats: Mapping[str, int], *, now: int) -
     return gcra.wait([each for each in charges if each.name in _NEXT_SEND_LIMITS], tats, now=now)
 
 
-def _wait_steps(limits: Limits, scope: LimitScope) -> Charge:
-    """Count the sends of an hour, as far as waits grow with them."""
+def _steps_charge(limits: Limits, scope: LimitScope) -> Charge:
+    """Build the charge that counts the sends of the last hour, with which the wait grows."""
     bucket = Bucket(len(limits.resend_waits), HOUR)
     return scope.phone_charge(LimitName.PHONE_RESEND_STEPS, bucket).unconditional()
 
 
 def _wait_charges(scope: LimitScope, seconds: int, tat: int, now: int) -> list[Charge]:
-    """Build the charge of the wait; none for a wait of 0, unless an earlier one is not over."""
+    """Build the charge of the wait. A wait of 0 has none, unless an earlier wait is not over."""
     if not seconds and tat <= now:
         return []
     return [scope.phone_charge(LimitName.PHONE_RESEND_WAIT, Bucket(1, seconds))]

@@ -1,12 +1,12 @@
 """Charging messages before they are sent, and refunding them.
 
 A message is charged to its phone, the address, the cost guard and the day's sends overall, and the
-charges are committed, before a gateway is asked. So a request that is cancelled, or a process that
+charges are committed, before a gateway is called. So a request that is cancelled, or a process that
 dies, may lose a refund but never sends a message that was not counted.
 
 The cost guard and the sends overall are counted in this process's memory, which is checked and
 changed without waiting in between; the other counters are charged in one statement. If that
-statement charges nothing, the counts in memory are taken back.
+statement charges nothing, the counts in memory are undone.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Charged(Struct, frozen=True, kw_only=True):
 
 
 class _Wait(Struct, frozen=True):
-    """A charge that is refused, and for how many seconds. block: the cost guard's, if it is its."""
+    """A charge that is refused, and for how many seconds. block: set if the cost guard refuses."""
 
     charge: Charge
     seconds: int
@@ -65,8 +65,9 @@ async def charge(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetim
     keys = send_policy.keys(ctx.limits, scope)
     tats: Mapping[str, int] | None = None
     if await _count_unless_refused(ctx, scope, caller=caller, at=at):
-        # Usually this is the phone's first message in an hour, which PostgreSQL reads and charges
-        # in one statement. If not, that charges nothing, and the counters it read are used below
+        # Usually this is the phone's first message in an hour. PostgreSQL then reads and charges
+        # the counters in one statement. If it is not the first, that statement charges nothing,
+        # and the counters that it read are used below
         charges = send_policy.charges(ctx.limits, scope, {}, now=now)
         try:
             first = send_policy.first_of_hour(charges)
@@ -100,35 +101,42 @@ async def charge(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetim
 
 
 async def charge_fallback(ctx: Context, charged: Charged) -> Charged | None:
-    """Charge one more message with the same code, to be sent by another gateway.
+    """Charge one more message with the same code, which another gateway will send.
 
-    Return None if the phone's caps or the day's sends overall refuse it.
+    Return None if the phone's limits or the day's sends overall refuse it.
     """
     at, scope = ctx.clock(), charged.scope
     if ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt):
         return None
     charges = send_policy.phone_charges(ctx.limits, scope)
-    after = await counters.charge(charges, now=gcra.microseconds(at))
-    if after is None:
-        return None
+    # Counted before the charge is awaited, so that no other send passes the same check meanwhile
     guard.count_send(ctx, scope, at)
     ctx.global_limits.add(LimitName.SENDS_DAY)
+    try:
+        after = await counters.charge(charges, now=gcra.microseconds(at))
+    except BaseException:
+        _uncount(ctx, scope, at)
+        raise
+    if after is None:
+        _uncount(ctx, scope, at)
+        return None
     return Charged(scope=scope, at=at, charges=charges, before={}, after=after)
 
 
 async def refund(ctx: Context, charged: Charged) -> None:
-    """Refund a message that certainly no gateway took."""
+    """Refund a message that was certainly not accepted by any gateway."""
     _uncount(ctx, charged.scope, charged.at)
     wait = send_policy.wait_key(charged.scope)
     if wait in charged.after:
-        # Unless another message has begun a wait of its own meanwhile
+        # Has no effect if another message has begun a wait of its own meanwhile
         await counters.clear(wait, tat=charged.after[wait])
     await counters.refund(send_policy.without_wait(charged.charges), now=charged.now)
 
 
 async def refund_too_short(ctx: Context, scope: LimitScope, *, now: int) -> None:
-    """Let a phone have a longer code immediately: clear its wait, and refund the send of the code
-    that is too short to the address and the sends overall. scope: as at that send.
+    """Refund the send of a code that is now too short, so that a longer one can follow.
+
+    The wait is cleared; the address and the sends overall are refunded. scope: as at that send.
     """
     ctx.global_limits.add(LimitName.SENDS_DAY, -1)
     await counters.clear(send_policy.wait_key(scope))
@@ -136,12 +144,12 @@ async def refund_too_short(ctx: Context, scope: LimitScope, *, now: int) -> None
 
 
 async def count_notice(ctx: Context, phone: str) -> Charged:
-    """Charge a message that no limit refuses to its phone's caps and to the day's sends overall."""
+    """Charge a notice to the phone and to the day's sends overall. No limit refuses it."""
     at = ctx.clock()
     scope = LimitScope(phone=phone, address="", known_device=False, key=ctx.counter_key)
     charges = [each.unconditional() for each in send_policy.phone_charges(ctx.limits, scope)]
     ctx.global_limits.add(LimitName.SENDS_DAY)
-    # Sent even if it cannot be charged: it may tell people that they lost their account
+    # It is sent even if it cannot be charged: it may warn people that they lost their account
     with suppress(database.Unavailable):
         await counters.charge(charges, now=gcra.microseconds(at))
     return Charged(scope=scope, at=at, charges=charges, before={}, after={})
@@ -154,7 +162,7 @@ async def refund_notice(ctx: Context, charged: Charged) -> None:
 
 
 def retry_after(ctx: Context, scope: LimitScope, tats: Mapping[str, int], *, at: datetime) -> int:
-    """Return the seconds until a message can be sent. tats: those of `send_policy.keys`."""
+    """Return the seconds until a message can be sent, at least 1. tats: of `send_policy.keys`."""
     scope = send_policy.scope_at_send(scope, tats, now=gcra.microseconds(at))
     return max((each.seconds for each in _waits(ctx, scope, tats, at)), default=1)
 
@@ -162,7 +170,10 @@ def retry_after(ctx: Context, scope: LimitScope, tats: Mapping[str, int], *, at:
 async def _count_unless_refused(
     ctx: Context, scope: LimitScope, *, caller: Caller, at: datetime
 ) -> bool:
-    """Count a message if nothing in memory refuses it as its phone's first in an hour."""
+    """Count a message in memory if it may be its phone's first in an hour and nothing refuses it.
+
+    Return whether it was counted.
+    """
     return (
         send_policy.can_assume_first(ctx.limits)
         and not ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt)
@@ -171,7 +182,7 @@ async def _count_unless_refused(
 
 
 async def _count(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetime) -> Block | None:
-    """Count a message in memory, unless the cost guard refuses it."""
+    """Count a message in memory, or return why the cost guard refuses it."""
     block = await guard.admit(ctx, scope, caller=caller, at=at)
     if block is None:
         ctx.global_limits.add(LimitName.SENDS_DAY)
@@ -184,7 +195,7 @@ def _uncount(ctx: Context, scope: LimitScope, at: datetime) -> None:
 
 
 def _waits(ctx: Context, scope: LimitScope, tats: Mapping[str, int], at: datetime) -> list[_Wait]:
-    """Return the limits that refuse a message now."""
+    """Return the charges that are refused now, those in memory included."""
     now = gcra.microseconds(at)
     waits = [
         _Wait(each, each.retry_after(tats.get(each.key, 0), now))

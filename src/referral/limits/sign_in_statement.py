@@ -1,18 +1,19 @@
-"""Judging a guess at a code, and the sign-in of a right one, in one statement of PostgreSQL.
+"""Judging a guess at a code and, if it is right, signing in, in one statement of PostgreSQL.
 
 It follows the rules of limits/guesses.py, and takes the steps of `service.sign_in.verify` for an
 existing user without an invite code. In steps, such a sign-in is twelve statements, for which
 Tortoise builds four models and six SQL texts. New users, sign-ins with an invite code, and SQLite,
 which runs in this process, take the steps.
 
-The statement's parts run in this order:
+The common table expressions (CTEs) of the statement run in this order:
 
-1. `seen` reads the counters without locks. This turns most refused guesses away, which then lock
+1. `seen` reads the counters without locks. Most guesses over a limit are refused here, and lock
    and write nothing.
 2. `held` locks the existing counters of the challenge and the phone, in the order of their keys,
-   and `state` has them as the last transaction left them. `judged` decides.
-3. `added` adds the counters that are missing, without ON CONFLICT: one that another transaction has
-   added since the statement began violates the primary key, and the next attempt sees it. So two
+   and `state` has their values as of the lock. `judged` decides.
+3. `added` adds the counters that are missing, without ON CONFLICT: a counter that another
+   transaction has added since the statement began violates the primary key, and the next attempt
+   sees it. So two
    guesses at one phone never both pass a check that the other's charge would have failed.
 4. `changed` charges a wrong guess, to the counters of the address last: those are not locked
    before. For a right guess it marks the challenge as spent, if the phone has a user who is not
@@ -21,7 +22,7 @@ The statement's parts run in this order:
    blocked or deleted since `known` found them, the session has no user: that violates a constraint,
    which undoes everything, and the next attempt finds nobody.
 
-PostgreSQL guarantees no order between parts: counting the rows of one makes the next wait for it.
+PostgreSQL guarantees no order between CTEs: counting the rows of one makes the next wait for it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from referral.limits.gcra import Charge
 from referral.storage import database
 from referral.storage.audit import NewEntry
 from referral.storage.profiles import SIGNED_IN_PROFILE, UserProfileRow
-from referral.storage.sessions import NewSession
+from referral.storage.sessions import NEW_SESSION_COLUMNS, NewSession
 
 _ATTEMPTS = 5
 
@@ -100,8 +101,7 @@ _JUDGE = f"""
         RETURNING *
     ),
     new_session AS (
-        INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
-                              created_at, last_used_at)
+        INSERT INTO sessions ({NEW_SESSION_COLUMNS})
         SELECT $7, (SELECT id FROM signed_in), $8, $9, $10, $11, $6, $6 FROM known
         RETURNING user_id
     ),
@@ -131,7 +131,7 @@ class Guess(Struct, frozen=True):
 
     @property
     def charges(self) -> list[Charge]:
-        """All charges, in the order in which refusals are told."""
+        """All charges. The first that is exhausted is the one to report."""
         return [*self.charges_to_lock, *self.address_charges]
 
 
@@ -139,7 +139,7 @@ class Judged(Struct, frozen=True):
     """A judged guess.
 
     is_allowed: False if a budget was exhausted; then nothing was charged. challenge_tat: the TAT of
-    the challenge's counter before the guess. profile: that of the user who was signed in.
+    the challenge's counter before the guess. profile: that of the user who was signed in, if any.
     """
 
     is_allowed: bool
@@ -148,10 +148,12 @@ class Judged(Struct, frozen=True):
 
 
 async def judge(phone: str, guess: Guess, session: NewSession, entry: NewEntry) -> Judged:
-    """Judge a guess. A wrong one is charged. A right one signs the phone's user in, if there is one
-    who is not blocked: it spends the challenge and adds the session and the audit entry.
+    """Judge a guess, and sign the phone's user in if it is right.
 
-    Only for PostgreSQL. Raises Conflict if other guesses at this phone interfere again and again.
+    A wrong guess is charged. A right one spends the challenge and adds the session and the audit
+    entry if the phone has a user who is not blocked; otherwise it changes nothing.
+
+    Only for PostgreSQL. Raises Conflict if every attempt conflicts with another transaction.
     """
     values = [
         phone,
@@ -159,7 +161,7 @@ async def judge(phone: str, guess: Guess, session: NewSession, entry: NewEntry) 
         guess.spent.tat,
         guess.now,
         guess.is_right,
-        session.begun_at,
+        session.created_at,
         session.id,
         session.family_digest,
         session.refresh_digest,

@@ -1,4 +1,4 @@
-"""How many accounts an attacker who only guesses codes can take over: an upper bound.
+"""An upper bound of the accounts that an attacker can take over by guessing codes.
 
 The attacker has any number of addresses, uses up every budget without waste, and starts when every
 bucket has refilled. A bucket of N gives N immediately and N more in each window: twice N in the
@@ -32,8 +32,9 @@ def takeovers(limits: Limits, *, phones: int, seconds: int) -> float:
 
 
 def _guesses_at_phone(limits: Limits, seconds: int) -> list[float]:
-    """Return how many guesses one phone allows at codes of the shortest length, of at most two
-    digits more, and of any length.
+    """Return how many guesses one phone allows, by the lengths of codes.
+
+    First at codes of the shortest length, then at those of at most two digits more, then at all.
     """
     sends = [
         Bucket(limits.sends_per_phone_hour, HOUR),
@@ -54,7 +55,7 @@ def _guesses_at_phone(limits: Limits, seconds: int) -> list[float]:
 
 
 def _at_most(bucket: Bucket, seconds: int, *, times: int = 1) -> float:
-    """Return how many units a bucket gives in this time if it holds `times` its size."""
+    """Return how many units a bucket gives in this time if it holds `times` times its size."""
     return bucket.size * (times + seconds / bucket.window)
 
 

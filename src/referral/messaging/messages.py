@@ -16,8 +16,8 @@ from referral.observability import metrics
 # Below the 30 s after which hosting platforms cut a request
 DEADLINE_SECONDS = 20
 _ID_BYTES = 16
-# With it an English text fits in one SMS, and a Russian one in two
-_MAX_NAME = 24
+# With a name of this length, an English text fits in one SMS and a Russian one in two
+_MAX_NAME_LENGTH = 24
 
 
 def code(ctx: Context, phone: str, digits: str, *, caller: Caller) -> Message:
@@ -33,7 +33,7 @@ def code(ctx: Context, phone: str, digits: str, *, caller: Caller) -> Message:
 
 
 def phone_changed(ctx: Context, phone: str, *, caller: Caller) -> Message:
-    """Write the message to an account's previous phone."""
+    """Write the notice to an account's previous phone, after the phone was changed."""
     gettext = i18n.catalogue(caller.language).gettext
     words = gettext(
         "The account of this number at {app} now has another number. "
@@ -45,7 +45,7 @@ def phone_changed(ctx: Context, phone: str, *, caller: Caller) -> Message:
 async def send(
     ctx: Context, message: Message, *, charge: Callable[[], Awaitable[bool]]
 ) -> SendResult:
-    """Send a message that has been charged already. charge(): see Chain.send."""
+    """Send a message that has been charged already. charge(): see `Chain.send`."""
     started = monotonic()
     deadline = asyncio.timeout(DEADLINE_SECONDS)
     try:
@@ -91,4 +91,4 @@ def _message(
 
 def _name(ctx: Context) -> str:
     """Return the app's name, shortened and on one line."""
-    return " ".join(ctx.app_name.split())[:_MAX_NAME].rstrip()
+    return " ".join(ctx.app_name.split())[:_MAX_NAME_LENGTH].rstrip()

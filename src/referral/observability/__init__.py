@@ -1,13 +1,14 @@
-"""Logging and counting: each function here records one thing that has happened.
+"""Logging and counting: each function here records one kind of event.
 
-Everything the service logs goes through this module. Phones are masked, and no caller passes a code
-or a token.
+Every event in the log goes through this module; only a process that cannot start uses `logging`
+directly. Phones are masked, and no caller passes a code or a token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from referral.core import phone as phones
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from referral.messaging.gateways import Failure
 
 _HOUR = 3_600_000_000  # microseconds
-_OVERLOADED_LOG_SECONDS = 10
+_LOG_EVERY_SECONDS = 10
 _MAX_REMEMBERED = 10_000
 _log = log.logger
 # Looked up once, because refusing a request under overload has to be cheap
 _OVERLOADED = metrics.FAILURES.labels("overloaded")
-_overloaded_logged_at = -inf
+_logged_at: dict[str, float] = {}
+"""By event, for those that every request may cause: when it was last logged."""
 _last_logged_hour: dict[str, int] = {}
 """By the key of a counter: the hour in which its limit was last logged."""
 
@@ -33,7 +35,7 @@ def record(
 ) -> None:
     """Count and log an event.
 
-    event: what has happened, such as `signed_in`. facts: values for the log only.
+    event: its name, such as `signed_in`. facts: values for the log only.
     """
     if phone is not None:
         facts["phone"] = phones.mask(phone)
@@ -56,7 +58,8 @@ def rate_limited(limit: str, key: str, *, caller: Caller, now: int) -> None:
 def gateway_attempted(gateway: str, phone: str, failure: Failure | None, reason: str) -> None:
     """Record an attempt to send a message through a gateway.
 
-    gateway: its URL scheme. reason: why it failed, without the phone or the text.
+    gateway: its URL scheme. failure: None if the gateway accepted the message. reason: why it
+    failed, without the phone or the text.
     """
     metrics.GATEWAY_MESSAGES.labels(gateway, failure.value if failure else "taken").inc()
     if failure:
@@ -66,11 +69,11 @@ def gateway_attempted(gateway: str, phone: str, failure: Failure | None, reason:
 def message_blocked(
     reason: str, key: str, *, country: str, phone: str, caller: Caller, now: int, refused: bool
 ) -> bool:
-    """Record a message that the cost guard takes for SMS pumping, at most once an hour for each
-    counter. Return whether this was the first in the hour.
+    """Record a message that the cost guard considers SMS pumping, once an hour for each counter.
 
-    reason: the limit's name. key: the counter's, of a country or an address. now: microseconds.
-    refused: False if the guard only warns.
+    reason: the name of the limit. key: the key of the counter, of a country or an address. now:
+    microseconds. refused: False if the guard only warns.
+    Return whether this was the first in the hour.
     """
     is_first = _is_first_in_hour(key, now)
     if is_first:
@@ -95,7 +98,7 @@ def request_refused(code: str, reason: str, *, method: str, route: str) -> None:
 def storage_unavailable(error: Exception, *, method: str, route: str) -> None:
     """Record a request that failed because the database was unavailable."""
     metrics.FAILURES.labels("storage_unavailable").inc()
-    # The further lines of a database's message repeat values of the statement
+    # After its first line, a database's message repeats values of the statement
     reason = str(error).partition("\n")[0]
     _log.warning(
         "storage_unavailable", error=type(error).__name__, reason=reason, method=method, route=route
@@ -107,14 +110,12 @@ def overloaded(*, now: float) -> None:
 
     now: seconds, of any monotonic clock.
     """
-    global _overloaded_logged_at  # noqa: PLW0603 - one log per process
     _OVERLOADED.inc()
-    if now - _overloaded_logged_at >= _OVERLOADED_LOG_SECONDS:
-        _overloaded_logged_at = now
-        _log.warning(
-            "overloaded",
-            hint="more requests arrive than can be served: see `Sizes` in docs/deploy.md",
-        )
+    _warn_sometimes(
+        "overloaded",
+        now=now,
+        hint="more requests arrive than can be served: see `Sizes` in docs/deploy.md",
+    )
 
 
 def request_failed(error: Exception, *, method: str, route: str) -> None:
@@ -141,7 +142,7 @@ def events_delivered(number: int) -> None:
 def delivery_failed(event: str, reason: str, *, given_up: bool) -> None:
     """Record a delivery attempt that was not acknowledged.
 
-    event: its id. given_up: there is no further attempt.
+    event: the id of the event. given_up: there is no further attempt.
     """
     metrics.DELIVERIES.labels("given up" if given_up else "failed").inc()
     _log.warning("delivery_failed", id=event, reason=reason, given_up=given_up)
@@ -182,11 +183,12 @@ def dispatch_failed(error: BaseException) -> None:
 
 
 def too_few_proxies(trusted: int) -> None:
-    """Log a request that did not pass every trusted proxy, so its peer counts as its address."""
-    _log.warning(
+    """Log that requests do not pass every trusted proxy: their address is their connection's."""
+    _warn_sometimes(
         "too_few_proxies",
+        now=monotonic(),
         trusted=trusted,
-        hint="X-Forwarded-For has fewer addresses than REFERRAL_TRUSTED_PROXIES says: check both",
+        hint="X-Forwarded-For has fewer addresses than REFERRAL_TRUSTED_PROXIES: check both",
     )
 
 
@@ -214,3 +216,10 @@ def _is_first_in_hour(key: str, now: int) -> bool:
 def _plain(value: Any) -> Any:
     """Return a value that JSON can hold; other types become text."""
     return value if isinstance(value, bool | int | float | None) else str(value)
+
+
+def _warn_sometimes(event: str, *, now: float, **facts: object) -> None:
+    """Log a warning unless it was logged in the last 10 seconds. now: of a monotonic clock."""
+    if now - _logged_at.get(event, -inf) >= _LOG_EVERY_SECONDS:
+        _logged_at[event] = now
+        _log.warning(event, **facts)

@@ -1,4 +1,4 @@
-"""The logger, and the id of the request that a log line belongs to.
+"""The logger, and the id of the current request.
 
 Only the functions of observability/__init__.py write events.
 """
@@ -11,17 +11,17 @@ from contextvars import ContextVar
 from typing import Any
 
 Writer = Callable[[int, dict[str, Any]], None]
-"""A function of a level (as `logging` numbers them) and the fields of a log line."""
+"""Writes a log line. Its arguments are a level, as a number of `logging`, and the fields."""
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the current request. It is added to every line logged meanwhile."""
+"""The id of the current request. It is added to every event that is logged meanwhile."""
 
 
 class Logger:
     """A minimal structured logger. structlog is not used because it imports rich."""
 
     def __init__(self) -> None:
-        # The standard logging, until log_format.configure() replaces it
+        # The standard library's, until log_format.configure() replaces it
         self.write: Writer = logging.getLogger("referral").log
 
     def info(self, event: str, **facts: Any) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from referral.core import phone as phones
 from referral.observability import log
 
-# A library may quote phones in the text of an error, a database the values of a statement
+# Errors of libraries may quote phones, and those of a database the values of a statement
 _PHONE = re.compile(r"(?:\+|%2B)([1-9][0-9]{6,14})(?![0-9])", re.IGNORECASE)
 # ANSI colours: green, yellow, red
 _COLOURS = {"info": 32, "warning": 33, "error": 31, "critical": 31}
@@ -34,12 +34,12 @@ def configure(*, as_json: bool) -> None:
     def write(level: int, event: dict[str, Any]) -> None:
         _print(_line(level, event, render))
 
-    # Directly, because `logging` takes three times as long for a line
+    # Without `logging`, which takes three times as long for a line
     log.logger.write = write
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter(render))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # At INFO they log each step, some with addresses and phones
+    # At INFO these libraries log each step, some with addresses and phones
     for name in ("tortoise", "httpx", "httpcore", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -84,7 +84,7 @@ def _masked(value: Any) -> Any:
 def _as_json(event: dict[str, Any]) -> str:
     try:
         return _encoder.encode(event).decode()
-    except UnicodeEncodeError:  # half of a surrogate pair
+    except UnicodeEncodeError:  # a lone surrogate
         return json.dumps(event, default=repr)
 
 

@@ -13,7 +13,7 @@ REFUSALS = Counter(
 )
 LIMIT_REFUSALS = Counter(
     "referral_limited_total",
-    "Limits that refused a request, counted at most once an hour for each counter",
+    "Requests refused by a limit, counted at most once an hour for each counter of the limit",
     ["limit"],
 )
 FAILURES = Counter(
@@ -35,7 +35,7 @@ GATEWAY_MESSAGES = Counter(
 OUTBOX_EVENTS = Gauge(
     "referral_outbox_events",
     "Webhook events that are due and not yet acknowledged, counted up to 100,000",
-    # Each process counts the whole table
+    # The sum would be too high: each process counts the whole table
     multiprocess_mode="livemostrecent",
 )
 WEBHOOKS_STOPPED = Gauge(
@@ -48,7 +48,7 @@ DELIVERIES = Counter(
 )
 IN_PROGRESS = Gauge(
     "http_requests_in_progress",
-    "Requests in progress, without those that wait for a gateway",
+    "Requests in progress, without those that wait for a gateway or a slow client",
     multiprocess_mode="livesum",
 )
 POOL_CONNECTIONS = Gauge(

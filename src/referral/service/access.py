@@ -96,15 +96,15 @@ def require_valid(
 ) -> None:
     """Require that a session and its user may still be used.
 
-    Raises Unauthorized if the session has expired or its proof no longer counts, AccountBlocked if
-    the user is blocked.
+    Raises Unauthorized if the session has expired or its proof is not valid any more,
+    AccountBlocked if the user is blocked.
     """
     if not session_rules.is_alive(
         signed_in_at=signed_in_at, last_used_at=last_used_at, limits=ctx.limits, now=now
     ):
         raise Unauthorized(reason="session ended")
     if not proofs.is_valid(ctx, proof, phone):
-        raise Unauthorized(reason="session of an earlier gateway or test phone")
+        raise Unauthorized(reason="the session's proof is not valid any more")
     if is_blocked:
         raise AccountBlocked
 
@@ -112,7 +112,7 @@ def require_valid(
 def require_fresh(ctx: Context, signed_in: Authenticated | Actor) -> None:
     """Require a sign-in less than 15 minutes old. Raises SignInAgain.
 
-    API keys and commands always pass: they have no sign-in.
+    API keys and commands have no sign-in and always pass.
     """
     signed_in_at = signed_in.signed_in_at
     if signed_in_at is None:

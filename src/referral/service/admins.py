@@ -1,4 +1,4 @@
-"""Administrators: authenticating, granting and revoking them."""
+"""Administrators: authenticating them, granting and revoking their rights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def authenticate(ctx: Context, token: str, *, caller: Caller) -> Actor:
 
 
 def require_admin(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> Actor:
-    """Return a signed-in user as an administrator. Raises Forbidden if they are not one."""
+    """Return a signed-in administrator as an Actor. Raises Forbidden for any other user."""
     if not may_administer(ctx, signed_in.user):
         raise Forbidden(
             "This operation is only for administrators and API keys. The operator of the service "
@@ -52,12 +52,12 @@ def require_admin(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> 
 
 
 def proves_ownership(ctx: Context, phone: str | None) -> bool:
-    """Whether a sign-in code proves ownership of the phone, under the current settings."""
+    """Return whether a sign-in code proves who owns the phone, under the current settings."""
     return ctx.admins_allowed and phone not in ctx.test_phones
 
 
 def may_administer(ctx: Context, user: User) -> bool:
-    """Whether a user is an administrator under the current settings."""
+    """Return whether a user is an administrator under the current settings."""
     return user.is_admin and proves_ownership(ctx, user.phone)
 
 
@@ -73,9 +73,9 @@ def require_eligible(ctx: Context, phone: str | None) -> None:
 
 
 async def require_another(ctx: Context, user: User, *, by: Actor) -> None:
-    """Require another administrator before this user ceases to be one. Raises Forbidden.
+    """Require another administrator if this user is one who is about to be removed.
 
-    Commands may remove the last administrator. Call this under `lock_admins`.
+    Commands may remove the last administrator. Call this under `lock_admins`. Raises Forbidden.
     """
     if by == COMMAND or user.is_blocked or not may_administer(ctx, user):
         return
@@ -110,7 +110,7 @@ async def grant(ctx: Context, text: str) -> tuple[str, bool]:
 
 
 async def redeem_grant(ctx: Context, user: User) -> None:
-    """Make a new user an administrator if a grant waits for the phone.
+    """Make a new user an administrator if there is a pending grant for the phone.
 
     Call this inside the transaction that creates the user.
     """
@@ -121,10 +121,12 @@ async def redeem_grant(ctx: Context, user: User) -> None:
 
 
 async def revoke(ctx: Context, text: str) -> tuple[str, bool]:
-    """Revoke a phone's administrator, or a grant that waits for its first sign-in.
+    """Make the user of a phone an ordinary user, or cancel the phone's pending grant.
 
-    Return the phone and whether there was anything to revoke.
+    Return the phone and whether there was anything to revoke. Raises InvalidPhone and
+    UnsupportedPhone.
     """
+    # A phone that is typed as it is stored counts, even if it is parsed as another one by now
     phone = text.strip()
     if await user_queries.find_by_phone(phone) is None:
         phone = phones.parse(text, ctx.phone_rules.unrestricted)

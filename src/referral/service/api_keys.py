@@ -28,7 +28,7 @@ async def create(ctx: Context, name: str, *, by: Actor = COMMAND) -> str:
 
 
 async def list_all() -> list[ApiKey]:
-    """Return the names and ages of all keys. The keys themselves are not stored."""
+    """Return all keys, with their names and creation times. The secrets are not stored."""
     return await api_key_queries.all_keys()
 
 

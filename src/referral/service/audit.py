@@ -96,14 +96,14 @@ async def record(
     Call this inside the transaction that performs them, once it holds the user's lock, so that the
     trail has exactly the committed actions. The log is written after the commit.
 
-    actions: past facts, such as `signed_in`. user: the user concerned. activation: the details of
-    actions about an invite code. facts: values for the log only.
+    actions: names in the past tense, such as `signed_in`. user: the user concerned. activation: the
+    details of actions about an invite code. facts: values for the log only.
     """
     now = ctx.clock()
     entries = [
         AuditEntry(
             id=ids.new(ctx.token_bytes),
-            # The trail is sorted by time, so actions of one call need different times
+            # Entries are sorted by time, so those of one call need different times
             at=now + position * _MICROSECOND,
             action=action,
             actor=by.name,
@@ -119,9 +119,9 @@ async def record(
 
 
 def new_entry(ctx: Context, action: str, *, caller: Caller) -> NewEntry:
-    """Return an entry for an SQL statement that writes the trail itself.
+    """Return an entry for an SQL statement that writes it into the trail itself.
 
-    Call `log_action` after it. Not for actions that webhooks report.
+    Call `log_action` afterwards. Not for actions that webhooks report.
     """
     return NewEntry(ids.new(ctx.token_bytes), ctx.clock(), action, caller.address)
 

@@ -1,4 +1,4 @@
-"""Sending codes, for sign-in and for a change of phone. limits/guesses.py redeems them."""
+"""Sending codes for a sign-in or a change of phone. limits/guesses.py redeems them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ async def send(
     device_token: str | None = None,
     user_id: str | None = None,
 ) -> SentCode:
-    """Send a new code to a phone. text: the phone as somebody has typed it.
+    """Send a new code to a phone.
+
+    text: the phone as it was typed. user_id: for a change of phone, the id of its user.
 
     Raises InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
     """
@@ -70,7 +72,7 @@ async def send(
         ctx.limits, scope, charged.before, alarm=ctx.global_limits.is_alarmed(at), now=charged.now
     )
     code, is_fixed = await _generate_and_send(ctx, charged, length, caller)
-    # Issued after the message was sent, so that a slow gateway does not shorten the code's life
+    # Issued once the message is sent, so that a slow gateway does not shorten the code's life
     token = challenges.issue(
         purpose=purpose,
         phone=to,
@@ -86,7 +88,7 @@ async def send(
         proof=proofs.of_code(
             is_fixed=is_fixed,
             is_simulated=ctx.gateway.echoes_code,
-            in_production=not ctx.admins_allowed,
+            is_open_demo=not ctx.admins_allowed,
         ),
     )
     observability.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
@@ -103,10 +105,10 @@ async def send(
 async def _generate_and_send(
     ctx: Context, charged: Charged, length: int, caller: Caller
 ) -> tuple[str, bool]:
-    """Return the code, and whether it is the fixed code of a test phone, which gets no message.
+    """Generate a code and send it, except to a test phone, which has a fixed code.
 
-    Raises SmsUnavailable if every gateway has certainly failed. A message whose outcome is unknown
-    may still arrive and counts as sent.
+    Return the code, and whether it is a fixed one. Raises SmsUnavailable if every gateway has
+    certainly failed. A message whose outcome is unknown may still arrive and counts as sent.
     """
     to = charged.scope.phone
     if fixed := ctx.fixed_code(to):
@@ -125,7 +127,7 @@ async def _generate_and_send(
     if result.refundable:
         await sends.refund(ctx, last)
     if result.has_failed:
-        # If the message stays charged, the wait for the next one applies too
+        # If a message stays charged, the wait until the next one applies
         wait = 0 if result.refundable and last is charged else charged.resend_in
         raise SmsUnavailable(reason="every gateway failed", retry_after=max(wait, _RETRY_AFTER))
     return code, False

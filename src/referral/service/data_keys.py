@@ -13,10 +13,10 @@ from referral.storage import database
 
 
 async def load(keys: Keyring, *, now: datetime, token_bytes: Callable[[int], bytes]) -> Keyring:
-    """Return the keyring of the data keys that the listed secrets decrypt.
+    """Return a keyring of the data keys that the secrets in REFERRAL_SECRET decrypt.
 
-    If there is none, a new data key is created. Those that cannot be decrypted stay in the
-    database and work again as soon as their secret is listed again.
+    If they decrypt none, a new data key is created. Data keys that cannot be decrypted stay in the
+    database; they work again once their secret is listed again.
     """
 
     async def work() -> list[bytes]:

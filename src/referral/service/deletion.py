@@ -22,7 +22,7 @@ async def delete(
 ) -> None:
     """Delete a user's phone and personal data, and retire the invite code.
 
-    precondition: called under the locks; it raises if the deletion is no longer allowed.
+    precondition: called under the locks; raises an exception if the deletion is no longer allowed.
     Raises SignInAgain, NotFound, and Forbidden for the last administrator.
     """
     access.require_fresh(ctx, by)
@@ -43,7 +43,7 @@ async def delete(
         if user.inviter_id is not None:
             await user_queries.change_invitee_count(user.inviter_id, -1)
         await audit.record(ctx, "account_deleted", by=by, user=user_id)
-        # After the entry above, because its address is the user's own after a deletion by the owner
+        # After the entry above, so that its address is cleared too if the user is its actor
         await audit_queries.erase(user_id)
 
     await database.transaction(work)

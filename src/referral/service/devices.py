@@ -17,7 +17,7 @@ def issue(
 ) -> str:
     """Issue a token for the device on which a user signs in.
 
-    generation: the user's device generation; raising it revokes all earlier tokens.
+    generation: the user's device generation; a higher one revokes all earlier tokens.
     """
     return tokens.issue_device(
         phone,
@@ -30,7 +30,7 @@ def issue(
 
 
 async def is_known(ctx: Context, token: str | None, phone: str, *, now: datetime) -> bool:
-    """Whether a token marks a known device of this phone.
+    """Return whether a device token makes its device a known device of this phone.
 
     The account is looked up only if the token was issued for this phone, so the response time
     reveals nothing to anybody else.

@@ -7,17 +7,17 @@ from time import monotonic
 
 from referral.storage import database, migrate
 
-# Health checks time out soon, while a frozen database would delay the response for longer
+# Shorter than usual timeouts of health checks, unlike the time in which a frozen database fails
 TIMEOUT_SECONDS = 3
 # The endpoint is public and not rate-limited
 _CHECK_INTERVAL_SECONDS = 1
 
 
 class Readiness:
-    """Whether the database is reachable and migrated, as seen by one process.
+    """One process's check that the database is reachable and migrated.
 
-    Checks at most once a second. Calls in between return the last result, or wait for the check in
-    progress.
+    It queries the database at most once a second. Calls in between return the last result, or wait
+    for the check in progress.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Readiness:
             self._checked_at = now
             check = self._check = database.spawn(_is_ready())
         if not check.done():
-            # Not `wait_for`: cancelling a check may take longer than any caller waits
+            # Not `wait_for`, which would cancel the check and wait until that has happened
             await asyncio.wait({check}, timeout=self._checked_at + TIMEOUT_SECONDS - now)
         return check.done() and not check.cancelled() and check.result()
 

@@ -1,6 +1,7 @@
 """Housekeeping: background tasks of every web process, and of `referral worker`.
 
-Every process exchanges its counts with the other processes, through the database, every 2 seconds.
+Every process exchanges its counts with the other processes, through the database, every 2 seconds
+(the traffic of the cost guard, and the global limits).
 Expired rows are purged every minute by one process at a time: the holder of the lease. If it dies,
 the lease expires and another process takes it.
 """
@@ -29,12 +30,14 @@ from referral.storage import sessions as session_queries
 from referral.webhooks import outbox, retry
 
 LEASE = "housekeeping"
-# Long enough to investigate an abuse that is noticed late
+# Long enough to investigate abuse that is noticed late
 KEEP_AUDIT_ADDRESSES = timedelta(days=90)
 _EXCHANGE_SECONDS = 2
 _PURGE_SECONDS = 60
-_READ_ALL_EVERY = _PURGE_SECONDS // _EXCHANGE_SECONDS  # exchanges
-_PURGE_ALL_EVERY = 60  # purges
+# Every 30th exchange reads the traffic of all segments, not only of countries
+_READ_ALL_EVERY = _PURGE_SECONDS // _EXCHANGE_SECONDS
+# Purges after which whole tables are read for expired rows: an hour
+_PURGE_ALL_EVERY = 60
 _LEASE_LIFE = timedelta(seconds=150)
 # A larger batch would hold SQLite's only write lock for longer than a sign-in should wait
 _BATCH_SIZE = 2000
@@ -61,14 +64,14 @@ async def running(ctx: Context) -> AsyncIterator[None]:
 
 
 async def purge_counters(ctx: Context) -> int:
-    """Delete refilled counters, which are the same as none. Return how many were deleted."""
+    """Delete refilled counters, which count nothing. Return how many were deleted."""
     return await _in_batches(
         lambda: counters.purge(before=gcra.microseconds(ctx.clock()), batch_size=_BATCH_SIZE)
     )
 
 
 async def purge_expired(ctx: Context) -> dict[str, int]:
-    """Delete expired rows, for which whole tables are read. Return how many, by kind."""
+    """Delete or clear expired rows, reading whole tables. Return how many, by kind."""
     now = ctx.clock()
     cutoff = session_rules.expiry_cutoff(ctx.limits, now=now)
     return {
@@ -124,7 +127,7 @@ class _Housekeeper:
         if not await database.shielded(acquiring):
             self._purges = 0
             return
-        # Counted first: a purge that fails waits for its next turn
+        # Counted first, so that a failed purge of whole tables is not repeated every minute
         self._purges += 1
         await purge_counters(self._ctx)
         await database.shielded(traffic.purge(now))
@@ -147,7 +150,7 @@ async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
         try:
             await work()
-        except Exception as error:  # noqa: BLE001 - one failed round must not be the last
+        except Exception as error:  # noqa: BLE001 - a failed round must not end the task
             observability.housekeeping_failed(error)
         await asyncio.sleep(seconds)
 
@@ -155,7 +158,7 @@ async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
 async def _in_batches(purge_batch: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Purge batch after batch. Return how many rows were purged.
 
-    The pauses between them let sign-ins pass. A cancellation takes effect between two batches.
+    The pauses between batches let sign-ins write. A cancellation takes effect between two batches.
     """
     purged = 0
     while True:

@@ -72,14 +72,14 @@ class InviteePage(Struct, frozen=True, kw_only=True):
 
 
 def invite_link(ctx: Context, invite_code: str) -> str:
-    """Return the link that a user shares to invite others."""
+    """Return the link with which a user invites others."""
     return ctx.invite_url.replace("{code}", invite_code)
 
 
 async def look_up(ctx: Context, text: str, *, caller: Caller) -> Invitation:
     """Look up an invite code for a landing page.
 
-    text: the invite code as somebody has typed or pasted it.
+    text: the invite code or link as it was typed or pasted.
     Raises UnknownInviteCode, TooManyRequests.
     """
     inviter = await invite_code_tries.attempt(ctx, lambda: _find_inviter(ctx, text), caller=caller)
@@ -91,7 +91,7 @@ async def look_up(ctx: Context, text: str, *, caller: Caller) -> Invitation:
 async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller: Caller) -> None:
     """Make the owner of an invite code this user's inviter. The same code again is not an error.
 
-    text: the invite code as somebody has typed or pasted it.
+    text: the invite code or link as it was typed or pasted.
     Raises InvalidRequest for an empty text, UnknownInviteCode, OwnInviteCode,
     InviteAlreadyActivated, InviteLoop, TooManyRequests, and Unauthorized if the account was deleted
     just now.
@@ -105,10 +105,10 @@ async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller:
             by = Actor.user(user_id, caller)
             await audit.record(ctx, "invite_activated", by=by, user=user_id, activation=activation)
 
-    async def look_up() -> None:
+    async def check() -> None:
         await _find_inviter(ctx, text, invitee=await user_queries.get(user_id))
 
-    await invite_code_tries.attempt(ctx, look_up, caller=caller, counted_by=str(user_id))
+    await invite_code_tries.attempt(ctx, check, caller=caller, counted_by=str(user_id))
     await database.transaction(work)
 
 
@@ -180,8 +180,8 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
         user = await users.require(user_id, include_deleted=True)
         if user.inviter_id is None:
             raise NotFound("This user has not activated an invite code.")
-        # Removing a link cannot create a loop. Users who activate below this one meanwhile are
-        # serialised with its next activation by the locks that both take.
+        # Removing a link cannot close a loop. Nor can this user's next activation together with one
+        # below this user that is under way: the locks that both take serialise them.
         await invitation_queries.lock(changed=user_id, kept=(user.inviter_id,))
         count = await invitation_queries.unlink(user, user.inviter_id)
         if count is None:
@@ -214,8 +214,8 @@ async def page(signed_in: Authenticated, *, cursor: str | None, limit: int) -> I
 async def remember_phone(ctx: Context, user: User, *, now: datetime) -> None:
     """Keep the digest of a phone that leaves its user: for a year it cannot activate a code.
 
-    That holds even if the user had not activated one. Otherwise a user could delete the account and
-    sign up again as a new invitee.
+    Otherwise a user could delete the account and sign up again as a new invitee. It applies even to
+    users who had not activated a code.
     """
     if user.phone is not None:
         (digest, *_) = _phone_digests(ctx, user.phone)

@@ -1,4 +1,4 @@
-"""Moving an account to another phone, by its owner (profiles.py) or by an operator."""
+"""Moving an account to another phone: for an operator, and for its owner (profiles.py)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from referral.storage.models import User
 async def move(ctx: Context, user_id: UUID, text: str, *, by: Actor) -> UserView:
     """Move an account to another phone and end its sessions. No message is sent.
 
-    text: the new phone as somebody has typed it.
+    text: the new phone as it was typed.
     Raises NotFound, InvalidPhone, UnsupportedPhone, PhoneTaken, and Forbidden for the last
     administrator.
     """
@@ -46,6 +46,6 @@ async def move_in_transaction(ctx: Context, user: User, phone: str, *, now: date
     await invitations.remember_phone(ctx, user, now=now)
     if not await user_queries.change_phone(user.id, phone):
         raise PhoneTaken
-    # An administrator's grant was meant for the phone's owner at that time, not for the next one
+    # A pending grant was meant for the phone's owner at that time, not for a later one
     for each in filter(None, (user.phone, phone)):
         await user_queries.consume_admin_grant(each)

@@ -35,7 +35,7 @@ from referral.storage import users as user_queries
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """The profile of a user, as they see it themselves."""
+    """A profile, as shown to its user."""
 
     id: Annotated[
         str,
@@ -69,7 +69,7 @@ class Profile(Struct, frozen=True, kw_only=True):
 async def read(ctx: Context, access_token: str) -> Profile:
     """Return the profile of an access token's user.
 
-    Does what `access.authenticate` and `get` do, in one SQL statement.
+    Equivalent to `access.authenticate` and `get`, but with one SQL statement.
     Raises Unauthorized, AccountBlocked, Forbidden.
     """
     now = ctx.clock()
@@ -132,7 +132,7 @@ async def change(
 
 
 async def delete(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> None:
-    """Delete the user's own account, see deletion.py.
+    """Delete the signed-in user's account, as described in deletion.py.
 
     Raises SignInAgain, Unauthorized, and Forbidden for the last administrator.
     """
@@ -148,7 +148,7 @@ async def delete(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> N
 async def send_phone_code(
     ctx: Context, signed_in: Authenticated, *, phone: str, caller: Caller
 ) -> SentCode:
-    """Send a code to the phone that the user wants to move to.
+    """Send a code to the phone to which the user wants to move the account.
 
     Raises SignInAgain, InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
     """
@@ -167,7 +167,7 @@ async def change_phone(
 ) -> tuple[Profile, Message | None]:
     """Move the account to the challenge's phone and end all other sessions.
 
-    Return the profile, and a message to the old phone for the caller to send, if there is one.
+    Return the profile, and a message to the old phone for the caller to send, or None.
     Raises SignInAgain, ChallengeInvalid, ChallengeExpired, ChallengeSpent, WrongCode,
     TooManyAttempts, PhoneTaken.
     """

@@ -1,7 +1,7 @@
-"""Whether earlier sessions, challenges and device tokens still count under the current settings.
+"""Check that sessions, challenges and device tokens are still valid under the current settings.
 
-Each carries the proof it was issued on: a code that was sent, one echoed by the simulated gateway,
-or the fixed code of a test phone.
+Each carries the proof with which it was issued: a code that was sent, one echoed by the simulated
+gateway, or the fixed code of a test phone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from referral.core.proof import Proof
 
 
 def is_valid(ctx: Context, proof: Proof, phone: str | None) -> bool:
-    """Whether something issued to a phone on this proof still counts."""
+    """Return whether a proof of a phone is still valid."""
     return proofs.is_valid(
         proof,
         is_simulated=ctx.gateway.echoes_code,
@@ -27,10 +27,7 @@ def is_valid(ctx: Context, proof: Proof, phone: str | None) -> bool:
 
 
 def decrypt_challenge(ctx: Context, token: str, *, purpose: Purpose, now: datetime) -> Challenge:
-    """Decrypt the challenge in a token.
-
-    Raises ChallengeInvalid, ChallengeExpired.
-    """
+    """Decrypt the challenge in a token. Raises ChallengeInvalid, ChallengeExpired."""
     challenge = challenges.decrypt(token, purpose=purpose, now=now, keys=ctx.keys)
     if not is_valid(ctx, challenge.proof, challenge.phone):
         raise ChallengeInvalid(reason="issued by an earlier gateway or to a former test phone")

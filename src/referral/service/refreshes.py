@@ -1,9 +1,10 @@
 """Refreshing a session: refresh token rotation, repeated requests, and reuse detection.
 
-Every use replaces the refresh token. A client that lost the response repeats the request with the
-replaced token, the direct predecessor of the live one. For 30 seconds it gets the live token; after
-that, at most three times in 24 hours, another live token in its place. Anything else means that
-somebody has copied a token, and ends the session (RFC 9700, section 4.14.2).
+Every use of a refresh token replaces it: the new one is the live token. A client that lost the
+response repeats the request with the direct predecessor of the live token. For 30 seconds it gets
+the live token again. After that the live token is replaced with another: three times, and then once
+every 8 hours. Anything else means that somebody has copied a token, and ends the session (RFC 9700,
+section 4.14.2).
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ async def rotate(
     token = tokens.parse_refresh(text)
     successor = tokens.successors(token, data_keys=ctx.data_keys)[0]
     cutoff = session_rules.expiry_cutoff(ctx.limits, now=now)
-    # The rotating statement itself checks all that makes a token valid
+    # The statement itself checks the token, the expiry and that the user is not blocked
     rotated = await session_queries.rotate(
         token.session_id,
         family=tokens.family_digest(token),
@@ -111,7 +112,7 @@ def _live(
 
 
 def _live_successor(ctx: Context, session: Session, token: RefreshToken) -> RefreshToken | None:
-    """Return the live token if this one is its direct predecessor."""
+    """Return the live token if the given one is its direct predecessor."""
     candidates = tokens.successors(token, data_keys=ctx.data_keys)
     candidates += tokens.successors(
         token, data_keys=ctx.data_keys, late_repeats_tat=session.late_repeats_tat
@@ -122,10 +123,10 @@ def _live_successor(ctx: Context, session: Session, token: RefreshToken) -> Refr
 async def _repeat_late(
     ctx: Context, session: Session, token: RefreshToken, *, caller: Caller, now: datetime
 ) -> RefreshToken | None:
-    """Replace the live token with another successor of this one.
+    """Replace the live token with another successor of the given one, and return it.
 
-    Return None if another request changed the session first. Raises InvalidRefreshToken, and ends
-    the session, if its late repeats are exhausted.
+    Return None if another request changed the session first. If the late repeats are exhausted, end
+    the session and raise InvalidRefreshToken.
     """
     tat = session_rules.charge_late_repeat(session.late_repeats_tat, now=now)
     if tat is None:
@@ -156,7 +157,7 @@ async def _end_reused(ctx: Context, session: Session, *, caller: Caller) -> NoRe
 
 def _require_proof(ctx: Context, proof: Proof, phone: str | None) -> None:
     if not proofs.is_valid(ctx, proof, phone):
-        raise InvalidRefreshToken(reason="session of an earlier gateway or test phone")
+        raise InvalidRefreshToken(reason="the session's proof is not valid any more")
 
 
 def _is_live(session: Session, token: RefreshToken) -> bool:

@@ -1,4 +1,4 @@
-"""The rules of sessions: their lifetime, the freshness of a sign-in, repeated refresh tokens."""
+"""The rules of sessions: their lifetime, fresh sign-ins, repeated refresh tokens."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from referral.limits.policy import Limits
 # The maximum age of a sign-in for operations that cannot be undone
 FRESH = timedelta(minutes=15)
 
-# How often, in a session, a replaced refresh token may be repeated after REFRESH_GRACE
+# How often a client may repeat a session's replaced refresh token after REFRESH_GRACE: three times,
+# and then once every 8 hours
 _LATE_REPEATS = Bucket(3, DAY)
 
 
 class ExpiryCutoff(NamedTuple):
-    """A session that began or was last used before these times has expired."""
+    """The times of expiry: a session that began or was last used by then has expired."""
 
     signed_in_at: datetime
     last_used_at: datetime
 
 
 def expiry_cutoff(limits: Limits, *, now: datetime) -> ExpiryCutoff:
-    """Return the times before which a session has expired."""
+    """Return the times of expiry under these limits."""
     return ExpiryCutoff(
         now - timedelta(days=limits.session_max_days),
         now - timedelta(days=limits.session_idle_days),
@@ -32,14 +33,14 @@ def expiry_cutoff(limits: Limits, *, now: datetime) -> ExpiryCutoff:
 
 
 def is_fresh(*, signed_in_at: datetime, now: datetime) -> bool:
-    """Whether a sign-in is recent enough for operations that cannot be undone."""
+    """Return whether a sign-in is recent enough for operations that cannot be undone."""
     return now - signed_in_at < FRESH
 
 
 def is_alive(
     *, signed_in_at: datetime, last_used_at: datetime, limits: Limits, now: datetime
 ) -> bool:
-    """Whether a session has not expired."""
+    """Return whether a session has not expired."""
     cutoff = expiry_cutoff(limits, now=now)
     return last_used_at > cutoff.last_used_at and signed_in_at > cutoff.signed_in_at
 

@@ -54,7 +54,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
             examples=["Shop"],
         ),
     ]
-    current: Annotated[bool, Meta(description="Whether this request was made in it.")]
+    current: Annotated[bool, Meta(description="Whether this is the session of the request.")]
 
 
 class SessionPage(Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ def prepare(
     now: datetime,
     session_id: UUID | None = None,
 ) -> tuple[NewSession, RefreshToken]:
-    """Prepare a session, not yet stored, and its first refresh token."""
+    """Return a session, which the caller has to store, and its first refresh token."""
     session_id = session_id or ids.new(ctx.token_bytes)
     refresh_token = tokens.new_refresh(session_id, token_bytes=ctx.token_bytes)
     session = NewSession(
@@ -79,7 +79,7 @@ def prepare(
         refresh_digest=tokens.digest(refresh_token),
         user_agent=_printable(caller.user_agent),
         proof=proof,
-        begun_at=now,
+        created_at=now,
     )
     return session, refresh_token
 
@@ -214,7 +214,7 @@ async def find(
     session = await session_queries.find(token.session_id)
     if session is None or session.client_id != client_id or session.expires_at is not None:
         raise InvalidRefreshToken(reason="no such session of this client")
-    # A session's id is not a secret. Only tokens really issued for the session may end it.
+    # A session's id is no secret, so only tokens that were issued for the session may end it
     if not hmac.compare_digest(session.family_digest, tokens.family_digest(token)):
         raise InvalidRefreshToken(reason="another family")
     if not _is_alive(ctx, session.signed_in_at, session.last_used_at, None, now):

@@ -1,8 +1,9 @@
 """Signing in by phone: a code is sent, and its verification signs the phone's user in or up.
 
-A sign-in has two paths with the same effects. On PostgreSQL a known user who gives no invite code
-takes the fast path: one SQL statement instead of twelve judges the guess and signs the user in.
-New users, invite codes and SQLite take the steps, in the transaction of the guess.
+A sign-in has two paths with the same effects. On PostgreSQL, a sign-in of a known user without an
+invite code takes the fast path: one SQL statement instead of twelve judges the guess and signs the
+user in. With a new user, an invite code or SQLite it takes several steps, in the transaction that
+judges the guess.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class SignInResult:
 async def send_code(
     ctx: Context, *, phone: str, device_token: str | None, caller: Caller
 ) -> SentCode:
-    """Send a code to a phone. phone: as somebody has typed it.
+    """Send a code to a phone. phone: as it was typed.
 
     The account is not looked up, so neither the response nor its time reveals whether there is one.
     Raises InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
@@ -96,12 +97,12 @@ async def _sign_in_by_steps(
         raise AccountBlocked
     activation = None
     if invite_code is not None:
-        # Before any other change to the user, because it locks several users in the order of ids
+        # Before any other change to this user, because it locks several users in the order of ids
         try:
             activation = await invitations.activate_in_transaction(
                 ctx, user.id, invite_code, now=now
             )
-        except Unauthorized:  # the user was deleted just now: repeat, and sign up a new one
+        except Unauthorized:  # the user was deleted just now: retry, which signs up a new one
             raise database.Conflict from None
     if not await user_queries.mark_signed_in(user.id, phone=challenge.phone, now=now):
         raise database.Conflict
@@ -120,7 +121,7 @@ async def _sign_in_by_statement(
     """Judge a guess and, if it is right, sign a known user in, all in one SQL statement.
 
     The result is None if the guess is wrong or refused, or if the phone has no user who may sign
-    in: a right guess then takes the steps.
+    in: a right guess is then handled by `_sign_in_by_steps`.
     """
     session, refresh_token = sessions.prepare(ctx, proof=challenge.proof, caller=caller, now=now)
     entry = audit.new_entry(ctx, "signed_in", caller=caller)
@@ -146,8 +147,8 @@ async def _find_or_create(ctx: Context, phone: str, now: datetime) -> tuple[User
             created_at=now,
             last_sign_in_at=now,
         )
-        # It is not added if another request has just created this phone's user or, once in a
-        # billion, if the invite code is taken. The next round settles both.
+        # It is not added if another request has just created this phone's user, or if the random
+        # invite code is in use. The next round settles both.
         if await user_queries.add(user):
             return user, True
 

@@ -20,7 +20,7 @@ _NO_COUNT = DayCount(0, 0)
 
 
 class Totals(Struct, frozen=True, kw_only=True):
-    """The numbers of users now."""
+    """The current numbers of users."""
 
     users: Annotated[int, Meta(examples=[1200])]
     blocked: Annotated[int, Meta(description="How many of them are blocked.", examples=[3])]
@@ -99,7 +99,7 @@ async def get(ctx: Context, *, first: str | None, last: str | None) -> Stats:
 
 
 async def by_day(ctx: Context, *, first: str | None, last: str | None) -> list[Day]:
-    """Return only the `days` of `get`. Raises InvalidRequest."""
+    """Return the statistics of each day only, as `get` does. Raises InvalidRequest."""
     days = spans.parse(first, last, today=ctx.clock().date())
     return _by_day(days, await stat_queries.sign_ups(days), await stat_queries.activations(days))
 

@@ -1,4 +1,4 @@
-"""The tree of invitees below a user, cut to what fits on a page."""
+"""The tree of invitees below a user, limited to what fits on a page."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MAX_PER_LEVEL = 60
 class Member:
     """A user in a tree.
 
-    phone: E.164, or None if the user was deleted. activated_at: None on the lower levels, which
-    do not show it. invitees: the newest ones. invitee_count: the number of all.
+    phone: E.164, or None if the user was deleted. activated_at: None on the lower levels, where it
+    is not shown. invitees: the newest ones. invitee_count: the number of all.
     """
 
     id: UUID
@@ -45,7 +45,7 @@ class Member:
 class Tree:
     """A tree of invitees.
 
-    inviter: of the user at its top. items: a page of the first level, newest first.
+    inviter: the inviter of the user at the top. items: a page of the user's invitees, newest first.
     """
 
     inviter: Member | None
@@ -54,7 +54,7 @@ class Tree:
 
 
 async def page(user_id: UUID, *, cursor: str | None) -> Tree:
-    """Return three levels of a user's invitees, with one query for each level.
+    """Return LEVELS levels of a user's invitees, with one query for each level.
 
     Raises NotFound, InvalidRequest.
     """
@@ -69,7 +69,7 @@ async def page(user_id: UUID, *, cursor: str | None) -> Tree:
 
 
 async def _load_invitees(level: list[Member]) -> list[Member]:
-    """Load the newest invitees of a level's members, up to MAX_PER_LEVEL; return them."""
+    """Load the newest invitees of a level's members, at most MAX_PER_LEVEL, and return them."""
     inviters = [member for member in level if member.invitee_count][:MAX_PER_LEVEL]
     if not inviters:
         return []

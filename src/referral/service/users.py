@@ -28,10 +28,9 @@ _BATCH_SIZE = 1000
 
 @dataclass(frozen=True, slots=True)
 class MisreadPhone:
-    """A user whose stored phone is not parsed as itself.
+    """A user whose phone, typed as it is stored, is parsed as another one or refused.
 
-    read_as: the phone that it is parsed as, or None if it is refused. other: the user with that
-    phone.
+    read_as: the other phone, or None. other: the user with that phone.
     """
 
     user_id: UUID
@@ -87,7 +86,7 @@ async def page(
 ) -> UserPage:
     """Return a page of users, newest first: all, or those that match a search.
 
-    rules: how to parse a phone in the search; default: those of the API. Raises InvalidRequest.
+    rules: for a phone in the search; by default, those of the API. Raises InvalidRequest.
     """
     after = cursors.parse(cursor) if cursor is not None else None
     wanted = None
@@ -120,10 +119,10 @@ async def require(user_id: UUID, *, include_deleted: bool = False) -> User:
 
 
 async def find(ctx: Context, text: str) -> UserView:
-    """Find the user of an id or a phone. text: as somebody has typed it.
+    """Find a user by id or phone. text: as it was typed.
 
-    A user whose phone is exactly this text comes first. Raises NotFound, InvalidPhone,
-    UnsupportedPhone, and InvalidRequest if the text may mean several users.
+    A user whose phone is exactly this text is preferred. Raises NotFound, and InvalidRequest if the
+    text may mean several users.
     """
     try:
         return await get(ctx, UUID(text))
@@ -132,8 +131,9 @@ async def find(ctx: Context, text: str) -> UserView:
     found = await user_queries.find_by_phones(phones.spellings(text, ctx.phone_rules))
     chosen = [user for user in found if user.phone == text.strip()] or found
     if not chosen:
-        phones.parse(text, ctx.phone_rules.unrestricted)
-        raise NotFound("There is no user with this phone.")
+        raise NotFound(
+            "There is no user with this id or phone. Write a phone with + and the country code."
+        )
     if len(chosen) > 1:
         ids = ", ".join(f"{user.id} ({user.phone})" for user in chosen)
         raise InvalidRequest.field(
@@ -143,9 +143,9 @@ async def find(ctx: Context, text: str) -> UserView:
 
 
 async def misread_phones(ctx: Context) -> AsyncIterator[MisreadPhone]:
-    """Find the users whose stored phone is not parsed as itself.
+    """Find the users whose phone, typed as it is stored, is parsed as another one or refused.
 
-    No sign-in code reaches them.
+    They get no sign-in codes.
     """
     async for page in user_queries.iterate_phones(_BATCH_SIZE):
         for user_id, phone in page:

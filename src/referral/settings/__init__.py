@@ -95,16 +95,16 @@ def load_database_url() -> str:
 
 
 def parse(environ: Mapping[str, str], *, today: date) -> Settings:
-    """Parse the settings from variables. In development a missing secret is made, in a file.
+    """Parse the settings from variables. In development, a missing secret is created in a file.
 
     Raises SettingsError.
     """
-    # An empty variable counts as not set, as .env files and platforms leave them
+    # .env files and platforms leave variables empty: that counts as not set
     given = {name: text.strip() for name, text in environ.items() if text.strip()}
     if url := platform_url(given):
         given.setdefault("REFERRAL_PUBLIC_URL", url)
     reader = Reader(given)
-    settings = _read(reader, given, today)
+    settings = _read(reader, today)
     reader.finish(environ)
     if settings.secrets:
         return settings
@@ -114,20 +114,22 @@ def parse(environ: Mapping[str, str], *, today: date) -> Settings:
 def variable_names() -> frozenset[str]:
     """Return the names of all variables that are read."""
     reader = Reader({})
-    _read(reader, {}, date.min)
+    _read(reader, date.min)
     return frozenset(reader.known)
 
 
 def _database_url(reader: Reader) -> str:
-    return reader.read("DATABASE_URL", values.secret_url(values.database_url), DEFAULT_DATABASE_URL)
+    return reader.read(
+        "DATABASE_URL", values.no_placeholder_in_url(values.database_url), DEFAULT_DATABASE_URL
+    )
 
 
-def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
+def _read(reader: Reader, today: date) -> Settings:
     environment = reader.read("REFERRAL_ENV", values.one_of(DEVELOPMENT, PRODUCTION), DEVELOPMENT)
     production = environment == PRODUCTION
     sms_urls = reader.read(
         "REFERRAL_SMS_URL",
-        values.secret_url(partial(urls.parse, production=production)),
+        values.no_placeholder_in_url(partial(urls.parse, production=production)),
         urls.DEFAULT,
     )
     simulated = urls.is_simulated(sms_urls)
@@ -139,13 +141,13 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
         denied=reader.read("REFERRAL_COUNTRIES_DENIED", values.regions, frozenset()),
     )
     if production:
-        _refuse_in_production(reader, environ, public_url=public_url)
+        _require_in_production(reader, public_url=public_url)
     base_url = public_url or f"http://127.0.0.1:{port}"
     return Settings(
         environment=environment,
         database_url=_database_url(reader),
         secrets=reader.read(
-            "REFERRAL_SECRET", values.secret(values.secrets(strict=production)), ()
+            "REFERRAL_SECRET", values.no_placeholder(values.secrets(strict=production)), ()
         ),
         sms_urls=sms_urls,
         limits=_limits(reader, _default_limits(simulated=simulated, production=production)),
@@ -163,7 +165,9 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
             values.one_of("block", "warn", "off"),
             "off" if simulated else "block",
         ),
-        metrics_token=reader.read("REFERRAL_METRICS_TOKEN", values.secret(values.printable), None),
+        metrics_token=reader.read(
+            "REFERRAL_METRICS_TOKEN", values.no_placeholder(values.printable), None
+        ),
         trusted_proxies=reader.read("REFERRAL_TRUSTED_PROXIES", values.integer(0, 10), 0),
         # In production a platform's proxy connects from outside the container
         host=reader.read("HOST", values.printable, "0.0.0.0" if production else "127.0.0.1"),  # noqa: S104
@@ -173,16 +177,16 @@ def _read(reader: Reader, environ: Mapping[str, str], today: date) -> Settings:
     )
 
 
-def _refuse_in_production(reader: Reader, environ: Mapping[str, str], *, public_url: str) -> None:
-    """Add a problem for each setting that has a default in development but not in production."""
-    if not environ.get("DATABASE_URL"):
+def _require_in_production(reader: Reader, *, public_url: str) -> None:
+    """Add a problem for each missing setting that has a default only in development."""
+    if not reader.is_set("DATABASE_URL"):
         reader.problems.append(
             "DATABASE_URL: set it to the database, postgres://... or sqlite:///PATH of a file that "
             "survives the next deploy"
         )
-    if not environ.get("REFERRAL_SECRET"):
+    if not reader.is_set("REFERRAL_SECRET"):
         reader.problems.append("REFERRAL_SECRET: set it to what `referral secret new` prints")
-    if not environ.get("REFERRAL_TRUSTED_PROXIES"):
+    if not reader.is_set("REFERRAL_TRUSTED_PROXIES"):
         reader.problems.append(
             "REFERRAL_TRUSTED_PROXIES: set it to the number of proxies in front of the service: "
             "1 on most platforms, 0 if there are none"
@@ -191,7 +195,7 @@ def _refuse_in_production(reader: Reader, environ: Mapping[str, str], *, public_
         reader.problems.append(
             "REFERRAL_PUBLIC_URL: set it to the https:// address at which people reach this service"
         )
-    if not environ.get("REFERRAL_SMS_URL"):
+    if not reader.is_set("REFERRAL_SMS_URL"):
         reader.problems.append(
             "REFERRAL_SMS_URL: set it to a gateway, such as twilio://..., or to simulated:// for "
             "an open demo, in which anybody can sign in as any phone"
@@ -199,12 +203,16 @@ def _refuse_in_production(reader: Reader, environ: Mapping[str, str], *, public_
 
 
 def _webhook(reader: Reader, *, production: bool) -> dict[str, Any]:
-    """Read the URL and the secrets of webhooks: both are set or neither."""
+    """Read the URL and the secrets of webhooks. Either both must be set, or neither."""
     none: tuple[str, ...] = ()
     url = reader.read(
-        "REFERRAL_WEBHOOK_URL", values.secret_url(values.webhook_url(production=production)), None
+        "REFERRAL_WEBHOOK_URL",
+        values.no_placeholder_in_url(values.webhook_url(production=production)),
+        None,
     )
-    secrets = reader.read("REFERRAL_WEBHOOK_SECRET", values.secret(values.webhook_secrets), none)
+    secrets = reader.read(
+        "REFERRAL_WEBHOOK_SECRET", values.no_placeholder(values.webhook_secrets), none
+    )
     if url and not reader.is_set("REFERRAL_WEBHOOK_SECRET"):
         reader.problems.append(
             "REFERRAL_WEBHOOK_URL: set REFERRAL_WEBHOOK_SECRET too, which signs the events; "
@@ -224,7 +232,7 @@ def _default_limits(*, simulated: bool, production: bool) -> Limits:
 
 
 def _limits(reader: Reader, defaults: Limits) -> Limits:
-    """Read each limit from the variable of its name."""
+    """Read each limit from the variable that is named after it."""
     count = values.integer(1, _MAX_COUNT)
     parsers: dict[str, Callable[[str], int | tuple[int, ...]]] = {
         "code_length": values.integer(MIN_CODE_LENGTH, MAX_CODE_LENGTH),

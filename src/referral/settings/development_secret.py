@@ -1,4 +1,4 @@
-"""The secret in development, if none is set."""
+"""The secret of a development installation that sets none."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from referral.storage.configuration import sqlite_file
 
 
 def load_or_create(database_url: str) -> bytes:
-    """Return the secret in the file beside the database; create it at the first start.
+    """Return the secret from the file beside the database; create the file if it is missing.
 
     Raises SettingsError if the file cannot be written or is too short.
     """
     path = _secret_path(database_url)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        # Write the file, then link it to its name: if several processes start at the same time,
-        # the first link wins, and none of them reads a file that is half written
+        # Write a draft, then link it to the file's name: if several processes start at the same
+        # time, the first link wins, and none of them reads a file that is half written
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(MIN_SECRET_BYTES))
         with suppress(FileExistsError):

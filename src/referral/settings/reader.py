@@ -1,4 +1,4 @@
-"""Where variables come from, and a reader that collects every problem with them."""
+"""Load variables, and read them one by one while collecting every problem."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLATFORM_HOSTS = (
 
 
 class SettingsError(Exception):
-    """Settings that are missing or wrong. `problems` has a line for each."""
+    """Some settings are missing or wrong. `problems` has a line for each."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -58,7 +58,7 @@ class Reader:
         return name in self._environ
 
     def finish(self, names: Iterable[str]) -> None:
-        """Raise SettingsError if there are problems, among them unknown `names` with our prefix."""
+        """Raise SettingsError if there are problems; unknown `names` with our prefix are some."""
         unknown = sorted(
             name
             for name in names
@@ -66,8 +66,8 @@ class Reader:
             and not name.startswith(_KUBERNETES_PREFIXES)
             and name not in self.known
         )
+        known_by_suffix = {known.removeprefix(PREFIX): known for known in self.known}
         for name in unknown:
-            known_by_suffix = {known.removeprefix(PREFIX): known for known in self.known}
             similar = get_close_matches(name.removeprefix(PREFIX), known_by_suffix, n=1)
             advice = (
                 f"did you mean {known_by_suffix[similar[0]]}?"
@@ -101,7 +101,7 @@ def load_variables() -> dict[str, str]:
 
 
 def platform_url(environ: Mapping[str, str]) -> str:
-    """Return the public URL that the platform's variables give, or an empty text."""
+    """Return the public URL from the hosting platform's variables, or an empty string."""
     if url := environ.get(_PLATFORM_URL):
         return url.rstrip("/")
     return next((f"https://{environ[name]}" for name in _PLATFORM_HOSTS if environ.get(name)), "")

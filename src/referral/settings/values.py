@@ -25,10 +25,10 @@ from referral.webhooks import signature
 T = TypeVar("T")
 
 _MAX_TEXT = 500
-# A production secret with fewer different bytes looks typed
+# A production secret with fewer different bytes was probably typed by hand
 _MIN_DISTINCT_BYTES = 10
 _MAX_TEST_PHONE_LIFE = timedelta(days=90)
-# The documentation's placeholders for values of one's own
+# Placeholders in the documentation, which people have to replace with their own values
 _PLACEHOLDER = re.compile(r"([A-Z]+_)*(SID|TOKEN|KEY|SECRET|PASSWORD)|WHAT_\w+_PRINTS|.*\.{3}")
 _LIST_SEPARATORS, _URL_SEPARATORS = r",\s*", r"[,:/@?&=\s]+"
 # Not file: its origin is `null`, which every sandboxed frame has too
@@ -45,13 +45,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def secret(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Make a parser of one or more secrets that refuses the documentation's placeholders."""
+def no_placeholder(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Make a parser refuse the documentation's placeholders. For texts separated by commas."""
     return _refusing_placeholders(parse, _LIST_SEPARATORS)
 
 
-def secret_url(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Make a parser of URLs with secrets that refuses the documentation's placeholders."""
+def no_placeholder_in_url(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Make a parser refuse the documentation's placeholders in any component of a URL."""
     return _refusing_placeholders(parse, _URL_SEPARATORS)
 
 
@@ -94,7 +94,10 @@ def database_url(text: str) -> str:
 
 
 def secrets(*, strict: bool) -> Callable[[str], tuple[bytes, ...]]:
-    """Make a parser of secrets, long enough to derive keys from; `strict` refuses typed ones."""
+    """Make a parser of secrets to derive keys from.
+
+    strict: refuse secrets that were probably typed by hand.
+    """
 
     def parse(text: str) -> tuple[bytes, ...]:
         try:
@@ -133,7 +136,7 @@ def region(text: str) -> str:
 
 
 def test_phones(today: date) -> Callable[[str], dict[str, FixedCode]]:
-    """Make a parser of test phones, whose fixed code ends on a day at most 90 days ahead."""
+    """Make a parser of test phones. Their fixed codes expire on a day at most 90 days ahead."""
 
     def parse(text: str) -> dict[str, FixedCode]:
         return dict(_test_phone(item, today) for item in _items(text))
@@ -176,7 +179,7 @@ def invite_url(text: str) -> str:
 
 
 def webhook_url(*, production: bool) -> Callable[[str], str]:
-    """Make a parser of the webhook URL. In production it is https, or on this machine."""
+    """Make a parser of the webhook URL. Production requires https, except on this machine."""
 
     def parse(text: str) -> str:
         parts = urlsplit(web_url(text))
@@ -184,7 +187,7 @@ def webhook_url(*, production: bool) -> Callable[[str], str]:
             raise ValueError("use https://; http:// is for development and for 127.0.0.1")
         if parts.fragment:
             raise ValueError("must not contain #: the part after it is never sent")
-        # Only if needed: this imports httpx, which takes 4 MB and 30 ms
+        # Imported only if needed: it imports httpx, which takes 4 MB and 30 ms
         from referral.webhooks import client  # noqa: PLC0415 - the comment above
 
         client.check(text)
@@ -237,7 +240,9 @@ def _test_phone(item: str, today: date) -> tuple[str, FixedCode]:
 def _refusing_placeholders(parse: Callable[[str], T], separators: str) -> Callable[[str], T]:
     def checked(text: str) -> T:
         if any(_PLACEHOLDER.fullmatch(piece) for piece in re.split(separators, text)):
-            raise ValueError("still contains the documentation's placeholder; put your own value")
+            raise ValueError(
+                "still contains the documentation's placeholder; replace it with your own value"
+            )
         return parse(text)
 
     return checked

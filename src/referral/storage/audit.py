@@ -27,7 +27,7 @@ _ERASE = f"""
 
 
 class NewEntry(Struct, frozen=True):
-    """An entry for a statement that fills in the user itself."""
+    """An entry to add, without the user, whom the statement that adds it fills in."""
 
     id: UUID
     at: datetime
@@ -40,7 +40,7 @@ async def add(entries: Iterable[AuditEntry]) -> None:
 
 
 async def page(user_id: UUID | None, *, after: Cursor | None, limit: int) -> Page:
-    """Return entries of one user or of all, newest first."""
+    """Return a page of the entries of one user or of all, newest first."""
     sql, values = f"{_ENTRIES} WHERE TRUE", []
     if user_id is not None:
         sql, values = f"{_ENTRIES} WHERE user_id = $1", [user_id]

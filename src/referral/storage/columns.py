@@ -1,4 +1,4 @@
-"""What the models say about their columns, for statements written as SQL. Read once, at import."""
+"""The columns of the models, for statements written as SQL. Read once, at import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODELS = tuple(
 )
 
 
-def columns(model: type[Model]) -> dict[str, type[fields.Field[Any]]]:
+def of_model(model: type[Model]) -> dict[str, type[fields.Field[Any]]]:
     """Return the names of a model's columns, and the type of each one's field."""
     described = model.describe(serializable=False)
     found = [described["pk_field"], *described["data_fields"]]
@@ -30,7 +30,7 @@ def of_type(field_type: type[fields.Field[Any]]) -> frozenset[str]:
     return frozenset(
         name
         for model in MODELS
-        for name, kind in columns(model).items()
+        for name, kind in of_model(model).items()
         if issubclass(kind, field_type)
     )
 
@@ -39,5 +39,5 @@ def select_list(model: type[Model]) -> str:
     """Return SQL for the values of every column, ids as text."""
     return ", ".join(
         f"CAST({name} AS TEXT) AS {name}" if issubclass(kind, fields.UUIDField) else name
-        for name, kind in columns(model).items()
+        for name, kind in of_model(model).items()
     )

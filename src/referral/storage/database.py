@@ -6,17 +6,19 @@
   decides which do. Clients get 503 and may repeat the request. Every other error is a bug and is
   raised as it is.
 - A transaction is a function passed to `transaction`, which runs it again if it conflicts with
-  another transaction. So the function changes nothing but the database; `after_commit` takes what
-  may happen only once, after the commit.
+  another transaction. So the function changes nothing but the database; effects that must happen
+  only once, after the commit, go to `after_commit`.
 - A transaction runs in a task of its own and is never cancelled. If it were cancelled while it
   begins, it would keep its connection, or SQLite's writer lock, until the process ends.
-- `query_replica` may read from a standby that lags behind, so nothing is decided by its rows.
+- `query_replica` may read from a standby that lags behind, so its rows decide nothing.
 
 A process is connected to one database. That is module state here because it is in Tortoise too.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -78,7 +80,7 @@ class ActiveDatabase:
 
 
 class SetupError(Exception):
-    """A database that cannot be used until the operator changes something, which the text says."""
+    """The database cannot be used until the operator changes something. The text says what."""
 
 
 async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS) -> None:
@@ -107,7 +109,7 @@ async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS
 
 
 async def disconnect() -> None:
-    """Wait for the running transactions and tasks, then close every connection."""
+    """Wait for the running transactions and tasks, then close all connections."""
     await _tasks.wait()
     await Tortoise.close_connections()
 
@@ -125,7 +127,7 @@ def pool_connections() -> dict[str, int]:
 
 
 def apps() -> dict[str, Any]:
-    """Return where Tortoise finds the models and their migrations."""
+    """Return the part of Tortoise's configuration that names the models and their migrations."""
     config: dict[str, Any] = _active.config["apps"]
     return config
 
@@ -160,14 +162,14 @@ def after_commit(callback: Callable[[], None]) -> None:
 
 async def advisory_lock(lock: Lock) -> None:
     """Wait for the lock, then hold it until the transaction ends."""
-    # SQLite's transactions are immediate, so each of them is such a lock already
+    # On SQLite every transaction is immediate, so each already excludes all others
     if is_postgres():
         await query("SELECT pg_advisory_xact_lock($1)", lock.value)
 
 
 async def query(sql: str, *values: object) -> list[dict[str, Any]]:
     """Run a statement with `$1` placeholders and return its rows."""
-    # Tortoise takes 4 microseconds to find the client, which is needed in transactions only
+    # Tortoise takes 4 microseconds to find the client of a transaction; outside one it is known
     client = _active.client if _commit_callbacks.get() is None else connection()
     return await client.execute_query_dict(sql, list(values))
 
@@ -191,11 +193,16 @@ async def query_many(sql: str, rows: Iterable[Sequence[object]]) -> None:
 def _check_file(path: str) -> None:
     """Open and close the file. Raises SetupError.
 
-    If the driver failed to open it instead, its thread would keep the process from ending.
+    If the driver failed to open it instead, its thread would keep the process from ending. A new
+    file is only for its owner, because it holds phones; SQLite gives the files beside it the same
+    rights.
     """
     try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
         with closing(sqlite3.connect(path)) as file:
             file.execute("PRAGMA schema_version")
+    except OSError as error:
+        raise SetupError(_explain(sqlite3.OperationalError())) from error
     except sqlite3.Error as error:
         raise SetupError(_explain(error)) from error
 
@@ -217,9 +224,10 @@ def _explain(error: Exception) -> str:
         case sqlite3.DatabaseError():
             return "the file in DATABASE_URL is not an SQLite database"
         case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError() as cause:
-            return (
-                f"no server responds at DATABASE_URL ({type(cause).__name__}): is it running there?"
-            )
+            name, advice = type(cause).__name__, "is it running there?"
+            if isinstance(cause, socket.gaierror):
+                advice = "check the host, and percent-encode @ : / # ? in the password"
+            return f"the server in DATABASE_URL cannot be used ({name}): {advice}"
         case _:
             return "DATABASE_URL cannot be read: check how it is written"
 

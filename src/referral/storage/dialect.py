@@ -54,18 +54,18 @@ def values_table(
     if database.is_postgres():
         values: list[object] = [",".join(map(str, column)) for column in zip(*rows, strict=True)]
         return _unnested(tuple(types), first), values
-    places = count(first)
-    marks = (", ".join(f"CAST(${next(places)} AS {name})" for name in types) for _ in rows)
-    return f"VALUES ({'), ('.join(marks)})", [value for row in rows for value in row]
+    number = count(first)
+    casts = (", ".join(f"CAST(${next(number)} AS {name})" for name in types) for _ in rows)
+    return f"VALUES ({'), ('.join(casts)})", [value for row in rows for value in row]
 
 
 @lru_cache
 def _unnested(types: tuple[str, ...], first: int) -> str:
-    """Return SQL that reads each column from one value, so the text is the same for any number of
-    rows.
+    """Return SQL that reads each column from one value.
 
-    The value is text because the driver takes 5 microseconds more to encode an array. OFFSET 0
-    keeps the planner from seeing how many rows there are: it would make a new plan for each number.
+    So the text is the same for any number of rows. The value is text because the driver takes 5
+    microseconds more to encode an array. OFFSET 0 hides the number of rows from the planner, which
+    would make a new plan for each number.
     """
     names = [f"column_{place}" for place in range(len(types))]
     arrays = ", ".join(

@@ -39,7 +39,7 @@ _NEWEST = """
 
 
 async def find_root(user_id: UUID) -> UUID:
-    """Return the user at the top of the chain of inviters of this one."""
+    """Return the id of the user at the top of this user's chain of inviters."""
     rows = await database.query(_ROOT, user_id)
     return UUID(str(rows[0]["id"]))
 
@@ -47,7 +47,8 @@ async def find_root(user_id: UUID) -> UUID:
 async def lock(*, changed: UUID, kept: Iterable[UUID] = ()) -> None:
     """Lock users until the transaction ends.
 
-    changed: the user whose row will change. kept: users whose rows must not change meanwhile.
+    changed: the user whose inviter or phone will change, or who will be deleted. kept: users for
+    whom these must not change meanwhile; other columns may, such as `invitee_count`.
 
     They are locked in the order of their ids, so that two transactions cannot wait for each other.
     SQLite has one writer at a time and needs no such locks.
@@ -55,7 +56,7 @@ async def lock(*, changed: UUID, kept: Iterable[UUID] = ()) -> None:
     if not database.is_postgres():
         return
     for user_id in sorted({changed, *kept}):
-        # KEY SHARE lets many invitees of one tree activate at the same time
+        # KEY SHARE lets many users activate codes of one tree of inviters at the same time
         strength = "FOR UPDATE" if user_id == changed else "FOR KEY SHARE"
         await database.query(_LOCK + strength, user_id)
 
@@ -106,11 +107,10 @@ async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
 
 
 async def newest(user_ids: Sequence[UUID], *, limit: int) -> list[dict[str, Any]]:
-    """Return the newest invitees of each of several users, newest first: `id`, `inviter_id`,
-    `phone`, `name`, `invitee_count`, `is_blocked`.
+    """Return the newest invitees of each of several users, newest first.
 
-    user_ids: at most 500, because SQLite takes no more SELECTs in a statement. limit: how many of
-    each user's.
+    Rows have `id`, `inviter_id`, `phone`, `name`, `invitee_count` and `is_blocked`. user_ids: at
+    most 500, because SQLite takes no more SELECTs in a statement. limit: how many for each user.
     """
     if not user_ids:
         return []
@@ -127,7 +127,7 @@ async def newest(user_ids: Sequence[UUID], *, limit: int) -> list[dict[str, Any]
 
 
 async def record_past_activation(phone_digest: str, *, until: datetime) -> None:
-    """Record that a phone has activated an invite code, for when it leaves its account."""
+    """Record that a phone that leaves its account has activated an invite code."""
     await PastActivation.filter(phone_digest=phone_digest).delete()
     await PastActivation.create(phone_digest=phone_digest, expires_at=until)
 

@@ -1,4 +1,4 @@
-"""Leases, by which one process at a time does a job."""
+"""Queries for leases. The process that holds one does a job that only one does at a time."""
 
 from __future__ import annotations
 

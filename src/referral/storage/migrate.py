@@ -1,4 +1,4 @@
-"""Migration of the database to the tables that the models describe, by Tortoise's migrations."""
+"""Migrate the database to the tables that the models describe, with Tortoise's migrations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _names: list[str] = []
 
 
 async def apply() -> list[str]:
-    """Apply the pending migrations and return their names. Any number of processes may do so.
+    """Apply the pending migrations and return their names. Several processes may do so together.
 
     Raises SetupError if the tables are those of a release in which they had other names.
     """

@@ -73,7 +73,7 @@ class Session(Model):
     proof = fields.CharField(max_length=10)
     """How the phone was proven: see core/proof.py."""
     late_repeats_tat = fields.BigIntField(db_default=0)
-    """Counts late repeats of a refresh token: see service/session_rules.py and limits/gcra.py."""
+    """The TAT of the limit on late repeats of refresh tokens: see service/session_rules.py."""
     created_at = fields.DatetimeField()
     last_used_at = fields.DatetimeField()
     """When the live refresh token was issued: at sign-in, then at each refresh."""
@@ -225,7 +225,7 @@ class AuditEntry(Model):
     actor = fields.CharField(max_length=150)
     """`user:ID`, `key:NAME` or `command`."""
     user_id = fields.UUIDField(null=True)
-    """The user it was done to, if any."""
+    """The user whom the action concerns, if any."""
     address = fields.CharField(max_length=45, null=True)
     """The actor's network address. Cleared after a while, and with the actor's account."""
 
@@ -238,10 +238,10 @@ class AuditEntry(Model):
 
 
 class TrafficCount(Model):
-    """How many codes were sent and how many sign-ins followed, by hour and country or address."""
+    """How many codes were sent and how many sign-ins followed, by hour and segment."""
 
     key = fields.CharField(max_length=32, primary_key=True)
-    """Made of a region (`RU`) or a keyed digest of an address, and of the hour."""
+    """`SEGMENT:HOUR`, for a country, range of numbers or address: see limits/pumping/."""
     hour = fields.IntField(db_index=True)
     """Hours since the epoch."""
     sends = fields.IntField()
@@ -252,7 +252,7 @@ class TrafficCount(Model):
 
 
 class Lease(Model):
-    """The process that does a job which one process at a time does, and until when it holds it."""
+    """The process that does a job, and until when. Only one process does it at a time."""
 
     name = fields.CharField(max_length=50, primary_key=True)
     holder = fields.UUIDField()
@@ -300,7 +300,7 @@ class EndpointState(Model):
     """Null while the endpoint accepts events."""
     failures = fields.IntField(default=0)
     next_attempt_at = fields.DatetimeField(null=True)
-    """When to try again. Null while it accepts events, and after a 410 until somebody resumes."""
+    """When to send the next probe. Null while it accepts events, and after a 410 until resumed."""
     error = fields.CharField(max_length=100, null=True)
     """Why the last attempt failed, at `failed_at`."""
     failed_at = fields.DatetimeField(null=True)

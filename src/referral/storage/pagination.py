@@ -1,9 +1,9 @@
 """Pages of lists, newest first, by keyset pagination.
 
-A page begins behind a cursor: the time and the id of the last row of the page before it. The two
+A page begins after a cursor: the time and the id of the last row of the page before it. The two
 are compared as a pair, `(created_at, id) < ($1, $2)`, for which an index on both columns takes the
 same time at any depth. With OFFSET the database would read all rows of the earlier pages again, and
-rows that are added meanwhile would shift the pages, so that clients would see rows twice.
+rows added meanwhile would shift the pages, so that clients would see some rows twice.
 
 The id orders rows of the same time. Ids are random, which is enough: the order only has to be total
 and stable.
@@ -35,7 +35,7 @@ async def paginate(
     limit: int,
     query: Callable[..., Awaitable[Sequence[Row]]] = database.query,
 ) -> Page:
-    """Read the page behind a cursor, ordered by a time and then by id, newest first.
+    """Read the page after a cursor, ordered by a time and then by id, newest first.
 
     sql: a SELECT that ends with a condition and has the id as text. by: the time's column, as
     `table.column`.

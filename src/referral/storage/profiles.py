@@ -16,7 +16,7 @@ from referral.storage import columns, database, dialect
 from referral.storage.models import User
 from referral.storage.sessions import SIGNED_IN_AT
 
-_USER_COLUMNS = tuple(columns.columns(User))
+_USER_COLUMNS = tuple(columns.of_model(User))
 _ACCOUNT = f"""
     SELECT {", ".join(f"users.{column}" for column in _USER_COLUMNS)},
            {SIGNED_IN_AT} AS signed_in_at, sessions.last_used_at, sessions.proof
@@ -33,8 +33,8 @@ _GENERATION = """
         (SELECT generation FROM device_generations WHERE user_id = users.id), 0
     ) AS device_generation
 """
-# An index has the newest in their order, however many there are. The limit is part of the text: for
-# a parameter PostgreSQL's planner would assume many rows and plan each call again, which took four
+# An index returns the newest first, however many there are. The limit is part of the text: with a
+# parameter PostgreSQL's planner would assume many rows and plan each call again, which took four
 # times as long as the query (208 microseconds instead of 48)
 _NEWEST = f"""
     SELECT invitees.phone FROM users AS invitees
@@ -50,7 +50,7 @@ _OF_SESSION = f"""
     FROM sessions JOIN users ON users.id = sessions.user_id {_INVITER}
     WHERE sessions.id = $1
 """
-# One text, by whether the database is PostgreSQL. Reading it takes a tenth of an array's time
+# As one text, which takes a tenth of the time of an array to read. By `is_postgres()`
 _NEWEST_AS_TEXT = {
     True: f"array_to_string(ARRAY({_NEWEST}), ',')",
     # The order within group_concat() is that of the subquery, which its LIMIT keeps separate
@@ -58,7 +58,7 @@ _NEWEST_AS_TEXT = {
 }
 _OF_SIGNED_IN = f"{_PROFILE}, {_GENERATION} FROM signed_in AS users {_INVITER}"
 SIGNED_IN_PROFILE = _OF_SIGNED_IN.format(newest=_NEWEST_AS_TEXT[True])
-"""For PostgreSQL: the profile of the user whom the statement calls `signed_in`."""
+"""For PostgreSQL: selects the profile of the user in the CTE `signed_in`."""
 _BY_DATABASE = {
     is_postgres: (_OF_USER.format(newest=newest), _OF_SESSION.format(newest=newest))
     for is_postgres, newest in _NEWEST_AS_TEXT.items()
@@ -66,9 +66,9 @@ _BY_DATABASE = {
 
 
 class ProfileRow(TypedDict):
-    """A user with the inviter's code.
+    """A user's profile, with the inviter's code.
 
-    newest_invitees: their phones, separated by commas.
+    newest_invitees: the phones of the newest invitees, separated by commas.
     """
 
     id: UUID
@@ -89,7 +89,7 @@ class UserProfileRow(ProfileRow):
 
 
 class SessionProfileRow(ProfileRow):
-    """A profile with what tells whether a request's session is valid."""
+    """A profile, and the columns that decide whether a request's session is valid."""
 
     is_blocked: bool
     signed_in_at: datetime

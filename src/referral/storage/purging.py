@@ -18,8 +18,8 @@ async def delete_batch(table: str, key: str, *values: object, where: str, batch_
     where: a condition on `values`, which are $1, $2, ...
 
     Rows that another transaction has locked are skipped, because it is about to renew or delete
-    them. So this waits for no lock, in whatever order others take theirs. And on PostgreSQL, a
-    DELETE by a subquery that waited for a row would delete it even if it was renewed meanwhile.
+    them. So this waits for no lock and cannot deadlock. The condition is repeated outside the
+    subquery, so that a row that was renewed meanwhile is not deleted.
     """
     locking = "FOR UPDATE SKIP LOCKED" if database.is_postgres() else ""
     sql = _DELETE.format(table=table, key=key, where=where, limit=len(values) + 1, locking=locking)

@@ -14,11 +14,13 @@ from referral.storage.models import Session
 from referral.storage.pagination import Page
 from referral.storage.purging import delete_batch
 
-_ADD = """
-    INSERT INTO sessions (id, user_id, family_digest, refresh_digest, user_agent, proof,
-                          created_at, last_used_at, client_id, scopes, authenticated_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11)
+NEW_SESSION_COLUMNS = """
+    id, user_id, family_digest, refresh_digest, user_agent, proof, created_at, last_used_at
 """
+_ADD = f"""
+    INSERT INTO sessions ({NEW_SESSION_COLUMNS}, client_id, scopes, authenticated_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11)
+"""  # noqa: S608 - only constants
 SIGNED_IN_AT = "COALESCE(sessions.authenticated_at, sessions.created_at)"
 """When a code was last verified, from which every age of a session counts."""
 _OF_USER = f"""
@@ -45,7 +47,7 @@ _ROTATE_REPEATED = """
 
 
 class NewSession(Struct, frozen=True, kw_only=True):
-    """A session that has no user yet.
+    """A session to add, without its user.
 
     client_id, scopes, authenticated_at, expires_at: see models.Session.
     """
@@ -55,7 +57,7 @@ class NewSession(Struct, frozen=True, kw_only=True):
     refresh_digest: bytes
     user_agent: str | None
     proof: Proof
-    begun_at: datetime
+    created_at: datetime
     client_id: str | None = None
     scopes: str | None = None
     authenticated_at: datetime | None = None
@@ -89,7 +91,7 @@ async def add(session: NewSession, *, user_id: UUID) -> None:
         session.refresh_digest,
         session.user_agent,
         session.proof,
-        session.begun_at,
+        session.created_at,
         session.client_id,
         session.scopes,
         session.authenticated_at,
@@ -115,8 +117,9 @@ async def rotate(
 ) -> RotatedSession | None:
     """Replace the digest of the live refresh token with its successor's.
 
-    client_id: of the session. Return None and change nothing if it is another's, if the digests
-    are not the session's any more, if the session has expired or if its user is blocked.
+    signed_in_after, used_after: a session that began or was last used before these has expired.
+    client_id: of the session. Return None and change nothing if it is another's, if the digests are
+    no longer the session's, if the session has expired or if its user is blocked.
     """
     rows = await database.query(
         _ROTATE,
@@ -144,7 +147,7 @@ async def rotate(
 async def rotate_repeated(session: Session, *, successor: bytes, tat: int, now: datetime) -> bool:
     """Replace the live refresh token after a late repeat of its predecessor.
 
-    tat: the session's new count of late repeats. Return False and change nothing if the session has
+    tat: the session's new `late_repeats_tat`. Return False and change nothing if the session has
     changed since it was read.
     """
     rows = await database.query(
@@ -160,7 +163,7 @@ async def rotate_repeated(session: Session, *, successor: bytes, tat: int, now: 
 
 
 async def set_proof(session_id: UUID, proof: Proof) -> None:
-    """Set how the phone was proven, after the user has changed it."""
+    """Set how the phone was proven, after the user has changed phone."""
     await Session.filter(id=session_id).update(proof=proof)
 
 

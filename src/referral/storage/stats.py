@@ -35,9 +35,9 @@ _TOP_INVITERS = """
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """Users of one day.
+    """The users who signed up, or activated a code, on one day.
 
-    number: how many. invitees: how many users activated their codes, on any day.
+    number: how many they are. invitees: how many users they have invited, on any day.
     """
 
     number: int

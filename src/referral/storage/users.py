@@ -57,7 +57,7 @@ async def find(user_id: UUID) -> User | None:
 
 
 async def find_row(user_id: UUID) -> Row | None:
-    """Return the row of a user as `page` returns it."""
+    """Return a user who is not deleted, as a row of `page`."""
     rows = dialect.decode_rows(await database.query(f"{_USERS} AND users.id = $1", user_id))
     return rows[0] if rows else None
 
@@ -111,21 +111,23 @@ async def set_fields(user_id: UUID, **values: object) -> bool:
 
 
 async def erase(user_id: UUID, *, now: datetime) -> None:
-    """Mark a user as deleted and clear everything that is about the person."""
+    """Mark a user as deleted and clear the user's personal columns."""
     await set_fields(user_id, **dict.fromkeys(User.PERSONAL), is_admin=False, deleted_at=now)
 
 
 async def mark_signed_in(user_id: UUID, *, phone: str, now: datetime) -> bool:
-    """Set the time of the last sign-in. Return False and change nothing if the user is deleted,
-    blocked or has another phone by now.
+    """Set the time of the last sign-in.
+
+    Return False and change nothing if the user is deleted, is blocked or has another phone by now.
     """
     rows = User.filter(id=user_id, phone=phone, deleted_at__isnull=True, is_blocked=False)
     return bool(await rows.update(last_sign_in_at=now))
 
 
 async def accepts_devices(user_id: UUID, *, phone: str, generation: int) -> bool:
-    """Return whether device tokens of this generation are valid: the user still has this phone,
-    is not blocked, and the tokens are not revoked.
+    """Return whether device tokens of this generation are valid.
+
+    They are if the user still has this phone, is not blocked and has not revoked them.
     """
     return bool(await database.query(_ACCEPTS_DEVICES, user_id, phone, generation))
 
@@ -136,7 +138,7 @@ async def revoke_devices(user_id: UUID) -> None:
 
 
 async def change_invitee_count(user_id: UUID, by: int) -> int:
-    """Add to the count of invitees and return the new count.
+    """Add `by` to a user's count of invitees. Return the new count.
 
     The row stays locked until the transaction ends, so no other transaction can change the count
     before then.
@@ -155,8 +157,9 @@ async def lock_admins() -> None:
 
 
 async def has_admin(*, excluding: UUID, excluding_phones: Collection[str]) -> bool:
-    """Return whether there is an administrator who is not blocked, other than this user and the
-    users with these phones.
+    """Return whether there is an administrator besides this user and the users with these phones.
+
+    Blocked administrators do not count.
     """
     rows = User.filter(is_admin=True, is_blocked=False, deleted_at__isnull=True)
     return await rows.exclude(id=excluding).exclude(phone__in=list(excluding_phones)).exists()
@@ -173,8 +176,9 @@ async def consume_admin_grant(phone: str) -> bool:
 
 
 async def change_phone(user_id: UUID, phone: str) -> bool:
-    """Change a user's phone. Return False if another user has it: then the transaction has failed
-    and must be rolled back.
+    """Change a user's phone. Return False if another user has it.
+
+    The transaction has then failed and must be rolled back.
     """
     try:
         await User.filter(id=user_id).update(phone=phone, inviter_sees_phone=False)
@@ -193,16 +197,17 @@ class _Values(list[object]):
 
 
 async def _match_exactly(search: Search, values: _Values) -> str | None:
-    """Return a condition for an id, a link or a phone that a user has, which an index finds; None
-    if the search is none of them.
+    """Return a condition that an index answers: an id, a link, or a phone that some user has.
+
+    Return None if the search is none of these.
     """
     if search.user_id is not None:
         return f"users.id = {values.add(search.user_id)}"
     if search.is_link:
         return f"users.invite_code = {values.add(search.invite_code)}"
     found = await find_by_phones(search.phones)
-    marks = ", ".join(values.add(user.phone) for user in found)
-    return f"users.phone IN ({marks})" if found else None
+    placeholders = ", ".join(values.add(user.phone) for user in found)
+    return f"users.phone IN ({placeholders})" if found else None
 
 
 def _match_text(search: Search, values: _Values) -> str:
@@ -226,13 +231,13 @@ def _match_digits(digits: str, values: _Values) -> str:
 
 
 def _contains(column: str, text: str, values: _Values) -> str:
-    """Return a condition that a column contains this text, in upper or lower case."""
-    places = searches.case_variants(text)
+    """Return the condition that a column contains this text, in upper or lower case."""
+    characters = searches.case_variants(text)
     if database.is_postgres():
         # re.escape() puts a backslash before the special characters of ASCII, as PostgreSQL wants
-        pattern = "".join(f"[{place}]" if len(place) > 1 else re.escape(place) for place in places)
+        pattern = "".join(f"[{each}]" if len(each) > 1 else re.escape(each) for each in characters)
         return f"users.{column} ~ {values.add(pattern)}"
     pattern = "".join(
-        f"[{place}]" if len(place) > 1 or place in _GLOB_SPECIAL else place for place in places
+        f"[{each}]" if len(each) > 1 or each in _GLOB_SPECIAL else each for each in characters
     )
     return f"users.{column} GLOB {values.add(f'*{pattern}*')}"

@@ -18,7 +18,8 @@ from referral.webhooks import retry
 from referral.webhooks.retry import DeliveryFailure
 from referral.webhooks.signature import Endpoint, Signer
 
-_MAX_BODY_BYTES = 16_384  # of a response, whose content is ignored
+# Of a response, whose body is read and ignored
+_MAX_BODY_BYTES = 16_384
 _READ_SECONDS = 1
 _CONNECT_SECONDS = 5
 _RETRY_AFTER_STATUSES = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -67,14 +68,14 @@ class EndpointClient:
         await self._client.__aexit__(kind, error, traceback)
 
     async def post(self, message_id: str, body: str) -> DeliveryFailure | None:
-        """Post an event with a fresh signature. None: acknowledged, by a 2xx in time."""
+        """Post an event, signed for now. Return None if a 2xx acknowledged it in time."""
         headers = self._signer.headers(message_id, body, at=self._clock())
         try:
             async with asyncio.timeout(retry.TIMEOUT_SECONDS):
                 status, retry_after = await self._request(body, headers)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             return DeliveryFailure(type(error).__name__, no_connection=True)
-        except Exception as error:  # noqa: BLE001 - any error means: not acknowledged
+        except Exception as error:  # noqa: BLE001 - after any error the event is not acknowledged
             return DeliveryFailure(type(error).__name__)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return None

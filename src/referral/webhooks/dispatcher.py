@@ -1,4 +1,4 @@
-"""Delivers events to the webhook endpoint: in every web process, or in `referral worker`.
+"""Deliver events to the webhook endpoint, in every web process or in `referral worker`.
 
 Only the process that holds the lease delivers. It starts no attempt that could still be running
 when the lease expires, so two processes never deliver at the same time. If it dies, another one
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _LEASE = "webhooks"
 _LEASE_DURATION = timedelta(seconds=25)
 _RENEW_EVERY = timedelta(seconds=5)
-# Kept between the end of an attempt and the end of the lease
+# At least this long lies between the time-out of an attempt and the end of the lease
 _MARGIN_SECONDS = 2
 _POLL_SECONDS = 1
 # How often a process without the lease tries to acquire it
@@ -44,8 +44,9 @@ _STANDBY_SECONDS = 3
 _PACE_SECONDS = 0.1
 _MAX_CONCURRENT = 20
 _MAX_CLAIMED = 300
-# Of one user in a round, so that they do not crowd out those of others
-_MAX_QUEUE = 20
+# Events of one user in a round, so that they do not crowd out those of others
+_MAX_QUEUE_LENGTH = 20
+# How often the metrics are set
 _COUNT_SECONDS = 10
 _MAX_COUNTED = 100_000
 _SHUTDOWN_SECONDS = 5
@@ -57,7 +58,7 @@ async def running(ctx: Context) -> AsyncIterator[None]:
     if ctx.endpoint is None:
         yield
         return
-    # It imports httpx, which takes 4 MB and 30 ms
+    # Imported here, since it imports httpx, which takes 4 MB and 30 ms
     from referral.webhooks.client import EndpointClient  # noqa: PLC0415 - see above
 
     async with EndpointClient(
@@ -83,7 +84,7 @@ class _Dispatcher:
         self._held_until = ctx.clock()
         self._queues: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
-        # Sequences of the events that are in a queue, or whose outcomes are not saved yet
+        # The sequences of events that are in a queue, or whose outcomes are not saved yet
         self._claimed: set[int] = set()
         self._recorder = Recorder(clock=ctx.clock, on_saved=self._claimed.difference_update)
         self._counted_at = -float(_COUNT_SECONDS)
@@ -135,7 +136,7 @@ class _Dispatcher:
                 await leases.release(_LEASE, self._id)
 
     async def _keep_lease(self) -> bool:
-        """Acquire the lease, or renew it if it is not fresh; return whether it is held."""
+        """Acquire the lease, or renew it if that is due. Return whether it is held."""
         now = self._ctx.clock()
         held = self._held_until > now
         if self._held_until - now > _LEASE_DURATION - _RENEW_EVERY:
@@ -150,7 +151,7 @@ class _Dispatcher:
         return True
 
     def _may_send(self, *, probe: bool) -> bool:
-        """Return whether an attempt may start: it would end while this process holds the lease."""
+        """Return whether an attempt may start, given the lease, the breaker and a shutdown."""
         left = (self._held_until - self._ctx.clock()).total_seconds()
         in_time = left > retry.TIMEOUT_SECONDS + _MARGIN_SECONDS
         breaker = self._recorder.breaker
@@ -158,7 +159,7 @@ class _Dispatcher:
         return in_time and closed and not self.stopping.is_set()
 
     async def _start_queues(self) -> None:
-        """Start a queue for each user with due events; or one probe if the breaker is open."""
+        """Start a queue for each user with due events, or one probe if the breaker is open."""
         now, breaker = self._ctx.clock(), self._recorder.breaker
         if breaker is not None and (
             self._queues or breaker.probe_at is None or now < breaker.probe_at
@@ -186,7 +187,7 @@ class _Dispatcher:
             task.add_done_callback(self._queue_ended)
 
     async def _user_queues(self, user_ids: set[UUID], now: datetime) -> list[list[Event]]:
-        """Return the waiting events of each user whose first one is due and none is claimed."""
+        """Return a queue for each user whose first event is due and who has no claimed event."""
         waiting: dict[UUID, list[Event]] = defaultdict(list)
         for event in await outbox.waiting(user_ids, limit=2 * _MAX_CLAIMED + len(self._claimed)):
             if event.user_id is not None:
@@ -197,10 +198,10 @@ class _Dispatcher:
             if first_due is None or any(event.sequence in self._claimed for event in events):
                 continue
             if first_due > now:
-                # A later event was added while an earlier one waits for its next attempt
+                # A later event is due while the first one waits for its next attempt
                 await outbox.postpone(user_id, until=first_due)
             else:
-                queues.append(events[:_MAX_QUEUE])
+                queues.append(events[:_MAX_QUEUE_LENGTH])
         return queues
 
     async def _send(self, queue: list[Event], bodies: list[str], *, probe: bool) -> None:
@@ -227,7 +228,7 @@ class _Dispatcher:
             observability.dispatch_failed(error)
 
     async def _count(self) -> None:
-        """Set the metrics, every _COUNT_SECONDS."""
+        """Set the metrics, at most every _COUNT_SECONDS."""
         if monotonic() - self._counted_at < _COUNT_SECONDS:
             return
         self._counted_at = monotonic()

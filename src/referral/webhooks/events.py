@@ -1,8 +1,8 @@
 """Write events for the webhook endpoint into the outbox, which the dispatcher sends.
 
-They are written in the transaction of what they report, so an event exists if and only if that has
-happened. Only service/audit.py, service/sessions.py and the cost guard write them. Without an
-endpoint none are written.
+service/audit.py and service/sessions.py write them in the transaction of the changes that they
+report, so an event exists if and only if the change was committed. The cost guard writes them too.
+Without an endpoint nobody writes any.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Activation:
     inviter_id: UUID
     invite_code: str
     inviter_invitee_count: int
-    """Right afterwards."""
+    """After this activation or voiding."""
 
 
 async def add(
@@ -52,8 +52,8 @@ async def add(
 ) -> None:
     """Write the events for these audit entries. Call it in the transaction that writes them.
 
-    Entries with other actions than those in _TYPES have no event. activation: required if an entry
-    is about an invite code.
+    An action that is not in _TYPES has no event. activation: required if an entry is about an
+    invite code.
     """
     if ctx.endpoint is None:
         return

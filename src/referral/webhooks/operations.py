@@ -1,10 +1,10 @@
-"""Show operators how deliveries are going, and let them resume, replay and follow events."""
+"""Show operators the state of deliveries, and let them resume, replay and follow events."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from referral.context import Context
 from referral.storage.models import Event
@@ -13,28 +13,28 @@ from referral.webhooks.retry import CircuitBreaker
 
 _REPLAY_BATCH = 5000
 _PAGE = 500
-# Sequences are assigned when a transaction writes, and appear when it commits: an event may appear
-# after others with a higher sequence
+# How far below the highest sequence new events may appear: an event gets its sequence when it is
+# written, but others see it only after the commit
 _LOOK_BACK = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryStatus:
-    """How deliveries are going."""
+    """The state of deliveries."""
 
     waiting: int
     oldest: datetime | None
     """When the oldest of the waiting events happened."""
     next_attempt_at: datetime | None
     acknowledged: int
-    """In the last hour."""
+    """How many in the last hour."""
     given_up: int
-    """Of the events that are kept."""
+    """How many of the events that are kept."""
     failing_since: datetime | None
     is_stopped: bool
     """Whether a 410 has stopped deliveries."""
     error: str | None
-    """Of the last attempt that failed, at `failed_at`."""
+    """Why the last failed attempt failed, at `failed_at`."""
     failed_at: datetime | None
 
 
@@ -66,8 +66,7 @@ async def replay(ctx: Context, *, since: datetime | None, event_type: str | None
     since: only events that happened then or later. event_type: only events of this type.
     """
     now = ctx.clock()
-    # Nothing older is kept
-    since = since or now - 2 * retry.KEEP_FINISHED
+    since = since or datetime.fromtimestamp(0, UTC)
     sequences: list[int] = []
     replayed = 0
     while True:
@@ -89,10 +88,10 @@ async def latest(limit: int) -> list[tuple[Event, str]]:
 
 
 async def follow(seen: Iterable[int]) -> AsyncIterator[list[tuple[Event, str]]]:
-    """Yield the events that are not among the sequences seen, each once, with their bodies.
+    """Yield new events with their bodies, each event once, forever.
 
-    Yields an empty list whenever there is no new event. If `seen` is empty, starts after the events
-    that exist now.
+    seen: the sequences of events that are not new; if it is empty, all that exist now. Yields an
+    empty list whenever there is no new event.
     """
     known = set(seen) or {event.sequence for event in await outbox.newest(_LOOK_BACK)}
     while True:

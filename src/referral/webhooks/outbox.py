@@ -1,7 +1,7 @@
-"""Queries about the outbox, which holds the events, and about the state of the endpoint.
+"""Queries for the outbox, which holds the events, and for the state of the endpoint.
 
 An event waits while `next_attempt_at` is set, and is finished once `finished_at` is: acknowledged,
-or given up if it has an `error`. Updates ask for this again, so that an event that was replayed or
+or given up if it has an `error`. Updates check this again, so that an event that was replayed or
 given up in the meantime stays as it is.
 """
 
@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from tortoise.queryset import QuerySet
+
 from referral.storage import database
 from referral.storage.models import EndpointState, Event
 from referral.storage.purging import delete_batch
@@ -19,7 +21,7 @@ from referral.webhooks.retry import CircuitBreaker
 
 _ENDPOINT = "webhooks"
 
-_COUNT = """
+_COUNT_DUE = """
     SELECT count(*) AS number
     FROM (SELECT 1 FROM outbox WHERE next_attempt_at <= $1 LIMIT $2) AS due
 """
@@ -51,7 +53,7 @@ async def add(events: Iterable[Event]) -> None:
 
 
 async def due(*, now: datetime, limit: int) -> list[Event]:
-    """Return events to attempt now, the longest due first."""
+    """Return the events to attempt now, those that have been due for longest first."""
     return (
         await Event.filter(next_attempt_at__lte=now)
         .order_by("next_attempt_at", "sequence")
@@ -61,66 +63,67 @@ async def due(*, now: datetime, limit: int) -> list[Event]:
 
 async def waiting(user_ids: Collection[UUID], *, limit: int) -> list[Event]:
     """Return the waiting events of these users, due or not, in the order they happened."""
-    rows = Event.filter(user_id__in=list(user_ids), next_attempt_at__isnull=False)
+    rows = _waiting(user_id__in=list(user_ids))
     return await rows.order_by("sequence").limit(limit)
 
 
 async def acknowledge(sequences: Collection[int], *, now: datetime) -> None:
-    await Event.filter(sequence__in=list(sequences), next_attempt_at__isnull=False).update(
+    await _waiting(sequence__in=list(sequences)).update(
         next_attempt_at=None, finished_at=now, error=None
     )
 
 
-async def fail(event: Event, error: str, *, first: datetime, due: datetime) -> None:
-    """Save a failed attempt of an event that will be attempted again at `due`."""
-    await Event.filter(sequence=event.sequence, next_attempt_at__isnull=False).update(
-        attempts=event.attempts + 1, first_attempt_at=first, error=error, next_attempt_at=due
+async def fail(
+    event: Event, error: str, *, first_attempt_at: datetime, next_attempt_at: datetime
+) -> None:
+    """Save a failed attempt of an event that will be attempted again."""
+    await _waiting(sequence=event.sequence).update(
+        attempts=event.attempts + 1,
+        first_attempt_at=first_attempt_at,
+        error=error,
+        next_attempt_at=next_attempt_at,
     )
 
 
 async def give_up(event: Event, error: str, *, now: datetime) -> None:
-    await Event.filter(sequence=event.sequence, next_attempt_at__isnull=False).update(
+    await _waiting(sequence=event.sequence).update(
         attempts=event.attempts + 1, error=error, next_attempt_at=None, finished_at=now
     )
 
 
 async def give_up_due_since(due: datetime, error: str, *, now: datetime, limit: int) -> int:
-    """Give up at most `limit` events that have been due since `due` or longer; return how many."""
+    """Give up at most `limit` events that were due at `due` already. Return how many."""
     return len(await database.query(_GIVE_UP, now, error, due, limit))
 
 
 async def postpone(user_id: UUID, *, until: datetime) -> None:
-    """Make every waiting event of the user wait until then at least."""
+    """Make every waiting event of a user wait at least until then."""
     await Event.filter(user_id=user_id, next_attempt_at__lt=until).update(next_attempt_at=until)
 
 
 async def count_due(*, now: datetime, limit: int) -> int:
     """Return how many events are due, or `limit` if there are more."""
-    (row,) = await database.query(_COUNT, now, limit)
+    (row,) = await database.query(_COUNT_DUE, now, limit)
     number: int = row["number"]
     return number
 
 
 async def count_waiting() -> int:
-    return await Event.filter(next_attempt_at__isnull=False).count()
+    return await _waiting().count()
 
 
 async def count_finished(*, since: datetime, given_up: bool) -> int:
-    """Return how many events were given up, or else acknowledged, since then."""
+    """Return how many events were given up (or else acknowledged) since then."""
     return await Event.filter(finished_at__gte=since, error__isnull=not given_up).count()
 
 
 async def oldest_waiting() -> Event | None:
-    return await Event.filter(next_attempt_at__isnull=False).order_by("sequence").first()
+    return await _waiting().order_by("sequence").first()
 
 
 async def next_due() -> datetime | None:
     """Return when the first of the waiting events is due."""
-    event = (
-        await Event.filter(next_attempt_at__isnull=False)
-        .order_by("next_attempt_at", "sequence")
-        .first()
-    )
+    event = await _waiting().order_by("next_attempt_at", "sequence").first()
     return event.next_attempt_at if event else None
 
 
@@ -173,7 +176,7 @@ async def save_endpoint_state(
 
 
 async def resume() -> bool:
-    """Close the breaker if a 410 has stopped deliveries; return whether it had."""
+    """Close the breaker if a 410 has stopped deliveries. Return whether it had."""
     stopped = EndpointState.filter(
         name=_ENDPOINT, failing_since__isnull=False, next_attempt_at__isnull=True
     )
@@ -185,3 +188,7 @@ def breaker_of(state: EndpointState | None) -> CircuitBreaker | None:
     if state is None or state.failing_since is None:
         return None
     return CircuitBreaker(state.failing_since, state.failures, state.next_attempt_at)
+
+
+def _waiting(**conditions: object) -> QuerySet[Event]:
+    return Event.filter(next_attempt_at__isnull=False, **conditions)

@@ -19,7 +19,7 @@ from referral.storage.models import Event, User
 async def bodies(events: Iterable[Event]) -> dict[int, str]:
     """Return the JSON of `type`, `timestamp` and `data` to send for each event, by sequence.
 
-    Phones are the users' present ones, or null for a user who has been deleted.
+    Phones are those that users have now, or null for a deleted user.
     """
     events = list(events)
     stored = {event.sequence: json.loads(event.data) for event in events}

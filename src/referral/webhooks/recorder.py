@@ -1,7 +1,7 @@
-"""Records the outcomes of delivery attempts, and opens and closes the circuit breaker.
+"""Record the outcomes of delivery attempts, and open and close the circuit breaker.
 
-Outcomes are noted in memory immediately and saved together, in one transaction per round of the
-dispatcher.
+Outcomes are recorded in memory immediately and saved together, in one transaction for each round of
+the dispatcher.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from referral.webhooks import outbox, retry
 from referral.webhooks.retry import CircuitBreaker, DeliveryFailure
 
 _GIVE_UP_BATCH = 5000
-# If so many different events in a row fail, the endpoint is at fault and not the events
+# If so many different events fail in a row, the endpoint is considered down
 _BREAKER_THRESHOLD = 20
 
 
@@ -35,7 +35,7 @@ class Recorder:
         # Sequences of the events that failed since the last acknowledgement
         self._failing: set[int] = set()
         self.breaker: CircuitBreaker | None = None
-        # Whether the endpoint's state differs from the saved one
+        # Whether the breaker or the last failure has changed since it was saved
         self._is_dirty = False
         self._last_failed: _FailedAttempt | None = None
 
@@ -45,14 +45,14 @@ class Recorder:
             self.breaker = outbox.breaker_of(await outbox.endpoint_state())
 
     async def check_resumed(self) -> None:
-        """Look whether an operator has resumed stopped deliveries."""
+        """If deliveries are stopped, check whether an operator has resumed them."""
         if self.breaker is not None and self.breaker.is_stopped:
             await self.load_breaker()
 
     def record_acknowledged(self, event: Event) -> None:
         self._acknowledged.append(event.sequence)
         self._failing.clear()
-        # An attempt that was already running when a 410 came does not end the stop
+        # Not if deliveries are stopped: this attempt may have started before the 410
         if self.breaker is not None and not self.breaker.is_stopped:
             self.breaker, self._is_dirty = None, True
             observability.endpoint_recovered()
@@ -85,7 +85,7 @@ class Recorder:
         return retry.trip(before, now=now, retry_after=asked)
 
     async def save(self) -> None:
-        """Save the outcomes noted so far. Those noted meanwhile are left for the next call."""
+        """Save the outcomes so far. Those recorded meanwhile are left for the next call."""
         acknowledged, failed = self._acknowledged[:], self._failed[:]
         breaker, is_dirty, last = self.breaker, self._is_dirty, self._last_failed
         if not (acknowledged or failed or is_dirty):
@@ -112,8 +112,7 @@ class Recorder:
         try:
             given_up = await database.transaction(work)
         except BaseException:
-            # It may have become dirty again in the meantime
-            self._is_dirty = self._is_dirty or is_dirty
+            self._is_dirty |= is_dirty
             raise
         self._on_saved([*acknowledged, *(attempt.event.sequence for attempt in failed)])
         del self._acknowledged[: len(acknowledged)]
@@ -129,24 +128,24 @@ class _FailedAttempt:
     failure: DeliveryFailure
     at: datetime
     breaker_open: bool
-    """Whether the endpoint is held to be at fault rather than the event."""
+    """Whether the endpoint is considered down, so that the event is not the cause."""
 
 
 async def _save_failure(attempt: _FailedAttempt) -> None:
     event, failure = attempt.event, attempt.failure
-    # A 410 is not the event's fault, so it never makes an event be given up
+    # The event is not the cause of a 410, so it is not given up because of one
     due = event.next_attempt_at if failure.gone else _next_attempt_at(attempt)
     if due is None:
         await outbox.give_up(event, failure.reason, now=attempt.at)
         return
     first = event.first_attempt_at or attempt.at
     if failure.no_connection and event.next_attempt_at is not None:
-        # Not this event's fault either: it goes first once the endpoint is back
+        # The event is not the cause here either: it is sent first once the endpoint is back
         due = event.next_attempt_at
     elif attempt.breaker_open and not failure.gone:
         # Behind the other events, but soon enough that an event is due for the next probe
         due = min(due, attempt.at + retry.MAX_PROBE_INTERVAL)
-    await outbox.fail(event, failure.reason, first=first, due=due)
+    await outbox.fail(event, failure.reason, first_attempt_at=first, next_attempt_at=due)
     if event.user_id is not None:
         await outbox.postpone(event.user_id, until=due)
 
@@ -156,10 +155,12 @@ def _next_attempt_at(attempt: _FailedAttempt) -> datetime | None:
     return retry.next_attempt_at(attempt.event.attempts + 1, first=first, now=attempt.at)
 
 
-def _report(acknowledged: list[int], failed: list[_FailedAttempt], given_up: int) -> None:
+def _report(acknowledged: list[int], failed: list[_FailedAttempt], given_up_due: int) -> None:
     observability.events_delivered(len(acknowledged))
     for attempt in failed:
-        last = _next_attempt_at(attempt) is None and not attempt.failure.gone
-        observability.delivery_failed(str(attempt.event.id), attempt.failure.reason, given_up=last)
-    if given_up:
-        observability.deliveries_given_up(given_up)
+        given_up = _next_attempt_at(attempt) is None and not attempt.failure.gone
+        observability.delivery_failed(
+            str(attempt.event.id), attempt.failure.reason, given_up=given_up
+        )
+    if given_up_due:
+        observability.deliveries_given_up(given_up_due)

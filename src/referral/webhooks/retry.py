@@ -1,8 +1,8 @@
 """Rules for failures: when to attempt a delivery again, and when to pause deliveries.
 
-Failures have two kinds of cause, and each kind has a rule. An event that the endpoint does not
-acknowledge waits longer after each attempt, and holds up only the later events of its own user. An
-endpoint that is down fails every event: a circuit breaker opens, and one event at a time is sent as
+Either the event or the endpoint is the cause of a failure. An event that the endpoint does not
+acknowledge waits longer after each attempt, and holds up only the later events of its own user. If
+the endpoint is down, every event fails: a circuit breaker opens, and one event at a time is sent as
 a probe until one is acknowledged.
 """
 
@@ -32,7 +32,7 @@ class DeliveryFailure:
     no_connection: bool = False
     """Whether no connection could be made, which says nothing about the event."""
     gone: bool = False
-    """Whether the status was 410: the endpoint wants no more events."""
+    """Whether the status was 410 (Gone), by which an endpoint refuses all further events."""
     retry_after: timedelta = timedelta()
     """The Retry-After of the response, or zero."""
 
@@ -44,7 +44,7 @@ class CircuitBreaker:
     failing_since: datetime
     failures: int
     probe_at: datetime | None
-    """When to send one event as a probe; None: not before an operator resumes deliveries."""
+    """When to send one event as a probe. None: stopped, until an operator resumes deliveries."""
 
     @property
     def is_stopped(self) -> bool:

@@ -1,4 +1,4 @@
-"""Sign requests to the team's own HTTP endpoints, following Standard Webhooks.
+"""Sign requests to the team's own HTTP endpoints, as Standard Webhooks specifies.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -20,7 +20,7 @@ _MIN_SECRET_BYTES = 24  # Standard Webhooks, "Signature scheme"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A URL to send messages to, and the secrets to sign them with."""
+    """The URL of an HTTP endpoint, and the secrets that sign requests to it."""
 
     url: str
     secrets: tuple[str, ...] = field(repr=False)
@@ -30,7 +30,7 @@ class Signer:
     """Makes the headers of signed requests."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """secrets: each adds a signature, so an endpoint can check either while they rotate."""
+        """secrets: each adds a signature, so that an endpoint can check any while they rotate."""
         self._signers = [Webhook(secret) for secret in secrets]
 
     def headers(self, message_id: str, body: str, *, at: datetime) -> dict[str, str]:

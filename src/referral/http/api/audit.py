@@ -29,8 +29,8 @@ class AuditController(Controller):
         response_description="A page of audit entries.",
         summary="List the audit trail",
         description=(
-            "Lists who did what, when and from which address, newest first. Users are named by id, "
-            "deleted ones too; phone numbers never appear."
+            "Lists who did what, when and from which address, newest first. Users are identified "
+            "by id, even deleted ones; phone numbers never appear."
         ),
         responses=responses(*ADMINISTRATOR, errors.InvalidRequest),
     )
@@ -42,7 +42,8 @@ class AuditController(Controller):
             str | None,
             QueryParameter(
                 description=(
-                    "The `id` of a user: only what was done to this user, by themselves or others."
+                    "The `id` of a user, to list only what was done to them, by themselves or "
+                    "others."
                 )
             ),
         ] = None,

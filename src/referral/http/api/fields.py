@@ -40,9 +40,9 @@ Code = Annotated[
     Meta(
         description=(
             "The code that was sent. Digits may be of any script; spaces, dashes and direction "
-            "marks are ignored. Or the whole message, in at most "
-            f"{MAX_CODE_TEXT_LENGTH} characters: then the code is the digits after its last `#`, "
-            "or else the only run of as many digits as the code has."
+            "marks are ignored. The whole message is accepted too, in at most "
+            f"{MAX_CODE_TEXT_LENGTH} characters: the code is then the digits after its last `#`, "
+            "or otherwise the only run of digits that is as long as the code."
         ),
         examples=["0391"],
     ),

@@ -92,7 +92,7 @@ class OwnInvitationController(Controller):
         response_description="A page of invitees.",
         summary="List the users who activated this user's code",
         description=(
-            "Newest first. `phone` is null for an invitee who has changed phone since. "
+            "Newest first. `phone` is null for an invitee whose phone has changed since. "
             "`next_cursor` is null on the last page."
         ),
         responses=responses(*SIGNED_IN, errors.InvalidRequest),

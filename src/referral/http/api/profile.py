@@ -13,11 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from referral.core import errors
 from referral.core.profile_fields import MAX_NAME_LENGTH
 from referral.http import auth
-from referral.http.api.fields import (
-    ChallengeToken,
-    Code,
-    Phone,
-)
+from referral.http.api.fields import ChallengeToken, Code, Phone
 from referral.http.api.refusals import BODY, SIGNED_IN, responses
 from referral.http.requests import JSON, MERGE_PATCH, StrictRequest, caller, context
 from referral.messaging import messages
@@ -51,7 +47,7 @@ class ConfirmPhone(Struct, forbid_unknown_fields=True):
 
 
 class ReadProfileController(Controller):
-    """Reading the profile, without a guard: one statement reads both session and profile."""
+    """Reading the profile. No guard: one SQL statement reads both session and profile."""
 
     path = "/profile"
     tags = ("Profile",)
@@ -114,8 +110,8 @@ class ProfileController(Controller):
         summary="Delete the account",
         description=(
             "Erases the phone and all personal data, and retires the invite code permanently. The "
-            "phone can sign up again as a new user. Needs a sign-in less than 15 minutes old. The "
-            "last administrator must appoint another one first (403 `forbidden`)."
+            "phone can sign up again as a new user. Requires a sign-in less than 15 minutes old. "
+            "The last administrator must appoint another one first (403 `forbidden`)."
         ),
         responses=responses(*SIGNED_IN, errors.SignInAgain, errors.Forbidden),
     )
@@ -130,7 +126,7 @@ class ProfileController(Controller):
         summary="Send a code to a new phone",
         description=(
             "Starts a change of phone: the challenge is valid only for this user and this phone, "
-            "and not for signing in. Needs a sign-in less than 15 minutes old."
+            "and not for signing in. Requires a sign-in less than 15 minutes old."
         ),
         responses=responses(
             *SIGNED_IN,
@@ -155,7 +151,7 @@ class ProfileController(Controller):
         description=(
             "Completes a change of phone with the challenge of `POST /api/v1/profile/phone/"
             "send-code` and the code. Ends all other sessions and all device tokens, and notifies "
-            "the old phone. Needs a sign-in less than 15 minutes old."
+            "the old phone. Requires a sign-in less than 15 minutes old."
         ),
         responses=responses(
             *SIGNED_IN,

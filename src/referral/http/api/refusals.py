@@ -21,12 +21,12 @@ from referral.http.problems import (
     problem,
 )
 
-# Errors of any operation, of one with a body, of one for signed-in users, of one for administrators
+# The errors of every operation, and those of operations with a body, for signed-in users and for
+# administrators
 ANY = (StorageUnavailable, Overloaded)
 BODY = (errors.InvalidRequest, BodyTooLarge, UnsupportedMediaType, *ANY)
 SIGNED_IN = (errors.Unauthorized, errors.AccountBlocked, *ANY)
 ADMINISTRATOR = (*SIGNED_IN, errors.Forbidden)
-
 
 _MEMBERS: dict[type[Refusal], dict[str, Any]] = {
     errors.InvalidRequest: {"errors": [{"field": "phone", "message": "Required."}]},
@@ -37,7 +37,7 @@ _MEMBERS: dict[type[Refusal], dict[str, Any]] = {
 def responses(*refusals: type[Refusal]) -> dict[int, ResponseSpec]:
     """Return the specifications of an operation's error responses, by status.
 
-    Each has one example for each class of refusals with this status.
+    Each has an example of every class of refusals with this status.
     """
     by_status: dict[int, list[Problem]] = defaultdict(list)
     for kind in dict.fromkeys(refusals):

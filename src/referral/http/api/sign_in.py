@@ -34,8 +34,9 @@ class SendCode(Struct, forbid_unknown_fields=True):
         str | None,
         Meta(
             description=(
-                "The `device_token` of an earlier sign-in on this device, if there is one. With "
-                "it, requests by strangers for the same phone do not use up the device's limits."
+                "The `device_token` of an earlier sign-in on this device, if there is one. The "
+                "device then has limits of its own, which requests by others for the same phone do "
+                "not use up."
             )
         ),
     ] = None
@@ -52,7 +53,7 @@ class RefreshBody(Struct, forbid_unknown_fields=True):
 
 
 class TokenPair(Struct, frozen=True, kw_only=True):
-    """An access token, and the refresh token with which to get the next one."""
+    """An access token, and a refresh token to get the next one with."""
 
     access_token: Annotated[
         str, Meta(description="A JWT (RFC 9068), signed with ES256. Send it as a bearer token.")
@@ -71,7 +72,7 @@ class SignedIn(TokenPair, frozen=True, kw_only=True):
         str,
         Meta(
             description=(
-                "Marks this device as known for this phone. Store it on the device, also after "
+                "Marks this device as known for this phone. Keep it on the device, even after "
                 "signing out, and send it with the next `send-code`."
             )
         ),
@@ -92,8 +93,8 @@ class SignInController(Controller):
         description=(
             "Returns a challenge, `token`, which `POST /api/v1/auth/verify` takes together with "
             "the code. The response is the same whether or not the phone has an account. Earlier "
-            "codes stay valid after a resend. The message is in English or Russian, according to "
-            "`Accept-Language`."
+            "codes stay valid when another one is sent. The message is in English or Russian, "
+            "according to `Accept-Language`."
         ),
         responses=responses(
             *BODY,
@@ -173,11 +174,11 @@ class SignInController(Controller):
         response_description="The new tokens.",
         summary="Refresh the tokens of a session",
         description=(
-            "A refresh token can be used once: replace it with the new one. If the response was "
-            "lost, repeat the request. For 30 seconds the previous token gets the same new one "
-            "again; later it gets another new one, at most 3 times in 24 hours. One more late "
-            "repeat, or any older token, means that somebody has a copy: it ends the session and "
-            "all device tokens of the user."
+            "A refresh token can be used once: replace it with the new one. If the response is "
+            "lost, repeat the request with the same token. For 30 seconds this returns the same "
+            "new token; later it returns another new one, 3 times and then once every 8 hours. One "
+            "more late repeat, or an older token, means that somebody has a copy: it ends the "
+            "session and all device tokens of the user."
         ),
         responses=responses(*BODY, errors.InvalidRefreshToken, errors.AccountBlocked),
     )
@@ -198,8 +199,8 @@ class SignInController(Controller):
         response_description="The session has ended, now or earlier.",
         summary="Sign out",
         description=(
-            "Ends the session of a refresh token, with its access tokens. A refresh token that is "
-            "no longer valid is not an error."
+            "Ends the session of a refresh token; its access tokens stop working too. A refresh "
+            "token that is no longer valid is not an error."
         ),
         responses=responses(*BODY),
     )

@@ -42,8 +42,8 @@ class StatsController(Controller):
             QueryParameter(
                 name="from",
                 description=(
-                    f"The first day, such as 2026-01-31; by default, {DEFAULT_DAYS} days are "
-                    f"returned. A period has at most {MAX_DAYS} days."
+                    f"The first day, such as 2026-01-31; by default, the period has {DEFAULT_DAYS} "
+                    f"days. It may have at most {MAX_DAYS}."
                 ),
             ),
         ] = None,

@@ -1,4 +1,4 @@
-"""Users, for administrators: search, block, appoint, delete, void activations."""
+"""Users, for administrators: search, block, grant rights, delete, void activations."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ class UserController(Controller):
         "/{user_id:str}",
         operation_id="changeUser",
         response_description="The user after the change.",
-        summary="Block or unblock a user, grant or remove administration",
+        summary="Block or unblock a user, or change administrator rights",
         description=(
-            "Send one of the fields, or both. Needs a sign-in less than 15 minutes old, or an API "
-            "key. Returns 403 `forbidden` for making a test phone, or anybody in an open demo, an "
-            "administrator, and for removing the last administrator."
+            "Send one of the fields, or both. Requires a sign-in less than 15 minutes old, or an "
+            "API key. Returns 403 `forbidden` if the last administrator would be removed, or if "
+            "the new one has a test phone. In an open demo nobody can become an administrator."
         ),
         responses=responses(*ADMINISTRATOR, *BODY, errors.SignInAgain, errors.NotFound),
     )
@@ -121,8 +121,8 @@ class UserController(Controller):
         response_description="The user is deleted.",
         summary="Delete a user",
         description=(
-            "The same as `DELETE /api/v1/profile` by the user. Needs a sign-in less than 15 "
-            "minutes old, or an API key. The last administrator cannot be deleted (403 "
+            "Has the same effect as `DELETE /api/v1/profile` by the user. Requires a sign-in less "
+            "than 15 minutes old, or an API key. The last administrator cannot be deleted (403 "
             "`forbidden`)."
         ),
         responses=responses(
@@ -155,8 +155,8 @@ class UserController(Controller):
         summary="Void a user's activation",
         description=(
             "Undoes the activation of an invite code: it no longer counts for the inviter, and the "
-            "user may activate a code again. Also works for a deleted user. Needs a sign-in less "
-            "than 15 minutes old, or an API key. Returns 404 `not_found` if the user has not "
+            "user may activate a code again. Also works for a deleted user. Requires a sign-in "
+            "less than 15 minutes old, or an API key. Returns 404 `not_found` if the user has not "
             "activated a code."
         ),
         responses=responses(

@@ -1,6 +1,7 @@
 """The OpenAPI document and the page that shows it, served entirely from our own origin.
 
-`assets/` holds Swagger UI as published; `make docs-assets` fetches the release named there.
+`assets/` holds Swagger UI as published: `make docs-assets VERSION=...` replaces it. page.html and
+page.js are our own.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ Sign in users by phone, and grow by invitation.
 1. `POST /api/v1/auth/send-code` sends a code to a phone and returns a challenge token.
 2. `POST /api/v1/auth/verify` takes the challenge and the code, and returns an access token and a
    refresh token.
-3. All other operations take the access token: press *Authorize* and paste it.
+3. Most other operations take the access token: press *Authorize* and paste it.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`. After a 429 or 503, repeat
-the request when the time in `Retry-After` has passed. Times are RFC 3339 in UTC. Bodies are JSON of
-at most 64 KiB; unknown fields are an error."""
+the request when the time in `Retry-After` has passed. Times are RFC 3339 in UTC. Request bodies are
+JSON of at most 64 KiB; unknown fields are an error."""
 _TAGS = [
     Tag("Sign-in", "Send a code to a phone, and exchange it for tokens."),
     Tag("Sessions", "Where the user is signed in."),
@@ -50,7 +51,7 @@ _TAGS = [
     Tag("Operation", "Health checks and public keys, for other systems."),
 ]
 
-# People paste tokens into the page, which any script on it could read
+# People paste tokens into the page, and any script on it could read them
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -62,7 +63,7 @@ _HEADERS = {
 
 
 class _Page(OpenAPIRenderPlugin):
-    """Swagger UI without inline scripts and other origins."""
+    """Swagger UI without inline scripts or resources of other origins."""
 
     def __init__(self) -> None:
         super().__init__(path="/")
@@ -104,7 +105,7 @@ def config(public_url: str) -> OpenAPIConfig:
 
 
 def _published(public_url: str) -> list[Server]:
-    """Return the public URL, unless it is only this machine's own."""
+    """Return the public URL if it is https; others are only for development."""
     return [Server(url=public_url)] if public_url.startswith("https://") else []
 
 
@@ -122,7 +123,7 @@ def asset(name: FromPath[str]) -> File:
         _ASSETS / name,
         filename=name,
         media_type=_MEDIA_TYPES[name],
-        # Memory that a client can hold by reading slowly
+        # A client that reads slowly holds this much memory
         chunk_size=_CHUNK,
         content_disposition_type="inline",
     )

@@ -1,4 +1,4 @@
-"""Completes the OpenAPI document that the framework generates."""
+"""Complete the OpenAPI document that the framework generates."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _HEADERS = {
 
 
 def complete(document: dict[str, Any], routes: Iterable[BaseRoute]) -> dict[str, Any]:
-    """Return the document with its operations in the order of the code, and with what the framework
-    leaves out: examples and further media types of bodies, headers of responses.
+    """Return the document with its operations in the order of the code, and completed.
 
-    document: as generated; its parts are changed.
+    The framework leaves out examples and further media types of bodies, and headers of responses.
+    document: as generated; the objects in it are changed.
     """
     handlers = {handler.operation_id: handler for handler in _handlers(routes)}
-    order = {operation_id: place for place, operation_id in enumerate(handlers)}
+    order = {operation_id: position for position, operation_id in enumerate(handlers)}
     for path in document["paths"].values():
         for operation in path.values():
             _complete_body(operation, handlers[operation["operationId"]])

@@ -1,7 +1,7 @@
 """The session of a browser: the API's access and refresh tokens, in cookies.
 
-A missing or expired access token is replaced by means of the refresh token on any request, so a
-form that was filled in slowly is not lost.
+If the access token is missing or expired, any request, even a submitted form, first gets new tokens
+with the refresh token. So a form that was filled in slowly is not lost.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
 async def signed_in(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """Guard that sets `request.user`.
+    """Set `request.user` to the signed-in user. A guard.
 
     Raises Unauthorized, InvalidRefreshToken or AccountBlocked.
     """
@@ -48,9 +48,9 @@ async def signed_in(
 async def administrator(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """Guard that sets `request.user` to the administrator as an Actor.
+    """Set `request.user` to the administrator, as an Actor. A guard.
 
-    Raises Forbidden if the user is no administrator, and what `signed_in` raises.
+    Raises Forbidden if the user is not an administrator, and what `signed_in` raises.
     """
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # only HTTP here
         return
@@ -69,20 +69,20 @@ async def find(request: Request[Any, Any, Any]) -> Authenticated | None:
 
 
 def page(request: StrictRequest, template: str, **context: Any) -> Response[str]:
-    """Render a page for the signed-in user, whose navigation may lead to the administration."""
+    """Render a page for the signed-in user. Administrators get a link to the administration."""
     return render.page(request, template, is_admin=_may_administer(request), **context)
 
 
 async def start(request: Request[Any, Any, Any], result: SignInResult) -> None:
     """Set the cookies of a new sign-in, and end the session that this browser had before."""
-    before = cookies.get(request, cookies.REFRESH)
+    earlier = cookies.get(request, cookies.REFRESH)
     _keep(request, result.tokens)
     cookies.put(
         request, cookies.DEVICE, result.device_token, seconds=int(DEVICE_LIFE.total_seconds())
     )
     # The code is spent and the new session exists, so the sign-in must not fail any more
     with suppress(database.Unavailable):
-        await _sign_out(request, before)
+        await _sign_out(request, earlier)
 
 
 async def end(request: Request[Any, Any, Any]) -> None:
@@ -107,7 +107,7 @@ def _may_administer(request: StrictRequest) -> bool:
 
 
 async def _authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Authenticated:
-    """Verify the access token, or replace both tokens if it is missing or not valid any more."""
+    """Verify the access token. If it is missing or not valid any more, replace both tokens."""
     ctx = context(connection)
     if access_token := cookies.get(connection, cookies.ACCESS):
         with suppress(Unauthorized):

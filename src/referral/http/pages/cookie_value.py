@@ -1,7 +1,7 @@
 """Structs as cookie values: JSON in base64url.
 
-They are neither encrypted nor signed. Nothing depends on them except what this browser shows and
-where its forms lead.
+They are neither encrypted nor signed: a client that changes them affects only what it is shown and
+where its own forms lead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cookies of the pages: any handler can set them, and a middleware adds them to the response.
 
-All are HttpOnly, for the whole site, and SameSite=Lax: browsers send them when a link of another
-site is followed, but not when a form of another site is submitted. The prefix `__Host-` keeps
+All are HttpOnly, valid for the whole site, and SameSite=Lax: browsers send them if somebody follows
+a link from another site, but not if another site submits a form. The prefix `__Host-` prevents
 other hosts of the domain from setting them (RFC 6265bis, section 4.1.3).
 """
 
@@ -27,7 +27,7 @@ _Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def get(connection: _Connection, name: str) -> str | None:
-    """Return a cookie as it will be after this response, including changes by this request."""
+    """Return the value of a cookie, as this request has changed it."""
     changed = _changed(connection.scope)
     if name in changed:
         return changed[name][0] or None
@@ -35,7 +35,7 @@ def get(connection: _Connection, name: str) -> str | None:
 
 
 def put(connection: _Connection, name: str, value: str, *, seconds: int) -> None:
-    """Set or replace a cookie that lives for this many seconds."""
+    """Set or replace a cookie. seconds: its lifetime."""
     _changed(connection.scope)[name] = (value, seconds)
 
 
@@ -53,7 +53,7 @@ def names(connection: _Connection, *kinds: str) -> list[str]:
 
 
 def middleware(app: ASGIApp) -> ASGIApp:
-    """Add the changed cookies to the response, also to an error's."""
+    """Add the changed cookies to every response, including errors."""
 
     async def with_cookies(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_cookies(message: Message) -> None:

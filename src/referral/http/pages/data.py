@@ -18,7 +18,7 @@ from referral.service.invitations import InviteePage
 from referral.service.profiles import Profile
 from referral.service.sessions import SessionPage
 
-_PAGE = 500
+_PAGE_SIZE = 500
 
 _encode = msgspec.json.encode
 
@@ -38,7 +38,7 @@ async def download(request: StrictRequest) -> Stream:
 async def _chunks(ctx: Context, signed_in: Authenticated, profile: Profile) -> AsyncIterator[bytes]:
     """Read one page at a time, so that a long list takes no more memory than a short one."""
     own = msgspec.to_builtins(profile)
-    del own["invitees"]  # it has only the newest; all of them follow
+    del own["invitees"]  # only the newest; all of them follow
     yield b'{"profile":' + _encode(own) + b',"invitees":['
     async for chunk in _items(partial(invitations.page, signed_in)):
         yield chunk
@@ -53,7 +53,7 @@ async def _items(
 ) -> AsyncIterator[bytes]:
     cursor, comma = None, b""
     while True:
-        page = await read_page(cursor=cursor, limit=_PAGE)
+        page = await read_page(cursor=cursor, limit=_PAGE_SIZE)
         if page.items:
             yield comma + b",".join(map(_encode, page.items))
             comma = b","

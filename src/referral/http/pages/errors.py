@@ -1,6 +1,7 @@
-"""Errors as pages: the statuses of the API's problems, with messages for people.
+"""Errors as pages, with the same statuses as in the API and messages for people.
 
-Sign-in and reauthentication redirect back afterwards, and what was typed into a form is kept.
+If a page or form needs a sign-in or reauthentication first, that leads back to it afterwards, and
+what was typed into the form is kept.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def framework_response(
 ) -> Response[Problem] | Response[str]:
     """Respond to an error of the framework outside the pages, such as an unknown path.
 
-    A browser gets a page, a program or a path of the API a problem.
+    A browser gets a page. Other clients, and all clients of the API, get a problem document.
     """
     response = problems.framework_response(request, error)
     wants_page = "text/html" in request.headers.get("accept", "")
@@ -64,7 +65,7 @@ def framework_response(
 
 
 def _no_store(redirect: Redirect) -> Redirect:
-    # The application sets this header on responses of routes, but not on those of error handlers
+    # The framework adds this header to the responses of routes, but not to those of error handlers
     redirect.headers["Cache-Control"] = "no-store"
     return redirect
 
@@ -95,7 +96,7 @@ def _page(request: Request[Any, Any, Any], response: Response[Problem]) -> Respo
         "error.html",
         status=problem.status,
         message=message,
-        action=render.url(request) if fields else None,
+        action=forms.url_of(request) if fields else None,
         fields=fields,
     )
     copied = (name for name in _COPIED_HEADERS if name in response.headers)

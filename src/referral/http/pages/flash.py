@@ -1,7 +1,7 @@
-"""Messages for the next page, which a redirect cannot carry itself: notices and refused forms.
+"""Messages for the page after a redirect: notices and refused forms.
 
-Every form is answered with a redirect (303), so that neither Back nor Reload submits it again. A
-cookie holds the message until the page that it belongs to is rendered.
+The response to every form is a redirect (303), so that neither Back nor Reload submits it again. A
+cookie holds the message until its page is rendered.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _DRAFT = "draft"
 class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message for one page, with what was typed into its form.
 
-    code: a key of texts.NOTICES or texts.REFUSALS. path: of the page. form, field: the refused
-    form and field; a notice has none. values: the typed text by field. seconds: until a retry
-    works. attempts_left: of a challenge. country: ISO code of the country that is not served.
-    actor: of a draft, as the audit trail names them; nobody else may see it.
+    code: a key of texts.NOTICES or texts.REFUSALS. path: the page's. form, field: the refused form
+    and field; a notice has none. values: the typed text by field. seconds: until a retry can
+    succeed. attempts_left: the challenge's. country: ISO code of the country that is not served.
+    actor: the author of a draft, named as in the audit trail; nobody else may see it.
     """
 
     code: str
@@ -53,7 +53,7 @@ def redirect(path: str) -> Redirect:
 
 
 def notice(request: Request[Any, Any, Any], path: str, code: str, **more: Any) -> Redirect:
-    """Redirect, and show a notice there."""
+    """Redirect to a page, and show a notice there."""
     _put(request, Flash(code=code, path=_without_query(path), **more))
     return redirect(path)
 
@@ -94,7 +94,7 @@ def refused(
 
 
 def resend_refused(request: Request[Any, Any, Any], path: str, refusal: Refusal) -> Redirect:
-    """Redirect back to the page of a code if no other code can be sent yet."""
+    """Redirect back to a page whose button for another code was refused."""
     code = "too_soon" if isinstance(refusal, TooManyRequests) else None
     return refused(request, path, refusal, form="again", field="again", code=code)
 
@@ -102,7 +102,7 @@ def resend_refused(request: Request[Any, Any, Any], path: str, refusal: Refusal)
 def keep_draft(request: Request[Any, Any, Any]) -> str:
     """Keep the submitted form while its user signs in or reauthenticates.
 
-    Return the URL of the form's page with the typed text filled in again. Nothing is submitted
+    Return a URL of the form's page at which the typed text is filled in again. Nothing is submitted
     automatically, because somebody else may have signed in.
     """
     page, form = forms.page_of(request), forms.of(request)
@@ -120,12 +120,12 @@ def keep_draft(request: Request[Any, Any, Any]) -> str:
     key = tabs.key_of(cookie_value.encode(draft))
     tabs.keep(request, cookies.DRAFT, key, draft, seconds=_DRAFT_SECONDS)
     url = f"{page}{'&' if '?' in page else '?'}{_DRAFT}={key}"
-    # If the page's query makes the URL too long to redirect to, the draft matters more
+    # If the page's query makes the URL too long to redirect to, keep the draft and drop the query
     return forms.local_path(url) or f"{_without_query(page)}?{_DRAFT}={key}"
 
 
 def take(request: Request[Any, Any, Any]) -> Flash | None:
-    """Return the message for this page, and clear its cookie; one for another page stays.
+    """Return the message for this page, and clear its cookie. A message for another page stays.
 
     A draft is not cleared: it is shown whenever its URL is opened, until it expires.
     """

@@ -1,4 +1,4 @@
-"""Submitted forms: their fields, the page they are on, and the check that it is one of ours."""
+"""Submitted forms: their fields, the page they are on, and the check that the page is ours."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Form:
 
 
 def on(page: str, name: str, *fields: str) -> dict[str, Any]:
-    """Return the `opt` of a route that receives a form. Every such route has one."""
+    """Return the `opt` of a route that receives a form. Every such route needs one."""
     return {"form": Form(page, name, fields)}
 
 
@@ -48,12 +48,14 @@ def of(request: Request[Any, Any, Any]) -> Form | None:
 
 def page_of(request: Request[Any, Any, Any]) -> str:
     """Return the path and query to come back to: of this page, or of the submitted form's page."""
-    path, query = request.scope["path"], request.scope["query_string"].decode("ascii", "replace")
     if form := of(request):
-        path = form.page.format(**request.path_params)
-    elif request.method == "POST":
-        path = "/"
-    return path + (f"?{query}" if query else "")
+        return _with_query(form.page.format(**request.path_params), request)
+    return _with_query("/", request) if request.method == "POST" else url_of(request)
+
+
+def url_of(request: Request[Any, Any, Any]) -> str:
+    """Return the path and query of a request."""
+    return _with_query(request.scope["path"], request)
 
 
 async def read(request: Request[Any, Any, Any]) -> dict[str, str]:
@@ -70,7 +72,7 @@ async def read(request: Request[Any, Any, Any]) -> dict[str, str]:
 
 
 def submitted(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """Return the fields that `same_origin` has read, to show them again; none if unreadable."""
+    """Return the fields that `same_origin` has read, to fill them in again; none if unreadable."""
     try:
         return _parse(request.scope["state"].get(_BODY, b""))
     except ValueError:
@@ -80,11 +82,11 @@ def submitted(request: Request[Any, Any, Any]) -> dict[str, str]:
 async def same_origin(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """Guard against forms of other sites (CSRF), without a token that could expire.
+    """Refuse forms of other sites (CSRF), without a token that could expire. A guard.
 
-    Browsers send the origin of every form's page: in Sec-Fetch-Site (W3C Fetch Metadata), and
-    over plain http, where that header is missing, in Origin (RFC 6454). A request with neither
-    does not come from a browser and is refused.
+    Browsers tell where a form is from: in Sec-Fetch-Site (W3C Fetch Metadata) or, over plain http,
+    where that header is missing, in Origin (RFC 6454). A request with neither does not come from a
+    browser and is refused.
 
     The body is read here and kept for `submitted`, because the guards that follow may refuse the
     form. Raises OtherSite.
@@ -107,7 +109,7 @@ async def same_origin(
 
 
 def with_next(path: str, then: str) -> str:
-    """Return the URL of a page that redirects to `then` when it is done."""
+    """Return the URL of a page that redirects to `then` once it has done its work."""
     return f"{path}?next={quote(then, safe='/')}"
 
 
@@ -123,8 +125,13 @@ def local_path(text: str | None, *, longest: int = _LONGEST_PATH) -> str | None:
     return text if is_plain and len(text) <= longest else None
 
 
+def _with_query(path: str, request: Request[Any, Any, Any]) -> str:
+    query = request.scope["query_string"].decode("ascii", "replace")
+    return f"{path}?{query}" if query else path
+
+
 def _parse(body: bytes) -> dict[str, str]:
-    """Raises ValueError."""
+    """Parse the fields of a form's body. Raises ValueError."""
     pairs = parse_qsl(
         body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
     )

@@ -18,7 +18,7 @@ from referral.service.access import Authenticated
 
 @get("/i/{invite_code:str}", include_in_schema=False)
 async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Response[Any]:
-    """Show who invites. An unknown code is refused, with a form to sign in without it."""
+    """Show who invites. For an unknown code, show a refusal and a form to sign in without it."""
     ctx = context(request)
     signed_in = await browser_session.find(request)
     try:

@@ -1,4 +1,4 @@
-"""The choice of the pages' language."""
+"""Choosing the language of the pages."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Codes that were sent but not entered yet, for a sign-in or for a change of phone.
+"""Pending codes: sent but not entered yet, for a sign-in or for a change of phone.
 
-The state is in the browser: in a cookie of the tab (see tabs.py) and in a hidden field of the
-forms on its page. The hidden field wins, because its page may be older than the latest code that
-was sent, or may have outlived the cookie.
+Their state is in the browser: in a cookie of the tab (see tabs.py) and in a hidden field of the
+forms on its page. The hidden field wins, because the page may show an earlier code than the cookie
+has, or may have outlived the cookie.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _SECONDS = 86_400
 class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A code that was sent, and what to do once it is entered.
 
-    expires_at, resend_at: Unix seconds. code: only while sending is simulated. next: the path to
-    redirect to. user_id: for a change of phone, the user who asked for it; empty for a sign-in.
-    tab: the key of the tab.
+    token: the challenge. expires_at, resend_at: Unix time, in seconds. code: only while sending is
+    simulated. next: the path to redirect to. user_id: for a change of phone, the user who asked for
+    it; empty for a sign-in. tab: the key of the tab.
     """
 
     token: str
@@ -105,23 +105,23 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 def find(request: Request[Any, Any, Any], *, user_id: str = "") -> PendingSignIn | None:
-    """Return the code of the request's tab, or the newest one if the URL names no tab.
+    """Return the pending code of the request's tab, or the newest one if the URL names no tab.
 
-    user_id: of the signed-in user, for a change of phone. A code that an earlier user of this
+    user_id: for a change of phone, the signed-in user's. A code that an earlier user of this
     browser asked for is not found.
     """
     tab = request.query_params.get(TAB)
     found = tabs.find(request, _kind(user_id), PendingSignIn, key=tab)
     if found is None or found.user_id != user_id:
         return None
-    # A code shown by the simulated gateway is worthless once a real gateway is set
+    # A code that the simulated gateway showed is not valid any more once a real gateway is set
     return None if found.code and not context(request).gateway.echoes_code else found
 
 
 def find_in_form(
     request: Request[Any, Any, Any], fields: dict[str, str], *, user_id: str = ""
 ) -> PendingSignIn | None:
-    """Return the code in the form's hidden field, otherwise the one of its tab."""
+    """Return the pending code in the form's hidden field, otherwise the one of its tab."""
     sent = cookie_value.parse(fields.get(FIELD), PendingSignIn)
     if sent is None:
         return find(request, user_id=user_id)
@@ -131,7 +131,7 @@ def find_in_form(
 def find_for_phone(
     request: Request[Any, Any, Any], phone: str, ctx: Context, *, user_id: str = ""
 ) -> PendingSignIn | None:
-    """Return an unexpired code of any tab that was sent to this phone."""
+    """Return a pending code of any tab that was sent to this phone and has not expired."""
     found = tabs.find_all(request, _kind(user_id), PendingSignIn)
     return next(
         (each for each in found if each.user_id == user_id and each.is_for(phone, ctx)), None

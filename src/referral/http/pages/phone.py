@@ -75,7 +75,7 @@ async def send_code(request: StrictRequest) -> Redirect:
     except sign_in.SEND_REFUSALS as refusal:
         earlier = pending_sign_in.find_for_phone(request, phone, ctx, user_id=_user_id(request))
         if isinstance(refusal, TooManyRequests) and earlier:
-            # They went back and entered the same phone again: its code was sent already
+            # The user went back and entered the same phone again: its code was sent already
             return flash.redirect(earlier.url(CODE))
         return flash.refused(
             request, PHONE, refusal, form="phone", field="phone", values={"phone": typed}

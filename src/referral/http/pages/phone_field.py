@@ -1,4 +1,4 @@
-"""The phone field of a form: how its text is parsed, and the example beside it."""
+"""The phone field of a form: the rules to parse its text, and the example beside it."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def parse(request: Request[Any, Any, Any], ctx: Context, text: str) -> str:
 
 
 def example(request: Request[Any, Any, Any], ctx: Context) -> str:
-    """Return a phone that is served, written the way it may be typed in this browser."""
+    """Return an example of a phone that gets codes, written as it may be typed in this browser."""
     return phones.example(rules(request, ctx))

@@ -55,7 +55,7 @@ async def show(request: StrictRequest) -> Response[str]:
     include_in_schema=False,
 )
 async def change(request: StrictRequest) -> Redirect:
-    """Change the submitted ones of name and email; an empty one is cleared."""
+    """Change the name, the email or both, as submitted. An empty field is cleared."""
     fields = await forms.read(request)
     try:
         await profiles.change(

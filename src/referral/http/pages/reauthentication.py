@@ -1,4 +1,4 @@
-"""Reauthentication: a new code for the user's own phone, then back to what required it."""
+"""Reauthentication: send a code to the user's own phone, then go back to what required it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def show(request: StrictRequest, then: Next = None) -> Response[str]:
     PATH, guards=[browser_session.signed_in], opt=forms.on(PATH, "again"), include_in_schema=False
 )
 async def send_code(request: StrictRequest) -> Redirect:
-    """Send the code. Entering it on the page of the sign-in starts a new session."""
+    """Send the code. It is entered on the page for codes, which starts a new session."""
     fields = await forms.read(request)
     then = forms.local_path(fields.get("next")) or PROFILE
     try:

@@ -1,4 +1,4 @@
-"""Responses from templates."""
+"""Render pages from templates."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def prefer_locales(request: Request[Any, Any, Any], locales: Sequence[str]) -> N
 def page(
     request: Request[Any, Any, Any], template: str, *, status: int = HTTP_200_OK, **context: Any
 ) -> Response[str]:
-    """Render a page, with the message that the last form left for it."""
+    """Render a page, with the flash message for it if there is one."""
     lang = language(request)
     message = flash.take(request)
     html = (
@@ -72,14 +72,8 @@ def page(
     )
 
 
-def url(request: Request[Any, Any, Any]) -> str:
-    """Return the path and query of the request."""
-    query = request.scope["query_string"].decode("ascii", "replace")
-    return request.scope["path"] + (f"?{query}" if query else "")
-
-
 def _notice(message: Flash | None, language: str) -> str:
-    """Return the text above the content. A form's refusals are beside its fields instead."""
+    """Return the text above the content. A refused form has its text beside the field instead."""
     if message is None or (message.form and message.code not in texts.PROMPTS):
         return ""
     return texts.notice(message.code, language=language)
@@ -157,7 +151,7 @@ def _environment(language: str) -> Environment:
 
 @cache
 def _css() -> Markup:
-    # Our own file, inlined so that the page can be drawn after one round trip
+    # Our own file, inlined so that the browser can draw the page after one round trip
     return Markup((_FOLDER / "pages.css").read_text())  # noqa: S704
 
 

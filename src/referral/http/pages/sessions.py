@@ -17,12 +17,12 @@ from referral.service import sessions
 
 SESSIONS = "/me/sessions"
 
-_PAGE = 50
+_PAGE_SIZE = 50
 
 
 @get(SESSIONS, guards=[browser_session.signed_in], include_in_schema=False)
 async def show(request: StrictRequest, cursor: PageCursor = None) -> Response[str]:
-    page = await sessions.page(context(request), request.user, cursor=cursor, limit=_PAGE)
+    page = await sessions.page(context(request), request.user, cursor=cursor, limit=_PAGE_SIZE)
     return browser_session.page(
         request, "sessions.html", page=page, cursor=cursor, parse_device=devices.parse
     )
@@ -42,7 +42,7 @@ async def end(request: StrictRequest, session_id: FromPath[str]) -> Redirect:
     except NotFound as refusal:
         # It has ended already, elsewhere or by a second click
         problems.log_refusal(request, refusal)
-    if session_id == str(request.user.session_id):
+    if session_id.lower() == str(request.user.session_id):
         cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
         return flash.notice(request, "/", "signed_out")
     return flash.notice(request, SESSIONS, "session_ended")

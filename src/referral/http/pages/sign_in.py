@@ -76,7 +76,7 @@ async def send_code(request: StrictRequest) -> Redirect:
     except SEND_REFUSALS as refusal:
         earlier = pending_sign_in.find_for_phone(request, phone, ctx)
         if isinstance(refusal, TooManyRequests) and earlier:
-            # They went back and entered the same phone again: its code was sent already
+            # The user went back and entered the same phone again: its code was sent already
             pending = earlier.in_new_tab(invite_code=invite_code, then=then)
             pending_sign_in.keep(request, pending)
             return flash.redirect(pending.url(CODE, **app_request.query(app)))
@@ -87,7 +87,10 @@ async def send_code(request: StrictRequest) -> Redirect:
 
 @get(CODE, include_in_schema=False)
 async def code(request: StrictRequest, invite_code: InviteCode = "") -> Response[Any]:
-    """Show the field for the code. The URL has the invite code in case the cookie is gone."""
+    """Show the form for the code.
+
+    invite_code: of the URL, which keeps it in case the cookie is gone.
+    """
     app = await app_request.find(request)
     pending = pending_sign_in.find(request)
     if pending is None:
@@ -163,7 +166,7 @@ async def sign_out(request: StrictRequest) -> Redirect:
     include_in_schema=False,
 )
 async def phone_form(request: StrictRequest) -> dict[str, str | None]:
-    """Format a phone as its country does while it is being typed, for the script.
+    """Format a phone as its country does while it is being typed. For pages.js.
 
     The phone is in the body because proxies log paths with their queries.
     """
@@ -185,9 +188,9 @@ async def send(
     then: str = "",
     tab: str = "",
 ) -> PendingSignIn:
-    """Send a code and keep it in this browser as pending.
+    """Send a code, and keep it in this browser as pending.
 
-    tab: the key of the tab if it asked for a code before. Raises one of SEND_REFUSALS.
+    tab: the key of the tab, if a code was sent in it before. Raises one of SEND_REFUSALS.
     """
     sent = await sign_in.send_code(
         ctx,
@@ -209,7 +212,7 @@ async def resend(
 ) -> Redirect:
     """Send another code to the same phone. The earlier one stays valid.
 
-    url: of the page where the code is entered.
+    sending: sends it. url: of the page where the code is entered.
     """
     try:
         await sending
@@ -261,7 +264,7 @@ def code_page(
 ) -> Response[str]:
     """Render the page where a code is entered.
 
-    path: of its forms. back: where its link leads. is_signed_in: whether this is a
+    path: of its forms. back: the path of the link beside the phone. is_signed_in: whether this is a
     reauthentication. app: the request that the person is here for.
     """
     query = app_request.query(app)
@@ -280,10 +283,10 @@ def code_page(
 
 
 def _invite_code(text: str, ctx: Context) -> str:
-    """Parse an invite code; keep a short invalid one, which is refused after the sign-in.
+    """Parse an invite code. An invalid one is kept, and refused when the user signs in.
 
-    A long one becomes "?", because browsers drop a cookie of over 4 KB, and with it the pending
-    code.
+    A long invalid one becomes "?", because browsers drop a cookie of over 4 KB, and with it the
+    pending code.
     """
     try:
         return invite_codes.parse(text, ctx.invite_url)
@@ -328,7 +331,7 @@ def _start_url(app: AppRequest | None, invite_code: str, then: str | None) -> st
 async def _verify(
     request: StrictRequest, ctx: Context, pending: PendingSignIn, code: str
 ) -> tuple[SignInResult, Refusal | None]:
-    """Sign in, and activate the invite code.
+    """Sign in, and activate the invite code if there is one.
 
     If the rules refuse the invite code, sign in without it and return that refusal too.
     """

@@ -27,10 +27,11 @@ Version = Annotated[str, QueryParameter()]
     sync_to_thread=False,
 )
 def asset(name: FromPath[str], v: Version = "") -> Response[bytes]:
-    """Serve a static file.
+    """Serve a static file. v: its version.
 
-    Raises NotFound, also for another version: during a deployment an old process may be asked
-    for a new file, and its own would then be cached for a year under the new URL.
+    Raises NotFound for an unknown name, and for another version: during a deployment an old process
+    may get a request for a new file, and browsers would cache its old file for a year under the new
+    URL.
     """
     if name not in _MEDIA_TYPES or v != _version(name):
         raise NotFound(reason="no asset")

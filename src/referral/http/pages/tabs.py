@@ -17,21 +17,21 @@ from referral.http.pages import cookie_value, cookies
 
 T = TypeVar("T")
 
-# Bytes of all these cookies. With the other cookies they must fit into 8 KB, nginx's default limit
+# Of all these cookies. Together with the others they must fit into 8 KB, nginx's default limit
 _MAX_BYTES = 5000
 _KINDS = (cookies.SIGN_IN, cookies.NEW_PHONE, cookies.DRAFT)
 _KEY = re.compile(r"[0-9a-f]{8}")
 
 
 def key_of(*texts: str) -> str:
-    """Derive the key of a value from texts that are unique to it within a browser."""
+    """Derive the key of a value from texts that only it has in this browser."""
     return sha256("\0".join(texts).encode()).hexdigest()[:8]
 
 
 def keep(
     request: Request[Any, Any, Any], kind: str, key: str, value: msgspec.Struct, *, seconds: int
 ) -> None:
-    """Set the value of a key. The oldest values of all kinds are cleared to make space."""
+    """Set the value of a key. If space is short, the oldest values of any kind are cleared."""
     if not _KEY.fullmatch(key):
         return
     text, own = cookie_value.encode(value), f"{kind}-{key}"

@@ -71,7 +71,7 @@ REFUSALS: Mapping[str, str] = {
     "other_site": N_("This form did not come from this site. Open the page anew and try again."),
 }
 
-# Refusals after which no entry for this challenge can be right
+# Refusals after which no code entered for the challenge can be right
 NEEDS_NEW_CODE = frozenset(
     {"challenge_invalid", "challenge_expired", "challenge_spent", "too_many_attempts"}
 )
@@ -100,7 +100,7 @@ NOTICES: Mapping[str, str] = {
     "not_done": N_("Nothing is changed yet. Look at it once more, and send it again."),
 }
 
-# Notices that ask for something, while the others confirm that something is done
+# Notices that ask the user for something. The others confirm that something is done
 PROMPTS = frozenset({"sign_in_first", "sign_in_to_do", "code_gone", "not_done"})
 
 _WITH_WAIT = frozenset({"too_many_requests", "too_soon"})
@@ -117,8 +117,8 @@ def refusal(
 ) -> str:
     """Return one or two sentences: what is wrong, and what to do.
 
-    code: of the refusal. seconds: until a retry works. country: ISO code of the country that is
-    not served.
+    code: the refusal's. seconds: until a retry can succeed. attempts_left: the challenge's.
+    country: ISO code of the country that is not served.
     """
     catalogue = i18n.catalogue(language)
     if country:

@@ -1,14 +1,14 @@
 """The outermost layer of the application: every request that reaches it passes here, in one step.
 
-Each request gets an id, a slot of the concurrency limiter, and an entry in the metrics; each
+Each request gets an id, a slot of the concurrency limiter, and is counted in the metrics; each
 response gets the common headers. HEAD is served as GET without the body (RFC 9110, section 9.3.2).
-One class does all of this, since as middleware and hooks of the framework it took 45 of the 220
+One class does all of this: as middleware and hooks of the framework, it took 45 of the 220
 microseconds of a request for a profile.
 
-A slot stands for work on this process's core, so a request holds one only while it runs here: it
-is released while the client sends its body or reads the response, or a hundred slow clients would
-hold them all. `protocol.py` acquires the slot earlier if it can, and says so in the scope's
-state (`slot_acquired`); the slot is released here all the same.
+A slot stands for work on this process's core, so a request holds one only while it runs here. The
+slot is released while the client sends its body or reads the response; otherwise a hundred slow
+clients would hold all slots. `protocol.py` acquires the slot earlier if it can, and sets
+`slot_acquired` in the scope's state; the slot is released here in either case.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from litestar import Litestar
 from referral import observability
 from referral.core.concurrency import ConcurrencyLimiter, Suspended
 from referral.http import problems
-from referral.http.server import cors, metrics, request_ids
+from referral.http.server import cors, metrics
 from referral.http.server.cors import Cors, Header
+from referral.http.server.headers import REQUEST_ID, assign_request_id
 from referral.storage import database
 
 _EXEMPT_PATHS = frozenset({"/health/live", "/health/ready", metrics.PATH})
@@ -53,7 +54,7 @@ class Application(Litestar):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            # The lifespan's state is each request's: protocol.py finds the application in it
+            # uvicorn gives the lifespan's state to protocol.py, which finds the application in it
             scope.get("state", {})["application"] = self
             await super().__call__(scope, receive, send)
         elif scope["method"] != "OPTIONS" or not await self._handle_preflight(scope, send):
@@ -67,7 +68,7 @@ class Application(Litestar):
             *self.headers,
             *self.cors.headers(scope["path"], scope["headers"], of_client=of_client),
         ]
-        request_id = request_ids.assign(scope["headers"])
+        request_id = assign_request_id(scope["headers"])
         status = 0
         sending: AbstractContextManager[None] = nullcontext()
 
@@ -77,7 +78,7 @@ class Application(Litestar):
                 status = message["status"]
                 message["headers"] = [
                     *message["headers"],
-                    (request_ids.HEADER, request_id),
+                    (REQUEST_ID, request_id),
                     *headers,
                 ]
             elif method == "HEAD":
@@ -89,7 +90,7 @@ class Application(Litestar):
             scope = {**scope, "method": "GET"}
         slot_acquired = scope.get("state", {}).pop("slot_acquired", False)
         if is_exempt(scope["path"]):
-            # Nor does it hold a slot: /health/ready waits for the database while that hangs
+            # It must not hold a slot either: /health/ready waits for a database that hangs
             if slot_acquired:
                 self.limiter.release()
             await super().__call__(scope, receive, respond)
@@ -108,7 +109,7 @@ class Application(Litestar):
     async def _handle_preflight(self, scope: Any, send: Any) -> bool:
         """Respond to a CORS preflight that is allowed; return False for any other request.
 
-        It needs no slot: a page could not read the 503, and refusing costs more than this.
+        It needs no slot: a page could not read a 503, and refusing costs more than responding.
         """
         of_client = await self._is_of_client(scope)
         preflight = self.cors.preflight(scope["path"], scope["headers"], of_client=of_client)
@@ -116,7 +117,7 @@ class Application(Litestar):
             return False
         if scope.get("state", {}).pop("slot_acquired", False):
             self.limiter.release()
-        id_header = (request_ids.HEADER, request_ids.assign(scope["headers"]))
+        id_header = (REQUEST_ID, assign_request_id(scope["headers"]))
         headers = [*preflight, id_header, *self.headers]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
@@ -141,7 +142,7 @@ class Application(Litestar):
         """
         observability.overloaded(now=now)
         usual, body = problems.overloaded()
-        id_header = (request_ids.HEADER, request_id)
+        id_header = (REQUEST_ID, request_id)
         return [*usual, id_header, *self.headers, *self.cors.headers(path, headers)], body
 
 

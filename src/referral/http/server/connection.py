@@ -4,13 +4,13 @@ uvicorn keeps parsing while a request is processed, and queues every request tha
 pipelined requests took 1.1 GB. It also sets no limit on the size of a request's head, nor on the
 time in which a request arrives or a response is read. `BoundedConnection` limits all four.
 
-Received bytes are parsed in parts of `_PARSE_BYTES`. Once `MAX_PIPELINED` requests are queued, the
-rest stays unparsed and reading is paused, so that TCP's flow control slows the client down. It
+Received bytes are parsed in pieces of `_PARSE_BYTES`. Once `MAX_PIPELINED` requests are queued, the
+rest stays unparsed and reading is paused, so that TCP's flow control slows the client down. Parsing
 resumes when a response completes.
 
 Responses are sent in the order of their requests (RFC 9112, section 9.3.2). So the 400 for bytes
-that cannot be parsed waits until the responses to the requests before them are complete; uvicorn
-itself would write it into the middle of the one that is being sent.
+that cannot be parsed is sent after the responses to the requests before them; uvicorn itself would
+write it into the middle of the response that is being sent.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from referral.http import problems
-from referral.http.server import request_ids
 from referral.http.server.cors import Header
+from referral.http.server.headers import REQUEST_ID, assign_request_id
 
 MAX_PIPELINED = 16
-"""Requests queued behind the current one, above which a connection is not parsed further. The part
-that is being parsed may add up to 57 more."""
+"""If so many requests are queued behind the current one, nothing more is parsed. The piece that is
+being parsed may add up to 57 more."""
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a request without its body: the request line, headers, trailers and the framing of chunks."""
+"""Size of a request without its body: request line, headers, trailers and framing of chunks."""
 REQUEST_TIMEOUT = 60
 """Seconds in which a request must arrive."""
 READ_TIMEOUT = 300
-"""Seconds in which a client must read some of a response. Long, since a slow client first empties
-the operating system's buffers."""
-# At most 57 requests
+"""Seconds in which a client must read some of a response. Long, because a slow client first reads
+what is in the operating system's buffers."""
+# At most 57 requests fit in
 _PARSE_BYTES = 1024
 
 
@@ -59,7 +59,7 @@ class _HoldableFlow(FlowControl):
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """One connection.
+    """One connection, with the limits above.
 
     It relies on `flow`, `pipeline`, `cycle`, `scope`, `parser` and the parser's callbacks of
     uvicorn 0.54.
@@ -68,17 +68,18 @@ class BoundedConnection(HttpToolsProtocol):
     flow: _HoldableFlow
 
     _head_bytes = 0
-    """Of the request that is being parsed."""
+    """Size of the request that is being parsed, without its body."""
     _awaits_request = True
-    """Whether the next request has not arrived, or only in part."""
+    """Whether the next request has not arrived completely."""
     _was_refused = False
-    """Whether the request that is being parsed has its response already, and got no cycle."""
+    """Whether the request that is being parsed got its response early, without a uvicorn cycle."""
     _requests_begun = 0
     _drains = 0
+    """How often the client has read enough of a full write buffer to resume writing."""
     _timer: asyncio.TimerHandle | None = None
     _farewell: bytes | None = None
-    """To be sent before the connection is closed, once all requests have got their responses. If
-    set, nothing more is parsed."""
+    """The bytes to send before the connection is closed, once all requests have their responses. If
+    it is set, nothing more is parsed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own signature
         super().connection_made(transport)
@@ -135,7 +136,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._drains += 1
         self._restart_timer()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is not a problem document
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the response is a problem document
         self._refuse_and_close(problems.malformed())
 
     def _is_ending(self) -> bool:
@@ -147,7 +148,7 @@ class BoundedConnection(HttpToolsProtocol):
         )
 
     def _parse_unparsed(self) -> None:
-        """Parse received bytes until the pipeline is full; read on only if none are left."""
+        """Parse received bytes until the pipeline is full. Resume reading once none are left."""
         if self._is_parsing or not self._unparsed:
             return
         self._is_parsing = True
@@ -171,12 +172,12 @@ class BoundedConnection(HttpToolsProtocol):
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES and self._awaits_request:
             self._refuse_and_close(problems.head_too_large())
-        # Bytes that were held may be parsed after the last response, when no timer runs
+        # Bytes that were held back may be parsed after the last response, when no timer runs
         if self._awaits_request and self._timer is None and not self.transport.is_closing():
             self._restart_timer()
 
     def _refuse_and_close(self, response: tuple[Iterable[Header], bytes]) -> None:
-        """Refuse the request that is being parsed, in its turn, and close the connection."""
+        """Refuse the request that is being parsed, in its turn, then close the connection."""
         if self._is_ending():
             return
         refusal = self._encode(response)
@@ -210,7 +211,7 @@ class BoundedConnection(HttpToolsProtocol):
         for name, value in (
             *self.server_state.default_headers,
             *headers,
-            (request_ids.HEADER, request_ids.assign(self.headers or ())),
+            (REQUEST_ID, assign_request_id(self.headers or ())),
             (b"connection", b"close"),
             *(application.headers if application else ()),
         ):
@@ -223,7 +224,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def _restart_timer(self) -> None:
-        """Look for a silent client again after the timeout for what the connection waits for."""
+        """Check for a silent client after READ_TIMEOUT if it has to read, else REQUEST_TIMEOUT."""
         if self._timer is not None:
             self._timer.cancel()
         unsent = (self._drains, self.transport.get_write_buffer_size())

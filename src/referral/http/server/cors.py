@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 Header = tuple[bytes, bytes]
 
-# Any origin may read the public keys: an app in a browser needs them to check a token
+# Any origin may read the public keys: an app in a browser needs them to verify a token
 _OPEN_PREFIX = "/.well-known/"
 # The pages of single-page apps may call these
 CLIENT_PATHS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/userinfo"})

@@ -10,19 +10,21 @@ from litestar import Request
 
 from referral.core.errors import InvalidRequest
 
-# No brackets, and a port that is surely in range: no need to parse it
+# No brackets, and a port that cannot be out of range: such a value need not be parsed
 _PLAIN = re.compile(rb"[^][:]*(?::[0-9]{1,4})?")
 
 
 def check(request: Request[Any, Any, Any]) -> None:
     """Raise InvalidRequest if the Host header cannot be parsed.
 
-    The framework checks only its characters. It parses it when it reports invalid fields, and would
-    respond to `Host: 1:1:1` with a 500.
+    The framework checks only its characters. When it reports invalid fields, it parses the header,
+    and would respond to `Host: 1:1:1` with a 500.
     """
     for name, value in request.scope["headers"]:
         if name == b"host" and not _is_valid(value):
-            raise InvalidRequest.field("Host", "Send a host name or an address, and maybe a port.")
+            raise InvalidRequest.field(
+                "Host", "Send a host name or an address, with or without a port."
+            )
 
 
 def _is_valid(host: bytes) -> bool:

@@ -1,6 +1,6 @@
 """`/metrics` for Prometheus, and the metrics of requests.
 
-Several processes write their metrics into a common folder, so that any of them can respond for all.
+Several processes write their metrics into a shared folder, so that any of them can report for all.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def observe(scope: Mapping[str, Any], status: int, seconds: float) -> None:
 def controller(token: str | None, *, in_production: bool) -> type[Controller]:
     """Return the controller of `/metrics`.
 
-    token: the bearer token that it requires. If None, the path is 404 in production, and open in
-    development.
+    token: the bearer token that it requires. If None, it responds 404 in production, and to
+    everybody in development.
     """
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
@@ -85,7 +85,7 @@ def _series(method: str, path: str, status: int) -> _Series:
 
 
 def _remove_dead_processes() -> None:
-    """Remove the live gauges of processes that were killed: nothing of theirs is in progress."""
+    """Remove the live gauges of processes that were killed, so that they no longer count."""
     folder = os.environ.get(FOLDER_VARIABLE)
     for file in Path(folder).glob("gauge_live*_*.db") if folder else ():
         if not _is_alive(int(file.stem.rpartition("_")[2])):

@@ -1,15 +1,15 @@
-"""The HTTP/1.1 protocol that uvicorn runs: early refusals, and connections that end well.
+"""The HTTP/1.1 protocol that uvicorn runs: it refuses early, and ends connections gracefully.
 
 Under overload, refusing must cost less than serving. A request refused by the application costs a
-task, an event and the way through both: 18 microseconds beside the socket's work. Refused here, as
-soon as its headers are parsed, it costs 8. With twice as many reads of profiles as a process can
-serve, that doubled the number that it served, and cut their time to a sixth.
+task and an event: 18 microseconds besides the work of the socket. Refused here, as soon as its
+headers are parsed, it costs 8. With twice as many reads of profiles as a process can serve, that
+doubled the number that it served, and cut their time to a sixth.
 
 So a slot of the concurrency limiter is acquired here if the application is certain to get the
 request next, and passed on in the scope's state; the application releases it. A request behind
 another one on its connection acquires its slot when the application gets to it. A refusal is
-written here only if a plain response is right and the connection continues after it; any other
-request goes on to the application, which refuses it there.
+written here only if a plain response is right and the connection continues after it; the
+application refuses any other request.
 
 When the process stops, an idle connection still takes one request for a second: see `shutdown`.
 """
@@ -23,30 +23,29 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from referral.http.server import request_ids
 from referral.http.server.application import is_exempt, is_read
 from referral.http.server.connection import BoundedConnection
 from referral.http.server.cors import Header
+from referral.http.server.headers import assign_request_id
 
 _UNAVAILABLE = STATUS_LINE[503]
-# How long a connection may still bring a request while the process stops
+# How long a client may still send a request on an idle connection while the process stops
 _LAST_REQUEST_SECONDS = 1
 # A target in origin form (RFC 9112, section 3.2.1), whose path needs no decoding
 _PLAIN_TARGET = re.compile(rb"(/[^%?#]*)(?:\?.*)?", re.DOTALL)
 
 
 class HttpProtocol(BoundedConnection):
-    """One connection."""
+    """One connection, with early refusals and a graceful end."""
 
     _takes_last_request = False
-    """Whether the connection closes after its next response."""
+    """Whether the connection takes one more request and closes after the response."""
 
     def shutdown(self) -> None:
-        """Close the connection, after the response to a request that is on its way.
+        """Close the connection, after the response to a request that is under way or comes soon.
 
-        Such a request may be in the network or half read. If the connection closed immediately, it
-        would be lost, and a proxy must not send a POST again to another server (RFC 9110, section
-        9.2.2).
+        A request may be in the network or half read. If the connection closed immediately, it would
+        be lost, and a proxy must not send a POST again to another server (RFC 9110, section 9.2.2).
         """
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
@@ -56,7 +55,7 @@ class HttpProtocol(BoundedConnection):
             super().shutdown()
 
     def on_headers_complete(self) -> None:
-        # A refusal just before, in the same packet, has started the timer of an idle connection
+        # A refusal of a request before it in the same packet has started the keep-alive timer
         self._unset_keepalive_if_required()
         application: Any = self.app_state.get("application")
         if application is None or not self._can_acquire_early():
@@ -72,19 +71,20 @@ class HttpProtocol(BoundedConnection):
             try:
                 super().on_headers_complete()
             except BaseException:
-                # No task was started that would release it
+                # No task was started that would release the slot
                 application.limiter.release()
                 raise
         elif self._can_refuse_here(method):
-            request_id = request_ids.assign(self.headers)
+            request_id = assign_request_id(self.headers)
             path = self.root_path + self.url.partition(b"?")[0].decode("latin-1")
             self._refuse(*application.overloaded(path, self.headers, request_id, now=now))
         else:
             super().on_headers_complete()
 
     def _can_acquire_early(self) -> bool:
-        """Return whether the application gets this request next, and so releases its slot, and
-        whether the connection continues after it.
+        """Return whether the application gets this request next, so that it releases the slot.
+
+        False also if the connection may not continue after it.
         """
         before: RequestResponseCycle | None = self.cycle
         return (

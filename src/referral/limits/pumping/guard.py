@@ -1,4 +1,4 @@
-"""The cost guard at work: counting sends and sign-ins, and refusing messages that are pumped.
+"""The cost guard: count sends and sign-ins, and refuse messages that are pumped.
 
 Exempt known devices are neither counted nor refused, since nobody has one without a sign-in; nor
 are test phones, to which nothing is sent. limits/pumping/rules.py has the rules.
@@ -22,8 +22,8 @@ BLOCK, OFF = "block", "off"
 async def admit(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetime) -> Block | None:
     """Count a message that is about to be sent, or return why it is refused.
 
-    With `warn`, only record a refusal. Nothing is awaited between the last check and the count, so
-    messages in flight get no more than messages one after another.
+    With `warn`, record the refusal and count the message. Nothing is awaited between the last check
+    and the count, so concurrent messages cannot exceed a limit.
     """
     if not _is_guarded(ctx, scope):
         return None
@@ -43,19 +43,19 @@ def check(ctx: Context, scope: LimitScope, at: datetime) -> Block | None:
 
 
 def count_send(ctx: Context, scope: LimitScope, at: datetime) -> None:
-    """Count a message that is sent in any case."""
+    """Count a message that the cost guard does not judge."""
     if _is_guarded(ctx, scope):
         ctx.traffic.count_send(scope, at)
 
 
 def refund_send(ctx: Context, scope: LimitScope, at: datetime) -> None:
-    """Take back a message that was counted at this time and not sent."""
+    """Undo the count of a message that was counted at this time and not sent."""
     if _is_guarded(ctx, scope):
         ctx.traffic.refund_send(scope, at)
 
 
 def count_sign_in(ctx: Context, scope: LimitScope) -> None:
-    """Count a redeemed challenge. scope: with the address that asked for it."""
+    """Count a redeemed challenge. scope: with the address that requested it."""
     if _is_guarded(ctx, scope):
         ctx.traffic.count_sign_in(scope, ctx.clock())
 
@@ -63,7 +63,7 @@ def count_sign_in(ctx: Context, scope: LimitScope) -> None:
 async def record_block(
     ctx: Context, scope: LimitScope, block: Block, *, caller: Caller, at: datetime
 ) -> None:
-    """Log a blocked message; tell the webhook endpoint too if the message was refused."""
+    """Log a message that the rules block. If it is refused, write a webhook event too."""
     is_refused, region = ctx.cost_guard == BLOCK, country(scope.phone)
     is_first = observability.message_blocked(
         block.segment.limit,

@@ -1,9 +1,9 @@
-"""Rules against SMS pumping: asking for messages to earn from their fees, and never using them.
+"""Rules against SMS pumping: requesting messages that nobody uses, to earn from their fees.
 
 **Debt.** Pumping shows in sends that are not followed by sign-ins. So each send adds 1 to the debt
 of its country, its range of numbers and its address, and each completed sign-in takes off a
 `credit`: a little more than the sends that a sign-in normally takes in that country, which is 1 /
-(0.8 * the normal ratio of sign-ins to sends). The debt never falls below 0, so good times cannot be
+(0.8 * the normal ratio of sign-ins to sends). The debt never falls below 0, so sign-ins cannot be
 saved up for later; only within an hour sends and sign-ins are offset in either order. This is
 Page's cumulative sum (E. S. Page, "Continuous inspection schemes", Biometrika 41, 1954), which
 detects a fall of a ratio soonest for a given rate of false alarms. Below four fifths of the normal
@@ -11,30 +11,31 @@ ratio the debt grows without bound. Above, it stays near 0, and the probability 
 height by chance falls exponentially with the height.
 
 **Allowance.** A segment (a country, range or address) whose debt would exceed its allowance is
-refused messages. Debt below the allowance refuses nobody, first users and new countries included,
-so it is also what an attacker gets for free. A country's grows with the sign-ins of a normal hour,
-because codes in flight are debt too. Debt is forgiven at the rate of one allowance in 12 hours, and
-exceeds the allowance by at most one hour of that. So a country that was pumped lets one message
-through about an hour after the last one, and each message that is followed by a sign-in pays for
-the next. An attack closes a country for at most an hour longer than it lasts.
+refused messages. Below the allowance nobody is refused, first users and new countries included, so
+an attacker gets that many messages for free. A country's allowance grows with the sign-ins of a
+normal hour, because codes that are not entered yet are debt too. Debt is forgiven at the rate of
+one allowance in 12 hours, and is capped at one hour of that above the allowance. So a country that
+was pumped lets one message through about an hour after the last one, and each message that is
+followed by a sign-in pays for the next. An attack closes a country for at most an hour longer than
+it lasts.
 
-**Share.** Under attack, segments are judged by the debt of the last 24 hours without forgiveness,
-of which each may have its share. Once a country has used half of its allowance, addresses and
-ranges with three unused messages in the day are refused: honest people come from other addresses
-and have other numbers, so most attacks end there. Once the debt of all countries together is worth
-four countries, each country has only its share: two messages if nobody normally signs in there.
+**Share.** Under attack, the debt of each segment in the last 24 hours, with nothing forgiven, may
+not exceed its *share*. Once a country has used half of its allowance, addresses and ranges with
+three unused messages in the day are refused: honest people come from other addresses and have other
+numbers, so most attacks end there. Once the debt of all countries together reaches four allowances,
+see `is_worldwide`, each country has only its share: two messages if nobody normally signs in there.
 Countries whose sign-ins are completed have no debt and notice nothing.
 
-**Exceptions.** Closing a country refuses its people, which may be what an attacker wants. A closed
-country stays open to known devices (limits/pumping/guard.py) and to addresses from which people
-signed in during the day, such as those of mobile operators and offices, by one message for each
-sign-in.
+**Exceptions.** Closing a country refuses its people, which may be the aim of an attack. A closed
+country stays open to known devices (limits/pumping/guard.py) and, for one message for each sign-in,
+to addresses from which people signed in during the day, such as those of mobile operators and
+offices.
 
-**The normal ratio** is the median of the days before the last, so a pumped day does not change it;
-a country with few sends starts at 0.6. Sign-ins that attackers complete with phones of their own
-pay for two or three messages each, so a phone pays once a day in each process. An attacker who can
-read every pumped message and signs in with it is not detected: the cap on all sends of a day is all
-that is left.
+**The normal ratio** is the median of the 14 days before the last 24 hours, so one pumped day hardly
+changes it; a country with few sends starts at 0.6. A sign-in that an attacker completes with a
+phone of their own pays for one to four messages, depending on the ratio, so each process credits a
+phone once a day. An attacker who can read every pumped message and signs in with it is not
+detected: then only the limit on the sends of a day is left.
 
 Times are hours since the epoch, with fractions.
 """
@@ -55,14 +56,15 @@ WINDOW_HOURS = 24
 LEARNED_DAYS = 14
 REFILL_HOURS = 12
 
+# The fraction of the normal ratio below which debt grows
 _TOLERATED = 0.8
 _PRIOR_RATIO, _PRIOR_SENDS = 0.6, 50
 _MIN_RATIO, _MAX_RATIO = 0.3, 0.95
-# A median needs this many days of this many sends
-_DAY_SENDS, _DAYS = 20, 3
+# A median needs this many days with at least this many sends each
+_MIN_DAYS, _MIN_DAY_SENDS = 3, 20
 
 _COUNTRY_ALLOWANCE, _COUNTRY_SHARE, _NEW_COUNTRY_SHARE = 50, 10, 2
-# An address may serve a room full of people who sign in together
+# An address has more, since it may serve a room full of people who sign in together
 _PART_ALLOWANCES = {LimitName.COST_GUARD_RANGE: 12, LimitName.COST_GUARD_ADDRESS: 24}
 _PART_SHARE = 3
 _WORLD_ALLOWANCE = 4 * _COUNTRY_ALLOWANCE
@@ -85,7 +87,7 @@ Hours = Mapping[int, Counts]
 
 
 class Normal(Struct, frozen=True):
-    """What is normal in a country. ratio: sign-ins for each send. sign_ins: in a day."""
+    """The normal traffic of a country. ratio: sign-ins for each send. sign_ins: in a day."""
 
     ratio: float = _PRIOR_RATIO
     sign_ins: float = 0
@@ -103,7 +105,7 @@ DEFAULT_NORMAL = Normal()
 
 
 class Segment(Struct, frozen=True, kw_only=True):
-    """A country, a range of numbers or an address.
+    """A country, or a *part*: a range of numbers or an address.
 
     allowance: the debt it may have. share: the debt of a day that it may have under attack.
     """
@@ -129,12 +131,12 @@ class Segment(Struct, frozen=True, kw_only=True):
         return self._debt(now, forgiven=0, most=inf)
 
     def wait(self, debt: float, level: float) -> float:
-        """Return the hours until the debt is below `level` by one message, if nothing happens."""
+        """Return the hours until the debt is one message below `level`, if nothing is counted."""
         hours = (debt - level + 1) / self._forgiven_in_hour
         return hours if hours > _ROUNDING else 0
 
     def wait_for_share(self, now: float) -> float:
-        """Return the hours until the debt of the day is below the share by one message."""
+        """Return the hours until the debt of the day is one message below the share."""
         if self.debt_of_day(now) <= self.share - 1:
             return 0
         # One hour more, since another machine's clock may be in the next hour already
@@ -144,7 +146,7 @@ class Segment(Struct, frozen=True, kw_only=True):
         return later[min(first, len(later) - 1)] - now
 
     def is_trusted(self, now: float) -> bool:
-        """Return whether sign-ins of the day from this address pay for one more message."""
+        """Return whether sign-ins of the day from this address allow one more message."""
         sign_ins = sum(counts.sign_ins for _, counts in self._day(now))
         return self.debt_of_day(now) <= min(self.share, sign_ins) - 1
 
@@ -164,7 +166,7 @@ class Segment(Struct, frozen=True, kw_only=True):
 class Block(Struct, frozen=True):
     """A refusal of a message.
 
-    segment: the one that refuses. seconds: after which the message passes, if nothing happens.
+    segment: the one that refuses it. seconds: until a retry is allowed, if nothing else is counted.
     """
 
     segment: Segment
@@ -186,7 +188,7 @@ def country(key: str, hours: Hours, normal: Normal) -> Segment:
 def part(limit: LimitName, key: str, hours: Hours, times: int = 1) -> Segment:
     """Build the segment of a range or an address.
 
-    times: how many times the allowance and the share it has, see `address.networks`.
+    times: the multiplier of its allowance and share, see `address.networks`.
     """
     return Segment(
         limit=limit,
@@ -199,13 +201,13 @@ def part(limit: LimitName, key: str, hours: Hours, times: int = 1) -> Segment:
 
 
 def learn(days: Sequence[Counts]) -> Normal:
-    """Return what was normal in a country.
+    """Return the normal traffic of a country.
 
     days: those of the `LEARNED_DAYS` before the last 24 hours on which something was sent.
     """
     sends, sign_ins = (sum(each) for each in zip(*days, strict=True)) if days else (0, 0)
-    ratios = [day.sign_ins / day.sends for day in days if day.sends >= _DAY_SENDS]
-    if len(ratios) >= _DAYS:
+    ratios = [day.sign_ins / day.sends for day in days if day.sends >= _MIN_DAY_SENDS]
+    if len(ratios) >= _MIN_DAYS:
         ratio = median(ratios)
     else:
         ratio = (sign_ins + _PRIOR_RATIO * _PRIOR_SENDS) / (sends + _PRIOR_SENDS)
@@ -213,7 +215,10 @@ def learn(days: Sequence[Counts]) -> Normal:
 
 
 def is_worldwide(countries: Iterable[tuple[Hours, Normal]], now: float) -> bool:
-    """Return whether the debt of all countries together is worth four countries."""
+    """Return whether the debt of all countries together reaches the limit for all.
+
+    The limit is four allowances of a new country, and a normal hour of sign-ins in every country.
+    """
     debt, allowance = 0.0, float(_WORLD_ALLOWANCE)
     for hours, normal in countries:
         segment = country("", hours, normal)

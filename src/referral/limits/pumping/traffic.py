@@ -1,9 +1,9 @@
 """Sends and completed sign-ins of each country, range of numbers and address, kept in memory.
 
-A send reads only memory. Every two seconds each process adds its counts to the database and reads
-back the countries, and the ranges and addresses to which it added: those of an attack are among
-them. Once a minute it reads the last day of all countries, what is normal in them, and the ranges
-and addresses with the most sends.
+A send usually reads only memory. Every two seconds each process adds its counts to the database and
+reads back the countries, and the ranges and addresses to which it added: those of an attack are
+among them. Once a minute it reads the last day of all countries, their normal traffic, and the
+ranges and addresses with the most sends.
 
 In two seconds, each of several processes could let a burst of as many messages through as a segment
 may have in all. So a send that would be refused if other processes had counted as much as this one
@@ -29,14 +29,16 @@ from referral.limits.scope import LimitScope
 from referral.storage import database
 
 _MAX_PARTS = 30_000
+# How many parts to read every minute, and how many sends a day each must have
 _PARTS_READ, _MIN_SENDS_READ = 5000, 2
+# The numbers of a range differ in their last digits
 _RANGE_DIGITS = 4
-# How many processes are assumed to have counted as much as this one, and at least one message. If
-# less than that is left to a country, every message is added to the database before it is judged.
-# If more is left, a process may be late by a 64th of it
+# How many processes are assumed to have counted since their last save as much as this one has, and
+# for a country at least one message each. So if a country has fewer than 64 messages left, each is
+# added to the database before it is judged. If it has more left, a process may be late by a 64th
 _MAX_PROCESSES = 64
 _MAX_PHONES = 50_000
-_PURGED_AT_A_TIME = 5000
+_PURGE_BATCH = 5000
 
 _NONE = Counts()
 
@@ -48,18 +50,18 @@ class Traffic:
 
     def __init__(self) -> None:
         self._countries: Segments = {}
-        # In the order of their last use. Dropping the first key of a dict would take longer with
-        # each key that was deleted before it
+        # Least recently used first. Dropping the first key of a plain dict would take longer with
+        # each key that was dropped before it
         self._parts: OrderedDict[str, dict[int, Counts]] = OrderedDict()
         self._unsaved: dict[tuple[str, int], Counts] = {}
         self._normal: dict[str, Normal] = {}
-        self._last_paid: OrderedDict[str, datetime] = OrderedDict()
+        self._last_credited: OrderedDict[str, datetime] = OrderedDict()
         self._worldwide = False
         self._saving = asyncio.Lock()
         self._next_save: asyncio.Task[None] | None = None
 
     async def admit(self, scope: LimitScope, at: datetime) -> Block | None:
-        """Count a message, or return why it is refused."""
+        """Count a message and return None, or return why it is refused."""
         if self.check(scope, at, processes=_MAX_PROCESSES):
             if block := self.check(scope, at):
                 return block
@@ -90,7 +92,7 @@ class Traffic:
             [
                 rules.part(limit, key, self._extrapolated(processes, key, hours, hour), times)
                 for limit, key, times in _parts(scope)
-                # Most have had no other message, and so no debt
+                # Most parts have had no other message, and so have no debt
                 if (hours := self._parts.get(key))
             ],
             worldwide=self._worldwide,
@@ -101,26 +103,26 @@ class Traffic:
         self._add(scope, at, sends=1)
 
     def refund_send(self, scope: LimitScope, at: datetime) -> None:
-        """Take back what `count_send` counted at this time."""
+        """Undo a `count_send` of this time."""
         self._add(scope, at, sends=-1)
 
     def count_sign_in(self, scope: LimitScope, at: datetime) -> None:
-        """Count a sign-in, but one a day for each phone: an attacker's own phones cost nothing."""
+        """Count a sign-in, but only one a day for each phone: attackers sign in with their own."""
         phone = scope.counter_key("cost-guard-phone", scope.phone)
-        paid = self._last_paid.pop(phone, None)
-        recent = paid is not None and (at - paid).total_seconds() < WINDOW_HOURS * 3600
-        self._last_paid[phone] = paid if paid is not None and recent else at
-        _drop_oldest(self._last_paid, _MAX_PHONES)
+        credited = self._last_credited.pop(phone, None)
+        recent = credited is not None and (at - credited).total_seconds() < WINDOW_HOURS * 3600
+        self._last_credited[phone] = credited if credited is not None and recent else at
+        _drop_oldest(self._last_credited, _MAX_PHONES)
         if not recent:
             self._add(scope, at, sign_ins=1)
 
     async def save(self, at: datetime) -> None:
-        """Add this process's counts to the database, and read the countries."""
+        """Add this process's counts to the database, and read the last hours of the countries."""
         async with self._saving:
             await self._save(at)
 
     async def read(self, at: datetime) -> None:
-        """Read all segments, and what is normal."""
+        """Read the last day of all countries and busy parts, and learn what is normal."""
         hour = int(_hours(at))
         since = hour - WINDOW_HOURS + 1
         async with self._saving:
@@ -140,7 +142,7 @@ class Traffic:
             )
 
     async def _save_with_others(self, at: datetime) -> None:
-        """Save once for all sends that wait for it."""
+        """Wait for the next save, which all sends that wait at the same time share."""
         if self._next_save is None:
             # In an empty context: in the caller's, a transaction may be open
             self._next_save = database.spawn(self._save_for_all(at), context=Context())
@@ -167,8 +169,9 @@ class Traffic:
     def _extrapolated(
         self, processes: int, segment: str, hours: dict[int, Counts], hour: int, *, least: int = 0
     ) -> dict[int, Counts]:
-        """Return the hours of a segment if each process has counted as much as this one since its
-        last save, and at least `least` messages.
+        """Return the hours of a segment as if each process had counted as much as this one.
+
+        That is its counts since its last save, and at least `least` messages.
         """
         others = (processes - 1) * max(self._unsaved_of(segment, hour).sends, least)
         return {**hours, hour: hours.get(hour, _NONE).plus(others, 0)} if others else hours
@@ -188,13 +191,13 @@ class Traffic:
         return self._unsaved.get((segment, hour), _NONE)
 
     def _update(self, rows: Iterable[Row]) -> None:
-        """Replace what is known by rows of the database, plus what is not saved yet."""
+        """Replace the counts of segments by rows of the database, plus the counts not saved yet."""
         for segment, hour, counts in rows:
             hours = self._hours_to_change(segment)
             hours[hour] = counts.plus(*self._unsaved_of(segment, hour))
 
     def _hours_to_change(self, segment: str) -> dict[int, Counts]:
-        if len(segment) == len("RU"):
+        if len(segment) == len("RU"):  # a country
             return self._countries.setdefault(segment, {})
         hours = self._parts.setdefault(segment, {})
         self._parts.move_to_end(segment)
@@ -208,15 +211,15 @@ async def purge(at: datetime) -> int:
     deleted = 0
     while True:
         number = await traffic_counts.purge(
-            before=since - 24 * LEARNED_DAYS, parts_before=since, batch_size=_PURGED_AT_A_TIME
+            before=since - 24 * LEARNED_DAYS, parts_before=since, batch_size=_PURGE_BATCH
         )
         deleted += number
-        if number < _PURGED_AT_A_TIME:
+        if number < _PURGE_BATCH:
             return deleted
 
 
 def _parts(scope: LimitScope) -> list[tuple[LimitName, str, int]]:
-    """Return the limits, keys and multiples of the phone's range and the address's networks."""
+    """Return the phone's range and the address's networks, as limits, keys and multipliers."""
     numbers = scope.phone[:-_RANGE_DIGITS]
     limit = LimitName.COST_GUARD_RANGE
     return [

@@ -1,7 +1,7 @@
-"""The table of sends and completed sign-ins, by segment and hour.
+"""Queries for the sends and completed sign-ins of each segment and hour.
 
-A row's key is `SEGMENT:HOUR`. The segment is a country's two letters, or a keyed digest of 22
-characters for a range of numbers or an address. The length of the key tells them apart.
+A row's key is `SEGMENT:HOUR`. The segment is a country's two letters, or for a *part* (a range of
+numbers or an address) a keyed digest of 22 characters. The length of the key tells them apart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from referral.limits.pumping.rules import Counts
 from referral.storage import database, dialect
 from referral.storage.purging import delete_batch
 
-# Of four values each; both databases take at least 32,766 values in a statement
+# A row has four values, and SQLite takes 32,766 values in a statement
 _ROWS_IN_STATEMENT = 1000
 
 _OF_COUNTRY, _OF_PART = "length(key) < 20", "length(key) > 20"
@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
 
 async def add(counted: Mapping[tuple[str, int], Counts]) -> list[Row]:
-    """Add counts, by segment and hour; return the rows as they are then."""
+    """Add counts, by segment and hour. Return the rows with the new sums."""
     values = sorted(
         (f"{segment}:{hour}", hour, *counts) for (segment, hour), counts in counted.items()
     )
@@ -71,23 +71,23 @@ async def add(counted: Mapping[tuple[str, int], Counts]) -> list[Row]:
 
 
 async def countries(*, since: int) -> list[Row]:
-    """Return the hours of all countries. since: the first hour."""
+    """Return the counts of all countries by hour. since: the first hour."""
     return _rows(await database.query(_COUNTRIES, since))
 
 
 async def days(*, since: int, before: int) -> list[tuple[str, Counts]]:
-    """Return each country's days (UTC) between two hours, those with at least one send."""
+    """Return the counts of each country by day (UTC), from one hour to before another."""
     rows = await database.query(_DAYS, since, before)
     return [(row["segment"], Counts(int(row["sends"]), int(row["sign_ins"]))) for row in rows]
 
 
 async def parts(*, since: int, min_sends: int, limit: int) -> list[Row]:
-    """Return the hours of the ranges and addresses with the most sends."""
+    """Return the counts by hour of the `limit` ranges and addresses with the most sends."""
     return _rows(await database.query(_PARTS, since, min_sends, limit))
 
 
 async def purge(*, before: int, parts_before: int, batch_size: int) -> int:
-    """Delete a batch of rows from before these hours; return how many were deleted."""
+    """Delete a batch of rows of earlier hours than these. Return how many were deleted."""
     where = f"hour < $1 OR (hour < $2 AND {_OF_PART})"
     return await delete_batch(
         "traffic_counts", "key", before, parts_before, where=where, batch_size=batch_size

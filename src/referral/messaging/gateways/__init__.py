@@ -38,7 +38,7 @@ class Failure(Enum):
 
 
 class GatewayError(Exception):
-    """A gateway failed to send a message. The text goes to the log: no phone, no text, no code.
+    """A gateway failed to send a message. The reason is logged, so it has no phone, text or code.
 
     may_retry: no connection could be made, so the same gateway may be tried once more.
     """
@@ -64,7 +64,7 @@ class Gateway(Protocol):
         """Send a message. Raises GatewayError, or whatever a library raises."""
 
 
-# Statuses about the content of a request. Of that only the phone can be wrong: the rest is ours
+# Statuses about the content of a request, of which only the phone comes from the client
 _ABOUT_PHONE = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 

@@ -23,7 +23,8 @@ class SendResult:
     """The result of sending a message.
 
     has_failed: every gateway that was tried reported a failure, none of them because of the phone.
-    refundable: the message that was charged last was certainly not accepted.
+    refundable: the message that was charged last was certainly not accepted, and no gateway refused
+    the phone.
     """
 
     has_failed: bool = False

@@ -1,4 +1,4 @@
-"""Write messages to stderr, for development. The logger is bypassed: it never gets a code."""
+"""The console gateway, for development: write messages to stderr, since logs may have no codes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The hook gateway: the team's own HTTP endpoint. Requests are signed as Standard Webhooks defines.
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""The hook gateway: the team's own HTTP endpoint, with requests signed by `webhooks.signature`.
 
 httpx is imported when a gateway is built, since it takes 4 MB and 30 ms.
 """
@@ -23,7 +22,7 @@ _TIMEOUT_SECONDS, _CONNECT_SECONDS = 5, 3
 
 
 def check(url: str, *, production: bool) -> None:
-    """Raise ValueError, whose text repeats nothing of the URL, if it cannot be used."""
+    """Check a URL, as `registry.Check` says."""
     parts = urlsplit(parse(url).url)
     if production and parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise ValueError("hook+http:// is for development and for 127.0.0.1; use hook+https://")
@@ -32,7 +31,7 @@ def check(url: str, *, production: bool) -> None:
 def parse(url: str) -> Endpoint:
     """Parse `hook+https://HOST/PATH?secret=whsec_...`.
 
-    Raises ValueError, whose text repeats nothing of the URL.
+    Raises ValueError, whose text shows nothing of the URL.
     """
     try:
         parts = urlsplit(url.removeprefix(_PREFIX))
@@ -59,19 +58,19 @@ class Hook:
 
     def __init__(self, endpoint: Endpoint, *, clock: Callable[[], datetime]) -> None:
         """clock(): the time, in UTC."""
-        import httpx  # noqa: PLC0415 - see the top
+        import httpx  # noqa: PLC0415 - see the module's docstring
 
         self.name = _PREFIX + urlsplit(endpoint.url).scheme
         self._url = endpoint.url
         self._signer = Signer(endpoint.secrets)
         self._clock = clock
-        # Created once, because it reads every root certificate
+        # Created once, because creating it reads every root certificate
         self._tls = httpx.create_ssl_context()
         self._timeout = httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS)
 
     async def send(self, message: Message) -> None:
         """POST {phone, text, code, language}. A 2xx accepts; redirects are not followed."""
-        import httpx  # noqa: PLC0415 - see the top
+        import httpx  # noqa: PLC0415 - see the module's docstring
 
         body = json.dumps(
             {

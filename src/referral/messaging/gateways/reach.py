@@ -15,17 +15,17 @@ _PORTS = {"https": 443, "http": 80}
 
 
 async def failure(url: str) -> str | None:
-    """Return why the host of the URL cannot be reached, without the URL, or None if it can.
+    """Return why the host of a URL cannot be reached, or None if it can. The text has no URL.
 
-    If messages go there through a proxy, that is the host to reach.
+    If messages go there through a proxy, check the proxy instead.
     """
     parts = urlsplit(url)
     host, tls = parts.hostname or "", parts.scheme == "https"
     proxy = getproxies().get(parts.scheme)
     if proxy and not proxy_bypass(host):
         parts, tls = urlsplit(proxy if "://" in proxy else f"http://{proxy}"), False
-    port = parts.port or _PORTS.get(parts.scheme, 80)
     try:
+        port = parts.port or _PORTS.get(parts.scheme, 80)
         async with asyncio.timeout(_SECONDS):
             _, writer = await asyncio.open_connection(
                 parts.hostname, port, ssl=httpx.create_ssl_context() if tls else None
@@ -33,8 +33,8 @@ async def failure(url: str) -> str | None:
     except TimeoutError:
         return f"no response in {_SECONDS} s"
     except ssl.SSLCertVerificationError as error:
-        return f"its certificate: {error.verify_message}"
-    except (OSError, UnicodeError) as error:
+        return f"certificate error: {error.verify_message}"
+    except (OSError, ValueError) as error:  # ValueError: a port or name that cannot be
         return type(error).__name__
     writer.close()
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The gateways that REFERRAL_SMS_URL can name.
+"""The types of gateways that REFERRAL_SMS_URL can name.
 
 To add one, write its file in this folder and its entry here. The files are imported at every start,
 so they import their client libraries only when a gateway is used.
@@ -16,7 +16,10 @@ from referral.messaging.gateways import Gateway, console, hook, simulated, sms
 
 class Check(Protocol):
     def __call__(self, url: str, *, production: bool) -> None:
-        """Raise ValueError, whose text repeats nothing of the URL but its scheme."""
+        """Raise ValueError if the URL cannot be used.
+
+        The text shows only the scheme of the URL, because the rest may have credentials.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +33,14 @@ class GatewayType:
     build: Callable[[str, Callable[[], datetime]], Gateway]
     """build(url, clock). clock(): the time, in UTC."""
     joins_chain: bool = True
+    """Whether it can be one of several gateways."""
     endpoint: Callable[[str], str | None] | None = None
-    """Return the URL it connects to, if known, for `referral doctor`. None: it connects nowhere."""
+    """endpoint(url): the URL that it connects to, if known, for `referral doctor` to check.
+
+    None for a gateway that connects nowhere.
+    """
     shows_host: bool = False
-    """Whether the host of its URL is no secret. In an Apprise URL it may be a credential."""
+    """Whether the host of its URL may be shown. In an Apprise URL it may be a credential."""
 
 
 TYPES = (

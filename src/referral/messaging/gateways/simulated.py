@@ -1,4 +1,4 @@
-"""Take as long as a real gateway, and send nothing."""
+"""The simulated gateway: it takes as long as a real one, and sends nothing."""
 
 from __future__ import annotations
 

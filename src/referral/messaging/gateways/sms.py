@@ -29,41 +29,41 @@ SCHEMES = frozenset(_SCHEMES.split())
 _ANY_PHONE = "+15005550006"  # reserved by Twilio for tests
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 5.0
 _THREADS = 32
-# They log phones, texts and whole requests, Apprise's own at INFO
+# These log phones, texts and whole requests, Apprise even at INFO
 _LOGGERS = ("apprise", "requests", "urllib3")
 
 
 def check(url: str, *, production: bool) -> None:  # noqa: ARG001 - allowed in both
-    """Raise ValueError, whose text repeats nothing of the URL but its scheme."""
+    """Check a URL, as `registry.Check` says."""
     scheme = url.partition(":")[0]
     try:
         _silence_loggers()
-        known = _service(url, _ANY_PHONE) is not None
+        is_valid = _service(url, _ANY_PHONE) is not None
     except ImportError:
         raise ValueError(
             f"{scheme}:// needs the extra `sms`: run `pip install '.[sms]'` where you ran "
             "`pip install .`"
         ) from None
     except Exception:  # noqa: BLE001 - each service has its own way to refuse
-        known = False
-    if not known:
+        is_valid = False
+    if not is_valid:
         raise ValueError(
             f"{scheme}:// does not have Apprise's format: see https://appriseit.com/services/"
         )
 
 
 def endpoint(url: str) -> str | None:
-    """Return the URL of the service's API, if its plugin has it in the usual attribute."""
+    """Return the URL of the service's API, or None if its plugin does not tell."""
     found = str(getattr(_service(url, _ANY_PHONE), "notify_url", None))
-    known = found.startswith(("https://", "http://")) and "{" not in urlsplit(found).netloc
-    return found if known else None
+    is_url = found.startswith(("https://", "http://")) and "{" not in urlsplit(found).netloc
+    return found if is_url else None
 
 
 class SmsService:
     echoes_code = False
 
     def __init__(self, url: str) -> None:
-        """url: Apprise's, without a recipient; recipients in it are ignored."""
+        """url: a URL of Apprise, whose recipients are ignored."""
         _silence_loggers()
         self.name = url.partition(":")[0]
         self._url = url
@@ -74,7 +74,7 @@ class SmsService:
         """Send an SMS. Raises GatewayError without a cause, since Apprise reports none."""
         loop = asyncio.get_running_loop()
         if not await loop.run_in_executor(self._threads, _send, self._url, message):
-            raise GatewayError("not taken")
+            raise GatewayError("Apprise reported a failure")
 
 
 def _send(url: str, message: Message) -> bool:
@@ -82,14 +82,14 @@ def _send(url: str, message: Message) -> bool:
     # Apprise drops phones that it considers invalid (under 10 or over 14 digits). Some services
     # then send the message to the sender's own number
     if service is None or message.phone.lstrip("+") not in _targets(service):
-        raise GatewayError("takes no such phone", Failure.PHONE)
+        raise GatewayError("does not accept this phone", Failure.PHONE)
     service.socket_connect_timeout = _CONNECT_SECONDS
     service.socket_read_timeout = _READ_SECONDS
     return bool(service.notify(body=message.text))
 
 
 def _targets(service: NotifyBase) -> str:
-    """Return text that contains the phones the service sends to: its URL."""
+    """Return a text that contains the phones to which the service sends: its URL."""
     return unquote(str(service.url()))  # type: ignore[no-untyped-call] # Apprise has no type here
 
 

@@ -16,11 +16,11 @@ DEFAULT: tuple[str, ...] = ("simulated://",)
 def parse(text: str, *, production: bool) -> tuple[str, ...]:
     """Return the URLs, separated by commas, in their order.
 
-    Raises ValueError, whose text repeats nothing of a URL but its scheme.
+    Raises ValueError, whose text shows only the scheme of a URL.
     """
-    urls = tuple(_normalise(item.strip()) for item in text.split(",") if item.strip())
+    urls = tuple(_normalize(item.strip()) for item in text.split(",") if item.strip())
     if not urls:
-        raise ValueError("contains no URL; use simulated:// to send nothing")
+        raise ValueError("contains no URL; use simulated:// to send no messages")
     types = [_type_of(url) for url in urls]
     for gateway_type in types:
         if len(urls) > 1 and not gateway_type.joins_chain:
@@ -61,19 +61,17 @@ def endpoints(urls: tuple[str, ...]) -> list[tuple[str, str | None]]:
 
 
 def _type_of(url: str) -> GatewayType:
-    """Raise ValueError, whose text repeats nothing of the URL but its scheme, if there is none."""
+    """Return the gateway type of a URL. Raises ValueError, whose text shows only the scheme."""
     name = scheme(url)
     if not name:
         raise ValueError("must be a URL such as twilio://...; write a comma inside a URL as %2C")
     if found := registry.find(name):
         return found
     labels = [gateway_type.label for gateway_type in registry.TYPES]
-    raise ValueError(
-        f"{name}:// sends no SMS. Those that do: {', '.join(labels[:-1])} and {labels[-1]}"
-    )
+    raise ValueError(f"{name}:// is not a gateway. Use {', '.join(labels[:-1])} or {labels[-1]}")
 
 
-def _normalise(url: str) -> str:
+def _normalize(url: str) -> str:
     """Return the URL with its scheme in lower case."""
     name = scheme(url)
     return name + url[len(name) :]

@@ -1,4 +1,4 @@
-"""PostgreSQL by asyncpg: the pool, its queue, and statements with fewer steps.
+"""PostgreSQL through asyncpg: the pool, its queue, and statements with fewer steps.
 
 Rules:
 
@@ -14,8 +14,8 @@ Rules:
 - A connection is released without asyncpg's shielded task if it is clean, that is, if it has
   neither a transaction nor a cancelled statement. There is nothing to wait for then, and the task
   takes as long as a third of a short query.
-- The URL goes to asyncpg whole, which knows more of its parameters (`sslmode`, a folder of Unix
-  sockets) than Tortoise does. Several hosts are tried by `hosts.py`.
+- asyncpg gets the whole URL, because it knows more parameters (`sslmode`, a folder of Unix sockets)
+  than Tortoise does. If the URL has several hosts, `hosts.py` connects.
 
 Private members of asyncpg and Tortoise that this needs are listed in docs/private-members.md.
 """
@@ -63,12 +63,12 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
 
 
 class FairQueue(asyncio.LifoQueue[Any]):
-    """The pool's free connections. Waiters are served in the order in which they came."""
+    """The pool's free connections. Waiters are served in the order of their arrival."""
 
     def __init__(self) -> None:
         super().__init__()
         self._waiters: deque[tuple[float, asyncio.Future[Any]]] = deque()
-        """Deadlines by the loop's clock, and futures. The first came first."""
+        """Deadlines by the loop's clock, and futures, in the order of their arrival."""
         # One timer for all waiters. Most wait briefly, and a timer each would take as long as half
         # a short query
         self._timer: asyncio.TimerHandle | None = None
@@ -188,8 +188,9 @@ class Client(_ErrorTranslation, AsyncpgDBClient):
     async def fetch(
         self, query: str, values: list[Any] | None = None
     ) -> Sequence[Mapping[str, Any]]:
-        """Run a query and return the driver's rows. Making a dict of each takes as long as reading
-        it.
+        """Run a query and return the driver's rows.
+
+        Making a dict of each row would take as long as reading it.
         """
         if self._pool is None:
             found: Any = await super().execute_query_dict(query, values)
@@ -206,7 +207,7 @@ class Client(_ErrorTranslation, AsyncpgDBClient):
         return {"idle": idle, "in use": self._pool.get_size() - idle}
 
     async def create_pool(self, **kwargs: Any) -> asyncpg.Pool:
-        # They are in the URL
+        # The URL has all of these
         for part in ("host", "port", "user", "database", "password"):
             del kwargs[part]
         kwargs.setdefault("max_queries", 50_000)

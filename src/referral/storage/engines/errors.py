@@ -1,4 +1,4 @@
-"""Translation of the drivers' errors.
+"""Translate the drivers' errors.
 
 Errors that mean "not now" become Unavailable or a subclass. Every other error of a driver is a bug
 in this service and stays as it is, except those that Tortoise has classes for.
@@ -19,7 +19,10 @@ from tortoise.exceptions import (
 
 
 class Unavailable(Exception):  # noqa: N818 - a state of the database
-    """The database cannot do this now. Nothing was changed, and the call may be repeated later."""
+    """The database cannot do this now. The call may be repeated later.
+
+    Nothing was changed, unless the connection was lost during the commit.
+    """
 
 
 class TimedOut(Unavailable):
@@ -60,8 +63,6 @@ _POSTGRES_UNAVAILABLE = (
     # For new connections only: the password or the name of the database was changed
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    # Privileges were revoked from the role
-    asyncpg.InsufficientPrivilegeError,
     DBConnectionError,
 )
 # asyncpg has one class for closed connections and for wrong usage
@@ -104,13 +105,16 @@ def translate_postgres(error: Exception) -> None:
         raise Conflict(_text(error)) from error
     if isinstance(error, asyncpg.UndefinedTableError):
         raise MissingTable(_text(error)) from error
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        advice = "let its role own the database (`ALTER DATABASE name OWNER TO role`)"
+        raise Unavailable(f"{_text(error)}: {advice}") from error
     if isinstance(error, TimeoutError):
         raise TimedOut(_text(error)) from error
     if isinstance(error, _POSTGRES_UNAVAILABLE) or (
         isinstance(error, asyncpg.InterfaceError) and _CONNECTION_CLOSED.search(str(error))
     ):
         raise Unavailable(_text(error)) from error
-    # As Tortoise's client, whose translation this replaces
+    # As in Tortoise's own translation, which this replaces
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         raise IntegrityError(error) from error
     if isinstance(error, asyncpg.InvalidTransactionStateError):

@@ -1,8 +1,8 @@
 """Connections to the current primary among several PostgreSQL servers.
 
-asyncpg has one time-out for all hosts of a URL together. A host that is gone refuses no connection,
-so the first of them would use up the time of the others. Here each host has a time-out of its own,
-and one that did not respond is tried last for a while.
+asyncpg has one time-out for all hosts of a URL together. A host that is gone does not even refuse
+connections, so it would use up the time of the hosts after it. Here each host has a time-out of its
+own, and one that did not respond is tried last for a while.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class MultiHostConnector:
         self._silent_until: dict[str, float] = {}
 
     async def connect(self, _url: str, **kwargs: Any) -> Any:
-        """Connect as `asyncpg.connect` does, which the pool calls this instead of.
+        """Connect as `asyncpg.connect` does. The pool calls this in its place.
 
         Raises the last host's error if none is suitable.
         """

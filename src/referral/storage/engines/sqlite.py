@@ -26,7 +26,7 @@ from referral.storage.engines.sqlite_statements import PortableStatements, split
 T = TypeVar("T")
 
 _READS = ("SELECT", "WITH RECURSIVE", "PRAGMA")
-"""How statements begin that only read."""
+"""How read-only statements begin."""
 
 
 class Transaction(PortableStatements, SqliteTransactionWrapper):
@@ -106,7 +106,7 @@ class Client(PortableStatements, SqliteClient):
         try:
             await super().create_connection(with_db)
         except BaseException:
-            # Otherwise it would be used without the pragmas that are still missing, as foreign keys
+            # Otherwise it would be used without pragmas that were not run yet, such as foreign_keys
             await super().close()
             raise
 
@@ -119,7 +119,7 @@ class Client(PortableStatements, SqliteClient):
         return monotonic() + self._busy_seconds
 
     async def retry_while_busy(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
-        """Try until the file is not locked. Raises Unavailable after the deadline."""
+        """Repeat an attempt while the file is locked. Raises Unavailable after the deadline."""
         wait = FIRST_WAIT
         while True:
             try:

@@ -43,6 +43,7 @@ T = TypeVar("T")
 
 GROUP_SECONDS = 0.05
 FIRST_WAIT, LONGEST_WAIT = 0.002, 0.01  # seconds between tries to lock the file
+# For how long after the file was locked by another process to make pauses for others
 _CONTENTION_SECONDS = 1
 _FAILURES = (*errors.SQLITE_ERRORS, errors.Unavailable, ValueError)
 """Errors of a statement; ValueError if the connection is closed."""
@@ -113,7 +114,7 @@ class GroupCommitter:
         return bool(self.writer_lock.locked() or self.writer_lock.waiting or self.group)
 
     async def yield_to_other_processes(self) -> None:
-        """Commit a group whose time is over, and pause if other processes want to write.
+        """Commit a group that is past its deadline, and pause if other processes want to write.
 
         Call it with the writer lock and without the connection's lock.
         """
@@ -129,7 +130,7 @@ class GroupCommitter:
 
     async def begin(self) -> CommitGroup | None:
         """Begin a transaction, or join the open group and return it."""
-        if group := await self._open_group():
+        if group := self._group_to_join():
             await self._run("SAVEPOINT member")
         else:
             # A deferred transaction that reads and then writes fails with "database is locked" if
@@ -139,9 +140,9 @@ class GroupCommitter:
 
     async def begin_statement(self) -> None:
         """Prepare for one statement: join the open group, or open one if other writers wait."""
-        if not await self._open_group() and self.writer_lock.waiting:
+        if not self._group_to_join() and self.writer_lock.waiting:
             await self._run("BEGIN IMMEDIATE")
-            await self._open()
+            await self._open_group()
 
     async def end(self, joined: CommitGroup | None, *, has_failed: bool) -> CommitGroup | None:
         """Commit or roll back. Return the group to wait for once the locks are released."""
@@ -150,7 +151,7 @@ class GroupCommitter:
         elif has_failed:
             await self._rollback()
         elif not joined and self.writer_lock.waiting:
-            return await self._open()
+            return await self._open_group()
         elif not joined:
             await self._commit()
         return joined
@@ -160,7 +161,7 @@ class GroupCommitter:
 
         The error of a statement waits for the COMMIT too.
         """
-        # No other task runs between the end of the work and the look at the group
+        # No other task runs after the end of the work until its group is read
         try:
             result = await work
         except Exception:
@@ -171,12 +172,12 @@ class GroupCommitter:
             await self.group.wait()
         return result
 
-    async def _open_group(self) -> CommitGroup | None:
+    def _group_to_join(self) -> CommitGroup | None:
         if self.group and not self._driver.in_transaction:
             raise errors.Unavailable("SQLite rolled the shared transaction back")
         return self.group
 
-    async def _open(self) -> CommitGroup:
+    async def _open_group(self) -> CommitGroup:
         """Open a group with the current transaction as its first member."""
         try:
             await self._run("SAVEPOINT shared")
@@ -202,7 +203,7 @@ class GroupCommitter:
                 await self._commit_group(group)
 
     async def _commit_group(self, group: CommitGroup) -> None:
-        """Commit. Raises no error itself: every call that waits for the group raises it."""
+        """Commit a group. An error is raised by every call that waits for it, but not here."""
         self.group = None
         try:
             if group.is_broken:

@@ -1,4 +1,4 @@
-"""Statements for SQLite that are written as for PostgreSQL."""
+"""Run statements on SQLite that are written for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def split_script(script: str) -> Sequence[str]:
 
 
 def _bind(query: str, values: Sequence[object]) -> Sequence[object] | dict[str, object]:
-    """Return what the driver takes for the placeholders of a query: a sequence for Tortoise's `?`,
-    a dict for `$1`, which is a named parameter to SQLite.
+    """Return the values as the driver takes them for the placeholders of a query.
 
+    A sequence for Tortoise's `?`; a dict for `$1`, which is a named parameter to SQLite.
     `?1` would not do: Python 3.12.0 to 3.12.3 warn about it (python/cpython#117995).
     """
     encoded = [_encode(value) for value in values]

@@ -38,7 +38,7 @@ def host_urls(url: str) -> list[str]:
 
 
 def split_replica(url: str) -> tuple[str, str | None]:
-    """Return the URL for everything, and if it has `lists=standby`, the URL for lists.
+    """Return the URL without `lists`, and if it has `lists=standby`, the URL to read lists from.
 
     Raises ValueError for another value of `lists`.
     """

@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
                 ('holder', fields.UUIDField()),
                 ('expires_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'leases', 'app': 'referral', 'pk_attr': 'name', 'table_description': 'The process that does a job which one process at a time does, and until when it holds it.'},
+            options={'table': 'leases', 'app': 'referral', 'pk_attr': 'name', 'table_description': 'The process that does a job, and until when. Only one process does it at a time.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -126,7 +126,7 @@ class Migration(migrations.Migration):
                 ('sends', fields.IntField()),
                 ('sign_ins', fields.IntField()),
             ],
-            options={'table': 'traffic_counts', 'app': 'referral', 'pk_attr': 'key', 'table_description': 'How many codes were sent and how many sign-ins followed, by hour and country or address.'},
+            options={'table': 'traffic_counts', 'app': 'referral', 'pk_attr': 'key', 'table_description': 'How many codes were sent and how many sign-ins followed, by hour and segment.'},
             bases=['Model'],
         ),
         ops.CreateModel(

@@ -1,5 +1,6 @@
-"""Pages for administrators: what the API offers under `/users`, `/stats` and `/audit`, and some
-operations that are otherwise commands.
+"""Pages for administrators.
+
+They do what the API does under `/users`, `/stats` and `/audit`, and what some commands do.
 """
 
 from litestar import Router

@@ -39,7 +39,7 @@ ACTIONS: Mapping[str, str] = {
     "signing_key_rotated": N_("new signing key made"),
 }
 
-_PAGE = 50
+_PAGE_SIZE = 50
 _USER = "user:"
 
 UserText = Annotated[str | None, QueryParameter()]
@@ -51,7 +51,7 @@ async def trail(
     request: AdminRequest, user: UserText = None, cursor: Cursor = None
 ) -> Response[str]:
     """Show a page of the trail. Raises InvalidRequest."""
-    found = await audit.page(user=user or None, cursor=cursor, limit=_PAGE)
+    found = await audit.page(user=user or None, cursor=cursor, limit=_PAGE_SIZE)
     shown = await phones(found.items, user)
     return render.page(
         request,

@@ -1,4 +1,4 @@
-"""The chart of days: its axes and paths, which the template admin/chart.html puts into an SVG.
+"""The chart of daily counts: its axes and paths, which the template admin/chart.html draws as SVG.
 
 Paths are in units of the data: one unit across is one day, one unit up is one user. The template
 stretches them, so the same chart fits every screen.
@@ -13,12 +13,15 @@ from referral.service.stats import Day
 
 _MOST_STEPS = 5
 _MOST_DATES = 3
-_MOST_WIDE_DAYS = 92  # more days are too narrow for gaps between them, and to point at
+# If there are more days, they are too narrow for gaps between them and for tooltips
+_MOST_WIDE_DAYS = 92
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """marks: of the y axis, round numbers from 0 to at least the largest value. dated: indices of
+    """A chart to draw.
+
+    marks: the numbers on the y axis, round, from 0 to at least the largest value. dated: indices of
     the days whose date is on the x axis. bars, dashes: path data.
     """
 
@@ -58,6 +61,6 @@ def _marks(largest: int) -> list[int]:
 
 
 def _dated(count: int) -> list[int]:
-    """Return the first day, the last, and some between at even distances."""
+    """Return the indices of the first day, the last, and some between at even distances."""
     gaps = max(1, min(_MOST_DATES, count) - 1)
     return sorted({round(number * (count - 1) / gaps) for number in range(gaps + 1)})

@@ -25,9 +25,9 @@ async def list_keys(request: AdminRequest) -> Response[str]:
 
 @post("/keys", opt=forms.on(PATH, "key", "name"), include_in_schema=False)
 async def make(request: AdminRequest) -> Redirect:
-    """Create a key. The flash cookie carries it to the next page, which shows it once."""
+    """Create a key. The flash cookie carries it to the next page, whose template shows it once."""
     name = (await forms.read(request)).get("name", "")
-    # Somebody who finds the browser unlocked must not get a key that never expires
+    # Somebody who finds an unlocked browser must not get a key that never expires
     await browser_session.require_fresh(request)
     try:
         key = await api_keys.create(context(request), name, by=request.user)
@@ -58,9 +58,9 @@ HANDLERS = [list_keys, make, revoke]
 
 
 def in_path(name: str) -> str:
-    """Quote a key's name, which may have any character, as one segment of a path.
+    """Quote a key's name, which may have any printable character, as one segment of a path.
 
-    It is quoted twice, because servers decode a path once before they split it at slashes, and
-    browsers resolve a segment of two dots as the parent, whether it is quoted once or not.
+    It is quoted twice: servers decode a path once before they split it at slashes, and browsers
+    resolve a segment of two dots as the parent folder, even if it is quoted once.
     """
     return quote(quote(name, safe="").replace(".", "%2E"), safe="")

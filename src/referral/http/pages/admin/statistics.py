@@ -1,4 +1,4 @@
-"""Statistics: totals, the numbers of the chosen days, and a chart of them."""
+"""Statistics: totals, the counts of the chosen days, and a chart of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from referral.service import stats
 
 PATH = "/admin"
 
-# Days that the table shows immediately; more are in a closed <details>
+# A table of more days is in a closed <details>
 _SHORT_TABLE = 7
 
 First = Annotated[str | None, QueryParameter(name="from")]
@@ -31,10 +31,10 @@ async def show(request: AdminRequest, first: First = None, last: Last = None) ->
     except InvalidRequest as refusal:
         typed = {"from": first or "", "to": last or ""}
         return flash.refused(request, PATH, refusal, form="days", field="from", values=typed)
-    now = ctx.clock().date().isoformat()
+    date = ctx.clock().date().isoformat()
     today = found.days[-1]
-    if today.day.isoformat() != now:
-        [today] = await stats.by_day(ctx, first=now, last=now)
+    if today.day.isoformat() != date:
+        [today] = await stats.by_day(ctx, first=date, last=date)
     return render.page(
         request,
         "admin/statistics.html",

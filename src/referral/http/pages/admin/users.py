@@ -1,4 +1,4 @@
-"""Users: the search, a page for each user with their invitees, and the actions on them."""
+"""Users: the search, a page for each user with their invitees, and the actions on a user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from referral.service import deletion, invitations, trees, users
 
 PATH = "/admin/users"
 
-_PAGE = 50
+_PAGE_SIZE = 50
 _NEWEST_ENTRIES = 10
 
 Cursor = Annotated[str | None, QueryParameter()]
@@ -38,7 +38,7 @@ async def search_users(
             ctx,
             search=search,
             cursor=cursor,
-            limit=_PAGE,
+            limit=_PAGE_SIZE,
             rules=phone_field.rules(request, ctx),
         )
     except InvalidRequest as refusal:
@@ -78,7 +78,10 @@ async def show_user(
     include_in_schema=False,
 )
 async def act(request: AdminRequest, user_id: FromPath[str], action: FromPath[str]) -> Redirect:
-    """Do one of _ACTIONS. Raises NotFound if there is no such action or user."""
+    """Do one of _ACTIONS. Raises NotFound if there is no such action.
+
+    For an unknown user, redirect to the user's page, which responds 404.
+    """
     if action not in _ACTIONS:
         raise NotFound(reason="no such action")
     do, notice, refusal_code = _ACTIONS[action]
@@ -120,7 +123,7 @@ async def _void(ctx: Context, user_id: UUID, by: Actor) -> None:
 
 _Action: TypeAlias = Callable[[Context, UUID, Actor], Awaitable[None]]
 
-# Each action with the notice after it and the message if the rules refuse it, both of texts.py
+# Each action, the notice after it, and the code of its refusal; texts.py has the messages of both
 _ACTIONS: dict[str, tuple[_Action, str, str]] = {
     "block": (_block, "user_blocked", "last_administrator"),
     "unblock": (_unblock, "user_unblocked", ""),

@@ -1,4 +1,4 @@
-"""HTTP servers that take messages, as Twilio's API and as a hook."""
+"""Fake gateways: HTTP servers that receive messages, as Twilio's API and as a hook do."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def twilio() -> Iterator[FakeGateway]:
     https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource
     """
     queued = {"sid": "SM0123456789abcdef0123456789abcdef", "status": "queued", "error_code": None}
-    with _serving("/twilio", (201, queued)) as sender:
-        yield sender
+    with _serving("/twilio", (201, queued)) as gateway:
+        yield gateway
 
 
 def twilio_error(status: int, code: int) -> tuple[int, dict[str, Any]]:
@@ -100,8 +100,8 @@ def twilio_error(status: int, code: int) -> tuple[int, dict[str, Any]]:
 @contextmanager
 def hook_server() -> Iterator[FakeGateway]:
     """Run a team's own hook until the block ends."""
-    with _serving("/sms", (204, None)) as sender:
-        yield sender
+    with _serving("/sms", (204, None)) as gateway:
+        yield gateway
 
 
 @contextmanager
@@ -110,16 +110,18 @@ def _serving(path: str, default_response: tuple[int, Any]) -> Iterator[FakeGatew
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
-            sender.requests.append(Request(self.path, headers, body))
-            if sender.hanging:
-                sender.ended.wait(30)
+            gateway.requests.append(Request(self.path, headers, body))
+            if gateway.hanging:
+                gateway.ended.wait(30)
                 return
             status, content = (
-                sender.next_responses.pop(0) if sender.next_responses else sender.default_response
+                gateway.next_responses.pop(0)
+                if gateway.next_responses
+                else gateway.default_response
             )
             self.send_response(status)
-            if sender.location:
-                self.send_header("Location", sender.location)
+            if gateway.location:
+                self.send_header("Location", gateway.location)
             payload = b"" if content is None else json.dumps(content).encode()
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(payload)))
@@ -135,12 +137,14 @@ def _serving(path: str, default_response: tuple[int, Any]) -> Iterator[FakeGatew
         request_queue_size = 128
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        sender = FakeGateway(f"http://127.0.0.1:{server.server_address[1]}{path}", default_response)
+        gateway = FakeGateway(
+            f"http://127.0.0.1:{server.server_address[1]}{path}", default_response
+        )
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield sender
+            yield gateway
         finally:
-            sender.ended.set()
+            gateway.ended.set()
             server.shutdown()
             thread.join()

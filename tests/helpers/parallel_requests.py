@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import httpx
 
 from processes import Server
 
 
-def client(server: Server) -> httpx.AsyncClient:
-    """Build a client that opens a connection for each request, so all processes get some."""
+def client(server: Server, *, timeout: float = 60) -> httpx.AsyncClient:
+    """Return a client that opens a connection for each request, so that all processes get some."""
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=0)
-    return httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits)
-
-
-def wrong(sent: dict[str, Any]) -> dict[str, Any]:
-    length = len(sent["code"])
-    return {**sent, "code": f"{(int(sent['code']) + 1) % 10**length:0{length}}"}
+    return httpx.AsyncClient(base_url=server.url, timeout=timeout, limits=limits)
 
 
 def assert_nothing_broke(responses: list[httpx.Response], server: Server) -> None:

@@ -1,4 +1,4 @@
-"""A process that adds 200 events a second: python events.py DATABASE_URL SECONDS USER_ID..."""
+"""Adds 200 events a second in a process: event_writer.py DATABASE_URL SECONDS USER_ID..."""
 
 from __future__ import annotations
 
