@@ -34,6 +34,7 @@ class App:
     client_id: str
     secret: str | None
     redirect_uri: str
+    name: str = ""
 
     def url(self, **parameters: str | None) -> str:
         """Return the URL to which the app sends the browser. None leaves a parameter out."""
@@ -78,6 +79,10 @@ class App:
             "/oauth/token", grant_type="refresh_token", refresh_token=refresh_token, **more
         )
 
+    async def delete(self) -> None:
+        """Delete the client, as the team does."""
+        await clients.delete(context_of(self.service), self.client_id)
+
     async def tokens(self, browser: Browser, **parameters: str | None) -> dict[str, Any]:
         """Sign in for this app in a browser, and return the response of the token endpoint."""
         response = await self.exchange(await self.code(browser, **parameters))
@@ -98,7 +103,7 @@ async def register(service: Service, **more: Any) -> App:
     """Register a client with a name that no other has."""
     given = {"name": f"Shop {next(_numbers)}", "redirect_uris": [CALLBACK], **more}
     client, secret = await clients.create(context_of(service), Registration(**given))
-    return App(service, client.id, secret, given["redirect_uris"][0])
+    return App(service, client.id, secret, given["redirect_uris"][0], client.name)
 
 
 async def arrive(browser: Browser, url: str) -> str:
@@ -142,3 +147,31 @@ def claims_of(token: str) -> dict[str, Any]:
 
 def challenge_of(verifier: str) -> str:
     return urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("=")
+
+
+async def open_sign_in(browser: Browser, url: str) -> str:
+    """Follow an app's link to the page for the phone, and return that page."""
+    response = await browser.get(url)
+    assert response.status_code == 303, response.text
+    page = await browser.see(response.headers["location"])
+    assert 'id="phone"' in page
+    return page
+
+
+async def send_code(browser: Browser, page: str, phone: str | None = None) -> str:
+    """Submit the page for the phone, and return the URL of the page for the code."""
+    action = found(_FORM.format(path="/[?]"), page)
+    fields = {"phone": phone or browser.phone, **invitation_on(page)}
+    url = await browser.submit(action, **fields)
+    assert url.startswith("/code?"), url
+    return url
+
+
+async def leaving_to(browser: Browser, url: str) -> str:
+    """Return where a page of ours goes on to: by its header, and by its link."""
+    response = await browser.get(url)
+    assert response.status_code == 200, response.text
+    target: str = response.headers["refresh"].removeprefix("0; url=")
+    assert f'href="{target}"' in unescape(response.text)
+    assert response.headers["cache-control"] == "no-store"
+    return target
