@@ -40,6 +40,10 @@ bench-environment:
 	$(call environment,.cache/bench/venv bench/requirements.txt)
 	$(call environment,.cache/bench/service requirements.txt)
 
+.PHONY: interop-environment
+interop-environment:
+	$(call environment,.cache/interop tests/interop/requirements.txt)
+
 .PHONY: run
 run: environment ## Serve on http://127.0.0.1:8000; PORT=8080 sets another port
 	@$(BIN)/python -m referral migrate
@@ -65,6 +69,10 @@ test-faults: test-environment pgbouncer ## Test attacks and faults at full size
 	@# Two at a time slow each other down, so a test that fails runs again by itself
 	$(BIN)/pytest -m long || $(BIN)/pytest -m long --last-failed --numprocesses=0
 
+.PHONY: interop
+interop: test-environment interop-environment tests/interop/node_modules/.done nginx apache2 browser ## Sign in with further OpenID Connect libraries
+	$(BIN)/pytest -m interop
+
 .PHONY: bench-pages
 bench-pages: test-environment ## Measure lists and statistics of a million users on both databases
 	PYTHONPATH=src:tests/helpers $(BIN)/python bench/lists.py
@@ -84,7 +92,7 @@ bench-short: test-environment bench-environment bench/peers/better-auth/node_mod
 	$(BENCH) --short
 
 # Newman runs the Postman collection, axe-core checks the pages, the benchmark compares with
-# better-auth, and the rest are for the examples in JavaScript. npm comes with the Python packages
+# better-auth, and the rest are for apps in JavaScript. npm comes with the Python packages
 %/node_modules/.done: %/package.json %/package-lock.json | test-environment
 	$(BIN)/$(NPM) \
 		--prefix $* ci --ignore-scripts --loglevel=error --no-audit --no-fund
@@ -104,6 +112,18 @@ endef
 .PHONY: nginx
 nginx: ## Fetch nginx for the tests, if it is missing
 	$(call fetched,nginx)
+
+# The same for Apache and its module for OpenID Connect, with the libraries of both
+.PHONY: apache2
+apache2: ## Fetch Apache for the tests, if it is missing
+	@test -e .cache/apache2/usr/lib/apache2/modules/mod_auth_openidc.so || { \
+		rm -rf .cache/apache2 && mkdir -p .cache/apache2 && cd .cache/apache2 && \
+		packages='apache2-bin libapache2-mod-auth-openidc' && \
+		wanted() { echo $$packages; apt-cache depends $$packages | \
+			awk '/^  Depends: lib(apr|brotli|cjose|curl|hiredis|jansson|ldap|lua|nghttp2)/ { print $$2 }' | sort --unique; } && \
+		{ apt-get --quiet=2 download $$(wanted) || { apt-get --quiet=2 update && apt-get --quiet=2 download $$(wanted); }; } && \
+		for package in *.deb; do dpkg-deb --extract $$package . || exit 1; done; } || \
+		{ echo "make interop needs Apache and mod_auth_openidc, which could not be fetched"; exit 1; }
 
 # The same for promtool, which tests alerts: only this program of Prometheus's 90 MB
 .PHONY: promtool
@@ -167,6 +187,10 @@ lock: $(UV) ## Update requirements*.txt to the newest releases
 .PHONY: bench-lock
 bench-lock: $(UV) ## Update bench/requirements.txt, with the service's versions of shared packages
 	$(subst make lock,make bench-lock,$(LOCK)) bench/requirements.in -c requirements.txt -o bench/requirements.txt
+
+.PHONY: interop-lock
+interop-lock: $(UV) ## Update tests/interop/requirements.txt
+	$(subst make lock,make interop-lock,$(LOCK)) tests/interop/requirements.in -c requirements-dev.txt -o tests/interop/requirements.txt
 
 # Extras stay in the names: otherwise an old pip takes their packages from outside the file
 LOCK = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
