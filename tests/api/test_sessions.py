@@ -27,8 +27,9 @@ async def test_the_list_marks_the_current_session(service: Service) -> None:
     assert [item["id"] for item in body["items"]] == [claims(second)["sid"], claims(first)["sid"]]
     assert [item["current"] for item in body["items"]] == [False, True]
     assert all(
-        item.keys() == {"id", "created_at", "last_used_at", "user_agent", "current"}
+        item.keys() == {"id", "created_at", "last_used_at", "user_agent", "client", "current"}
         and item["user_agent"].startswith("python-httpx")
+        and item["client"] is None
         and item["created_at"].endswith("Z")
         for item in body["items"]
     )

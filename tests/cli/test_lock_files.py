@@ -16,7 +16,12 @@ import pytest
 
 from processes import ROOT
 
-LOCK_FILES = ("requirements.txt", "requirements-dev.txt", "bench/requirements.txt")
+LOCK_FILES = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "bench/requirements.txt",
+    "tests/interop/requirements.txt",
+)
 # The pip of Python 3.11.0, the oldest that we support and which runs on no later Python, and a
 # later pip. (pip 24.2 of Python 3.13.0 never looked outside the file)
 PIPS = {
@@ -113,7 +118,8 @@ def test_a_lock_file_without_extras_is_detected(wheels: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "folder", ["postman", "tests/integrate", "tests/browser", "bench/peers/better-auth"]
+    "folder",
+    ["postman", "tests/integrate", "tests/browser", "tests/interop", "bench/peers/better-auth"],
 )
 def test_npm_takes_exact_packages_from_any_registry(folder: str) -> None:
     """The settings of npm choose the registry; digests say which packages are accepted."""

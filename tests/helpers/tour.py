@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from playwright.async_api import Route
+
 from browser import BrowserSession
 from referral.import_export import demo
+from relying_party import CALLBACK, LOOPBACK, App, register
 from sites import reachable
 from support import Person, Service, new_phone, ok, wrong_code
 from walks import ask_for_code, change, enter, shown_code, use_invite_code
@@ -16,8 +19,8 @@ OWN_PATHS = (
     *("/me", "/me/invitees", "/me/sessions", "/me/phone", "/me/delete", "/again?next=/me"),
 )
 ADMIN_PATHS = (
-    *("/admin", "/admin/users", "/admin/users/{id}", "/admin/keys", "/admin/webhooks"),
-    *("/admin/audit", "/admin/audit?user={id}", "/admin/users?search=nobody"),
+    *("/admin", "/admin/users", "/admin/users/{id}", "/admin/keys", "/admin/clients"),
+    *("/admin/webhooks", "/admin/audit", "/admin/audit?user={id}", "/admin/users?search=nobody"),
 )
 _INVITEES = 54  # of the administrator: more than one page of a list
 
@@ -26,7 +29,8 @@ _INVITEES = 54  # of the administrator: more than one page of a list
 class Sample:
     """A service with users, invitations, an audit trail and an administrator.
 
-    phone, invite_code, id: of the administrator, who invited most of the users.
+    phone, invite_code, id: of the administrator, who invited most of the users. app: on the
+    person's own computer, so that a page asks before it goes on to it.
     """
 
     service: Service
@@ -34,6 +38,7 @@ class Sample:
     phone: str
     invite_code: str
     id: str
+    app: App
 
 
 @asynccontextmanager
@@ -54,7 +59,8 @@ async def sample_service(
         for number in range(_INVITEES - 1):
             await _join(service, code, demo.UNUSUAL_NAMES[number % len(demo.UNUSUAL_NAMES)])
         service.clock.move(seconds=3)
-        yield Sample(service, site, admin.phone, code, admin.id())
+        app = await register(service, name="\u05e7\u05e4\u05d4 7", redirect_uris=[LOOPBACK])
+        yield Sample(service, site, admin.phone, code, admin.id(), app)
 
 
 async def _join(service: Service, invite_code: str, name: str) -> Person:
@@ -65,6 +71,28 @@ async def _join(service: Service, invite_code: str, name: str) -> Person:
 
 async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     """Open every page, and every form with an error; yield the name of each."""
+    for part in (_begin_for_app, _sign_in, _own_pages, _administration, _sign_out):
+        async for name in part(sample, session):
+            yield name
+
+
+async def _begin_for_app(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
+    """Open what a person sees whom an app has sent here."""
+    await session.go("/oauth/authorize")
+    yield "/oauth/authorize without an app"
+    for invite_code in ("", sample.invite_code, "ZZZZZZ"):
+        await session.go(sample.app.url(invite_code=invite_code))
+        yield f"/ for an app, with the invite code {invite_code}"
+    await ask_for_code(session, new_phone())
+    yield "/code for an app"
+    await session.page.route("**/oauth/return?*", _without_refresh)
+    await session.submit("a[href^='/oauth/return?']")
+    yield "/oauth/return"
+    # While there is a route, Chromium caches nothing
+    await session.page.unroute_all()
+
+
+async def _sign_in(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in ("/", f"/i/{sample.invite_code}", "/i/ZZZZZZ", "/nowhere", "/again"):
         await session.go(path)
         yield path
@@ -79,9 +107,15 @@ async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     await session.submit("#again")
     yield "/code with a notice"
     await enter(session, await shown_code(session))
+
+
+async def _own_pages(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in OWN_PATHS:
         await session.go(path)
         yield path
+    for invite_code in ("", sample.invite_code, "ZZZZZZ"):
+        await session.go(sample.app.url(invite_code=invite_code))
+        yield f"/oauth/continue with the invite code {invite_code}"
     await session.go("/me/invitees")
     await session.submit("a[rel=next]")
     yield "/me/invitees, further on"
@@ -95,11 +129,20 @@ async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     yield "/me/phone with an error"
     await ask_for_code(session, new_phone())
     yield "/me/phone/code"
+
+
+async def _administration(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in ADMIN_PATHS:
         await session.go(path.format(id=sample.id))
         yield path
     await session.go("/admin?from=2026-03-02&to=2026-03-01")
     yield "/admin with an error"
+    await session.go("/admin/clients")
+    for uri in ("x", CALLBACK):
+        await session.page.fill("input[name=name]", demo.UNUSUAL_NAMES[0])
+        await session.page.fill("input[name=redirect_uri]", uri)
+        await session.submit("form[action='/admin/clients'] button")
+        yield f"/admin/clients with {uri}"
     for name in (f"shop {new_phone()}", *demo.UNUSUAL_NAMES[:2]):
         await session.go("/admin/keys")
         await session.page.fill("input[name=name]", name)
@@ -116,3 +159,20 @@ async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     await session.submit("#again")
     await enter(session, await shown_code(session))
     yield "/admin/keys with what was typed before the code"
+
+
+async def _sign_out(_: Sample, session: BrowserSession) -> AsyncIterator[str]:
+    await session.go("/oauth/logout")
+    yield "/oauth/logout"
+    form = session.page.locator("form[action^='/oauth/logout/finish']")
+    await session.go(await form.get_attribute("action") or "")
+    yield "/oauth/logout/finish"
+    await session.submit("form[action^='/oauth/logout/finish'] button")
+    yield "/oauth/logout/finish/done"
+
+
+async def _without_refresh(route: Route) -> None:
+    """Keep the browser on a page that goes on by itself."""
+    response = await route.fetch()
+    headers = {name: text for name, text in response.headers.items() if name != "refresh"}
+    await route.fulfill(response=response, headers=headers)

@@ -29,7 +29,7 @@ async def admin(service: Service) -> AsyncIterator[Browser]:
 
 def made_on(page: str, service: Service) -> App:
     """Return the client whose secret, if any, a page shows."""
-    client_id = found(r"<dt>client_id</dt><dd>([^<]+)<", page)
+    client_id = found(r"<code>client_id</code></dt><dd><code>([^<]+)<", page)
     shown = re.search(r'id="new-secret" class="secret">([^<]+)<', page)
     return App(service, client_id, shown[1] if shown else None, CALLBACK)
 
@@ -45,9 +45,9 @@ async def test_a_secret_is_shown_once(service: Service, admin: Browser) -> None:
     assert where == PATH
     page = await admin.see(where)
     app = made_on(page, service)
-    assert f"<dt>issuer</dt><dd>{context_of(service).issuer.url}</dd>" in page
-    assert f"<dt>redirect_uri</dt><dd>{CALLBACK}</dd>" in page
-    assert "openid phone profile email referral offline_access</dd>" in page
+    assert f"issuer</code></dt><dd><code>{context_of(service).issuer.url}<" in page
+    assert f"redirect_uri</code></dt><dd><code>{CALLBACK}<" in page
+    assert "openid phone profile email referral offline_access</code>" in page
     async with browsing(service) as browser:
         assert await app.tokens(browser)
     again = await admin.see(PATH)
