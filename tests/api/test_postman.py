@@ -71,7 +71,7 @@ def test_administration_is_skipped_without_a_key(server: Server, tmp_path: Path)
     assert report["failures"] == []
     sent = [each["item"]["name"] for each in report["executions"] if "response" in each]
     folders = json.loads(COLLECTION.read_text())["item"]
-    assert folders[-1]["name"] == "10. Administration"
+    assert folders[-1]["name"] == "11. Administration"
     assert sent == [each["name"] for folder in folders[:-1] for each in _requests_in(folder)]
     assert report["output"].count("Skipped: no api_key (referral key new postman)") == 1
 
