@@ -8,6 +8,7 @@ import pytest
 from altered import by_one_character
 from pages import Browser, signed_in
 from referral.core import seal
+from referral.core.errors import InvalidRequest
 from referral.core.keys import Purpose
 from relying_party import (
     CALLBACK,
@@ -114,6 +115,48 @@ async def test_an_unregistered_uri_is_never_redirected_to(service: Service, uri:
                     headers={"Content-Type": "application/x-www-form-urlencoded"},
                 )
             )
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://user@shop.example/",
+        "https://shop.example\\@evil.example/",
+        "https://shop.example/callback#",
+        "https://shop.example/x/../callback",
+        "https://shop.example/x/%2E%2e/callback",
+        "https://SHOP.example/callback",
+        "https://shop.example./callback",
+        "https://shop.example:0/callback",
+        "https://shop.example:99999/callback",
+        "https://*.shop.example/callback",
+        "https://sh\u043ep.example/callback",
+        "https://shop.example/\nhttps://evil.example/",
+        "https://",
+        "https:/shop.example/callback",
+        "HTTPS://shop.example/callback",
+        "http://shop.example/callback",
+        "http://localhost.evil.example/callback",
+        "http://127.0.0.1.evil.example/callback",
+        "http://127.0.0.2/callback",
+        "http://0.0.0.0/callback",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "app:/callback",
+        "com.example.app:callback",
+        "Com.Example.App:/callback",
+        "//shop.example/callback",
+        "/callback",
+        f"https://shop.example/{'x' * 1000}",
+    ],
+)
+async def test_such_a_uri_cannot_be_registered(service: Service, uri: str) -> None:
+    """Neither for after the sign-in nor for after the sign-out."""
+    with pytest.raises(InvalidRequest):
+        await register(service, redirect_uris=[CALLBACK, uri])
+    with pytest.raises(InvalidRequest):
+        await register(service, post_logout_redirect_uris=[uri])
 
 
 async def test_another_clients_uri_is_not_registered(service: Service) -> None:
