@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 import httpx
-import psutil  # type: ignore[import-untyped]
+import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from endpoint_server import endpoint_server
