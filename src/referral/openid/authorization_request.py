@@ -28,25 +28,6 @@ MAX_STATE_LENGTH, MAX_NONCE_LENGTH = 2048, 512
 _MAX_INVITE_CODE_LENGTH = 200
 _MAX_LOCALES = 10
 _MAX_AGE = 10**9
-_NAMES = (
-    "client_id",
-    "redirect_uri",
-    "response_type",
-    "response_mode",
-    "scope",
-    "state",
-    "nonce",
-    "prompt",
-    "max_age",
-    "id_token_hint",
-    "login_hint",
-    "ui_locales",
-    "invite_code",
-    "code_challenge",
-    "code_challenge_method",
-    "request",
-    "request_uri",
-)
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 # A SHA-256 in base64url (RFC 7636, section 4.2)
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -92,7 +73,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
 
 def check_names(parameters: Parameters) -> None:
     """Check what holds for a request as a whole. Raises OAuthError."""
-    parameters.require_each_once(_NAMES)
+    parameters.check()
     for name in ("request", "request_uri"):
         if parameters.get(name) is not None:
             raise OAuthError(f"{name}_not_supported", f"Send parameters instead of {name}.")

@@ -25,7 +25,6 @@ from referral.openid.parameters import Parameters
 from referral.service import sessions
 from referral.service.access import Authenticated
 
-_NAMES = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
 _MAX_SEALED_LENGTH = 16 * 1024
 
 
@@ -53,7 +52,7 @@ async def begin(ctx: Context, parameters: Parameters) -> LogoutRequest:
 
     Raises InvalidRequest: then nothing may be redirected.
     """
-    parameters.require_each_once(_NAMES)
+    parameters.check()
     hint_text, client_id = parameters.get("id_token_hint"), parameters.get("client_id")
     uri, state = parameters.get("post_logout_redirect_uri"), parameters.get("state")
     if state is not None and len(state) > MAX_STATE_LENGTH:

@@ -32,9 +32,9 @@ class Parameters:
             raise InvalidRequest(f"The parameter {name} is missing.")
         return value
 
-    def require_each_once(self, names: Sequence[str]) -> None:
-        """Raise InvalidRequest if one of these was given twice, or if all are too long together."""
+    def check(self) -> None:
+        """Raise InvalidRequest if one was given twice, or if all are too long together."""
         if self._length > MAX_TOTAL_LENGTH:
             raise InvalidRequest("The parameters have more than 6 KB in all.")
-        for name in names:
+        for name, _ in self._pairs:
             self.get(name)
