@@ -22,7 +22,7 @@ from walks import ask_for_code, enter, shown_code
 pytestmark = pytest.mark.interop
 
 HERE = Path(__file__).parent
-PYTHON = ROOT / ".cache" / "interop" / "bin" / "python"
+ENVIRONMENTS = ROOT / ".cache" / "interop"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class App:
 
     callback: where people are sent back to. refreshes: whether it has a link for it. has_hint:
     whether the library keeps the ID token, so that signing out asks nothing. shows: what it knows
-    of people.
+    of people. environment: of an app in Python.
     """
 
     file: str
@@ -40,6 +40,13 @@ class App:
     has_hint: bool = True
     shows: str = "phone"
     options: tuple[str, ...] = ()
+    environment: str = "venv"
+
+    @property
+    def interpreter(self) -> Path:
+        if self.file.endswith(".mjs"):
+            return NODE
+        return ENVIRONMENTS / self.environment / "bin" / "python"
 
 
 APPS = (
@@ -52,7 +59,7 @@ APPS = (
     ),
     App("auth_core.mjs", "/auth/callback/referral", refreshes=False),
     App("better_auth.mjs", "/api/auth/callback/referral"),
-    App("mozilla_django_oidc_app.py", "/oidc/callback/", refreshes=False),
+    App("mozilla_django_oidc_app.py", "/oidc/callback/", refreshes=False, environment="mozilla"),
     App(
         "allauth_app.py",
         "/accounts/oidc/referral/login/callback/",
@@ -130,6 +137,6 @@ def running(app: App, provider: Provider, folder: Path) -> Iterator[str]:
             command = stack.enter_context(site)
             variables = {"LD_LIBRARY_PATH": apache.libraries()}
         else:
-            command = (NODE if app.file.endswith(".mjs") else PYTHON, HERE / app.file)
+            command = (app.interpreter, HERE / app.file)
         stack.enter_context(providers.app(provider, folder, *command, port=port, **variables))
         yield origin
