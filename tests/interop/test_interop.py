@@ -12,12 +12,13 @@ import pytest
 from playwright.async_api import Browser
 
 import apache
+import apps
 import provider as providers
-from browser import BrowserSession, new_session
+from browser import BrowserSession
+from examples import NODE
 from processes import ROOT, free_port
-from provider import NODE, Provider
+from provider import Provider
 from support import new_phone
-from walks import ask_for_code, enter, shown_code
 
 pytestmark = pytest.mark.interop
 
@@ -84,9 +85,7 @@ async def test_interop(app: App, provider: Provider, chromium: Browser, tmp_path
     """A person signs in, the app refreshes if it can, and the person signs out."""
     phone = new_phone()
     with running(app, provider, tmp_path) as origin:
-        async with new_session(
-            chromium, provider.url, any_certificate=True, origins=[origin], expected=[404]
-        ) as session:
+        async with apps.visiting(chromium, provider, origin) as session:
             page = session.page
             await session.go(f"{origin}/")
             await sign_in(session, phone)
@@ -116,8 +115,7 @@ async def sign_in(session: BrowserSession, phone: str) -> None:
     await session.submit("#sign-in")
     if not session.page.url.startswith(session.site):
         await session.submit("button")
-    await ask_for_code(session, phone)
-    await enter(session, await shown_code(session))
+    await apps.sign_in(session, phone)
 
 
 @contextmanager
@@ -138,5 +136,5 @@ def running(app: App, provider: Provider, folder: Path) -> Iterator[str]:
             variables = {"LD_LIBRARY_PATH": apache.libraries()}
         else:
             command = (app.interpreter, HERE / app.file)
-        stack.enter_context(providers.app(provider, folder, *command, port=port, **variables))
+        stack.enter_context(apps.app(provider, folder, *command, port=port, **variables))
         yield origin
