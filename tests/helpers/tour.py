@@ -10,9 +10,10 @@ from playwright.async_api import Route
 
 from browser import BrowserSession
 from referral.import_export import demo
+from referral.openid import clients
 from relying_party import CALLBACK, LOOPBACK, App, register
 from sites import reachable
-from support import Person, Service, new_phone, ok, wrong_code
+from support import Person, Service, context_of, new_phone, ok, wrong_code
 from walks import ask_for_code, change, enter, shown_code, use_invite_code
 
 OWN_PATHS = (
@@ -60,6 +61,7 @@ async def sample_service(
             await _join(service, code, demo.UNUSUAL_NAMES[number % len(demo.UNUSUAL_NAMES)])
         service.clock.move(seconds=3)
         app = await register(service, name="\u05e7\u05e4\u05d4 7", redirect_uris=[LOOPBACK])
+        await clients.rotate(context_of(service), app.client_id)
         yield Sample(service, site, admin.phone, code, admin.id(), app)
 
 
