@@ -115,7 +115,17 @@ def test_the_architecture_lists_every_error() -> None:
     assert problems.Overloaded in Refusal.__subclasses__()
     table = ARCHITECTURE.partition("## Errors")[2].partition("**Retry-After**")[0]
     listed = set(re.findall(r"`(\w+)`", " ".join(row.split("|")[2] for row in _rows(table))))
-    assert listed == {each.code for each in _refusals(Refusal) if hasattr(each, "code")}
+    different = listed ^ {each.code for each in _errors()}
+    assert not different, f"add to the errors in docs/architecture.md, or remove: {different}"
+
+
+def test_every_error_has_a_status() -> None:
+    without = {each.__name__ for each in _errors()} - {each.__name__ for each in problems.STATUSES}
+    assert not without, f"add to STATUSES in http/problems.py: {without}"
+
+
+def _errors() -> list[type[Refusal]]:
+    return [each for each in _refusals(Refusal) if hasattr(each, "code")]
 
 
 def _refusals(base: type[Refusal]) -> Iterator[type[Refusal]]:

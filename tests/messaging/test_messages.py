@@ -176,10 +176,11 @@ def test_every_language_has_a_catalogue_and_vice_versa() -> None:
 def test_every_text_is_in_the_catalogue_and_translated(language: str) -> None:
     """`make messages` adds new texts. English needs no translation, since it is the source."""
     entries = [entry for entry in catalogue(language) if entry.id]
-    assert {entry.id for entry in entries} == source_texts()
+    different = {entry.id for entry in entries} ^ source_texts()
+    assert not different, f"run make messages for {different}"
     for entry in entries:
         assert not entry.fuzzy, entry.id
-        assert language == i18n.DEFAULT or entry.string, entry.id
+        assert language == i18n.DEFAULT or entry.string, f"translate in locales/: {entry.id}"
         assert not list(entry.check()), entry.id
 
 
@@ -195,7 +196,7 @@ def test_the_compiled_catalogue_is_up_to_date(language: str) -> None:
     """`make messages` compiles it."""
     text = catalogue(language)
     compiled = read_mo(io.BytesIO(path(language, "mo").read_bytes()))
-    assert strings(compiled) == strings(text)
+    assert strings(compiled) == strings(text), "run make messages"
     assert compiled.plural_expr == text.plural_expr
 
 
