@@ -19,11 +19,12 @@ from referral.limits.gcra import DAY
 from referral.limits.policy import Limits
 from referral.limits.takeovers import takeovers
 from referral.settings import variable_names
+from referral.webhooks import events
 
 README = (ROOT / "README.md").read_text()
-API, ADMINISTRATION, ARCHITECTURE, CLI, SETTINGS = (
+API, ADMINISTRATION, ARCHITECTURE, CLI, SETTINGS, WEBHOOKS = (
     (ROOT / "docs" / f"{name}.md").read_text()
-    for name in ("api", "administration", "architecture", "cli", "settings")
+    for name in ("api", "administration", "architecture", "cli", "settings", "webhooks")
 )
 OPERATION = re.compile(r"^\| `([A-Z]+) (/[^`]*)` \| .+ \| `(send .+)` \|$", re.MULTILINE)
 
@@ -58,7 +59,14 @@ def test_docs_list_every_setting() -> None:
         if row.startswith("| `")
         for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1])
     }
-    assert listed == variable_names()
+    different = listed ^ variable_names()
+    assert not different, f"add to docs/settings.md, or remove: {different}"
+
+
+def test_docs_list_every_webhook_event() -> None:
+    listed = set(re.findall(r"^\| `(\w+\.\w+)` \|", WEBHOOKS, re.MULTILINE))
+    different = listed ^ set(events.TYPES)
+    assert not different, f"add to docs/webhooks.md, or remove: {different}"
 
 
 def test_docs_list_every_command(tmp_path: Path) -> None:
