@@ -26,9 +26,9 @@ OWN = r"[a-z.]+@[a-z.]+|https?://\S+|shop \S+|[0-9a-f-]{36}"  # users' text and 
 
 # Words that are the same in every language, or users' text
 SAME = {
-    *("Referral", "English", "PNG", "SVG", "QR", "API", "UTC", "URL", "example", "com", "http"),
+    *("Referral", "PNG", "SVG", "QR", "API", "UTC", "URL", "example", "com", "http"),
     *("Chrome", "Linux", "Android", "invite", "code", "referral", "webhooks", "tail", "replay"),
-    *("REFERRAL", "WEBHOOK", "python", "httpx", "Русский", "Анна"),
+    *("REFERRAL", "WEBHOOK", "python", "httpx", "Анна"),
 }
 _OPEN = "document.querySelectorAll('details').forEach((it) => { it.open = true })"
 _WORDS = """() => {
@@ -36,7 +36,8 @@ _WORDS = """() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const inside = walker.currentNode.parentElement;
-        if (!inside.closest("script, style, bdi, .code, .phone, #my-link, #new-key, .trail .quiet"))
+        if (!inside.closest("script, style, bdi, .code, .phone, #my-link, #new-key, .trail .quiet")
+            && !inside.closest(".languages"))
             texts.push(walker.currentNode.textContent);
     }
     for (const name of ["aria-label", "title", "alt", "placeholder", "data-done", "data-words"])
