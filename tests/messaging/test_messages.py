@@ -174,7 +174,7 @@ def catalogue(language: str) -> Catalog:
 
 def test_every_language_has_a_catalogue_and_vice_versa() -> None:
     found = {file.parent.parent.name for file in i18n.LOCALES.glob("*/LC_MESSAGES/*.po")}
-    assert found == set(i18n.LANGUAGES)
+    assert found == set(i18n.LANGUAGES), "run make messages, or remove the folder in locales/"
 
 
 @pytest.mark.parametrize("language", i18n.LANGUAGES)
