@@ -80,7 +80,7 @@ async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     yield "/code with a notice"
     await enter(session, await shown_code(session))
     for path in OWN_PATHS:
-        await session.go(path)
+        assert (await session.go(path)).ok, _unregistered(path)
         yield path
     await session.go("/me/invitees")
     await session.submit("a[rel=next]")
@@ -96,7 +96,7 @@ async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     await ask_for_code(session, new_phone())
     yield "/me/phone/code"
     for path in ADMIN_PATHS:
-        await session.go(path.format(id=sample.id))
+        assert (await session.go(path.format(id=sample.id))).ok, _unregistered(path)
         yield path
     await session.go("/admin?from=2026-03-02&to=2026-03-01")
     yield "/admin with an error"
@@ -116,3 +116,7 @@ async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     await session.submit("#again")
     await enter(session, await shown_code(session))
     yield "/admin/keys with what was typed before the code"
+
+
+def _unregistered(path: str) -> str:
+    return f"{path} is no page: register its handler in http/pages/__init__.py"
