@@ -178,8 +178,10 @@ messages: test-environment ## Add new texts to the catalogues and compile them
 	@mkdir -p .cache
 	$(BIN)/python tests/helpers/countries.py
 	$(BIN)/pybabel --quiet extract --mapping pyproject.toml --no-location --sort-output --output .cache/referral.pot src
-	$(BIN)/pybabel --quiet update --domain referral --input-file .cache/referral.pot \
-		--output-dir $(LOCALES) --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	@for language in $$($(BIN)/python -c 'from referral import i18n; print(*i18n.LANGUAGES)'); do \
+		$(BIN)/pybabel --quiet update --domain referral --input-file .cache/referral.pot \
+			--output-dir $(LOCALES) --locale $$language --init-missing --no-fuzzy-matching \
+			--ignore-obsolete --ignore-pot-creation-date || exit 1; done
 	$(BIN)/pybabel --quiet compile --domain referral --directory $(LOCALES)
 
 .PHONY: lock

@@ -113,7 +113,7 @@ async def _sign_in(sample: Sample, session: BrowserSession) -> AsyncIterator[str
 
 async def _own_pages(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in OWN_PATHS:
-        await session.go(path)
+        assert (await session.go(path)).ok, _unregistered(path)
         yield path
     for invite_code in ("", sample.invite_code, "ZZZZZZ"):
         await session.go(sample.app.url(invite_code=invite_code))
@@ -135,7 +135,7 @@ async def _own_pages(sample: Sample, session: BrowserSession) -> AsyncIterator[s
 
 async def _administration(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in ADMIN_PATHS:
-        await session.go(path.format(id=sample.id))
+        assert (await session.go(path.format(id=sample.id))).ok, _unregistered(path)
         yield path
     await session.go("/admin?from=2026-03-02&to=2026-03-01")
     yield "/admin with an error"
@@ -178,3 +178,7 @@ async def _without_refresh(route: Route) -> None:
     response = await route.fetch()
     headers = {name: text for name, text in response.headers.items() if name != "refresh"}
     await route.fulfill(response=response, headers=headers)
+
+
+def _unregistered(path: str) -> str:
+    return f"{path} is no page: register its handler in http/pages/__init__.py"
