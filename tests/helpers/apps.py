@@ -23,7 +23,7 @@ from walks import ask_for_code, enter, shown_code
 
 API_AUDIENCE = "https://api.shop.example.com"
 # The age of a sign-in from which the backend asks for a new one
-MAX_AGE = 5
+MAX_AGE = 10
 # After which libraries refresh, and some time for the clocks' fractions
 REFRESH_SECONDS = ACCESS_SECONDS - 60 + 1
 
