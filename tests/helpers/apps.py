@@ -23,7 +23,7 @@ from walks import ask_for_code, enter, shown_code
 
 API_AUDIENCE = "https://api.shop.example.com"
 # The age of a sign-in from which the backend asks for a new one
-MAX_AGE = 5
+MAX_AGE = 10
 # After which libraries refresh, and some time for the clocks' fractions
 REFRESH_SECONDS = ACCESS_SECONDS - 60 + 1
 
@@ -64,13 +64,16 @@ async def sign_out_everywhere(provider: Provider, phone: str) -> None:
 
 
 @contextmanager
-def single_page(provider: Provider, folder: Path) -> Iterator[str]:
-    """Serve the single-page app; yield its origin."""
+def single_page(provider: Provider, folder: Path, **replaced: str) -> Iterator[str]:
+    """Serve the single-page app; yield its origin.
+
+    replaced: in its script, what stands there and what to put instead.
+    """
     port = free_port()
     origin = f"http://localhost:{port}"
     options = ("--redirect-uri", f"{origin}/", "--post-logout-redirect-uri", f"{origin}/")
     client = provider.register(f"Online {port}", "--public", *options)
-    replaced = {PUBLIC: provider.url, "YOUR_CLIENT_ID": client["CLIENT_ID"]}
+    replaced |= {PUBLIC: provider.url, "YOUR_CLIENT_ID": client["CLIENT_ID"]}
     examples.write("spa.js", folder, **replaced)
     page = examples.write("spa.html", folder, **{"<script": _IMPORT_MAP + "<script"})
     page.rename(folder / "index.html")

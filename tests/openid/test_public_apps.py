@@ -68,6 +68,24 @@ async def test_single_page_app_notices_that_its_session_has_ended(
             await session.page.locator("#sign-in:visible").wait_for()
 
 
+async def test_single_page_app_cannot_renew_in_an_iframe(
+    provider: Provider, chromium: Browser, tmp_path: Path
+) -> None:
+    """Without a refresh token the library tries, and the pages do not get their cookies."""
+    with single_page(provider, tmp_path, **{" offline_access": ""}) as origin:
+        async with visiting(chromium, provider, origin) as session:
+            await session.go(f"{origin}/")
+            await session.submit("#sign-in")
+            async with session.page.expect_request(
+                lambda request: "prompt=none" in request.url
+            ) as renewal:
+                await sign_in(session, new_phone())
+            response = await (await renewal.value).response()
+            assert response is not None
+            assert "error=login_required" in response.headers["location"]
+            await session.page.locator("#sign-in:visible").wait_for()
+
+
 async def test_app_on_a_computer(provider: Provider, chromium: Browser, tmp_path: Path) -> None:
     """It listens on a free port of 127.0.0.1, and opens the browser that the person uses."""
     phone = new_phone()
