@@ -25,7 +25,8 @@ REUSE_SECONDS = 3600
 
 # RFC 7636, section 4.1
 _VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
-_MAX_SEALED_LENGTH = 4096
+# A nonce of control characters is six times as long in JSON
+_MAX_SEALED_LENGTH = 8 * 1024
 
 
 class AuthorizationCode(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from referral.openid.errors import InvalidRequest
 
-# Characters of all names and values together. As a sealed token in a URL they have to pass through
-# proxies that take 8 KB
+# Bytes of all names and values together, in UTF-8. As a sealed token in a URL they have to pass
+# through proxies that take 8 KB
 MAX_TOTAL_LENGTH = 6 * 1024
 
 
@@ -16,7 +16,7 @@ class Parameters:
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         self._pairs = [(name, value) for name, value in pairs if value]
-        self._length = sum(len(name) + len(value) + 2 for name, value in pairs)
+        self._length = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in pairs)
 
     def get(self, name: str) -> str | None:
         """Return a parameter's value. Raises InvalidRequest if it was given twice."""

@@ -7,10 +7,14 @@ from datetime import datetime
 from uuid import UUID
 
 from referral.storage import database
-from referral.storage.models import Client, Session, SigningKey, User
+from referral.storage.models import Client, SigningKey, User
 
 _LOCK_CLIENT = "SELECT 1 FROM clients WHERE id = $1{strength}"
 _LOCK_USER = "SELECT 1 FROM users WHERE id = $1 AND deleted_at IS NULL{strength}"
+_HOLD_DEVICES = """
+    INSERT INTO device_generations (user_id, generation) VALUES ($1, 0)
+    ON CONFLICT (user_id) DO UPDATE SET generation = device_generations.generation
+"""
 
 
 async def add_client(client: Client) -> bool:
@@ -60,9 +64,14 @@ async def lock_user(user_id: UUID) -> bool:
     return await _lock(_LOCK_USER, user_id, "FOR UPDATE")
 
 
-async def find_session(session_id: UUID) -> Session | None:
-    """Return a session with its user."""
-    return await Session.get_or_none(id=session_id).select_related("user")
+async def hold_devices(user_id: UUID) -> None:
+    """Keep other transactions from revoking a user's device tokens until this one ends.
+
+    They do that before they end all sessions, so they will see a session that this one adds. SQLite
+    has one writer at a time.
+    """
+    if database.is_postgres():
+        await database.query(_HOLD_DEVICES, user_id)
 
 
 async def find_user(user_id: UUID) -> User | None:

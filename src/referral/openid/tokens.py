@@ -194,8 +194,11 @@ async def _end_reused(ctx: Context, code: AuthorizationCode, *, caller: Caller) 
 async def _browser_session(ctx: Context, code: AuthorizationCode, now: datetime) -> Authenticated:
     """Return the browser's session and its user, locked. Raises InvalidGrant if it has ended."""
     ended = InvalidGrant("The person has signed out meanwhile.")
-    if not await queries.lock_user(UUID(code.user_id)):
+    user_id = UUID(code.user_id)
+    if not await queries.lock_user(user_id):
         raise ended
+    # Else signing out everywhere could miss the session that is about to begin
+    await queries.hold_devices(user_id)
     try:
         signed_in = await access.find_session(ctx, UUID(code.browser_session_id), now=now)
     except (Unauthorized, AccountBlocked):

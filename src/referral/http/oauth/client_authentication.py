@@ -44,8 +44,9 @@ def _basic(header: str) -> tuple[str, str]:
         text = b64decode(encoded.strip(), validate=True).decode("ascii")
     except ValueError:
         text = ""
-    client_id, colon, secret = text.partition(":")
-    if scheme.lower() != "basic" or not colon:
-        raise InvalidClient("The Authorization header is not HTTP Basic.")
     # Both are form-encoded first (RFC 6749, section 2.3.1): some libraries encode even - and _
-    return unquote_plus(client_id), unquote_plus(secret)
+    client_id, colon, secret = map(unquote_plus, text.partition(":"))
+    # PostgreSQL cannot compare a text with a null character
+    if scheme.lower() != "basic" or not colon or "\0" in client_id:
+        raise InvalidClient("The Authorization header is not HTTP Basic.")
+    return client_id, secret

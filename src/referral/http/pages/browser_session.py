@@ -15,7 +15,13 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from referral.context import Caller
-from referral.core.errors import AccountBlocked, InvalidRefreshToken, NotSignedIn, Unauthorized
+from referral.core.errors import (
+    AccountBlocked,
+    Forbidden,
+    InvalidRefreshToken,
+    NotSignedIn,
+    Unauthorized,
+)
 from referral.core.tokens import DEVICE_LIFE
 from referral.http import requests
 from referral.http.pages import cookies, render
@@ -110,8 +116,12 @@ async def _authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Authe
     """Verify the access token. If it is missing or not valid any more, replace both tokens."""
     ctx = context(connection)
     if access_token := cookies.get(connection, cookies.ACCESS):
-        with suppress(Unauthorized):
-            return await access.authenticate(ctx, access_token)
+        # Forbidden: without the scope `account`, so a client's
+        with suppress(Unauthorized, Forbidden):
+            signed_in = await access.authenticate(ctx, access_token)
+            # An app that puts its own token here would get the codes of every other app
+            if signed_in.client_id is None:
+                return signed_in
     refresh_token = cookies.get(connection, cookies.REFRESH)
     if refresh_token is None:
         raise NotSignedIn(reason="no cookie")
