@@ -298,8 +298,12 @@ def fuzz(schema: Any, mode: GenerationMode, person: Person | None) -> None:
         except Exception as error:  # noqa: BLE001 - every operation is tried, all are reported
             problems.append(f"{operation.label}: {error!r}")
     assert problems == []
-    # No invalid request exists for an operation without a body whose parameters may be any text
-    assert not any(mode is GenerationMode.POSITIVE or operation.body for operation in unsatisfiable)
+    # No invalid request exists for an operation without a JSON body whose parameters may be any text
+    assert not any(
+        mode is GenerationMode.POSITIVE
+        or (operation.body and not operation.path.startswith("/oauth/"))
+        for operation in unsatisfiable
+    )
 
 
 def load(server: Server) -> Any:
