@@ -298,7 +298,7 @@ def fuzz(schema: Any, mode: GenerationMode, person: Person | None) -> None:
         except Exception as error:  # noqa: BLE001 - every operation is tried, all are reported
             problems.append(f"{operation.label}: {error!r}")
     assert problems == []
-    # No invalid request exists for an operation without a JSON body whose parameters may be any text
+    # An operation without a JSON body, whose parameters may be any text, has no invalid request
     assert not any(
         mode is GenerationMode.POSITIVE
         or (operation.body and not operation.path.startswith("/oauth/"))
