@@ -42,7 +42,8 @@ bench-environment:
 
 .PHONY: interop-environment
 interop-environment:
-	$(call environment,.cache/interop tests/interop/requirements.txt)
+	$(call environment,.cache/interop/venv tests/interop/requirements.txt)
+	$(call environment,.cache/interop/mozilla tests/interop/requirements-mozilla.txt)
 
 .PHONY: run
 run: environment ## Serve on http://127.0.0.1:8000; PORT=8080 sets another port
@@ -177,8 +178,10 @@ messages: test-environment ## Add new texts to the catalogues and compile them
 	@mkdir -p .cache
 	$(BIN)/python tests/helpers/countries.py
 	$(BIN)/pybabel --quiet extract --mapping pyproject.toml --no-location --sort-output --output .cache/referral.pot src
-	$(BIN)/pybabel --quiet update --domain referral --input-file .cache/referral.pot \
-		--output-dir $(LOCALES) --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	@for language in $$($(BIN)/python -c 'from referral import i18n; print(*i18n.LANGUAGES)'); do \
+		$(BIN)/pybabel --quiet update --domain referral --input-file .cache/referral.pot \
+			--output-dir $(LOCALES) --locale $$language --init-missing --no-fuzzy-matching \
+			--ignore-obsolete --ignore-pot-creation-date || exit 1; done
 	$(BIN)/pybabel --quiet compile --domain referral --directory $(LOCALES)
 
 .PHONY: lock
@@ -191,8 +194,10 @@ bench-lock: $(UV) ## Update bench/requirements.txt, with the service's versions 
 	$(subst make lock,make bench-lock,$(LOCK)) bench/requirements.in -c requirements.txt -o bench/requirements.txt
 
 .PHONY: interop-lock
-interop-lock: $(UV) ## Update tests/interop/requirements.txt
-	$(subst make lock,make interop-lock,$(LOCK)) tests/interop/requirements.in -c requirements-dev.txt -o tests/interop/requirements.txt
+interop-lock: $(UV) ## Update tests/interop/requirements*.txt
+	for each in requirements requirements-mozilla; do \
+		$(subst make lock,make interop-lock,$(LOCK)) tests/interop/$$each.in -c requirements-dev.txt -o tests/interop/$$each.txt || exit 1; \
+	done
 
 # --no-strip-extras: without the extras in the names, an old pip installs their packages in versions
 # that the file does not name

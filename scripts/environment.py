@@ -39,6 +39,8 @@ def main(folder: Path, requirements: Path, source: Path | None) -> None:
     state = read_state(folder)
     reason = why_unusable(folder, state)
     if reason is None and state is not None and state.installed.get(requirements.name) == digest:
+        if source is not None:
+            add_command(folder)
         return
     if reason is not None or state is None:
         create(folder, reason)
@@ -47,6 +49,7 @@ def main(folder: Path, requirements: Path, source: Path | None) -> None:
     install(folder, requirements)
     if source is not None:
         link(folder, source)
+        add_command(folder)
     state.installed[requirements.name] = digest
     (folder / STATE_FILE).write_text(json.dumps(state._asdict()), encoding="utf-8")
 
@@ -130,6 +133,14 @@ def link(folder: Path, source: Path) -> None:
     major, minor, *_ = sys.version_info
     packages = folder / "lib" / f"python{major}.{minor}" / "site-packages"
     (packages / "referral.pth").write_text(f"{os.path.relpath(source, packages)}\n")
+
+
+def add_command(folder: Path) -> None:
+    """Add `bin/referral`, which works as after `pip install .`, also if the folder is moved."""
+    command = folder / "bin" / "referral"
+    if not command.exists():
+        command.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -m referral "$@"\n')
+        command.chmod(0o755)
 
 
 def say(line: str) -> None:

@@ -11,6 +11,7 @@ from playwright.async_api import Browser
 
 import browser
 from processes import Server, new_database, serving
+from provider import Provider, providing
 from sites import reachable
 from support import Service, emptied, migrated, running
 from walks import Scene
@@ -28,6 +29,9 @@ FAST = (
     "limits/test_policy.py",
     "limits/test_pumping_rules.py",
     "limits/test_takeovers.py",
+    "openid/test_decision.py",
+    "openid/test_redirect_uri.py",
+    "openid/test_scope.py",
     "service/test_session_rules.py",
     "api/test_sign_in.py",
     "api/test_access.py",
@@ -108,6 +112,17 @@ async def served(
     url = await new_database(database_kind, folder, request)
     with serving(folder, DATABASE_URL=url) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+async def provider(
+    database_kind: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Provider]:
+    """The service on https in a process of its own, for apps of other processes."""
+    folder = tmp_path_factory.mktemp("provider")
+    url = await new_database(database_kind, folder, request)
+    with providing(folder, url) as started:
+        yield started
 
 
 @pytest.fixture

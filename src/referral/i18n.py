@@ -9,7 +9,8 @@ from pathlib import Path
 
 DOMAIN = "referral"
 LOCALES = Path(__file__).parent / "locales"
-LANGUAGES = ("en", "ru")
+NAMES = {"en": "English", "ru": "Русский"}
+LANGUAGES = tuple(NAMES)
 DEFAULT = LANGUAGES[0]
 
 # Browsers send under a hundred characters

@@ -19,9 +19,8 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from examples import EXAMPLES, PUBLIC
+from examples import EXAMPLES, NODE, NODE_MODULES, PUBLIC
 from processes import Server, environment, free_port, serving, stop
-from provider import NODE, NODE_MODULES
 from support import Clock, Inbox, Service, new_phone, ok, refused
 
 ORIGIN = "https://shop.example.com"

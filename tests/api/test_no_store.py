@@ -9,7 +9,9 @@ import httpx
 
 from support import Person, Service, new_phone, ok
 
-CACHEABLE = {"getKeys": "max-age=300, public"}
+CACHEABLE = dict.fromkeys(
+    ("getKeys", "getProvider", "getAuthorizationServer"), "max-age=300, public"
+)
 OWN_READS = (
     *("getProfile", "listInvitees", "getInviteSvg", "getInvitePng", "listSessions"),
     *("getKeys", "isLive", "isReady"),
@@ -75,7 +77,13 @@ async def test_successes_are_not_stored(service: Service) -> None:
         )
         assert response.is_success, (operation_id, response.text)
         assert_not_stored(operation_id, response)
-    assert {operation_id for operation_id, *_ in calls} == operations.keys()
+    # tests/openid/ calls those for apps
+    missing = {
+        operation_id
+        for operation_id, (_, _, operation) in operations.items()
+        if "OpenID Connect" not in operation["tags"]
+    } - {operation_id for operation_id, *_ in calls}
+    assert not missing, f"add to the calls here: {missing}"
 
 
 async def test_errors_are_not_stored(service: Service) -> None:

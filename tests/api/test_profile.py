@@ -21,7 +21,7 @@ async def test_a_new_profile(service: Service) -> None:
     assert len(code) == 6
     assert set(code) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
     assert profile.pop("created_at").endswith("Z")
-    assert profile == {
+    expected = {
         "id": person.id(),
         "phone": person.phone,
         "name": None,
@@ -32,6 +32,7 @@ async def test_a_new_profile(service: Service) -> None:
         "invitees": [],
         "invitee_count": 0,
     }
+    assert profile == expected, "add a new field here, and to the lists of keys in postman/"
 
 
 async def test_put_replaces_both_fields(service: Service) -> None:

@@ -21,6 +21,7 @@ LOCK_FILES = (
     "requirements-dev.txt",
     "bench/requirements.txt",
     "tests/interop/requirements.txt",
+    "tests/interop/requirements-mozilla.txt",
 )
 # The pip of Python 3.11.0, the oldest that we support and which runs on no later Python, and a
 # later pip. (pip 24.2 of Python 3.13.0 never looked outside the file)

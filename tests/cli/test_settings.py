@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import subprocess
 import sys
@@ -207,7 +208,8 @@ class TestDefaults:
         assert not read().in_production
 
     def test_every_limit_is_in_the_table(self) -> None:
-        assert {field.name for field in fields(Limits)} == {*LIMITS, "resend_waits"}
+        different = {field.name for field in fields(Limits)} ^ {*LIMITS, "resend_waits"}
+        assert not different, f"add to LIMITS here, or remove: {different}"
 
     @pytest.mark.parametrize("limit", LIMITS)
     def test_limit(self, limit: str) -> None:
@@ -254,7 +256,20 @@ class TestValues:
     def test_every_variable_is_tested(self) -> None:
         """Every variable that is read is in a table above, and the other way round."""
         tested = {variable for variable, *_ in [*VALUES, *LIMITS.values()]}
-        assert settings.variable_names() == tested | {"REFERRAL_RESEND_WAITS"}
+        different = settings.variable_names() ^ tested ^ {"REFERRAL_RESEND_WAITS"}
+        assert not different, f"add to VALUES or LIMITS here, or remove: {different}"
+
+    def test_every_setting_is_used(self) -> None:
+        """Outside settings/, by its name: passed on in app.py, or used by a command."""
+        package = Path(settings.__file__).parent
+        used = {
+            name
+            for file in package.parent.rglob("*.py")
+            if file.parent != package
+            for name in re.findall(r"\bsettings\.(\w+)", file.read_text(encoding="utf-8"))
+        }
+        unused = {field.name for field in fields(Settings)} - used
+        assert not unused, f"pass on in app.py, or remove: {unused}"
 
     @pytest.mark.parametrize(("variable", "text", "field", "value"), VALUES)
     def test_a_value_sets_its_field(self, variable: str, text: str, field: str, value: Any) -> None:

@@ -92,14 +92,15 @@ def test_the_second_run_installs_nothing(clone: Path) -> None:
 def test_a_moved_clone_works_before_it_is_repaired(original: Path, tmp_path: Path) -> None:
     """Also by hand, since the path to the source is relative."""
     moved = shutil.copytree(original, tmp_path / "moved", symlinks=True)
-    direct = subprocess.run(
-        [moved / ".venv" / "bin" / "python", "-m", "referral", "doctor"],
-        env={"LC_ALL": "C"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert str(moved / "src") in direct.stdout, direct.stderr
+    for command in (["python", "-m", "referral"], ["referral"]):
+        direct = subprocess.run(
+            [moved / ".venv" / "bin" / command[0], *command[1:], "doctor"],
+            env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert str(moved / "src") in direct.stdout, direct.stderr
 
 
 def copied(clone: Path) -> None:

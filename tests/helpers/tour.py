@@ -10,9 +10,10 @@ from playwright.async_api import Route
 
 from browser import BrowserSession
 from referral.import_export import demo
+from referral.openid import clients
 from relying_party import CALLBACK, LOOPBACK, App, register
 from sites import reachable
-from support import Person, Service, new_phone, ok, wrong_code
+from support import Person, Service, context_of, new_phone, ok, wrong_code
 from walks import ask_for_code, change, enter, shown_code, use_invite_code
 
 OWN_PATHS = (
@@ -60,6 +61,7 @@ async def sample_service(
             await _join(service, code, demo.UNUSUAL_NAMES[number % len(demo.UNUSUAL_NAMES)])
         service.clock.move(seconds=3)
         app = await register(service, name="\u05e7\u05e4\u05d4 7", redirect_uris=[LOOPBACK])
+        await clients.rotate(context_of(service), app.client_id)
         yield Sample(service, site, admin.phone, code, admin.id(), app)
 
 
@@ -111,7 +113,7 @@ async def _sign_in(sample: Sample, session: BrowserSession) -> AsyncIterator[str
 
 async def _own_pages(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in OWN_PATHS:
-        await session.go(path)
+        assert (await session.go(path)).ok, _unregistered(path)
         yield path
     for invite_code in ("", sample.invite_code, "ZZZZZZ"):
         await session.go(sample.app.url(invite_code=invite_code))
@@ -133,7 +135,7 @@ async def _own_pages(sample: Sample, session: BrowserSession) -> AsyncIterator[s
 
 async def _administration(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in ADMIN_PATHS:
-        await session.go(path.format(id=sample.id))
+        assert (await session.go(path.format(id=sample.id))).ok, _unregistered(path)
         yield path
     await session.go("/admin?from=2026-03-02&to=2026-03-01")
     yield "/admin with an error"
@@ -176,3 +178,7 @@ async def _without_refresh(route: Route) -> None:
     response = await route.fetch()
     headers = {name: text for name, text in response.headers.items() if name != "refresh"}
     await route.fulfill(response=response, headers=headers)
+
+
+def _unregistered(path: str) -> str:
+    return f"{path} is no page: register its handler in http/pages/__init__.py"

@@ -30,7 +30,7 @@ django_app.configure(
                     "name": "Referral",
                     "client_id": CLIENT_ID,
                     "secret": CLIENT_SECRET,
-                    "settings": {"server_url": ISSUER, "oauth_pkce_enabled": True},
+                    "settings": {"server_url": ISSUER},
                 }
             ],
         }

@@ -12,17 +12,18 @@ import pytest
 from playwright.async_api import Browser
 
 import apache
+import apps
 import provider as providers
-from browser import BrowserSession, new_session
+from browser import BrowserSession
+from examples import NODE
 from processes import ROOT, free_port
-from provider import NODE, Provider
+from provider import Provider
 from support import new_phone
-from walks import ask_for_code, enter, shown_code
 
 pytestmark = pytest.mark.interop
 
 HERE = Path(__file__).parent
-PYTHON = ROOT / ".cache" / "interop" / "bin" / "python"
+ENVIRONMENTS = ROOT / ".cache" / "interop"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class App:
 
     callback: where people are sent back to. refreshes: whether it has a link for it. has_hint:
     whether the library keeps the ID token, so that signing out asks nothing. shows: what it knows
-    of people.
+    of people. environment: of an app in Python.
     """
 
     file: str
@@ -40,6 +41,13 @@ class App:
     has_hint: bool = True
     shows: str = "phone"
     options: tuple[str, ...] = ()
+    environment: str = "venv"
+
+    @property
+    def interpreter(self) -> Path:
+        if self.file.endswith(".mjs"):
+            return NODE
+        return ENVIRONMENTS / self.environment / "bin" / "python"
 
 
 APPS = (
@@ -52,7 +60,7 @@ APPS = (
     ),
     App("auth_core.mjs", "/auth/callback/referral", refreshes=False),
     App("better_auth.mjs", "/api/auth/callback/referral"),
-    App("mozilla_django_oidc_app.py", "/oidc/callback/", refreshes=False),
+    App("mozilla_django_oidc_app.py", "/oidc/callback/", refreshes=False, environment="mozilla"),
     App(
         "allauth_app.py",
         "/accounts/oidc/referral/login/callback/",
@@ -77,9 +85,7 @@ async def test_interop(app: App, provider: Provider, chromium: Browser, tmp_path
     """A person signs in, the app refreshes if it can, and the person signs out."""
     phone = new_phone()
     with running(app, provider, tmp_path) as origin:
-        async with new_session(
-            chromium, provider.url, any_certificate=True, origins=[origin], expected=[404]
-        ) as session:
+        async with apps.visiting(chromium, provider, origin) as session:
             page = session.page
             await session.go(f"{origin}/")
             await sign_in(session, phone)
@@ -109,8 +115,7 @@ async def sign_in(session: BrowserSession, phone: str) -> None:
     await session.submit("#sign-in")
     if not session.page.url.startswith(session.site):
         await session.submit("button")
-    await ask_for_code(session, phone)
-    await enter(session, await shown_code(session))
+    await apps.sign_in(session, phone)
 
 
 @contextmanager
@@ -130,6 +135,6 @@ def running(app: App, provider: Provider, folder: Path) -> Iterator[str]:
             command = stack.enter_context(site)
             variables = {"LD_LIBRARY_PATH": apache.libraries()}
         else:
-            command = (NODE if app.file.endswith(".mjs") else PYTHON, HERE / app.file)
-        stack.enter_context(providers.app(provider, folder, *command, port=port, **variables))
+            command = (app.interpreter, HERE / app.file)
+        stack.enter_context(apps.app(provider, folder, *command, port=port, **variables))
         yield origin

@@ -192,6 +192,22 @@ def test_send_works_after_the_wait_of_a_refusal(scope: LimitScope, sent: int) ->
     assert gcra.first_exhausted(again, tats, now=later) is None
 
 
+@pytest.mark.parametrize("scope", [STRANGER, OWNER, replace(OWNER, as_stranger=True)])
+def test_the_counters_of_a_send_are_read_before(scope: LimitScope) -> None:
+    charged = {each.key: each.name for each in send_policy.charges(Limits(), scope, {}, now=NOW)}
+    unread = [charged[key] for key in charged.keys() - set(send_policy.keys(Limits(), scope))]
+    assert not unread, f"add to keys() in limits/send_policy.py: {unread}"
+
+
+def test_limits_of_the_phone_delay_its_next_send() -> None:
+    for each in send_policy.charges(Limits(), STRANGER, {}, now=NOW):
+        if each.tolerance is not None and each.key == STRANGER.phone_key(each.name):
+            tats = {each.key: NOW + each.max_tat}
+            assert send_policy.resend_in([each], tats, now=NOW), (
+                f"add to _NEXT_SEND_LIMITS in limits/send_policy.py: {each.name}"
+            )
+
+
 def phone_keys(scope: LimitScope) -> set[str]:
     """Return the counters of the phone that a stranger's guess and send charge."""
     charges = [

@@ -32,6 +32,7 @@ from referral.messaging.gateways import (
     GatewayError,
     Message,
     hook,
+    registry,
     sms,
     urls,
 )
@@ -141,6 +142,12 @@ def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 every = pytest.mark.parametrize("case", EVERY, indirect=True)
+
+
+def test_every_type_of_gateway_is_tested() -> None:
+    assert len(EVERY) == len(registry.TYPES), "add the gateway to EVERY and to case() here"
+
+
 real = pytest.mark.parametrize("case", REAL, indirect=True)
 
 

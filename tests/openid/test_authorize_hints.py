@@ -85,6 +85,16 @@ async def test_somebody_else_than_id_token_hint_is_never_sent_back(service: Serv
     assert claims_of(tokens["id_token"])["sub"] == claims_of(hint)["sub"]
 
 
+async def test_an_expired_id_token_hint_is_accepted(service: Service) -> None:
+    """It only says who is meant (Core, section 3.1.2.2)."""
+    app = await register(service)
+    async with browsing(service) as browser:
+        hint = (await app.tokens(browser))["id_token"]
+        service.clock.move(hours=1)
+        response = await browser.get(app.url(id_token_hint=hint, prompt="none"))
+    assert "code" in parameters_of(response.headers["location"])
+
+
 async def test_an_id_token_hint_of_another_app_is_refused(service: Service) -> None:
     app, other = await register(service), await register(service)
     async with browsing(service) as browser:

@@ -142,6 +142,23 @@ async def test_back_and_reload_after_the_sign_in_go_on(service: Service) -> None
             assert (await app.exchange(code)).status_code == 200
 
 
+async def test_a_form_of_the_app_is_answered_with_a_page_of_ours(service: Service) -> None:
+    """The browser sends no cookies with it: only a redirect from here brings them."""
+    app = await register(service)
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Origin": "https://shop.example",
+        "Sec-Fetch-Site": "cross-site",
+    }
+    async with signed_in(service) as browser:
+        for prompt in ("none", None):
+            path, _, form = app.url(prompt=prompt).partition("?")
+            response = await browser.http.post(path, content=form, headers=headers)
+            location = response.headers["location"]
+            assert location.startswith("/oauth/continue?")
+            assert "code" in parameters_of(await leaving_to(browser, location))
+
+
 async def test_two_tabs_sign_in_to_two_apps(service: Service) -> None:
     first, second = await register(service), await register(service)
     async with browsing(service) as browser:

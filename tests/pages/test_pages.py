@@ -5,11 +5,12 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 
 import pytest
+from litestar.routes import HTTPRoute
 
 from pages import browsing, code_on, error_of, found, hidden_on
 from referral.core.errors import Refusal
 from referral.http import problems
-from referral.http.pages import cookie_value, forms, texts
+from referral.http.pages import cookie_value, forms, router, texts
 from referral.http.pages.flash import Flash
 from referral.http.pages.pending_sign_in import PendingSignIn
 from support import Service, new_phone, ok, running
@@ -140,7 +141,23 @@ def test_every_refusal_has_a_text() -> None:
     for kind in kinds:
         kinds += kind.__subclasses__()
     codes = {kind.code for kind in kinds if hasattr(kind, "code")}
-    assert codes <= set(texts.REFUSALS)
+    without = codes - texts.REFUSALS.keys()
+    assert not without, f"add to REFUSALS in http/pages/texts.py: {without}"
+
+
+def test_every_field_of_a_form_has_a_refusal() -> None:
+    """Those of administrators name their refusals themselves."""
+    forms_of_users: list[forms.Form] = [
+        handler.opt["form"]
+        for route in router.routes
+        if isinstance(route, HTTPRoute) and not route.path.startswith("/admin")
+        for handler in route.route_handlers
+        if "form" in handler.opt
+    ]
+    assert any("name" in form.fields for form in forms_of_users)
+    without = {f"invalid_{field}" for form in forms_of_users for field in form.fields}
+    without -= texts.REFUSALS.keys()
+    assert not without, f"add to REFUSALS in http/pages/texts.py: {without}"
 
 
 @pytest.mark.parametrize("phone", ["", "x", "+99912345678", 900 * "1"])

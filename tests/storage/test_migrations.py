@@ -98,7 +98,12 @@ async def test_no_migration_is_missing_for_the_models(migrated_url: str) -> None
     async with connected(migrated_url):
         assert Tortoise.apps is not None
         writers = await MigrationAutodetector(Tortoise.apps, database.apps()).changes()
-    assert [operation for writer in writers for operation in writer.operations] == []
+    missing = [
+        f"{type(operation).__name__} {getattr(operation, 'name', '')}"
+        for writer in writers
+        for operation in writer.operations
+    ]
+    assert not missing, f"run make migration NAME=what_changed for {missing}"
 
 
 async def test_migrations_create_the_tables_of_the_models(databases: Databases) -> None:
@@ -155,7 +160,9 @@ async def test_migrate_refuses_tables_with_former_names(
     url = await databases.new()
     await migrated(url)
     async with connected(url):
-        await database.query("UPDATE tortoise_migrations SET name = '0001_initial'")
+        await database.query(
+            "UPDATE tortoise_migrations SET name = '0001_initial' WHERE name = '0001_tables'"
+        )
     before = await catalogue(url, databases.kind)
     refused = referral(tmp_path, "migrate", DATABASE_URL=url)
     assert refused.returncode == 1

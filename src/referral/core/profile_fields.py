@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
+from typing import TypedDict
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -26,6 +28,13 @@ _FORBIDDEN = re.compile(
 )
 # A scheme, www, or a dot between letters as in example.com; browsers accept the ideographic dot too
 _WEB_ADDRESS = re.compile(r"://|\bwww\b|[^\W_][.\u3002][^\W\d_]{2}", re.IGNORECASE)
+
+
+class ProfileFields(TypedDict):
+    """What users fill in themselves, named like the columns of users."""
+
+    name: str | None
+    email: str | None
 
 
 def parse_name(text: str) -> str:
@@ -76,6 +85,10 @@ def parse_email(text: str) -> str:
     raise InvalidRequest.field(
         "email", "Give an address such as anna@example.com, or null to remove it."
     )
+
+
+PARSERS: Mapping[str, Callable[[str], str]] = {"name": parse_name, "email": parse_email}
+"""The parser of each of ProfileFields. It raises InvalidRequest."""
 
 
 def _refused_name(message: str) -> InvalidRequest:

@@ -92,7 +92,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 # Status and title
-_TABLE: dict[type[Refusal], tuple[int, str]] = {
+STATUSES: dict[type[Refusal], tuple[int, str]] = {
     errors.InvalidRequest: (400, "Invalid request"),
     errors.InvalidPhone: (400, "Invalid phone"),
     errors.UnsupportedPhone: (400, "Unsupported phone"),
@@ -232,7 +232,7 @@ def problem(kind: type[Refusal], detail: str, members: Mapping[str, Any]) -> Pro
 
     members: the fields that only this class has, by name.
     """
-    status, title = _TABLE[kind]
+    status, title = STATUSES[kind]
     return Problem(
         type=f"urn:referral:problem:{kind.code}",
         title=title,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -15,12 +16,18 @@ MAX_NAME_LENGTH = 60
 MAX_URIS = 20
 
 _ID_BYTES, _SECRET_BYTES = 12, 32
+_ID = re.compile(f"[0-9a-f]{{{2 * _ID_BYTES}}}")
 _MAX_AUDIENCE_LENGTH = 200
 
 
 def new_id(token_bytes: Callable[[int], bytes]) -> str:
     """Return a client id. Hex, because some libraries encode other characters and some do not."""
     return token_bytes(_ID_BYTES).hex()
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text can be a client id."""
+    return bool(_ID.fullmatch(text))
 
 
 def new_secret(token_bytes: Callable[[int], bytes]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from referral.openid import client_rules
 from referral.storage import database
 from referral.storage.models import Client, SigningKey, User
 
@@ -24,10 +25,16 @@ async def add_client(client: Client) -> bool:
 
 
 async def find_client(client_id: str) -> Client | None:
+    """Return a client. client_id: any text."""
+    if not client_rules.is_id(client_id):
+        return None
     return await Client.get_or_none(id=client_id)
 
 
 async def find_client_by_name(name: str) -> Client | None:
+    """Return a client. name: any printable text."""
+    if len(name) > client_rules.MAX_NAME_LENGTH:
+        return None
     return await Client.get_or_none(name=name)
 
 

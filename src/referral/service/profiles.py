@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -9,9 +10,9 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral.context import Actor, Caller, Context
-from referral.core import profile_fields
 from referral.core.errors import ChallengeInvalid, Unauthorized
 from referral.core.keys import Purpose
+from referral.core.profile_fields import PARSERS
 from referral.limits import guesses
 from referral.messaging import messages
 from referral.messaging.gateways import Message
@@ -114,18 +115,17 @@ def from_row(ctx: Context, row: profile_queries.ProfileRow) -> Profile:
 
 
 async def change(
-    ctx: Context,
-    signed_in: Authenticated,
-    *,
-    name: str | UnsetType | None = UNSET,
-    email: str | UnsetType | None = UNSET,
+    ctx: Context, signed_in: Authenticated, fields: Mapping[str, str | UnsetType | None]
 ) -> Profile:
-    """Set the given fields; None clears a field. Raises InvalidRequest, Unauthorized."""
-    values: dict[str, str | None] = {}
-    if name is not UNSET:
-        values["name"] = None if name is None else profile_fields.parse_name(name)
-    if email is not UNSET:
-        values["email"] = None if email is None else profile_fields.parse_email(email)
+    """Set these fields of PARSERS; None clears a field, UNSET keeps it.
+
+    Raises InvalidRequest, Unauthorized.
+    """
+    values = {
+        field: None if text is None else PARSERS[field](text)
+        for field, text in fields.items()
+        if text is not UNSET
+    }
     if values and not await user_queries.set_fields(signed_in.user.id, **values):
         raise Unauthorized(reason="account deleted")
     return await get(ctx, signed_in.user.id)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypedDict, cast
 from uuid import UUID
 
-from referral.core.profile_fields import MAX_PROFILE_INVITEES
+from referral.core.profile_fields import MAX_PROFILE_INVITEES, ProfileFields
 from referral.core.proof import Proof
 from referral.storage import columns, database, dialect
 from referral.storage.models import User
@@ -23,10 +23,10 @@ _ACCOUNT = f"""
     FROM sessions JOIN users ON users.id = sessions.user_id
     WHERE sessions.id = $1
 """  # noqa: S608 - our own names
-_PROFILE = """
-    SELECT users.id, users.phone, users.name, users.email, users.invite_code, users.invitee_count,
-           users.created_at, inviters.invite_code AS activated_invite_code,
-           {newest} AS newest_invitees
+_PROFILE = f"""
+    SELECT users.id, users.phone, users.invite_code, users.invitee_count, users.created_at,
+           {", ".join(f"users.{column}" for column in ProfileFields.__annotations__)},
+           inviters.invite_code AS activated_invite_code, {{newest}} AS newest_invitees
 """
 _GENERATION = """
     COALESCE(
@@ -65,7 +65,7 @@ _BY_DATABASE = {
 }
 
 
-class ProfileRow(TypedDict):
+class ProfileRow(ProfileFields):
     """A user's profile, with the inviter's code.
 
     newest_invitees: the phones of the newest invitees, separated by commas.
@@ -73,8 +73,6 @@ class ProfileRow(TypedDict):
 
     id: UUID
     phone: str | None
-    name: str | None
-    email: str | None
     invite_code: str
     invitee_count: int
     created_at: datetime

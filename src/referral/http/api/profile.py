@@ -9,6 +9,7 @@ from litestar.background_tasks import BackgroundTask
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
 
 from referral.core import errors
 from referral.core.profile_fields import MAX_NAME_LENGTH
@@ -84,9 +85,7 @@ class ProfileController(Controller):
     async def replace_profile(
         self, data: JSONBody[ReplaceProfile], request: StrictRequest
     ) -> Profile:
-        return await profiles.change(
-            context(request), request.user, name=data.name, email=data.email
-        )
+        return await profiles.change(context(request), request.user, asdict(data))
 
     @patch(
         operation_id="patchProfile",
@@ -100,9 +99,7 @@ class ProfileController(Controller):
         opt={"media_types": (JSON, MERGE_PATCH)},
     )
     async def patch_profile(self, data: JSONBody[PatchProfile], request: StrictRequest) -> Profile:
-        return await profiles.change(
-            context(request), request.user, name=data.name, email=data.email
-        )
+        return await profiles.change(context(request), request.user, asdict(data))
 
     @delete(
         operation_id="deleteProfile",

@@ -10,6 +10,7 @@ from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from msgspec import Meta, Struct
 
+from referral import i18n
 from referral.core import errors
 from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, InviteCode, Phone
 from referral.http.api.refusals import BODY, responses
@@ -18,6 +19,8 @@ from referral.http.responses import JsonResponse
 from referral.service import refreshes, sessions, sign_in
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
+
+_LANGUAGES = " or ".join(f"`{language}`" for language in i18n.LANGUAGES)
 
 RefreshTokenText = Annotated[
     str,
@@ -93,8 +96,8 @@ class SignInController(Controller):
         description=(
             "Returns a challenge, `token`, which `POST /api/v1/auth/verify` takes together with "
             "the code. The response is the same whether or not the phone has an account. Earlier "
-            "codes stay valid when another one is sent. The message is in English or Russian, "
-            "according to `Accept-Language`."
+            "codes stay valid when another one is sent. "
+            f"The message is in {_LANGUAGES}, according to `Accept-Language`."
         ),
         responses=responses(
             *BODY,

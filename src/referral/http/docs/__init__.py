@@ -41,12 +41,16 @@ Sign in users by phone, and grow by invitation.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`. After a 429 or 503, repeat
 the request when the time in `Retry-After` has passed. Times are RFC 3339 in UTC. Request bodies are
-JSON of at most 64 KiB; unknown fields are an error."""
+JSON of at most 64 KiB; unknown fields are an error.
+
+What is under `/oauth/` takes forms, ignores unknown parameters and has OAuth's errors, as OpenID
+Connect and OAuth 2.0 define."""
 _TAGS = [
     Tag("Sign-in", "Send a code to a phone, and exchange it for tokens."),
     Tag("Sessions", "Where the user is signed in."),
     Tag("Profile", "The user's own data."),
     Tag("Invitations", "Invite codes, and the users who activated them."),
+    Tag("OpenID Connect", "For apps that sign people in here: client libraries call these."),
     Tag("Administration", "For administrators and API keys."),
     Tag("Operation", "Health checks and public keys, for other systems."),
 ]

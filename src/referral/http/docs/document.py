@@ -8,6 +8,7 @@ from typing import Any
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 
+from referral.http.oauth.forms import MEDIA_TYPE as FORM
 from referral.http.requests import JSON
 
 # Headers of responses, by status
@@ -30,6 +31,7 @@ def complete(document: dict[str, Any], routes: Iterable[BaseRoute]) -> dict[str,
     for path in document["paths"].values():
         for operation in path.values():
             _complete_body(operation, handlers[operation["operationId"]])
+            _complete_parameters(operation, handlers[operation["operationId"]])
             for status, response in operation["responses"].items():
                 _complete_response(status, response)
     for schema in _bodies(document):
@@ -71,8 +73,9 @@ def _bodies(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Return the schemas of request bodies, which do not accept unknown fields."""
     for path in document["paths"].values():
         for operation in path.values():
-            if "requestBody" in operation:
-                reference = operation["requestBody"]["content"][JSON]["schema"]["$ref"]
+            content = operation.get("requestBody", {}).get("content", {})
+            if JSON in content:
+                reference = content[JSON]["schema"]["$ref"]
                 yield document["components"]["schemas"][reference.rpartition("/")[2]]
 
 
@@ -82,6 +85,35 @@ def _complete_body(operation: dict[str, Any], handler: HTTPRouteHandler) -> None
         content[JSON]["example"] = handler.opt["body_example"]
     for media_type in handler.opt.get("media_types", ()):
         content[media_type] = content[JSON]
+
+
+def _complete_parameters(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
+    """Add the parameters that the handler reads itself: of the query, or of a form."""
+    parameters: dict[str, str] = handler.opt.get("parameters", {})
+    required = [name for name in handler.opt.get("required", ()) if name in parameters]
+    if not parameters:
+        return
+    if "GET" in handler.http_methods:
+        operation["parameters"] = [
+            {
+                "name": name,
+                "in": "query",
+                "required": name in required,
+                "description": description,
+                "schema": {"type": "string"},
+            }
+            for name, description in parameters.items()
+        ]
+        return
+    properties = {
+        name: {"type": "string", "description": description}
+        for name, description in parameters.items()
+    }
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    operation["requestBody"] = {
+        "required": True,
+        "content": {FORM: {"schema": {**schema, **({"required": required} if required else {})}}},
+    }
 
 
 def _complete_response(status: str, response: dict[str, Any]) -> None:

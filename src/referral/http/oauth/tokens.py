@@ -16,14 +16,30 @@ from referral.openid import tokens
 from referral.openid.errors import InvalidRequest, OAuthError
 from referral.openid.tokens import TokenResponse
 
+_DESCRIPTIONS = {
+    400: "`invalid_request`, `invalid_grant`, `invalid_scope` or `unsupported_grant_type`.",
+    401: "`invalid_client`, or `invalid_token` for an access token.",
+    413: "`invalid_request`: more than 64 KiB.",
+    503: "`temporarily_unavailable`: repeat the request after the time in `Retry-After`.",
+}
 RESPONSES = {
-    400: ResponseSpec(ErrorResponse, description="An OAuth error.", generate_examples=False),
-    401: ResponseSpec(ErrorResponse, description="`invalid_client`.", generate_examples=False),
-    503: ResponseSpec(
-        ErrorResponse,
-        description="`temporarily_unavailable`: repeat it after `Retry-After`.",
-        generate_examples=False,
-    ),
+    status: ResponseSpec(ErrorResponse, description=description, generate_examples=False)
+    for status, description in _DESCRIPTIONS.items()
+}
+
+
+_CLIENT_FORM = {
+    "client_id": "Unless the client authenticates by HTTP Basic.",
+    "client_secret": "Of a confidential client, unless it authenticates by HTTP Basic.",
+}
+_TOKEN_FORM = {
+    "grant_type": "`authorization_code` or `refresh_token`.",
+    "code": "The authorization code.",
+    "redirect_uri": "That of the authorization request.",
+    "code_verifier": "Of the request's `code_challenge` (PKCE).",
+    "refresh_token": "With `grant_type` = `refresh_token`.",
+    "scope": "Of a refresh: fewer scopes than were granted.",
+    **_CLIENT_FORM,
 }
 
 
@@ -33,15 +49,13 @@ RESPONSES = {
     status_code=HTTP_200_OK,
     summary="Exchange an authorization code or a refresh token",
     description=(
-        "A form with `grant_type` = `authorization_code` (`code`, `redirect_uri`, "
-        "`code_verifier`) or `refresh_token` (`refresh_token`, optionally fewer scopes in "
-        "`scope`). A client authenticates by HTTP Basic or with `client_id` and "
-        "`client_secret` in the form; a public client sends its `client_id` only. A code works "
-        "once and for 60 seconds; a second use within the hour ends the session of the first."
+        "A client authenticates by HTTP Basic, or with `client_id` and `client_secret` in the "
+        "form; a public client sends its `client_id` only. A code works once and for 60 seconds; a "
+        "second use within the hour ends the session that the first began."
     ),
     response_description="The tokens.",
     responses=RESPONSES,
-    opt={"form": forms.MEDIA_TYPE},
+    opt={"parameters": _TOKEN_FORM, "required": ["grant_type"]},
 )
 async def get_tokens(request: StrictRequest) -> TokenResponse:
     parameters = await forms.body(request)
@@ -78,12 +92,18 @@ async def get_tokens(request: StrictRequest) -> TokenResponse:
     status_code=HTTP_200_OK,
     summary="Revoke a token",
     description=(
-        "Ends the session of the client's own token (RFC 7009): the `token` of the form may be an "
-        "access or a refresh token, also a replaced or expired one. Any other token changes "
-        "nothing, and the response is the same."
+        "Ends the session of the client's own token (RFC 7009). Any other token changes nothing, "
+        "and the response is the same."
     ),
     response_description="The token does not work any more.",
     responses=RESPONSES,
+    opt={
+        "parameters": {
+            "token": "An access or a refresh token, also a replaced or expired one.",
+            **_CLIENT_FORM,
+        },
+        "required": ["token"],
+    },
 )
 async def revoke(request: StrictRequest) -> Response[dict[str, Any]]:
     parameters = await forms.body(request)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.status_codes import HTTP_200_OK
 
 from referral.core.errors import NotSignedIn
 from referral.http import auth
 from referral.http.oauth import forms
+from referral.http.oauth.errors import ErrorResponse
 from referral.http.oauth.tokens import RESPONSES
 from referral.http.requests import StrictRequest, context, header_values
 from referral.http.responses import JsonResponse
@@ -17,6 +19,11 @@ from referral.openid import tokens
 from referral.openid.errors import InvalidRequest
 
 PATH = "/oauth/userinfo"
+
+_RESPONSES = {
+    **RESPONSES,
+    403: ResponseSpec(ErrorResponse, description="`insufficient_scope`.", generate_examples=False),
+}
 
 _DESCRIPTION = (
     "The `sub` and the claims of the access token's scopes: `phone` (`phone_number`, "
@@ -31,8 +38,8 @@ _DESCRIPTION = (
     summary="Get the claims of the signed-in person",
     description=_DESCRIPTION,
     response_description="The claims.",
-    responses=RESPONSES,
-    security=[{"bearer": []}],
+    responses=_RESPONSES,
+    security=auth.REQUIRED,
 )
 async def by_get(request: StrictRequest) -> Response[dict[str, Any]]:
     return await _respond(request, auth.bearer(request))
@@ -45,8 +52,9 @@ async def by_get(request: StrictRequest) -> Response[dict[str, Any]]:
     summary="Get the claims of the signed-in person, by POST",
     description=f"{_DESCRIPTION} The token is in the header, or in the form as `access_token`.",
     response_description="The claims.",
-    responses=RESPONSES,
-    security=[{"bearer": []}],
+    responses=_RESPONSES,
+    security=auth.REQUIRED,
+    opt={"parameters": {"access_token": "Unless it is in the header."}},
 )
 async def by_post(request: StrictRequest) -> Response[dict[str, Any]]:
     in_header = bool(header_values(request, b"authorization"))

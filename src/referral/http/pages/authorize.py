@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from litestar import Response, get, post
+from litestar import MediaType, Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER, HTTP_400_BAD_REQUEST
@@ -58,13 +59,44 @@ _UNKNOWN = {
 }
 _DESCRIPTION = """\
 An app sends a person here, who signs in on these pages and is sent back to `redirect_uri` with a \
-`code` (OpenID Connect Core, section 3.1.2). Parameters: `client_id`, `redirect_uri`, \
-`response_type` = `code`, `scope` with `openid`, `state`, `nonce`, `code_challenge` and \
-`code_challenge_method` = `S256`; optional: `prompt`, `max_age`, `id_token_hint`, `login_hint` (a \
-phone), `ui_locales`, and `invite_code`, which the sign-in activates. Others are ignored. \
-Every redirect has `iss` (RFC 9207). If the client or the redirect URI is not registered, the \
+`code` (OpenID Connect Core, section 3.1.2), or with `error`. Other parameters are ignored. Every \
+redirect has `iss` (RFC 9207). If the client or the redirect URI is not registered, the \
 response is a page that says so, and nothing is redirected.\
 """
+
+_PARAMETERS = {
+    "client_id": "Of the app, from `referral client new`.",
+    "redirect_uri": "Where the app gets the code: one that is registered, letter for letter.",
+    "response_type": "`code`.",
+    "scope": (
+        "`openid`, and of these what the app needs: `phone`, `profile`, `email`, `referral`, "
+        "`offline_access` (a refresh token), `account` (this API). Others are ignored."
+    ),
+    "state": "Comes back to the app, at most 2,048 characters.",
+    "nonce": "Comes back in the ID token, at most 512 characters.",
+    "code_challenge": "The base64url of the SHA-256 of a verifier (PKCE).",
+    "code_challenge_method": "`S256`.",
+    "prompt": "`none`, `login`, `consent` or `select_account`.",
+    "max_age": "Seconds: ask for a code again if the last one is older.",
+    "id_token_hint": "Nobody but the user of this ID token is sent back.",
+    "login_hint": "A phone to fill in. Anything else is ignored.",
+    "ui_locales": "Languages of the pages, preferred first, separated by spaces.",
+    "invite_code": "Activated by the sign-in, in the same transaction.",
+}
+_OPT = {
+    "parameters": _PARAMETERS,
+    "required": ["client_id", "redirect_uri", "response_type", "scope"],
+}
+PAGES = {
+    status: ResponseSpec(
+        str, description=description, media_type=MediaType.HTML, generate_examples=False
+    )
+    for status, description in {
+        400: "A page that says what is wrong. Nothing is redirected.",
+        413: "A page: more than 64 KiB.",
+        503: "A page: try again after the time in `Retry-After`.",
+    }.items()
+}
 
 Denied = Annotated[str, QueryParameter()]
 
@@ -76,8 +108,10 @@ Denied = Annotated[str, QueryParameter()]
     summary="Sign a person in to an app",
     description=_DESCRIPTION,
     response_description="To the app or to the sign-in page.",
+    responses=PAGES,
+    opt=_OPT,
     tags=("OpenID Connect",),
-    media_type="text/html",
+    media_type=MediaType.HTML,
 )
 async def authorize(request: StrictRequest) -> Response[Any]:
     return await _go_on(request, await _begin(request, oauth_forms.query(request)))
@@ -90,8 +124,10 @@ async def authorize(request: StrictRequest) -> Response[Any]:
     summary="Sign a person in to an app, by POST",
     description="As by GET, with the parameters in a form.",
     response_description="To a page that goes on.",
+    responses=PAGES,
+    opt=_OPT,
     tags=("OpenID Connect",),
-    media_type="text/html",
+    media_type=MediaType.HTML,
 )
 async def authorize_by_post(request: StrictRequest) -> Redirect:
     app = await _begin(request, await oauth_forms.body(request))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, get, post
+from litestar import MediaType, Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
@@ -27,15 +28,34 @@ error page.\
 """
 
 
+_PARAMETERS = {
+    "id_token_hint": "The app's ID token of the session to end.",
+    "client_id": "If given, that of the ID token.",
+    "post_logout_redirect_uri": "Where to go afterwards: one that is registered.",
+    "state": "Comes back to the app, at most 2,048 characters.",
+}
+_RESPONSES = {
+    **authorize.PAGES,
+    200: ResponseSpec(
+        str,
+        description="A page that asks first, or says that nobody is signed in.",
+        media_type=MediaType.HTML,
+        generate_examples=False,
+    ),
+}
+
+
 @get(
     LOGOUT,
     operation_id="signOutForApp",
     status_code=HTTP_303_SEE_OTHER,
     summary="Sign a person out",
     description=_DESCRIPTION,
-    response_description="To the app, or a page that asks.",
+    response_description="To the app.",
+    responses=_RESPONSES,
+    opt={"parameters": _PARAMETERS},
     tags=("OpenID Connect",),
-    media_type="text/html",
+    media_type=MediaType.HTML,
 )
 async def start(request: StrictRequest) -> Response[Any]:
     asked = await logout.begin(context(request), oauth_forms.query(request))
@@ -49,8 +69,10 @@ async def start(request: StrictRequest) -> Response[Any]:
     summary="Sign a person out, by POST",
     description="As by GET, with the parameters in a form.",
     response_description="To a page that goes on.",
+    responses=authorize.PAGES,
+    opt={"parameters": _PARAMETERS},
     tags=("OpenID Connect",),
-    media_type="text/html",
+    media_type=MediaType.HTML,
 )
 async def start_by_post(request: StrictRequest) -> Redirect:
     ctx = context(request)

@@ -7,7 +7,6 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.response import Redirect
 from markupsafe import Markup
-from msgspec import UNSET, UnsetType
 
 from referral.core.errors import (
     InvalidRequest,
@@ -17,6 +16,7 @@ from referral.core.errors import (
     TooManyRequests,
     UnknownInviteCode,
 )
+from referral.core.profile_fields import PARSERS
 from referral.http import qr
 from referral.http.pages import browser_session, flash, forms
 from referral.http.requests import StrictRequest, context
@@ -51,22 +51,21 @@ async def show(request: StrictRequest) -> Response[str]:
 @post(
     ME,
     guards=[browser_session.signed_in],
-    opt=forms.on(ME, "profile", "name", "email"),
+    opt=forms.on(ME, "profile", *PARSERS),
     include_in_schema=False,
 )
 async def change(request: StrictRequest) -> Redirect:
-    """Change the name, the email or both, as submitted. An empty field is cleared."""
-    fields = await forms.read(request)
+    """Change the submitted fields; an empty one is cleared."""
+    submitted = await forms.read(request)
+    # No other fields, because the cookie that returns them is small
+    typed = {field: text for field, text in submitted.items() if field in PARSERS}
     try:
         await profiles.change(
             context(request),
             request.user,
-            name=_field(fields, "name"),
-            email=_field(fields, "email"),
+            {field: text or None for field, text in typed.items()},
         )
     except InvalidRequest as refusal:
-        # No other fields, because the cookie that returns them is small
-        typed = {name: text for name, text in fields.items() if name in {"name", "email"}}
         return flash.refused(request, ME, refusal, form="profile", field="name", values=typed)
     return flash.notice(request, ME, "saved")
 
@@ -116,7 +115,3 @@ async def invite_png(request: StrictRequest) -> bytes:
 
 
 HANDLERS: list[Any] = [show, change, activate, invite_svg, invite_png]
-
-
-def _field(fields: dict[str, str], name: str) -> str | UnsetType | None:
-    return (fields[name] or None) if name in fields else UNSET

@@ -140,6 +140,7 @@ def _environment(language: str) -> Environment:
         auto_reload=False,
     )
     environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
+    environment.globals["languages"] = i18n.NAMES
     environment.filters["phone"] = _phone
     environment.filters["spelt"] = phone_display.format_phone
     environment.filters["isolated"] = _isolated
