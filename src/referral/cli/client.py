@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import rich_click as click
-from rich.table import Table
+from rich.table import Column, Table
 
 from referral.cli import common, tables
 from referral.context import Context
@@ -78,6 +78,7 @@ def new(
     for uri in clients.uris(made.redirect_uris):
         click.echo(f"redirect_uri={uri}", err=True)
     click.echo(f"scope={' '.join(clients.scopes(made))}", err=True)
+    common.echo_database()
 
 
 @client.command(name="list")
@@ -87,7 +88,7 @@ def list_clients() -> None:
     async def work(_: Context) -> list[Client]:
         return await clients.list_all()
 
-    table = Table("name", "client_id", "type", "created")
+    table = Table("name", Column("client_id", min_width=24), "type", "created")
     for each in common.run_with_context(work):
         table.add_row(
             tables.text(each.name), each.id, _kind(each), common.format_time(each.created_at)
@@ -146,6 +147,7 @@ def rotate(client: str, *, finish: bool) -> None:
         click.echo(f"{found.name} has one secret now")
     else:
         _print_credentials(found, secret)
+    common.echo_database()
 
 
 @client.command()
@@ -158,6 +160,7 @@ def delete(client: str, *, yes: bool) -> None:
         click.confirm(f"Delete {found.name} and end all of its sessions?", abort=True)
     common.run_with_context(lambda ctx: clients.delete(ctx, found.id))
     click.echo(f"{found.name} is deleted")
+    common.echo_database()
 
 
 def _kind(client: Client) -> str:

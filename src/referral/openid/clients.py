@@ -117,6 +117,8 @@ async def finish_rotation(ctx: Context, text: str, *, by: Actor = COMMAND) -> No
 
     async def work() -> None:
         client = await _confidential(text)
+        if client.previous_secret_digest is None:
+            raise InvalidRequest.field("client", "This client has only one secret.")
         await queries.set_secrets(client.id, current=client.secret_digest or "", previous=None)
         await audit.record(ctx, "client_rotation_finished", by=by, client=client.name)
 
