@@ -16,7 +16,7 @@ from referral.openid import (
     redirect_uri,
 )
 from referral.openid.authorization_request import AuthorizationRequest
-from referral.openid.decision import SignedIn, Step
+from referral.openid.decision import BrowserUser, Step
 from referral.openid.errors import ErrorPage, ErrorRedirect, InvalidRequest, OAuthError
 from referral.openid.parameters import Parameters
 from referral.service.access import Authenticated
@@ -80,7 +80,7 @@ def next_step(
     """Return the next step for the person. Raises ErrorRedirect."""
     person = None
     if signed_in is not None:
-        person = SignedIn(
+        person = BrowserUser(
             user_id=str(signed_in.user.id),
             phone=signed_in.user.phone or "",
             session_id=str(signed_in.session_id),

@@ -192,7 +192,7 @@ async def _browser_session(ctx: Context, code: AuthorizationCode, now: datetime)
     if not await queries.lock_user(user_id):
         raise ended
     # Otherwise signing out everywhere at the same time could miss the session that this adds
-    await queries.hold_devices(user_id)
+    await queries.lock_device_generation(user_id)
     try:
         signed_in = await access.find_session(ctx, UUID(code.browser_session_id), now=now)
     except (Unauthorized, AccountBlocked):
