@@ -93,7 +93,7 @@ def next_step(
         raise ErrorRedirect(url, error, app_name=app_name) from None
 
 
-async def grant_url(ctx: Context, request: AuthorizationRequest, signed_in: Authenticated) -> str:
+async def code_url(ctx: Context, request: AuthorizationRequest, signed_in: Authenticated) -> str:
     """Return the redirect URI with a new authorization code.
 
     Call this only if `next_step` has returned SEND_BACK for this person. Raises ErrorPage.
@@ -126,7 +126,10 @@ def _error_url_of_request(ctx: Context, request: AuthorizationRequest, error: OA
 
 
 def _response_url(ctx: Context, uri: str, state: str | None, **parameters: str) -> str:
-    # `iss` protects an app that uses several providers from mixing them up (RFC 9207)
+    """Return a redirect URI with the parameters of an authorization response.
+
+    `iss` protects an app with several providers from mixing them up (RFC 9207).
+    """
     if state is not None:
         parameters["state"] = state
     return redirect_uri.with_parameters(uri, urlencode({**parameters, "iss": ctx.issuer.url}))
@@ -142,7 +145,7 @@ async def _client_of_parameters(parameters: Parameters) -> Client:
 
 
 async def _client_of_request(request: AuthorizationRequest) -> Client:
-    """Return a request's client, unless it was deleted meanwhile. Raises ErrorPage."""
+    """Return a request's client, unless it or its redirect URI was removed. Raises ErrorPage."""
     return await _find_client(request.client_id, request.redirect_uri)
 
 

@@ -33,7 +33,7 @@ class AppRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The authorization request in the URL of a page. app_name: the client's name."""
 
     ctx: Context
-    authorization: AuthorizationRequest
+    authorization_request: AuthorizationRequest
     app_name: str
 
     def url(self, path: str, **query: str) -> str:
@@ -43,12 +43,12 @@ class AppRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def token(self) -> str:
         """The request's token, valid for 15 minutes from now."""
-        return authorization.encrypt(self.ctx, self.authorization)
+        return authorization.encrypt(self.ctx, self.authorization_request)
 
     def replace(self, **changes: Any) -> AppRequest:
         """Return a copy with some members of the authorization request changed."""
-        changed = msgspec.structs.replace(self.authorization, **changes)
-        return msgspec.structs.replace(self, authorization=changed)
+        changed = msgspec.structs.replace(self.authorization_request, **changes)
+        return msgspec.structs.replace(self, authorization_request=changed)
 
     def confirmed(self, session_id: str) -> AppRequest:
         """Return a copy in which the person of this browser's session has agreed to go on."""
@@ -57,21 +57,25 @@ class AppRequest(msgspec.Struct, frozen=True, kw_only=True):
     def next_step(self, signed_in: Authenticated | None) -> Step:
         """Return the next step for the person. Raises ErrorRedirect."""
         return authorization.next_step(
-            self.ctx, self.authorization, signed_in, app_name=self.app_name
+            self.ctx, self.authorization_request, signed_in, app_name=self.app_name
         )
+
+    async def code_url(self, signed_in: Authenticated) -> str:
+        """Return the redirect URI with a code, for a person whose next step is SEND_BACK."""
+        return await authorization.code_url(self.ctx, self.authorization_request, signed_in)
 
     def expects(self, signed_in: Authenticated) -> bool:
         """Return whether the `id_token_hint` allows this user."""
-        return self.authorization.hinted_user_id in {None, str(signed_in.user.id)}
+        return self.authorization_request.hinted_user_id in {None, str(signed_in.user.id)}
 
     def expected_phone(self, signed_in: Authenticated | None) -> str | None:
         """Return the phone to fill in: the `login_hint`'s, or that of a user who signs in again."""
-        hinted = self.authorization.hinted_phone
+        hinted = self.authorization_request.hinted_phone
         if signed_in is None:
             return hinted
         own = signed_in.user.phone
         # The signed-in user's own phone would be wrong: another one is wanted
-        if "select_account" in self.authorization.prompts or not self.expects(signed_in):
+        if "select_account" in self.authorization_request.prompts or not self.expects(signed_in):
             return hinted if hinted != own else None
         return hinted or own
 
@@ -132,7 +136,7 @@ def after_sign_in(
 def invite_refused(request: StrictRequest, app: AppRequest, refusal: Refusal) -> Redirect:
     """Redirect to the page that shows why an invite code was refused, to go on without it."""
     # With `consent`, so that the page is shown instead of an immediate redirect to the app
-    without = app.replace(invite_code="", prompts=app.authorization.prompts | {"consent"})
+    without = app.replace(invite_code="", prompts=app.authorization_request.prompts | {"consent"})
     return flash.refused(
         request, without.url(CONTINUE), refusal, form="continue", field="invite_code"
     )
@@ -142,4 +146,4 @@ async def _resume(request: Request[Any, Any, Any], token: str) -> AppRequest:
     ctx = context(request)
     found, client = await authorization.resume(ctx, token)
     render.prefer_locales(request, found.locales)
-    return AppRequest(ctx=ctx, authorization=found, app_name=client.name)
+    return AppRequest(ctx=ctx, authorization_request=found, app_name=client.name)

@@ -143,9 +143,9 @@ async def show(request: StrictRequest) -> Response[Any]:
     if signed_in is None or step is Step.SIGN_IN:
         return flash.redirect(app.url(SIGN_IN))
     if step is Step.SEND_BACK:
-        url = await authorization.grant_url(app.ctx, app.authorization, signed_in)
+        url = await app.code_url(signed_in)
         return leaving_page(request, url, app.app_name)
-    found, refusal = await inviter.find(request, app.authorization.invite_code)
+    found, refusal = await inviter.find(request, app.authorization_request.invite_code)
     return render.page(
         request,
         "continue.html",
@@ -177,7 +177,7 @@ async def agree(request: StrictRequest) -> Redirect:
             await invitations.activate(
                 app.ctx,
                 signed_in,
-                app.authorization.invite_code,
+                app.authorization_request.invite_code,
                 caller=browser_session.caller(request),
             )
         except Refusal as refusal:
@@ -190,12 +190,14 @@ async def leave(request: StrictRequest, denied: Denied = "") -> Response[Any]:
     """Show the page that goes on to the app. See `leaving_page`."""
     app = await app_request.require(request)
     if denied:
-        url = authorization.denied_url(app.ctx, app.authorization, "The person has cancelled.")
+        url = authorization.denied_url(
+            app.ctx, app.authorization_request, "The person has cancelled."
+        )
         return leaving_page(request, url, app.app_name)
     signed_in = await browser_session.find(request)
     if signed_in is None or app.next_step(signed_in) is not Step.SEND_BACK:
         return flash.redirect(app.url(CONTINUE))
-    url = await authorization.grant_url(app.ctx, app.authorization, signed_in)
+    url = await app.code_url(signed_in)
     return leaving_page(request, url, app.app_name)
 
 
@@ -216,6 +218,7 @@ def error_redirect(request: StrictRequest, outcome: ErrorRedirect) -> Response[A
         # After a POST, 303 makes the browser go on by GET (RFC 9700, section 4.12)
         response: Response[Any] = Redirect(outcome.url, status_code=HTTP_303_SEE_OTHER)
     elif request.method == "POST":
+        # After a form, no redirect may lead to the app: RETURN meets the same error by GET
         query = request.scope["query_string"].decode("ascii", "replace")
         response = flash.redirect(f"{RETURN}?{query}")
     else:
@@ -235,7 +238,7 @@ def error_page(request: StrictRequest, error: ErrorPage) -> Response[str]:
     return page
 
 
-def unreadable(request: StrictRequest, error: OAuthError) -> Response[str]:
+def oauth_error_page(request: StrictRequest, error: OAuthError) -> Response[str]:
     """Respond with a page to parameters that cannot be read, or to a wrong request to sign out."""
     problems.log_error(request, error.error, error.description)
     is_logout = request.scope["path"] == LOGOUT
@@ -245,7 +248,7 @@ def unreadable(request: StrictRequest, error: OAuthError) -> Response[str]:
 async def _begin(request: StrictRequest, parameters: Parameters) -> AppRequest:
     ctx = context(request)
     found, client = await authorization.begin(ctx, parameters)
-    return AppRequest(ctx=ctx, authorization=found, app_name=client.name)
+    return AppRequest(ctx=ctx, authorization_request=found, app_name=client.name)
 
 
 async def _next(request: StrictRequest, app: AppRequest) -> Redirect:
@@ -253,7 +256,7 @@ async def _next(request: StrictRequest, app: AppRequest) -> Redirect:
     signed_in = await browser_session.find(request)
     step = app.next_step(signed_in)
     if step is Step.SEND_BACK and signed_in is not None:
-        url = await authorization.grant_url(app.ctx, app.authorization, signed_in)
+        url = await app.code_url(signed_in)
         return flash.redirect(url)
     path = CONTINUE if step is Step.CONFIRM else SIGN_IN
     return flash.redirect(app.url(path))
@@ -261,7 +264,7 @@ async def _next(request: StrictRequest, app: AppRequest) -> Redirect:
 
 def _with_another_phone(app: AppRequest) -> AppRequest:
     """Return the request of a person who wants to sign in with another phone."""
-    prompts = (app.authorization.prompts - {"consent"}) | {"login", "select_account"}
+    prompts = (app.authorization_request.prompts - {"consent"}) | {"login", "select_account"}
     # As if it had come now, so that only a code that is verified from now on satisfies it
     return app.replace(prompts=prompts, came_at=app.ctx.clock().timestamp())
 
@@ -269,6 +272,6 @@ def _with_another_phone(app: AppRequest) -> AppRequest:
 EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[..., Response[Any]]] = {
     ErrorRedirect: error_redirect,
     ErrorPage: error_page,
-    OAuthError: unreadable,
+    OAuthError: oauth_error_page,
 }
 HANDLERS = [authorize, authorize_by_post, show, agree, leave]

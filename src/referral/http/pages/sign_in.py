@@ -297,7 +297,7 @@ def _invite_code(text: str, ctx: Context) -> str:
 async def _home_of_app(request: StrictRequest, app: AppRequest) -> Response[str]:
     ctx = context(request)
     signed_in = await browser_session.find(request)
-    found, refusal = await inviter.find(request, app.authorization.invite_code)
+    found, refusal = await inviter.find(request, app.authorization_request.invite_code)
     phone = app.expected_phone(signed_in)
     return page(
         request,
