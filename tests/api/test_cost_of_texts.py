@@ -25,6 +25,7 @@ from referral.http.server.application import Application
 from referral.service import admins
 from support import Service, context_of, migrated, new_phone, ok, running
 
+FORM = "application/x-www-form-urlencoded"
 BYTES = 64_000  # the largest body of 64 KiB, less its other fields
 MAX_ESCAPED = 20_000
 MAX_RATIO = 3
@@ -169,7 +170,12 @@ def operation_places(
         places[name] = (
             request.in_path(name) if parameter["in"] == "path" else request.in_query(name)
         )
-    for content in operation.get("requestBody", {}).get("content", {}).values():
+    for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+        if media_type == FORM:
+            request = replace(request, headers={**request.headers, "content-type": FORM})
+            for name in content["schema"]["properties"]:
+                places[name] = request.in_form(name, request.right)
+            continue
         schema = content["schema"]["$ref"].rpartition("/")[2]
         body = document["components"]["schemas"][schema]
         for name, field in body["properties"].items():
@@ -191,7 +197,7 @@ def page_places(
     headers = {
         "cookie": cookies,
         "origin": ORIGIN,
-        "content-type": "application/x-www-form-urlencoded",
+        "content-type": FORM,
     }
     request = Request(app, method, re.sub(r":\w+}", "}", path), right, headers)
     places = {}

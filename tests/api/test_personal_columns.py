@@ -21,8 +21,13 @@ IMPERSONAL = {
     "device_generations": "user_id generation",
     "sessions": """
         id user_id family_digest refresh_digest proof late_repeats_tat created_at
-        last_used_at
+        last_used_at client_id scopes authenticated_at expires_at
     """,
+    "clients": """
+        id name redirect_uris post_logout_redirect_uris is_public requires_pkce account_allowed
+        audience secret_digest previous_secret_digest created_at
+    """,
+    "signing_keys": "id encrypted signs_from",
     "counters": "key tat",
     "past_activations": "phone_digest expires_at",
     "admin_grants": "",

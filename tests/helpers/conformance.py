@@ -1,4 +1,4 @@
-"""What the modules of the OpenID Foundation's conformance suite have in common.
+"""Checks that the modules of the OpenID Foundation's conformance suite share.
 
 Its test plans are at gitlab.com/openid/conformance-suite, in
 src/main/java/net/openid/conformance/openid/. Its warnings are failures here, except where
@@ -76,7 +76,7 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class Request:
+class AuthorizationRequest:
     """An authorization request, with a state and a nonce of its own."""
 
     app: App
@@ -117,7 +117,7 @@ class Request:
         return given["error"]
 
 
-def request(app: App, **parameters: str | None) -> Request:
+def request(app: App, **parameters: str | None) -> AuthorizationRequest:
     """Prepare an authorization request. None leaves a parameter out."""
     state, nonce = uuid4().hex * 4, uuid4().hex[:10]
     given = {
@@ -127,7 +127,7 @@ def request(app: App, **parameters: str | None) -> Request:
         "code_challenge_method": None,
         **parameters,
     }
-    return Request(app, app.url(**given), state, given["nonce"])
+    return AuthorizationRequest(app, app.url(**given), state, given["nonce"])
 
 
 async def sign_in(browser: Browser, app: App, **parameters: str | None) -> Flow:
@@ -136,12 +136,12 @@ async def sign_in(browser: Browser, app: App, **parameters: str | None) -> Flow:
     return await asked.finish(await arrive(browser, asked.url))
 
 
-async def sent_back_at_once(browser: Browser, asked: Request) -> str:
-    """Return where a browser is sent by the request itself: no page is shown."""
+async def sent_back_at_once(browser: Browser, asked: AuthorizationRequest) -> str:
+    """Return the URL to which the authorization endpoint itself redirects: no page is shown."""
     return redirect_of(await browser.get(asked.url))
 
 
-async def asked_to_sign_in(browser: Browser, asked: Request) -> str:
+async def asked_to_sign_in(browser: Browser, asked: AuthorizationRequest) -> str:
     """Return the app's URL, after the page that asks for the phone was shown."""
     location = redirect_of(await browser.get(asked.url))
     assert 'id="phone"' in await browser.see(location)

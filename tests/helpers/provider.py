@@ -13,14 +13,14 @@ import httpx
 from processes import Server, free_port, referral, serving
 from proxies import nginx
 
-# Libraries refresh a minute before access tokens expire: here three seconds after the sign-in
+# Some libraries refresh a minute before access tokens expire: with this, 3 seconds after sign-in
 ACCESS_SECONDS = 63
 SECRET = "provider-secret-provider-secret-provider"
 
 
 @dataclass
 class Provider:
-    """The service behind nginx. url: the issuer. certificate: that apps have to trust."""
+    """The service behind nginx. url: the issuer. certificate: the one that apps must trust."""
 
     url: str
     folder: Path
@@ -29,7 +29,7 @@ class Provider:
     certificate: Path
 
     def register(self, *arguments: str) -> dict[str, str]:
-        """Register a client with `referral client new`; return its variables for an app."""
+        """Register a client with `referral client new`. Return the app's environment variables."""
         made = referral(self.folder, "client", "new", *arguments, **self.settings)
         assert made.returncode == 0, made.stderr
         printed = dict(line.split("=", 1) for line in made.stdout.split())

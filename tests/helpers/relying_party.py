@@ -1,4 +1,4 @@
-"""An app that signs people in with OpenID Connect, as its own code and a browser would."""
+"""A simulated app that signs people in with OpenID Connect: its own calls and its browser's."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ class App:
 
 
 async def register(service: Service, **more: Any) -> App:
-    """Register a client with a name that no other has."""
+    """Register a client under a name of its own."""
     given = {"name": f"Shop {next(_numbers)}", "redirect_uris": [CALLBACK], **more}
     client, secret = await clients.create(context_of(service), Registration(**given))
     return App(service, client.id, secret, given["redirect_uris"][0], client.name)
 
 
 async def arrive(browser: Browser, url: str) -> str:
-    """Follow a link as a browser does, signing in if asked, until the app's own URL is reached."""
+    """Follow a link as a browser does, and sign in if asked. Return the app's URL it leads to."""
     for _ in range(10):
         response = await browser.get(url)
         page = unescape(response.text)
@@ -168,7 +168,7 @@ async def send_code(browser: Browser, page: str, phone: str | None = None) -> st
 
 
 async def leaving_to(browser: Browser, url: str) -> str:
-    """Return where a page of ours goes on to: by its header, and by its link."""
+    """Return the URL to which a page of ours goes on, by its header and by its link."""
     response = await browser.get(url)
     assert response.status_code == 200, response.text
     target: str = response.headers["refresh"].removeprefix("0; url=")

@@ -116,9 +116,16 @@ class Person:
 
     def id(self) -> str:
         """Return the user's id, from the access token."""
+        return self._claim("sub")
+
+    def session_id(self) -> str:
+        """Return the session's id, from the access token."""
+        return self._claim("sid")
+
+    def _claim(self, name: str) -> str:
         payload = self.tokens["access_token"].split(".")[1]
         claims: dict[str, str] = json.loads(urlsafe_b64decode(payload + "=="))
-        return claims["sub"]
+        return claims[name]
 
     async def profile(self) -> dict[str, Any]:
         return ok(await self.call("GET", "/profile"))

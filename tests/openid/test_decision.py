@@ -9,7 +9,7 @@ import pytest
 
 from referral.openid import decision
 from referral.openid.authorization_request import AuthorizationRequest
-from referral.openid.decision import SignedIn, Step
+from referral.openid.decision import BrowserUser, Step
 from referral.openid.errors import OAuthError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -28,16 +28,16 @@ def request(**more: Any) -> AuthorizationRequest:
     return AuthorizationRequest(**{**usual, **more})
 
 
-def signed_in(*, seconds_ago: float = 3600) -> SignedIn:
+def signed_in(*, seconds_ago: float = 3600) -> BrowserUser:
     at = NOW - timedelta(seconds=seconds_ago)
-    return SignedIn(user_id=ANNA, phone=PHONE, session_id="hers", authenticated_at=at)
+    return BrowserUser(user_id=ANNA, phone=PHONE, session_id="hers", authenticated_at=at)
 
 
-def step(asked: AuthorizationRequest, person: SignedIn | None) -> Step:
+def step(asked: AuthorizationRequest, person: BrowserUser | None) -> Step:
     return decision.next_step(asked, person, now=NOW)
 
 
-def refused(asked: AuthorizationRequest, person: SignedIn | None) -> str:
+def refused(asked: AuthorizationRequest, person: BrowserUser | None) -> str:
     with pytest.raises(OAuthError) as refusal:
         step(asked, person)
     return refusal.value.error

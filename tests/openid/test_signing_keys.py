@@ -192,7 +192,7 @@ async def test_a_command_rotates_for_running_processes(
     rotated = referral(tmp_path, "signing-key", "rotate", **on)
     assert rotated.returncode == 0, rotated.stderr
     # As each process does by itself within a minute
-    context_of(service).signing_keys.forget()
+    context_of(service).signing_keys.invalidate()
     new, same = await published(service)
     assert same == old
     assert new != old

@@ -49,7 +49,7 @@ async def test_each_type_has_its_documented_data(
     await endpoint.wait_acknowledged(5)
     profile = await invitee.profile()
     ok(await invitee.call("DELETE", "/profile"))
-    await endpoint.wait_acknowledged(6)
+    await endpoint.wait_acknowledged(7)
     about = {
         "user_id": invitee.id(),
         "inviter_id": inviter.id(),
@@ -74,6 +74,15 @@ async def test_each_type_has_its_documented_data(
         ("invite.activated", about | {"phone": old_phone, "inviter_invitee_count": 1}),
         ("user.phone_changed", {"user_id": invitee.id(), "phone": moved}),
         ("invite.voided", about | {"phone": moved, "inviter_invitee_count": 0}),
+        (
+            "session.ended",
+            {
+                "user_id": invitee.id(),
+                "sid": invitee.session_id(),
+                "client_id": "http://127.0.0.1:8000",
+                "reason": "deleted",
+            },
+        ),
         ("user.deleted", {"user_id": invitee.id()}),
     ]
     for each in endpoint.acknowledged:
@@ -260,10 +269,11 @@ async def test_a_failing_event_holds_up_only_its_own_user(
     ]
     endpoint.respond = lambda _: 200
     service.clock.move(seconds=6)
-    await endpoint.wait_acknowledged(34)
+    await endpoint.wait_acknowledged(35)
     assert [each.type for each in endpoint.acknowledged if each.user_id == stuck.id()] == [
         "user.created",
         "invite.activated",
+        "session.ended",
         "user.deleted",
     ]
 
@@ -283,13 +293,14 @@ async def test_events_of_a_user_stay_in_order_despite_failures(
             ok(await admin.call("DELETE", f"/users/{person.id()}/inviter"))
     for person in people:
         ok(await person.call("DELETE", "/profile"))
-    total = 1 + 8 * 8
+    total = 1 + 8 * 9
     for _ in range(200):
         if len(endpoint.acknowledged) >= total:
             break
         service.clock.move(seconds=40)
         await asyncio.sleep(0.2)
-    expected = ["user.created", *["invite.activated", "invite.voided"] * 3, "user.deleted"]
+    repeated = ["invite.activated", "invite.voided"] * 3
+    expected = ["user.created", *repeated, "session.ended", "user.deleted"]
     for person in people:
         assert [
             each.type for each in endpoint.acknowledged if each.user_id == person.id()

@@ -1,4 +1,4 @@
-"""Managing clients, the team's apps that sign people in."""
+"""Commands for clients, the team's apps that sign people in."""
 
 from __future__ import annotations
 
@@ -35,15 +35,19 @@ def client() -> None:
     help="Where people may be sent after a sign-out. Can be given several times.",
 )
 @click.option("--public", is_flag=True, help="A mobile or single-page app: it gets no secret.")
-@click.option("--without-pkce", is_flag=True, help="For a library without PKCE, with a secret.")
+@click.option(
+    "--without-pkce", is_flag=True, help="For a confidential client whose library has no PKCE."
+)
 @click.option(
     "--scope",
     "scopes",
     type=click.Choice([scope.ACCOUNT]),
     multiple=True,
-    help="Let the app request this scope: its tokens then open the API for users.",
+    help="Let the app request this scope: its access tokens are then valid for the API.",
 )
-@click.option("--audience", metavar="URI", help="The `aud` of access tokens; default: client_id.")
+@click.option(
+    "--audience", metavar="URI", help="The `aud` of access tokens. Default: the client_id."
+)
 def new(
     *,
     name: str,
@@ -128,11 +132,13 @@ def show(client: str) -> None:
 
 @client.command()
 @click.argument("client")
-@click.option("--finish", is_flag=True, help="End the secret before instead of making another.")
+@click.option(
+    "--finish", is_flag=True, help="Revoke the previous secret instead of making another."
+)
 def rotate(client: str, *, finish: bool) -> None:
     """Make another secret for CLIENT, a name or a client_id, and print it.
 
-    The secret before stays valid until --finish, or until the next rotation.
+    The previous secret stays valid until --finish, or until the next rotation.
     """
 
     async def work(ctx: Context) -> tuple[Client, str | None]:
@@ -168,7 +174,7 @@ def _kind(client: Client) -> str:
 
 
 def _print_credentials(client: Client, secret: str | None) -> None:
-    """Print what scripts read: letters and digits behind `=`, each on a line of its own."""
+    """Print the credentials for scripts: `name=value`, each on a line of its own."""
     click.echo(f"client_id={client.id}")
     if secret is not None:
         click.echo(f"client_secret={secret}")

@@ -1,4 +1,4 @@
-"""Rotating the key that signs ID tokens."""
+"""The command that rotates the key pair for ID tokens."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ def signing_key() -> None:
 
 @signing_key.command()
 def rotate() -> None:
-    """Make a new key and print when it begins to sign. Apps read it before; the old one stays."""
+    """Make a new key and print when it begins to sign.
+
+    It is published at once, so that apps know it by then. The old key stays published.
+    """
     signs_from = common.run_with_context(signing_keys.rotate)
     click.echo(f"a new key signs ID tokens from {common.format_time(signs_from)}")

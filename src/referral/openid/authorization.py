@@ -1,4 +1,4 @@
-"""Authorization: an app's request is checked, the person signs in, and the app gets a code."""
+"""Authorization: check an app's request, let the person sign in, and send a code to the app."""
 
 from __future__ import annotations
 
@@ -16,29 +16,19 @@ from referral.openid import (
     redirect_uri,
 )
 from referral.openid.authorization_request import AuthorizationRequest
-from referral.openid.decision import SignedIn, Step
-from referral.openid.errors import InvalidRequest, OAuthError, UnknownApp
+from referral.openid.decision import BrowserUser, Step
+from referral.openid.errors import ErrorPage, ErrorRedirect, InvalidRequest, OAuthError
 from referral.openid.parameters import Parameters
 from referral.service.access import Authenticated
 from referral.storage.models import Client
 
 
-class SentBack(Exception):  # noqa: N818 - the outcome of a request, not an error of ours
-    """The app gets an error. url: where the browser has to go."""
-
-    def __init__(self, url: str, error: OAuthError, *, app_name: str) -> None:
-        super().__init__(error.error)
-        self.url = url
-        self.error = error
-        self.app_name = app_name
-
-
 async def begin(ctx: Context, parameters: Parameters) -> tuple[AuthorizationRequest, Client]:
-    """Return the request that an app sends a person with, and the app.
+    """Check the parameters with which an app sends a person here. Return the request and client.
 
-    Raises UnknownApp, if nothing may be redirected, and SentBack for every other error.
+    Raises ErrorPage if the client or its redirect URI is wrong, and ErrorRedirect for other errors.
     """
-    client = await _client(parameters)
+    client = await _client_of_parameters(parameters)
     uri = parameters.require("redirect_uri")
     try:
         request = authorization_request.parse(
@@ -52,30 +42,32 @@ async def begin(ctx: Context, parameters: Parameters) -> tuple[AuthorizationRequ
     except OAuthError as error:
         state = authorization_request.state_to_return(parameters)
         url = _error_url(ctx, uri, state, error)
-        raise SentBack(url, error, app_name=client.name) from None
+        raise ErrorRedirect(url, error, app_name=client.name) from None
     return request, client
 
 
 def encrypt(ctx: Context, request: AuthorizationRequest) -> str:
-    """Return the sealed request for the URLs of the pages, valid for 15 minutes from now."""
+    """Return the request's token for the URLs of the pages, valid for 15 minutes from now."""
     return authorization_request.encrypt(request, now=ctx.clock(), keys=ctx.keys)
 
 
 async def resume(ctx: Context, token: str) -> tuple[AuthorizationRequest, Client]:
-    """Return the request of a sealed token, and its client.
+    """Return the request of a token, and its client.
 
-    Raises UnknownApp, and SentBack if the request has expired.
+    Raises ErrorPage, and ErrorRedirect if the token has expired.
     """
     try:
         request = authorization_request.decrypt(token, now=ctx.clock(), keys=ctx.keys)
     except InvalidRequest:
-        raise UnknownApp("request") from None
+        raise ErrorPage("request") from None
     except authorization_request.Expired as expired:
-        client = await _registered(expired.request)
-        error = OAuthError("access_denied", "The sign-in took longer than 15 minutes.")
-        url = _error_url_of(ctx, expired.request, error)
-        raise SentBack(url, error, app_name=client.name) from None
-    return request, await _registered(request)
+        client = await _client_of_request(expired.request)
+        error = OAuthError(
+            "access_denied", "The sign-in took longer than 15 minutes. Start it again."
+        )
+        url = _error_url_of_request(ctx, expired.request, error)
+        raise ErrorRedirect(url, error, app_name=client.name) from None
+    return request, await _client_of_request(request)
 
 
 def next_step(
@@ -85,10 +77,10 @@ def next_step(
     *,
     app_name: str,
 ) -> Step:
-    """Return the next step for the person. Raises SentBack."""
+    """Return the next step for the person. Raises ErrorRedirect."""
     person = None
     if signed_in is not None:
-        person = SignedIn(
+        person = BrowserUser(
             user_id=str(signed_in.user.id),
             phone=signed_in.user.phone or "",
             session_id=str(signed_in.session_id),
@@ -97,16 +89,16 @@ def next_step(
     try:
         return decision.next_step(request, person, now=ctx.clock())
     except OAuthError as error:
-        url = _error_url_of(ctx, request, error)
-        raise SentBack(url, error, app_name=app_name) from None
+        url = _error_url_of_request(ctx, request, error)
+        raise ErrorRedirect(url, error, app_name=app_name) from None
 
 
-async def grant_url(ctx: Context, request: AuthorizationRequest, signed_in: Authenticated) -> str:
-    """Return where the browser has to go with a new authorization code.
+async def code_url(ctx: Context, request: AuthorizationRequest, signed_in: Authenticated) -> str:
+    """Return the redirect URI with a new authorization code.
 
-    Only after `next_step` was SEND_BACK for this person. Raises UnknownApp.
+    Call this only if `next_step` has returned SEND_BACK for this person. Raises ErrorPage.
     """
-    await _registered(request)
+    await _client_of_request(request)
     code = authorization_code.issue(
         request,
         user_id=str(signed_in.user.id),
@@ -116,49 +108,54 @@ async def grant_url(ctx: Context, request: AuthorizationRequest, signed_in: Auth
         now=ctx.clock(),
         keys=ctx.keys,
     )
-    return _url(ctx, request.redirect_uri, request.state, code=code)
+    return _response_url(ctx, request.redirect_uri, request.state, code=code)
 
 
 def denied_url(ctx: Context, request: AuthorizationRequest, description: str) -> str:
-    """Return where the browser has to go if the person cannot or does not want to sign in."""
-    return _error_url_of(ctx, request, OAuthError("access_denied", description))
+    """Return the redirect URI with `access_denied`: the person does not sign in."""
+    return _error_url_of_request(ctx, request, OAuthError("access_denied", description))
 
 
 def _error_url(ctx: Context, uri: str, state: str | None, error: OAuthError) -> str:
-    """Return the redirect of an error (RFC 6749, section 4.1.2.1)."""
-    return _url(ctx, uri, state, error=error.error, error_description=error.description)
+    """Return a redirect URI with an error (RFC 6749, section 4.1.2.1)."""
+    return _response_url(ctx, uri, state, error=error.error, error_description=error.description)
 
 
-def _error_url_of(ctx: Context, request: AuthorizationRequest, error: OAuthError) -> str:
+def _error_url_of_request(ctx: Context, request: AuthorizationRequest, error: OAuthError) -> str:
     return _error_url(ctx, request.redirect_uri, request.state, error)
 
 
-def _url(ctx: Context, uri: str, state: str | None, **parameters: str) -> str:
-    # `iss` lets an app tell apart the services that it uses (RFC 9207)
-    given = {**parameters, **({"state": state} if state is not None else {}), "iss": ctx.issuer.url}
-    return redirect_uri.with_parameters(uri, urlencode(given))
+def _response_url(ctx: Context, uri: str, state: str | None, **parameters: str) -> str:
+    """Return a redirect URI with the parameters of an authorization response.
+
+    `iss` protects an app with several providers from mixing them up (RFC 9207).
+    """
+    if state is not None:
+        parameters["state"] = state
+    return redirect_uri.with_parameters(uri, urlencode({**parameters, "iss": ctx.issuer.url}))
 
 
-async def _client(parameters: Parameters) -> Client:
-    """Return the client, whose redirect URI is registered. Raises UnknownApp."""
+async def _client_of_parameters(parameters: Parameters) -> Client:
+    """Return the client that the parameters name. Raises ErrorPage."""
     try:
         client_id, uri = parameters.get("client_id"), parameters.get("redirect_uri")
     except InvalidRequest:
-        raise UnknownApp("twice") from None
-    return await _require(client_id or "", uri or "")
+        raise ErrorPage("twice") from None
+    return await _find_client(client_id or "", uri or "")
 
 
-async def _registered(request: AuthorizationRequest) -> Client:
-    """Look up client and redirect URI again: both may have been removed. Raises UnknownApp."""
-    return await _require(request.client_id, request.redirect_uri)
+async def _client_of_request(request: AuthorizationRequest) -> Client:
+    """Return a request's client, unless it or its redirect URI was removed. Raises ErrorPage."""
+    return await _find_client(request.client_id, request.redirect_uri)
 
 
-async def _require(client_id: str, uri: str) -> Client:
+async def _find_client(client_id: str, uri: str) -> Client:
+    """Return a client and require that the redirect URI is one of its own. Raises ErrorPage."""
     client = await queries.find_client(client_id)
     if client is None:
-        raise UnknownApp("client")
+        raise ErrorPage("client")
     if not redirect_uri.is_registered(uri, clients.uris(client.redirect_uris)):
-        raise UnknownApp("redirect_uri")
+        raise ErrorPage("redirect_uri")
     return client
 
 
@@ -170,5 +167,7 @@ async def _hinted_user(ctx: Context, client: Client, parameters: Parameters) -> 
     keys = await ctx.signing_keys.published(ctx)
     hint = id_token.read_hint(text, issuer=ctx.issuer.url, keys=keys)
     if hint is None or hint.aud != client.id:
-        raise InvalidRequest("The id_token_hint is not an ID token of this client.")
+        raise InvalidRequest(
+            "The id_token_hint must be an ID token that was issued to this client."
+        )
     return hint.sub

@@ -1,7 +1,7 @@
-"""The authorization code: a sealed token that the app exchanges for tokens, once.
+"""The authorization code: an encrypted token that the app exchanges for tokens, once.
 
-Nothing of it is stored until it is exchanged: the code carries the id of the session that it will
-begin. That id is also the name of the counter that makes it work once.
+Codes are not stored. A code contains the id of the session that it will begin. That id is also in
+the key of the counter by which a second use is noticed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from referral.openid.authorization_request import AuthorizationRequest
 from referral.openid.errors import InvalidGrant
 
 LIFE_SECONDS = 60
-# How long a second use is recognised, and ends the session of the first (RFC 9700, section 4.5)
+# From its issue, how long a second use of a code ends the session that the first began
+# (RFC 9700, section 4.5)
 REUSE_SECONDS = 3600
 
 # RFC 7636, section 4.1
 _VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
-# A nonce of control characters is six times as long in JSON
-_MAX_SEALED_LENGTH = 8 * 1024
+# Control characters in the nonce are six times as long in JSON
+_MAX_ENCRYPTED_LENGTH = 8 * 1024
 
 
 class AuthorizationCode(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of a code.
 
-    session_id: of the session that it will begin. browser_session_id: of the one that the person
-    has on the pages. redirect_digest: of the redirect URI. expires_at: Unix seconds.
+    session_id: the session that it will begin. browser_session_id: the session that the person has
+    on the pages. redirect_digest: the digest of the redirect URI. expires_at: Unix seconds.
     """
 
     client_id: str
@@ -58,7 +59,7 @@ def issue(
     now: datetime,
     keys: Keyring,
 ) -> str:
-    """Return a code for a request, valid from now for LIFE_SECONDS."""
+    """Return a code for a request, valid for 60 seconds from now."""
     code = AuthorizationCode(
         client_id=request.client_id,
         redirect_digest=_digest(request.redirect_uri),
@@ -84,26 +85,32 @@ def decrypt(
     now: datetime,
     keys: Keyring,
 ) -> AuthorizationCode:
-    """Return the content of a code that this client may use, at most REUSE_SECONDS old.
+    """Return the content of a code that this client may use, even if it expired within the hour.
 
-    The caller has to require that it has not expired, and that it is used for the first time.
+    The caller has to check that the code has not expired, and that this is its first use.
     Raises InvalidGrant.
     """
     try:
         payload = seal.decrypt(
-            text, keys.all(Purpose.AUTHORIZATION_CODE), max_length=_MAX_SEALED_LENGTH
+            text, keys.all(Purpose.AUTHORIZATION_CODE), max_length=_MAX_ENCRYPTED_LENGTH
         )
         code = msgspec.json.decode(payload, type=AuthorizationCode)
     except (seal.BadToken, msgspec.DecodeError):
-        raise InvalidGrant("The code is not valid.") from None
+        raise InvalidGrant(
+            "The code is not valid: send it as it came, and exchange each code once."
+        ) from None
     if now.timestamp() >= code.expires_at - LIFE_SECONDS + REUSE_SECONDS:
-        raise InvalidGrant("The code has expired.")
+        raise InvalidGrant("The code has expired: exchange it within 60 seconds.")
     if code.client_id != client_id:
-        raise InvalidGrant("The code was issued to another client.")
+        raise InvalidGrant(
+            "The code is another client's: send the client_id of the authorization request."
+        )
     if redirect_uri is None or code.redirect_digest != _digest(redirect_uri):
-        raise InvalidGrant("The redirect_uri differs from that of the authorization request.")
+        raise InvalidGrant("The redirect_uri must be that of the authorization request.")
     if not _is_verified(code.code_challenge, verifier):
-        raise InvalidGrant("The code_verifier does not match the code_challenge.")
+        raise InvalidGrant(
+            "The code_verifier must be the one that the code_challenge was made from."
+        )
     return code
 
 
@@ -112,9 +119,9 @@ def has_expired(code: AuthorizationCode, *, now: datetime) -> bool:
 
 
 def _is_verified(challenge: str | None, verifier: str | None) -> bool:
-    """Return whether a verifier is that of the challenge (RFC 7636, section 4.6).
+    """Return whether a verifier matches the challenge (RFC 7636, section 4.6).
 
-    None matches only None: a client that sent no challenge has no verifier (RFC 9700, 2.1.1).
+    A verifier without a challenge does not match (RFC 9700, section 2.1.1).
     """
     if challenge is None or verifier is None:
         return challenge is None and verifier is None

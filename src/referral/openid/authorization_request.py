@@ -1,13 +1,12 @@
 """The authorization request: what an app asks for when it sends a person here.
 
-Nothing of it is stored. While the person signs in, the checked request travels through the URLs of
-the pages as a sealed token, like the challenge of a sign-in.
+It is not stored. While the person signs in, the pages pass the checked request on in their URLs, as
+an encrypted token: see request_token.py.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
 from datetime import datetime
 
 import msgspec
@@ -18,27 +17,25 @@ from referral.core import seal
 from referral.core.errors import InvalidPhone, UnsupportedPhone
 from referral.core.keys import Keyring, Purpose
 from referral.core.phone import PhoneRules
-from referral.openid import scope
+from referral.openid import request_token, scope
 from referral.openid.errors import InvalidRequest, OAuthError
 from referral.openid.parameters import Parameters
 
-LIFE_SECONDS = 15 * 60
-
-MAX_STATE_LENGTH, MAX_NONCE_LENGTH = 2048, 512
+MAX_STATE_LENGTH = 2048
+_MAX_NONCE_LENGTH = 512
 _MAX_INVITE_CODE_LENGTH = 200
 _MAX_LOCALES = 10
-_MAX_AGE = 10**9
+_HIGHEST_MAX_AGE = 10**9  # seconds
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 # A SHA-256 in base64url (RFC 7636, section 4.2)
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}")
 # A language tag (RFC 5646), roughly
 _LOCALE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,4}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
-_MAX_SEALED_LENGTH = 16 * 1024
 
 
 class Expired(Exception):  # noqa: N818 - a fact, not an error
-    """The request is too old. request: what it was, so that the app can be told."""
+    """The request's token has expired. request: the request, so that the app gets an error."""
 
     def __init__(self, request: AuthorizationRequest) -> None:
         super().__init__()
@@ -48,9 +45,10 @@ class Expired(Exception):  # noqa: N818 - a fact, not an error
 class AuthorizationRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A checked request.
 
-    came_at: Unix seconds, to the microsecond; a sign-in after it is what `prompt=login` asks for.
-    expires_at: Unix seconds. hinted_phone: of `login_hint`, in E.164. hinted_user_id: of
-    `id_token_hint`. locales: the language tags of `ui_locales`, preferred first.
+    hinted_phone: the phone of `login_hint`, in E.164. hinted_user_id: the user of `id_token_hint`.
+    locales: the language tags of `ui_locales`, preferred first.
+    came_at: when the request came, in Unix seconds, to the microsecond. A code that is verified
+    later satisfies `prompt=login` and `max_age`. expires_at: Unix seconds.
     confirmed_session_id: the browser's session in which the person has agreed to be sent back.
     """
 
@@ -71,18 +69,6 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
     confirmed_session_id: str = ""
 
 
-def check_names(parameters: Parameters) -> None:
-    """Check what holds for a request as a whole. Raises OAuthError."""
-    parameters.check()
-    for name in ("request", "request_uri"):
-        if parameters.get(name) is not None:
-            raise OAuthError(f"{name}_not_supported", f"Send parameters instead of {name}.")
-    if parameters.get("response_mode") not in {None, "query"}:
-        raise InvalidRequest("The response_mode must be query.")
-    if parameters.require("response_type") != "code":
-        raise OAuthError("unsupported_response_type", "The response_type must be code.")
-
-
 def parse(
     parameters: Parameters,
     *,
@@ -94,70 +80,72 @@ def parse(
 ) -> AuthorizationRequest:
     """Parse a request whose client and redirect URI are registered.
 
-    account_allowed, requires_pkce: of the client. Raises OAuthError.
+    account_allowed, requires_pkce: see models.Client. hinted_user_id: the user of the
+    `id_token_hint`. Raises OAuthError.
     """
-    check_names(parameters)
+    _require_supported(parameters)
     login_hint = parameters.get("login_hint")
     return AuthorizationRequest(
         client_id=parameters.require("client_id"),
         redirect_uri=parameters.require("redirect_uri"),
         scopes=scope.parse(parameters.get("scope") or "", account_allowed=account_allowed),
-        state=_limited(parameters, "state", MAX_STATE_LENGTH),
-        nonce=_limited(parameters, "nonce", MAX_NONCE_LENGTH),
-        code_challenge=_code_challenge(parameters, is_required=requires_pkce),
-        prompts=_prompts(parameters.get("prompt") or ""),
+        state=parameters.get("state", max_length=MAX_STATE_LENGTH),
+        nonce=parameters.get("nonce", max_length=_MAX_NONCE_LENGTH),
+        code_challenge=_parse_code_challenge(parameters, is_required=requires_pkce),
+        prompts=_parse_prompts(parameters.get("prompt") or ""),
         max_age=_parse_max_age(parameters.get("max_age")),
         hinted_phone=_parse_phone(login_hint, phone_rules) if login_hint else None,
         hinted_user_id=hinted_user_id,
-        locales=_locales(parameters.get("ui_locales") or ""),
-        # A longer one cannot be right, and is refused as unknown later
+        locales=_parse_locales(parameters.get("ui_locales") or ""),
+        # A longer text is no invite code. It is kept in part, so that the person sees a refusal
         invite_code=(parameters.get("invite_code") or "")[:_MAX_INVITE_CODE_LENGTH],
         came_at=now.timestamp(),
     )
 
 
 def state_to_return(parameters: Parameters) -> str | None:
-    """Return the state for an error response, if it can be returned."""
+    """Return the state for an error response; None if it is too long or was given twice."""
     try:
-        return _limited(parameters, "state", MAX_STATE_LENGTH)
+        return parameters.get("state", max_length=MAX_STATE_LENGTH)
     except InvalidRequest:
         return None
 
 
 def encrypt(request: AuthorizationRequest, *, now: datetime, keys: Keyring) -> str:
-    """Return the sealed request, valid from now for LIFE_SECONDS."""
-    renewed = msgspec.structs.replace(request, expires_at=int(now.timestamp()) + LIFE_SECONDS)
-    # Compressed, because base64url makes it longer by a third, and proxies limit URLs
-    payload = zlib.compress(msgspec.json.encode(renewed), level=9)
-    return seal.encrypt(payload, keys.current(Purpose.AUTHORIZATION_REQUEST), padded_to=None)
+    """Return the request's token, valid for 15 minutes from now."""
+    expires_at = int(now.timestamp()) + request_token.LIFE_SECONDS
+    renewed = msgspec.structs.replace(request, expires_at=expires_at)
+    return request_token.encrypt(renewed, keys.current(Purpose.AUTHORIZATION_REQUEST))
 
 
 def decrypt(token: str, *, now: datetime, keys: Keyring) -> AuthorizationRequest:
-    """Return the request in a sealed token. Raises InvalidRequest, Expired."""
+    """Return the request of a token. Raises InvalidRequest, Expired."""
     try:
-        payload = seal.decrypt(
-            token, keys.all(Purpose.AUTHORIZATION_REQUEST), max_length=_MAX_SEALED_LENGTH
+        request = request_token.decrypt(
+            token, keys.all(Purpose.AUTHORIZATION_REQUEST), AuthorizationRequest
         )
-        request = msgspec.json.decode(zlib.decompress(payload), type=AuthorizationRequest)
-    except (seal.BadToken, zlib.error, msgspec.DecodeError):
+    except seal.BadToken:
         raise InvalidRequest("Go back to the app and sign in from there again.") from None
     if now.timestamp() >= request.expires_at:
         raise Expired(request)
     return request
 
 
-def _limited(parameters: Parameters, name: str, max_length: int) -> str | None:
-    value = parameters.get(name)
-    if value is not None and len(value) > max_length:
-        raise InvalidRequest(f"The parameter {name} has more than {max_length} characters.")
-    return value
+def _require_supported(parameters: Parameters) -> None:
+    """Refuse repeated parameters, and the parts of the standard that are not supported."""
+    parameters.check()
+    for name in ("request", "request_uri"):
+        if parameters.get(name) is not None:
+            raise OAuthError(f"{name}_not_supported", f"Send parameters instead of {name}.")
+    if parameters.get("response_mode") not in {None, "query"}:
+        raise InvalidRequest("The response_mode must be query.")
+    if parameters.require("response_type") != "code":
+        raise OAuthError("unsupported_response_type", "The response_type must be code.")
 
 
-def _code_challenge(parameters: Parameters, *, is_required: bool) -> str | None:
-    challenge, method = (
-        parameters.get("code_challenge"),
-        parameters.get("code_challenge_method"),
-    )
+def _parse_code_challenge(parameters: Parameters, *, is_required: bool) -> str | None:
+    challenge = parameters.get("code_challenge")
+    method = parameters.get("code_challenge_method")
     if challenge is None:
         if is_required or method is not None:
             raise InvalidRequest("Send code_challenge with code_challenge_method=S256 (PKCE).")
@@ -169,24 +157,24 @@ def _code_challenge(parameters: Parameters, *, is_required: bool) -> str | None:
     return challenge
 
 
-def _prompts(text: str) -> frozenset[str]:
-    """Parse `prompt` (Core, section 3.1.2.1). Values that we do not know are ignored."""
+def _parse_prompts(text: str) -> frozenset[str]:
+    """Parse `prompt` (OpenID Connect Core, section 3.1.2.1). Unknown values are ignored."""
     wanted = set(text.split())
     if "none" in wanted and len(wanted) > 1:
         raise InvalidRequest("prompt=none cannot be combined with other values.")
     return frozenset(wanted & _PROMPTS)
 
 
-def _locales(text: str) -> tuple[str, ...]:
-    """Parse `ui_locales`. What is not a language tag is ignored (Core, section 3.1.2.1)."""
+def _parse_locales(text: str) -> tuple[str, ...]:
+    """Parse `ui_locales`. Texts that are not language tags are ignored."""
     return tuple(each for each in text.split() if _LOCALE.fullmatch(each))[:_MAX_LOCALES]
 
 
 def _parse_max_age(text: str | None) -> int | None:
     if text is None:
         return None
-    if not _NUMBER.fullmatch(text) or int(text) > _MAX_AGE:
-        raise InvalidRequest("The max_age must be a number of seconds.")
+    if not _NUMBER.fullmatch(text) or int(text) > _HIGHEST_MAX_AGE:
+        raise InvalidRequest("The max_age must be a number of seconds, at most 1000000000.")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""The rules of clients: their ids and secrets, and what may be registered."""
+"""The rules of clients: ids, secrets, and the values that may be registered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_AUDIENCE_LENGTH = 200
 
 
 def new_id(token_bytes: Callable[[int], bytes]) -> str:
-    """Return a client id. Hex, because some libraries encode other characters and some do not."""
+    """Return a client id, in hex: libraries differ in how they encode other characters."""
     return token_bytes(_ID_BYTES).hex()
 
 
@@ -47,7 +47,7 @@ def secret_matches(secret: str, digests: Sequence[str | None]) -> bool:
 
 
 def parse_name(text: str) -> str:
-    """Parse the name under which people see the app. Raises InvalidRequest."""
+    """Parse the name of the app, which the pages show. Raises InvalidRequest."""
     name = " ".join(text.split())
     if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
         raise InvalidRequest.field("name", f"Give 1 to {MAX_NAME_LENGTH} printable characters.")
@@ -55,7 +55,7 @@ def parse_name(text: str) -> str:
 
 
 def parse_uris(texts: Sequence[str], field: str, *, required: bool) -> list[str]:
-    """Parse the URIs to register, in their order and each once. Raises InvalidRequest."""
+    """Parse the URIs to register, and drop repeated ones. Raises InvalidRequest."""
     uris = list(dict.fromkeys(redirect_uri.parse(text.strip(), field) for text in texts))
     if required and not uris:
         raise InvalidRequest.field(field, "Give at least one URI.")
@@ -67,7 +67,7 @@ def parse_uris(texts: Sequence[str], field: str, *, required: bool) -> list[str]
 def parse_audience(text: str | None, *, own: str) -> str | None:
     """Parse the `aud` of a client's access tokens; None or blank for the client's id.
 
-    own: the audience of this service's own tokens, which no client may take. Raises InvalidRequest.
+    own: the audience of the API's own tokens, which is refused. Raises InvalidRequest.
     """
     audience = (text or "").strip()
     if not audience:

@@ -22,7 +22,7 @@ _READ_AGAIN_SECONDS = 2
 
 
 class Registration(Struct, frozen=True, kw_only=True):
-    """What the team says about a client. The texts are as somebody has typed them."""
+    """The properties of a new client. Its texts are unchecked."""
 
     name: str
     redirect_uris: Sequence[str]
@@ -46,24 +46,7 @@ async def create(
             "without_pkce", "A public client needs PKCE: nothing else protects its codes."
         )
     secret = None if registration.is_public else client_rules.new_secret(ctx.token_bytes)
-    client = Client(
-        id=client_rules.new_id(ctx.token_bytes),
-        name=client_rules.parse_name(registration.name),
-        redirect_uris="\n".join(
-            client_rules.parse_uris(registration.redirect_uris, "redirect_uri", required=True)
-        ),
-        post_logout_redirect_uris="\n".join(
-            client_rules.parse_uris(
-                registration.post_logout_redirect_uris, "post_logout_redirect_uri", required=False
-            )
-        ),
-        is_public=registration.is_public,
-        requires_pkce=not registration.without_pkce,
-        account_allowed=registration.account_allowed,
-        audience=client_rules.parse_audience(registration.audience, own=ctx.issuer.audience),
-        secret_digest=None if secret is None else client_rules.digest(secret),
-        created_at=ctx.clock(),
-    )
+    client = _parse(ctx, registration, secret)
 
     async def work() -> None:
         if not await queries.add_client(client):
@@ -93,9 +76,9 @@ async def get(text: str) -> Client:
 
 
 async def rotate(ctx: Context, text: str, *, by: Actor = COMMAND) -> str:
-    """Make another secret for a client and return it. The one before it stays valid too.
+    """Make another secret for a client and return it. The previous one stays valid too.
 
-    Raises SignInAgain, NotFound, InvalidRequest.
+    text: its id or name. Raises SignInAgain, NotFound, InvalidRequest.
     """
     access.require_fresh(ctx, by)
     secret = client_rules.new_secret(ctx.token_bytes)
@@ -112,7 +95,10 @@ async def rotate(ctx: Context, text: str, *, by: Actor = COMMAND) -> str:
 
 
 async def finish_rotation(ctx: Context, text: str, *, by: Actor = COMMAND) -> None:
-    """End the secret before the current one. Raises SignInAgain, NotFound, InvalidRequest."""
+    """Revoke a client's previous secret. text: its id or name.
+
+    Raises SignInAgain, NotFound, InvalidRequest.
+    """
     access.require_fresh(ctx, by)
 
     async def work() -> None:
@@ -126,11 +112,14 @@ async def finish_rotation(ctx: Context, text: str, *, by: Actor = COMMAND) -> No
 
 
 async def delete(ctx: Context, text: str, *, by: Actor = COMMAND) -> Client:
-    """Delete a client and end all of its sessions. Raises SignInAgain, NotFound."""
+    """Delete a client and end all of its sessions. text: its id or name.
+
+    Raises SignInAgain, NotFound.
+    """
     access.require_fresh(ctx, by)
 
     async def work() -> Client:
-        # No code is exchanged from here on
+        # From here on none of its codes can be exchanged
         client = await _locked(text)
         ended = await session_queries.end_of_client(client.id)
         await events.add_sessions_ended(ctx, ended, reason="client_deleted")
@@ -148,7 +137,7 @@ async def authenticate(client_id: str, secret: str | None) -> Client:
     """
     client = await queries.find_client(client_id)
     if client is None:
-        raise InvalidClient("There is no such client.")
+        raise InvalidClient("The client_id is not that of a registered client.")
     if client.is_public:
         if secret is not None:
             raise InvalidClient("A public client has no secret: send none.")
@@ -157,12 +146,12 @@ async def authenticate(client_id: str, secret: str | None) -> Client:
         raise InvalidClient("Send the client secret, by HTTP Basic or in the form.")
     digests = (client.secret_digest, client.previous_secret_digest)
     if not client_rules.secret_matches(secret, digests):
-        raise InvalidClient("The client secret is wrong.")
+        raise InvalidClient("The client secret is wrong. To make another: referral client rotate.")
     return client
 
 
 def grant(ctx: Context, client: Client, scopes: tuple[str, ...]) -> Grant:
-    """Return what an access token of a client is good for."""
+    """Return the client, audience and scopes of an access token."""
     audience = client.audience or client.id
     if scope.ACCOUNT in scopes:
         audience = ctx.issuer.audience
@@ -180,7 +169,7 @@ def secret_count(client: Client) -> int:
 
 
 def uris(text: str) -> list[str]:
-    """Return the URIs of a client's column."""
+    """Split a column of a client that has a URI on each line."""
     return text.split("\n") if text else []
 
 
@@ -201,8 +190,30 @@ class PublicOrigins:
         return origin in self._origins
 
 
+def _parse(ctx: Context, registration: Registration, secret: str | None) -> Client:
+    """Return a client to add. Raises InvalidRequest."""
+    return Client(
+        id=client_rules.new_id(ctx.token_bytes),
+        name=client_rules.parse_name(registration.name),
+        redirect_uris="\n".join(
+            client_rules.parse_uris(registration.redirect_uris, "redirect_uri", required=True)
+        ),
+        post_logout_redirect_uris="\n".join(
+            client_rules.parse_uris(
+                registration.post_logout_redirect_uris, "post_logout_redirect_uri", required=False
+            )
+        ),
+        is_public=registration.is_public,
+        requires_pkce=not registration.without_pkce,
+        account_allowed=registration.account_allowed,
+        audience=client_rules.parse_audience(registration.audience, own=ctx.issuer.audience),
+        secret_digest=None if secret is None else client_rules.digest(secret),
+        created_at=ctx.clock(),
+    )
+
+
 async def _locked(text: str) -> Client:
-    """Return a client that nobody else changes until the transaction ends. Raises NotFound."""
+    """Return a client, locked until the transaction ends. Raises NotFound."""
     client = await get(text)
     await queries.lock_client(client.id, to_change=True)
     # It may have been changed or deleted before the lock
@@ -210,6 +221,7 @@ async def _locked(text: str) -> Client:
 
 
 async def _confidential(text: str) -> Client:
+    """Return a client that has a secret, locked. Raises NotFound, InvalidRequest."""
     client = await _locked(text)
     if client.is_public:
         raise InvalidRequest.field("client", "A public client has no secret.")

@@ -1,4 +1,4 @@
-"""The next step of an authorization request: a sign-in, a question, or the way back to the app."""
+"""Decide the next step for a person whom an app has sent here."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Step(Enum):
     """Go back to the app with an authorization code."""
 
 
-class SignedIn(Struct, frozen=True, kw_only=True):
-    """Who is signed in in this browser. authenticated_at: when a code was last verified."""
+class BrowserUser(Struct, frozen=True, kw_only=True):
+    """The user who is signed in here. authenticated_at: when a code was last verified."""
 
     user_id: str
     phone: str
@@ -32,25 +32,28 @@ class SignedIn(Struct, frozen=True, kw_only=True):
     authenticated_at: datetime
 
 
-def next_step(request: AuthorizationRequest, signed_in: SignedIn | None, *, now: datetime) -> Step:
+def next_step(
+    request: AuthorizationRequest, signed_in: BrowserUser | None, *, now: datetime
+) -> Step:
     """Return the next step. Raises OAuthError if one is needed and `prompt=none` forbids it."""
     silently = "none" in request.prompts
     if signed_in is None or _needs_code(request, signed_in, now):
         if silently:
             raise OAuthError("login_required", "The person has to sign in.")
         return Step.SIGN_IN
-    if request.confirmed_session_id == signed_in.session_id or not _needs_confirmation(
-        request, signed_in, silently=silently
-    ):
+    is_confirmed = request.confirmed_session_id == signed_in.session_id
+    if is_confirmed or not _needs_confirmation(request, signed_in, silently=silently):
         return Step.SEND_BACK
     if silently:
         raise OAuthError("interaction_required", "The person has to choose.")
     return Step.CONFIRM
 
 
-def _needs_code(request: AuthorizationRequest, signed_in: SignedIn, now: datetime) -> bool:
+def _needs_code(request: AuthorizationRequest, signed_in: BrowserUser, now: datetime) -> bool:
+    """Return whether a person who is signed in must enter a code again."""
     if request.hinted_user_id not in {None, signed_in.user_id}:
         return True
+    # A code that was verified after the request came satisfies `prompt=login` and `max_age`
     if signed_in.authenticated_at.timestamp() >= request.came_at:
         return False
     is_too_old = request.max_age is not None and (
@@ -60,7 +63,7 @@ def _needs_code(request: AuthorizationRequest, signed_in: SignedIn, now: datetim
 
 
 def _needs_confirmation(
-    request: AuthorizationRequest, signed_in: SignedIn, *, silently: bool
+    request: AuthorizationRequest, signed_in: BrowserUser, *, silently: bool
 ) -> bool:
     """Return whether a person who is signed in must choose, or see an invitation."""
     if request.prompts & {"select_account", "consent"}:

@@ -20,7 +20,7 @@ _TYPE = "JWT"
 
 
 class Hint(Struct, frozen=True, kw_only=True):
-    """What an `id_token_hint` says. It may have expired."""
+    """The claims of an `id_token_hint`, which may have expired."""
 
     iss: str
     sub: str
@@ -58,7 +58,7 @@ def issue(
 
 
 def read_hint(token: str, *, issuer: str, keys: Sequence[RsaKey]) -> Hint | None:
-    """Return what one of our ID tokens says, expired or not; None for any other text."""
+    """Return the claims of an ID token of ours, expired or not; None for any other text."""
     try:
         hint = msgspec.json.decode(seal.verify_rs256(token, keys, typ=_TYPE), type=Hint)
     except (seal.BadToken, msgspec.DecodeError):
@@ -67,5 +67,5 @@ def read_hint(token: str, *, issuer: str, keys: Sequence[RsaKey]) -> Hint | None
 
 
 def _at_hash(access_token: str) -> str:
-    """Return the left half of the token's SHA-256 (Core, section 3.1.3.6)."""
+    """Return the left half of a token's SHA-256 (OpenID Connect Core, section 3.1.3.6)."""
     return seal.base64url_encode(sha256(access_token.encode()).digest()[:16])

@@ -12,7 +12,7 @@ from referral.storage.models import Client, SigningKey, User
 
 _LOCK_CLIENT = "SELECT 1 FROM clients WHERE id = $1{strength}"
 _LOCK_USER = "SELECT 1 FROM users WHERE id = $1 AND deleted_at IS NULL{strength}"
-_HOLD_DEVICES = """
+_LOCK_DEVICE_GENERATION = """
     INSERT INTO device_generations (user_id, generation) VALUES ($1, 0)
     ON CONFLICT (user_id) DO UPDATE SET generation = device_generations.generation
 """
@@ -44,13 +44,13 @@ async def all_clients() -> list[Client]:
 
 
 async def public_redirect_uris() -> list[str]:
-    """Return the redirect URIs of all public clients, a client's on lines of one text."""
+    """Return the redirect URIs of each public client, one on each line of a text."""
     rows = await database.query("SELECT redirect_uris FROM clients WHERE is_public")
     return [row["redirect_uris"] for row in rows]
 
 
 async def set_secrets(client_id: str, *, current: str, previous: str | None) -> None:
-    """Set the digests of a client's secrets."""
+    """Set a client's secrets. current, previous: their digests."""
     await Client.filter(id=client_id).update(secret_digest=current, previous_secret_digest=previous)
 
 
@@ -59,26 +59,27 @@ async def remove_client(client_id: str) -> None:
 
 
 async def lock_client(client_id: str, *, to_change: bool = False) -> bool:
-    """Keep a client from being changed until the transaction ends, or wait to change it.
+    """Lock a client until the transaction ends. Return False if there is none.
 
-    Return False if there is none.
+    Transactions that begin the client's sessions may hold the lock together. to_change: hold it
+    without any other, to change or delete the client.
     """
     return await _lock(_LOCK_CLIENT, client_id, "FOR UPDATE" if to_change else "FOR SHARE")
 
 
 async def lock_user(user_id: UUID) -> bool:
-    """Keep a user from being changed until the transaction ends. Return False if there is none."""
+    """Lock a user until the transaction ends. Return False if there is none."""
     return await _lock(_LOCK_USER, user_id, "FOR UPDATE")
 
 
-async def hold_devices(user_id: UUID) -> None:
+async def lock_device_generation(user_id: UUID) -> None:
     """Keep other transactions from revoking a user's device tokens until this one ends.
 
-    They do that before they end all sessions, so they will see a session that this one adds. SQLite
-    has one writer at a time.
+    They do that before they end all sessions, so they will see a session that this one adds.
     """
+    # SQLite has one writer at a time
     if database.is_postgres():
-        await database.query(_HOLD_DEVICES, user_id)
+        await database.query(_LOCK_DEVICE_GENERATION, user_id)
 
 
 async def find_user(user_id: UUID) -> User | None:
@@ -104,6 +105,6 @@ async def remove_signing_keys(ids: Collection[str]) -> None:
 
 
 async def _lock(sql: str, value: object, strength: str) -> bool:
-    # SQLite's transactions are immediate: nobody else writes meanwhile
+    # SQLite has one writer at a time, from the beginning of its transaction
     strength = f" {strength}" if database.is_postgres() else ""
     return bool(await database.query(sql.format(strength=strength), value))

@@ -1,4 +1,4 @@
-"""Redirect URIs: which may be registered, and which registered one a request names.
+"""Redirect URIs: which ones may be registered, and whether a request names a registered one.
 
 Three kinds (RFC 8252, section 7; RFC 9700, section 4.1): https; http to this machine, for apps on
 a computer; and a private scheme, for apps on a phone. A URI is compared byte for byte. Only the
@@ -18,7 +18,7 @@ MAX_LENGTH = 1000  # characters
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # The characters of a URI (RFC 3986, section 2), without those that only lead to confusion here
 _URI = re.compile(r"[A-Za-z0-9\-._~:/?\[\]!$&'()*+,;=%]+")
-_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # With a dot, and a path that begins with a slash
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:/")
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -36,7 +36,7 @@ def parse(text: str, field: str = "redirect_uri") -> str:
 
 
 def is_registered(uri: str, registered: Iterable[str]) -> bool:
-    """Return whether a request may name this URI."""
+    """Return whether a URI of a request is one of the registered ones."""
     without_port = _without_port(uri)
     return any(
         uri == each or (without_port is not None and without_port == _without_port(each))
@@ -45,7 +45,7 @@ def is_registered(uri: str, registered: Iterable[str]) -> bool:
 
 
 def is_https(uri: str) -> bool:
-    """Return whether only the owner of a domain can receive what is sent there."""
+    """Return whether a URI is https: then only the owner of its domain receives the code."""
     return uri.startswith("https://")
 
 
@@ -67,7 +67,7 @@ def with_parameters(uri: str, encoded: str) -> str:
 
 
 def _host_and_port(uri: str) -> tuple[str, int | None] | None:
-    """Return the host as it is written, and the port; None if they cannot be read."""
+    """Return the host as it is written, and the port; None if either is not valid."""
     try:
         parts = urlsplit(uri)
         port = parts.port
@@ -88,21 +88,21 @@ def _has_dot_segments(uri: str) -> bool:
 
 
 _Check = tuple[Callable[[str], object], str]
-"""Whether a URI is wrong, and what to do about it."""
+"""A function that finds a fault in a URI, and the text that says how to mend it."""
 
 _CHECKS: tuple[_Check, ...] = (
     (lambda uri: not 0 < len(uri) <= MAX_LENGTH, f"Give 1 to {MAX_LENGTH} characters."),
-    (lambda uri: "#" in uri, "A redirect URI has no fragment (#...)."),
-    (lambda uri: set(uri) & {"@", "\\"}, "A redirect URI has no user information."),
+    (lambda uri: "#" in uri, "Leave out the fragment (#...)."),
+    (lambda uri: set(uri) & {"@", "\\"}, "Leave out user information, @ and backslashes."),
     (
-        lambda uri: not _URI.fullmatch(uri) or _PERCENT.search(uri),
+        lambda uri: not _URI.fullmatch(uri) or _BAD_PERCENT.search(uri),
         "This is not a URI: percent-encode special characters.",
     ),
 )
 _WEB_CHECKS: tuple[_Check, ...] = (
     (
         lambda uri: "://" not in uri or _host_and_port(uri) is None,
-        "Write the host in lower case, as a domain or an address, and a port that can be right.",
+        "Write the host in lower case, as a domain or an address, and a port from 1 to 65535.",
     ),
     (_is_http_elsewhere, "Use https: plain http is only for localhost, 127.0.0.1 and [::1]."),
     (_has_dot_segments, "Write the path without the segments . and .. in it."),

@@ -1,4 +1,4 @@
-"""Scopes: what an app may learn about a person, and do for them (RFC 6749, section 3.3)."""
+"""Scopes: the claims and the access that an app may request (RFC 6749, section 3.3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from referral.openid.errors import OAuthError
 
 OPENID, PHONE, PROFILE, EMAIL, REFERRAL = "openid", "phone", "profile", "email", "referral"
 OFFLINE_ACCESS, ACCOUNT = "offline_access", "account"
-# In this order in tokens and documents
+# Tokens and the discovery document list them in this order
 SUPPORTED = (OPENID, PHONE, PROFILE, EMAIL, REFERRAL, OFFLINE_ACCESS, ACCOUNT)
 CLAIMS: dict[str, tuple[str, ...]] = {
     PHONE: ("phone_number", "phone_number_verified"),
@@ -21,7 +21,7 @@ CLAIMS: dict[str, tuple[str, ...]] = {
 
 
 class Person(Struct, frozen=True, kw_only=True):
-    """What the claims say about a user. is_verified: whether the phone is certainly theirs."""
+    """The facts about a user for the claims. is_verified: whether a code was sent to the phone."""
 
     phone: str
     is_verified: bool
@@ -38,16 +38,18 @@ def allowed(*, account_allowed: bool) -> tuple[str, ...]:
 
 
 def parse(text: str, *, account_allowed: bool) -> tuple[str, ...]:
-    """Return the scopes to grant, in our order; unknown ones are ignored (Core, 3.1.2.1).
+    """Return the scopes to grant, in the order of SUPPORTED.
 
-    account_allowed: whether the client was made with the scope `account`. Raises OAuthError.
+    Unknown ones are ignored (OpenID Connect Core, section 3.1.2.1). account_allowed: see
+    models.Client. Raises OAuthError.
     """
     wanted = set(text.split())
     if OPENID not in wanted:
         raise OAuthError("invalid_scope", "The scope must contain openid.")
     if ACCOUNT in wanted and not account_allowed:
         raise OAuthError(
-            "invalid_scope", "This client may not request the scope account: it was made without."
+            "invalid_scope",
+            "Leave out the scope account: the client was not made with --scope account.",
         )
     return tuple(each for each in SUPPORTED if each in wanted)
 
@@ -67,13 +69,13 @@ def narrow(granted: Iterable[str], text: str | None) -> tuple[str, ...]:
 
 
 def claims(scopes: Iterable[str], person: Person) -> dict[str, object]:
-    """Return the claims that the scopes give (Core, section 5.4); empty ones are left out."""
+    """Return the claims of the scopes (OpenID Connect Core, section 5.4), without empty ones."""
     values: dict[str, object] = {
         "phone_number": person.phone,
         "phone_number_verified": person.is_verified,
         "name": person.name,
         "email": person.email,
-        # Nobody has sent anything to the address
+        # Nothing is ever sent to the address, so it is not verified
         "email_verified": False if person.email else None,
         "invite_code": person.invite_code,
         "inviter": person.inviter_id,

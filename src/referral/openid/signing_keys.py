@@ -1,8 +1,9 @@
 """The key pairs that sign ID tokens.
 
-The first one is made when it is first needed. They are stored encrypted by a data key, so the
-rotation of `REFERRAL_SECRET` does not end them. A new one is published before it signs, so that
-every app has read it by then; those before it stay published.
+The first one is made when it is first needed. They are stored encrypted by a data key, so they
+survive a rotation of `REFERRAL_SECRET`. A new one is published before it signs, so that every app
+has read it by then. The earlier ones stay published while an app may still send an ID token that
+they signed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from referral.service import audit
 from referral.storage import database
 from referral.storage.models import SigningKey
 
-# Apps may keep the published keys for 5 minutes, and a process reads them again each minute
+# How long a new key pair is published before it signs. Apps may cache the published keys for 5
+# minutes, and each process of ours reads the key pairs again every minute
 PUBLISHED_BEFORE = timedelta(minutes=10)
 
 _READ_AGAIN_SECONDS = 60
@@ -31,27 +33,27 @@ _KID_BYTES = 9
 _MAX_ENCRYPTED_LENGTH = 8192
 
 
-class _Dated(Struct, frozen=True):
-    """A key pair and when it begins to sign."""
+class _DatedKey(Struct, frozen=True):
+    """A key pair, and when it begins to sign."""
 
     signs_from: datetime
     key: RsaKey
 
 
 class SigningKeys:
-    """The key pairs, as this process has last read them."""
+    """The key pairs as this process last read them."""
 
     def __init__(self) -> None:
-        self._keys: list[_Dated] = []
+        self._keys: list[_DatedKey] = []
         self._read_at = -float(_READ_AGAIN_SECONDS)
 
     async def published(self, ctx: Context) -> list[RsaKey]:
-        """Return all key pairs, the newest first. Makes the first one."""
+        """Return all key pairs, the newest first. If there is none, make the first one."""
         if monotonic() - self._read_at >= _READ_AGAIN_SECONDS:
             try:
                 self._keys = await _load(ctx) or await _create_first(ctx)
             except database.Unavailable:
-                # The published keys must not depend on the database once they are known
+                # Once read, the keys stay available while the database is not
                 if not self._keys:
                     raise
             self._read_at = monotonic()
@@ -62,9 +64,10 @@ class SigningKeys:
         await self.published(ctx)
         now = ctx.clock()
         signing = [each.key for each in self._keys if each.signs_from <= now]
-        return (signing or [self._keys[-1].key])[0]
+        # The oldest one, if this process's clock is behind that of the process that made it
+        return signing[0] if signing else self._keys[-1].key
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Read the key pairs again when they are next needed."""
         self._read_at = -float(_READ_AGAIN_SECONDS)
 
@@ -72,7 +75,7 @@ class SigningKeys:
 async def rotate(ctx: Context, *, by: Actor = COMMAND) -> datetime:
     """Make a new key pair and return when it begins to sign.
 
-    Removes those under which no ID token of a living session can be.
+    Remove the key pairs whose ID tokens all belong to sessions that have expired.
     """
     now = ctx.clock()
     signs_from = now + PUBLISHED_BEFORE
@@ -82,7 +85,7 @@ async def rotate(ctx: Context, *, by: Actor = COMMAND) -> datetime:
         await database.advisory_lock(database.Lock.SIGNING_KEYS)
         stored = await queries.all_signing_keys()
         oldest = now - timedelta(days=ctx.limits.session_max_days)
-        # Each key pair signed until the next newer one began
+        # A key pair signs until the next newer one begins
         ends = [each.signs_from for each in stored]
         await queries.remove_signing_keys(
             [each.id for each, end in zip(stored[1:], ends, strict=False) if end < oldest]
@@ -91,14 +94,14 @@ async def rotate(ctx: Context, *, by: Actor = COMMAND) -> datetime:
         await audit.record(ctx, "signing_key_rotated", by=by)
 
     await database.transaction(work)
-    ctx.signing_keys.forget()
+    ctx.signing_keys.invalidate()
     return signs_from
 
 
-async def _load(ctx: Context) -> list[_Dated]:
+async def _load(ctx: Context) -> list[_DatedKey]:
     stored = await queries.all_signing_keys()
     keys = [
-        _Dated(each.signs_from, key)
+        _DatedKey(each.signs_from, key)
         for each in stored
         if (key := _decrypted(ctx, each)) is not None
     ]
@@ -107,16 +110,16 @@ async def _load(ctx: Context) -> list[_Dated]:
     return keys
 
 
-async def _create_first(ctx: Context) -> list[_Dated]:
+async def _create_first(ctx: Context) -> list[_DatedKey]:
     key, now = await _generate(ctx), ctx.clock()
 
-    async def work() -> list[_Dated]:
+    async def work() -> list[_DatedKey]:
         await database.advisory_lock(database.Lock.SIGNING_KEYS)
-        # Another process may have made it
+        # Another process may have made one meanwhile
         if keys := await _load(ctx):
             return keys
         await queries.add_signing_key(_encrypted(ctx, key, now))
-        return [_Dated(now, key)]
+        return [_DatedKey(now, key)]
 
     return await database.transaction(work)
 

@@ -1,4 +1,4 @@
-"""The token endpoint: codes and refresh tokens are exchanged for tokens (RFC 6749, section 5)."""
+"""The token endpoint (RFC 6749, section 5), revocation (RFC 7009) and the claims of userinfo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from referral.core import tokens as token_rules
 from referral.core.errors import AccountBlocked, InvalidRefreshToken, Unauthorized
 from referral.core.proof import Proof
 from referral.core.seal import RsaKey
-from referral.core.tokens import Authentication, RefreshToken
+from referral.core.tokens import Authentication
 from referral.limits import counters, gcra
 from referral.limits.counters import Advance
 from referral.limits.scope import counter_key
@@ -44,7 +44,7 @@ class TokenResponse(Struct, frozen=True, kw_only=True):
 
 
 class _Session(Struct, frozen=True, kw_only=True):
-    """A session for which tokens are issued, with its user."""
+    """A client's session and its user, for which tokens are issued."""
 
     user: User
     proof: Proof
@@ -61,7 +61,7 @@ async def exchange(
     verifier: str | None,
     caller: Caller,
 ) -> TokenResponse:
-    """Exchange an authorization code. It works once; a second use ends the session that it began.
+    """Exchange an authorization code, once. A second use ends the session that the first began.
 
     Raises InvalidGrant, InvalidClient.
     """
@@ -75,39 +75,27 @@ async def exchange(
         keys=ctx.keys,
     )
 
-    async def work() -> tuple[Authenticated, RefreshToken] | None:
+    async def work() -> _Session | None:
         if not await _spend(ctx, found, now):
             await _end_reused(ctx, found, caller=caller)
             return None
         if not await queries.lock_client(client.id):
-            raise InvalidClient("This client was deleted.")
+            raise InvalidClient("The client was deleted: register it again.")
         signed_in = await _browser_session(ctx, found, now)
-        return signed_in, await _begin_session(ctx, client, found, signed_in, caller, now)
+        return await _begin_session(ctx, client, found, signed_in, caller, now)
 
-    # Before the code is spent: from then on nothing may fail
+    # Read before the code is spent: after that the exchange must not fail
     key = await ctx.signing_keys.current(ctx)
-    begun = await database.transaction(work)
-    if begun is None:
-        raise InvalidGrant("The code was used before.")
-    signed_in, refresh_token = begun
-    session = _Session(
-        user=signed_in.user,
-        proof=signed_in.proof,
-        authentication=Authentication(
-            user_id=signed_in.user.id,
-            session_id=refresh_token.session_id,
-            at=signed_in.signed_in_at,
-            methods=signed_in.proof.methods,
-        ),
-        refresh_token=refresh_token.text if _is_offline(found.scopes) else UNSET,
-    )
+    session = await database.transaction(work)
+    if session is None:
+        raise InvalidGrant("The code was used before: send the person to sign in again.")
     return _respond(ctx, client, session, found.scopes, key=key, nonce=found.nonce, now=now)
 
 
 async def refresh(
     ctx: Context, client: Client, text: str, *, wanted_scope: str | None, caller: Caller
 ) -> TokenResponse:
-    """Exchange a refresh token of this client. wanted_scope: fewer scopes than were granted.
+    """Exchange a refresh token of this client. wanted_scope: the parameter `scope`, if it was sent.
 
     Raises InvalidGrant, OAuthError.
     """
@@ -115,17 +103,19 @@ async def refresh(
     key = await ctx.signing_keys.current(ctx)
     try:
         if wanted_scope is not None:
-            # Before the token is replaced: a refused request changes nothing
+            # Checked before the token is replaced, so that a refused scope changes nothing
             found = await sessions.find(
                 ctx, token_rules.parse_refresh(text), now, client_id=client.id
             )
             scope.narrow((found.scopes or "").split(), wanted_scope)
         live = await refreshes.rotate(ctx, text, client_id=client.id, caller=caller, now=now)
     except (InvalidRefreshToken, AccountBlocked) as refusal:
-        raise InvalidGrant("The refresh token is not valid any more.") from refusal
+        raise InvalidGrant(
+            "The refresh token is not valid any more: send the person to sign in again."
+        ) from refusal
     user = await queries.find_user(live.authentication.user_id)
     if user is None:
-        raise InvalidGrant("The account was deleted.")
+        raise InvalidGrant("The account was deleted: end the session in the app too.")
     session = _Session(
         user=user,
         proof=live.proof,
@@ -169,20 +159,24 @@ async def userinfo(ctx: Context, access_token: str) -> dict[str, object]:
 
 
 async def _spend(ctx: Context, code: AuthorizationCode, now: datetime) -> bool:
-    """Mark a code as used; return False if it was before. Raises InvalidGrant if it has expired."""
+    """Mark a code as used. Return False if it was used before.
+
+    The counter's value is the time until which the mark holds. Raises InvalidGrant if the code has
+    expired without having been used.
+    """
     key = counter_key(ctx.counter_key, f"{_COUNTER}|{code.session_id}")
     at = gcra.microseconds(now)
     if authorization_code.has_expired(code, now=now):
         if (await counters.read([key])).get(key, 0) > at:
             return False
-        raise InvalidGrant("The code has expired.")
-    # Marked for longer than a second use is recognised. A counter in the past says nothing
+        raise InvalidGrant("The code has expired: exchange it within 60 seconds.")
+    # Twice as long as `decrypt` accepts the code, so that the mark outlives it
     until = at + 2 * authorization_code.REUSE_SECONDS * gcra.SECOND
     return await counters.advance(Advance(key, until, below=at))
 
 
 async def _end_reused(ctx: Context, code: AuthorizationCode, *, caller: Caller) -> None:
-    """End the session that the first use of a code began: one of the two was not the app's."""
+    """End the session that a code's first use began: either use may have been an attacker's."""
     user_id = UUID(code.user_id)
     if await sessions.end_in_transaction(
         ctx, UUID(code.session_id), user_id=user_id, reason="reused"
@@ -192,13 +186,13 @@ async def _end_reused(ctx: Context, code: AuthorizationCode, *, caller: Caller) 
 
 
 async def _browser_session(ctx: Context, code: AuthorizationCode, now: datetime) -> Authenticated:
-    """Return the browser's session and its user, locked. Raises InvalidGrant if it has ended."""
-    ended = InvalidGrant("The person has signed out meanwhile.")
+    """Return the browser's session, with its user locked. Raises InvalidGrant if it has ended."""
+    ended = InvalidGrant("The session here has ended meanwhile: send the person to sign in again.")
     user_id = UUID(code.user_id)
     if not await queries.lock_user(user_id):
         raise ended
-    # Else signing out everywhere could miss the session that is about to begin
-    await queries.hold_devices(user_id)
+    # Otherwise signing out everywhere at the same time could miss the session that this adds
+    await queries.lock_device_generation(user_id)
     try:
         signed_in = await access.find_session(ctx, UUID(code.browser_session_id), now=now)
     except (Unauthorized, AccountBlocked):
@@ -215,26 +209,36 @@ async def _begin_session(
     signed_in: Authenticated,
     caller: Caller,
     now: datetime,
-) -> RefreshToken:
-    """Add the client's session, which counts its age from the browser's sign-in."""
-    session, refresh_token = sessions.prepare(
+) -> _Session:
+    """Add the client's session. Its age counts from the sign-in of the browser's session."""
+    new, refresh_token = sessions.prepare(
         ctx, proof=signed_in.proof, caller=caller, now=now, session_id=UUID(code.session_id)
     )
     is_offline = _is_offline(code.scopes)
-    session = msgspec.structs.replace(
-        session,
+    new = msgspec.structs.replace(
+        new,
         client_id=client.id,
         scopes=" ".join(code.scopes),
         authenticated_at=signed_in.signed_in_at,
         expires_at=None if is_offline else now + timedelta(seconds=ctx.issuer.access_life),
     )
     user_id = signed_in.user.id
-    await session_queries.add(session, user_id=user_id)
+    await session_queries.add(new, user_id=user_id)
     if is_offline:
         await queries.mark_signed_in(user_id, now=now)
     by = Actor.user(user_id, caller)
     await audit.record(ctx, "signed_in_to_app", by=by, user=user_id, client=client.name)
-    return refresh_token
+    return _Session(
+        user=signed_in.user,
+        proof=signed_in.proof,
+        authentication=Authentication(
+            user_id=user_id,
+            session_id=new.id,
+            at=signed_in.signed_in_at,
+            methods=signed_in.proof.methods,
+        ),
+        refresh_token=refresh_token.text if is_offline else UNSET,
+    )
 
 
 def _is_offline(scopes: Iterable[str]) -> bool:

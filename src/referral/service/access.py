@@ -25,11 +25,11 @@ class Authenticated:
     signed_in_at: datetime
     proof: Proof
     client_id: str | None = None
-    """The client whose access token was used; None for this service's own."""
+    """The client whose access token was used; None for a sign-in without a client."""
 
 
 async def authenticate(ctx: Context, access_token: str) -> Authenticated:
-    """Return the user and the session of an access token that is good for this API.
+    """Return the user and the session of an access token that is valid for this API.
 
     Raises Unauthorized, AccountBlocked, Forbidden.
     """
@@ -39,7 +39,7 @@ async def authenticate(ctx: Context, access_token: str) -> Authenticated:
 
 
 async def find(ctx: Context, claims: AccessClaims, *, now: datetime) -> Authenticated:
-    """Return the user and the session of a token's claims. Raises Unauthorized, AccountBlocked."""
+    """Return the user and the session of verified claims. Raises Unauthorized, AccountBlocked."""
     client_id = claims.client_id if claims.client_id != ctx.issuer.audience else None
     return await find_session(ctx, UUID(claims.sid), client_id=client_id, now=now)
 
@@ -69,7 +69,7 @@ async def find_session(
 
 
 def verify_access(ctx: Context, access_token: str, *, now: datetime) -> AccessClaims:
-    """Return the claims of an access token that is good for this API.
+    """Return the claims of an access token that is valid for this API.
 
     Raises Unauthorized, and Forbidden for a client's token without the scope `account`.
     """

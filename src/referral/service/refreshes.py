@@ -43,7 +43,7 @@ class LiveSession:
 
 
 async def refresh(ctx: Context, text: str, *, caller: Caller) -> Tokens:
-    """Return the next tokens of a session of this API. text: a refresh token.
+    """Return the next tokens of a session without a client. text: a refresh token.
 
     Raises InvalidRefreshToken, AccountBlocked.
     """
@@ -55,9 +55,10 @@ async def refresh(ctx: Context, text: str, *, caller: Caller) -> Tokens:
 async def rotate(
     ctx: Context, text: str, *, client_id: str | None, caller: Caller, now: datetime
 ) -> LiveSession:
-    """Replace a session's refresh token. client_id: of the session; None for one of this API.
+    """Replace a session's refresh token. text: the refresh token.
 
-    Raises InvalidRefreshToken, AccountBlocked.
+    client_id: the client whose session it must be; None for a sign-in without a client. Raises
+    InvalidRefreshToken, AccountBlocked.
     """
     token = tokens.parse_refresh(text)
     successor = tokens.successors(token, data_keys=ctx.data_keys)[0]
@@ -78,6 +79,16 @@ async def rotate(
         return _live(
             rotated.user_id, successor, rotated.proof, rotated.signed_in_at, rotated.scopes
         )
+    return await _repeat(ctx, token, client_id=client_id, caller=caller, now=now)
+
+
+async def _repeat(
+    ctx: Context, token: RefreshToken, *, client_id: str | None, caller: Caller, now: datetime
+) -> LiveSession:
+    """Return the session of a replaced refresh token, with a live token, for a repeated request.
+
+    Raises InvalidRefreshToken, AccountBlocked.
+    """
     for _ in range(_MAX_ATTEMPTS):
         session = await sessions.find(ctx, token, now, client_id=client_id)
         _require_proof(ctx, Proof(session.proof), session.user.phone)

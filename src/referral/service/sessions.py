@@ -70,7 +70,10 @@ def prepare(
     now: datetime,
     session_id: UUID | None = None,
 ) -> tuple[NewSession, RefreshToken]:
-    """Return a session, which the caller has to store, and its first refresh token."""
+    """Return a session, which the caller has to store, and its first refresh token.
+
+    session_id: None for a new one.
+    """
     session_id = session_id or ids.new(ctx.token_bytes)
     refresh_token = tokens.new_refresh(session_id, token_bytes=ctx.token_bytes)
     session = NewSession(
@@ -111,8 +114,8 @@ async def sign_out(
 ) -> None:
     """End the session of a refresh token, live or replaced.
 
-    client_id: of the session; None for one of this API. An invalid token, or one of another
-    client, is not an error: nothing changes.
+    client_id: the client whose session it must be; None for a sign-in without a client. An invalid
+    token or another client's is not an error: nothing changes.
     """
     try:
         session = await find(ctx, tokens.parse_refresh(text), ctx.clock(), client_id=client_id)
@@ -165,7 +168,7 @@ async def end(ctx: Context, signed_in: Authenticated, session_id: str, *, caller
 
 
 async def end_one(ctx: Context, session_id: UUID, *, user_id: UUID) -> bool:
-    """End a session as a plain sign-out. Return False if it has ended already."""
+    """End a session because its user signed out. Return False if it has ended already."""
     return await database.transaction(
         lambda: end_in_transaction(ctx, session_id, user_id=user_id, reason="signed_out")
     )
@@ -186,7 +189,10 @@ async def sign_out_everywhere(ctx: Context, signed_in: Authenticated, *, caller:
 async def end_in_transaction(
     ctx: Context, session_id: UUID, *, user_id: UUID, reason: EndReason
 ) -> bool:
-    """End a session inside a transaction. Return False if the user has no such session."""
+    """End a session. Return False if the user has no such session.
+
+    Call this inside a transaction.
+    """
     ended = await session_queries.end(session_id, user_id=user_id)
     await events.add_sessions_ended(ctx, ended, reason=reason)
     return bool(ended)
@@ -209,12 +215,13 @@ async def find(
 ) -> Session:
     """Return the session of a refresh token, live or replaced.
 
-    client_id: of the session; None for one of this API. Raises InvalidRefreshToken.
+    client_id: the client whose session it must be; None for a sign-in without a client. Raises
+    InvalidRefreshToken.
     """
     session = await session_queries.find(token.session_id)
     if session is None or session.client_id != client_id or session.expires_at is not None:
         raise InvalidRefreshToken(reason="no such session of this client")
-    # A session's id is no secret, so only tokens that were issued for the session may end it
+    # A session's id is public: a made-up token with that id must not be able to end the session
     if not hmac.compare_digest(session.family_digest, tokens.family_digest(token)):
         raise InvalidRefreshToken(reason="another family")
     if not _is_alive(ctx, session.signed_in_at, session.last_used_at, None, now):

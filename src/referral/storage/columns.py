@@ -26,7 +26,7 @@ def of_model(model: type[Model]) -> dict[str, type[fields.Field[Any]]]:
 
 
 def of_type(field_type: type[fields.Field[Any]]) -> frozenset[str]:
-    """Return the names of all columns of a type. A name has the same type in each table."""
+    """Return the names of all columns of a type. Times and booleans have names of their own."""
     return frozenset(
         name
         for model in MODELS

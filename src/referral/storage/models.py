@@ -85,13 +85,13 @@ class Session(Model):
         db_index=False,
     )
     client_id: str | None
-    """The client that the person signed in to; null for a sign-in by the API or on the pages."""
+    """The client whose session this is; null for a sign-in by the API or on the pages."""
     scopes = fields.CharField(max_length=200, null=True)
-    """What was granted to the client, separated by spaces."""
+    """The scopes that were granted to the client, separated by spaces."""
     authenticated_at = fields.DatetimeField(null=True)
-    """When a code was verified, if the session began later: in the browser's session."""
+    """Of a client's session: when the browser's session began, in which a code was verified."""
     expires_at = fields.DatetimeField(null=True)
-    """When a session without a refresh token ends."""
+    """When a session without a refresh token ends. Null for the others."""
 
     @property
     def signed_in_at(self) -> datetime:
@@ -107,24 +107,24 @@ class Session(Model):
 
 
 class Client(Model):
-    """An app of the team, which signs people in with OpenID Connect."""
+    """An app of the team that signs people in with OpenID Connect."""
 
     id = fields.CharField(max_length=40, primary_key=True)
     name = fields.CharField(max_length=60, unique=True)
     redirect_uris = fields.TextField()
-    """One on each line."""
+    """One URI on each line."""
     post_logout_redirect_uris = fields.TextField()
-    """One on each line."""
+    """One URI on each line."""
     is_public = fields.BooleanField()
     """Whether the app cannot keep a secret: a mobile or single-page app."""
     requires_pkce = fields.BooleanField()
     account_allowed = fields.BooleanField()
     """Whether it may request the scope `account`."""
     audience = fields.CharField(max_length=200, null=True)
-    """The `aud` of its access tokens; null for its id."""
+    """The `aud` of its access tokens; null if that is the client's id."""
     secret_digest = fields.CharField(max_length=43, null=True)
     previous_secret_digest = fields.CharField(max_length=43, null=True)
-    """Of the secret before the current one, which is valid until the rotation is finished."""
+    """The digest of the previous secret, which is valid until the rotation is finished."""
     created_at = fields.DatetimeField()
 
     class Meta:
@@ -138,7 +138,7 @@ class SigningKey(Model):
     """The `kid`."""
     encrypted = fields.TextField()
     signs_from = fields.DatetimeField()
-    """When it begins to sign: later than it is published, so that every app knows it by then."""
+    """When it begins to sign: some time after it is published, so that every app has read it."""
 
     class Meta:
         table = "signing_keys"

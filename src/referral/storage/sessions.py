@@ -100,7 +100,7 @@ async def add(session: NewSession, *, user_id: UUID) -> None:
 
 
 async def find(session_id: UUID) -> Session | None:
-    """Return the session with its user."""
+    """Return a session with its user."""
     return await Session.get_or_none(id=session_id).select_related("user")
 
 
@@ -118,8 +118,8 @@ async def rotate(
     """Replace the digest of the live refresh token with its successor's.
 
     signed_in_after, used_after: a session that began or was last used before these has expired.
-    client_id: of the session. Return None and change nothing if it is another's, if the digests are
-    no longer the session's, if the session has expired or if its user is blocked.
+    client_id: see models.Session. Return None and change nothing if the session belongs to another
+    client, has other digests or has expired, or if its user is blocked.
     """
     rows = await database.query(
         _ROTATE,
@@ -175,7 +175,7 @@ async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:
 
 
 async def end(session_id: UUID, *, user_id: UUID) -> list[EndedSession]:
-    """End a session and return it. Return nothing if the user has no such session."""
+    """End a session and return it. Return an empty list if the user has no such session."""
     return await _end("id = $1 AND user_id = $2", session_id, user_id)
 
 

@@ -22,6 +22,7 @@ async def authenticate(request: Request[Any, Any, Any], parameters: Parameters) 
 
 
 def _credentials(request: Request[Any, Any, Any], parameters: Parameters) -> tuple[str, str | None]:
+    """Return the client id and the secret, from the header or the form."""
     headers = header_values(request, b"authorization")
     client_id, secret = parameters.get("client_id"), parameters.get("client_secret")
     if not headers:
@@ -34,11 +35,14 @@ def _credentials(request: Request[Any, Any, Any], parameters: Parameters) -> tup
         raise InvalidRequest("Send the client secret by HTTP Basic or in the form, not by both.")
     basic_id, basic_secret = _basic(headers[0])
     if client_id not in {None, basic_id}:
-        raise InvalidRequest("The client_id in the form is not that of HTTP Basic.")
+        raise InvalidRequest(
+            "Send the same client_id in the form as by HTTP Basic, or only one of them."
+        )
     return basic_id, basic_secret
 
 
 def _basic(header: str) -> tuple[str, str]:
+    """Parse an Authorization header of HTTP Basic. Raises InvalidClient."""
     scheme, _, encoded = header.partition(" ")
     try:
         text = b64decode(encoded.strip(), validate=True).decode("ascii")
@@ -46,7 +50,8 @@ def _basic(header: str) -> tuple[str, str]:
         text = ""
     # Both are form-encoded first (RFC 6749, section 2.3.1): some libraries encode even - and _
     client_id, colon, secret = map(unquote_plus, text.partition(":"))
-    # PostgreSQL cannot compare a text with a null character
-    if scheme.lower() != "basic" or not colon or "\0" in client_id:
-        raise InvalidClient("The Authorization header is not HTTP Basic.")
+    if scheme.lower() != "basic" or not colon:
+        raise InvalidClient(
+            "Send an Authorization header of HTTP Basic: the id, a colon and the secret, in base64."
+        )
     return client_id, secret

@@ -1,4 +1,4 @@
-"""What apps read first: the endpoints, and what this provider supports."""
+"""Discovery: the documents from which client libraries learn the endpoints and capabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as OAuth 2.0 has them (RFC 6749, section 5.2), instead of the API's problems."""
+"""Errors in the format of OAuth 2.0 (RFC 6749, section 5.2), instead of the API's problems."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from referral.http.responses import JsonResponse
 from referral.openid.errors import InsufficientScope, InvalidClient, OAuthError
 from referral.storage import database
 
-# The status and the error of OAuth, by the status of a problem
+# The status and `error` of the response, by the status of the API's problem
 _STATUSES = {
     401: (HTTP_401_UNAUTHORIZED, "invalid_token"),
-    # A blocked user's token counts as any other that is not valid (RFC 6750, section 3.1)
+    # RFC 6750, section 3.1, has no error for a blocked user's token
     403: (HTTP_401_UNAUTHORIZED, "invalid_token"),
     500: (500, "server_error"),
     503: (503, "temporarily_unavailable"),
@@ -31,7 +31,9 @@ class ErrorResponse(Struct, frozen=True):
     """An error. `error` is stable; `error_description` tells developers what to do next."""
 
     error: Annotated[str, Meta(examples=["invalid_grant"])]
-    error_description: Annotated[str, Meta(examples=["The code has expired."])]
+    error_description: Annotated[
+        str, Meta(examples=["The code has expired: exchange it within 60 seconds."])
+    ]
 
 
 def oauth_response(request: Request[Any, Any, Any], error: OAuthError) -> Response[ErrorResponse]:
@@ -39,7 +41,7 @@ def oauth_response(request: Request[Any, Any, Any], error: OAuthError) -> Respon
     problems.log_error(request, error.error, error.description)
     status, headers = 400, {"Cache-Control": "no-store"}
     if isinstance(error, InvalidClient):
-        # RFC 6749, section 5.2, wants the challenge if the client has used the header
+        # RFC 6749, section 5.2, requires the challenge if the client has used the header
         status, headers = 401, {**headers, "WWW-Authenticate": 'Basic realm="clients"'}
     elif isinstance(error, InsufficientScope):
         challenge = 'Bearer error="insufficient_scope", scope="openid"'

@@ -1,4 +1,4 @@
-"""Parameters of requests: in the query of a GET, in the form of a POST."""
+"""Parse the parameters of an HTTP request: the query of a GET, or the form of a POST."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_PARAMETERS = 100
 
 
 def query(request: Request[Any, Any, Any]) -> Parameters:
-    """Return the parameters of the URL. Raises InvalidRequest."""
+    """Return the parameters of the query. Raises InvalidRequest."""
     return _parse(request.scope["query_string"])
 
 
@@ -28,11 +28,6 @@ async def body(request: Request[Any, Any, Any]) -> Parameters:
     return _parse(await request.body())
 
 
-async def parameters(request: Request[Any, Any, Any]) -> Parameters:
-    """Return the parameters of a request that may be a GET or a POST. Raises InvalidRequest."""
-    return await body(request) if request.method == "POST" else query(request)
-
-
 def _parse(encoded: bytes) -> Parameters:
     try:
         pairs = parse_qsl(
@@ -42,7 +37,9 @@ def _parse(encoded: bytes) -> Parameters:
             max_num_fields=_MAX_PARAMETERS,
         )
     except ValueError:
-        raise InvalidRequest("The parameters cannot be read: percent-encode them.") from None
+        raise InvalidRequest(
+            "Percent-encode the parameters as UTF-8, and send at most 100 of them."
+        ) from None
     if any("\0" in name or "\0" in value for name, value in pairs):
         raise InvalidRequest("A parameter contains U+0000. Remove it.")
     return Parameters(pairs)

@@ -1,4 +1,4 @@
-"""The token endpoint, and revocation."""
+"""The token endpoint and the revocation endpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from referral.http.oauth.errors import ErrorResponse
 from referral.http.requests import StrictRequest, caller, context
 from referral.http.responses import JsonResponse
 from referral.openid import tokens
-from referral.openid.errors import InvalidRequest, OAuthError
+from referral.openid.errors import OAuthError
 from referral.openid.tokens import TokenResponse
 
 _DESCRIPTIONS = {
@@ -108,9 +108,7 @@ async def get_tokens(request: StrictRequest) -> TokenResponse:
 async def revoke(request: StrictRequest) -> Response[dict[str, Any]]:
     parameters = await forms.body(request)
     client = await client_authentication.authenticate(request, parameters)
-    token = parameters.get("token")
-    if token is None:
-        raise InvalidRequest("The parameter token is missing.")
+    token = parameters.require("token")
     await tokens.revoke(context(request), client, token, caller=caller(request))
     return JsonResponse({})
 

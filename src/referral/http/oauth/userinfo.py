@@ -1,4 +1,4 @@
-"""Claims about the person who signed in (OpenID Connect Core, section 5.3)."""
+"""The userinfo endpoint (OpenID Connect Core, section 5.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The authorization request of an app, in the URLs of the pages while its person signs in."""
+"""An app's authorization request, which the pages pass on in their URLs while the person signs in.
+
+In these modules `request` is the HTTP request, and `app` the AppRequest.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from referral.http.requests import StrictRequest, context
 from referral.openid import authorization
 from referral.openid.authorization_request import AuthorizationRequest
 from referral.openid.decision import Step
-from referral.openid.errors import UnknownApp
+from referral.openid.errors import ErrorPage
 from referral.service.access import Authenticated
 from referral.service.sign_in import SignInResult
 
@@ -27,64 +30,70 @@ _STATE = "app_request"
 
 
 class AppRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request in the URL of a page. app_name: the client's."""
+    """The authorization request in the URL of a page. app_name: the client's name."""
 
     ctx: Context
-    request: AuthorizationRequest
+    authorization_request: AuthorizationRequest
     app_name: str
 
     def url(self, path: str, **query: str) -> str:
-        """Return a URL with this request, valid for 15 minutes from now."""
-        return f"{path}?{urlencode({**query, PARAMETER: self.sealed})}"
+        """Return the URL of a page with this request, valid for 15 minutes from now."""
+        return f"{path}?{urlencode({**query, PARAMETER: self.token})}"
 
     @property
-    def sealed(self) -> str:
-        """The request as a token, valid for 15 minutes from now."""
-        return authorization.encrypt(self.ctx, self.request)
+    def token(self) -> str:
+        """The request's token, valid for 15 minutes from now."""
+        return authorization.encrypt(self.ctx, self.authorization_request)
 
-    def but(self, **changes: Any) -> AppRequest:
-        """Return this request with some members changed."""
-        return msgspec.structs.replace(
-            self, request=msgspec.structs.replace(self.request, **changes)
-        )
+    def replace(self, **changes: Any) -> AppRequest:
+        """Return a copy with some members of the authorization request changed."""
+        changed = msgspec.structs.replace(self.authorization_request, **changes)
+        return msgspec.structs.replace(self, authorization_request=changed)
 
     def confirmed(self, session_id: str) -> AppRequest:
-        """Return this request as the person of a session has agreed to it."""
-        return self.but(confirmed_session_id=session_id, invite_code="")
+        """Return a copy in which the person of this browser's session has agreed to go on."""
+        return self.replace(confirmed_session_id=session_id, invite_code="")
 
     def next_step(self, signed_in: Authenticated | None) -> Step:
-        """Return the next step for the person. Raises authorization.SentBack."""
-        return authorization.next_step(self.ctx, self.request, signed_in, app_name=self.app_name)
+        """Return the next step for the person. Raises ErrorRedirect."""
+        return authorization.next_step(
+            self.ctx, self.authorization_request, signed_in, app_name=self.app_name
+        )
+
+    async def code_url(self, signed_in: Authenticated) -> str:
+        """Return the redirect URI with a code, for a person whose next step is SEND_BACK."""
+        return await authorization.code_url(self.ctx, self.authorization_request, signed_in)
 
     def expects(self, signed_in: Authenticated) -> bool:
-        """Return whether this may be the person of the `id_token_hint`."""
-        return self.request.hinted_user_id in {None, str(signed_in.user.id)}
+        """Return whether the `id_token_hint` allows this user."""
+        return self.authorization_request.hinted_user_id in {None, str(signed_in.user.id)}
 
     def expected_phone(self, signed_in: Authenticated | None) -> str | None:
-        """Return the phone to fill in: of the `login_hint`, or of a person who signs in again."""
-        hinted = self.request.hinted_phone
+        """Return the phone to fill in: the `login_hint`'s, or that of a user who signs in again."""
+        hinted = self.authorization_request.hinted_phone
         if signed_in is None:
             return hinted
         own = signed_in.user.phone
-        if "select_account" in self.request.prompts or not self.expects(signed_in):
+        # The signed-in user's own phone would be wrong: another one is wanted
+        if "select_account" in self.authorization_request.prompts or not self.expects(signed_in):
             return hinted if hinted != own else None
         return hinted or own
 
     @property
     def without_invitation_url(self) -> str:
-        """The sign-in page without the invitation."""
-        return self.but(invite_code="").url("/")
+        """The URL of the sign-in page without the invitation."""
+        return self.replace(invite_code="").url("/")
 
     @property
     def cancel_url(self) -> str:
-        """The way back to the app without signing in."""
+        """The URL that leads back to the app without a sign-in."""
         return self.url(RETURN, denied="1")
 
 
 async def find(request: Request[Any, Any, Any]) -> AppRequest | None:
-    """Return the request in this page's URL, if there is one.
+    """Return the authorization request in this page's URL, or None if it has none.
 
-    Raises UnknownApp, and authorization.SentBack if it has expired.
+    Raises ErrorPage, and ErrorRedirect if the token has expired.
     """
     state = request.scope["state"]
     if _STATE not in state:
@@ -95,15 +104,15 @@ async def find(request: Request[Any, Any, Any]) -> AppRequest | None:
 
 
 async def require(request: Request[Any, Any, Any]) -> AppRequest:
-    """Return the request in this page's URL. Raises what `find` raises."""
+    """Return the authorization request in this page's URL. Raises ErrorPage, ErrorRedirect."""
     found = await find(request)
     if found is None:
-        raise UnknownApp("request")
+        raise ErrorPage("request")
     return found
 
 
 async def redirect_if_done(request: StrictRequest, app: AppRequest) -> Redirect | None:
-    """Redirect a person who need not sign in (again) for this request."""
+    """Redirect a person who does not need to enter a code for this request; else return None."""
     signed_in = await browser_session.find(request)
     if signed_in is None or app.next_step(signed_in) is Step.SIGN_IN:
         return None
@@ -111,22 +120,23 @@ async def redirect_if_done(request: StrictRequest, app: AppRequest) -> Redirect 
 
 
 def query(app: AppRequest | None) -> dict[str, str]:
-    """Return the parameter that keeps a request in the URL of the next page."""
-    return {PARAMETER: app.sealed} if app is not None else {}
+    """Return the query parameter that passes a request on to the next page."""
+    return {PARAMETER: app.token} if app is not None else {}
 
 
-def signed_in(
+def after_sign_in(
     request: StrictRequest, app: AppRequest, result: SignInResult, invite_refusal: Refusal | None
 ) -> Redirect:
-    """Redirect a person who has just signed in for an app."""
+    """Redirect a person who has just signed in for an app. invite_refusal: see `invite_refused`."""
     if invite_refusal is not None:
         return invite_refused(request, app, invite_refusal)
     return flash.redirect(app.confirmed(str(result.tokens.session_id)).url(RETURN))
 
 
 def invite_refused(request: StrictRequest, app: AppRequest, refusal: Refusal) -> Redirect:
-    """Redirect to the page that says why, and goes on without the invitation."""
-    without = app.but(invite_code="", prompts=app.request.prompts | {"consent"})
+    """Redirect to the page that shows why an invite code was refused, to go on without it."""
+    # With `consent`, so that the page is shown instead of an immediate redirect to the app
+    without = app.replace(invite_code="", prompts=app.authorization_request.prompts | {"consent"})
     return flash.refused(
         request, without.url(CONTINUE), refusal, form="continue", field="invite_code"
     )
@@ -136,4 +146,4 @@ async def _resume(request: Request[Any, Any, Any], token: str) -> AppRequest:
     ctx = context(request)
     found, client = await authorization.resume(ctx, token)
     render.prefer_locales(request, found.locales)
-    return AppRequest(ctx=ctx, request=found, app_name=client.name)
+    return AppRequest(ctx=ctx, authorization_request=found, app_name=client.name)

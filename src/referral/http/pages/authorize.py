@@ -1,4 +1,4 @@
-"""Where an app sends a person, and the pages between the sign-in and the app."""
+"""The authorization endpoint, and the pages between the sign-in and the app."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ from referral.http.pages.app_request import CONTINUE, RETURN, AppRequest
 from referral.http.pages.texts import N_
 from referral.http.requests import StrictRequest, context
 from referral.openid import authorization
-from referral.openid.authorization import SentBack
 from referral.openid.decision import Step
-from referral.openid.errors import OAuthError, UnknownApp
+from referral.openid.errors import ErrorPage, ErrorRedirect, OAuthError
 from referral.openid.parameters import Parameters
 from referral.service import invitations
 
 AUTHORIZE, LOGOUT = "/oauth/authorize", "/oauth/logout"
 SIGN_IN = "/"
 
-_UNKNOWN = {
+_EXPLANATIONS = {
     "client": N_(
         "The app that sent you here is not registered. Tell its makers: the client_id is unknown."
     ),
@@ -114,7 +113,7 @@ Denied = Annotated[str, QueryParameter()]
     media_type=MediaType.HTML,
 )
 async def authorize(request: StrictRequest) -> Response[Any]:
-    return await _go_on(request, await _begin(request, oauth_forms.query(request)))
+    return await _next(request, await _begin(request, oauth_forms.query(request)))
 
 
 @post(
@@ -131,22 +130,22 @@ async def authorize(request: StrictRequest) -> Response[Any]:
 )
 async def authorize_by_post(request: StrictRequest) -> Redirect:
     app = await _begin(request, await oauth_forms.body(request))
-    # The form of another site came without our cookies (SameSite=Lax); the redirect brings them
+    # A form on another site is sent without our cookies (SameSite=Lax), a redirect with them
     return flash.redirect(app.url(CONTINUE))
 
 
 @get(CONTINUE, include_in_schema=False)
 async def show(request: StrictRequest) -> Response[Any]:
-    """Ask the person who is signed in, or lead to the sign-in or back to the app."""
+    """Ask the signed-in person whether to go on, or redirect to the sign-in or the app."""
     app = await app_request.require(request)
     signed_in = await browser_session.find(request)
     step = app.next_step(signed_in)
     if signed_in is None or step is Step.SIGN_IN:
         return flash.redirect(app.url(SIGN_IN))
     if step is Step.SEND_BACK:
-        url = await authorization.grant_url(app.ctx, app.request, signed_in)
+        url = await app.code_url(signed_in)
         return leaving_page(request, url, app.app_name)
-    found, refusal = await inviter.find(request, app.request.invite_code)
+    found, refusal = await inviter.find(request, app.authorization_request.invite_code)
     return render.page(
         request,
         "continue.html",
@@ -155,7 +154,7 @@ async def show(request: StrictRequest) -> Response[Any]:
         invitation=found,
         refusal=refusal,
         signed_in=signed_in,
-        another=another_phone(app).url(SIGN_IN),
+        another=_with_another_phone(app).url(SIGN_IN),
     )
 
 
@@ -178,7 +177,7 @@ async def agree(request: StrictRequest) -> Redirect:
             await invitations.activate(
                 app.ctx,
                 signed_in,
-                app.request.invite_code,
+                app.authorization_request.invite_code,
                 caller=browser_session.caller(request),
             )
         except Refusal as refusal:
@@ -188,42 +187,38 @@ async def agree(request: StrictRequest) -> Redirect:
 
 @get(RETURN, include_in_schema=False)
 async def leave(request: StrictRequest, denied: Denied = "") -> Response[Any]:
-    """Go on to the app by a page of ours, because no redirect may lead there after a form."""
+    """Show the page that goes on to the app. See `leaving_page`."""
     app = await app_request.require(request)
     if denied:
-        url = authorization.denied_url(app.ctx, app.request, "The person has cancelled.")
+        url = authorization.denied_url(
+            app.ctx, app.authorization_request, "The person has cancelled."
+        )
         return leaving_page(request, url, app.app_name)
     signed_in = await browser_session.find(request)
     if signed_in is None or app.next_step(signed_in) is not Step.SEND_BACK:
         return flash.redirect(app.url(CONTINUE))
-    url = await authorization.grant_url(app.ctx, app.request, signed_in)
+    url = await app.code_url(signed_in)
     return leaving_page(request, url, app.app_name)
 
 
-def another_phone(app: AppRequest) -> AppRequest:
-    """Return the request of a person who wants to sign in with another phone."""
-    prompts = (app.request.prompts - {"consent"}) | {"login", "select_account"}
-    return app.but(prompts=prompts, came_at=app.ctx.clock().timestamp())
-
-
 def leaving_page(request: StrictRequest, url: str, app_name: str) -> Response[str]:
-    """Return the page that goes on to an app.
+    """Render a page that goes on to an app by itself.
 
-    Browsers apply `form-action` to every redirect that follows a form, and end the chain at a page
-    (w3c/webappsec-csp#8).
+    After a form, a redirect to the app would fail: browsers apply `form-action` to all redirects
+    that follow a form (w3c/webappsec-csp#8). A page ends the chain.
     """
     page = render.page(request, "leave.html", url=url, app_name=app_name)
     page.headers["Refresh"] = f"0; url={url}"
     return page
 
 
-def sent_back(request: StrictRequest, outcome: SentBack) -> Response[Any]:
-    """Respond with an error for the app."""
-    is_post = request.method == "POST"
+def error_redirect(request: StrictRequest, outcome: ErrorRedirect) -> Response[Any]:
+    """Send the browser to the app with an error."""
     if request.scope["path"] == AUTHORIZE:
-        # 303, so that a browser that has sent a form goes on by GET (RFC 9700, section 4.12)
+        # After a POST, 303 makes the browser go on by GET (RFC 9700, section 4.12)
         response: Response[Any] = Redirect(outcome.url, status_code=HTTP_303_SEE_OTHER)
-    elif is_post:
+    elif request.method == "POST":
+        # After a form, no redirect may lead to the app: RETURN meets the same error by GET
         query = request.scope["query_string"].decode("ascii", "replace")
         response = flash.redirect(f"{RETURN}?{query}")
     else:
@@ -232,10 +227,10 @@ def sent_back(request: StrictRequest, outcome: SentBack) -> Response[Any]:
     return response
 
 
-def unknown_app(request: StrictRequest, error: UnknownApp) -> Response[str]:
-    """Respond with a page: nobody may be redirected to an app that is not registered."""
+def error_page(request: StrictRequest, error: ErrorPage) -> Response[str]:
+    """Respond with a page that explains the error to the person."""
     problems.log_error(request, "unknown_app", error.reason)
-    message = i18n.catalogue(render.language(request)).gettext(_UNKNOWN[error.reason])
+    message = i18n.catalogue(render.language(request)).gettext(_EXPLANATIONS[error.reason])
     page = render.page(
         request, "error.html", status=HTTP_400_BAD_REQUEST, message=message, action=None, fields={}
     )
@@ -243,33 +238,40 @@ def unknown_app(request: StrictRequest, error: UnknownApp) -> Response[str]:
     return page
 
 
-def unreadable(request: StrictRequest, error: OAuthError) -> Response[str]:
-    """Respond with a page to parameters that cannot be read."""
+def oauth_error_page(request: StrictRequest, error: OAuthError) -> Response[str]:
+    """Respond with a page to parameters that cannot be read, or to a wrong request to sign out."""
     problems.log_error(request, error.error, error.description)
     is_logout = request.scope["path"] == LOGOUT
-    return unknown_app(request, UnknownApp("logout" if is_logout else "request"))
+    return error_page(request, ErrorPage("logout" if is_logout else "request"))
 
 
 async def _begin(request: StrictRequest, parameters: Parameters) -> AppRequest:
     ctx = context(request)
     found, client = await authorization.begin(ctx, parameters)
-    return AppRequest(ctx=ctx, request=found, app_name=client.name)
+    return AppRequest(ctx=ctx, authorization_request=found, app_name=client.name)
 
 
-async def _go_on(request: StrictRequest, app: AppRequest) -> Redirect:
-    """Redirect to the next step: the sign-in, the question, or the app."""
+async def _next(request: StrictRequest, app: AppRequest) -> Redirect:
+    """Redirect to the next step: the sign-in, the page that asks, or the app."""
     signed_in = await browser_session.find(request)
     step = app.next_step(signed_in)
     if step is Step.SEND_BACK and signed_in is not None:
-        url = await authorization.grant_url(app.ctx, app.request, signed_in)
+        url = await app.code_url(signed_in)
         return flash.redirect(url)
     path = CONTINUE if step is Step.CONFIRM else SIGN_IN
     return flash.redirect(app.url(path))
 
 
+def _with_another_phone(app: AppRequest) -> AppRequest:
+    """Return the request of a person who wants to sign in with another phone."""
+    prompts = (app.authorization_request.prompts - {"consent"}) | {"login", "select_account"}
+    # As if it had come now, so that only a code that is verified from now on satisfies it
+    return app.replace(prompts=prompts, came_at=app.ctx.clock().timestamp())
+
+
 EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[..., Response[Any]]] = {
-    SentBack: sent_back,
-    UnknownApp: unknown_app,
-    OAuthError: unreadable,
+    ErrorRedirect: error_redirect,
+    ErrorPage: error_page,
+    OAuthError: oauth_error_page,
 }
 HANDLERS = [authorize, authorize_by_post, show, agree, leave]

@@ -116,10 +116,10 @@ async def _authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Authe
     """Verify the access token. If it is missing or not valid any more, replace both tokens."""
     ctx = context(connection)
     if access_token := cookies.get(connection, cookies.ACCESS):
-        # Forbidden: without the scope `account`, so a client's
+        # Forbidden: the token of a client without the scope `account`
         with suppress(Unauthorized, Forbidden):
             signed_in = await access.authenticate(ctx, access_token)
-            # An app that puts its own token here would get the codes of every other app
+            # An app that set this cookie to its own token could get codes for every other app
             if signed_in.client_id is None:
                 return signed_in
     refresh_token = cookies.get(connection, cookies.REFRESH)

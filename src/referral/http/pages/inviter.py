@@ -1,4 +1,4 @@
-"""Whose invitation an invite code is, for the pages that show it."""
+"""Look up the inviter of an invite code, for the pages that show the invitation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from referral.service.invitations import Invitation
 
 
 async def find(request: StrictRequest, text: str) -> tuple[Invitation | None, str]:
-    """Return the invitation of a code, and why there is none. Both are empty for an empty text."""
+    """Return the invitation of a code and "", or None and the text that explains its refusal.
+
+    Without a code, return None and "".
+    """
     if not text:
         return None, ""
     try:
@@ -29,16 +32,20 @@ def first_name(invitation: Invitation) -> str | None:
 
 
 async def look_up(request: StrictRequest, ctx: Context, text: str) -> Invitation:
-    """Raise UnknownInviteCode if nobody has this code."""
+    """Return the invitation of a code. Raises UnknownInviteCode.
+
+    If the address has made too many tries, return the code unchecked and without a name.
+    """
     try:
         return await invitations.look_up(ctx, text, caller=browser_session.caller(request))
     except TooManyRequests as refusal:
-        # The address has exhausted its tries, maybe by others behind it: keep the code, unchecked
+        # Other people behind the same address may have used up the tries
         problems.log_refusal(request, refusal)
         return Invitation(invite_code=invite_codes.parse(text, ctx.invite_url), inviter_name=None)
 
 
 def explain(request: StrictRequest, refusal: UnknownInviteCode) -> str:
+    """Return the text that explains a refusal, in the language of the page."""
     return texts.refusal(
         refusal.code,
         language=render.language(request),

@@ -1,4 +1,4 @@
-"""Where an app sends a person to sign out, and the question that is asked first if need be."""
+"""The logout endpoint, to which an app sends a person, and the page that asks first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
+from referral.context import Context
 from referral.http.oauth import forms as oauth_forms
 from referral.http.pages import authorize, browser_session, flash, forms, render, tabs
 from referral.http.pages.authorize import LOGOUT
@@ -16,7 +17,8 @@ from referral.http.requests import StrictRequest, context
 from referral.openid import logout
 from referral.openid.logout import LogoutRequest
 
-FINISH = "/oauth/logout/finish"
+FINISH, DONE = "/oauth/logout/finish", "/oauth/logout/finish/done"
+
 _PARAMETER = "request"
 
 _DESCRIPTION = """\
@@ -58,8 +60,9 @@ _RESPONSES = {
     media_type=MediaType.HTML,
 )
 async def start(request: StrictRequest) -> Response[Any]:
-    asked = await logout.begin(context(request), oauth_forms.query(request))
-    return await _go_on(request, asked)
+    return await _sign_out(
+        request, await logout.begin(context(request), oauth_forms.query(request))
+    )
 
 
 @post(
@@ -76,49 +79,56 @@ async def start(request: StrictRequest) -> Response[Any]:
 )
 async def start_by_post(request: StrictRequest) -> Redirect:
     ctx = context(request)
-    asked = await logout.begin(ctx, await oauth_forms.body(request))
-    # The form of another site came without our cookies (SameSite=Lax); the redirect brings them
-    return flash.redirect(f"{FINISH}?{_PARAMETER}={logout.encrypt(ctx, asked)}")
+    checked = await logout.begin(ctx, await oauth_forms.body(request))
+    # A form on another site is sent without our cookies (SameSite=Lax), a redirect with them
+    return flash.redirect(_url(ctx, FINISH, checked))
 
 
 @get(FINISH, include_in_schema=False)
 async def resume(request: StrictRequest) -> Response[Any]:
-    return await _go_on(request, _asked(request))
+    return await _sign_out(request, _logout_request(request))
 
 
 @post(FINISH, guards=[forms.same_origin], opt=forms.on(FINISH, "logout"), include_in_schema=False)
 async def confirm(request: StrictRequest) -> Redirect:
-    """Sign out of this browser: its user has said so."""
-    asked = _asked(request)
+    """Sign out of this browser, after its user has said so."""
+    checked = _logout_request(request)
     await browser_session.end(request)
     tabs.clear_all(request)
-    return flash.redirect(f"{FINISH}/done?{_PARAMETER}={logout.encrypt(context(request), asked)}")
+    return flash.redirect(_url(context(request), DONE, checked))
 
 
-@get(f"{FINISH}/done", include_in_schema=False)
+@get(DONE, include_in_schema=False)
 async def done(request: StrictRequest) -> Response[Any]:
-    """Go on to the app by a page of ours, because no redirect may lead there after a form."""
-    asked = _asked(request)
-    if asked.url is None:
+    """Show the page that goes on to the app. See `authorize.leaving_page`."""
+    url = _logout_request(request).url
+    if url is None:
         return render.page(request, "signed_out.html")
-    return authorize.leaving_page(request, asked.url, "")
+    return authorize.leaving_page(request, url, "")
 
 
 HANDLERS = [start, start_by_post, resume, confirm, done]
 
 
-def _asked(request: StrictRequest) -> LogoutRequest:
+def _url(ctx: Context, path: str, checked: LogoutRequest) -> str:
+    """Return the URL of a page with this request."""
+    return f"{path}?{_PARAMETER}={logout.encrypt(ctx, checked)}"
+
+
+def _logout_request(request: StrictRequest) -> LogoutRequest:
+    """Return the request in this page's URL. Raises openid.errors.InvalidRequest."""
     return logout.decrypt(context(request), request.query_params.get(_PARAMETER, ""))
 
 
-async def _go_on(request: StrictRequest, asked: LogoutRequest) -> Response[Any]:
+async def _sign_out(request: StrictRequest, checked: LogoutRequest) -> Response[Any]:
+    """End the app's session, and the browser's too unless its user has to be asked first."""
     ctx = context(request)
-    await logout.end_hinted(ctx, asked, caller=browser_session.caller(request))
+    await logout.end_hinted(ctx, checked, caller=browser_session.caller(request))
     signed_in = await browser_session.find(request)
-    if signed_in is not None and logout.needs_question(asked, signed_in):
-        action = f"{FINISH}?{_PARAMETER}={logout.encrypt(ctx, asked)}"
+    if signed_in is not None and logout.needs_question(checked, signed_in):
+        action = _url(ctx, FINISH, checked)
         return render.page(request, "sign_out.html", action=action, signed_in=signed_in)
     await browser_session.end(request)
-    if asked.url is not None:
-        return flash.redirect(asked.url)
+    if checked.url is not None:
+        return flash.redirect(checked.url)
     return render.page(request, "signed_out.html")

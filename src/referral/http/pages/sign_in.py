@@ -95,7 +95,7 @@ async def code(request: StrictRequest, invite_code: InviteCode = "") -> Response
     pending = pending_sign_in.find(request)
     if pending is None:
         return flash.redirect(_restart_url(app, invite_code))
-    # An app's person is led on from here whoever is signed in
+    # For an app this is always a sign-in, even if somebody is signed in already
     is_signed_in = app is None and bool(await browser_session.find(request))
     start = _start_url(app, pending.invite_code, forms.local_path(pending.next))
     return code_page(
@@ -131,7 +131,7 @@ async def verify(request: StrictRequest) -> Redirect:
     await browser_session.start(request, result)
     pending_sign_in.clear(request, pending)
     if app is not None:
-        return app_request.signed_in(request, app, result, invite_refusal)
+        return app_request.after_sign_in(request, app, result, invite_refusal)
     if invite_refusal is None:
         return flash.redirect(then)
     values = {"invite_code": pending.invite_code}
@@ -297,7 +297,7 @@ def _invite_code(text: str, ctx: Context) -> str:
 async def _home_of_app(request: StrictRequest, app: AppRequest) -> Response[str]:
     ctx = context(request)
     signed_in = await browser_session.find(request)
-    found, refusal = await inviter.find(request, app.request.invite_code)
+    found, refusal = await inviter.find(request, app.authorization_request.invite_code)
     phone = app.expected_phone(signed_in)
     return page(
         request,

@@ -1,4 +1,4 @@
-"""Clients, the team's apps: create, show the secret once, rotate it, delete."""
+"""Manage clients, the team's apps: list, create, rotate secrets, delete."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ async def list_clients(request: AdminRequest) -> Response[str]:
 
 
 @post("/clients", opt=forms.on(PATH, "client", *_FIELDS), include_in_schema=False)
-async def make(request: AdminRequest) -> Redirect:
-    """Create a client. The flash cookie carries its secret to the next page, shown there once."""
+async def create(request: AdminRequest) -> Redirect:
+    """Create a client. The flash cookie carries its secret to the next page, shown only once."""
     fields = await forms.read(request)
     registration = Registration(
         name=fields.get("name", ""),
@@ -72,13 +72,13 @@ async def make(request: AdminRequest) -> Redirect:
     include_in_schema=False,
 )
 async def act(request: AdminRequest, client_id: FromPath[str], action: FromPath[str]) -> Redirect:
-    """Do one of _ACTIONS. Raises NotFound if there is no such action or client."""
+    """Rotate or delete a client: see _ACTIONS. Raises NotFound."""
     if action not in _ACTIONS:
         raise NotFound(reason="no such action")
     return await _ACTIONS[action](request, context(request), client_id, request.user)
 
 
-HANDLERS = [list_clients, make, act]
+HANDLERS = [list_clients, create, act]
 
 
 async def _rotate(request: AdminRequest, ctx: Context, client_id: str, by: Actor) -> Redirect:
@@ -95,12 +95,13 @@ async def _delete(request: AdminRequest, ctx: Context, client_id: str, by: Actor
     try:
         await clients.delete(ctx, client_id, by=by)
     except NotFound as refusal:
-        # It is deleted already
+        # Another request deleted it first
         problems.log_refusal(request, refusal)
     return flash.notice(request, PATH, "client_deleted")
 
 
 def _show_secret(request: AdminRequest, code: str, client_id: str, secret: str) -> Redirect:
+    """Redirect to the list of clients, which shows the secret once. code: the notice's."""
     values = {"client_id": client_id, "secret": secret}
     return flash.notice(request, PATH, code, form="made", values=values)
 
