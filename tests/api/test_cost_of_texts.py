@@ -130,6 +130,7 @@ async def every_place(service: Service) -> dict[str, Place]:
         "user_id": user.id(),
         "session_id": user.id(),
         "action": "unblock",
+        "client_id": "x",
         "name": "Anna",
     }
     document = ok(await service.get("/docs/openapi.json"))

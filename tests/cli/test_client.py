@@ -12,6 +12,7 @@ import pytest
 
 from pages import browsing
 from processes import referral
+from referral.cli.common import mask_password
 from relying_party import CALLBACK, App, claims_of
 from support import SECRET, Service, ok
 
@@ -67,6 +68,7 @@ async def test_a_new_client_signs_people_in(
         "issuer": "http://127.0.0.1:8000",
         "redirect_uri": CALLBACK,
         "scope": "openid phone profile email referral offline_access",
+        "database": mask_password(on["DATABASE_URL"]),
     }
     app = client_of(service, printed)
     async with browsing(service) as browser:
@@ -160,7 +162,8 @@ async def test_both_secrets_work_until_the_rotation_ends(
     done(referral(tmp_path, "client", "rotate", "--finish", "Shop [v2]", **on))
     assert not await is_accepted(first)
     assert await is_accepted(second)
-    done(referral(tmp_path, "client", "rotate", "--finish", "Shop [v2]", **on))
+    again = referral(tmp_path, "client", "rotate", "--finish", "Shop [v2]", **on)
+    assert "only one secret" in refusal(again)
     assert await is_accepted(second)
 
 

@@ -74,8 +74,7 @@ def run_with_context(work: Callable[[Context], Awaitable[T]]) -> T:
 
 def echo_database() -> None:
     """Print which database a command has changed, since without DATABASE_URL it is a local file."""
-    url = mask_password(load_settings().database_url)
-    click.echo(f"in the database {url}; DATABASE_URL chooses it", err=True)
+    click.echo(f"database={mask_password(load_settings().database_url)}", err=True)
 
 
 def mask_password(url: str) -> str:

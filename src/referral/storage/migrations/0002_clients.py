@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('previous_secret_digest', fields.CharField(null=True, max_length=43)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'clients', 'app': 'referral', 'pk_attr': 'id', 'table_description': 'An app of the team, which signs people in with OpenID Connect.'},
+            options={'table': 'clients', 'app': 'referral', 'pk_attr': 'id', 'table_description': 'An app of the team that signs people in with OpenID Connect.'},
             bases=['Model'],
         ),
         ops.CreateModel(
