@@ -84,12 +84,14 @@ bench-scaling: test-environment pgbouncer ## Measure the tables of docs/scaling.
 
 BENCH := PYTHONPATH=src:tests/helpers $(BIN)/python bench
 
+PEERS := $(foreach peer,better-auth better-auth-provider,bench/peers/$(peer)/node_modules/.done)
+
 .PHONY: bench
-bench: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Compare the service with others and write docs/performance.md
+bench: test-environment bench-environment $(PEERS) wrk ## Compare the service with others and write docs/performance.md
 	$(BENCH)
 
 .PHONY: bench-short
-bench-short: test-environment bench-environment bench/peers/better-auth/node_modules/.done wrk ## Measure roughly, in eight minutes, and only print the figures
+bench-short: test-environment bench-environment $(PEERS) wrk ## Measure roughly, in eight minutes, and only print the figures
 	$(BENCH) --short
 
 # The packages of npm: Newman runs the Postman collection, axe-core checks the pages, better-auth

@@ -31,14 +31,14 @@ import rows
 import servers
 import stress
 from cases import Bench, Progress
-from peer_material import BetterAuth, Twin
+from peer_material import BetterAuth, BetterAuthProvider, Twin
 from referral.app import system_clock
 
 CACHE = processes.ROOT / ".cache" / "bench"
 DOCUMENT = processes.ROOT / "docs" / "performance.md"
 PICTURE = processes.ROOT / "docs" / "performance.svg"
 PYTHON = CACHE / "venv" / "bin" / "python"
-_CASES, _OTHER_STEPS, _EMBEDDED = 28, 23, 36
+_CASES, _OTHER_STEPS, _EMBEDDED = 30, 23, 36
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ async def measure(mode: Mode, progress: Progress) -> dict[str, Any]:
             "reading": await measures.reading(bench),
             "sending": await measures.sending(bench),
             "signing_in": await measures.signing_in(bench),
+            "signing_in_to_apps": await measures.signing_in_to_apps(bench),
         }
         capacities = {
             "profile": load.median(cases["reading"]["profile, 10 invitees"], "rate"),
@@ -120,7 +121,7 @@ async def setup(mode: Mode, progress: Progress) -> AsyncIterator[tuple[Bench, di
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="referral-bench-")))
         progress("PostgreSQL")
         place = await stack.enter_async_context(postgres.running(folder / "postgres"))
-        for name in ("few", "many", "twin", "better_auth"):
+        for name in ("few", "many", "twin", "better_auth", "better_auth_provider"):
             await postgres.execute(place.url, f"CREATE DATABASE {name}")
         few_url, many_url = place.url_of("few"), place.url_of("many")
         # Fill the tables before serving, so that no statement is planned for empty ones
@@ -139,18 +140,24 @@ async def setup(mode: Mode, progress: Progress) -> AsyncIterator[tuple[Bench, di
             "floors": servers.floors(folder, place, "many"),
             "twin": servers.twin(folder, place, "twin"),
             "better_auth": servers.better_auth(folder, place, "better_auth"),
+            "better_auth_provider": servers.better_auth_provider(
+                folder, place, "better_auth_provider"
+            ),
         }
         found = {name: stack.enter_context(server) for name, server in started.items()}
         twin = Twin(found["twin"], place.url_of("twin"))
         better_auth = BetterAuth(found["better_auth"], place.url_of("better_auth"))
+        provider = BetterAuthProvider(place.url_of("better_auth_provider"))
         progress("users of the peers")
         await twin.prepare()
         await better_auth.prepare()
+        await provider.prepare()
         bench = Bench(
             folder=folder,
             postgres=place,
             twin_material=twin,
             better_auth_material=better_auth,
+            provider_material=provider,
             users=mode.users,
             rounds=mode.rounds,
             seconds=mode.seconds,

@@ -24,6 +24,7 @@ _TIMES = (
     (VERIFY, "twin: verify", "4"),
     (VERIFY, "better-auth: verify", "2.8"),
     ("refresh", VERIFY, "1"),
+    ("authorization code to tokens", "better-auth: authorization code to tokens", "1.5"),
 )
 _FLAT = (
     ("profile, 1,000 invitees", PROFILE, "±10 %"),

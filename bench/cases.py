@@ -12,7 +12,7 @@ import machine
 import material
 import rows
 from load import Run
-from peer_material import BetterAuth, Twin
+from peer_material import BetterAuth, BetterAuthProvider, Twin
 from postgres import Postgres
 from servers import Server
 
@@ -56,8 +56,10 @@ class Bench:
     floors: Server
     twin: Server
     better_auth: Server
+    better_auth_provider: Server
     twin_material: Twin
     better_auth_material: BetterAuth
+    provider_material: BetterAuthProvider
     users: int
     rounds: int
     seconds: int

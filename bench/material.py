@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import random
 import secrets
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import count
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import postgres
@@ -20,13 +23,35 @@ from referral.core import api_key, challenge, tokens
 from referral.core.keys import Keyring, Purpose
 from referral.core.proof import Proof
 from referral.core.tokens import Authentication, Issuer, RefreshToken
-from servers import PUBLIC_URL, SECRET
+from referral.openid import authorization_code, client_rules
+from referral.openid.authorization_request import AuthorizationRequest
+from servers import CLIENT_ID, CLIENT_SECRET, PUBLIC_URL, SECRET
 
 DAY = 86_400
 CODE = "0391"
 ONE_ADDRESS = "203.0.113.7"
 USER_AGENT = "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36"
 API = "/api/v1"
+
+# Of the app that exchanges authorization codes, at the service and at a peer
+REDIRECT_URI = "https://shop.example/callback"
+SCOPES = ("openid", "offline_access")
+VERIFIER = "a-verifier-of-the-benchmark-with-43-characters"
+CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
+_AUTHORIZATION_REQUEST = AuthorizationRequest(
+    client_id=CLIENT_ID,
+    redirect_uri=REDIRECT_URI,
+    scopes=SCOPES,
+    code_challenge=CHALLENGE,
+    came_at=0,
+)
+_CLIENT = f"""
+    INSERT INTO clients (id, name, redirect_uris, post_logout_redirect_uris, is_public,
+                         requires_pkce, account_allowed, secret_digest, created_at)
+    VALUES ('{CLIENT_ID}', 'Shop', '{REDIRECT_URI}', '', false, true, false,
+            '{client_rules.digest(CLIENT_SECRET)}', now())
+    ON CONFLICT DO NOTHING
+"""  # noqa: S608 - our own texts
 
 # Phones without an account that are possible numbers; each is used once
 new_phones = (f"+7999{number:07}" for number in count(1))
@@ -86,6 +111,45 @@ async def refreshes(url: str, number: int, *, users: int) -> list[bytes]:
         post(f"{API}/auth/refresh", {"refresh_token": token.text}, x_forwarded_for=_address())
         for token in started
     ]
+
+
+async def exchanges(url: str, number: int, *, users: int) -> list[bytes]:
+    """Make exchanges of authorization codes, each of a browser's session of its own."""
+    wanted = [_random.randint(1, users) for _ in range(number)]
+    await postgres.execute(url, _CLIENT)
+    now = system_clock()
+    codes = [
+        authorization_code.issue(
+            _AUTHORIZATION_REQUEST,
+            user_id=str(rows.user_id(user)),
+            phone=rows.phone(user),
+            session_id=str(uuid4()),
+            browser_session_id=str(browser.session_id),
+            now=now,
+            keys=_keys,
+        )
+        for user, browser in zip(wanted, await _sessions(url, wanted), strict=True)
+    ]
+    return [exchange("/oauth/token", code) for code in codes]
+
+
+def exchange(path: str, code: str) -> bytes:
+    """Make the exchange of a code at a token endpoint, by the client of the benchmark."""
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": REDIRECT_URI,
+        "code_verifier": VERIFIER,
+    }
+    basic = b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+    content = urlencode(form).encode()
+    headers = {
+        "authorization": f"Basic {basic}",
+        "content-type": "application/x-www-form-urlencoded",
+        "content-length": str(len(content)),
+        "x_forwarded_for": _address(),
+    }
+    return _request("POST", path, content, headers)
 
 
 async def reads(url: str, path: str, users: Sequence[int]) -> list[bytes]:

@@ -82,6 +82,23 @@ async def sending(bench: Bench) -> Cases:
     )
 
 
+async def signing_in_to_apps(bench: Bench) -> Cases:
+    """Measure the exchange of an authorization code for tokens, with a refresh and an ID token."""
+    exchanges = partial(material.exchanges, bench.few_url, users=rows.FEW)
+    return await alternate(
+        bench,
+        [
+            Case("authorization code to tokens", bench.few, exchanges, once=True),
+            Case(
+                "better-auth: authorization code to tokens",
+                bench.better_auth_provider,
+                bench.provider_material.exchanges,
+                once=True,
+            ),
+        ],
+    )
+
+
 async def signing_in(bench: Bench) -> Cases:
     """Measure verify, with users who exist, and refresh: transactions, sessions and tokens."""
     from_one_address = partial(material.verifications, users=rows.FEW, address=material.ONE_ADDRESS)

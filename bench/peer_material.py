@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import secrets
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -15,9 +16,9 @@ import httpx
 
 import postgres
 import rows
-from material import API, CODE, get, new_phones, post
+from material import API, CHALLENGE, CODE, REDIRECT_URI, SCOPES, exchange, get, new_phones, post
 from referral.app import system_clock
-from servers import Server
+from servers import CLIENT_ID, Server
 
 _random = random.Random(2)  # noqa: S311 - the same load each time
 
@@ -135,6 +136,71 @@ class BetterAuth:
         return [get(f"{self.API}/get-session", cookie=cookie) for cookie in cookies]
 
 
+class BetterAuthProvider:
+    """Requests to better-auth's OpenID Connect provider. Its codes are written into its table."""
+
+    _USERS = 1000
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def prepare(self) -> None:
+        """Create users, each with the session of a browser."""
+        await postgres.execute(self._url, _PROVIDER_USERS.format(users=self._USERS))
+        await postgres.execute(self._url, _PROVIDER_SESSIONS.format(users=self._USERS))
+
+    async def exchanges(self, number: int) -> list[bytes]:
+        codes = [secrets.token_urlsafe(24) for _ in range(number)]
+        now = system_clock()
+        await postgres.execute(self._url, "TRUNCATE verification")
+        await postgres.copy(
+            self._url,
+            "verification",
+            ["id", "identifier", "value", "expiresAt", "createdAt", "updatedAt"],
+            [
+                (
+                    uuid4().hex,
+                    urlsafe_b64encode(sha256(code.encode()).digest()).decode().rstrip("="),
+                    self._code_of(_random.randint(1, self._USERS)),
+                    now + timedelta(minutes=10),
+                    now,
+                    now,
+                )
+                for code in codes
+            ],
+        )
+        return [exchange("/api/auth/oauth2/token", code) for code in codes]
+
+    def _code_of(self, user: int) -> str:
+        """Return what better-auth stores of a code."""
+        return json.dumps(
+            {
+                "type": "authorization_code",
+                "query": {
+                    "response_type": "code",
+                    "client_id": CLIENT_ID,
+                    "redirect_uri": REDIRECT_URI,
+                    "scope": " ".join(SCOPES),
+                    "code_challenge": CHALLENGE,
+                    "code_challenge_method": "S256",
+                },
+                "userId": f"user {user}",
+                "sessionId": f"session {user}",
+                "authTime": 1_700_000_000_000,
+            }
+        )
+
+
+_PROVIDER_USERS = """
+    INSERT INTO "user" (id, name, email, "emailVerified", "createdAt", "updatedAt")
+    SELECT 'user ' || i, 'Anna ' || i, 'anna' || i || '@example.com', true, now(), now()
+    FROM generate_series(1, {users}) AS i
+"""
+_PROVIDER_SESSIONS = """
+    INSERT INTO session (id, token, "userId", "expiresAt", "createdAt", "updatedAt")
+    SELECT 'session ' || i, 'token ' || i, 'user ' || i, now() + interval '7 days', now(), now()
+    FROM generate_series(1, {users}) AS i
+"""
 BETTER_AUTH_USERS = 20_000
 _BETTER_AUTH_USERS = f"""
     INSERT INTO "user" (id, name, email, "emailVerified", "createdAt", "updatedAt",

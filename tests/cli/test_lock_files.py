@@ -120,7 +120,10 @@ def test_a_lock_file_without_extras_is_detected(wheels: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "folder",
-    ["postman", "tests/integrate", "tests/browser", "tests/interop", "bench/peers/better-auth"],
+    [
+        *("postman", "tests/integrate", "tests/browser", "tests/interop"),
+        *("bench/peers/better-auth", "bench/peers/better-auth-provider"),
+    ],
 )
 def test_npm_takes_exact_packages_from_any_registry(folder: str) -> None:
     """The settings of npm choose the registry; digests say which packages are accepted."""
