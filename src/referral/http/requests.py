@@ -28,6 +28,7 @@ from referral.service.access import Authenticated
 MAX_BODY_BYTES = 64 * 1024
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 
 User = TypeVar("User")
@@ -56,10 +57,7 @@ class _JsonRequest(Request[User, str, State]):
         A route's `opt["media_types"]` lists the media types that it accepts; the default is only
         application/json.
         """
-        media_type = (
-            "".join(header_values(self, b"content-type")[:1]).partition(";")[0].strip().lower()
-        )
-        if media_type not in self.route_handler.opt.get("media_types", (JSON,)):
+        if media_type(self) not in self.route_handler.opt.get("media_types", (JSON,)):
             raise UnsupportedMediaType
         return parse_json(await self.body())
 
@@ -107,6 +105,11 @@ def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
         user_agent=next(iter(header_values(request, b"user-agent")), None),
         language=i18n.choose(",".join(header_values(request, b"accept-language"))),
     )
+
+
+def media_type(request: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the media type of the body, in lower case and without parameters; or an empty text."""
+    return "".join(header_values(request, b"content-type")[:1]).partition(";")[0].strip().lower()
 
 
 def header_values(request: ASGIConnection[Any, Any, Any, Any], name: bytes) -> list[str]:

@@ -1,14 +1,13 @@
-"""Queries for clients and signing keys, and for the user whom an authorization code names."""
+"""Queries for clients and signing keys, and the locks of an exchange."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 from uuid import UUID
 
 from referral.openid import client_rules
 from referral.storage import database
-from referral.storage.models import Client, SigningKey, User
+from referral.storage.models import Client, SigningKey
 
 _LOCK_CLIENT = "SELECT 1 FROM clients WHERE id = $1{strength}"
 _LOCK_USER = "SELECT 1 FROM users WHERE id = $1 AND deleted_at IS NULL{strength}"
@@ -80,14 +79,6 @@ async def lock_device_generation(user_id: UUID) -> None:
     # SQLite has one writer at a time
     if database.is_postgres():
         await database.query(_LOCK_DEVICE_GENERATION, user_id)
-
-
-async def find_user(user_id: UUID) -> User | None:
-    return await User.get_or_none(id=user_id, deleted_at__isnull=True)
-
-
-async def mark_signed_in(user_id: UUID, *, now: datetime) -> None:
-    await User.filter(id=user_id).update(last_sign_in_at=now)
 
 
 async def all_signing_keys() -> list[SigningKey]:

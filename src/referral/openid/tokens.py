@@ -27,6 +27,7 @@ from referral.service import access, audit, refreshes, sessions
 from referral.service.access import Authenticated
 from referral.storage import database
 from referral.storage import sessions as session_queries
+from referral.storage import users as user_queries
 from referral.storage.models import Client, User
 
 _COUNTER = "authorization-code"
@@ -113,7 +114,7 @@ async def refresh(
         raise InvalidGrant(
             "The refresh token is not valid any more: send the person to sign in again."
         ) from refusal
-    user = await queries.find_user(live.authentication.user_id)
+    user = await user_queries.find(live.authentication.user_id)
     if user is None:
         raise InvalidGrant("The account was deleted: end the session in the app too.")
     session = _Session(
@@ -225,7 +226,7 @@ async def _begin_session(
     user_id = signed_in.user.id
     await session_queries.add(new, user_id=user_id)
     if is_offline:
-        await queries.mark_signed_in(user_id, now=now)
+        await user_queries.mark_signed_in(user_id, phone=code.phone, now=now)
     by = Actor.user(user_id, caller)
     await audit.record(ctx, "signed_in_to_app", by=by, user=user_id, client=client.name)
     return _Session(

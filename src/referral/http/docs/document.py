@@ -8,8 +8,7 @@ from typing import Any
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 
-from referral.http.oauth.forms import MEDIA_TYPE as FORM
-from referral.http.requests import JSON
+from referral.http.requests import FORM, JSON
 
 # Headers of responses, by status
 _HEADERS = {

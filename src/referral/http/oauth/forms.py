@@ -7,11 +7,10 @@ from urllib.parse import parse_qsl
 
 from litestar import Request
 
-from referral.http.requests import header_values
+from referral.http.requests import FORM, media_type
 from referral.openid.errors import InvalidRequest
 from referral.openid.parameters import Parameters
 
-MEDIA_TYPE = "application/x-www-form-urlencoded"
 _MAX_PARAMETERS = 100
 
 
@@ -22,9 +21,8 @@ def query(request: Request[Any, Any, Any]) -> Parameters:
 
 async def body(request: Request[Any, Any, Any]) -> Parameters:
     """Return the parameters of the form. Raises InvalidRequest."""
-    content_type = "".join(header_values(request, b"content-type")[:1])
-    if content_type.partition(";")[0].strip().lower() != MEDIA_TYPE:
-        raise InvalidRequest(f"Send a form, with Content-Type: {MEDIA_TYPE}.")
+    if media_type(request) != FORM:
+        raise InvalidRequest(f"Send a form, with Content-Type: {FORM}.")
     return _parse(await request.body())
 
 

@@ -13,8 +13,8 @@ from litestar.handlers import BaseRouteHandler
 from referral.core.errors import InvalidRequest
 from referral.http.pages import site
 from referral.http.problems import OtherSite, UnsupportedMediaType
+from referral.http.requests import FORM, media_type
 
-_URL_ENCODED = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 20
 _LONGEST_PATH = 300
 _BODY = "pages_form"
@@ -63,7 +63,7 @@ async def read(request: Request[Any, Any, Any]) -> dict[str, str]:
 
     Raises InvalidRequest or UnsupportedMediaType.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _URL_ENCODED:
+    if media_type(request) != FORM:
         raise UnsupportedMediaType
     try:
         return _parse(await request.body())
