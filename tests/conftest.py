@@ -13,7 +13,7 @@ import browser
 from processes import Server, new_database, serving
 from provider import Provider, providing
 from sites import reachable
-from support import Service, emptied, migrated, running
+from support import SECRET, Service, emptied, migrated, running
 from walks import Scene
 
 DATABASES = ("sqlite", "postgres")
@@ -87,6 +87,12 @@ async def database_url(migrated_url: str) -> str:
     """A database with every table and no row."""
     await emptied(migrated_url)
     return migrated_url
+
+
+@pytest.fixture
+def on(database_url: str) -> dict[str, str]:
+    """Return the settings that commands share with the service of the tests."""
+    return {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
 
 
 @pytest.fixture

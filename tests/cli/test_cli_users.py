@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from processes import referral
+from processes import done, referral, refusal
 from referral.storage.models import User
-from support import SECRET, Person, Service, ok, refused
-
-
-@pytest.fixture
-def on(database_url: str) -> dict[str, str]:
-    """Return the settings that the commands share with the service of the tests."""
-    return {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
-
-
-def done(finished: subprocess.CompletedProcess[str]) -> str:
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
-
-
-def refusal(finished: subprocess.CompletedProcess[str]) -> str:
-    """Assert that a command failed with one line, and return it."""
-    assert finished.returncode == 1
-    (line,) = finished.stderr.strip().splitlines()
-    assert line.startswith("referral: ")
-    return line
+from support import Person, Service, ok, refused
 
 
 async def users_with(service: Service, key: str) -> httpx.Response:

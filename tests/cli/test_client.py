@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,31 +10,12 @@ from typing import Any
 import pytest
 
 from pages import browsing
-from processes import referral
+from processes import done, referral, refusal
 from referral.cli.common import mask_password
 from relying_party import CALLBACK, App, claims_of
-from support import SECRET, Service, ok
+from support import Service, ok
 
 NEW = ("client", "new", "Shop [v2]", "--redirect-uri", CALLBACK)
-
-
-@pytest.fixture
-def on(database_url: str) -> dict[str, str]:
-    """Return the settings that the commands share with the service of the tests."""
-    return {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
-
-
-def done(finished: subprocess.CompletedProcess[str]) -> str:
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
-
-
-def refusal(finished: subprocess.CompletedProcess[str]) -> str:
-    """Assert that a command failed with one line, and return it."""
-    assert finished.returncode == 1
-    (line,) = finished.stderr.strip().splitlines()
-    assert line.startswith("referral: ")
-    return line
 
 
 def values(text: str) -> dict[str, str]:

@@ -94,6 +94,20 @@ def referral(
     )
 
 
+def done(finished: subprocess.CompletedProcess[str]) -> str:
+    """Assert that a command succeeded, and return what it printed."""
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def refusal(finished: subprocess.CompletedProcess[str]) -> str:
+    """Assert that a command failed with one line, and return it."""
+    assert finished.returncode == 1
+    (line,) = finished.stderr.strip().splitlines()
+    assert line.startswith("referral: ")
+    return line
+
+
 @contextmanager
 def serving(folder: Path, **variables: str) -> Iterator[Server]:
     """Run `referral migrate`, then `referral serve` until the block ends, in this folder.
