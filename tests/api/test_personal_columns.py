@@ -15,13 +15,14 @@ from support import Person, Service, ok
 # Every column that is not in a model's PERSONAL: ids, digests, times, counts, states
 IMPERSONAL = {
     "users": """
-        id invite_code inviter_id activated_at inviter_sees_phone invitee_count is_admin is_blocked
+        id invite_code inviter_id activated_at inviter_sees_phone invitee_count places_taken
+        voided_at is_admin is_blocked
         created_at last_sign_in_at deleted_at
     """,
     "device_generations": "user_id generation",
     "sessions": """
         id user_id family_digest refresh_digest proof late_repeats_tat created_at
-        last_used_at client_id scopes authenticated_at expires_at
+        last_used_at client_id scopes authenticated_at expires_at address_digest
     """,
     "clients": """
         id name redirect_uris post_logout_redirect_uris is_public requires_pkce account_allowed
@@ -30,9 +31,31 @@ IMPERSONAL = {
     "signing_keys": "id encrypted signs_from",
     "counters": "key tat",
     "past_activations": "phone_digest expires_at",
+    "admitted_phones": "id phone_digest inviter_id takes_place expires_at",
+    "sign_up_grants": "",
+    "activations": "id user_id inviter_id made_at voided_at is_repeat flags",
+    "invite_opens": "id user_id day number",
+    "reward_rules": ("name trigger beneficiary unit occurs invitees version created_at deleted_at"),
+    "reward_rule_versions": """
+        id rule version amount min_value cap_per_month cap_total hold_days review starts_at ends_at
+        created_at
+    """,
+    "reward_events": (
+        "id digest type user_id activation_id occurred_at created_at reversed_at reason"
+    ),
+    "counted_events": "id event_id rule version activation_id occurred_at stands",
+    "qualifiers": "id rule user_id activation_id",
+    "reward_totals": "id rule user_id period amount qualifiers",
+    "reward_entries": """
+        id kind user_id unit amount cause created_at available_at review reversed_at reverses_id
+        announcement_id rule version subject attempt event_id about_user_id activation_id milestone
+    """,
+    "milestone_invitees": "id entry_id activation_id",
+    "reward_balances": "id user_id unit amount",
+    "redemptions": "id digest entry_id user_id reversed_at",
     "admin_grants": "",
     "data_keys": "id encrypted created_at",
-    "api_keys": "name digest created_at",
+    "api_keys": "name digest events_only created_at",
     "audit_entries": "id at action actor user_id",
     "traffic_counts": "key hour sends sign_ins",
     "leases": "name holder expires_at",

@@ -7,12 +7,13 @@ from time import monotonic
 
 from msgspec import Struct
 
+from referral import audit
 from referral.context import COMMAND, Actor, Context
 from referral.core.errors import InvalidRequest, NotFound
 from referral.core.tokens import Grant
 from referral.openid import client_rules, queries, redirect_uri, scope
 from referral.openid.errors import InvalidClient
-from referral.service import access, audit
+from referral.service import access
 from referral.storage import database
 from referral.storage import sessions as session_queries
 from referral.storage.models import Client

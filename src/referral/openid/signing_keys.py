@@ -14,13 +14,12 @@ from time import monotonic
 
 from msgspec import Struct
 
-from referral import observability
+from referral import audit, observability
 from referral.context import COMMAND, Actor, Context
 from referral.core import seal
 from referral.core.keys import Purpose
 from referral.core.seal import RsaKey
 from referral.openid import queries
-from referral.service import audit
 from referral.storage import database
 from referral.storage.models import SigningKey
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from referral import observability
+from referral import audit, observability
 from referral.context import Actor, Caller, Context
 from referral.core import tokens as token_rules
 from referral.core.errors import AccountBlocked, InvalidRefreshToken, Unauthorized
@@ -23,7 +23,7 @@ from referral.openid import authorization_code, clients, id_token, queries, scop
 from referral.openid.authorization_code import AuthorizationCode
 from referral.openid.errors import InsufficientScope, InvalidClient, InvalidGrant
 from referral.openid.scope import Person
-from referral.service import access, audit, refreshes, sessions
+from referral.service import access, refreshes, sessions
 from referral.service.access import Authenticated
 from referral.storage import database
 from referral.storage import sessions as session_queries

@@ -7,8 +7,8 @@ from datetime import datetime
 from uuid import UUID
 
 from referral.context import Actor, Context
-from referral.core import tokens
-from referral.core.errors import AccountBlocked, Forbidden, SignInAgain, Unauthorized
+from referral.core import freshness, tokens
+from referral.core.errors import AccountBlocked, Forbidden, Unauthorized
 from referral.core.proof import Proof
 from referral.core.tokens import AccessClaims
 from referral.service import proofs, session_rules
@@ -114,8 +114,4 @@ def require_fresh(ctx: Context, signed_in: Authenticated | Actor) -> None:
 
     API keys and commands have no sign-in and always pass.
     """
-    signed_in_at = signed_in.signed_in_at
-    if signed_in_at is None:
-        return
-    if not session_rules.is_fresh(signed_in_at=signed_in_at, now=ctx.clock()):
-        raise SignInAgain
+    freshness.require(signed_in.signed_in_at, now=ctx.clock())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from referral import observability
+from referral import audit, observability
 from referral.context import COMMAND, Actor, Caller, Context
 from referral.core import api_key
 from referral.core import phone as phones
 from referral.core.errors import Forbidden, Unauthorized
-from referral.service import access, audit
+from referral.service import access
 from referral.service.access import Authenticated
 from referral.storage import api_keys as api_key_queries
 from referral.storage import database

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from referral import audit
 from referral.context import COMMAND, Actor, Context
 from referral.core import api_key
 from referral.core.errors import InvalidRequest, NotFound
-from referral.service import audit
 from referral.storage import api_keys as api_key_queries
 from referral.storage import database
 from referral.storage.models import ApiKey

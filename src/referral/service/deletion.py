@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
+from referral import audit
 from referral.context import Actor, Context
-from referral.service import access, admins, audit, invitations, sessions, users
+from referral.service import access, admins, invitations, sessions, users
 from referral.storage import audit as audit_queries
 from referral.storage import database
 from referral.storage import invitations as invitation_queries

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from referral import audit
 from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import invite_code as invite_codes
@@ -31,7 +32,7 @@ from referral.core.errors import (
 )
 from referral.core.keys import Purpose
 from referral.limits import invite_code_tries
-from referral.service import access, audit, users
+from referral.service import access, users
 from referral.service.access import Authenticated
 from referral.storage import database
 from referral.storage import invitations as invitation_queries

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from referral import audit
 from referral.context import Actor, Context
 from referral.core import phone as phones
 from referral.core.errors import PhoneTaken
-from referral.service import admins, audit, invitations, sessions, users
+from referral.service import admins, invitations, sessions, users
 from referral.service.users import UserView
 from referral.storage import database
 from referral.storage import invitations as invitation_queries

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from referral import audit
 from referral.context import Actor, Caller, Context
 from referral.core.errors import ChallengeInvalid, Unauthorized
 from referral.core.keys import Purpose
@@ -19,7 +20,6 @@ from referral.messaging.gateways import Message
 from referral.service import (
     access,
     admins,
-    audit,
     codes,
     deletion,
     invitations,

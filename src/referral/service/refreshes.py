@@ -15,13 +15,13 @@ from datetime import datetime
 from typing import NoReturn
 from uuid import UUID
 
-from referral import observability
+from referral import audit, observability
 from referral.context import Actor, Caller, Context
 from referral.core import tokens
 from referral.core.errors import AccountBlocked, InvalidRefreshToken
 from referral.core.proof import Proof
 from referral.core.tokens import Authentication, RefreshToken
-from referral.service import audit, proofs, session_rules, sessions
+from referral.service import proofs, session_rules, sessions
 from referral.service.sessions import Tokens
 from referral.storage import database
 from referral.storage import sessions as session_queries

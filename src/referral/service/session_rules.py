@@ -1,4 +1,4 @@
-"""The rules of sessions: their lifetime, fresh sign-ins, repeated refresh tokens."""
+"""The rules of sessions: their lifetime, repeated refresh tokens."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import NamedTuple
 from referral.limits import gcra
 from referral.limits.gcra import DAY, Bucket
 from referral.limits.policy import Limits
-
-# The maximum age of a sign-in for operations that cannot be undone
-FRESH = timedelta(minutes=15)
 
 # How often a client may repeat a session's replaced refresh token after REFRESH_GRACE: three times,
 # and then once every 8 hours
@@ -30,11 +27,6 @@ def expiry_cutoff(limits: Limits, *, now: datetime) -> ExpiryCutoff:
         now - timedelta(days=limits.session_max_days),
         now - timedelta(days=limits.session_idle_days),
     )
-
-
-def is_fresh(*, signed_in_at: datetime, now: datetime) -> bool:
-    """Return whether a sign-in is recent enough for operations that cannot be undone."""
-    return now - signed_in_at < FRESH
 
 
 def is_alive(

@@ -10,14 +10,14 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from referral import observability
+from referral import audit, observability
 from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import ids, tokens
 from referral.core.errors import InvalidRefreshToken, NotFound
 from referral.core.proof import Proof
 from referral.core.tokens import Authentication, Grant, RefreshToken
-from referral.service import audit, proofs, session_rules
+from referral.service import proofs, session_rules
 from referral.service.access import Authenticated
 from referral.storage import database
 from referral.storage import sessions as session_queries

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
+from referral import audit
 from referral.context import Actor, Caller, Context
 from referral.core import ids
 from referral.core import invite_code as invite_codes
@@ -23,7 +24,7 @@ from referral.core.proof import Proof
 from referral.core.tokens import Authentication, RefreshToken
 from referral.limits import guesses, sign_in_statement
 from referral.limits.sign_in_statement import Guess, Judged
-from referral.service import admins, audit, codes, devices, invitations, profiles, proofs, sessions
+from referral.service import admins, codes, devices, invitations, profiles, proofs, sessions
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens

@@ -10,13 +10,14 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from referral import audit
 from referral.context import Actor, Context
 from referral.core import cursor as cursors
 from referral.core import phone as phones
 from referral.core import search as searches
 from referral.core.errors import InvalidPhone, InvalidRequest, NotFound, UnsupportedPhone
 from referral.core.phone import PhoneRules
-from referral.service import access, admins, audit, sessions
+from referral.service import access, admins, sessions
 from referral.storage import database
 from referral.storage import invitations as invitation_queries
 from referral.storage import users as user_queries

@@ -43,6 +43,11 @@ class User(Model):
     inviter_sees_phone = fields.BooleanField(default=True)
     """False once the user has changed phone: the inviter is never shown a new number."""
     invitee_count = fields.IntField(default=0)
+    places_taken = fields.IntField(null=True)
+    """How many people the invite code has admitted; a deletion frees no place. Null until the first
+    is admitted while places are limited: then those before are counted."""
+    voided_at = fields.DatetimeField(null=True)
+    """When the user's activation was last voided, after which they may activate a code again."""
     is_admin = fields.BooleanField(default=False)
     is_blocked = fields.BooleanField(default=False)
     created_at = fields.DatetimeField()
@@ -92,6 +97,8 @@ class Session(Model):
     """Of a client's session: when the browser's session began, in which a code was verified."""
     expires_at = fields.DatetimeField(null=True)
     """When a session without a refresh token ends. Null for the others."""
+    address_digest = fields.CharField(max_length=22, null=True)
+    """A keyed digest of the address of the sign-in or last refresh, for one day."""
 
     @property
     def signed_in_at(self) -> datetime:
@@ -181,6 +188,75 @@ class PastActivation(Model):
         table = "past_activations"
 
 
+class AdmittedPhone(Model):
+    """A keyed digest of a phone that an inviter's code has admitted, and that left its account.
+
+    It takes no second place of that inviter.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    phone_digest = fields.CharField(max_length=43)
+    inviter_id = fields.UUIDField()
+    takes_place = fields.BooleanField()
+    """Whether this admission took a place itself: not if the phone activated the code before."""
+    expires_at = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "admitted_phones"
+        unique_together = (("phone_digest", "inviter_id"),)
+
+
+class SignUpGrant(Model):
+    """A phone that may sign up without an invite code. Deleted when it signs up."""
+
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"phone"})
+
+    phone = fields.CharField(max_length=16, primary_key=True)
+
+    class Meta:
+        table = "sign_up_grants"
+
+
+class Activation(Model):
+    """An activation of an invite code, also a voided one or an imported link.
+
+    Activations by versions before this table are added when they are first needed.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    user_id = fields.UUIDField()
+    inviter_id = fields.UUIDField()
+    made_at = fields.DatetimeField()
+    """When it was made here: for an imported link, the time of the import."""
+    voided_at = fields.DatetimeField(null=True)
+    is_repeat = fields.BooleanField(default=False)
+    """Whether the user was this inviter's invitee before: then no rule earns anything by it."""
+    flags = fields.CharField(max_length=60, default="")
+    """Names of flags, separated by spaces: see rewards/flags.py."""
+
+    class Meta:
+        table = "activations"
+        indexes = (
+            Index(fields=("user_id", "id"), name="activations_by_user"),
+            Index(fields=("inviter_id", "made_at"), name="activations_by_inviter"),
+        )
+
+
+class InviteOpens(Model):
+    """How often the invite link of a user was opened on one day."""
+
+    id = fields.BigIntField(primary_key=True)
+    user_id = fields.UUIDField()
+    day = fields.CharField(max_length=10)
+    """In UTC: `2026-01-31`."""
+    number = fields.BigIntField()
+
+    class Meta:
+        table = "invite_opens"
+        unique_together = (("user_id", "day"),)
+        indexes = (Index(fields=("day",), name="invite_opens_by_day"),)
+
+
 class AdminGrant(Model):
     """A phone whose user becomes an administrator at the first sign-in."""
 
@@ -208,6 +284,8 @@ class ApiKey(Model):
 
     name = fields.CharField(max_length=100, primary_key=True)
     digest = fields.CharField(max_length=43, unique=True)
+    events_only = fields.BooleanField(db_default=False)
+    """Whether it opens only events, redemptions and their reversals."""
     created_at = fields.DatetimeField()
 
     class Meta:
@@ -307,3 +385,218 @@ class EndpointState(Model):
 
     class Meta:
         table = "endpoint_states"
+
+
+class RewardRule(Model):
+    """A rule that turns events into rewards: what never changes about it."""
+
+    name = fields.CharField(max_length=64, primary_key=True)
+    trigger = fields.CharField(max_length=64)
+    """`activated`, or a type of events."""
+    beneficiary = fields.CharField(max_length=7)
+    """`inviter` or `invitee`."""
+    unit = fields.CharField(max_length=24)
+    occurs = fields.CharField(max_length=5)
+    """`first`, `every`, `at` or `each`."""
+    invitees = fields.IntField(null=True)
+    """The number of `at` and `each`."""
+    version = fields.IntField()
+    """The version in force."""
+    created_at = fields.DatetimeField()
+    deleted_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "reward_rules"
+
+
+class RewardRuleVersion(Model):
+    """One version of a rule. It is never changed or deleted."""
+
+    id = fields.BigIntField(primary_key=True)
+    rule = fields.CharField(max_length=64)
+    version = fields.IntField()
+    amount = fields.BigIntField()
+    min_value = fields.BigIntField(null=True)
+    cap_per_month = fields.BigIntField(null=True)
+    cap_total = fields.BigIntField(null=True)
+    hold_days = fields.IntField()
+    review = fields.CharField(max_length=7)
+    """`none`, `flagged` or `all`."""
+    starts_at = fields.DatetimeField()
+    ends_at = fields.DatetimeField(null=True)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "reward_rule_versions"
+        unique_together = (("rule", "version"),)
+
+
+class RewardEvent(Model):
+    """Something that a user did: an event that was posted, or an activation."""
+
+    id = fields.CharField(max_length=128, primary_key=True)
+    """The `event_id`; of an activation `activation/ID`, which no posted event can have."""
+    digest = fields.CharField(max_length=43, null=True)
+    """A keyed digest of the content as it was posted. Null for an activation."""
+    type = fields.CharField(max_length=64)
+    user_id = fields.UUIDField()
+    activation_id = fields.BigIntField(null=True)
+    """The activation under which it counts; null if it counts for no rule."""
+    occurred_at = fields.DatetimeField()
+    created_at = fields.DatetimeField()
+    reversed_at = fields.DatetimeField(null=True)
+    reason = fields.CharField(max_length=200, null=True)
+    """Why it was reversed."""
+
+    class Meta:
+        table = "reward_events"
+
+
+class CountedEvent(Model):
+    """An event that makes its user qualify for a rule that looks at invitees."""
+
+    id = fields.BigIntField(primary_key=True)
+    event_id = fields.CharField(max_length=128)
+    rule = fields.CharField(max_length=64)
+    version = fields.IntField()
+    activation_id = fields.BigIntField()
+    occurred_at = fields.DatetimeField()
+    stands = fields.BooleanField(default=True)
+    """False once the event is reversed or its activation voided."""
+
+    class Meta:
+        table = "counted_events"
+        unique_together = (("event_id", "rule"),)
+        indexes = (
+            Index(
+                fields=("activation_id", "rule", "stands", "occurred_at", "id"),
+                name="counted_events_by_activation",
+            ),
+        )
+
+
+class Qualifier(Model):
+    """An invitee who qualifies for a milestone rule at present, by their activation."""
+
+    id = fields.BigIntField(primary_key=True)
+    """In the order in which they qualified."""
+    rule = fields.CharField(max_length=64)
+    user_id = fields.UUIDField()
+    """The inviter."""
+    activation_id = fields.BigIntField()
+
+    class Meta:
+        table = "qualifiers"
+        unique_together = (("rule", "activation_id"),)
+        indexes = (Index(fields=("user_id", "rule", "id"), name="qualifiers_by_inviter"),)
+
+
+class RewardTotal(Model):
+    """What a rule has given a user, and how many of their invitees qualify for it.
+
+    It is changed only by a transaction that holds the lock of the user's row.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    rule = fields.CharField(max_length=64)
+    user_id = fields.UUIDField()
+    period = fields.CharField(max_length=7)
+    """A month in UTC, such as `2026-01`; empty for all time."""
+    amount = fields.BigIntField(default=0)
+    """Without entries that were reversed or rejected."""
+    qualifiers = fields.IntField(default=0)
+    """The present number of qualifiers. Only counted in the row for all time."""
+
+    class Meta:
+        table = "reward_totals"
+        unique_together = (("user_id", "rule", "period"),)
+
+
+class RewardEntry(Model):
+    """An entry of the ledger. It is never deleted, and its amount never changes."""
+
+    id = fields.UUIDField(primary_key=True)
+    kind = fields.CharField(max_length=10)
+    """`earned`, `capped`, `reversal`, `redemption` or `return` (of a redemption)."""
+    user_id = fields.UUIDField()
+    """The beneficiary."""
+    unit = fields.CharField(max_length=24)
+    amount = fields.BigIntField()
+    cause = fields.CharField(max_length=200)
+    created_at = fields.DatetimeField()
+    available_at = fields.DatetimeField(null=True)
+    review = fields.CharField(max_length=8, null=True)
+    """`asked`, `approved` or `rejected`; null if nobody has to decide."""
+    reversed_at = fields.DatetimeField(null=True)
+    """When an entry that reverses this one was made."""
+    reverses_id = fields.UUIDField(null=True)
+    announcement_id = fields.UUIDField(null=True)
+    """The id of its event `reward.available`."""
+    rule = fields.CharField(max_length=64, null=True)
+    version = fields.IntField(null=True)
+    subject = fields.CharField(max_length=140, null=True)
+    """What the rule gave it for: an event, an invitee or a milestone."""
+    attempt = fields.IntField(null=True)
+    """How many entries the rule made for the same subject before, all of them reversed."""
+    event_id = fields.CharField(max_length=128, null=True)
+    """The event that made it."""
+    about_user_id = fields.UUIDField(null=True)
+    """The invitee whose event made it."""
+    activation_id = fields.BigIntField(null=True)
+    milestone = fields.IntField(null=True)
+
+    class Meta:
+        table = "reward_entries"
+        unique_together = (("user_id", "rule", "subject", "attempt"),)
+        indexes = (
+            Index(fields=("created_at", "id"), name="reward_entries_by_age"),
+            Index(fields=("user_id", "created_at", "id"), name="reward_entries_by_user"),
+            Index(fields=("user_id", "unit", "available_at"), name="reward_entries_by_hold"),
+            Index(fields=("review", "created_at", "id"), name="reward_entries_by_review"),
+            Index(fields=("event_id",), name="reward_entries_by_event"),
+            Index(fields=("activation_id",), name="reward_entries_by_activation"),
+            Index(fields=("about_user_id",), name="reward_entries_by_invitee"),
+            Index(fields=("reverses_id",), name="reward_entries_by_reversal"),
+        )
+
+
+class MilestoneInvitee(Model):
+    """One of the invitees who made a milestone, by their activation."""
+
+    id = fields.BigIntField(primary_key=True)
+    entry_id = fields.UUIDField(db_index=True)
+    activation_id = fields.BigIntField(db_index=True)
+
+    class Meta:
+        table = "milestone_invitees"
+
+
+class RewardBalance(Model):
+    """The sum of a user's entries in one unit that are pending or available.
+
+    It is changed only by a transaction that holds the lock of the user's row.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    user_id = fields.UUIDField()
+    unit = fields.CharField(max_length=24)
+    amount = fields.BigIntField()
+
+    class Meta:
+        table = "reward_balances"
+        unique_together = (("user_id", "unit"),)
+
+
+class Redemption(Model):
+    """A redemption: a user has spent a part of their balance."""
+
+    id = fields.CharField(max_length=128, primary_key=True)
+    """The `redemption_id`."""
+    digest = fields.CharField(max_length=43)
+    """A keyed digest of the content as it was sent, with the user."""
+    entry_id = fields.UUIDField()
+    user_id = fields.UUIDField()
+    reversed_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "redemptions"

@@ -1,6 +1,6 @@
 """Write events for the webhook endpoint into the outbox, which the dispatcher sends.
 
-service/audit.py and service/sessions.py write them in the transaction of the changes that they
+audit.py and service/sessions.py write them in the transaction of the changes that they
 report, so an event exists if and only if the change was committed. The cost guard writes them too.
 Without an endpoint nobody writes any.
 """

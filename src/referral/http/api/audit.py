@@ -7,14 +7,14 @@ from typing import Annotated
 from litestar import Controller, get
 from litestar.params import QueryParameter
 
+from referral import audit
+from referral.audit import AuditPage
 from referral.core import errors
 from referral.core.cursor import DEFAULT_PAGE_SIZE
 from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor
 from referral.http.api.refusals import ADMINISTRATOR, responses
 from referral.http.requests import AdminRequest
-from referral.service import audit
-from referral.service.audit import AuditPage
 
 
 class AuditController(Controller):

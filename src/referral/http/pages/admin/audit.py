@@ -9,11 +9,12 @@ from uuid import UUID
 from litestar import Response, get
 from litestar.params import QueryParameter
 
+from referral import audit
+from referral.audit import Entry
 from referral.http.pages import render
 from referral.http.pages.texts import N_
 from referral.http.requests import AdminRequest
-from referral.service import audit, users
-from referral.service.audit import Entry
+from referral.service import users
 
 ACTIONS: Mapping[str, str] = {
     "user_created": N_("signed up"),

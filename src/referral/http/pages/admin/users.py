@@ -10,13 +10,13 @@ from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
+from referral import audit as audit_trail
 from referral.context import Actor, Context
 from referral.core import ids
 from referral.core.errors import Forbidden, InvalidRequest, NotFound
 from referral.http.pages import flash, forms, phone_field, render
 from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, context
-from referral.service import audit as audit_trail
 from referral.service import deletion, invitations, trees, users
 
 PATH = "/admin/users"

@@ -1,0 +1,1 @@
+"""Rewards: what invitations earn. Rules turn events into entries of a ledger."""
