@@ -32,6 +32,7 @@ from referral.core.errors import (
 )
 from referral.core.keys import Purpose
 from referral.limits import invite_code_tries
+from referral.rewards import activations
 from referral.service import access, users
 from referral.service.access import Authenticated
 from referral.storage import database
@@ -166,6 +167,7 @@ async def activate_in_transaction(
     count = await invitation_queries.link(user, inviter.id, root=root, now=now)
     if count is None:
         raise database.Conflict
+    await activations.made(user_id, inviter.id, now=now)
     return Activation(inviter.id, inviter.invite_code, count)
 
 
@@ -184,6 +186,7 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
         # Removing a link cannot close a loop. Nor can this user's next activation together with one
         # below this user that is under way: the locks that both take serialise them.
         await invitation_queries.lock(changed=user_id, kept=(user.inviter_id,))
+        await activations.voided(user_id, now=ctx.clock())
         count = await invitation_queries.unlink(user, user.inviter_id)
         if count is None:
             raise database.Conflict
