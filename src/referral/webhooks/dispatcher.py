@@ -175,6 +175,7 @@ class _Dispatcher:
         ]
         queues += await self._user_queues({event.user_id for event in found if event.user_id}, now)
         queues.sort(key=lambda queue: (queue[0].next_attempt_at, queue[0].sequence))
+        queues = await self._without_withdrawn(queues, now)
         probe = self._recorder.breaker is not None
         if probe:
             del queues[1:]
@@ -185,6 +186,19 @@ class _Dispatcher:
             task = asyncio.create_task(sending)
             self._queues.add(task)
             task.add_done_callback(self._queue_ended)
+
+    async def _without_withdrawn(
+        self, queues: list[list[Event]], now: datetime
+    ) -> list[list[Event]]:
+        """Finish the events that are not to be sent any more; return the other queues."""
+        withdrawn = await payloads.withdrawn(
+            (event for queue in queues for event in queue), now=now
+        )
+        if not withdrawn:
+            return queues
+        await outbox.acknowledge(withdrawn, now=now)
+        # Each such event is in a queue of its own
+        return [queue for queue in queues if queue[0].sequence not in withdrawn]
 
     async def _user_queues(self, user_ids: set[UUID], now: datetime) -> list[list[Event]]:
         """Return a queue for each user whose first event is due and who has no claimed event."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from referral.storage import users
+from referral.storage import rewards, users
 from referral.storage.models import Event, User
 
 
@@ -38,6 +39,15 @@ async def bodies(events: Iterable[Event]) -> dict[int, str]:
     }
 
 
+async def withdrawn(events: Iterable[Event], *, now: datetime) -> set[int]:
+    """Return the sequences of events that are not sent: their rewards are not available now."""
+    announced = {event.id: event.sequence for event in events if event.type == "reward.available"}
+    if not announced:
+        return set()
+    valid = await rewards.available_announcements(announced, now=now)
+    return {sequence for event_id, sequence in announced.items() if event_id not in valid}
+
+
 def _data(event: Event, stored: dict[str, Any], known: dict[UUID, User]) -> dict[str, Any]:
     if event.user_id is None:
         return stored
@@ -49,10 +59,7 @@ def _data(event: Event, stored: dict[str, Any], known: dict[UUID, User]) -> dict
                 "invite_code": user.invite_code if user else None,
                 "created_at": user.created_at if user else event.at,
             }
-        case "user.deleted":
-            del about["phone"]
-            return about
-        case "session.ended":
+        case "user.deleted" | "session.ended" | "reward.earned" | "reward.reversed":
             del about["phone"]
             return about | stored
         case "invite.activated" | "invite.voided":
