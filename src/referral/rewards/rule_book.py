@@ -120,6 +120,7 @@ class RuleView(Struct, frozen=True, kw_only=True):
 
 class RuleList(Struct, frozen=True, kw_only=True):
     items: list[RuleView]
+    next_cursor: Annotated[None, Meta(description="Always null: the list has all rules.")] = None
 
 
 async def list_all() -> RuleList:

@@ -93,6 +93,8 @@ class RewardRuleController(Controller):
     ) -> Response[RuleView]:
         content: dict[str, Any] = await request.json()
         require_integers(content, "amount", "min_value", "cap_per_month", "cap_total", "hold_days")
+        if isinstance(content.get("occurs"), dict):
+            require_integers(content["occurs"], "at", "each")
         rule, is_new = await rule_book.put(context(request), name, data, by=request.user)
         return JsonResponse(rule, status_code=HTTP_201_CREATED if is_new else HTTP_200_OK)
 
