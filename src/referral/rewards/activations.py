@@ -5,12 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from referral.rewards import activation_queries
+from referral.context import Context
+from referral.rewards import activation_queries, flagging
+from referral.rewards.flags import Origin
+from referral.storage.models import User
 
 
-async def made(user_id: UUID, inviter_id: UUID, *, now: datetime) -> None:
+async def made(
+    ctx: Context, user: User, inviter_id: UUID, *, origin: Origin, now: datetime
+) -> None:
     """Record that a user activated the inviter's code. Both are locked."""
-    await activation_queries.add(user_id, inviter_id, made_at=now)
+    activation = await activation_queries.add(user.id, inviter_id, made_at=now)
+    await flagging.flag(ctx, activation, phone=user.phone or "", origin=origin)
 
 
 async def voided(user_id: UUID, *, now: datetime) -> None:

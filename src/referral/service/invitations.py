@@ -33,6 +33,7 @@ from referral.core.errors import (
 from referral.core.keys import Purpose
 from referral.limits import invite_code_tries
 from referral.rewards import activations
+from referral.rewards.flags import Origin
 from referral.service import access, users
 from referral.service.access import Authenticated
 from referral.storage import database
@@ -103,7 +104,9 @@ async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller:
     now, user_id = ctx.clock(), signed_in.user.id
 
     async def work() -> None:
-        if activation := await activate_in_transaction(ctx, user_id, text, now=now):
+        if activation := await activate_in_transaction(
+            ctx, user_id, text, origin=Origin(caller.address), now=now
+        ):
             by = Actor.user(user_id, caller)
             await audit.record(ctx, "invite_activated", by=by, user=user_id, activation=activation)
 
@@ -133,13 +136,14 @@ async def try_in_transaction(
 
 
 async def activate_in_transaction(
-    ctx: Context, user_id: UUID, text: str, *, now: datetime
+    ctx: Context, user_id: UUID, text: str, *, origin: Origin, now: datetime
 ) -> Activation | None:
     """Activate an invite code in the caller's transaction.
 
-    Return None if this user has activated the same code before. Raises UnknownInviteCode,
-    OwnInviteCode, InviteAlreadyActivated, InviteLoop, Unauthorized if the user is deleted, and
-    Conflict if another transaction has interfered.
+    origin: where the activation comes from, for its flags. Return None if this user has activated
+    the same code before. Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated,
+    InviteLoop, Unauthorized if the user is deleted, and Conflict if another transaction has
+    interfered.
     """
     user = await user_queries.get(user_id)
     if user.deleted_at is not None:
@@ -167,7 +171,7 @@ async def activate_in_transaction(
     count = await invitation_queries.link(user, inviter.id, root=root, now=now)
     if count is None:
         raise database.Conflict
-    await activations.made(user_id, inviter.id, now=now)
+    await activations.made(ctx, user, inviter.id, origin=origin, now=now)
     return Activation(inviter.id, inviter.invite_code, count)
 
 
@@ -185,7 +189,7 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
             raise NotFound("This user has not activated an invite code.")
         # Removing a link cannot close a loop. Nor can this user's next activation together with one
         # below this user that is under way: the locks that both take serialise them.
-        await invitation_queries.lock(changed=user_id, kept=(user.inviter_id,))
+        await invitation_queries.lock(changed=user_id, counted=user.inviter_id)
         await activations.voided(user_id, now=ctx.clock())
         count = await invitation_queries.unlink(user, user.inviter_id)
         if count is None:

@@ -24,6 +24,7 @@ from referral.core.proof import Proof
 from referral.core.tokens import Authentication, RefreshToken
 from referral.limits import guesses, sign_in_statement
 from referral.limits.sign_in_statement import Guess, Judged
+from referral.rewards.flags import Origin
 from referral.service import admins, codes, devices, invitations, profiles, proofs, sessions
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
@@ -101,7 +102,11 @@ async def _sign_in_by_steps(
         # Before any other change to this user, because it locks several users in the order of ids
         try:
             activation = await invitations.activate_in_transaction(
-                ctx, user.id, invite_code, now=now
+                ctx,
+                user.id,
+                invite_code,
+                origin=Origin(caller.address, challenge.shared_device),
+                now=now,
             )
         except Unauthorized:  # the user was deleted just now: retry, which signs up a new one
             raise database.Conflict from None
