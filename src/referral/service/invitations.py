@@ -33,6 +33,7 @@ from referral.core.errors import (
 from referral.core.keys import Purpose
 from referral.limits import invite_code_tries
 from referral.rewards import activations
+from referral.rewards.flags import Origin
 from referral.service import access, users
 from referral.service.access import Authenticated
 from referral.storage import database
@@ -106,7 +107,8 @@ async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller:
         if activation := await activate_in_transaction(ctx, user_id, text, now=now):
             by = Actor.user(user_id, caller)
             await audit.record(ctx, "invite_activated", by=by, user=user_id, activation=activation)
-            await activations.made(ctx, user_id, activation.inviter_id, now=now)
+            origin = Origin(caller.address)
+            await activations.made(ctx, user_id, activation.inviter_id, origin=origin, now=now)
 
     async def check() -> None:
         await _find_inviter(ctx, text, invitee=await user_queries.get(user_id))
