@@ -102,6 +102,7 @@ async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller:
         if activation := await activate_in_transaction(ctx, user_id, text, now=now):
             by = Actor.user(user_id, caller)
             await audit.record(ctx, "invite_activated", by=by, user=user_id, activation=activation)
+            await activations.made(ctx, user_id, activation.inviter_id, now=now)
 
     async def check() -> None:
         await _find_inviter(ctx, text, invitee=await user_queries.get(user_id))
@@ -131,6 +132,8 @@ async def activate_in_transaction(
     ctx: Context, user_id: UUID, text: str, *, now: datetime, is_invitation: bool = False
 ) -> Activation | None:
     """Activate an invite code in the caller's transaction.
+
+    The caller then records it, and calls `rewards.activations.made`.
 
     is_invitation: whether this new user could not have signed up without the code. A phone that may
     not activate it is then admitted all the same.
@@ -183,7 +186,7 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
         # Removing a link cannot close a loop. Nor can this user's next activation together with one
         # below this user that is under way: the locks that both take serialise them.
         await invitation_queries.lock(changed=user_id, kept=(user.inviter_id,))
-        await activations.voided(user_id, now=now)
+        activation = await activations.present(user_id)
         count = await invitation_queries.unlink(user, user.inviter_id, now=now)
         if count is None:
             raise database.Conflict
@@ -192,6 +195,8 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
         inviter = await user_queries.get(user.inviter_id)
         voided = Activation(inviter.id, inviter.invite_code, count)
         await audit.record(ctx, "invite_voided", by=by, user=user_id, activation=voided)
+        if activation is not None:
+            await activations.voided(ctx, activation, now=now)
 
     await database.transaction(work)
 
@@ -222,7 +227,6 @@ async def _link(ctx: Context, user: User, inviter: User, *, now: datetime) -> Ac
     if not await invitation_queries.link(user, inviter.id, root=root, now=now):
         raise database.Conflict
     count = await places.take(ctx, inviter, user.phone or "")
-    await activations.made(user.id, inviter.id, now=now)
     return Activation(inviter.id, inviter.invite_code, count)
 
 
