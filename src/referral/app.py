@@ -173,6 +173,7 @@ async def assemble(
         phone_rules=settings.phone_rules,
         test_phones=settings.test_phones,
         admins_allowed=not settings.is_open_demo,
+        sign_up=settings.sign_up,
         gateway=_chain(
             [gateway] if gateway else [urls.build(url, clock) for url in settings.sms_urls]
         ),

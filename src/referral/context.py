@@ -13,6 +13,7 @@ from referral import i18n
 from referral.core.concurrency import ConcurrencyLimiter
 from referral.core.keys import Keyring, Purpose
 from referral.core.phone import FixedCode, PhoneRules
+from referral.core.sign_up import SignUpRules
 from referral.core.tokens import Issuer
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Context:
     test_phones: Mapping[str, FixedCode]
     admins_allowed: bool
     """False in an open demo, where anybody could sign in as the administrator."""
+    sign_up: SignUpRules
+    """Who may join."""
     gateway: Chain
     app_name: str
     domain: str

@@ -27,6 +27,7 @@ from referral.storage import audit as audit_queries
 from referral.storage import database
 from referral.storage import invitations as invitation_queries
 from referral.storage import leases as lease_queries
+from referral.storage import places as place_queries
 from referral.storage import sessions as session_queries
 from referral.webhooks import outbox, retry
 
@@ -91,6 +92,9 @@ async def purge_expired(ctx: Context) -> dict[str, int]:
         ),
         "phone_digests": await _in_batches(
             lambda: invitation_queries.purge_past_activations(before=now, batch_size=_BATCH_SIZE)
+        ),
+        "admitted_phones": await _in_batches(
+            lambda: place_queries.purge(before=now, batch_size=_BATCH_SIZE)
         ),
         "audit_addresses": await _in_batches(
             lambda: audit_queries.purge_addresses(

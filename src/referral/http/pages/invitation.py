@@ -30,6 +30,7 @@ async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Resp
         ctx,
         invite_code=found.invite_code,
         inviter=inviter.first_name(found),
+        warning=inviter.warning(request, found, is_signed_in=signed_in is not None),
         signed_in=signed_in,
     )
 
