@@ -273,6 +273,7 @@ _TABLES = (
     "device_generations",
     "counters",
     "past_activations",
+    "invite_opens",
     "admin_grants",
     "data_keys",
     "api_keys",

@@ -174,6 +174,8 @@ async def test_statistics(service: Service, admin: httpx.AsyncClient) -> None:
         "0",
     ]
     assert number(page, "k-factor") == "0.50"
+    assert number(page, "opens-per-inviter") == "0.00"
+    assert number(page, "sign-ups-per-open") == "–"
     assert links(page) == [anna.id()]
     assert page.count("<tr><th scope=row>") == 30
     earlier = await shown(admin, "/admin?from=2026-01-01&to=2026-01-03")
@@ -234,7 +236,7 @@ async def test_chart_is_an_accessible_image(service: Service, admin: httpx.Async
 
 def test_chart_draws_a_bar_and_a_dash_for_each_day() -> None:
     days = [
-        Day(day=date(2026, 1, 1 + number), sign_ups=sign_ups, activations=activations)
+        Day(day=date(2026, 1, 1 + number), sign_ups=sign_ups, activations=activations, opens=0)
         for number, (sign_ups, activations) in enumerate([(3, 1), (0, 0), (12, 12)])
     ]
     drawn = chart.draw(days)
