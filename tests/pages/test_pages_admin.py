@@ -405,6 +405,20 @@ async def test_api_key_is_shown_once(service: Service, admin: httpx.AsyncClient)
     await sent(admin, path)
 
 
+async def test_api_key_for_events(service: Service, admin: httpx.AsyncClient) -> None:
+    """The checkbox makes one, the list names it, and a refused form keeps the check."""
+    refused_page = await sent(admin, "/admin/keys", name="", events="yes")
+    assert 'value="yes" checked>' in refused_page
+    page = await sent(admin, "/admin/keys", name="shop", events="yes")
+    key = number(page, "new-key")
+    response = await service.get("/api/v1/users", authorization=f"Bearer {key}")
+    refused(response, 403, "forbidden")
+    await sent(admin, "/admin/keys", name="ops")
+    page = await shown(admin, "/admin/keys")
+    assert page.count("only events and redemptions</span>") == 1
+    assert "checked" not in page
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", "100%", "%2F", "?#", "ключ", "/", "a//b"])
 async def test_api_key_of_any_name_can_be_revoked(admin: httpx.AsyncClient, name: str) -> None:
     page = await sent(admin, "/admin/keys", name=name)
