@@ -21,6 +21,7 @@ from referral.core import ids
 from referral.limits import counters, gcra
 from referral.limits.pumping import guard, traffic
 from referral.observability import metrics
+from referral.rewards import flags
 from referral.service import session_rules
 from referral.storage import audit as audit_queries
 from referral.storage import database
@@ -81,6 +82,11 @@ async def purge_expired(ctx: Context) -> dict[str, int]:
                 used_before=cutoff.last_used_at,
                 now=now,
                 batch_size=_BATCH_SIZE,
+            )
+        ),
+        "session_addresses": await _in_batches(
+            lambda: session_queries.purge_addresses(
+                before=now - flags.SAME_ADDRESS_WITHIN, batch_size=_BATCH_SIZE
             )
         ),
         "phone_digests": await _in_batches(
