@@ -28,7 +28,10 @@ class InviteOpens:
         self._unsaved[invite_code, now.date().isoformat()] += 1
 
     async def save(self) -> None:
-        """Add this process's counts to the database. If that fails, the next save adds them."""
+        """Add this process's counts to the database. If that fails, the next save adds them.
+
+        Only if the connection is lost while the transaction commits may they be counted twice.
+        """
         counted, self._unsaved = self._unsaved, Counter()
         if not counted:
             return
