@@ -164,6 +164,10 @@ screenshots: browser ## Take the screenshots in docs/screenshots/ again
 cost-guard: test-environment ## Simulate SMS pumping and print the table of docs/cost-guard.md
 	@$(BIN)/python tests/helpers/pumping.py
 
+.PHONY: farms
+farms: test-environment ## Simulate invitation farms and print the table of docs/rewards.md
+	@$(BIN)/python tests/helpers/farming.py
+
 .PHONY: format
 format: test-environment ## Format the code
 	$(BIN)/ruff check --fix
