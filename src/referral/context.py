@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from referral.openid.clients import PublicOrigins
     from referral.openid.signing_keys import SigningKeys
     from referral.service.health import Readiness
+    from referral.service.invite_opens import InviteOpens
     from referral.webhooks.signature import Endpoint
 
 
@@ -57,6 +58,7 @@ class Context:
     cost_guard: str
     """`block`, `warn` or `off`."""
     traffic: Traffic
+    invite_opens: InviteOpens
     endpoint: Endpoint | None
     """The webhook endpoint. If it is None, no events are written to the outbox."""
     readiness: Readiness

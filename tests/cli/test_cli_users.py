@@ -33,6 +33,17 @@ async def test_a_key_is_created_used_and_revoked(
     assert "billing" not in done(referral(tmp_path, "key", "list", **on))
 
 
+async def test_a_key_for_events(service: Service, on: dict[str, str], tmp_path: Path) -> None:
+    """It opens no administration, and the list says so."""
+    key = done(referral(tmp_path, "key", "new", "shop", "--events", **on)).strip()
+    refused(await users_with(service, key), 403, "forbidden")
+    done(referral(tmp_path, "key", "new", "ops", **on))
+    rows = done(referral(tmp_path, "key", "list", **on)).splitlines()
+    for name, opens in (("shop", "events"), ("ops", "administration")):
+        (row,) = [row for row in rows if name in row]
+        assert opens in row
+
+
 def test_wrong_names_of_keys_are_refused(on: dict[str, str], tmp_path: Path) -> None:
     done(referral(tmp_path, "key", "new", "ops", **on))
     assert "Choose another name" in refusal(referral(tmp_path, "key", "new", "ops", **on))

@@ -1,7 +1,7 @@
 """Housekeeping: background tasks of every web process, and of `referral worker`.
 
 Every process exchanges its counts with the other processes, through the database, every 2 seconds
-(the traffic of the cost guard, and the global limits).
+(the traffic of the cost guard, the global limits, and opens of invite links).
 Expired rows are purged every minute by one process at a time: the holder of the lease. If it dies,
 the lease expires and another process takes it.
 """
@@ -149,11 +149,11 @@ class _Housekeeper:
     async def _exchange(self, *, read_all: bool) -> None:
         ctx, now = self._ctx, self._ctx.clock()
         await ctx.global_limits.save(now)
-        if ctx.cost_guard == guard.OFF:
-            return
-        if read_all:
-            await ctx.traffic.read(now)
-        await ctx.traffic.save(now)
+        if ctx.cost_guard != guard.OFF:
+            if read_all:
+                await ctx.traffic.read(now)
+            await ctx.traffic.save(now)
+        await ctx.invite_opens.save()
 
 
 async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
