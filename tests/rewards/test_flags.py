@@ -21,6 +21,7 @@ from processes import done, referral
 from referral.service import housekeeping
 from referral.storage import database, dialect
 from relying_party import register
+from rewards import open_shop
 from support import Person, Service, context_of, new_address, ok
 
 SECOND = timedelta(seconds=1)
@@ -456,6 +457,31 @@ async def test_a_void_waits_for_the_inviter_first(database_url: str, service: Se
         await activating.commit()
         await voiding
     assert await deadlocks(database_url) == 0
+
+
+@on_postgres
+async def test_an_event_waits_for_the_flags_of_its_invitee(
+    database_url: str, service: Service
+) -> None:
+    """While an activation flags the invitee, an event must not earn without a review."""
+    async with open_shop(service) as shop:
+        await shop.rule(review="flagged", hold_days=1)
+        inviter = await join(service)
+        person = await join(service, inviter)
+        async with other_connection(database_url) as other:
+            activating = other.transaction()
+            await activating.start()
+            await other.execute(
+                "UPDATE users SET invitee_count = invitee_count WHERE id = $1", UUID(inviter.id())
+            )
+            await other.execute(
+                "UPDATE activations SET flags = 'burst' WHERE user_id = $1", UUID(person.id())
+            )
+            posting = asyncio.create_task(shop.event("order-1", person))
+            await wait_for_blocked(other)
+            await activating.commit()
+            (entry,) = await posting
+    assert (entry["flags"], entry["status"]) == (["burst"], "in_review")
 
 
 async def deadlocks(database_url: str) -> int:

@@ -44,26 +44,21 @@ async def find_root(user_id: UUID) -> UUID:
     return UUID(str(rows[0]["id"]))
 
 
-async def lock(*, changed: UUID, kept: Iterable[UUID] = (), counted: UUID | None = None) -> None:
+async def lock(*, changed: UUID, kept: Iterable[UUID] = ()) -> None:
     """Lock users until the transaction ends.
 
     changed: the user whose inviter or phone will change, or who will be deleted. kept: users for
-    whom these must not change meanwhile; other columns may, such as `invitee_count`. counted: the
-    inviter whose activations will change. An activation updates others of its inviter with this
-    lock held, so a transaction that updates one and then waited for the lock could deadlock.
+    whom these must not change meanwhile; other columns may, such as `invitee_count`.
 
     They are locked in the order of their ids, so that two transactions cannot wait for each other.
     SQLite has one writer at a time and needs no such locks.
     """
     if not database.is_postgres():
         return
-    # KEY SHARE lets many users activate codes of one tree of inviters at the same time
-    strengths = dict.fromkeys(kept, "FOR KEY SHARE")
-    if counted is not None:
-        strengths[counted] = "FOR NO KEY UPDATE"
-    strengths[changed] = "FOR UPDATE"
-    for user_id in sorted(strengths):
-        await database.query(_LOCK + strengths[user_id], user_id)
+    for user_id in sorted({changed, *kept}):
+        # KEY SHARE lets many users activate codes of one tree of inviters at the same time
+        strength = "FOR UPDATE" if user_id == changed else "FOR KEY SHARE"
+        await database.query(_LOCK + strength, user_id)
 
 
 async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> bool:

@@ -39,7 +39,8 @@ class SendCode(Struct, forbid_unknown_fields=True):
             description=(
                 "The `device_token` of an earlier sign-in on this device, if there is one. The "
                 "device then has limits of its own, which requests by others for the same phone do "
-                "not use up."
+                "not use up. A token of another phone has no effect, except that rewards for "
+                "inviting this phone may be reviewed if it is the inviter's."
             )
         ),
     ] = None
