@@ -28,7 +28,7 @@ API_KEY = SecurityScheme(
     scheme="bearer",
     description=(
         "An API key (`rk_...`), created with `referral key new NAME` or on the administration "
-        "pages. Only the operations under Administration accept it."
+        "pages. Only the operations under Administration and Rewards accept it."
     ),
 )
 REQUIRED: list[dict[str, list[str]]] = [{"bearer": []}]
@@ -65,6 +65,10 @@ async def administrator(
 async def events(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
+    """Set `request.user` to the API key. A guard, like `administrator`.
+
+    Raises NotSignedIn, Unauthorized, AccountBlocked or Forbidden.
+    """
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # always HTTP here
         return
     connection.scope["user"] = await admins.authenticate_key(
