@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from referral import observability
 from referral.context import Context
@@ -84,6 +85,7 @@ class _Dispatcher:
         self._held_until = ctx.clock()
         self._queues: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        self._entry_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # The sequences of events that are in a queue, or whose outcomes are not saved yet
         self._claimed: set[int] = set()
         self._recorder = Recorder(clock=ctx.clock, on_saved=self._claimed.difference_update)
@@ -175,7 +177,6 @@ class _Dispatcher:
         ]
         queues += await self._user_queues({event.user_id for event in found if event.user_id}, now)
         queues.sort(key=lambda queue: (queue[0].next_attempt_at, queue[0].sequence))
-        queues = await self._without_withdrawn(queues, now)
         probe = self._recorder.breaker is not None
         if probe:
             del queues[1:]
@@ -186,19 +187,6 @@ class _Dispatcher:
             task = asyncio.create_task(sending)
             self._queues.add(task)
             task.add_done_callback(self._queue_ended)
-
-    async def _without_withdrawn(
-        self, queues: list[list[Event]], now: datetime
-    ) -> list[list[Event]]:
-        """Finish the events that are not to be sent any more; return the other queues."""
-        withdrawn = await payloads.withdrawn(
-            (event for queue in queues for event in queue), now=now
-        )
-        if not withdrawn:
-            return queues
-        await outbox.acknowledge(withdrawn, now=now)
-        # Each such event is in a queue of its own
-        return [queue for queue in queues if queue[0].sequence not in withdrawn]
 
     async def _user_queues(self, user_ids: set[UUID], now: datetime) -> list[list[Event]]:
         """Return a queue for each user whose first event is due and who has no claimed event."""
@@ -223,8 +211,11 @@ class _Dispatcher:
         attempted = 0
         try:
             for event, body in zip(queue, bodies, strict=True):
-                async with self._slots:
+                async with self._entry_lock(event), self._slots:
                     if not self._may_send(probe=probe):
+                        return
+                    if await payloads.is_withdrawn(event, now=self._ctx.clock()):
+                        await outbox.acknowledge([event.sequence], now=self._ctx.clock())
                         return
                     failure = await self._client.post(str(event.id), body)
                 attempted += 1
@@ -234,6 +225,14 @@ class _Dispatcher:
                 self._recorder.record_acknowledged(event)
         finally:
             self._claimed.difference_update(event.sequence for event in queue[attempted:])
+
+    def _entry_lock(self, event: Event) -> asyncio.Lock:
+        """Return a lock that keeps the events of one entry of the ledger apart.
+
+        `reward.available` is in no user's queue, and must not arrive after `reward.reversed`.
+        """
+        entry_id = payloads.entry_id(event)
+        return self._entry_locks.setdefault(entry_id or str(event.id), asyncio.Lock())
 
     def _queue_ended(self, task: asyncio.Task[None]) -> None:
         self._queues.discard(task)

@@ -39,13 +39,19 @@ async def bodies(events: Iterable[Event]) -> dict[int, str]:
     }
 
 
-async def withdrawn(events: Iterable[Event], *, now: datetime) -> set[int]:
-    """Return the sequences of events that are not sent: their rewards are not available now."""
-    announced = {event.id: event.sequence for event in events if event.type == "reward.available"}
-    if not announced:
-        return set()
-    valid = await rewards.available_announcements(announced, now=now)
-    return {sequence for event_id, sequence in announced.items() if event_id not in valid}
+async def is_withdrawn(event: Event, *, now: datetime) -> bool:
+    """Return whether an event is not sent any more: its reward is not available now."""
+    if event.type != "reward.available":
+        return False
+    return not await rewards.is_announcement_valid(event.id, now=now)
+
+
+def entry_id(event: Event) -> str | None:
+    """Return the id of the entry of the ledger that an event is about, if it is about one."""
+    if not event.type.startswith("reward."):
+        return None
+    stored: dict[str, Any] = json.loads(event.data)
+    return str(stored["id"])
 
 
 def _data(event: Event, stored: dict[str, Any], known: dict[UUID, User]) -> dict[str, Any]:
