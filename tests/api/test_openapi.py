@@ -239,9 +239,8 @@ async def test_successful_responses_match_document(server: Server, people: Servi
     succeed("activateInvite", 200, by=person, body={"invite_code": code})
     succeed("listInvitees", 200, by=inviter)
     succeed("getInvitation", 200, path={"invite_code": code})
-    succeed("getInviteSvg", 200, by=person)
-    succeed("getInvitePng", 200, by=person)
-    succeed("listSessions", 200, by=person)
+    for operation_id in ("getInviteSvg", "getInvitePng", "listSessions"):
+        succeed(operation_id, 200, by=person)
     succeed("sendPhoneCode", 200, by=person, body={"phone": new_phone()})
     succeed("changePhone", 200, by=moving, body=proof(moved))
     succeed("endSession", 204, by=moving, path={"session_id": sessions[0]["id"]})
