@@ -28,9 +28,9 @@ API_KEY = SecurityScheme(
     scheme="bearer",
     description=(
         "An API key (`rk_...`), created with `referral key new NAME` or on the administration "
-        "pages. Only the operations under Administration, and events and redemptions, accept it. "
-        "One created with `--events`, for a shop's backend, opens only events, redemptions and "
-        "their reversals; elsewhere the response is 403 `forbidden`."
+        "pages. Only the operations under Administration and Rewards accept it. One created with "
+        "`--events`, for a shop's backend, opens only events, redemptions and their reversals; "
+        "elsewhere the response is 403 `forbidden`."
     ),
 )
 REQUIRED: list[dict[str, list[str]]] = [{"bearer": []}]

@@ -23,7 +23,7 @@ from referral.rewards import (
     rule_queries,
     rules,
 )
-from referral.rewards.entries import Entry
+from referral.rewards.entries import EntryView
 from referral.rewards.event_queries import NewEvent
 from referral.rewards.rules import CLOCK_SKEW
 from referral.storage import database
@@ -50,7 +50,7 @@ class EventResult(Struct, frozen=True, kw_only=True):
     """An event, and the entries of the ledger that it made."""
 
     event_id: str
-    rewards: list[Entry]
+    rewards: list[EntryView]
 
 
 async def post(ctx: Context, posted: PostedEvent, *, by: Actor) -> tuple[EventResult, bool]:
@@ -65,6 +65,9 @@ async def post(ctx: Context, posted: PostedEvent, *, by: Actor) -> tuple[EventRe
     if known is not None:
         return await _repeat(ctx, known, posted), False
     now = ctx.clock()
+    occurred_at = _occurred_at(posted, now)
+    if posted.value is not None:
+        rules.require_range(posted.value, 0, rules.MAX_VALUE, field="value")
     user_id = await _find_user(ctx, posted)
     event = NewEvent(
         id=event_id,
@@ -72,10 +75,8 @@ async def post(ctx: Context, posted: PostedEvent, *, by: Actor) -> tuple[EventRe
         type=event_type,
         user_id=user_id,
         activation_id=None,
-        occurred_at=_occurred_at(posted, now),
+        occurred_at=occurred_at,
     )
-    if posted.value is not None:
-        rules.require_range(posted.value, 0, rules.MAX_VALUE, field="value")
     made = await database.transaction(lambda: _store(ctx, event, posted.value, now=now))
     if made is None:
         known = await event_queries.find(event_id)

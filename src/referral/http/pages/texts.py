@@ -77,6 +77,10 @@ REFUSALS: Mapping[str, str] = {
     "last_administrator": N_("This is the last administrator. Make another one first."),
     "never_administrator": N_("This phone's code proves nothing, so it can be no administrator's."),
     "no_activation": N_("This user has activated no invite code."),
+    "event_conflict": N_("Another event has this id. Give each event an id of its own."),
+    "redemption_conflict": N_("Another redemption has this id, or it was reversed. Use a new id."),
+    "insufficient_balance": N_("Less than this is available. Choose a smaller amount."),
+    "review_conflict": N_("This reward is not in review any more. Reload the page."),
     "internal_error": N_("Something broke here. Try again later."),
     "other_site": N_("This form did not come from this site. Open the page anew and try again."),
 }
