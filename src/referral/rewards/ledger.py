@@ -158,8 +158,6 @@ async def reverse(
     await entry_queries.add(reversals)
     await entry_queries.mark_reversed(entries, now=now)
     await _add_to_sums(entries, sign=-1)
-    for each in entries:
-        each.reversed_at = now
     await announcements.reversed_(ctx, entries, now=now)
     return reversals
 
