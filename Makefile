@@ -58,7 +58,7 @@ lint: test-environment ## Check style, types and the imports between layers
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx pgbouncer promtool browser ## Run lint and all tests
+test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx pgbouncer promtool hledger browser ## Run lint and all tests
 	$(BIN)/pytest --cov
 
 .PHONY: test-fast
@@ -142,6 +142,10 @@ promtool: ## Fetch promtool for the tests, if it is missing
 .PHONY: pgbouncer
 pgbouncer: ## Fetch PgBouncer for the tests, if it is missing
 	$(call fetch,pgbouncer)
+
+.PHONY: hledger
+hledger: ## Fetch hledger for the tests, if it is missing
+	$(call fetch,hledger)
 
 .PHONY: wrk
 wrk: ## Fetch wrk for the benchmark, if it is missing
