@@ -48,7 +48,8 @@ IMPERSONAL = {
     "reward_totals": "id rule user_id period amount qualifiers",
     "reward_entries": """
         id kind user_id unit amount cause created_at available_at review reversed_at reverses_id
-        announcement_id rule version subject attempt event_id about_user_id activation_id milestone
+        announcement_id rule version subject attempt event_id made_by about_user_id activation_id
+        milestone
     """,
     "milestone_invitees": "id entry_id activation_id",
     "reward_balances": "id user_id unit amount",

@@ -65,6 +65,7 @@ def test_values_of_the_purposes_do_not_change() -> None:
         "AUTHORIZATION_CODE": "authorization code",
         "LOGOUT_REQUEST": "logout request",
         "SIGNING_KEY": "ID token signing key",
+        "REWARD_REQUEST": "reward request digest",
     }
 
 

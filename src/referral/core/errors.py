@@ -185,6 +185,29 @@ class PhoneTaken(Refusal):
     detail = "Another account has this phone. Use another phone, or sign in with this one."
 
 
+class EventConflict(Refusal):
+    code = "event_conflict"
+    detail = "Another event was posted with this `event_id`. Give each event an id of its own."
+
+
+class RedemptionConflict(Refusal):
+    code = "redemption_conflict"
+    detail = (
+        "Another redemption has this `redemption_id`, or it was reversed. Give each redemption an "
+        "id of its own."
+    )
+
+
+class InsufficientBalance(Refusal):
+    code = "insufficient_balance"
+    detail = "The user has less than this available. Nothing was redeemed: send a smaller amount."
+
+
+class ReviewConflict(Refusal):
+    code = "review_conflict"
+    detail = "This entry is not in review. Reload it to see what was decided."
+
+
 class SmsUnavailable(Refusal):
     code = "sms_unavailable"
     detail = (

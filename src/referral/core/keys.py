@@ -39,6 +39,7 @@ class Purpose(StrEnum):
     AUTHORIZATION_CODE = "authorization code"
     LOGOUT_REQUEST = "logout request"
     SIGNING_KEY = "ID token signing key"
+    REWARD_REQUEST = "reward request digest"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ API_KEY = SecurityScheme(
 )
 REQUIRED: list[dict[str, list[str]]] = [{"bearer": []}]
 ADMINISTRATOR: list[dict[str, list[str]]] = [*REQUIRED, {"api_key": []}]
+KEY: list[dict[str, list[str]]] = [{"api_key": []}]
 
 
 async def signed_in(
@@ -57,6 +58,16 @@ async def administrator(
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # always HTTP here
         return
     connection.scope["user"] = await admins.authenticate(
+        context(connection), bearer(connection), caller=caller(connection)
+    )
+
+
+async def events(
+    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+) -> None:
+    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # always HTTP here
+        return
+    connection.scope["user"] = await admins.authenticate_key(
         context(connection), bearer(connection), caller=caller(connection)
     )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from referral.storage import database, users
+from msgspec import Struct
+
+from referral.storage import database, dialect
 from referral.storage.models import Activation
 
 _ADD = """
@@ -15,6 +18,39 @@ _ADD = """
     ), ''
     RETURNING id
 """
+_LOCKED = """
+    SELECT CAST(id AS TEXT) AS id, CAST(inviter_id AS TEXT) AS inviter_id, activated_at, is_blocked,
+           deleted_at
+    FROM users WHERE id = $1
+"""
+
+
+class LockedUser(Struct, frozen=True, kw_only=True):
+    """A user whose row is locked, as far as rewards depend on it."""
+
+    id: UUID
+    inviter_id: UUID | None
+    activated_at: datetime | None
+    is_blocked: bool
+    is_deleted: bool
+
+
+async def lock(user_id: UUID) -> LockedUser | None:
+    """Lock a user, deleted or not, until the transaction ends. Return None if there is none.
+
+    An invitee is locked before the inviter, so that two transactions cannot wait for each other.
+    """
+    strength = "FOR NO KEY UPDATE" if database.is_postgres() else ""
+    rows = dialect.decode_rows(await database.query(f"{_LOCKED} {strength}", user_id))
+    for row in rows:
+        return LockedUser(
+            id=UUID(row["id"]),
+            inviter_id=UUID(row["inviter_id"]) if row["inviter_id"] else None,
+            activated_at=row["activated_at"],
+            is_blocked=row["is_blocked"],
+            is_deleted=row["deleted_at"] is not None,
+        )
+    return None
 
 
 async def add(user_id: UUID, inviter_id: UUID, *, made_at: datetime) -> Activation:
@@ -23,18 +59,29 @@ async def add(user_id: UUID, inviter_id: UUID, *, made_at: datetime) -> Activati
     return await Activation.get(id=row["id"])
 
 
-async def present(user_id: UUID) -> Activation | None:
-    """Return the activation of a user, deleted or not, that is not voided.
+async def present(user: LockedUser) -> Activation | None:
+    """Return the activation of a user that is not voided.
 
-    It is added if an earlier version made it, which had no such table. Call it with the user
-    locked.
+    It is added if an earlier version made it, which had no such table.
     """
-    user = await users.get(user_id)
     if user.inviter_id is None or user.activated_at is None:
         return None
-    found = await Activation.get_or_none(user_id=user_id, voided_at__isnull=True)
-    return found or await add(user_id, user.inviter_id, made_at=user.activated_at)
+    found = await Activation.get_or_none(user_id=user.id, voided_at__isnull=True)
+    return found or await add(user.id, user.inviter_id, made_at=user.activated_at)
+
+
+async def get(activation_id: int) -> Activation:
+    return await Activation.get(id=activation_id)
 
 
 async def void(activation: Activation, *, now: datetime) -> None:
     await Activation.filter(id=activation.id).update(voided_at=now)
+
+
+async def flags(activation_ids: Iterable[int]) -> dict[int, set[str]]:
+    """Return the flags of activations, by id. Those without any are missing."""
+    ids = set(activation_ids)
+    if not ids:
+        return {}
+    rows = await Activation.filter(id__in=ids).exclude(flags="").values_list("id", "flags")
+    return {activation_id: set(text.split()) for activation_id, text in rows}

@@ -1,23 +1,81 @@
-"""What activations do to the ledger: call these in the transactions that change them."""
+"""What activations, deletions and blocks do to the ledger.
+
+Call these functions in the transactions that make such changes, after the changes themselves: the
+rows of the user and of the inviter are then locked.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from uuid import UUID
 
-from referral.rewards import activation_queries
+from referral.context import Context
+from referral.rewards import (
+    activation_queries,
+    earning,
+    entry_queries,
+    event_queries,
+    ledger,
+    review_queries,
+    rule_queries,
+)
+from referral.rewards.event_queries import NewEvent
+from referral.rewards.rules import ACTIVATED
+from referral.storage.models import Activation
 
 
-async def made(user_id: UUID, inviter_id: UUID, *, now: datetime) -> None:
-    """Record that a user activated the inviter's code. Both are locked."""
-    await activation_queries.add(user_id, inviter_id, made_at=now)
+async def made(ctx: Context, user_id: UUID, inviter_id: UUID, *, now: datetime) -> None:
+    """Record that a user activated the inviter's code, and make the entries that this earns."""
+    activation = await activation_queries.add(user_id, inviter_id, made_at=now)
+    if activation.is_repeat:
+        return
+    rules = [
+        rule
+        for rule in await rule_queries.triggered_by(ACTIVATED)
+        if rule.counts(occurred_at=now, value=None)
+    ]
+    if not rules:
+        return
+    invitee, inviter = await earning.users(activation)
+    event = NewEvent(
+        id=f"activation/{activation.id}",
+        digest=None,
+        type=ACTIVATED,
+        user_id=user_id,
+        activation_id=activation.id,
+        occurred_at=now,
+    )
+    await event_queries.add(event, now=now)
+    await earning.count(
+        ctx, event, rules, activation=activation, invitee=invitee, inviter=inviter, now=now
+    )
 
 
-async def voided(user_id: UUID, *, now: datetime) -> None:
-    """Record that a user's activation is voided.
+async def present(user_id: UUID) -> Activation | None:
+    """Return the present activation of a user, deleted or not. Call it before it is voided."""
+    user = await activation_queries.lock(user_id)
+    return await activation_queries.present(user) if user is not None else None
 
-    Call it before the user is unlinked, with the user and the inviter locked.
-    """
-    activation = await activation_queries.present(user_id)
-    if activation is not None:
-        await activation_queries.void(activation, now=now)
+
+async def voided(ctx: Context, activation: Activation, *, now: datetime) -> None:
+    """Record that an activation is voided, and take back what was earned under it."""
+    await activation_queries.void(activation, now=now)
+    await event_queries.reverse(f"activation/{activation.id}", reason="voided", now=now)
+    await earning.reverse_activation(ctx, activation, now=now)
+
+
+async def deleted(ctx: Context, user_id: UUID, *, now: datetime) -> None:
+    """Take back the entries of and about a deleted user that are not yet available."""
+    lost = {
+        each.id: each
+        for each in (
+            *await entry_queries.not_available_of(user_id, now=now),
+            *await entry_queries.not_available_about(user_id, now=now),
+        )
+    }
+    await ledger.reverse(ctx, list(lost.values()), cause="deleted", now=now)
+
+
+async def blocked(user_id: UUID, *, now: datetime) -> None:
+    """Put the pending entries of and about a blocked user in review."""
+    await review_queries.hold_of_user(user_id, now=now)

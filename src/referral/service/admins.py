@@ -30,6 +30,14 @@ async def authenticate(ctx: Context, token: str, *, caller: Caller) -> Actor:
     return require_admin(ctx, await access.authenticate(ctx, token), caller=caller)
 
 
+async def authenticate_key(ctx: Context, token: str, *, caller: Caller) -> Actor:
+    """Return the API key that a bearer token is. Raises Unauthorized, AccountBlocked, Forbidden."""
+    if not api_key.is_api_key(token):
+        await access.authenticate(ctx, token)
+        raise Forbidden("This operation needs an API key.", reason="not an API key")
+    return await authenticate(ctx, token, caller=caller)
+
+
 def require_admin(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> Actor:
     """Return a signed-in administrator as an Actor. Raises Forbidden for any other user."""
     if not may_administer(ctx, signed_in.user):

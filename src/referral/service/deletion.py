@@ -7,6 +7,7 @@ from uuid import UUID
 
 from referral import audit
 from referral.context import Actor, Context
+from referral.rewards import activations
 from referral.service import access, admins, invitations, sessions, users
 from referral.storage import audit as audit_queries
 from referral.storage import database
@@ -43,6 +44,7 @@ async def delete(
         await user_queries.erase(user_id, now=now)
         if user.inviter_id is not None:
             await user_queries.change_invitee_count(user.inviter_id, -1)
+        await activations.deleted(ctx, user_id, now=now)
         await audit.record(ctx, "account_deleted", by=by, user=user_id)
         # After the entry above, so that its address is cleared too if the user is its actor
         await audit_queries.erase(user_id)

@@ -106,6 +106,7 @@ async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller:
         if activation := await activate_in_transaction(ctx, user_id, text, now=now):
             by = Actor.user(user_id, caller)
             await audit.record(ctx, "invite_activated", by=by, user=user_id, activation=activation)
+            await activations.made(ctx, user_id, activation.inviter_id, now=now)
 
     async def check() -> None:
         await _find_inviter(ctx, text, invitee=await user_queries.get(user_id))
@@ -137,6 +138,8 @@ async def activate_in_transaction(
 ) -> Activation | None:
     """Activate an invite code in the caller's transaction.
 
+    The caller then records it, and calls `rewards.activations.made`.
+
     Return None if this user has activated the same code before. Raises UnknownInviteCode,
     OwnInviteCode, InviteAlreadyActivated, InviteLoop, Unauthorized if the user is deleted, and
     Conflict if another transaction has interfered.
@@ -167,7 +170,6 @@ async def activate_in_transaction(
     count = await invitation_queries.link(user, inviter.id, root=root, now=now)
     if count is None:
         raise database.Conflict
-    await activations.made(user_id, inviter.id, now=now)
     return Activation(inviter.id, inviter.invite_code, count)
 
 
@@ -186,7 +188,7 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
         # Removing a link cannot close a loop. Nor can this user's next activation together with one
         # below this user that is under way: the locks that both take serialise them.
         await invitation_queries.lock(changed=user_id, kept=(user.inviter_id,))
-        await activations.voided(user_id, now=ctx.clock())
+        activation = await activations.present(user_id)
         count = await invitation_queries.unlink(user, user.inviter_id)
         if count is None:
             raise database.Conflict
@@ -195,6 +197,8 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
         inviter = await user_queries.get(user.inviter_id)
         voided = Activation(inviter.id, inviter.invite_code, count)
         await audit.record(ctx, "invite_voided", by=by, user=user_id, activation=voided)
+        if activation is not None:
+            await activations.voided(ctx, activation, now=ctx.clock())
 
     await database.transaction(work)
 

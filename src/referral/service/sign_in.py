@@ -24,6 +24,7 @@ from referral.core.proof import Proof
 from referral.core.tokens import Authentication, RefreshToken
 from referral.limits import guesses, sign_in_statement
 from referral.limits.sign_in_statement import Guess, Judged
+from referral.rewards import activations
 from referral.service import admins, codes, devices, invitations, profiles, proofs, sessions
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
@@ -108,6 +109,8 @@ async def _sign_in_by_steps(
     if not await user_queries.mark_signed_in(user.id, phone=challenge.phone, now=now):
         raise database.Conflict
     await _record(ctx, user.id, is_new_user=is_new_user, activation=activation, caller=caller)
+    if activation is not None:
+        await activations.made(ctx, user.id, activation.inviter_id, now=now)
     if is_new_user:
         await admins.redeem_grant(ctx, user)
     session, refresh_token = sessions.prepare(ctx, proof=challenge.proof, caller=caller, now=now)

@@ -17,6 +17,7 @@ from referral.core import phone as phones
 from referral.core import search as searches
 from referral.core.errors import InvalidPhone, InvalidRequest, NotFound, UnsupportedPhone
 from referral.core.phone import PhoneRules
+from referral.rewards import activations
 from referral.service import access, admins, sessions
 from referral.storage import database
 from referral.storage import invitations as invitation_queries
@@ -204,6 +205,7 @@ async def change(
             raise NotFound(reason="deleted just now")
         if values.get("is_blocked"):
             await sessions.end_all(ctx, user_id, reason="blocked")
+            await activations.blocked(user_id, now=ctx.clock())
         await audit.record(ctx, *done, by=by, user=user_id)
 
     await database.transaction(work)

@@ -64,6 +64,7 @@ class Lock(IntEnum):
     ADMINS = 7_271_455_120_303
     IMPORTS = 7_271_455_120_304
     SIGNING_KEYS = 7_271_455_120_305
+    REWARD_RULES = 7_271_455_120_306
 
 
 @dataclass(frozen=True, slots=True)

@@ -459,6 +459,7 @@ class CountedEvent(Model):
     event_id = fields.CharField(max_length=128)
     rule = fields.CharField(max_length=64)
     version = fields.IntField()
+    """The rule's version when the event was posted."""
     activation_id = fields.BigIntField()
     occurred_at = fields.DatetimeField()
     stands = fields.BooleanField(default=True)
@@ -530,7 +531,7 @@ class RewardEntry(Model):
     reversed_at = fields.DatetimeField(null=True)
     """When an entry that reverses this one was made."""
     reverses_id = fields.UUIDField(null=True)
-    announcement_id = fields.UUIDField(null=True)
+    announcement_id = fields.UUIDField(null=True, db_index=True)
     """The id of its event `reward.available`."""
     rule = fields.CharField(max_length=64, null=True)
     version = fields.IntField(null=True)
@@ -539,7 +540,9 @@ class RewardEntry(Model):
     attempt = fields.IntField(null=True)
     """How many entries the rule made for the same subject before, all of them reversed."""
     event_id = fields.CharField(max_length=128, null=True)
-    """The event that made it."""
+    """The event that it is earned by."""
+    made_by = fields.CharField(max_length=140, null=True)
+    """The operation on an event that made it: `post/ID` or `reverse/ID`."""
     about_user_id = fields.UUIDField(null=True)
     """The invitee whose event made it."""
     activation_id = fields.BigIntField(null=True)
@@ -553,7 +556,7 @@ class RewardEntry(Model):
             Index(fields=("user_id", "created_at", "id"), name="reward_entries_by_user"),
             Index(fields=("user_id", "unit", "available_at"), name="reward_entries_by_hold"),
             Index(fields=("review", "created_at", "id"), name="reward_entries_by_review"),
-            Index(fields=("event_id",), name="reward_entries_by_event"),
+            Index(fields=("made_by",), name="reward_entries_by_event"),
             Index(fields=("activation_id",), name="reward_entries_by_activation"),
             Index(fields=("about_user_id",), name="reward_entries_by_invitee"),
             Index(fields=("reverses_id",), name="reward_entries_by_reversal"),

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from referral import observability
 from referral.context import Context
@@ -84,6 +85,7 @@ class _Dispatcher:
         self._held_until = ctx.clock()
         self._queues: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        self._entry_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # The sequences of events that are in a queue, or whose outcomes are not saved yet
         self._claimed: set[int] = set()
         self._recorder = Recorder(clock=ctx.clock, on_saved=self._claimed.difference_update)
@@ -209,8 +211,11 @@ class _Dispatcher:
         attempted = 0
         try:
             for event, body in zip(queue, bodies, strict=True):
-                async with self._slots:
+                async with self._entry_lock(event), self._slots:
                     if not self._may_send(probe=probe):
+                        return
+                    if await payloads.is_withdrawn(event, now=self._ctx.clock()):
+                        await outbox.acknowledge([event.sequence], now=self._ctx.clock())
                         return
                     failure = await self._client.post(str(event.id), body)
                 attempted += 1
@@ -220,6 +225,14 @@ class _Dispatcher:
                 self._recorder.record_acknowledged(event)
         finally:
             self._claimed.difference_update(event.sequence for event in queue[attempted:])
+
+    def _entry_lock(self, event: Event) -> asyncio.Lock:
+        """Return a lock that keeps the events of one entry of the ledger apart.
+
+        `reward.available` is in no user's queue, and must not arrive after `reward.reversed`.
+        """
+        entry_id = payloads.entry_id(event)
+        return self._entry_locks.setdefault(entry_id or str(event.id), asyncio.Lock())
 
     def _queue_ended(self, task: asyncio.Task[None]) -> None:
         self._queues.discard(task)

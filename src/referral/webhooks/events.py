@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from referral.context import Context
@@ -31,7 +31,8 @@ _TYPES = {
     "invite_activated": "invite.activated",
     "invite_voided": "invite.voided",
 }
-TYPES = (*_TYPES.values(), _SESSION_ENDED, _BLOCKED)
+RewardType = Literal["reward.earned", "reward.available", "reward.reversed"]
+TYPES = (*_TYPES.values(), _SESSION_ENDED, *get_args(RewardType), _BLOCKED)
 
 EndReason = Literal["signed_out", "reused", "blocked", "deleted", "phone_changed", "client_deleted"]
 """Why a session ended, other than by its time."""
@@ -45,6 +46,20 @@ class Activation:
     invite_code: str
     inviter_invitee_count: int
     """After this activation or voiding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event about a reward. at: when it happens, before which it is not delivered.
+
+    user_id: the user in whose order it is delivered; None for an event outside that order.
+    """
+
+    id: UUID
+    type: RewardType
+    at: datetime
+    data: dict[str, Any]
+    user_id: UUID | None
 
 
 async def add(
@@ -95,6 +110,12 @@ async def add_sessions_ended(
     ]
     if ended:
         await _add(ctx, ended)
+
+
+async def add_rewards(ctx: Context, rewards: Iterable[NewEvent]) -> None:
+    """Write events about rewards. Call it with the users locked."""
+    if new := [_event(each.id, each.type, each.at, each.data, each.user_id) for each in rewards]:
+        await _add(ctx, new)
 
 
 async def add_message_blocked(ctx: Context, *, reason: str, country: str, phone: str) -> None:

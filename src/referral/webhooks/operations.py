@@ -40,10 +40,10 @@ class DeliveryStatus:
 
 async def status(ctx: Context) -> DeliveryStatus:
     now, state = ctx.clock(), await outbox.endpoint_state()
-    oldest, due = await outbox.oldest_waiting(), await outbox.next_due()
+    oldest, due = await outbox.oldest_waiting(now=now), await outbox.next_due()
     breaker = outbox.breaker_of(state)
     return DeliveryStatus(
-        waiting=await outbox.count_waiting(),
+        waiting=await outbox.count_waiting(now=now),
         oldest=oldest.at if oldest else None,
         next_attempt_at=_next_attempt_at(due, breaker),
         acknowledged=await outbox.count_finished(since=now - timedelta(hours=1), given_up=False),

@@ -108,8 +108,9 @@ async def count_due(*, now: datetime, limit: int) -> int:
     return number
 
 
-async def count_waiting() -> int:
-    return await _waiting().count()
+async def count_waiting(*, now: datetime) -> int:
+    """Return how many events wait that have happened by now."""
+    return await _waiting(at__lte=now).count()
 
 
 async def count_finished(*, since: datetime, given_up: bool) -> int:
@@ -117,8 +118,9 @@ async def count_finished(*, since: datetime, given_up: bool) -> int:
     return await Event.filter(finished_at__gte=since, error__isnull=not given_up).count()
 
 
-async def oldest_waiting() -> Event | None:
-    return await _waiting().order_by("sequence").first()
+async def oldest_waiting(*, now: datetime) -> Event | None:
+    """Return the first of the waiting events that have happened by now."""
+    return await _waiting(at__lte=now).order_by("sequence").first()
 
 
 async def next_due() -> datetime | None:

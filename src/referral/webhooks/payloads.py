@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from referral.storage import users
+from referral.storage import rewards, users
 from referral.storage.models import Event, User
 
 
@@ -38,6 +39,21 @@ async def bodies(events: Iterable[Event]) -> dict[int, str]:
     }
 
 
+async def is_withdrawn(event: Event, *, now: datetime) -> bool:
+    """Return whether an event is not sent any more: its reward is not available now."""
+    if event.type != "reward.available":
+        return False
+    return not await rewards.is_announcement_valid(event.id, now=now)
+
+
+def entry_id(event: Event) -> str | None:
+    """Return the id of the entry of the ledger that an event is about, if it is about one."""
+    if not event.type.startswith("reward."):
+        return None
+    stored: dict[str, Any] = json.loads(event.data)
+    return str(stored["id"])
+
+
 def _data(event: Event, stored: dict[str, Any], known: dict[UUID, User]) -> dict[str, Any]:
     if event.user_id is None:
         return stored
@@ -49,10 +65,7 @@ def _data(event: Event, stored: dict[str, Any], known: dict[UUID, User]) -> dict
                 "invite_code": user.invite_code if user else None,
                 "created_at": user.created_at if user else event.at,
             }
-        case "user.deleted":
-            del about["phone"]
-            return about
-        case "session.ended":
+        case "user.deleted" | "session.ended" | "reward.earned" | "reward.reversed":
             del about["phone"]
             return about | stored
         case "invite.activated" | "invite.voided":

@@ -5,6 +5,12 @@ from litestar import Router
 from referral.http.api.audit import AuditController
 from referral.http.api.invitations import InvitationController, OwnInvitationController
 from referral.http.api.profile import ProfileController, ReadProfileController
+from referral.http.api.reward_events import RewardEventController
+from referral.http.api.rewards import (
+    OwnRewardController,
+    RewardController,
+    RewardRuleController,
+)
 from referral.http.api.sessions import SessionController
 from referral.http.api.sign_in import SignInController
 from referral.http.api.stats import StatsController
@@ -22,6 +28,10 @@ router = Router(
         OwnInvitationController,
         InvitationController,
         UserController,
+        OwnRewardController,
+        RewardEventController,
+        RewardRuleController,
+        RewardController,
         StatsController,
         AuditController,
     ],

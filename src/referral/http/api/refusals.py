@@ -21,12 +21,13 @@ from referral.http.problems import (
     problem,
 )
 
-# The errors of every operation, and those of operations with a body, for signed-in users and for
-# administrators
+# The errors of every operation, and those of operations with a body, for signed-in users, for
+# administrators and for API keys
 ANY = (StorageUnavailable, Overloaded)
 BODY = (errors.InvalidRequest, BodyTooLarge, UnsupportedMediaType, *ANY)
 SIGNED_IN = (errors.Unauthorized, errors.AccountBlocked, *ANY)
 ADMINISTRATOR = (*SIGNED_IN, errors.Forbidden)
+KEY = (errors.Unauthorized, errors.Forbidden, *ANY)
 
 _MEMBERS: dict[type[Refusal], dict[str, Any]] = {
     errors.InvalidRequest: {"errors": [{"field": "phone", "message": "Required."}]},

@@ -120,7 +120,10 @@ class SignInController(Controller):
         status_code=HTTP_200_OK,
         operation_id="verify",
         # Without an invite code, so that a first try on the documentation page succeeds
-        opt={"body_example": {"token": TOKEN_EXAMPLE, "code": "0391"}},
+        opt={
+            "body_example": {"token": TOKEN_EXAMPLE, "code": "0391"},
+            "location": "The path of the new account's profile.",
+        },
         response_description="Signed in to an existing account.",
         summary="Sign in with a code",
         description=(

@@ -12,7 +12,6 @@ from referral.http.requests import FORM, JSON
 
 # Headers of responses, by status
 _HEADERS = {
-    "201": ("Location", "The path of the new account's profile."),
     "401": ("WWW-Authenticate", "The scheme to authenticate with (RFC 6750)."),
     "429": ("Retry-After", "Seconds after which the request can succeed."),
     "503": ("Retry-After", "Seconds after which to repeat the request."),
@@ -29,10 +28,13 @@ def complete(document: dict[str, Any], routes: Iterable[BaseRoute]) -> dict[str,
     order = {operation_id: position for position, operation_id in enumerate(handlers)}
     for path in document["paths"].values():
         for operation in path.values():
-            _complete_body(operation, handlers[operation["operationId"]])
-            _complete_parameters(operation, handlers[operation["operationId"]])
+            handler = handlers[operation["operationId"]]
+            _complete_body(operation, handler)
+            _complete_parameters(operation, handler)
             for status, response in operation["responses"].items():
                 _complete_response(status, response)
+            if "location" in handler.opt:
+                _add_header(operation["responses"]["201"], "Location", handler.opt["location"])
     for schema in _bodies(document):
         schema["additionalProperties"] = False
     return {
@@ -117,12 +119,15 @@ def _complete_parameters(operation: dict[str, Any], handler: HTTPRouteHandler) -
 
 def _complete_response(status: str, response: dict[str, Any]) -> None:
     if status in _HEADERS:
-        name, description = _HEADERS[status]
-        response.setdefault("headers", {})[name] = {
-            "description": description,
-            "schema": {"type": "string"},
-        }
+        _add_header(response, *_HEADERS[status])
     for content in response.get("content", {}).values():
         for example in content.get("examples", {}).values():
             # Internal to the framework, and not part of OpenAPI
             example.pop("id", None)
+
+
+def _add_header(response: dict[str, Any], name: str, description: str) -> None:
+    response.setdefault("headers", {})[name] = {
+        "description": description,
+        "schema": {"type": "string"},
+    }

@@ -1,0 +1,69 @@
+"""Pages of entries, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from referral.core.cursor import Cursor
+from referral.core.reward_status import Status
+from referral.storage import columns, database, pagination
+from referral.storage.models import RewardEntry
+
+_ENTRIES = f"SELECT {columns.select_list(RewardEntry)} FROM reward_entries WHERE kind <> 'capped'"  # noqa: S608 - our own names
+# By status, as reward_status.derive() finds it. {now} is a placeholder
+_STATUSES: dict[Status, str] = {
+    "reversed": "(reversed_at IS NOT NULL OR kind IN ('reversal', 'return'))",
+    "redeemed": "kind = 'redemption' AND reversed_at IS NULL",
+    "rejected": "review = 'rejected' AND reversed_at IS NULL",
+    "in_review": "review = 'asked' AND reversed_at IS NULL",
+    "pending": """
+        kind = 'earned' AND reversed_at IS NULL AND (review IS NULL OR review = 'approved')
+        AND available_at > {now}
+    """,
+    "available": """
+        kind = 'earned' AND reversed_at IS NULL AND (review IS NULL OR review = 'approved')
+        AND available_at <= {now}
+    """,
+}
+
+
+async def page(
+    *,
+    after: Cursor | None,
+    limit: int,
+    now: datetime,
+    user_id: UUID | None = None,
+    status: Status | None = None,
+    unit: str | None = None,
+) -> tuple[Sequence[RewardEntry], str | None]:
+    """Return a page of entries, and the cursor of the next one."""
+    sql = _ENTRIES
+    values: list[object] = []
+    if user_id is not None:
+        values.append(user_id)
+        sql += f" AND user_id = ${len(values)}"
+    if unit is not None:
+        values.append(unit)
+        sql += f" AND unit = ${len(values)}"
+    if status is not None:
+        if "{now}" in _STATUSES[status]:
+            values.append(now)
+        sql += f" AND {_STATUSES[status].format(now=f'${len(values)}')}"
+    rows, next_cursor = await pagination.paginate(
+        sql,
+        *values,
+        by="reward_entries.created_at",
+        after=after,
+        limit=limit,
+        query=database.query_replica,
+    )
+    return [_entry(row) for row in rows], next_cursor
+
+
+def _entry(row: database.Row) -> RewardEntry:
+    ids = ("id", "user_id", "reverses_id", "announcement_id", "about_user_id")
+    return RewardEntry(
+        **{**row, **{name: UUID(row[name]) for name in ids if row[name] is not None}}
+    )

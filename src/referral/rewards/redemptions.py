@@ -1,0 +1,145 @@
+"""Redemptions: users spend what they earned, in the app."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from referral import observability
+from referral.context import Actor, Context
+from referral.core import ids
+from referral.core.errors import (
+    AccountBlocked,
+    InsufficientBalance,
+    NotFound,
+    RedemptionConflict,
+)
+from referral.core.reward_status import Kind
+from referral.rewards import activation_queries, entries, entry_queries, request_digest, rules
+from referral.rewards.entries import Entry
+from referral.storage import database
+from referral.storage.models import Redemption, RewardEntry
+
+
+class NewRedemption(Struct, frozen=True, kw_only=True):
+    """A redemption as it was sent. content: the parsed body, by which a repeat is recognised."""
+
+    user_id: str
+    redemption_id: str
+    unit: str
+    amount: int
+    content: object
+
+
+async def redeem(ctx: Context, wanted: NewRedemption, *, by: Actor) -> tuple[Entry, bool]:
+    """Subtract an amount from a user's balance. Return the entry and whether it is new.
+
+    Raises InvalidRequest, NotFound, AccountBlocked, InsufficientBalance, and RedemptionConflict if
+    the id is known with other content, or of a reversed redemption.
+    """
+    redemption_id = rules.parse_id(wanted.redemption_id, field="redemption_id")
+    rules.parse_unit(wanted.unit)
+    rules.require_range(wanted.amount, 1, rules.MAX_AMOUNT, field="amount")
+    content = {"user": wanted.user_id, "content": wanted.content}
+    now = ctx.clock()
+    known = await entry_queries.find_redemption(redemption_id)
+    if known is None:
+        user_id = ids.parse(wanted.user_id)
+        entry = RewardEntry(
+            id=ids.new(ctx.token_bytes),
+            kind=Kind.REDEMPTION,
+            user_id=user_id,
+            unit=wanted.unit,
+            amount=-wanted.amount,
+            cause=redemption_id,
+            created_at=now,
+        )
+        redemption = Redemption(
+            id=redemption_id,
+            digest=request_digest.compute(ctx, content),
+            entry_id=entry.id,
+            user_id=user_id,
+        )
+        if await database.transaction(lambda: _store(redemption, entry, now=now)):
+            observability.record(
+                "redeemed", by=by.name, address=by.address, user=user_id, redemption=redemption_id
+            )
+            return entries.view(entry, flags=[], now=now), True
+        known = await entry_queries.find_redemption(redemption_id)
+    if known is None:
+        raise database.Conflict
+    if known.reversed_at is not None or not request_digest.matches(ctx, known.digest, content):
+        raise RedemptionConflict
+    return await _view(known.entry_id, now=now), False
+
+
+async def reverse(ctx: Context, redemption_id: str, *, by: Actor) -> Entry:
+    """Give the amount of a redemption back. Return the entry that reverses it, also again.
+
+    Raises NotFound.
+    """
+    redemption = await entry_queries.find_redemption(redemption_id)
+    if redemption is None:
+        raise NotFound("There is no redemption with this id.", reason="no such redemption")
+    now = ctx.clock()
+
+    async def work() -> bool:
+        await activation_queries.lock(redemption.user_id)
+        if not await entry_queries.reverse_redemption(redemption_id, now=now):
+            return False
+        entry = await entry_queries.get(redemption.entry_id)
+        if entry is None:
+            raise LookupError("entries are never removed")
+        returned = RewardEntry(
+            id=ids.new(ctx.token_bytes),
+            kind=Kind.RETURN,
+            user_id=entry.user_id,
+            unit=entry.unit,
+            amount=-entry.amount,
+            cause=redemption_id,
+            created_at=now,
+            reverses_id=entry.id,
+        )
+        await entry_queries.add([returned])
+        await entry_queries.mark_reversed([entry], now=now)
+        await entry_queries.add_to_balances({(entry.user_id, entry.unit): returned.amount})
+        return True
+
+    if await database.transaction(work):
+        observability.record(
+            "redemption_reversed",
+            by=by.name,
+            address=by.address,
+            user=redemption.user_id,
+            redemption=redemption_id,
+        )
+    return await _view((await entry_queries.reversal_of(redemption.entry_id)).id, now=now)
+
+
+async def _store(redemption: Redemption, entry: RewardEntry, *, now: datetime) -> bool:
+    """Add a redemption. Return False if it is known."""
+    user = await activation_queries.lock(entry.user_id)
+    if await entry_queries.find_redemption(redemption.id) is not None:
+        return False
+    if user is None or user.is_deleted:
+        raise NotFound("There is no user with this id.", reason="no such user")
+    if user.is_blocked:
+        raise AccountBlocked("The account of this user is blocked. Unblock it first.")
+    balances = await entry_queries.balances(entry.user_id, now=now)
+    available = next((each.available for each in balances if each.unit == entry.unit), 0)
+    if available + entry.amount < 0:
+        raise InsufficientBalance
+    if not await entry_queries.add_redemption(redemption):
+        return False
+    await entry_queries.add([entry])
+    await entry_queries.add_to_balances({(entry.user_id, entry.unit): entry.amount})
+    return True
+
+
+async def _view(entry_id: UUID, *, now: datetime) -> Entry:
+    entry = await entry_queries.get(entry_id)
+    if entry is None:
+        raise LookupError("entries are never removed")
+    return entries.view(entry, flags=[], now=now)

@@ -1,0 +1,249 @@
+"""The rules, as the team writes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from referral import audit
+from referral.context import Actor, Context
+from referral.core import freshness, times
+from referral.core.errors import InvalidRequest, NotFound
+from referral.rewards import rule_queries, rules
+from referral.rewards.rules import Beneficiary, Review, Rule
+from referral.storage import database
+from referral.storage.models import RewardRule
+
+_FIXED = ("trigger", "beneficiary", "unit", "occurs", "invitees")
+_MAX_CAP = 10**15
+
+
+class RuleFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A reward rule without its name."""
+
+    trigger: Annotated[
+        str,
+        Meta(
+            description="`activated`, or a type of posted events. Never changes.",
+            examples=["purchase"],
+        ),
+    ]
+    beneficiary: Annotated[
+        Literal["inviter", "invitee"], Meta(description="Never changes.", examples=["inviter"])
+    ]
+    amount: Annotated[int, Meta(description="From 1 to 1,000,000,000, in `unit`.", examples=[500])]
+    unit: Annotated[
+        str,
+        Meta(
+            description=(
+                "What the amounts count: 2 to 24 letters, digits, `_` and `-`. Use the smallest "
+                "unit of money, such as `RUB-kopecks`. Never changes."
+            ),
+            examples=["points"],
+        ),
+    ]
+    occurs: Annotated[
+        str | dict[str, int],
+        Meta(
+            description=(
+                '`"every"`: for each event. `"first"`: once for each invitee who qualifies. '
+                '`{"at": n}`: once when an inviter has n of them. `{"each": n}`: at n, 2n, 3n and '
+                "so on. Never changes."
+            ),
+            examples=["first"],
+        ),
+    ] = "every"
+    min_value: Annotated[
+        int | None,
+        Meta(description="Events with a smaller `value`, or none, do not count.", examples=[1000]),
+    ] = None
+    cap_per_month: Annotated[
+        int | None,
+        Meta(
+            description="The most that one beneficiary earns by the rule in a month (UTC).",
+            examples=[2500],
+        ),
+    ] = None
+    cap_total: Annotated[
+        int | None, Meta(description="The most that one beneficiary ever earns by the rule.")
+    ] = None
+    hold_days: Annotated[
+        int, Meta(description="Days until an entry is available, 0 to 90.", examples=[14])
+    ] = 0
+    review: Annotated[
+        Review,
+        Meta(
+            description=(
+                "Which entries wait for a person's decision: none, flagged ones or all. Those of "
+                "blocked users always do."
+            ),
+            examples=["flagged"],
+        ),
+    ] = "none"
+    starts: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "Events that occurred earlier do not count. Null: since the rule was made."
+            ),
+            examples=["2026-01-01T00:00:00Z"],
+        ),
+    ] = field(name="from", default=None)
+    ends: Annotated[
+        str | None,
+        Meta(description="Events that occurred then or later do not count. Null: no end."),
+    ] = field(name="until", default=None)
+
+
+class RuleView(Struct, frozen=True, kw_only=True):
+    """A reward rule."""
+
+    name: Annotated[str, Meta(examples=["first-purchase"])]
+    trigger: Annotated[str, Meta(examples=["purchase"])]
+    beneficiary: Annotated[Beneficiary, Meta(examples=["inviter"])]
+    amount: Annotated[int, Meta(examples=[500])]
+    unit: Annotated[str, Meta(examples=["points"])]
+    occurs: Annotated[str | dict[str, int], Meta(examples=["first"])]
+    min_value: int | None
+    cap_per_month: Annotated[int | None, Meta(examples=[2500])]
+    cap_total: int | None
+    hold_days: Annotated[int, Meta(examples=[14])]
+    review: Annotated[Review, Meta(examples=["flagged"])]
+    starts: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])] = field(name="from")
+    ends: datetime | None = field(name="until")
+    version: Annotated[
+        int, Meta(description="Increases with each change; entries name it.", examples=[1])
+    ]
+
+
+class RuleList(Struct, frozen=True, kw_only=True):
+    items: list[RuleView]
+    next_cursor: Annotated[None, Meta(description="Always null: the list has all rules.")] = None
+
+
+async def list_all() -> RuleList:
+    """Return the rules that are in force, by name."""
+    return RuleList(items=[_view(rule) for rule in await rule_queries.in_force()])
+
+
+async def put(ctx: Context, name: str, fields: RuleFields, *, by: Actor) -> tuple[RuleView, bool]:
+    """Make a rule, or a new version of it. Return it and whether it is new.
+
+    The same content again changes nothing. Raises SignInAgain, and InvalidRequest also for a
+    deleted rule's name and for a change of what never changes.
+    """
+    freshness.require(by.signed_in_at, now=ctx.clock())
+    rules.parse_name(name, field="name")
+    now = ctx.clock()
+
+    async def work() -> tuple[Rule, bool]:
+        await rule_queries.lock()
+        known = await rule_queries.find(name)
+        if known is not None and known.deleted_at is not None:
+            raise InvalidRequest.field(
+                "name", "A deleted rule had this name. Choose another one for the new rule."
+            )
+        before = await rule_queries.versions([(name, known.version)]) if known else {}
+        current = next(iter(before.values()), None)
+        rule = _parse(name, fields, known, now=now)
+        if current is not None:
+            _require_unchanged(current, rule)
+            if _same(current, rule):
+                return current, False
+        else:
+            await _require_new_unit(rule.unit)
+        await rule_queries.save(rule, now=now)
+        await audit.record(ctx, "reward_rule_saved", by=by, rule=name, version=rule.version)
+        return rule, known is None
+
+    rule, is_new = await database.transaction(work)
+    return _view(rule), is_new
+
+
+async def delete(ctx: Context, name: str, *, by: Actor) -> None:
+    """Delete a rule: it counts no new event and keeps its entries.
+
+    Raises SignInAgain, NotFound.
+    """
+    freshness.require(by.signed_in_at, now=ctx.clock())
+
+    async def work() -> None:
+        await rule_queries.lock()
+        if not await rule_queries.delete(name, now=ctx.clock()):
+            raise NotFound("There is no rule with this name.", reason="no such rule")
+        await audit.record(ctx, "reward_rule_deleted", by=by, rule=name)
+
+    await database.transaction(work)
+
+
+def _parse(name: str, fields: RuleFields, known: RewardRule | None, *, now: datetime) -> Rule:
+    occurs, invitees = rules.parse_occurs(fields.occurs, fields.beneficiary)
+    created_at = known.created_at if known else now
+    starts_at = times.parse(fields.starts, field="from") if fields.starts else created_at
+    ends_at = times.parse(fields.ends, field="until") if fields.ends else None
+    if ends_at is not None and ends_at <= starts_at:
+        raise InvalidRequest.field("until", "Give a time after `from`.")
+    return Rule(
+        name=name,
+        trigger=rules.parse_name(fields.trigger, field="trigger"),
+        beneficiary=fields.beneficiary,
+        unit=rules.parse_unit(fields.unit),
+        occurs=occurs,
+        invitees=invitees,
+        version=known.version + 1 if known else 1,
+        amount=rules.require_range(fields.amount, 1, rules.MAX_AMOUNT, field="amount"),
+        min_value=_in_range(fields.min_value, 0, rules.MAX_VALUE, "min_value"),
+        cap_per_month=_in_range(fields.cap_per_month, 1, _MAX_CAP, "cap_per_month"),
+        cap_total=_in_range(fields.cap_total, 1, _MAX_CAP, "cap_total"),
+        hold_days=rules.require_range(fields.hold_days, 0, rules.MAX_HOLD_DAYS, field="hold_days"),
+        review=fields.review,
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
+
+
+def _in_range(number: int | None, low: int, high: int, name: str) -> int | None:
+    return None if number is None else rules.require_range(number, low, high, field=name)
+
+
+def _require_unchanged(current: Rule, rule: Rule) -> None:
+    for name in _FIXED:
+        if getattr(current, name) != getattr(rule, name):
+            shown = "occurs" if name == "invitees" else name
+            raise InvalidRequest.field(shown, "This never changes. Make another rule instead.")
+
+
+def _same(current: Rule, rule: Rule) -> bool:
+    return all(
+        getattr(current, name) == getattr(rule, name)
+        for name in Rule.__struct_fields__
+        if name != "version"
+    )
+
+
+async def _require_new_unit(unit: str) -> None:
+    """Require that the unit does not differ from another only by case. Raises InvalidRequest."""
+    for known in await rule_queries.units():
+        if known != unit and known.lower() == unit.lower():
+            raise InvalidRequest.field("unit", f"There is a unit {known} already. Write it so.")
+
+
+def _view(rule: Rule) -> RuleView:
+    return RuleView(
+        name=rule.name,
+        trigger=rule.trigger,
+        beneficiary=rule.beneficiary,
+        amount=rule.amount,
+        unit=rule.unit,
+        occurs=rule.occurs if rule.invitees is None else {rule.occurs: rule.invitees},
+        min_value=rule.min_value,
+        cap_per_month=rule.cap_per_month,
+        cap_total=rule.cap_total,
+        hold_days=rule.hold_days,
+        review=rule.review,
+        starts=rule.starts_at,
+        ends=rule.ends_at,
+        version=rule.version,
+    )
