@@ -16,7 +16,7 @@ that the rules leave open, made for the team that pays:
 - A block holds what is pending; a flag holds what is pending and undecided. Nothing releases it but
   a decision. The flags of a milestone of `each` are those of the last n who qualified.
 - A rejection is final: its event's reversal makes no reversing entry. An entry that is reversed
-  cannot be decided, not even with the same decision again.
+  cannot be decided; only the decision that it already had may be repeated.
 """
 
 from __future__ import annotations
@@ -312,7 +312,9 @@ class RewardModel:
 
     def decide(self, entry: Entry, decision: str) -> None:
         """Approve or reject an entry. decision: `approved` or `rejected`."""
-        if entry.is_reversed or entry.review not in {"asked", decision}:
+        if entry.review == decision:
+            return
+        if entry.is_reversed or entry.review != "asked":
             raise Refused("review_conflict")
         entry.review = decision
 

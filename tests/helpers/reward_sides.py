@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from reward_model import Refused, RewardModel
@@ -18,8 +17,6 @@ from support import Person, Service, new_phone, ok
 START = datetime(2031, 1, 10, tzinfo=UTC)
 Operation: TypeAlias = tuple[Any, ...]
 Balances: TypeAlias = dict[str, tuple[int, int]]
-
-_runs = count(1)
 
 
 class Row(NamedTuple):
@@ -102,25 +99,27 @@ class ModelSide:
 
 
 class ServiceSide:
-    """The service over HTTP. Its names end with a number, so several can share a database."""
+    """The service over HTTP. suffix: of the names, so that several can share a database."""
 
-    def __init__(self, service: Service, key: Person, people: dict[str, Person]) -> None:
+    def __init__(
+        self, service: Service, key: Person, people: dict[str, Person], suffix: str
+    ) -> None:
         self._service = service
         self._key = key
         self._people = people
         self._codes: dict[str, str] = {}
         self._names = {person.id(): name for name, person in people.items()}
-        self._suffix = f"-{next(_runs)}"
+        self._suffix = suffix
         self._rules: set[str] = set()
         self._ids: dict[Row, str] = {}
 
     @classmethod
     async def start(
-        cls, service: Service, people: Iterable[str], now: datetime = START
+        cls, service: Service, people: Iterable[str], *, now: datetime = START, suffix: str = ""
     ) -> ServiceSide:
         service.clock.freeze(now)
         signed_in = {name: await service.sign_in(new_phone()) for name in people}
-        side = cls(service, await service.api_key(), signed_in)
+        side = cls(service, await service.api_key(), signed_in, suffix)
         side._codes = {name: await each.invite_code() for name, each in signed_in.items()}
         return side
 
