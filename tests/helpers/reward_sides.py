@@ -16,7 +16,6 @@ from support import Person, Service, new_phone, ok
 
 START = datetime(2031, 1, 10, tzinfo=UTC)
 Operation: TypeAlias = tuple[Any, ...]
-Balances: TypeAlias = dict[str, tuple[int, int]]
 
 
 class Row(NamedTuple):
@@ -35,17 +34,21 @@ class Row(NamedTuple):
     reverses: tuple[str | None, str] | None
 
 
+class Observed(NamedTuple):
+    """rows: sorted. balances: (available, pending) by person and unit, without those of zero."""
+
+    rows: list[Row]
+    balances: dict[tuple[str, str], tuple[int, int]]
+
+
 class Side(Protocol):
     """One of two that must agree."""
 
     async def do(self, operation: Operation) -> str | None:
         """Return the code of the refusal, if it is refused."""
 
-    async def rows(self) -> list[Row]:
-        """Return the entries of everybody, sorted."""
-
-    async def balances(self, person: str) -> Balances:
-        """Return (available, pending) by unit, without units where both are zero."""
+    async def observe(self) -> Observed:
+        """Return the entries and balances of everybody."""
 
 
 class ModelSide:
@@ -72,11 +75,18 @@ class ModelSide:
             return str(refusal)
         return None
 
-    async def rows(self) -> list[Row]:
-        return sorted(map(self._row, self.model.entries), key=str)
-
-    async def balances(self, person: str) -> Balances:
-        return _nonzero(self.model.balances(self.now, person))
+    async def observe(self) -> Observed:
+        rows = sorted(map(self._row, self.model.entries), key=str)
+        found = {name: self.model.balances(self.now, name) for name in {row.user for row in rows}}
+        return Observed(
+            rows,
+            {
+                (name, unit): sums
+                for name, balances in found.items()
+                for unit, sums in balances.items()
+                if sums != (0, 0)
+            },
+        )
 
     def _entry(self, row: Row) -> Entry:
         return next(entry for entry in self.model.entries if self._row(entry) == row)
@@ -119,9 +129,7 @@ class ServiceSide:
     ) -> ServiceSide:
         service.clock.freeze(now)
         signed_in = {name: await service.sign_in(new_phone()) for name in people}
-        side = cls(service, await service.api_key(), signed_in, suffix)
-        side._codes = {name: await each.invite_code() for name, each in signed_in.items()}
-        return side
+        return cls(service, await service.api_key(), signed_in, suffix)
 
     async def close(self) -> None:
         """Delete the rules, which would count what other tests do."""
@@ -133,15 +141,19 @@ class ServiceSide:
         refusal: str | None = await getattr(self, f"_{name}")(*arguments, **named)
         return refusal
 
-    async def rows(self) -> list[Row]:
-        found = [each for name in self._people for each in (await self._ledger(name))["items"]]
-        by_id = {each["id"]: each for each in found}
-        self._ids = {self._row(each, by_id): each["id"] for each in found}
-        return sorted((self._row(each, by_id) for each in found), key=str)
-
-    async def balances(self, person: str) -> Balances:
-        listed = (await self._ledger(person))["balances"]
-        return _nonzero({each["unit"]: (each["available"], each["pending"]) for each in listed})
+    async def observe(self) -> Observed:
+        ledgers = {name: await self._ledger(name) for name in self._people}
+        found = {each["id"]: each for ledger in ledgers.values() for each in ledger["items"]}
+        self._ids = {self._row(each, found): each["id"] for each in found.values()}
+        return Observed(
+            sorted((self._row(each, found) for each in found.values()), key=str),
+            {
+                (name, each["unit"]): (each["available"], each["pending"])
+                for name, ledger in ledgers.items()
+                for each in ledger["balances"]
+                if each["available"] or each["pending"]
+            },
+        )
 
     async def _ledger(self, person: str) -> dict[str, Any]:
         path = f"/users/{self._people[person].id()}/rewards"
@@ -200,8 +212,14 @@ class ServiceSide:
     async def _activate(self, person: str, inviter: str) -> str | None:
         # Their session may be over by now
         again = await self._service.sign_in(self._people[person].phone)
-        response = await again.activate(self._codes[inviter])
+        response = await again.activate(await self._code(inviter))
         return None if response.is_success else str(response.json()["code"])
+
+    async def _code(self, person: str) -> str:
+        if person not in self._codes:
+            user = ok(await self._key.call("GET", self._user(person)))
+            self._codes[person] = user["invite_code"]
+        return self._codes[person]
 
     async def _void(self, person: str) -> str | None:
         return await self._call("DELETE", f"{self._user(person)}/inviter")
@@ -231,7 +249,7 @@ class ServiceSide:
         return await self._call("POST", f"/redemptions/{self._long(redemption_id)}/reverse")
 
     async def _decide(self, decision: str, row: Row) -> str | None:
-        await self.rows()
+        await self.observe()
         verb = {"approved": "approve", "rejected": "reject"}[decision]
         return await self._call("POST", f"/rewards/{self._ids[row]}/{verb}")
 
@@ -250,10 +268,6 @@ def _parts(operation: Operation) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
 
 def _name(entry: Entry) -> str | None:
     return entry.rule.name if entry.rule else None
-
-
-def _nonzero(balances: Balances) -> Balances:
-    return {unit: sums for unit, sums in balances.items() if sums != (0, 0)}
 
 
 def _json(value: Any) -> Any:
