@@ -50,6 +50,10 @@ class Side(Protocol):
     async def observe(self) -> Observed:
         """Return the entries and balances of everybody."""
 
+    async def time(self) -> datetime: ...
+
+    async def close(self) -> None: ...
+
 
 class ModelSide:
     """The reference model, with a clock of its own."""
@@ -57,6 +61,12 @@ class ModelSide:
     def __init__(self, now: datetime = START) -> None:
         self.model = RewardModel()
         self.now = now
+
+    async def time(self) -> datetime:
+        return self.now
+
+    async def close(self) -> None:
+        """Do nothing."""
 
     async def do(self, operation: Operation) -> str | None:
         name, arguments, named = _parts(operation)
@@ -130,6 +140,9 @@ class ServiceSide:
         service.clock.freeze(now)
         signed_in = {name: await service.sign_in(new_phone()) for name in people}
         return cls(service, await service.api_key(), signed_in, suffix)
+
+    async def time(self) -> datetime:
+        return self._service.clock()
 
     async def close(self) -> None:
         """Delete the rules, which would count what other tests do."""
