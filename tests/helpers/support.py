@@ -59,19 +59,25 @@ def with_wrong_code(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 class Clock:
-    """The real time plus an offset that tests set."""
+    """The real time, or the one at which it was frozen, plus an offset that tests set."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
+        self._frozen: datetime | None = None
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self._offset  # noqa: TID251 - the tests' own clock
+        real = datetime.now(UTC)  # noqa: TID251 - the tests' own clock
+        return (self._frozen or real) + self._offset
 
     def move(self, **by: float) -> None:
         self._offset += timedelta(**by)
 
     def set(self, to: datetime) -> None:
         self._offset += to - self()
+
+    def freeze(self, at: datetime) -> None:
+        """Set the time, which from now on only `move` and `set` change."""
+        self._frozen, self._offset = at, timedelta()
 
 
 @dataclass
@@ -296,6 +302,17 @@ _TABLES = (
     "leases",
     "outbox",
     "endpoint_states",
+    "activations",
+    "reward_rules",
+    "reward_rule_versions",
+    "reward_events",
+    "counted_events",
+    "qualifiers",
+    "reward_totals",
+    "reward_entries",
+    "milestone_invitees",
+    "reward_balances",
+    "redemptions",
 )
 
 
