@@ -127,7 +127,7 @@ async def _open_accounts(run: Run, shared: Mapping[str, date], start: datetime) 
         )
 
 
-def _texts(entry: entries.Entry) -> dict[str, str]:
+def _texts(entry: entries.EntryView) -> dict[str, str]:
     """Return the values of an entry for a line of CSV."""
     values = msgspec.to_builtins(entry) | {"flags": " ".join(entry.flags)}
     return {
