@@ -94,6 +94,17 @@ async def test_a_request_without_a_user_agent_is_no_open(service: Service) -> No
     await until_opens(person, 1)
 
 
+async def test_opens_of_a_used_up_code_do_not_count(service: Service) -> None:
+    person = await service.sign_in()
+    code = await person.invite_code()
+    await service.sign_in(invite_code=code)
+    counts = InviteOpens()
+    for invites_per_user in (1, 2, 0):
+        counts.add(code, service.clock())
+        await counts.save(invites_per_user=invites_per_user)
+    assert (await person.profile())["invite_opens"] == 2
+
+
 async def test_codes_that_cannot_be_activated_have_no_opens(service: Service) -> None:
     """Unknown ones, and those of blocked and deleted users; an unblocked one counts again."""
     blocked, deleted = await service.sign_in(), await service.sign_in()

@@ -153,7 +153,7 @@ class _Housekeeper:
             if read_all:
                 await ctx.traffic.read(now)
             await ctx.traffic.save(now)
-        await ctx.invite_opens.save()
+        await ctx.invite_opens.save(invites_per_user=ctx.sign_up.invites_per_user)
 
 
 async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:

@@ -27,16 +27,17 @@ class InviteOpens:
         """
         self._unsaved[invite_code, now.date().isoformat()] += 1
 
-    async def save(self) -> None:
+    async def save(self, *, invites_per_user: int = 0) -> None:
         """Add this process's counts to the database. If that fails, the next save adds them.
 
+        invites_per_user: see core/sign_up.py.
         Only if the connection is lost while the transaction commits may they be counted twice.
         """
         counted, self._unsaved = self._unsaved, Counter()
         if not counted:
             return
         try:
-            await invite_open_queries.add(counted)
+            await invite_open_queries.add(counted, invites_per_user=invites_per_user)
         except BaseException:
             self._unsaved.update(counted)
             raise

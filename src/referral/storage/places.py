@@ -20,7 +20,9 @@ _COUNTED = """
     + (SELECT COUNT(*) FROM admitted_phones
        WHERE admitted_phones.inviter_id = users.id AND takes_place)
 """
-_TAKEN = f"SELECT COALESCE(places_taken, {_COUNTED}) AS taken FROM users WHERE id = $1"  # noqa: S608
+TAKEN = f"COALESCE(users.places_taken, {_COUNTED})"
+"""SQL for how many people the invite code of the user in `users` has admitted."""
+_TAKEN = f"SELECT {TAKEN} AS taken FROM users WHERE id = $1"  # noqa: S608
 _COUNT = f"UPDATE users SET places_taken = {_COUNTED} WHERE id = $1 AND places_taken IS NULL"  # noqa: S608
 _ADD_INVITEE = """
     UPDATE users SET invitee_count = invitee_count + 1, places_taken = places_taken + $2
