@@ -130,17 +130,22 @@ async def _store(
     invitee = await activation_queries.lock(event.user_id)
     if invitee is None or invitee.is_deleted:
         raise _no_such_user()
-    activation = await activation_queries.present(invitee)
     inviter = None
+    if invitee.inviter_id is not None:
+        inviter = await activation_queries.lock(invitee.inviter_id)
+    # Read with the inviter locked, because another invitee's activation may flag this one meanwhile
+    activation = await activation_queries.present(invitee)
     counted = []
-    if activation is not None and not activation.is_repeat:
-        inviter = await activation_queries.lock(activation.inviter_id)
-        if activation.made_at <= event.occurred_at + CLOCK_SKEW:
-            counted = [
-                rule
-                for rule in await rule_queries.triggered_by(event.type)
-                if rule.counts(occurred_at=event.occurred_at, value=value)
-            ]
+    if (
+        activation is not None
+        and not activation.is_repeat
+        and activation.made_at <= event.occurred_at + CLOCK_SKEW
+    ):
+        counted = [
+            rule
+            for rule in await rule_queries.triggered_by(event.type)
+            if rule.counts(occurred_at=event.occurred_at, value=value)
+        ]
     if activation is None or inviter is None or not counted:
         return [] if await event_queries.add(event, now=now) else None
     event = NewEvent(
