@@ -59,19 +59,25 @@ def with_wrong_code(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 class Clock:
-    """The real time plus an offset that tests set."""
+    """The real time, or the one at which it was frozen, plus an offset that tests set."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
+        self._frozen: datetime | None = None
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self._offset  # noqa: TID251 - the tests' own clock
+        real = datetime.now(UTC)  # noqa: TID251 - the tests' own clock
+        return (self._frozen or real) + self._offset
 
     def move(self, **by: float) -> None:
         self._offset += timedelta(**by)
 
     def set(self, to: datetime) -> None:
         self._offset += to - self()
+
+    def freeze(self, at: datetime) -> None:
+        """Set the time, which from now on only `move` and `set` change."""
+        self._frozen, self._offset = at, timedelta()
 
 
 @dataclass
@@ -171,10 +177,11 @@ class Service:
         await admins.grant(self.app.state.ctx, phone)
         return await self.sign_in(phone)
 
-    async def api_key(self) -> Person:
+    async def api_key(self, *, events_only: bool = False) -> Person:
         """Return a client with a new API key, as a person without a phone."""
         assert self.app is not None
-        key = await api_keys.create(self.app.state.ctx, f"tests {next(_numbers)}")
+        name = f"tests {next(_numbers)}"
+        key = await api_keys.create(self.app.state.ctx, name, events_only=events_only)
         return Person(self.http, "", {"access_token": key}, is_new=False)
 
     async def sign_in_again(self, person: Person, **more: str) -> Person:
@@ -273,6 +280,20 @@ _TABLES = (
     "device_generations",
     "counters",
     "past_activations",
+    "admitted_phones",
+    "sign_up_grants",
+    "activations",
+    "invite_opens",
+    "reward_rules",
+    "reward_rule_versions",
+    "reward_events",
+    "counted_events",
+    "qualifiers",
+    "reward_totals",
+    "reward_entries",
+    "milestone_invitees",
+    "reward_balances",
+    "redemptions",
     "admin_grants",
     "data_keys",
     "api_keys",
@@ -281,6 +302,17 @@ _TABLES = (
     "leases",
     "outbox",
     "endpoint_states",
+    "activations",
+    "reward_rules",
+    "reward_rule_versions",
+    "reward_events",
+    "counted_events",
+    "qualifiers",
+    "reward_totals",
+    "reward_entries",
+    "milestone_invitees",
+    "reward_balances",
+    "redemptions",
 )
 
 

@@ -1,0 +1,216 @@
+"""Random operations on rewards, each done by the reference model and the service, then compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from reward_sides import ModelSide, Operation, Side
+
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+PEOPLE = ("ann", "bob", "cat", "dan", "eve")
+UNITS = ("points", "days")
+
+_people = st.sampled_from(PEOPLE)
+_amounts = st.sampled_from([1, 10, 25])
+_spans = st.sampled_from([SECOND, 30 * SECOND, DAY - SECOND, DAY, 7 * DAY, 14 * DAY, 30 * DAY])
+_fixed = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "beneficiary": st.sampled_from(["inviter", "invitee"]),
+            "occurs": st.sampled_from(["every", "first", "first"]),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "beneficiary": st.just("inviter"),
+            "occurs": st.sampled_from(["at", "each"]),
+            "invitees": st.sampled_from([1, 2, 2, 3]),
+        }
+    ),
+)
+_changing = st.fixed_dictionaries(
+    {"amount": _amounts, "hold_days": st.sampled_from([0, 1, 1, 14, 30])},
+    optional={
+        "review": st.sampled_from(["none", "all"]),
+        "cap_total": st.sampled_from([9, 10, 25, 35]),
+        "cap_per_month": st.sampled_from([10, 25]),
+        "min_value": st.sampled_from([0, 5]),
+        "starts_in": st.sampled_from([-DAY, -SECOND, DAY]),
+    },
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """Compares what the model and the service tell after each step.
+
+    make_side: makes the service's side at a time, with empty ledgers, or another to compare with.
+    run: runs a coroutine to its end.
+    """
+
+    make_side: Callable[[], Any]
+    run: Callable[[Any], Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        cls = type(self)
+        self.other: Side = cls.run(cls.make_side())
+        self.own = ModelSide(cls.run(self.other.time()))
+        self.model = self.own.model
+        self.numbers = count(1)
+        self.posted: list[Operation] = []
+        self.redeemed: list[Operation] = []
+
+    def teardown(self) -> None:
+        type(self).run(self.other.close())
+
+    def do(self, *operation: Any) -> None:
+        """Do an operation on both sides."""
+        run = type(self).run
+        refusal = run(self.own.do(operation))
+        assert run(self.other.do(operation)) == refusal, operation
+
+    @invariant()
+    def agrees(self) -> None:
+        run = type(self).run
+        own, other = run(self.own.observe()), run(self.other.observe())
+        assert other.rows == own.rows
+        assert other.balances == own.balances
+
+    # Rules
+
+    @initialize(
+        triggers=st.lists(st.sampled_from(["buy", "activated"]), min_size=1, max_size=4),
+        data=st.data(),
+    )
+    def make_rules(self, triggers: list[str], data: st.DataObject) -> None:
+        for number, trigger in enumerate(["buy", *triggers]):
+            fixed = {**data.draw(_fixed), "trigger": trigger, "unit": UNITS[number % 2]}
+            self._put(f"rule{number}", fixed, data.draw(_changing))
+
+    @initialize()
+    def invite_two(self) -> None:
+        self.do("activate", "bob", "ann")
+        self.do("activate", "cat", "ann")
+
+    @rule(number=st.integers(0, 4), changing=_changing)
+    def change_rule(self, number: int, changing: dict[str, Any]) -> None:
+        known = self.model.rules.get(f"rule{number}")
+        if known is not None:
+            names = ["trigger", "beneficiary", "unit", "occurs"]
+            names += ["invitees"] if known.invitees else []
+            self._put(known.name, {name: getattr(known, name) for name in names}, changing)
+
+    def _put(self, name: str, fixed: dict[str, Any], changing: dict[str, Any]) -> None:
+        changing = dict(changing)
+        starts_in = changing.pop("starts_in", None)
+        if starts_in is not None:
+            changing["starts_at"] = self.own.now + starts_in
+        self.do("put_rule", name, fixed | changing)
+
+    @precondition(lambda self: len(self.posted) > 3)
+    @rule(number=st.integers(0, 4))
+    def delete_rule(self, number: int) -> None:
+        known = self.model.rules.get(f"rule{number}")
+        if known is not None and not known.is_deleted:
+            self.do("delete_rule", known.name)
+
+    # People
+
+    @rule(person=_people, inviter=_people)
+    def activate(self, person: str, inviter: str) -> None:
+        can_sign_in = not {person, inviter} & (self.model.deleted | self.model.blocked)
+        makes_no_loop = PEOPLE.index(inviter) < PEOPLE.index(person)
+        if can_sign_in and makes_no_loop and self.model.present(person) is None:
+            self.do("activate", person, inviter)
+
+    @rule(person=_people)
+    def void(self, person: str) -> None:
+        if self.model.present(person) is not None:
+            self.do("void", person)
+
+    @precondition(lambda self: len(self.posted) > 3)
+    @rule(person=_people)
+    def delete(self, person: str) -> None:
+        if person not in self.model.deleted:
+            self.do("delete", person)
+
+    @rule(person=_people)
+    def block_or_unblock(self, person: str) -> None:
+        if person not in self.model.deleted:
+            self.do("unblock" if person in self.model.blocked else "block", person)
+
+    # Events
+
+    @rule(
+        person=_people,
+        value=st.sampled_from([None, 0, 5]),
+        ago=st.sampled_from([None, None, -60 * SECOND, SECOND, 61 * SECOND, DAY, 20 * DAY]),
+    )
+    def post(self, person: str, value: int | None, ago: timedelta | None) -> None:
+        named: dict[str, datetime | int] = {}
+        if value is not None:
+            named["value"] = value
+        if ago is not None:
+            named["occurred_at"] = self.own.now - ago
+        operation = ("post_event", str(next(self.numbers)), "buy", person, named)
+        self.do(*operation)
+        if operation[1] in self.model.events:
+            self.posted.append(operation)
+
+    @precondition(lambda self: self.posted)
+    @rule(data=st.data(), person=_people)
+    def post_again(self, data: st.DataObject, person: str) -> None:
+        name, event_id, type_, known, named = data.draw(st.sampled_from(self.posted))
+        self.do(name, event_id, type_, known, named)
+        if person != known:
+            self.do(name, event_id, type_, person, named)
+
+    @precondition(lambda self: self.posted)
+    @rule(data=st.data())
+    def reverse(self, data: st.DataObject) -> None:
+        self.do("reverse_event", data.draw(st.sampled_from(self.posted))[1], "refund")
+
+    # Redemptions and decisions
+
+    @rule(person=_people, unit=st.sampled_from(UNITS), amount=_amounts)
+    def redeem(self, person: str, unit: str, amount: int) -> None:
+        operation = ("redeem", f"r{next(self.numbers)}", person, unit, amount)
+        self.do(*operation)
+        if operation[1] in self.model.redemptions:
+            self.redeemed.append(operation)
+
+    @precondition(lambda self: self.redeemed)
+    @rule(data=st.data())
+    def redeem_again(self, data: st.DataObject) -> None:
+        self.do(*data.draw(st.sampled_from(self.redeemed)))
+
+    @precondition(lambda self: self.redeemed)
+    @rule(data=st.data())
+    def reverse_redemption(self, data: st.DataObject) -> None:
+        self.do("reverse_redemption", data.draw(st.sampled_from(self.redeemed))[1])
+
+    @rule(
+        data=st.data(), decision=st.sampled_from(["approved", "rejected"]), at_random=st.booleans()
+    )
+    def decide(self, data: st.DataObject, decision: str, at_random: bool) -> None:  # noqa: FBT001 - Hypothesis draws it
+        rows = type(self).run(self.own.observe()).rows
+        waiting = [row for row in rows if row.status == "in_review"]
+        if choice := (rows if at_random else waiting):
+            self.do("decide", decision, data.draw(st.sampled_from(choice)))
+
+    @rule(span=_spans)
+    def wait(self, span: timedelta) -> None:
+        self.do("wait", span)
