@@ -147,6 +147,7 @@ def _environment(language: str) -> Environment:
     environment.filters["day"] = partial(dates.day, language=language)
     environment.filters["minute"] = partial(dates.minute, language=language)
     environment.filters["number"] = texts.number
+    environment.filters["signed"] = texts.signed
     return environment
 
 

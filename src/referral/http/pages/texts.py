@@ -150,6 +150,12 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
+def signed(value: int) -> str:
+    """Write a number as `number` does, with its sign."""
+    sign = "\u2212" if value < 0 else "+"
+    return sign + number(abs(value))
+
+
 def wait(seconds: int, *, language: str) -> str:
     """Say when to try again, rounded up to whole seconds, minutes or hours."""
     ngettext = i18n.catalogue(language).ngettext
