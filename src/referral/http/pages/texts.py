@@ -94,14 +94,20 @@ NOTICES: Mapping[str, str] = {
     "key_revoked": N_("The key has ended. Programs that use it are refused from now on."),
     "client_rotation_finished": N_("The old secret has ended."),
     "client_deleted": N_("The app is deleted, and its sessions have ended."),
+    "reward_approved": N_("The reward is approved."),
+    "reward_rejected": N_("The reward is rejected."),
+    "not_in_review": N_("Nothing is changed: this was decided or taken back already."),
+    "rule_made": N_("The rule is made. It counts events from now on."),
+    "rule_changed": N_("The rule is changed, for events from now on."),
+    "rule_deleted": N_("The rule is deleted. What it gave remains."),
     "sign_in_first": N_("Sign in first."),
     "sign_in_to_do": N_("You were signed out before this was done. Sign in, and go on from there."),
     "code_gone": N_("This code is too old. Ask for a new one."),
     "not_done": N_("Nothing is changed yet. Look at it once more, and send it again."),
 }
 
-# Notices that ask the user for something. The others confirm that something is done
-PROMPTS = frozenset({"sign_in_first", "sign_in_to_do", "code_gone", "not_done"})
+# Notices that nothing is done, or that ask for something. The others confirm that something is done
+PROMPTS = frozenset({"sign_in_first", "sign_in_to_do", "code_gone", "not_done", "not_in_review"})
 
 _WITH_WAIT = frozenset({"too_many_requests", "too_soon"})
 _MINUTE, _HOUR = 60, 3600  # seconds

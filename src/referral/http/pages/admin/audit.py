@@ -37,6 +37,10 @@ ACTIONS: Mapping[str, str] = {
     "client_secret_rotated": N_("new secret for an app"),
     "client_rotation_finished": N_("old secret of an app ended"),
     "client_deleted": N_("app deleted"),
+    "reward_rule_saved": N_("reward rule made or changed"),
+    "reward_rule_deleted": N_("reward rule deleted"),
+    "reward_approved": N_("reward approved"),
+    "reward_rejected": N_("reward rejected"),
     "signing_key_rotated": N_("new signing key made"),
 }
 
