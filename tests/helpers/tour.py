@@ -17,10 +17,11 @@ from support import Person, Service, context_of, new_phone, ok, wrong_code
 from walks import ask_for_code, change, enter, shown_code, use_invite_code
 
 OWN_PATHS = (
-    *("/me", "/me/invitees", "/me/sessions", "/me/phone", "/me/delete", "/again?next=/me"),
+    *("/me", "/me/invitees", "/me/sessions", "/me/phone", "/me/delete", "/me/rewards", "/again?next=/me"),
 )
 ADMIN_PATHS = (
     *("/admin", "/admin/users", "/admin/users/{id}", "/admin/keys", "/admin/clients"),
+    *("/admin/rewards", "/admin/rewards?status=all", "/admin/rules", "/admin/rules/{rule}"),
     *("/admin/webhooks", "/admin/audit", "/admin/audit?user={id}", "/admin/users?search=nobody"),
 )
 _INVITEES = 54  # of the administrator: more than one page of a list

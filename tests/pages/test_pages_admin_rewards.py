@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def plain(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
 
 
-async def in_review(shop: Shop, **fields: object) -> tuple[Person, Person, str]:
+async def in_review(shop: Shop, **fields: Any) -> tuple[Person, Person, str]:
     """Make an entry in review; return the inviter, the invitee and its id."""
     await shop.rule(**{"review": "all", **fields})
     inviter, invitee = await shop.invite()
@@ -140,6 +141,19 @@ async def test_entries_are_filtered_and_paginated(shop: Shop, admin: Browser) ->
     assert "There are no entries." in await admin.see(f"{REWARDS}?status=all&user={invitee.id()}")
 
 
+async def test_the_page_of_a_user_shows_balances(shop: Shop, admin: Browser) -> None:
+    """With a link to the entries."""
+    await shop.rule()
+    await shop.rule("held", trigger="visit", hold_days=14, amount=5)
+    inviter, invitee = await shop.invite()
+    await shop.event("order-1", invitee)
+    await shop.event("visit-1", invitee, type="visit")
+    page = await admin.see(f"/admin/users/{inviter.id()}")
+    text = plain(page).replace(shop.tag, "")
+    assert "100 points available, 5 on hold" in text
+    assert f'href="{REWARDS}?status=all&user={inviter.id()}"' in page
+
+
 async def test_flags_are_shown_in_words(shop: Shop, admin: Browser) -> None:
     await shop.rule(review="all")
     _, invitee = await shop.invite()
@@ -147,3 +161,193 @@ async def test_flags_are_shown_in_words(shop: Shop, admin: Browser) -> None:
     await shop.event("order-1", invitee)
     page = plain(await admin.see(f"{REWARDS}?unit=points{shop.tag}"))
     assert "many invited in an hour same browser as the inviter" in page
+
+
+def typed(shop: Shop, **fields: str) -> dict[str, str]:
+    """Return a filled-in form for a rule. The shop deletes it at the end."""
+    shop.rules.add(fields.get("name", "first"))
+    return {
+        "trigger": "purchase",
+        "beneficiary": "inviter",
+        "unit": f"points{shop.tag}",
+        "amount": "500",
+        **fields,
+        "name": fields.get("name", "first") + shop.tag,
+    }
+
+
+async def rule_of(shop: Shop, name: str = "first") -> dict[str, Any]:
+    """Return a rule as the API does, with the tests' tag."""
+    rules: list[dict[str, Any]] = ok(await shop.key.call("GET", "/reward-rules"))["items"]
+    return next(each for each in rules if each["name"] == name + shop.tag)
+
+
+async def test_a_rule_with_the_defaults(shop: Shop, admin: Browser) -> None:
+    """They are those of the API."""
+    page = await admin.submit_and_see(RULES, **typed(shop))
+    assert notice_on(page).startswith("The rule is made.")
+    made = await rule_of(shop)
+    await shop.rule("second", amount=500)
+    second = await rule_of(shop, "second")
+    for each in (made, second):
+        del each["name"], each["from"], each["trigger"]
+    assert made == second
+
+
+async def test_a_rule_with_every_choice(shop: Shop, admin: Browser) -> None:
+    """The list says it in words."""
+    page = await admin.submit_and_see(
+        RULES,
+        **typed(shop, amount="1 500", occurs="at", invitees="3"),
+        hold_days="14",
+        cap_per_month="2500",
+        cap_total="10000",
+        min_value="0",
+        review="flagged",
+        **{"from": "2026-01-31T12:00", "until": "2030-01-31T12:00:30Z"},
+    )
+    rule = await rule_of(shop)
+    assert (rule["amount"], rule["occurs"], rule["hold_days"]) == (1500, {"at": 3}, 14)
+    assert (rule["cap_per_month"], rule["cap_total"], rule["min_value"]) == (2500, 10000, 0)
+    assert (rule["review"], rule["version"]) == ("flagged", 1)
+    assert (rule["from"], rule["until"]) == ("2026-01-31T12:00:00Z", "2030-01-31T12:00:30Z")
+    text = plain(page).replace(shop.tag, "").replace("\u202f", " ")
+    assert (
+        "1 500 points for the inviter, once, at 3 invitees, by the event purchase, of a value of 0 "
+        "or more, after 14 days, at most 2 500 a month, at most 10 000 in all, flagged ones after "
+        "a person's decision"
+    ) in text
+
+
+async def test_rules_in_words(shop: Shop, admin: Browser) -> None:
+    await shop.rule("a", trigger="activated", beneficiary="invitee", hold_days=1)
+    await shop.rule("b", occurs={"each": 2}, review="all")
+    await shop.rule("c", occurs="first")
+    await shop.rule("d")
+    text = plain(await admin.see(RULES)).replace(shop.tag, "")
+    for words in (
+        "100 points for the invitee, when a code is activated, after 1 day",
+        "for the inviter, for each 2 invitees, by the event purchase, each after a person's",
+        "for the inviter, once for each invitee, by the event purchase",
+        "for the inviter, for every event, by the event purchase",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("name", "a b"),
+        ("trigger", ""),
+        ("unit", "1"),
+        ("amount", ""),
+        ("amount", "1.5"),
+        ("amount", "1000000001"),
+        ("min_value", "-1"),
+        ("cap_per_month", "0"),
+        ("cap_total", "x"),
+        ("hold_days", "91"),
+        ("from", "yesterday"),
+        ("until", "2020-01-01T00:00"),
+        ("invitees", "three"),
+    ],
+)
+async def test_a_wrong_field_of_a_rule(shop: Shop, admin: Browser, field: str, text: str) -> None:
+    """The reason is beside it, and all that was typed and chosen is still there."""
+    form = {**typed(shop, occurs="each", review="all", invitees="3"), "until": "2030-01-01T00:00"}
+    form[field] = text
+    page = await admin.submit_and_see(RULES, **form)
+    assert error_of(page, field)
+    for name in form.keys() - {"occurs", "review", "beneficiary"}:
+        assert value_of(page, name) == form[name]
+    assert '<option value="each" selected>' in page
+    assert '<option value="all" selected>' in page
+
+
+async def test_wrong_choices_of_a_rule(shop: Shop, admin: Browser) -> None:
+    form = typed(shop, occurs="at", invitees="3")
+    for wrong in (
+        {"beneficiary": "invitee"},
+        {"beneficiary": "both"},
+        {"review": "some"},
+        {"occurs": "never"},
+        {"invitees": ""},
+    ):
+        page = await admin.submit_and_see(RULES, **{**form, **wrong})
+        assert re.search(r'<select id="\w+" name="\w+" aria-invalid="true"', page), wrong
+
+
+async def test_the_name_of_a_rule_is_used_once(shop: Shop, admin: Browser) -> None:
+    """Making does not change a rule of the same name; a deleted one's name is refused too."""
+    await admin.submit_and_see(RULES, **typed(shop))
+    page = await admin.submit_and_see(RULES, **typed(shop, amount="1"))
+    assert error_of(page, "name").startswith("Use 1 to 64")
+    assert (await rule_of(shop))["version"] == 1
+    await shop.delete_rule("first")
+    assert error_of(await admin.submit_and_see(RULES, **typed(shop)), "name")
+
+
+async def test_a_change_makes_a_new_version(shop: Shop, admin: Browser) -> None:
+    """Saved without a change, it makes none, although the page shows times to the minute."""
+    await shop.rule("first", amount=5, hold_days=3, min_value=0)
+    before = await rule_of(shop)
+    path = f"{RULES}/{before['name']}"
+    page = await admin.see(path)
+    for name in ("trigger", "unit", "occurs", "beneficiary"):
+        assert f'name="{name}"' not in page
+    names = ("amount", "hold_days", "cap_per_month", "cap_total", "min_value", "from", "until")
+    form = {name: value_of(page, name) for name in names}
+    assert (form["amount"], form["hold_days"], form["min_value"]) == ("5", "3", "0")
+    await admin.submit_and_see(path, **form, review="none")
+    assert await rule_of(shop) == before
+    page = await admin.submit_and_see(path, **{**form, "amount": "6"}, review="all", unit="other")
+    assert notice_on(page).startswith("The rule is changed")
+    assert await rule_of(shop) == {**before, "amount": 6, "review": "all", "version": 2}
+    page = await admin.submit_and_see(path, **{**form, "amount": "x"})
+    assert error_of(page, "amount")
+    assert value_of(page, "amount") == "x"
+
+
+async def test_a_rule_is_deleted_after_a_confirmation(shop: Shop, admin: Browser) -> None:
+    """It names the rule. A second click changes nothing."""
+    await shop.rule("first")
+    path = f"{RULES}/first{shop.tag}"
+    page = await admin.see(RULES)
+    asking = found(rf'<details class="ask">((?:(?!</details>).)*{path}/delete.*?)</details>', page)
+    assert f"<bdi>first{shop.tag}</bdi> counts no new event" in asking
+    for _ in range(2):
+        page = await admin.submit_and_see(f"{path}/delete")
+        assert notice_on(page).startswith("The rule is deleted.")
+    assert path not in page
+    assert (await admin.get(path)).status_code == 404
+    assert (await admin.http.post(path, headers=FORM, content="amount=1")).status_code == 404
+
+
+async def test_changes_of_rules_need_a_fresh_sign_in(shop: Shop, admin: Browser) -> None:
+    """What was typed comes back."""
+    await shop.rule("other")
+    shop.service.clock.move(minutes=16)
+    other = f"{RULES}/other{shop.tag}"
+    assert (await admin.submit(f"{other}/delete")).startswith(f"/again?next={RULES}%3Fdraft")
+    assert (await admin.submit(other, amount="7")).startswith(f"/again?next={other}%3Fdraft")
+    where = await admin.submit(RULES, **typed(shop, occurs="first", cap_total="900"))
+    assert where.startswith(f"/again?next={RULES}%3Fdraft%3D")
+    page = await admin.see(await reauthenticate(admin, where))
+    assert notice_on(page).startswith("Nothing is changed yet.")
+    assert value_of(page, "cap_total") == "900"
+    assert '<option value="first" selected>' in page
+    assert (await rule_of(shop, "other"))["version"] == 1
+
+
+async def test_rules_are_for_administrators_only(shop: Shop, admin: Browser) -> None:
+    await shop.rule("first")
+    path = f"{RULES}/first{shop.tag}"
+    async with signed_in(shop.service) as browser:
+        for each in (RULES, path, f"{path}/delete"):
+            assert (await browser.http.post(each, headers=FORM)).status_code == 403
+    async with browsing(shop.service) as browser:
+        assert (await browser.get(path)).headers["location"] == f"/?next={path}"
+    for each in (RULES, path, f"{path}/delete"):
+        response = await admin.http.post(each, headers={"Origin": "https://evil.example"})
+        assert response.status_code == 403
+    assert (await rule_of(shop))["version"] == 1

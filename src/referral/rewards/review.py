@@ -109,6 +109,11 @@ async def page(
     return EntryPage(items=await entries.views(rows, now=now), next_cursor=next_cursor)
 
 
+async def balances(ctx: Context, user_id: UUID) -> list[Balance]:
+    """Return a user's balances, by unit."""
+    return await entry_queries.balances(user_id, now=ctx.clock())
+
+
 async def units() -> list[str]:
     """Return the units of all rules, also of deleted ones."""
     return sorted(await rule_queries.units())

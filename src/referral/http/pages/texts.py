@@ -60,6 +60,25 @@ REFUSALS: Mapping[str, str] = {
     "invalid_to": N_("Choose a day, such as 2026-01-31."),
     "invalid_search": N_("Search for less: 254 characters that print at most."),
     "invalid_key_name": N_("Give a name of 1 to 100 characters that no other key has."),
+    "invalid_rule_name": N_("Use 1 to 64 of A-Z a-z 0-9 _ -, and no name that a rule has or had."),
+    "invalid_rule_trigger": N_("Use 1 to 64 of the characters A-Z a-z 0-9 _ -."),
+    "invalid_rule_beneficiary": N_("Choose one of these."),
+    "invalid_rule_unit": N_(
+        "Use 2 to 24 of A-Z a-z 0-9 _ -, from a letter to a letter or digit, and write a unit as "
+        "other rules do."
+    ),
+    "invalid_rule_occurs": N_(
+        "A number of invitees is from 1 to 1000, and only possible for the inviter."
+    ),
+    "invalid_rule_invitees": N_("Give a whole number from 1 to 1000."),
+    "invalid_rule_amount": N_("Give a whole number from 1 to 1 000 000 000."),
+    "invalid_rule_min_value": N_("Give a whole number, at most 1 000 000 000 000 000."),
+    "invalid_rule_cap_per_month": N_("Give a whole number from 1 to 1 000 000 000 000 000."),
+    "invalid_rule_cap_total": N_("Give a whole number from 1 to 1 000 000 000 000 000."),
+    "invalid_rule_hold_days": N_("Give a whole number from 0 to 90."),
+    "invalid_rule_review": N_("Choose one of these."),
+    "invalid_rule_from": N_("Give a day and time, such as 2026-01-31T12:00."),
+    "invalid_rule_until": N_("Give a day and time after the first, such as 2026-01-31T12:00."),
     "invalid_client_name": N_("Give a name of 1 to 60 characters that no other app has."),
     "invalid_client_redirect_uri": _REDIRECT_URIS,
     "invalid_client_post_logout_redirect_uri": _REDIRECT_URIS,

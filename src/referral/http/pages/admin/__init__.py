@@ -6,7 +6,16 @@ They do what the API does under `/users`, `/stats` and `/audit`, and what some c
 from litestar import Router
 
 from referral.http.pages import browser_session
-from referral.http.pages.admin import audit, clients, keys, rewards, statistics, users, webhooks
+from referral.http.pages.admin import (
+    audit,
+    clients,
+    keys,
+    rewards,
+    rules,
+    statistics,
+    users,
+    webhooks,
+)
 from referral.http.requests import AdminRequest
 
 __all__ = ["router"]
@@ -19,6 +28,7 @@ router = Router(
         *keys.HANDLERS,
         *clients.HANDLERS,
         *rewards.HANDLERS,
+        *rules.HANDLERS,
         webhooks.status,
         audit.trail,
     ],
