@@ -12,13 +12,21 @@ from browser import BrowserSession
 from referral.import_export import demo
 from referral.openid import clients
 from relying_party import CALLBACK, LOOPBACK, App, register
-from sites import reachable
 from rewards import Shop, open_shop
+from sites import reachable
 from support import Person, Service, context_of, new_phone, ok, wrong_code
 from walks import ask_for_code, change, enter, shown_code, use_invite_code
 
 OWN_PATHS = (
-    *("/me", "/me/invitees", "/me/sessions", "/me/phone", "/me/delete", "/me/rewards", "/again?next=/me"),
+    *(
+        "/me",
+        "/me/invitees",
+        "/me/sessions",
+        "/me/phone",
+        "/me/delete",
+        "/me/rewards",
+        "/again?next=/me",
+    ),
 )
 ADMIN_PATHS = (
     *("/admin", "/admin/users", "/admin/users/{id}", "/admin/keys", "/admin/clients"),
@@ -82,7 +90,7 @@ async def _reward(shop: Shop, invite_code: str) -> None:
     await shop.rule("joined", trigger="activated", occurs={"each": 100}, amount=5000)
     await shop.rule("visit", trigger="visit", occurs={"at": 3}, unit="RUB-kopecks")
     await shop.rule("purchase", amount=500, hold_days=14, cap_per_month=2500, min_value=1000)
-    await shop.rule("review", trigger="review", review="all", **{"until": "2100-01-01T00:00:00Z"})
+    await shop.rule("review", trigger="review", review="all", until="2100-01-01T00:00:00Z")
     await shop.rule("call", trigger="call", amount=1_000_000_000)
     invitee = await shop.service.sign_in(invite_code=invite_code)
     for number in range(4):
@@ -156,7 +164,9 @@ async def _own_pages(sample: Sample, session: BrowserSession) -> AsyncIterator[s
 
 async def _administration(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in ADMIN_PATHS:
-        assert (await session.go(path.format(id=sample.id, rule=sample.rule))).ok, _unregistered(path)
+        assert (await session.go(path.format(id=sample.id, rule=sample.rule))).ok, _unregistered(
+            path
+        )
         yield path
     await session.go("/admin?from=2026-03-02&to=2026-03-01")
     yield "/admin with an error"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from pages import Browser, browsing, found, signed_in
 from rewards import Shop, open_shop
-from support import Service
+from support import Service, running
 
 
 @pytest.fixture
@@ -123,3 +124,43 @@ async def test_rewards_are_for_the_signed_in_user(service: Service) -> None:
     async with browsing(service) as browser:
         response = await browser.get("/me/rewards")
         assert (response.status_code, response.headers["location"]) == (303, "/?next=/me/rewards")
+
+
+async def test_the_offer_is_shown_on_an_invitation(database_url: str) -> None:
+    """In the page's language, escaped; not on a sign-in without an invitation."""
+    offers: dict[str, Any] = {
+        "REFERRAL_OFFER": "100 points & <b>more</b>",
+        "REFERRAL_OFFER_RU": "100 баллов",
+    }
+    async with running(database_url, **offers) as service, browsing(service) as browser:
+        invite_code = await (await service.sign_in()).invite_code()
+        page = (await browser.get(f"/i/{invite_code}")).text
+        offer = '<p class="offer"><bdi>100 points &amp; &lt;b&gt;more&lt;/b&gt;</bdi></p>'
+        assert offer in page
+        page = (await browser.get(f"/i/{invite_code}", **{"Accept-Language": "ru"})).text
+        assert '<p class="offer"><bdi>100 баллов</bdi></p>' in page
+        assert 'offer"' not in await browser.see("/")
+        assert 'offer"' not in (await browser.get("/i/ZZZZZZ")).text
+        where = await browser.submit("/", phone=browser.phone, invite_code=invite_code)
+        assert offer in (await browser.get(where)).text
+        await browser.enter_code(await browser.see(where), "/code")
+        assert 'offer"' not in (await browser.get(f"/i/{invite_code}")).text
+    async with running(database_url, **offers) as service, signed_in(service) as browser:
+        assert offer in (await browser.get(f"/i/{invite_code}")).text
+
+
+async def test_the_first_sign_in_says_what_it_earned(shop: Shop) -> None:
+    """Also if it is on hold. Later sign-ins, and people without an invitation, read nothing."""
+    await shop.rule("joined", trigger="activated", beneficiary="invitee")
+    await shop.rule("held", trigger="activated", beneficiary="invitee", hold_days=14, amount=1200)
+    await shop.rule("stars", trigger="activated", beneficiary="invitee", unit="stars")
+    invite_code = await (await shop.service.sign_in()).invite_code()
+    async with browsing(shop.service) as browser:
+        assert await browser.sign_in(invite_code=invite_code) == "/me"
+        page = (await browser.get("/me")).text.replace(shop.tag, "").replace("\u202f", " ")
+        assert "Welcome! You have earned <bdi>1 300 points, 100 stars</bdi>." in page
+        assert "you accepted an invitation" in page
+        assert "Welcome!" not in await browser.see("/me")
+        phone = browser.phone
+    async with signed_in(shop.service, phone) as browser:
+        assert "Welcome!" not in await browser.see("/me")

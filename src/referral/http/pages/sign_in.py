@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from typing import Annotated, Any
+from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import QueryParameter
@@ -36,11 +37,13 @@ from referral.http.pages import (
     phone_field,
     render,
     tabs,
+    texts,
 )
 from referral.http.pages.app_request import AppRequest
 from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.requests import StrictRequest, context
 from referral.limits.guess_policy import INVITE_CODE_LIMITS
+from referral.rewards import progress
 from referral.service import sign_in
 from referral.service.sign_in import SignInResult
 
@@ -133,7 +136,7 @@ async def verify(request: StrictRequest) -> Redirect:
     if app is not None:
         return app_request.after_sign_in(request, app, result, invite_refusal)
     if invite_refusal is None:
-        return flash.redirect(then)
+        return await _welcome(request, pending, result, then)
     values = {"invite_code": pending.invite_code}
     return flash.refused(
         request, PROFILE, invite_refusal, form="inviter", field="invite_code", values=values
@@ -310,6 +313,19 @@ async def _home_of_app(request: StrictRequest, app: AppRequest) -> Response[str]
         phone=phone_display.format_phone(phone) if phone else "",
         expects_other=signed_in is not None and not app.expects(signed_in),
     )
+
+
+async def _welcome(
+    request: StrictRequest, pending: PendingSignIn, result: SignInResult, then: str
+) -> Redirect:
+    """Redirect to the next page. An invited person reads there what the first sign-in earned."""
+    if not (pending.invite_code and result.is_new_user):
+        return flash.redirect(then)
+    earned = await progress.earned(context(request), UUID(result.profile.id))
+    if not earned:
+        return flash.redirect(then)
+    sums = [f"{texts.number(each.available + each.pending)} {each.unit}" for each in earned]
+    return flash.notice(request, then, "welcome", values={"earned": ", ".join(sums)})
 
 
 def _restart_url(app: AppRequest | None, invite_code: str) -> str:

@@ -119,6 +119,7 @@ NOTICES: Mapping[str, str] = {
     "rule_made": N_("The rule is made. It counts events from now on."),
     "rule_changed": N_("The rule is changed, for events from now on."),
     "rule_deleted": N_("The rule is deleted. What it gave remains."),
+    "welcome": N_("Welcome! You have earned %(earned)s."),
     "sign_in_first": N_("Sign in first."),
     "sign_in_to_do": N_("You were signed out before this was done. Sign in, and go on from there."),
     "code_gone": N_("This code is too old. Ask for a new one."),
