@@ -31,6 +31,7 @@ OWN_PATHS = (
 ADMIN_PATHS = (
     *("/admin", "/admin/users", "/admin/users/{id}", "/admin/keys", "/admin/clients"),
     *("/admin/rewards", "/admin/rewards?status=all", "/admin/rules", "/admin/rules/{rule}"),
+    "/admin/rewards/figures",
     *("/admin/webhooks", "/admin/audit", "/admin/audit?user={id}", "/admin/users?search=nobody"),
 )
 _INVITEES = 54  # of the administrator: more than one page of a list

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,6 +21,7 @@ from pages import (
     signed_in,
     value_of,
 )
+from referral.http.pages.admin import reward_figures
 from referral.service import admins
 from referral.storage.models import Activation
 from rewards import Shop, open_shop
@@ -351,3 +354,109 @@ async def test_rules_are_for_administrators_only(shop: Shop, admin: Browser) -> 
         response = await admin.http.post(each, headers={"Origin": "https://evil.example"})
         assert response.status_code == 403
     assert (await rule_of(shop))["version"] == 1
+
+
+def row_of(page: str, table: str, head: str) -> list[str]:
+    """Return the numbers of a row, by the text that its head begins with."""
+    body = found(rf'<table id="{table}">.*?<tbody>(.*?)</table>', page)
+    for row in body.split("<tr>")[1:]:
+        name, *numbers = re.split("<td[^>]*>", row)
+        if plain(name).strip().startswith(head):
+            return [plain(each).strip() for each in numbers]
+    raise AssertionError(f"{head} is not in {body}")
+
+
+async def make_figures(shop: Shop) -> tuple[Person, Person]:
+    """Make entries of every status."""
+    await shop.rule()
+    await shop.rule("held", trigger="visit", hold_days=14, amount=5)
+    await shop.rule("checked", trigger="review", review="all", amount=7)
+    inviter, invitee = await shop.invite()
+    for number in range(3):
+        await shop.event(f"order-{number}", invitee)
+    await shop.event("visit-1", invitee, type="visit")
+    entries = [
+        entry
+        for number in range(2)
+        for entry in await shop.event(f"=review-{number}", invitee, type="review")
+    ]
+    await shop.call("POST", f"/rewards/{entries[0]['id']}/reject")
+    await shop.reverse("order-2", reason='@refund "x"')
+    await shop.redeem("r-1", inviter, amount=60)
+    await shop.redeem("r-2", inviter, amount=10)
+    await shop.call("POST", "/redemptions/r-2*/reverse")
+    return inviter, invitee
+
+
+async def test_figures(shop: Shop, admin: Browser) -> None:
+    """Earned, available, on hold, in review, reversed, rejected and redeemed."""
+    await make_figures(shop)
+    page = await admin.see(f"{REWARDS}/figures")
+    unit = f"points{shop.tag}"
+    assert row_of(page, "totals", unit) == ["319", "200", "5", "7", "100", "7", "60"]
+    assert row_of(page, "by-rule", f"purchase{shop.tag}") == ["300", "200", *"00", "100", *"00"]
+    assert row_of(page, "by-rule", f"checked{shop.tag}") == ["14", "0", "0", "7", "0", "7", "0"]
+    today = shop.service.clock().date().isoformat()
+    assert row_of(page, "by-day", f"{today} held{shop.tag}") == ["5", "0", "5", *"0000"]
+    shop.service.clock.move(days=15)
+    page = await admin.see(f"{REWARDS}/figures")
+    assert row_of(page, "totals", unit) == ["319", "205", "0", "7", "100", "7", "60"]
+    earlier = await admin.see(f"{REWARDS}/figures?from=2020-01-01&to=2020-01-31")
+    assert "Nothing was earned or redeemed in these days." in earlier
+    assert row_of(earlier, "totals", unit)[0] == "319"
+
+
+async def test_figures_of_wrong_days(admin: Browser) -> None:
+    response = await admin.get(f"{REWARDS}/figures?from=2026-02-01&to=2026-01-01")
+    page = await admin.see(response.headers["location"])
+    assert error_of(page, "from")
+    assert value_of(page, "from") == "2026-02-01"
+    response = await admin.get(f"{REWARDS}/figures.csv?from=x")
+    assert response.status_code == 400
+
+
+async def test_figures_as_csv(shop: Shop, admin: Browser) -> None:
+    await make_figures(shop)
+    response = await admin.get(f"{REWARDS}/figures.csv")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert response.headers["content-disposition"].startswith("attachment; filename=")
+    head, *rows = csv.reader(io.StringIO(response.text, newline=""))
+    assert head[:4] == ["day", "rule", "unit", "earned"]
+    own = [dict(zip(head, row, strict=True)) for row in rows if row[2] == f"points{shop.tag}"]
+    assert sum(int(each["earned"]) for each in own) == 319
+    assert [each["redeemed"] for each in own if not each["rule"]] == ["60"]
+
+
+async def test_entries_as_csv(shop: Shop, admin: Browser) -> None:
+    """The same as the list shows. No cell is a formula that a spreadsheet would run."""
+    inviter, invitee = await make_figures(shop)
+    query = f"status=all&unit=points{shop.tag}"
+    response = await admin.get(f"{REWARDS}.csv?{query}")
+    assert (response.status_code, response.headers["content-type"]) == (
+        200,
+        "text/csv; charset=utf-8",
+    )
+    rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    assert len(rows) == 10
+    assert {each["user_id"] for each in rows} == {inviter.id()}
+    assert {each["about_user_id"] for each in rows} == {invitee.id(), ""}
+    causes = {each["cause"].replace(shop.tag, "") for each in rows}
+    assert '="=review-0"' in causes
+    assert '="@refund ""x"""' in causes
+    assert "-100" in {each["amount"] for each in rows}
+    response = await admin.get(f"{REWARDS}.csv?status=pending&unit=points{shop.tag}")
+    held = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    assert [each["amount"] for each in held] == ["5"]
+    assert (await admin.get(f"{REWARDS}.csv?status=x")).status_code == 400
+    async with signed_in(shop.service) as browser:
+        for path in (f"{REWARDS}.csv", f"{REWARDS}/figures.csv", f"{REWARDS}/figures"):
+            assert (await browser.get(path)).status_code == 403
+
+
+async def test_long_lists_are_streamed(
+    shop: Shop, admin: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reward_figures, "_PAGE_SIZE", 2)
+    await make_figures(shop)
+    response = await admin.get(f"{REWARDS}.csv?unit=points{shop.tag}")
+    assert response.text.count("\n") == 11
