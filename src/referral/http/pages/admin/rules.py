@@ -35,7 +35,11 @@ _OCCURS = [
     ("at", N_("once, at this number of invitees")),
     ("each", N_("each time that this number of invitees is full")),
 ]
-_REVIEWS = [("none", N_("none")), ("flagged", N_("flagged ones")), ("all", N_("all"))]
+_REVIEWS = [
+    ("none", N_("about none")),
+    ("flagged", N_("about flagged ones")),
+    ("all", N_("about all")),
+]
 
 
 @get("/rules", include_in_schema=False)
