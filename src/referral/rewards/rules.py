@@ -77,6 +77,17 @@ class Rule(Struct, frozen=True, kw_only=True):
             return qualifiers == self.invitees
         return self.occurs == "each" and qualifiers % (self.invitees or 1) == 0
 
+    def is_running(self, now: datetime) -> bool:
+        """Return whether an event that occurs now can count."""
+        return self.starts_at <= now and (self.ends_at is None or now < self.ends_at)
+
+    def next_milestone(self, qualifiers: int) -> int | None:
+        """Return the number of invitees at the next milestone; None if there is none left."""
+        number = self.invitees or 1
+        if self.occurs == "at":
+            return number if qualifiers < number else None
+        return (qualifiers // number + 1) * number
+
     def exceeds_cap(self, *, month: int, total: int) -> bool:
         """Return whether another entry would pass a cap. month, total: the sums so far."""
         return (self.cap_per_month is not None and month + self.amount > self.cap_per_month) or (
