@@ -58,7 +58,7 @@ lint: test-environment ## Check style, types and the imports between layers
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx pgbouncer promtool browser ## Run lint and all tests
+test: lint $(foreach folder,postman tests/integrate tests/browser,$(folder)/node_modules/.done) nginx pgbouncer promtool hledger browser ## Run lint and all tests
 	$(BIN)/pytest --cov
 
 .PHONY: test-fast
@@ -143,6 +143,10 @@ promtool: ## Fetch promtool for the tests, if it is missing
 pgbouncer: ## Fetch PgBouncer for the tests, if it is missing
 	$(call fetch,pgbouncer)
 
+.PHONY: hledger
+hledger: ## Fetch hledger for the tests, if it is missing
+	$(call fetch,hledger)
+
 .PHONY: wrk
 wrk: ## Fetch wrk for the benchmark, if it is missing
 	$(call fetch,wrk)
@@ -163,6 +167,10 @@ screenshots: browser ## Take the screenshots in docs/screenshots/ again
 .PHONY: cost-guard
 cost-guard: test-environment ## Simulate SMS pumping and print the table of docs/cost-guard.md
 	@$(BIN)/python tests/helpers/pumping.py
+
+.PHONY: farms
+farms: test-environment ## Simulate invitation farms and print the table of docs/rewards.md
+	@$(BIN)/python tests/helpers/farming.py
 
 .PHONY: format
 format: test-environment ## Format the code

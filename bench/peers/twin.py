@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import Depends, FastAPI, Header, HTTPException
 from jwcrypto import jwe, jwk
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, Index, select
+from sqlalchemy import ForeignKey, Index, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -62,6 +62,14 @@ class User(Base):
     created_at: Mapped[float]
 
     __table_args__ = (Index("users_by_inviter", "inviter_id", "created_at"),)
+
+
+class InviteOpens(Base):
+    __tablename__ = "invite_opens"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    day: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]
 
 
 class Session(Base):
@@ -104,6 +112,7 @@ class Profile(BaseModel):
     activated_invite_code: str | None
     invitees: list[str]
     invitee_count: int
+    invite_opens: int
     created_at: datetime
 
 
@@ -248,6 +257,9 @@ async def _profile(database: AsyncSession, user: User) -> Profile:
         .order_by(User.created_at.desc())
         .limit(NEWEST)
     )
+    opens = await database.scalar(
+        select(func.sum(InviteOpens.number)).where(InviteOpens.user_id == user.id)
+    )
     inviter = await database.get(User, user.inviter_id) if user.inviter_id else None
     return Profile(
         phone=user.phone,
@@ -257,6 +269,7 @@ async def _profile(database: AsyncSession, user: User) -> Profile:
         activated_invite_code=inviter.invite_code if inviter else None,
         invitees=list(invitees),
         invitee_count=user.invitee_count,
+        invite_opens=opens or 0,
         created_at=datetime.fromtimestamp(user.created_at, UTC),
     )
 

@@ -39,6 +39,7 @@ from referral.openid.clients import PublicOrigins
 from referral.openid.signing_keys import SigningKeys
 from referral.service import data_keys, housekeeping
 from referral.service.health import Readiness
+from referral.service.invite_opens import InviteOpens
 from referral.settings import Settings
 from referral.storage import database, migrate
 from referral.webhooks import dispatcher
@@ -158,6 +159,7 @@ async def assemble(
         global_limits=GlobalLimits(settings.limits, stored_keys.current(Purpose.COUNTER).secret),
         cost_guard=settings.cost_guard,
         traffic=Traffic(),
+        invite_opens=InviteOpens(),
         readiness=Readiness(),
         signing_keys=SigningKeys(),
         public_origins=PublicOrigins(),
@@ -173,6 +175,7 @@ async def assemble(
         phone_rules=settings.phone_rules,
         test_phones=settings.test_phones,
         admins_allowed=not settings.is_open_demo,
+        sign_up=settings.sign_up,
         gateway=_chain(
             [gateway] if gateway else [urls.build(url, clock) for url in settings.sms_urls]
         ),

@@ -38,8 +38,9 @@ class Entry(Struct, frozen=True, kw_only=True):
                 "`user_blocked`, `user_unblocked`, `admin_granted`, `admin_revoked`, "
                 "`api_key_made`, `api_key_revoked`, `signed_in_to_app`, "
                 "`authorization_code_reused`, `client_made`, `client_secret_rotated`, "
-                "`client_rotation_finished`, `client_deleted` or `signing_key_rotated`. Later "
-                "versions may add others."
+                "`client_rotation_finished`, `client_deleted`, `signing_key_rotated`, "
+                "`reward_rule_saved`, `reward_rule_deleted`, `reward_approved` or "
+                "`reward_rejected`. Later versions may add others."
             ),
             examples=["signed_in"],
         ),

@@ -13,6 +13,7 @@ from referral import i18n
 from referral.core.concurrency import ConcurrencyLimiter
 from referral.core.keys import Keyring, Purpose
 from referral.core.phone import FixedCode, PhoneRules
+from referral.core.sign_up import SignUpRules
 from referral.core.tokens import Issuer
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from referral.openid.clients import PublicOrigins
     from referral.openid.signing_keys import SigningKeys
     from referral.service.health import Readiness
+    from referral.service.invite_opens import InviteOpens
     from referral.webhooks.signature import Endpoint
 
 
@@ -41,6 +43,8 @@ class Context:
     test_phones: Mapping[str, FixedCode]
     admins_allowed: bool
     """False in an open demo, where anybody could sign in as the administrator."""
+    sign_up: SignUpRules
+    """Who may join."""
     gateway: Chain
     app_name: str
     domain: str
@@ -54,6 +58,7 @@ class Context:
     cost_guard: str
     """`block`, `warn` or `off`."""
     traffic: Traffic
+    invite_opens: InviteOpens
     endpoint: Endpoint | None
     """The webhook endpoint. If it is None, no events are written to the outbox."""
     readiness: Readiness

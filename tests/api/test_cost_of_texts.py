@@ -121,7 +121,7 @@ async def every_place(service: Service) -> dict[str, Place]:
     admin, user = await service.sign_in_admin(), await service.sign_in()
     moving = ok(await admin.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
     signing_in = await service.send_code(new_phone())
-    right = {
+    right: dict[str, Any] = {
         "phone": new_phone(),
         "token": signing_in["token"],
         "code": signing_in["code"],
@@ -132,6 +132,14 @@ async def every_place(service: Service) -> dict[str, Place]:
         "action": "unblock",
         "client_id": "x",
         "name": "Anna",
+        "trigger": "purchase",
+        "beneficiary": "inviter",
+        "amount": 1,
+        "unit": "points",
+        "event_id": "x",
+        "type": "purchase",
+        "redemption_id": "x",
+        "entry_id": user.id(),
     }
     document = ok(await service.get("/docs/openapi.json"))
     bearer = {
@@ -189,7 +197,7 @@ def operation_places(
 
 
 def page_places(
-    app: Application, path: str, handler: HTTPRouteHandler, right: dict[str, str], cookies: str
+    app: Application, path: str, handler: HTTPRouteHandler, right: dict[str, Any], cookies: str
 ) -> dict[str, Place]:
     """Return the parameters, form fields and headers of a page: every field for every form."""
     [method] = handler.http_methods - {"HEAD"}
@@ -226,7 +234,7 @@ class Request:
     app: Application
     method: str
     path: str
-    right: Mapping[str, str]
+    right: Mapping[str, Any]
     headers: Mapping[str, str]
     query: bytes = b""
     body: bytes = b""
@@ -239,7 +247,7 @@ class Request:
     def in_query(self, name: str) -> Place:
         return lambda text: replace(self, query=f"{name}={escaped(text)}".encode())
 
-    def in_form(self, name: str, fields: Mapping[str, str]) -> Place:
+    def in_form(self, name: str, fields: Mapping[str, Any]) -> Place:
         rest = urlencode({each: value for each, value in fields.items() if each != name})
         return lambda text: replace(self, body=f"{rest}&{name}={escaped(text)}".encode())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from secrets import token_hex
 from typing import Any
 
 import httpx
@@ -27,6 +28,37 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/api/v1/profile/phone"): {"token": "x", "code": "1234"},
     ("PUT", "/api/v1/profile/inviter"): {"invite_code": "000000"},
     ("PATCH", "/api/v1/users/{user_id}"): {"is_blocked": False, "is_admin": False},
+    ("PUT", "/api/v1/reward-rules/{name}"): {
+        "trigger": "unused",
+        "beneficiary": "inviter",
+        "amount": 500,
+        "unit": "points",
+        "occurs": {"at": 3},
+        "min_value": 100,
+        "cap_per_month": 1000,
+        "cap_total": 5000,
+        "hold_days": 14,
+        "review": "flagged",
+        "from": "2026-01-01T00:00:00Z",
+        "until": "2036-01-01T00:00:00Z",
+    },
+    ("POST", "/api/v1/events"): {
+        "event_id": "x",
+        "type": "purchase",
+        "phone": "+79990000000",
+        "value": 4900,
+    },
+    ("POST", "/api/v1/events/{event_id}/reverse"): {"reason": "refund"},
+    ("POST", "/api/v1/users/{user_id}/redemptions"): {
+        "redemption_id": "x",
+        "unit": "points",
+        "amount": 300,
+    },
+}
+# Of those, the fields without which the body is valid
+OPTIONAL = {
+    *("device_token", "name", "email", "is_blocked", "is_admin", "value", "reason"),
+    *("occurs", "min_value", "cap_per_month", "cap_total", "hold_days", "review", "from", "until"),
 }
 EVERY_BODY = pytest.mark.parametrize(("method", "path"), BODIES)
 
@@ -78,22 +110,37 @@ def broken_bodies(good: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
             wrong.append("null")
         if isinstance(right, bool):
             wrong.remove("true")
+        elif isinstance(right, int):
+            wrong.remove("5")
         for value in wrong:
             yield f"{field} of another type", f'{start}"{field}": {value}}}'.encode()
 
 
 def required(good: dict[str, Any]) -> set[str]:
-    """Return the required fields of a body. An invite code is optional beside a challenge token."""
-    optional = {"device_token", "name", "email", "is_blocked", "is_admin"}
-    optional |= {"invite_code"} if "token" in good else set()
-    return good.keys() - optional
+    """Return the required fields of a body.
+
+    An invite code is optional beside a challenge token, and the phone of an event, which may have a
+    user's id instead.
+    """
+    optional = {"invite_code"} if "token" in good else {"phone"} if "event_id" in good else set()
+    return good.keys() - optional - OPTIONAL
 
 
 async def authorized(service: Service, path: str) -> tuple[Person, str]:
-    """Return somebody who may use an operation, and its path with the id of an existing user."""
+    """Return somebody who may use an operation, and its path with the id of an existing user.
+
+    A rule in the path exists too. No event triggers it.
+    """
     person = await service.sign_in()
     short = path.removeprefix("/api/v1").replace("{user_id}", person.id())
-    return (await service.api_key() if "{user_id}" in path else person), short
+    if not short.startswith(("/users", "/events", "/reward-rules")):
+        return person, short
+    key = await service.api_key()
+    short = short.replace("{name}", token_hex(8))
+    if "{name}" in path:
+        made = await key.call("PUT", short, json=BODIES["PUT", path])
+        assert made.status_code == 201, made.text
+    return key, short
 
 
 def assert_no_echo(response: httpx.Response) -> None:
@@ -311,11 +358,24 @@ async def test_head_has_no_body(service: Service) -> None:
 async def test_queries_are_not_echoed(service: Service) -> None:
     person = await service.sign_in_admin()
     for query in (f"limit={CANARY}", f"cursor={CANARY}", f"limit=0&{CANARY}={CANARY}"):
-        for path in ("/profile/invitees", "/sessions", "/users", "/audit"):
+        for path in (
+            "/profile/invitees",
+            "/sessions",
+            "/users",
+            "/audit",
+            "/profile/rewards",
+            "/rewards",
+        ):
             response = await person.call("GET", f"{path}?{query}")
             refused(response, 400, "invalid_request")
             assert_no_echo(response)
-    for path in (f"/audit?user={CANARY}", f"/stats?from={CANARY}", f"/users?search={CANARY}%00"):
+    for path in (
+        f"/audit?user={CANARY}",
+        f"/stats?from={CANARY}",
+        f"/users?search={CANARY}%00",
+        f"/rewards?status={CANARY}",
+        f"/rewards?unit={CANARY}.",
+    ):
         response = await person.call("GET", path)
         refused(response, 400, "invalid_request")
         assert_no_echo(response)

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from rewards import open_shop
 from support import Person, Service, new_phone, ok
 
 CACHEABLE = dict.fromkeys(
@@ -14,13 +15,18 @@ CACHEABLE = dict.fromkeys(
 )
 OWN_READS = (
     *("getProfile", "listInvitees", "getInviteSvg", "getInvitePng", "listSessions"),
-    *("getKeys", "isLive", "isReady"),
+    *("listOwnRewards", "getKeys", "isLive", "isReady"),
 )
 ADMINISTRATION = (
     *("listUsers", "getUser", "listUserInvitees", "getStats", "listAudit"),
+    *("listRewardRules", "listRewards", "listUserRewards"),
     *("voidActivation", "deleteUser"),
 )
 JSON = {"Content-Type": "application/json"}
+
+
+# Operation id, who calls it, parameters of the path, and the body
+Call = tuple[str, Person, dict[str, str], dict[str, Any] | None]
 
 
 def assert_not_stored(operation_id: str, response: httpx.Response) -> None:
@@ -49,7 +55,7 @@ async def test_successes_are_not_stored(service: Service) -> None:
     [session] = ok(await moving.call("GET", "/sessions"))["items"]
     tokens = {"refresh_token": person.tokens["refresh_token"]}
     key, subject = await service.api_key(), {"user_id": person.id()}
-    calls: list[tuple[str, Person, dict[str, str], dict[str, Any] | None]] = [
+    calls: list[Call] = [
         ("sendCode", person, {}, {"phone": new_phone()}),
         ("verify", person, {}, {"token": sent["token"], "code": sent["code"]}),
         ("refresh", person, {}, tokens),
@@ -63,6 +69,7 @@ async def test_successes_are_not_stored(service: Service) -> None:
         ("endSession", moving, {"session_id": session["id"]}, None),
         ("endAllSessions", inviter, {}, None),
         ("deleteProfile", leaving, {}, None),
+        *await calls_for_rewards(service, key),
         *[(name, person, {}, None) for name in OWN_READS],
         *[(name, key, subject, None) for name in ADMINISTRATION],
         ("logout", person, {}, tokens),
@@ -84,6 +91,30 @@ async def test_successes_are_not_stored(service: Service) -> None:
         if "OpenID Connect" not in operation["tags"]
     } - {operation_id for operation_id, *_ in calls}
     assert not missing, f"add to the calls here: {missing}"
+
+
+async def calls_for_rewards(service: Service, key: Person) -> list[Call]:
+    """Return calls of the operations that change rewards, each of which succeeds."""
+    async with open_shop(service) as shop:
+        await shop.rule(review="all")
+        inviter, invitee = await shop.invite()
+        entries = [(await shop.event(f"e-{n}", invitee))[0]["id"] for n in range(3)]
+        ok(await shop.call("POST", f"/rewards/{entries[2]}/approve"))
+    user, tag = {"user_id": inviter.id()}, shop.tag
+    unit = f"points{tag}"
+    rule = {"trigger": "stays", "beneficiary": "inviter", "amount": 1, "unit": unit}
+    event = {"event_id": f"e-4{tag}", "type": "stays", "user_id": invitee.id()}
+    redemption = {"redemption_id": f"r{tag}", "unit": unit, "amount": 1}
+    return [
+        ("putRewardRule", key, {"name": f"stays{tag}"}, rule),
+        ("deleteRewardRule", key, {"name": f"stays{tag}"}, None),
+        ("postEvent", key, {}, event),
+        ("reverseEvent", key, {"event_id": f"e-4{tag}"}, {"reason": "refund"}),
+        ("approveReward", key, {"entry_id": entries[0]}, None),
+        ("rejectReward", key, {"entry_id": entries[1]}, None),
+        ("redeem", key, user, redemption),
+        ("reverseRedemption", key, {"redemption_id": f"r{tag}"}, None),
+    ]
 
 
 async def test_errors_are_not_stored(service: Service) -> None:

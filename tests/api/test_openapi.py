@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
 import httpx
@@ -43,6 +43,8 @@ PUBLIC = {
     "signOutForApp",
     "signOutForAppByPost",
 }
+# For the backend of an app, which has an API key
+OF_KEYS = {"postEvent", "reverseEvent", "redeem", "reverseRedemption"}
 # These authenticate a client
 OF_CLIENTS = {"getTokens", "revokeToken"}
 CHECKS = [
@@ -161,12 +163,9 @@ async def test_security_is_as_documented(service: Service) -> None:
     for scheme in document["components"]["securitySchemes"].values():
         assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     for path, method, operation in operations(document):
-        keyed: list[dict[str, list[str]]] = (
-            [{"api_key": []}] if "Administration" in operation["tags"] else []
-        )
         if operation["operationId"] in OF_CLIENTS:
             continue
-        secured = operation.get("security") == [{"bearer": []}, *keyed]
+        secured = operation.get("security") == schemes(operation)
         assert secured is (operation["operationId"] not in PUBLIC), operation["operationId"]
         response = await service.http.request(method, re.sub(r"\{.*?\}", "AAAAAA", path))
         if secured and path.startswith("/oauth/"):
@@ -175,6 +174,16 @@ async def test_security_is_as_documented(service: Service) -> None:
             refused(response, 401, "unauthorized")
         else:
             assert response.status_code != 401, operation["operationId"]
+
+
+def schemes(operation: dict[str, Any]) -> list[dict[str, list[str]]]:
+    """Return what an operation that needs a token accepts."""
+    if operation["operationId"] in OF_KEYS:
+        return [{"api_key": []}]
+    keyed = {"Administration", "Rewards"} & set(operation["tags"])
+    if keyed and operation["operationId"] != "listOwnRewards":
+        return [{"bearer": []}, {"api_key": []}]
+    return [{"bearer": []}]
 
 
 async def test_docs_page_loads_only_from_our_origin(service: Service) -> None:
@@ -194,11 +203,6 @@ async def test_docs_page_loads_only_from_our_origin(service: Service) -> None:
 async def test_successful_responses_match_document(server: Server, people: Service) -> None:
     """Every operation is called so that it succeeds. tests/openid/ does the same for apps."""
     schema = load(server)
-    inviter, person, moving = [await people.sign_in() for _ in range(3)]
-    first, again = [await people.send_code(new_phone()) for _ in range(2)]
-    moved = ok(await moving.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
-    sessions = ok(await moving.call("GET", "/sessions"))["items"]
-    code = await inviter.invite_code()
     done = set()
 
     def succeed(
@@ -208,7 +212,7 @@ async def test_successful_responses_match_document(server: Server, people: Servi
         by: Person | None = None,
         body: dict[str, Any] | None = None,
         path: dict[str, str] | None = None,
-    ) -> None:
+    ) -> dict[str, Any]:
         operation = schema.find_operation_by_id(operation_id)
         given_body = {} if body is None else {"body": body, "media_type": "application/json"}
         case = operation.Case(path_parameters=path or {}, **given_body)
@@ -216,7 +220,15 @@ async def test_successful_responses_match_document(server: Server, people: Servi
         assert response.status_code == status, f"{operation_id}: {response.text}"
         case.validate_response(response, checks=CHECKS)
         done.add(operation_id)
+        is_json = "json" in response.headers.get("content-type", ["-"])[0]
+        found: dict[str, Any] = response.json() if is_json else {}
+        return found
 
+    inviter, person, moving = [await people.sign_in() for _ in range(3)]
+    first, again = [await people.send_code(new_phone()) for _ in range(2)]
+    moved = ok(await moving.call("POST", "/profile/phone/send-code", json={"phone": new_phone()}))
+    sessions = ok(await moving.call("GET", "/sessions"))["items"]
+    code = await inviter.invite_code()
     succeed("sendCode", 200, body={"phone": new_phone()})
     succeed("verify", 201, body={**proof(first), "invite_code": code})
     again = await people.send_code(first["phone"])
@@ -227,9 +239,8 @@ async def test_successful_responses_match_document(server: Server, people: Servi
     succeed("activateInvite", 200, by=person, body={"invite_code": code})
     succeed("listInvitees", 200, by=inviter)
     succeed("getInvitation", 200, path={"invite_code": code})
-    succeed("getInviteSvg", 200, by=person)
-    succeed("getInvitePng", 200, by=person)
-    succeed("listSessions", 200, by=person)
+    for operation_id in ("getInviteSvg", "getInvitePng", "listSessions"):
+        succeed(operation_id, 200, by=person)
     succeed("sendPhoneCode", 200, by=person, body={"phone": new_phone()})
     succeed("changePhone", 200, by=moving, body=proof(moved))
     succeed("endSession", 204, by=moving, path={"session_id": sessions[0]["id"]})
@@ -238,8 +249,7 @@ async def test_successful_responses_match_document(server: Server, people: Servi
     succeed("endAllSessions", 204, by=person)
     succeed("deleteProfile", 204, by=inviter)
     key = program(server, people)
-    third_code = await (await people.sign_in()).invite_code()
-    third = {"user_id": (await people.sign_in(invite_code=third_code)).id()}
+    third = {"user_id": await succeed_with_rewards(succeed, key, people)}
     succeed("listUsers", 200, by=key)
     succeed("getUser", 200, by=key, path=third)
     succeed("changeUser", 200, by=key, path=third, body={"is_blocked": True})
@@ -256,6 +266,41 @@ async def test_successful_responses_match_document(server: Server, people: Servi
         if "OpenID Connect" not in operation["tags"]
     }
     assert done == every, f"call with succeed() here: {every - done}"
+
+
+async def succeed_with_rewards(
+    succeed: Callable[..., dict[str, Any]], key: Person, people: Service
+) -> str:
+    """Call every operation of rewards. Return the id of an invitee, whose orders earn points."""
+    inviter = await people.sign_in()
+    invitee = await people.sign_in(invite_code=await inviter.invite_code())
+    rule = {"trigger": "order", "beneficiary": "inviter", "amount": 500, "unit": "points"}
+    for occurs in ("every", "first", {"at": 3}, {"each": 3}):
+        name = {"name": f"order-{occurs if isinstance(occurs, str) else next(iter(occurs))}"}
+        body = {**rule, "occurs": occurs, "review": "all", "hold_days": 1}
+        assert succeed("putRewardRule", 201, by=key, path=name, body=body)["occurs"] == occurs
+        body["hold_days"] = 0
+        assert succeed("putRewardRule", 200, by=key, path=name, body=body)["version"] == 2
+        if occurs != "every":
+            succeed("deleteRewardRule", 204, by=key, path=name)
+    succeed("listRewardRules", 200, by=key)
+    of_inviter, entries = {"user_id": inviter.id()}, []
+    for order in ("o-1", "o-2"):
+        event = {"event_id": order, "type": "order", "user_id": invitee.id(), "value": 100}
+        entries += succeed("postEvent", 201, by=key, body=event)["rewards"]
+        succeed("postEvent", 200, by=key, body=event)
+    succeed("approveReward", 200, by=key, path={"entry_id": entries[0]["id"]})
+    succeed("rejectReward", 200, by=key, path={"entry_id": entries[1]["id"]})
+    redemption = {"redemption_id": "r-1", "unit": "points", "amount": 100}
+    succeed("redeem", 201, by=key, path=of_inviter, body=redemption)
+    succeed("redeem", 200, by=key, path=of_inviter, body=redemption)
+    succeed("reverseRedemption", 200, by=key, path={"redemption_id": "r-1"})
+    reason = {"reason": "refund"}
+    succeed("reverseEvent", 200, by=key, path={"event_id": "o-1"}, body=reason)
+    succeed("listOwnRewards", 200, by=inviter)
+    succeed("listUserRewards", 200, by=key, path=of_inviter)
+    succeed("listRewards", 200, by=key)
+    return invitee.id()
 
 
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: f"{mode.value} data")

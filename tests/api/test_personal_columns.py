@@ -109,7 +109,8 @@ async def test_a_deletion_leaves_nothing_personal(service: Service, by: str) -> 
         for column in personal(model) - {"phone"}:
             canaries.add(canary := f"{name[:6]}-{column[:8]}"[:16])
             await database.query(f"UPDATE {name} SET {column} = $1", canary)  # noqa: S608 - ours
-    await database.query("INSERT INTO admin_grants (phone) VALUES ($1)", person.phone)
+    for grants in ("admin_grants", "sign_up_grants"):
+        await database.query(f"INSERT INTO {grants} (phone) VALUES ($1)", person.phone)  # noqa: S608 - ours
     before = await dump()
     assert {canary for canary in canaries if canary in before} == canaries
     if by == "its owner":

@@ -31,6 +31,7 @@ async def test_a_new_profile(service: Service) -> None:
         "activated_invite_code": None,
         "invitees": [],
         "invitee_count": 0,
+        "invite_opens": 0,
     }
     assert profile == expected, "add a new field here, and to the lists of keys in postman/"
 

@@ -55,11 +55,14 @@ async def test_days_totals_and_k_factor(service: Service) -> None:
         "totals": {"users": 6, "blocked": 1, "activations": 3, "deleted": 1},
         "sign_ups": 3,
         "activations": 2,
+        "opens": 0,
         "k_factor": 2 / 3,
+        "opens_per_inviter": 0,
+        "sign_ups_per_open": None,
         "days": [
-            {"day": "2026-03-01", "sign_ups": 1, "activations": 0},
-            {"day": "2026-03-02", "sign_ups": 0, "activations": 1},
-            {"day": "2026-03-03", "sign_ups": 2, "activations": 1},
+            {"day": "2026-03-01", "sign_ups": 1, "activations": 0, "opens": 0},
+            {"day": "2026-03-02", "sign_ups": 0, "activations": 1, "opens": 0},
+            {"day": "2026-03-03", "sign_ups": 2, "activations": 1, "opens": 0},
         ],
     }
     assert {each["phone"]: each["activations"] for each in top} == {anna.phone: 1, early.phone: 1}

@@ -58,7 +58,7 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
             (),
             (
                 *("serve", "worker", "migrate", "secret", "admin", "key", "users", "webhooks"),
-                *("demo", "doctor", "database", "client", "signing-key"),
+                *("demo", "doctor", "database", "client", "signing-key", "rewards"),
             ),
         ),
         (("secret",), ("new",)),
@@ -70,9 +70,13 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
             ("users",),
             ("list", "show", "block", "unblock", "delete", "import", "export", "check", "phone"),
         ),
+        (("rewards",), ("export",)),
         (("webhooks",), ("tail", "replay", "status", "resume")),
     ],
-    ids=["referral", "secret", "admin", "key", "client", "signing-key", "users", "webhooks"],
+    ids=[
+        *("referral", "secret", "admin", "key", "client", "signing-key", "users", "rewards"),
+        "webhooks",
+    ],
 )
 def test_help_lists_the_commands(
     tmp_path: Path, group: tuple[str, ...], commands: tuple[str, ...]

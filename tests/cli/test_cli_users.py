@@ -10,7 +10,7 @@ import pytest
 
 from processes import done, referral, refusal
 from referral.storage.models import User
-from support import Person, Service, ok, refused
+from support import Person, Service, new_phone, ok, refused, running
 
 
 async def users_with(service: Service, key: str) -> httpx.Response:
@@ -33,12 +33,39 @@ async def test_a_key_is_created_used_and_revoked(
     assert "billing" not in done(referral(tmp_path, "key", "list", **on))
 
 
+async def test_a_key_for_events(service: Service, on: dict[str, str], tmp_path: Path) -> None:
+    """It opens no administration, and the list says so."""
+    key = done(referral(tmp_path, "key", "new", "shop", "--events", **on)).strip()
+    refused(await users_with(service, key), 403, "forbidden")
+    done(referral(tmp_path, "key", "new", "ops", **on))
+    rows = done(referral(tmp_path, "key", "list", **on)).splitlines()
+    for name, opens in (("shop", "events"), ("ops", "administration")):
+        (row,) = [row for row in rows if name in row]
+        assert opens in row
+
+
 def test_wrong_names_of_keys_are_refused(on: dict[str, str], tmp_path: Path) -> None:
     done(referral(tmp_path, "key", "new", "ops", **on))
     assert "Choose another name" in refusal(referral(tmp_path, "key", "new", "ops", **on))
     for name in ("", " ", "x" * 101, "a\nb"):
         assert "name: " in refusal(referral(tmp_path, "key", "new", name, **on))
     assert "referral key list" in refusal(referral(tmp_path, "key", "revoke", "nobody", **on))
+
+
+async def test_a_phone_is_added(database_url: str, on: dict[str, str], tmp_path: Path) -> None:
+    """It can sign up while sign-up is closed. For a phone with an account nothing changes."""
+    async with running(database_url, REFERRAL_SIGN_UP="closed") as service:
+        phone = new_phone()
+        sent = await service.send_code(phone)
+        refused(await service.verify(sent), 403, "sign_up_closed")
+        spelt = f"{phone[:2]} {phone[2:5]} {phone[5:]}"
+        for _ in range(2):
+            printed = done(referral(tmp_path, "users", "add", spelt, **on))
+            assert printed == f"{phone} can sign up without an invitation\n"
+        assert (await service.verify(sent)).status_code == 201
+        printed = done(referral(tmp_path, "users", "add", spelt, **on))
+        assert printed == f"{phone} has an account already\n"
+        assert "phone number" in refusal(referral(tmp_path, "users", "add", "12", **on))
 
 
 async def test_users_are_listed_searched_and_shown(

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from processes import free_port, new_postgres_database, referral
+from processes import done, free_port, new_postgres_database, referral
 from proxies import make_certificate
 from roles import create_role
 from support import SECRET
@@ -123,6 +123,23 @@ def test_proxies_metrics_and_webhooks_are_shown(tmp_path: Path, settings: dict[s
     assert "metrics      for clients that send REFERRAL_METRICS_TOKEN" in set_
     assert "webhooks     to 127.0.0.1, signed with one secret" in set_
     assert "0123456789" not in set_
+
+
+@pytest.mark.parametrize("mode", ["invited", "closed"])
+def test_a_service_that_nobody_can_join(
+    tmp_path: Path, settings: dict[str, str], mode: str
+) -> None:
+    """Until the first person is named."""
+    variables = {**settings, "REFERRAL_SIGN_UP": mode, "REFERRAL_INVITES_PER_USER": "5"}
+    found = referral(tmp_path, "doctor", **variables)
+    assert found.returncode == 1
+    (line,) = found.stderr.splitlines()
+    assert line.startswith(f"referral: sign-up: REFERRAL_SIGN_UP={mode}, and there is no user")
+    assert "`referral users add PHONE`" in line
+    assert "an invite code admits 5" in found.stdout
+    assert referral(tmp_path, "doctor", **settings).returncode == 0
+    done(referral(tmp_path, "users", "add", "+79990000100", **variables))
+    done(referral(tmp_path, "doctor", **variables))
 
 
 def sending_to(role: str, scheme: str, port: int) -> dict[str, str]:

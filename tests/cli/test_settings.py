@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from processes import environment
 from referral import settings
 from referral.core.phone import FixedCode, PhoneRules
+from referral.core.sign_up import SignUpRules
 from referral.limits.policy import Limits
 from referral.settings import Settings
 from referral.settings.reader import SettingsError
@@ -105,6 +106,12 @@ VALUES: list[tuple[str, str, str, Any]] = [
             "+79990000002": FixedCode(code="00000000", until=date(2026, 4, 1)),
         },
     ),
+    ("REFERRAL_SIGN_UP", "open", "sign_up", SignUpRules(mode="open")),
+    ("REFERRAL_SIGN_UP", "invited", "sign_up", SignUpRules(mode="invited")),
+    ("REFERRAL_SIGN_UP", "closed", "sign_up", SignUpRules(mode="closed")),
+    ("REFERRAL_INVITES_PER_USER", "0", "sign_up", SignUpRules()),
+    ("REFERRAL_INVITES_PER_USER", "5", "sign_up", SignUpRules(invites_per_user=5)),
+    ("REFERRAL_ACTIVATION_DAYS", "30", "sign_up", SignUpRules(activation_days=30)),
     ("REFERRAL_COST_GUARD", "block", "cost_guard", "block"),
     ("REFERRAL_COST_GUARD", "warn", "cost_guard", "warn"),
     ("REFERRAL_COST_GUARD", "off", "cost_guard", "off"),
@@ -185,6 +192,7 @@ class TestDefaults:
             limits=Limits.development(),
             phone_rules=PhoneRules(default_region=None, allowed=frozenset(), denied=frozenset()),
             test_phones={},
+            sign_up=SignUpRules(mode="open", invites_per_user=0, activation_days=0),
             public_url="http://127.0.0.1:8000",
             audience="http://127.0.0.1:8000",
             invite_url="http://127.0.0.1:8000/i/{code}",
@@ -391,6 +399,9 @@ BAD: list[tuple[str, str]] = [
     ("REFERRAL_TEST_PHONES", "+79990000001=12345678@2026-01-31,+7999=12345678@2026-01-31"),
     ("REFERRAL_TEST_PHONES", "+18005550199=12345678@2026-01-31"),
     ("REFERRAL_COST_GUARD", "on"),
+    ("REFERRAL_SIGN_UP", "invite"),
+    ("REFERRAL_INVITES_PER_USER", "-1"),
+    ("REFERRAL_ACTIVATION_DAYS", "36501"),
     ("REFERRAL_PUBLIC_URL", "r.example"),
     ("REFERRAL_PUBLIC_URL", "ftp://r.example"),
     ("REFERRAL_PUBLIC_URL", "https://"),

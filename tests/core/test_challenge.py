@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
@@ -52,6 +52,7 @@ def test_content_of_a_challenge() -> None:
         "known_device": False,
         "as_stranger": False,
         "address": "",
+        "shared_device": "",
         "proof": "sent",
     }
 
@@ -175,15 +176,21 @@ def test_every_listed_secret_decrypts_in_a_rotation() -> None:
 
 
 def test_length_does_not_depend_on_the_phone() -> None:
-    """Nor on the purpose, the user or the code."""
-    lengths = {
-        len(_issue(purpose=purpose, phone=phone, user_id=user_id, code=code, life=life))
-        for purpose in (Purpose.SIGN_IN, Purpose.CHANGE_PHONE)
-        for phone in ("+29012345", PHONE, "+123456789012345")
-        for user_id in (None, USER)
-        for code in ("0391", "03912718")
-        for life in (30, 600)
+    """Nor on anything else in it, alone or with the rest."""
+    values: dict[str, tuple[object, ...]] = {
+        "purpose": (Purpose.SIGN_IN, Purpose.CHANGE_PHONE),
+        "phone": ("+29012345", PHONE, "+123456789012345"),
+        "user_id": (None, USER),
+        "code": ("0391", "03912718"),
+        "life": (30, 600),
+        "known_device": (False, True),
+        "as_stranger": (False, True),
+        "address": ("", "::1", "2001:db8:1111:2222:3333:4444:5555:6666"),
+        "shared_device": ("", "x" * 22),
+        "proof": tuple(Proof),
     }
+    combinations = product(*values.values())
+    lengths = {len(_issue(**dict(zip(values, each, strict=True)))) for each in combinations}
     assert len(lengths) == 1
 
 

@@ -66,6 +66,8 @@ def test_values_of_the_purposes_do_not_change() -> None:
         "LOGOUT_REQUEST": "logout request",
         "SIGNING_KEY": "ID token signing key",
         "REWARD_REQUEST": "reward request digest",
+        "ADDRESS": "session address digest",
+        "SHARED_DEVICE": "shared device digest",
     }
 
 

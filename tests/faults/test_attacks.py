@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
+from locks import deadlocks
 from parallel_requests import assert_nothing_broke, client, codes
 from processes import Server, serving
 from support import Clock, Inbox, Service, new_phone, ok, refused, with_wrong_code
@@ -79,16 +79,6 @@ async def test_guesses_with_and_without_invite_codes_do_not_deadlock(
                 assert codes(responses) == {"wrong_code": 3, "too_many_attempts": 17}
     if not database_url.startswith("sqlite"):
         assert await deadlocks(database_url) == 0
-
-
-async def deadlocks(database_url: str) -> int:
-    connection = await asyncpg.connect(database_url)
-    try:
-        await connection.execute("SELECT pg_stat_force_next_flush()")
-        sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        return int(await connection.fetchval(sql))
-    finally:
-        await connection.close()
 
 
 async def test_parallel_right_guesses_sign_in_once_uncharged(

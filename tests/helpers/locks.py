@@ -38,3 +38,11 @@ async def wait_for_count(connection: Any, query: str, wanted: int) -> None:
     async with asyncio.timeout(10):
         while await connection.fetchval(query) != wanted:  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.02)
+
+
+async def deadlocks(url: str) -> int:
+    """Return how many deadlocks the connections to a database have reported so far."""
+    async with other_connection(url) as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        return int(await connection.fetchval(sql))

@@ -177,10 +177,11 @@ class Service:
         await admins.grant(self.app.state.ctx, phone)
         return await self.sign_in(phone)
 
-    async def api_key(self) -> Person:
+    async def api_key(self, *, events_only: bool = False) -> Person:
         """Return a client with a new API key, as a person without a phone."""
         assert self.app is not None
-        key = await api_keys.create(self.app.state.ctx, f"tests {next(_numbers)}")
+        name = f"tests {next(_numbers)}"
+        key = await api_keys.create(self.app.state.ctx, name, events_only=events_only)
         return Person(self.http, "", {"access_token": key}, is_new=False)
 
     async def sign_in_again(self, person: Person, **more: str) -> Person:
@@ -279,6 +280,20 @@ _TABLES = (
     "device_generations",
     "counters",
     "past_activations",
+    "admitted_phones",
+    "sign_up_grants",
+    "activations",
+    "invite_opens",
+    "reward_rules",
+    "reward_rule_versions",
+    "reward_events",
+    "counted_events",
+    "qualifiers",
+    "reward_totals",
+    "reward_entries",
+    "milestone_invitees",
+    "reward_balances",
+    "redemptions",
     "admin_grants",
     "data_keys",
     "api_keys",

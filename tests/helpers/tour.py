@@ -47,6 +47,7 @@ async def sample_service(
     database_url: str, *, name: str = "Анна", **variables: str
 ) -> AsyncIterator[Sample]:
     """Run a service whose users have the demo's unusual names. name: the administrator's."""
+    variables = {"REFERRAL_SIGN_UP": "invited", **variables}
     async with reachable(database_url, inbox=None, **variables) as (service, site):
         admin = await service.sign_in_admin()
         ok(await admin.call("PATCH", "/profile", json={"name": name, "email": "a@b.example.com"}))
@@ -87,6 +88,8 @@ async def _begin_for_app(sample: Sample, session: BrowserSession) -> AsyncIterat
         yield f"/ for an app, with the invite code {invite_code}"
     await ask_for_code(session, new_phone())
     yield "/code for an app"
+    await enter(session, await shown_code(session))
+    yield "/code for an app, which asks for an invite code"
     await session.page.route("**/oauth/return?*", _without_refresh)
     await session.submit("a[href^='/oauth/return?']")
     yield "/oauth/return"

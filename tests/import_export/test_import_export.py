@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from referral.import_export import demo, imports, user_file
 from referral.import_export.run import ImportRun, Progress, ReportRow
 from referral.import_export.user_file import Format
 from referral.import_export.user_row import FIELDS
+from referral.service import sign_ups
 from referral.storage import database
-from support import SECRET, Person, Service, new_phone, ok, refused, running
+from referral.storage.models import Activation, User
+from support import SECRET, Person, Service, context_of, new_phone, ok, refused, running
 
 PRODUCTION = {
     "REFERRAL_ENV": "production",
@@ -619,6 +622,45 @@ async def test_a_pending_grant_applies_to_an_imported_user(
 
 
 # The demo
+
+
+async def test_an_import_needs_no_invitation_or_place(database_url: str) -> None:
+    """It takes places, though: of the inviter nobody else is admitted then."""
+    async with running(
+        database_url, REFERRAL_SIGN_UP="closed", REFERRAL_INVITES_PER_USER="1"
+    ) as service:
+        phones = [new_phone() for _ in range(3)]
+        await database.query("INSERT INTO sign_up_grants (phone) VALUES ($1)", phones[0])
+        inviter = {"phone": phones[0], "invite_code": "7KQ2MX"}
+        first = {"phone": phones[1], "inviter_code": "7KQ2MX"}
+        assert (await import_rows(service, inviter, first)).report == []
+        await sign_ups.grant(context_of(service), phone := new_phone())
+        person = await service.sign_in(phone)
+        refused(await person.activate("7KQ2MX"), 409, "invites_used_up")
+        assert (
+            await import_rows(service, {"phone": phones[2], "inviter_code": "7KQ2MX"})
+        ).report == []
+        rows = await database.query("SELECT places_taken FROM users WHERE phone = $1", phones[0])
+        assert [row["places_taken"] for row in rows] == [2]
+        assert await database.query("SELECT phone FROM sign_up_grants") == []
+
+
+async def test_an_imported_link_is_an_activation_of_the_import(service: Service) -> None:
+    """Whenever the user signed up; for a new user and for one who exists already."""
+    inviter, other = await service.sign_in(), await service.sign_in()
+    code, phone = await inviter.invite_code(), new_phone()
+    new = {"phone": phone, "inviter_code": code, "created_at": "2020-01-31"}
+    await import_rows(service, new, {"phone": other.phone, "inviter_code": code})
+    await import_rows(service, new)
+    activations = await Activation.all()
+    users = {str(user.id): user for user in await User.filter(phone__in=[phone, other.phone])}
+    assert {str(each.user_id) for each in activations} == users.keys()
+    for each in activations:
+        assert str(each.inviter_id) == inviter.id()
+        assert each.made_at > service.clock() - timedelta(minutes=1)
+        assert each.voided_at is None
+        assert not each.is_repeat
+    assert len(activations) == 2
 
 
 def test_a_demo_is_the_same_for_the_same_seed(database_url: str, tmp_path: Path) -> None:

@@ -174,6 +174,8 @@ async def test_statistics(service: Service, admin: httpx.AsyncClient) -> None:
         "0",
     ]
     assert number(page, "k-factor") == "0.50"
+    assert number(page, "opens-per-inviter") == "0.00"
+    assert number(page, "sign-ups-per-open") == "–"
     assert links(page) == [anna.id()]
     assert page.count("<tr><th scope=row>") == 30
     earlier = await shown(admin, "/admin?from=2026-01-01&to=2026-01-03")
@@ -234,7 +236,7 @@ async def test_chart_is_an_accessible_image(service: Service, admin: httpx.Async
 
 def test_chart_draws_a_bar_and_a_dash_for_each_day() -> None:
     days = [
-        Day(day=date(2026, 1, 1 + number), sign_ups=sign_ups, activations=activations)
+        Day(day=date(2026, 1, 1 + number), sign_ups=sign_ups, activations=activations, opens=0)
         for number, (sign_ups, activations) in enumerate([(3, 1), (0, 0), (12, 12)])
     ]
     drawn = chart.draw(days)
@@ -401,6 +403,20 @@ async def test_api_key_is_shown_once(service: Service, admin: httpx.AsyncClient)
     refused(await program.call("GET", "/users"), 401, "unauthorized")
     assert "There are none." in await shown(admin, "/admin/keys")
     await sent(admin, path)
+
+
+async def test_api_key_for_events(service: Service, admin: httpx.AsyncClient) -> None:
+    """The checkbox makes one, the list names it, and a refused form keeps the check."""
+    refused_page = await sent(admin, "/admin/keys", name="", events="yes")
+    assert 'value="yes" checked>' in refused_page
+    page = await sent(admin, "/admin/keys", name="shop", events="yes")
+    key = number(page, "new-key")
+    response = await service.get("/api/v1/users", authorization=f"Bearer {key}")
+    refused(response, 403, "forbidden")
+    await sent(admin, "/admin/keys", name="ops")
+    page = await shown(admin, "/admin/keys")
+    assert page.count("only events and redemptions</span>") == 1
+    assert "checked" not in page
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "100%", "%2F", "?#", "ключ", "/", "a//b"])

@@ -46,10 +46,11 @@ async def test_phone_digests_are_deleted_after_365_days(service: Service) -> Non
     ok(await leaver.call("DELETE", "/profile"))
     service.clock.move(days=364)
     await housekeeping.purge_expired(context_of(service))
-    assert await rows("past_activations") == 1
+    tables = ("past_activations", "admitted_phones")
+    assert [await rows(table) for table in tables] == [1, 1]
     service.clock.move(days=2)
     await housekeeping.purge_expired(context_of(service))
-    assert await rows("past_activations") == 0
+    assert [await rows(table) for table in tables] == [0, 0]
 
 
 async def test_audit_addresses_are_cleared_after_90_days(service: Service) -> None:

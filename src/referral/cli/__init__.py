@@ -18,6 +18,7 @@ _COMMANDS = (
     "doctor",
     "key",
     "migrate",
+    "rewards",
     "secret",
     "serve",
     "signing-key",

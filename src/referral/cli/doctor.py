@@ -10,13 +10,14 @@ import rich_click as click
 from referral.cli import common
 from referral.core import data_keys
 from referral.core.keys import Keyring, Purpose
+from referral.core.sign_up import CLOSED, INVITED, OPEN, SignUpRules
 from referral.limits import takeovers
 from referral.limits.gcra import DAY
 from referral.limits.policy import Limits
 from referral.messaging.gateways import reach, urls
 from referral.settings import Settings
 from referral.storage import data_keys as stored
-from referral.storage import migrate, write_check
+from referral.storage import migrate, sign_up_grants, users, write_check
 
 
 @click.command()
@@ -32,6 +33,7 @@ def doctor() -> None:
     if settings.is_open_demo:
         _print("", "an open demo: anybody can sign in as any phone, and nobody can administer")
     _print("cost guard", settings.cost_guard)
+    _print("sign-up", _sign_up(settings.sign_up))
     keys = Keyring(settings.secrets)
     key_ids = ", ".join(key.kid for key in keys.all(Purpose.ACCESS))
     _print("keys", f"{key_ids} (the first one signs)")
@@ -63,7 +65,16 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
         advice = "append the earlier secret to REFERRAL_SECRET"
         return [f"data keys: {lost} of {len(rows)} cannot be decrypted, {effect}; {advice}"]
     _print("data keys", "valid" if rows else "none yet; `serve` makes one")
-    return []
+    return await _check_sign_up(settings.sign_up)
+
+
+async def _check_sign_up(rules: SignUpRules) -> list[str]:
+    """Return a problem if nobody can ever join."""
+    if rules.mode == OPEN or await users.any_active() or await sign_up_grants.any_named():
+        return []
+    nobody = f"REFERRAL_SIGN_UP={rules.mode}, and there is no user and no administrator"
+    advice = "name the first one with `referral users add PHONE` or `referral admin grant PHONE`"
+    return [f"sign-up: {nobody}, so nobody can ever join; {advice}"]
 
 
 async def _check_hosts(settings: Settings) -> list[str]:
@@ -92,6 +103,20 @@ async def _check_hosts(settings: Settings) -> list[str]:
 
 async def _failure(url: str | None) -> str | None:
     return await reach.failure(url) if url else None
+
+
+def _sign_up(rules: SignUpRules) -> str:
+    modes = {
+        OPEN: "open to everybody",
+        INVITED: "by invitation",
+        CLOSED: "closed, but for phones of `referral users add`",
+    }
+    limits = [modes[rules.mode]]
+    if rules.invites_per_user:
+        limits.append(f"an invite code admits {rules.invites_per_user}")
+    if rules.activation_days:
+        limits.append(f"can be activated for {rules.activation_days} days")
+    return "; ".join(limits)
 
 
 def _proxies(number: int) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import secrets
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TextIO
 
@@ -17,14 +16,11 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from referral.app import system_clock
-from referral.cli import common
+from referral.cli import common, files
 from referral.import_export import imports, user_file
 from referral.import_export.run import ImportRun, Progress, ReportRow
 from referral.import_export.user_file import Format, UnreadableFile
 from referral.settings import Settings
-
-_STREAM = "-"
-_OWNER_ONLY = 0o600  # the files hold phones, names and emails
 
 _format_option = click.option(
     "--format",
@@ -51,7 +47,7 @@ def import_(file: str, format_name: str | None, report: str | None) -> None:
     file_format = _choose_format(file, format_name)
     # Before an earlier report is overwritten
     common.load_settings()
-    path = Path(report or ("import" if file == _STREAM else file) + ".report.csv")
+    path = Path(report or ("import" if file == files.STREAM else file) + ".report.csv")
 
     with _open_to_read(file) as source, Report(path) as rows, progress_bar(source) as progress:
 
@@ -82,11 +78,11 @@ def export(file: str, format_name: str | None) -> None:
     file_format = _choose_format(file, format_name)
 
     async def work(_: Settings) -> int:
-        with _open_to_write(file) as write, progress_bar() as progress:
+        with files.open_to_write(file) as write, progress_bar() as progress:
             return await imports.export_users(write, file_format, progress)
 
     exported = common.run_with_database(work)
-    click.echo(f"{exported:,} users", err=file == _STREAM)
+    click.echo(f"{exported:,} users", err=file == files.STREAM)
 
 
 def new_import(
@@ -124,8 +120,8 @@ class Report:
         self.count = 0
 
     def __enter__(self) -> Self:
-        with _failing_with(f"{self._path} (--report names another)"):
-            self._file: TextIO = _create_private(self._path)
+        with files.failing_with(f"{self._path} (--report names another)"):
+            self._file: TextIO = files.create_private(self._path)
         self._writer = csv.writer(self._file)
         self._writer.writerow(ReportRow._fields)
         return self
@@ -180,49 +176,5 @@ def _choose_format(file: str, name: str | None) -> Format:
 
 
 def _open_to_read(file: str) -> BinaryIO:
-    with _failing_with(file):
-        return os.fdopen(os.dup(0) if file == _STREAM else os.open(file, os.O_RDONLY), "rb")
-
-
-@contextmanager
-def _open_to_write(file: str) -> Iterator[Callable[[str], None]]:
-    """Open a file that only its owner can read, and that appears only once it is complete."""
-    draft = Path(f"{file}.part")
-    with _failing_with(file):
-        output = _standard_output() if file == _STREAM else _create_private(draft)
-
-    def write(text: str) -> None:
-        with _failing_with(file):
-            output.write(text)
-            output.flush()
-
-    try:
-        with output:
-            yield write
-        if file != _STREAM:
-            with _failing_with(file):
-                draft.replace(file)
-    finally:
-        if file != _STREAM:
-            draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def _failing_with(file: str) -> Iterator[None]:
-    """If there is an OSError, print it in a line that names the file, and exit."""
-    try:
-        yield
-    except OSError as error:
-        common.fail(f"{file}: {error.strerror}")
-
-
-def _standard_output() -> TextIO:
-    return os.fdopen(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False)
-
-
-def _create_private(path: Path) -> TextIO:
-    with suppress(FileNotFoundError):
-        # A file of an earlier run may be readable by others
-        path.unlink()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+    with files.failing_with(file):
+        return os.fdopen(os.dup(0) if file == files.STREAM else os.open(file, os.O_RDONLY), "rb")

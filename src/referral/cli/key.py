@@ -13,27 +13,33 @@ from referral.storage.models import ApiKey
 
 @click.group()
 def key() -> None:
-    """Manage API keys, with which programs call the administration API."""
+    """Manage API keys, with which programs call the API."""
 
 
 @key.command()
 @click.argument("name")
-def new(name: str) -> None:
+@click.option(
+    "--events",
+    is_flag=True,
+    help="For a shop's backend: it opens only events, redemptions and their reversals.",
+)
+def new(name: str, *, events: bool) -> None:
     """Create a key called NAME and print it. It is shown only once."""
-    click.echo(common.run_with_context(lambda ctx: api_keys.create(ctx, name)))
+    click.echo(common.run_with_context(lambda ctx: api_keys.create(ctx, name, events_only=events)))
     common.echo_database()
 
 
 @key.command(name="list")
 def list_keys() -> None:
-    """List the names of the keys, and when they were created."""
+    """List the names of the keys, what they open, and when they were created."""
 
     async def work(_: Context) -> list[ApiKey]:
         return await api_keys.list_all()
 
-    table = Table("name", "created")
+    table = Table("name", "opens", "created")
     for each in common.run_with_context(work):
-        table.add_row(tables.text(each.name), common.format_time(each.created_at))
+        opens = "events" if each.events_only else "administration"
+        table.add_row(tables.text(each.name), opens, common.format_time(each.created_at))
     tables.show(table)
 
 

@@ -13,7 +13,7 @@ from referral.cli import common, tables
 from referral.cli.import_export import export, import_
 from referral.context import COMMAND, Context
 from referral.core.cursor import MAX_PAGE_SIZE
-from referral.service import deletion, phone_moves
+from referral.service import deletion, phone_moves, sign_ups
 from referral.service import users as service
 from referral.service.users import UserPage, UserView
 
@@ -59,6 +59,16 @@ def list_users(search: str | None, limit: int) -> None:
     tables.show(table)
     if page.next_cursor:
         click.echo("There are more users: use --search, or a higher --limit.")
+
+
+@users.command()
+@click.argument("phone")
+def add(phone: str) -> None:
+    """Let PHONE sign up without an invitation, also while sign-up is closed."""
+    number, has_account = common.run_with_context(lambda ctx: sign_ups.grant(ctx, phone))
+    state = "has an account already" if has_account else "can sign up without an invitation"
+    click.echo(f"{number} {state}")
+    common.echo_database()
 
 
 @users.command()

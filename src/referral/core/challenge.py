@@ -43,7 +43,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     code_length: digits. user_id: the user who changes phone, for that purpose only. known_device:
     which of the phone's two sets of budgets guesses are charged to. as_stranger: whether the limits
     by address and the cost guard apply to a known device, as to a stranger's. address: the client's
-    when it requested the code. proof: how the code, once entered, proves the phone.
+    when it requested the code. shared_device: the digest of another phone that has signed in on the
+    device, only for the flag `same_device`. proof: how the code, once entered, proves the phone.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     known_device: bool = False
     as_stranger: bool = False
     address: str = ""
+    shared_device: str = ""
     proof: Proof
 
 
@@ -99,6 +101,7 @@ def issue(  # noqa: PLR0913 - one argument for each thing that a challenge carri
     known_device: bool = False,
     as_stranger: bool = False,
     address: str = "",
+    shared_device: str = "",
     proof: Proof,
 ) -> str:
     """Return the challenge token for a code.
@@ -119,6 +122,7 @@ def issue(  # noqa: PLR0913 - one argument for each thing that a challenge carri
         known_device=known_device,
         as_stranger=as_stranger,
         address=address,
+        shared_device=shared_device,
         proof=proof,
     )
     return seal.encrypt(msgspec.json.encode(challenge), keys.current(purpose))

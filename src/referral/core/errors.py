@@ -145,6 +145,22 @@ class AccountBlocked(Refusal):
     detail = "This account is blocked. Contact support."
 
 
+class InvitationRequired(Refusal):
+    code = "invitation_required"
+    detail = (
+        "A new account needs an invitation. Send the same code again together with the "
+        "`invite_code` of somebody who has an account."
+    )
+
+
+class SignUpClosed(Refusal):
+    code = "sign_up_closed"
+    detail = (
+        "This service takes no new accounts at present. Ask the team that runs it to add this "
+        "phone, then send the same code again."
+    )
+
+
 class SignInAgain(Refusal):
     code = "sign_in_again"
     detail = (
@@ -178,6 +194,22 @@ class InviteAlreadyActivated(Refusal):
 class InviteLoop(Refusal):
     code = "invite_loop"
     detail = "You invited this person, directly or through others. Enter another invite code."
+
+
+class InvitesUsedUp(Refusal):
+    code = "invites_used_up"
+    detail = (
+        "This invite code has admitted as many people as it may. Use the invite code of somebody "
+        "else."
+    )
+
+
+class ActivationTooLate(Refusal):
+    code = "activation_too_late"
+    detail = (
+        "An invite code can be activated only for some days after the sign-up, and these are over. "
+        "Continue without one."
+    )
 
 
 class PhoneTaken(Refusal):

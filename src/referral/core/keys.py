@@ -4,7 +4,8 @@ There are two keyrings. The first is derived from `REFERRAL_SECRET`, which lists
 while it rotates, several. The second is derived from the *data keys*: random, stored in the
 database encrypted with the first keyring, and encrypted again when `REFERRAL_SECRET` rotates.
 Everything that has to outlive a rotation depends on the data keys: device tokens (180 days),
-digests of phones (365 days), refresh tokens, the keys of counters, and the key pairs of ID tokens.
+digests of phones (365 days), addresses and devices, refresh tokens, the keys of counters, and the
+key pairs of ID tokens.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Purpose(StrEnum):
     LOGOUT_REQUEST = "logout request"
     SIGNING_KEY = "ID token signing key"
     REWARD_REQUEST = "reward request digest"
+    ADDRESS = "session address digest"
+    SHARED_DEVICE = "shared device digest"
 
 
 @dataclass(frozen=True, slots=True)

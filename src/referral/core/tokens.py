@@ -246,10 +246,10 @@ def issue_device(
     return seal.encrypt(msgspec.json.encode(device), data_keys.current(Purpose.DEVICE))
 
 
-def verify_device(token: str, phone: str, *, now: datetime, data_keys: Keyring) -> Device | None:
-    """Return the content of a device token; None if it is invalid, expired or of another phone.
+def verify_device(token: str, *, now: datetime, data_keys: Keyring) -> Device | None:
+    """Return the content of a device token of any phone; None if it is invalid or expired.
 
-    The caller has to compare the generation with that in the database.
+    The caller has to compare the phone, and the generation with that in the database.
     """
     try:
         device = msgspec.json.decode(
@@ -257,7 +257,7 @@ def verify_device(token: str, phone: str, *, now: datetime, data_keys: Keyring) 
         )
     except (seal.BadToken, msgspec.ValidationError):  # ValidationError: issued by another release
         return None
-    return device if device.phone == phone and now.timestamp() < device.expires_at else None
+    return device if now.timestamp() < device.expires_at else None
 
 
 @lru_cache(maxsize=_MAX_CACHED_TOKENS)

@@ -28,12 +28,14 @@ API_KEY = SecurityScheme(
     scheme="bearer",
     description=(
         "An API key (`rk_...`), created with `referral key new NAME` or on the administration "
-        "pages. Only the operations under Administration accept it."
+        "pages. Only the operations under Administration and Rewards accept it. One created with "
+        "`--events`, for a shop's backend, opens only events, redemptions and their reversals; "
+        "elsewhere the response is 403 `forbidden`."
     ),
 )
 REQUIRED: list[dict[str, list[str]]] = [{"bearer": []}]
-ADMINISTRATOR: list[dict[str, list[str]]] = [*REQUIRED, {"api_key": []}]
 KEY: list[dict[str, list[str]]] = [{"api_key": []}]
+ADMINISTRATOR = [*REQUIRED, *KEY]
 
 
 async def signed_in(
@@ -53,6 +55,8 @@ async def administrator(
 ) -> None:
     """Set `request.user` to the acting administrator or API key. A guard, like `signed_in`.
 
+    A key that opens only events is refused.
+
     Raises NotSignedIn, Unauthorized, AccountBlocked or Forbidden.
     """
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # always HTTP here
@@ -65,6 +69,11 @@ async def administrator(
 async def events(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
+    """Set `request.user` to the acting API key, also one that opens only events. A guard.
+
+    For events, redemptions and their reversals; their `security` is KEY. Raises NotSignedIn,
+    Unauthorized, AccountBlocked, and Forbidden for users, administrators too.
+    """
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # always HTTP here
         return
     connection.scope["user"] = await admins.authenticate_key(

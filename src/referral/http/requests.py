@@ -32,6 +32,9 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 
+IS_HEAD = "referral.is_head"
+"""The key in the scope of a HEAD request, which is served as GET."""
+
 User = TypeVar("User")
 """The type of `request.user`, which the guard of the route's controller sets."""
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from referral.core.errors import InviteAlreadyActivated, InviteLoop, OwnInviteCode
-from referral.import_export import store, users
+from referral.import_export import activations, store, users
 from referral.import_export.forest import Forest
 from referral.import_export.run import ImportRun
 from referral.import_export.staging import StagedRow, Staging
@@ -45,14 +45,16 @@ async def create(order: array[int], staging: Staging, inviters: array[int], run:
 
 
 async def _link_batch(batch: Sequence[PlannedUser], run: ImportRun) -> None:
-    refused, linked = await database.transaction(lambda: _link_in_transaction(batch))
+    refused, linked = await database.transaction(lambda: _link_in_transaction(batch, run))
     run.linked += linked
     run.already_linked += len(batch) - linked - len(refused)
     for row, reason, detail in refused:
         run.refuse_link(row, reason, detail)
 
 
-async def _link_in_transaction(batch: Sequence[PlannedUser]) -> tuple[list[RefusedLink], int]:
+async def _link_in_transaction(
+    batch: Sequence[PlannedUser], run: ImportRun
+) -> tuple[list[RefusedLink], int]:
     """Return the links that were refused, and how many were made."""
     await store.lock_imports()
     external_ids = await users.find_external_inviters(batch)
@@ -81,6 +83,7 @@ async def _link_in_transaction(batch: Sequence[PlannedUser]) -> tuple[list[Refus
         if refusal is not None:
             refused.append(RefusedLink(row, *refusal))
     await store.link(made)
+    await activations.add(made, now=run.now)
     return refused, len(made)
 
 

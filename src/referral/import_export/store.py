@@ -26,7 +26,10 @@ _LINK = """
     UPDATE users SET inviter_id = $2, activated_at = created_at, inviter_sees_phone = TRUE
     WHERE id = $1
 """
-_ADD_INVITEES = "UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1"
+_ADD_INVITEES = """
+    UPDATE users SET invitee_count = invitee_count + $2, places_taken = places_taken + $2
+    WHERE id = $1
+"""
 # UNION, not UNION ALL: if there ever is a loop, the query still ends
 _ROOTS = """
     WITH RECURSIVE chain (user_id, id, inviter_id) AS (
@@ -146,6 +149,11 @@ async def apply_admin_grants(phones: Collection[str]) -> list[UUID]:
     return user_ids
 
 
+async def delete_sign_up_grants(phones: Collection[str]) -> None:
+    """Delete the grants of phones that have users now."""
+    await _among("DELETE FROM sign_up_grants WHERE phone IN ({marks})", phones)
+
+
 async def find_roots(user_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """Return the root of each user's tree of inviters."""
     rows = await _among(_ROOTS, user_ids)
@@ -207,7 +215,7 @@ async def greatest_phone(first: str, last: str) -> str | None:
 
 
 async def _add_invitees(inviter_ids: Iterable[UUID]) -> None:
-    """Increase the invitee counts of inviters by how often each occurs."""
+    """Increase the counts of invitees, and of places taken, by how often each inviter occurs."""
     await database.query_many(_ADD_INVITEES, sorted(Counter(inviter_ids).items()))
 
 

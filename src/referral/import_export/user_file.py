@@ -1,9 +1,7 @@
 """Files of users: CSV with a header (RFC 4180) or JSON Lines, in UTF-8.
 
-The texts of JSON Lines are read and written unchanged. CSV files of spreadsheets and databases have
-notations of their own: `'+7...` and `="+7..."` mean the text +7..., and `NULL` and a backslash with
-N mean no value. A text that would be read as a formula, or as one of these notations, is written as
-`="..."`, which is read as the text again.
+The texts of JSON Lines are read and written unchanged, those of CSV files as core/csv_values.py
+says.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -19,18 +16,11 @@ from typing import BinaryIO
 
 import msgspec
 
+from referral.core import csv_values
 from referral.import_export.user_row import FIELDS
 
 MAX_LINE_BYTES = 65_536
 
-# How PostgreSQL and MySQL write NULL
-_NULLS = {"NULL", "\\N"}
-_TEXT_FORMULA = re.compile('="((?:[^"]|"")*)"')
-# https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA_START = {"=", "+", "-", "@", "\t", "\r"}
-# An apostrophe before one of these marks a value as text, as typed into a spreadsheet
-_AFTER_APOSTROPHE = {"=", "+", "-", "@", *"0123456789"}
-_PHONE = re.compile(r"\+[0-9]+")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -75,7 +65,7 @@ def format_rows(
     if header:
         writer.writeheader()
     for row in rows:
-        writer.writerow({field: _escape(value or "") for field, value in row.items()})
+        writer.writerow({field: csv_values.escape(value or "") for field, value in row.items()})
     return text.getvalue()
 
 
@@ -110,23 +100,6 @@ def _split_lines(file: BinaryIO) -> Iterator[bytes]:
         yield rest
 
 
-def _unescape(text: str) -> str:
-    """Return a CSV value without the notations of spreadsheets and databases."""
-    if text in _NULLS:
-        return ""
-    if formula := _TEXT_FORMULA.fullmatch(text):
-        return formula[1].replace('""', '"')
-    return text[1:] if text[:1] == "'" and text[1:2] in _AFTER_APOSTROPHE else text
-
-
-def _escape(text: str) -> str:
-    """Return a CSV value that `_unescape` turns into the text, and that is no formula."""
-    is_formula = text[:1] in _FORMULA_START and not _PHONE.fullmatch(text)
-    if not is_formula and _unescape(text) == text:
-        return text
-    return '="' + text.replace('"', '""') + '"'
-
-
 def _parse_csv(lines: Iterator[str]) -> Iterator[Line]:
     reader = csv.reader(lines, strict=True)
     header = _parse_header(reader)
@@ -140,7 +113,7 @@ def _parse_csv(lines: Iterator[str]) -> Iterator[Line]:
             yield Line(number, {}, f"This row is not valid CSV ({error}): correct its quotes.")
             continue
         if len(values) == len(header):
-            yield Line(number, dict(zip(header, map(_unescape, values), strict=True)))
+            yield Line(number, dict(zip(header, map(csv_values.unescape, values), strict=True)))
         elif values:
             problem = f"{len(values)} values for {len(header)} columns: correct the commas."
             yield Line(number, {}, problem)

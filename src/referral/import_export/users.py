@@ -10,7 +10,7 @@ from uuid import UUID
 from referral.context import COMMAND
 from referral.core import ids
 from referral.core import invite_code as invite_codes
-from referral.import_export import forest, store, user_row
+from referral.import_export import activations, forest, store, user_row
 from referral.import_export.forest import EXTERNAL
 from referral.import_export.run import ImportRun, ReportRow
 from referral.import_export.staging import StagedRow, Staging
@@ -108,7 +108,7 @@ async def _add_in_transaction(
     owners = [by_phone[row.phone] for row, *_ in batch]
     added = {by_phone[row.phone].id for row in missing}
     inviter_ids = await _find_inviter_ids(batch, owners, added)
-    await store.add(
+    new_users = [
         NewUser(
             id=owner.id,
             phone=row.phone,
@@ -120,7 +120,11 @@ async def _add_in_transaction(
         )
         for (row, *_), owner, inviter_id in zip(batch, owners, inviter_ids, strict=True)
         if owner.id in added
-    )
+    ]
+    await store.add(new_users)
+    invited = [user.id for user in new_users if user.inviter_id is not None]
+    await activations.add_of_new_users(invited, now=run.now)
+    await store.delete_sign_up_grants([row.phone for row in missing])
     if run.admins_allowed:
         await _apply_admin_grants({row.phone for row in missing} - set(run.test_phones), run)
     return added, owners, inviter_ids

@@ -102,7 +102,7 @@ _JUDGE = f"""
     ),
     new_session AS (
         INSERT INTO sessions ({NEW_SESSION_COLUMNS})
-        SELECT $7, (SELECT id FROM signed_in), $8, $9, $10, $11, $6, $6 FROM known
+        SELECT $7, (SELECT id FROM signed_in), $8, $9, $10, $11, $6, $6, $16 FROM known
         RETURNING user_id
     ),
     audited AS (
@@ -171,6 +171,7 @@ async def judge(phone: str, guess: Guess, session: NewSession, entry: NewEntry) 
         entry.at,
         entry.action,
         entry.address,
+        session.address_digest,
         *(each.key for each in guess.charges_to_lock),
     ]
     first = len(values) + 1

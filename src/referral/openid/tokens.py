@@ -109,7 +109,14 @@ async def refresh(
                 ctx, token_rules.parse_refresh(text), now, client_id=client.id
             )
             scope.narrow((found.scopes or "").split(), wanted_scope)
-        live = await refreshes.rotate(ctx, text, client_id=client.id, caller=caller, now=now)
+        live = await refreshes.rotate(
+            ctx,
+            text,
+            client_id=client.id,
+            caller=caller,
+            now=now,
+            by_server=not client.is_public,
+        )
     except (InvalidRefreshToken, AccountBlocked) as refusal:
         raise InvalidGrant(
             "The refresh token is not valid any more: send the person to sign in again."
@@ -218,6 +225,8 @@ async def _begin_session(
     is_offline = _is_offline(code.scopes)
     new = msgspec.structs.replace(
         new,
+        # A confidential client exchanges codes on its server, whose address is not the person's
+        address_digest=new.address_digest if client.is_public else None,
         client_id=client.id,
         scopes=" ".join(code.scopes),
         authenticated_at=signed_in.signed_in_at,

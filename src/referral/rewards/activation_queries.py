@@ -19,8 +19,8 @@ _ADD = """
     RETURNING id
 """
 _LOCKED = """
-    SELECT CAST(id AS TEXT) AS id, CAST(inviter_id AS TEXT) AS inviter_id, activated_at, is_blocked,
-           deleted_at
+    SELECT CAST(id AS TEXT) AS id, phone, CAST(inviter_id AS TEXT) AS inviter_id, activated_at,
+           is_blocked, deleted_at
     FROM users WHERE id = $1
 """
 
@@ -29,6 +29,7 @@ class LockedUser(Struct, frozen=True, kw_only=True):
     """A user whose row is locked, as far as rewards depend on it."""
 
     id: UUID
+    phone: str | None
     inviter_id: UUID | None
     activated_at: datetime | None
     is_blocked: bool
@@ -45,6 +46,7 @@ async def lock(user_id: UUID) -> LockedUser | None:
     for row in rows:
         return LockedUser(
             id=UUID(row["id"]),
+            phone=row["phone"],
             inviter_id=UUID(row["inviter_id"]) if row["inviter_id"] else None,
             activated_at=row["activated_at"],
             is_blocked=row["is_blocked"],

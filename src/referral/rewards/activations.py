@@ -15,18 +15,25 @@ from referral.rewards import (
     earning,
     entry_queries,
     event_queries,
+    flagging,
     ledger,
     review_queries,
     rule_queries,
 )
 from referral.rewards.event_queries import NewEvent
+from referral.rewards.flags import Origin
 from referral.rewards.rules import ACTIVATED
 from referral.storage.models import Activation
 
 
-async def made(ctx: Context, user_id: UUID, inviter_id: UUID, *, now: datetime) -> None:
-    """Record that a user activated the inviter's code, and make the entries that this earns."""
+async def made(
+    ctx: Context, user_id: UUID, inviter_id: UUID, *, origin: Origin, now: datetime
+) -> None:
+    """Record that a user activated the inviter's code, flag it, and make what it earns."""
     activation = await activation_queries.add(user_id, inviter_id, made_at=now)
+    invitee, inviter = await earning.users(activation)
+    flagged = await flagging.flag(ctx, activation, phone=invitee.phone or "", origin=origin)
+    await review_queries.hold_flagged(flagged, now=now)
     if activation.is_repeat:
         return
     rules = [
@@ -36,7 +43,6 @@ async def made(ctx: Context, user_id: UUID, inviter_id: UUID, *, now: datetime) 
     ]
     if not rules:
         return
-    invitee, inviter = await earning.users(activation)
     event = NewEvent(
         id=f"activation/{activation.id}",
         digest=None,

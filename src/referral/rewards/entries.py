@@ -70,7 +70,7 @@ class OwnEntry(Struct, frozen=True, kw_only=True):
     reverses: Annotated[str | None, Meta(description="The id of the entry that it reverses.")]
 
 
-class Entry(OwnEntry, frozen=True, kw_only=True):
+class EntryView(OwnEntry, frozen=True, kw_only=True):
     """An entry of the ledger."""
 
     cause: Annotated[
@@ -94,14 +94,14 @@ class Entry(OwnEntry, frozen=True, kw_only=True):
     ]
 
 
-async def views(rows: Sequence[RewardEntry], *, now: datetime) -> list[Entry]:
+async def views(rows: Sequence[RewardEntry], *, now: datetime) -> list[EntryView]:
     """Return entries as clients see them."""
     flags = await entry_queries.flags(rows)
     return [view(row, flags=flags.get(row.id, []), now=now) for row in rows]
 
 
-def view(row: RewardEntry, *, flags: list[str], now: datetime) -> Entry:
-    return Entry(**_common(row, now), cause=row.cause, flags=flags)
+def view(row: RewardEntry, *, flags: list[str], now: datetime) -> EntryView:
+    return EntryView(**_common(row, now), cause=row.cause, flags=flags)
 
 
 def own_view(row: RewardEntry, *, now: datetime) -> OwnEntry:

@@ -11,7 +11,7 @@ from referral.core.reward_status import Status
 from referral.storage import columns, database, pagination
 from referral.storage.models import RewardEntry
 
-_ENTRIES = f"SELECT {columns.select_list(RewardEntry)} FROM reward_entries WHERE kind <> 'capped'"  # noqa: S608 - our own names
+ENTRIES = f"SELECT {columns.select_list(RewardEntry)} FROM reward_entries WHERE kind <> 'capped'"  # noqa: S608 - our own names
 # By status, as reward_status.derive() finds it. {now} is a placeholder
 _STATUSES: dict[Status, str] = {
     "reversed": "(reversed_at IS NOT NULL OR kind IN ('reversal', 'return'))",
@@ -39,7 +39,7 @@ async def page(
     unit: str | None = None,
 ) -> tuple[Sequence[RewardEntry], str | None]:
     """Return a page of entries, and the cursor of the next one."""
-    sql = _ENTRIES
+    sql = ENTRIES
     values: list[object] = []
     if user_id is not None:
         values.append(user_id)
@@ -59,10 +59,10 @@ async def page(
         limit=limit,
         query=database.query_replica,
     )
-    return [_entry(row) for row in rows], next_cursor
+    return [entry(row) for row in rows], next_cursor
 
 
-def _entry(row: database.Row) -> RewardEntry:
+def entry(row: database.Row) -> RewardEntry:
     ids = ("id", "user_id", "reverses_id", "announcement_id", "about_user_id")
     return RewardEntry(
         **{**row, **{name: UUID(row[name]) for name in ids if row[name] is not None}}

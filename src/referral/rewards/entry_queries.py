@@ -34,6 +34,10 @@ _ADD_TO_BALANCE = """
     INSERT INTO reward_balances (user_id, unit, amount) VALUES ($1, $2, $3)
     ON CONFLICT (user_id, unit) DO UPDATE SET amount = reward_balances.amount + excluded.amount
 """
+_REVERSE = """
+    UPDATE reward_entries SET reversed_at = $1 WHERE id IN ({ids})
+    RETURNING CAST(id AS TEXT) AS id, review
+"""
 _PENDING = """
     SELECT unit, CAST(sum(amount) AS BIGINT) AS pending
     FROM reward_entries
@@ -46,6 +50,9 @@ _BALANCES = f"""
     FROM reward_balances LEFT JOIN ({_PENDING}) AS waiting USING (unit)
     WHERE user_id = $1 ORDER BY unit
 """  # noqa: S608 - only constants
+
+# Both databases take at most 32,766 values in a statement
+_MAX_IDS = 1000
 
 SubjectKey = tuple[UUID, str, str]
 """The user, the rule and the subject of an entry."""
@@ -102,7 +109,20 @@ async def not_available_of(user_id: UUID, *, now: datetime) -> list[RewardEntry]
 
 
 async def mark_reversed(entries: Sequence[RewardEntry], *, now: datetime) -> None:
-    await RewardEntry.filter(id__in=[each.id for each in entries]).update(reversed_at=now)
+    """Mark entries as reversed, and note where their review stood.
+
+    A block of the invitee, which does not lock the beneficiary, may have put them in review since
+    they were read.
+    """
+    known = {str(each.id): each for each in entries}
+    ids = list(known)
+    for start in range(0, len(ids), _MAX_IDS):
+        some = ids[start : start + _MAX_IDS]
+        marks = ", ".join(f"${n + 2}" for n in range(len(some)))
+        values = (UUID(each) for each in some)
+        for row in await database.query(_REVERSE.format(ids=marks), now, *values):
+            known[row["id"]].review = row["review"]
+            known[row["id"]].reversed_at = now
 
 
 async def totals(

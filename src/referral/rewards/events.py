@@ -23,7 +23,7 @@ from referral.rewards import (
     rule_queries,
     rules,
 )
-from referral.rewards.entries import Entry
+from referral.rewards.entries import EntryView
 from referral.rewards.event_queries import NewEvent
 from referral.rewards.rules import CLOCK_SKEW
 from referral.storage import database
@@ -50,7 +50,7 @@ class EventResult(Struct, frozen=True, kw_only=True):
     """An event, and the entries of the ledger that it made."""
 
     event_id: str
-    rewards: list[Entry]
+    rewards: list[EntryView]
 
 
 async def post(ctx: Context, posted: PostedEvent, *, by: Actor) -> tuple[EventResult, bool]:
@@ -65,6 +65,9 @@ async def post(ctx: Context, posted: PostedEvent, *, by: Actor) -> tuple[EventRe
     if known is not None:
         return await _repeat(ctx, known, posted), False
     now = ctx.clock()
+    occurred_at = _occurred_at(posted, now)
+    if posted.value is not None:
+        rules.require_range(posted.value, 0, rules.MAX_VALUE, field="value")
     user_id = await _find_user(ctx, posted)
     event = NewEvent(
         id=event_id,
@@ -72,10 +75,8 @@ async def post(ctx: Context, posted: PostedEvent, *, by: Actor) -> tuple[EventRe
         type=event_type,
         user_id=user_id,
         activation_id=None,
-        occurred_at=_occurred_at(posted, now),
+        occurred_at=occurred_at,
     )
-    if posted.value is not None:
-        rules.require_range(posted.value, 0, rules.MAX_VALUE, field="value")
     made = await database.transaction(lambda: _store(ctx, event, posted.value, now=now))
     if made is None:
         known = await event_queries.find(event_id)
@@ -129,17 +130,22 @@ async def _store(
     invitee = await activation_queries.lock(event.user_id)
     if invitee is None or invitee.is_deleted:
         raise _no_such_user()
-    activation = await activation_queries.present(invitee)
     inviter = None
+    if invitee.inviter_id is not None:
+        inviter = await activation_queries.lock(invitee.inviter_id)
+    # Read with the inviter locked, because another invitee's activation may flag this one meanwhile
+    activation = await activation_queries.present(invitee)
     counted = []
-    if activation is not None and not activation.is_repeat:
-        inviter = await activation_queries.lock(activation.inviter_id)
-        if activation.made_at <= event.occurred_at + CLOCK_SKEW:
-            counted = [
-                rule
-                for rule in await rule_queries.triggered_by(event.type)
-                if rule.counts(occurred_at=event.occurred_at, value=value)
-            ]
+    if (
+        activation is not None
+        and not activation.is_repeat
+        and activation.made_at <= event.occurred_at + CLOCK_SKEW
+    ):
+        counted = [
+            rule
+            for rule in await rule_queries.triggered_by(event.type)
+            if rule.counts(occurred_at=event.occurred_at, value=value)
+        ]
     if activation is None or inviter is None or not counted:
         return [] if await event_queries.add(event, now=now) else None
     event = NewEvent(

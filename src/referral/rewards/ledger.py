@@ -19,7 +19,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from referral.context import Context
-from referral.core import ids, reward_status
+from referral.core import ids
 from referral.core.reward_status import Kind, Review
 from referral.rewards import announcements, entry_queries, rules
 from referral.rewards.activation_queries import LockedUser
@@ -87,36 +87,41 @@ async def earn(
     wanted = [each for each in wanted if not each.beneficiary.is_deleted]
     if not wanted:
         return []
-    earlier = await entry_queries.by_subject(each.key for each in wanted)
+    # An event that was just stored has earned nothing by itself
+    earlier = await entry_queries.by_subject(
+        each.key for each in wanted if each.subject != each.cause.event_id
+    )
     month = rules.month(now)
     totals = await entry_queries.totals(
         {each.beneficiary.id for each in wanted},
         {each.rule.name for each in wanted},
         {ALL_TIME, month},
     )
-    made, capped = [], []
+    made: dict[UUID, Earned] = {}
+    entries = []
     for each in wanted:
         before = earlier.get(each.key, [])
         if any(entry.reversed_at is None for entry in before):
             continue
-        sums = {
-            period: total.amount if (total := totals.get((*each.key[:2], period))) else 0
-            for period in (ALL_TIME, month)
-        }
+        sums = [
+            total.amount if (total := totals.get((*each.key[:2], period))) else 0
+            for period in (month, ALL_TIME)
+        ]
         entry = _entry(ctx, each, attempt=len(before), operation=operation, now=now)
-        if each.rule.exceeds_cap(month=sums[month], total=sums[ALL_TIME]):
+        if each.rule.exceeds_cap(month=sums[0], total=sums[1]):
             entry.kind, entry.amount, entry.review = Kind.CAPPED, 0, None
-            capped.append(entry)
         else:
-            made.append(entry)
-    await entry_queries.add([*made, *capped])
-    for each, entry in zip(_earned(wanted, made), made, strict=True):
-        if each.activation_ids:
-            await entry_queries.add_milestone(entry.id, each.activation_ids)
-    await _add_to_sums(made, sign=1)
-    flags = {entry.id: each.flags for each, entry in zip(_earned(wanted, made), made, strict=True)}
-    await announcements.earned(ctx, made, flags=flags, now=now)
-    return made
+            made[entry.id] = each
+        entries.append(entry)
+    await entry_queries.add(entries)
+    earned = [entry for entry in entries if entry.id in made]
+    for entry in earned:
+        if entry.milestone is not None:
+            await entry_queries.add_milestone(entry.id, made[entry.id].activation_ids)
+    await _add_to_sums(earned, sign=1)
+    flags = {entry_id: each.flags for entry_id, each in made.items()}
+    await announcements.earned(ctx, earned, flags=flags, now=now)
+    return earned
 
 
 async def reverse(
@@ -153,8 +158,6 @@ async def reverse(
     await entry_queries.add(reversals)
     await entry_queries.mark_reversed(entries, now=now)
     await _add_to_sums(entries, sign=-1)
-    for each in entries:
-        each.reversed_at = now
     await announcements.reversed_(ctx, entries, now=now)
     return reversals
 
@@ -204,12 +207,6 @@ def _entry(
     )
 
 
-def _earned(wanted: Iterable[Earned], made: Iterable[RewardEntry]) -> list[Earned]:
-    """Return the rewards of these entries, in their order."""
-    by_key = {each.key: each for each in wanted}
-    return [by_key[entry.user_id, str(entry.rule), str(entry.subject)] for entry in made]
-
-
 async def _add_to_sums(entries: Sequence[RewardEntry], *, sign: int) -> None:
     """Add earned entries to the sums that they count in, or subtract them."""
     balances: Counter[tuple[UUID, str]] = Counter()
@@ -226,7 +223,3 @@ def _totals(entries: Sequence[RewardEntry], *, sign: int) -> dict[tuple[UUID, st
         for period in (ALL_TIME, rules.month(each.created_at)):
             totals[each.user_id, str(each.rule), period] += sign * each.amount
     return totals
-
-
-def status(entry: RewardEntry, *, now: datetime) -> str:
-    return reward_status.derive(entry, now=now)

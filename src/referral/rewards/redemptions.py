@@ -18,7 +18,7 @@ from referral.core.errors import (
 )
 from referral.core.reward_status import Kind
 from referral.rewards import activation_queries, entries, entry_queries, request_digest, rules
-from referral.rewards.entries import Entry
+from referral.rewards.entries import EntryView
 from referral.storage import database
 from referral.storage.models import Redemption, RewardEntry
 
@@ -33,7 +33,7 @@ class NewRedemption(Struct, frozen=True, kw_only=True):
     content: object
 
 
-async def redeem(ctx: Context, wanted: NewRedemption, *, by: Actor) -> tuple[Entry, bool]:
+async def redeem(ctx: Context, wanted: NewRedemption, *, by: Actor) -> tuple[EntryView, bool]:
     """Subtract an amount from a user's balance. Return the entry and whether it is new.
 
     Raises InvalidRequest, NotFound, AccountBlocked, InsufficientBalance, and RedemptionConflict if
@@ -75,7 +75,7 @@ async def redeem(ctx: Context, wanted: NewRedemption, *, by: Actor) -> tuple[Ent
     return await _view(known.entry_id, now=now), False
 
 
-async def reverse(ctx: Context, redemption_id: str, *, by: Actor) -> Entry:
+async def reverse(ctx: Context, redemption_id: str, *, by: Actor) -> EntryView:
     """Give the amount of a redemption back. Return the entry that reverses it, also again.
 
     Raises NotFound.
@@ -138,7 +138,7 @@ async def _store(redemption: Redemption, entry: RewardEntry, *, now: datetime) -
     return True
 
 
-async def _view(entry_id: UUID, *, now: datetime) -> Entry:
+async def _view(entry_id: UUID, *, now: datetime) -> EntryView:
     entry = await entry_queries.get(entry_id)
     if entry is None:
         raise LookupError("entries are never removed")

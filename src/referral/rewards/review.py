@@ -21,7 +21,7 @@ from referral.rewards import (
     ledger,
     rules,
 )
-from referral.rewards.entries import Entry, OwnEntry
+from referral.rewards.entries import EntryView, OwnEntry
 from referral.rewards.entry_queries import Balance
 from referral.storage import database
 from referral.storage import users as user_queries
@@ -30,7 +30,7 @@ Decision = Literal[Review.APPROVED, Review.REJECTED]
 
 
 class EntryPage(Struct, frozen=True, kw_only=True):
-    items: list[Entry]
+    items: list[EntryView]
     next_cursor: str | None
 
 
@@ -38,7 +38,7 @@ class UserRewards(Struct, frozen=True, kw_only=True):
     """A user's balances, and a page of the entries."""
 
     balances: list[Balance]
-    items: list[Entry]
+    items: list[EntryView]
     next_cursor: str | None
 
 
@@ -99,7 +99,7 @@ async def page(
     return EntryPage(items=await entries.views(rows, now=now), next_cursor=next_cursor)
 
 
-async def decide(ctx: Context, entry_id: str, decision: Decision, *, by: Actor) -> Entry:
+async def decide(ctx: Context, entry_id: str, decision: Decision, *, by: Actor) -> EntryView:
     """Approve or reject an entry in review. The same decision again changes nothing.
 
     Raises SignInAgain, NotFound, and ReviewConflict for an entry that is not in review.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+import msgspec
 
 from referral import audit
 from referral.context import Actor, Context
 from referral.core import freshness, times
 from referral.core.errors import InvalidRequest, NotFound
-from referral.rewards import rule_queries, rules
-from referral.rewards.rules import Beneficiary, Review, Rule
+from referral.rewards import rule_fields, rule_queries, rules
+from referral.rewards.rule_fields import RuleFields, RuleList, RuleView
+from referral.rewards.rules import Rule
 from referral.storage import database
 from referral.storage.models import RewardRule
 
@@ -20,112 +20,9 @@ _FIXED = ("trigger", "beneficiary", "unit", "occurs", "invitees")
 _MAX_CAP = 10**15
 
 
-class RuleFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A reward rule without its name."""
-
-    trigger: Annotated[
-        str,
-        Meta(
-            description="`activated`, or a type of posted events. Never changes.",
-            examples=["purchase"],
-        ),
-    ]
-    beneficiary: Annotated[
-        Literal["inviter", "invitee"], Meta(description="Never changes.", examples=["inviter"])
-    ]
-    amount: Annotated[int, Meta(description="From 1 to 1,000,000,000, in `unit`.", examples=[500])]
-    unit: Annotated[
-        str,
-        Meta(
-            description=(
-                "What the amounts count: 2 to 24 letters, digits, `_` and `-`. Use the smallest "
-                "unit of money, such as `RUB-kopecks`. Never changes."
-            ),
-            examples=["points"],
-        ),
-    ]
-    occurs: Annotated[
-        str | dict[str, int],
-        Meta(
-            description=(
-                '`"every"`: for each event. `"first"`: once for each invitee who qualifies. '
-                '`{"at": n}`: once when an inviter has n of them. `{"each": n}`: at n, 2n, 3n and '
-                "so on. Never changes."
-            ),
-            examples=["first"],
-        ),
-    ] = "every"
-    min_value: Annotated[
-        int | None,
-        Meta(description="Events with a smaller `value`, or none, do not count.", examples=[1000]),
-    ] = None
-    cap_per_month: Annotated[
-        int | None,
-        Meta(
-            description="The most that one beneficiary earns by the rule in a month (UTC).",
-            examples=[2500],
-        ),
-    ] = None
-    cap_total: Annotated[
-        int | None, Meta(description="The most that one beneficiary ever earns by the rule.")
-    ] = None
-    hold_days: Annotated[
-        int, Meta(description="Days until an entry is available, 0 to 90.", examples=[14])
-    ] = 0
-    review: Annotated[
-        Review,
-        Meta(
-            description=(
-                "Which entries wait for a person's decision: none, flagged ones or all. Those of "
-                "blocked users always do."
-            ),
-            examples=["flagged"],
-        ),
-    ] = "none"
-    starts: Annotated[
-        str | None,
-        Meta(
-            description=(
-                "Events that occurred earlier do not count. Null: since the rule was made."
-            ),
-            examples=["2026-01-01T00:00:00Z"],
-        ),
-    ] = field(name="from", default=None)
-    ends: Annotated[
-        str | None,
-        Meta(description="Events that occurred then or later do not count. Null: no end."),
-    ] = field(name="until", default=None)
-
-
-class RuleView(Struct, frozen=True, kw_only=True):
-    """A reward rule."""
-
-    name: Annotated[str, Meta(examples=["first-purchase"])]
-    trigger: Annotated[str, Meta(examples=["purchase"])]
-    beneficiary: Annotated[Beneficiary, Meta(examples=["inviter"])]
-    amount: Annotated[int, Meta(examples=[500])]
-    unit: Annotated[str, Meta(examples=["points"])]
-    occurs: Annotated[str | dict[str, int], Meta(examples=["first"])]
-    min_value: int | None
-    cap_per_month: Annotated[int | None, Meta(examples=[2500])]
-    cap_total: int | None
-    hold_days: Annotated[int, Meta(examples=[14])]
-    review: Annotated[Review, Meta(examples=["flagged"])]
-    starts: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])] = field(name="from")
-    ends: datetime | None = field(name="until")
-    version: Annotated[
-        int, Meta(description="Increases with each change; entries name it.", examples=[1])
-    ]
-
-
-class RuleList(Struct, frozen=True, kw_only=True):
-    items: list[RuleView]
-    next_cursor: Annotated[None, Meta(description="Always null: the list has all rules.")] = None
-
-
 async def list_all() -> RuleList:
     """Return the rules that are in force, by name."""
-    return RuleList(items=[_view(rule) for rule in await rule_queries.in_force()])
+    return RuleList(items=[rule_fields.view(rule) for rule in await rule_queries.in_force()])
 
 
 async def put(ctx: Context, name: str, fields: RuleFields, *, by: Actor) -> tuple[RuleView, bool]:
@@ -159,7 +56,7 @@ async def put(ctx: Context, name: str, fields: RuleFields, *, by: Actor) -> tupl
         return rule, known is None
 
     rule, is_new = await database.transaction(work)
-    return _view(rule), is_new
+    return rule_fields.view(rule), is_new
 
 
 async def delete(ctx: Context, name: str, *, by: Actor) -> None:
@@ -179,7 +76,7 @@ async def delete(ctx: Context, name: str, *, by: Actor) -> None:
 
 
 def _parse(name: str, fields: RuleFields, known: RewardRule | None, *, now: datetime) -> Rule:
-    occurs, invitees = rules.parse_occurs(fields.occurs, fields.beneficiary)
+    occurs, invitees = rules.parse_occurs(msgspec.to_builtins(fields.occurs), fields.beneficiary)
     created_at = known.created_at if known else now
     starts_at = times.parse(fields.starts, field="from") if fields.starts else created_at
     ends_at = times.parse(fields.ends, field="until") if fields.ends else None
@@ -228,22 +125,3 @@ async def _require_new_unit(unit: str) -> None:
     for known in await rule_queries.units():
         if known != unit and known.lower() == unit.lower():
             raise InvalidRequest.field("unit", f"There is a unit {known} already. Write it so.")
-
-
-def _view(rule: Rule) -> RuleView:
-    return RuleView(
-        name=rule.name,
-        trigger=rule.trigger,
-        beneficiary=rule.beneficiary,
-        amount=rule.amount,
-        unit=rule.unit,
-        occurs=rule.occurs if rule.invitees is None else {rule.occurs: rule.invitees},
-        min_value=rule.min_value,
-        cap_per_month=rule.cap_per_month,
-        cap_total=rule.cap_total,
-        hold_days=rule.hold_days,
-        review=rule.review,
-        starts=rule.starts_at,
-        ends=rule.ends_at,
-        version=rule.version,
-    )

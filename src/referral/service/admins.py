@@ -12,6 +12,7 @@ from referral.service.access import Authenticated
 from referral.storage import api_keys as api_key_queries
 from referral.storage import database
 from referral.storage import users as user_queries
+from referral.storage.api_keys import FoundKey
 from referral.storage.models import User
 
 
@@ -21,21 +22,31 @@ async def authenticate(ctx: Context, token: str, *, caller: Caller) -> Actor:
     Raises Unauthorized, AccountBlocked, Forbidden.
     """
     if api_key.is_api_key(token):
-        name = await api_key_queries.find_name(api_key.digest(token))
-        if name is None:
-            raise Unauthorized(
-                "This API key does not exist or was revoked. Use another.", reason="no such key"
+        key = await _find_key(token)
+        if key.events_only:
+            raise Forbidden(
+                "This API key was made with `--events`: it opens only `POST /api/v1/events`, "
+                "`POST /api/v1/users/{id}/redemptions` and their reversals. Use another key.",
+                reason="key for events only",
             )
-        return Actor.key(name, caller)
+        return Actor.key(key.name, caller)
     return require_admin(ctx, await access.authenticate(ctx, token), caller=caller)
 
 
 async def authenticate_key(ctx: Context, token: str, *, caller: Caller) -> Actor:
-    """Return the API key that a bearer token is. Raises Unauthorized, AccountBlocked, Forbidden."""
-    if not api_key.is_api_key(token):
-        await access.authenticate(ctx, token)
-        raise Forbidden("This operation needs an API key.", reason="not an API key")
-    return await authenticate(ctx, token, caller=caller)
+    """Return the API key that a bearer token is, whatever it opens.
+
+    Raises Unauthorized, and Forbidden for the token of a user, who may be an administrator;
+    AccountBlocked if that user is blocked.
+    """
+    if api_key.is_api_key(token):
+        return Actor.key((await _find_key(token)).name, caller)
+    await access.authenticate(ctx, token)
+    raise Forbidden(
+        "This operation is only for programs with an API key. The operator of the service can "
+        "create one: `referral key new NAME --events`.",
+        reason="token of a user",
+    )
 
 
 def require_admin(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> Actor:
@@ -150,6 +161,15 @@ async def revoke(ctx: Context, text: str) -> tuple[str, bool]:
 
     revoked = await database.transaction(work)
     return phone, revoked
+
+
+async def _find_key(token: str) -> FoundKey:
+    key = await api_key_queries.find(api_key.digest(token))
+    if key is None:
+        raise Unauthorized(
+            "This API key does not exist or was revoked. Use another.", reason="no such key"
+        )
+    return key
 
 
 async def _set_admin(ctx: Context, user: User, action: str, *, is_admin: bool) -> None:

@@ -61,10 +61,11 @@ async def send(
     """
     to = phone.parse(text, ctx.phone_rules)
     at = ctx.clock()
+    device = await devices.recognise(ctx, device_token, to, now=at)
     scope = LimitScope(
         phone=to,
         address=caller.address,
-        known_device=await devices.is_known(ctx, device_token, to, now=at),
+        known_device=device.is_known,
         key=ctx.counter_key,
     )
     charged = await sends.charge(ctx, scope, caller=caller, at=at)
@@ -85,6 +86,7 @@ async def send(
         known_device=scope.known_device,
         as_stranger=charged.scope.as_stranger,
         address=caller.address,
+        shared_device=device.shared_device,
         proof=proofs.of_code(
             is_fixed=is_fixed,
             is_simulated=ctx.gateway.echoes_code,

@@ -8,9 +8,9 @@ from uuid import UUID
 from referral import audit
 from referral.context import Actor, Context
 from referral.rewards import activations
-from referral.service import access, admins, invitations, sessions, users
+from referral.service import access, admins, former_phones, sessions, users
 from referral.storage import audit as audit_queries
-from referral.storage import database
+from referral.storage import database, sign_up_grants
 from referral.storage import invitations as invitation_queries
 from referral.storage import users as user_queries
 
@@ -37,9 +37,10 @@ async def delete(
             await precondition()
         user = await users.require(user_id)
         await admins.require_another(ctx, user, by=by)
-        await invitations.remember_phone(ctx, user, now=now)
+        await former_phones.remember(ctx, user, now=now)
         if user.phone is not None:
             await user_queries.consume_admin_grant(user.phone)
+            await sign_up_grants.consume(user.phone)
         await sessions.end_all(ctx, user_id, reason="deleted")
         await user_queries.erase(user_id, now=now)
         if user.inviter_id is not None:

@@ -1,7 +1,7 @@
 """Housekeeping: background tasks of every web process, and of `referral worker`.
 
 Every process exchanges its counts with the other processes, through the database, every 2 seconds
-(the traffic of the cost guard, and the global limits).
+(the traffic of the cost guard, the global limits, and opens of invite links).
 Expired rows are purged every minute by one process at a time: the holder of the lease. If it dies,
 the lease expires and another process takes it.
 """
@@ -21,11 +21,13 @@ from referral.core import ids
 from referral.limits import counters, gcra
 from referral.limits.pumping import guard, traffic
 from referral.observability import metrics
+from referral.rewards import flags
 from referral.service import session_rules
 from referral.storage import audit as audit_queries
 from referral.storage import database
 from referral.storage import invitations as invitation_queries
 from referral.storage import leases as lease_queries
+from referral.storage import places as place_queries
 from referral.storage import sessions as session_queries
 from referral.webhooks import outbox, retry
 
@@ -83,8 +85,16 @@ async def purge_expired(ctx: Context) -> dict[str, int]:
                 batch_size=_BATCH_SIZE,
             )
         ),
+        "session_addresses": await _in_batches(
+            lambda: session_queries.purge_addresses(
+                before=now - flags.SAME_ADDRESS_WITHIN, batch_size=_BATCH_SIZE
+            )
+        ),
         "phone_digests": await _in_batches(
             lambda: invitation_queries.purge_past_activations(before=now, batch_size=_BATCH_SIZE)
+        ),
+        "admitted_phones": await _in_batches(
+            lambda: place_queries.purge(before=now, batch_size=_BATCH_SIZE)
         ),
         "audit_addresses": await _in_batches(
             lambda: audit_queries.purge_addresses(
@@ -139,11 +149,11 @@ class _Housekeeper:
     async def _exchange(self, *, read_all: bool) -> None:
         ctx, now = self._ctx, self._ctx.clock()
         await ctx.global_limits.save(now)
-        if ctx.cost_guard == guard.OFF:
-            return
-        if read_all:
-            await ctx.traffic.read(now)
-        await ctx.traffic.save(now)
+        if ctx.cost_guard != guard.OFF:
+            if read_all:
+                await ctx.traffic.read(now)
+            await ctx.traffic.save(now)
+        await ctx.invite_opens.save(invites_per_user=ctx.sign_up.invites_per_user)
 
 
 async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:

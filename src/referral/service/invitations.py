@@ -8,8 +8,7 @@ who activates, and the root above the inviter, which must not activate anything 
 
 from __future__ import annotations
 
-import hmac
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -19,8 +18,9 @@ from referral import audit
 from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import invite_code as invite_codes
-from referral.core import profile_fields, seal
+from referral.core import profile_fields
 from referral.core.errors import (
+    ActivationTooLate,
     InvalidRequest,
     InviteAlreadyActivated,
     InviteLoop,
@@ -30,19 +30,16 @@ from referral.core.errors import (
     Unauthorized,
     UnknownInviteCode,
 )
-from referral.core.keys import Purpose
 from referral.limits import invite_code_tries
 from referral.rewards import activations
-from referral.service import access, users
+from referral.rewards.flags import Origin
+from referral.service import access, former_phones, places, users
 from referral.service.access import Authenticated
 from referral.storage import database
 from referral.storage import invitations as invitation_queries
 from referral.storage import users as user_queries
 from referral.storage.models import User
 from referral.webhooks.events import Activation
-
-# How long a phone cannot activate a code after its user was deleted or moved to another phone
-REMEMBER_PHONE_FOR = timedelta(days=365)
 
 
 class Invitation(Struct, frozen=True, kw_only=True):
@@ -95,8 +92,8 @@ async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller:
 
     text: the invite code or link as it was typed or pasted.
     Raises InvalidRequest for an empty text, UnknownInviteCode, OwnInviteCode,
-    InviteAlreadyActivated, InviteLoop, TooManyRequests, and Unauthorized if the account was deleted
-    just now.
+    InviteAlreadyActivated, ActivationTooLate, InviteLoop, InvitesUsedUp, TooManyRequests, and
+    Unauthorized if the account was deleted just now.
     """
     if not text.strip():
         raise InvalidRequest.field("invite_code", "Give an invite code.")
@@ -106,7 +103,8 @@ async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller:
         if activation := await activate_in_transaction(ctx, user_id, text, now=now):
             by = Actor.user(user_id, caller)
             await audit.record(ctx, "invite_activated", by=by, user=user_id, activation=activation)
-            await activations.made(ctx, user_id, activation.inviter_id, now=now)
+            origin = Origin(caller.address)
+            await activations.made(ctx, user_id, activation.inviter_id, origin=origin, now=now)
 
     async def check() -> None:
         await _find_inviter(ctx, text, invitee=await user_queries.get(user_id))
@@ -116,15 +114,14 @@ async def activate(ctx: Context, signed_in: Authenticated, text: str, *, caller:
 
 
 async def try_in_transaction(
-    ctx: Context, phone: str, text: str, *, caller: Caller
+    ctx: Context, phone: str, text: str, *, user: User | None, caller: Caller
 ) -> Refusal | None:
     """Check and charge an invite code, in the transaction of a right guess at a sign-in code.
 
-    The charge counts for the phone's user or, if there is none yet, for the phone. Return
+    user: the phone's. The charge counts for them or, if there is none yet, for the phone. Return
     UnknownInviteCode or TooManyRequests for the caller to raise once the charge is committed, or
     None.
     """
-    user = await user_queries.find_by_phone(phone)
     return await invite_code_tries.attempt_in_transaction(
         ctx,
         lambda: _find_inviter(ctx, text, invitee=user),
@@ -134,15 +131,19 @@ async def try_in_transaction(
 
 
 async def activate_in_transaction(
-    ctx: Context, user_id: UUID, text: str, *, now: datetime
+    ctx: Context, user_id: UUID, text: str, *, now: datetime, is_invitation: bool = False
 ) -> Activation | None:
     """Activate an invite code in the caller's transaction.
 
     The caller then records it, and calls `rewards.activations.made`.
 
-    Return None if this user has activated the same code before. Raises UnknownInviteCode,
-    OwnInviteCode, InviteAlreadyActivated, InviteLoop, Unauthorized if the user is deleted, and
-    Conflict if another transaction has interfered.
+    is_invitation: whether this new user could not have signed up without the code. A phone that may
+    not activate it is then admitted all the same.
+
+    Return None if nothing was activated: this user has activated the same code before, or is only
+    admitted. Raises UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, ActivationTooLate,
+    InviteLoop, InvitesUsedUp, Unauthorized if the user is deleted, and Conflict if another
+    transaction has interfered.
     """
     user = await user_queries.get(user_id)
     if user.deleted_at is not None:
@@ -154,23 +155,21 @@ async def activate_in_transaction(
         raise OwnInviteCode
     if user.inviter_id is not None:
         raise InviteAlreadyActivated
-    digests = _phone_digests(ctx, user.phone or "")
-    if await invitation_queries.has_past_activation(digests, now=now):
+    phone = user.phone or ""
+    if await former_phones.has_left(ctx, phone, now=now):
         if (await user_queries.get(user_id)).phone != user.phone:
             raise database.Conflict  # the phone left this account just now
+        if is_invitation:
+            await places.admit(ctx, inviter, phone, now=now)
+            return None
         raise InviteAlreadyActivated(
             "This phone belonged to another account in the last year, so it cannot activate an "
             "invite code. Continue without one.",
             reason="the phone left an earlier account",
         )
-    root = await invitation_queries.find_root(inviter.id)
-    if root == user_id:
-        raise InviteLoop
-    await invitation_queries.lock(changed=user_id, kept=(root, inviter.id))
-    count = await invitation_queries.link(user, inviter.id, root=root, now=now)
-    if count is None:
-        raise database.Conflict
-    return Activation(inviter.id, inviter.invite_code, count)
+    if not ctx.sign_up.may_activate(since=user.voided_at or user.created_at, now=now):
+        raise ActivationTooLate
+    return await _link(ctx, user, inviter, now=now)
 
 
 async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
@@ -180,6 +179,7 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
     Raises SignInAgain, NotFound.
     """
     access.require_fresh(ctx, by)
+    now = ctx.clock()
 
     async def work() -> None:
         user = await users.require(user_id, include_deleted=True)
@@ -189,16 +189,16 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
         # below this user that is under way: the locks that both take serialise them.
         await invitation_queries.lock(changed=user_id, kept=(user.inviter_id,))
         activation = await activations.present(user_id)
-        count = await invitation_queries.unlink(user, user.inviter_id)
+        count = await invitation_queries.unlink(user, user.inviter_id, now=now)
         if count is None:
             raise database.Conflict
         if user.phone is not None:
-            await invitation_queries.delete_past_activations(_phone_digests(ctx, user.phone))
+            await former_phones.forget_activation(ctx, user.phone)
         inviter = await user_queries.get(user.inviter_id)
         voided = Activation(inviter.id, inviter.invite_code, count)
         await audit.record(ctx, "invite_voided", by=by, user=user_id, activation=voided)
         if activation is not None:
-            await activations.voided(ctx, activation, now=ctx.clock())
+            await activations.voided(ctx, activation, now=now)
 
     await database.transaction(work)
 
@@ -219,15 +219,17 @@ async def page(signed_in: Authenticated, *, cursor: str | None, limit: int) -> I
     )
 
 
-async def remember_phone(ctx: Context, user: User, *, now: datetime) -> None:
-    """Keep the digest of a phone that leaves its user: for a year it cannot activate a code.
-
-    Otherwise a user could delete the account and sign up again as a new invitee. It applies even to
-    users who had not activated a code.
-    """
-    if user.phone is not None:
-        (digest, *_) = _phone_digests(ctx, user.phone)
-        await invitation_queries.record_past_activation(digest, until=now + REMEMBER_PHONE_FOR)
+async def _link(ctx: Context, user: User, inviter: User, *, now: datetime) -> Activation:
+    """Make a user an invitee. Raises InviteLoop, InvitesUsedUp, Conflict."""
+    root = await invitation_queries.find_root(inviter.id)
+    if root == user.id:
+        raise InviteLoop
+    await invitation_queries.lock(changed=user.id, kept=(root, inviter.id))
+    await places.prepare(ctx, inviter)
+    if not await invitation_queries.link(user, inviter.id, root=root, now=now):
+        raise database.Conflict
+    count = await places.take(ctx, inviter, user.phone or "")
+    return Activation(inviter.id, inviter.invite_code, count)
 
 
 async def _find_inviter(ctx: Context, text: str, *, invitee: User | None = None) -> User:
@@ -244,10 +246,3 @@ async def _find_inviter(ctx: Context, text: str, *, invitee: User | None = None)
         if inviter.is_blocked:
             raise UnknownInviteCode(reason="blocked")
     return inviter
-
-
-def _phone_digests(ctx: Context, phone: str) -> list[str]:
-    return [
-        seal.base64url_encode(hmac.digest(key.secret, phone.encode(), "sha256"))
-        for key in ctx.data_keys.all(Purpose.ACTIVATION)
-    ]

@@ -9,9 +9,9 @@ from referral import audit
 from referral.context import Actor, Context
 from referral.core import phone as phones
 from referral.core.errors import PhoneTaken
-from referral.service import admins, invitations, sessions, users
+from referral.service import admins, former_phones, sessions, users
 from referral.service.users import UserView
-from referral.storage import database
+from referral.storage import database, sign_up_grants
 from referral.storage import invitations as invitation_queries
 from referral.storage import users as user_queries
 from referral.storage.models import User
@@ -44,9 +44,10 @@ async def move(ctx: Context, user_id: UUID, text: str, *, by: Actor) -> UserView
 
 async def move_in_transaction(ctx: Context, user: User, phone: str, *, now: datetime) -> None:
     """Move an account to another phone. Call this under the user's lock. Raises PhoneTaken."""
-    await invitations.remember_phone(ctx, user, now=now)
+    await former_phones.remember(ctx, user, now=now)
     if not await user_queries.change_phone(user.id, phone):
         raise PhoneTaken
     # A pending grant was meant for the phone's owner at that time, not for a later one
     for each in filter(None, (user.phone, phone)):
         await user_queries.consume_admin_grant(each)
+        await sign_up_grants.consume(each)

@@ -64,6 +64,16 @@ class Profile(Struct, frozen=True, kw_only=True):
         ),
     ]
     invitee_count: Annotated[int, Meta(description="The number of all invitees.", examples=[1])]
+    invite_opens: Annotated[
+        int,
+        Meta(
+            description=(
+                "How often the page `/i/{invite_code}` was opened, each reload included, bots and "
+                "previews of messengers not. A few seconds old."
+            ),
+            examples=[3],
+        ),
+    ]
     created_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
 
 
@@ -110,6 +120,7 @@ def from_row(ctx: Context, row: profile_queries.ProfileRow) -> Profile:
         activated_invite_code=row["activated_invite_code"],
         invitees=newest.split(",") if newest else [],
         invitee_count=row["invitee_count"],
+        invite_opens=row["invite_opens"],
         created_at=row["created_at"],
     )
 

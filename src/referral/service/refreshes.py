@@ -17,7 +17,7 @@ from uuid import UUID
 
 from referral import audit, observability
 from referral.context import Actor, Caller, Context
-from referral.core import tokens
+from referral.core import digests, tokens
 from referral.core.errors import AccountBlocked, InvalidRefreshToken
 from referral.core.proof import Proof
 from referral.core.tokens import Authentication, RefreshToken
@@ -53,16 +53,26 @@ async def refresh(ctx: Context, text: str, *, caller: Caller) -> Tokens:
 
 
 async def rotate(
-    ctx: Context, text: str, *, client_id: str | None, caller: Caller, now: datetime
+    ctx: Context,
+    text: str,
+    *,
+    client_id: str | None,
+    caller: Caller,
+    now: datetime,
+    by_server: bool = False,
 ) -> LiveSession:
     """Replace a session's refresh token. text: the refresh token.
 
-    client_id: the client whose session it must be; None for a sign-in without a client. Raises
+    client_id: the client whose session it must be; None for a sign-in without a client. by_server:
+    whether the caller is an app's server, whose address says nothing about the person. Raises
     InvalidRefreshToken, AccountBlocked.
     """
     token = tokens.parse_refresh(text)
     successor = tokens.successors(token, data_keys=ctx.data_keys)[0]
     cutoff = session_rules.expiry_cutoff(ctx.limits, now=now)
+    address_digest = None
+    if not by_server:
+        address_digest = digests.of_address(caller.address, data_keys=ctx.data_keys)
     # The statement itself checks the token, the expiry and that the user is not blocked
     rotated = await session_queries.rotate(
         token.session_id,
@@ -73,17 +83,26 @@ async def rotate(
         signed_in_after=cutoff.signed_in_at,
         used_after=cutoff.last_used_at,
         client_id=client_id,
+        address_digest=address_digest,
     )
     if rotated is not None:
         _require_proof(ctx, rotated.proof, rotated.phone)
         return _live(
             rotated.user_id, successor, rotated.proof, rotated.signed_in_at, rotated.scopes
         )
-    return await _repeat(ctx, token, client_id=client_id, caller=caller, now=now)
+    return await _repeat(
+        ctx, token, client_id=client_id, caller=caller, address_digest=address_digest, now=now
+    )
 
 
 async def _repeat(
-    ctx: Context, token: RefreshToken, *, client_id: str | None, caller: Caller, now: datetime
+    ctx: Context,
+    token: RefreshToken,
+    *,
+    client_id: str | None,
+    caller: Caller,
+    address_digest: str | None,
+    now: datetime,
 ) -> LiveSession:
     """Return the session of a replaced refresh token, with a live token, for a repeated request.
 
@@ -101,7 +120,9 @@ async def _repeat(
             await _end_reused(ctx, session, caller=caller)
         elif now - session.last_used_at <= tokens.REFRESH_GRACE:
             return _with_token(session, live)
-        elif another := await _repeat_late(ctx, session, token, caller=caller, now=now):
+        elif another := await _repeat_late(
+            ctx, session, token, caller=caller, address_digest=address_digest, now=now
+        ):
             return _with_token(session, another)
     raise InvalidRefreshToken(reason="other requests kept changing the session")
 
@@ -132,7 +153,13 @@ def _live_successor(ctx: Context, session: Session, token: RefreshToken) -> Refr
 
 
 async def _repeat_late(
-    ctx: Context, session: Session, token: RefreshToken, *, caller: Caller, now: datetime
+    ctx: Context,
+    session: Session,
+    token: RefreshToken,
+    *,
+    caller: Caller,
+    address_digest: str | None,
+    now: datetime,
 ) -> RefreshToken | None:
     """Replace the live token with another successor of the given one, and return it.
 
@@ -144,7 +171,11 @@ async def _repeat_late(
         await _end_reused(ctx, session, caller=caller)
     another = tokens.successors(token, data_keys=ctx.data_keys, late_repeats_tat=tat)[0]
     if not await session_queries.rotate_repeated(
-        session, successor=tokens.digest(another), tat=tat, now=now
+        session,
+        successor=tokens.digest(another),
+        tat=tat,
+        now=now,
+        address_digest=address_digest,
     ):
         return None
     observability.record("refresh_token_repeated", caller=caller, user=session.user_id)

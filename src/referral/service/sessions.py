@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from referral import audit, observability
 from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
-from referral.core import ids, tokens
+from referral.core import digests, ids, tokens
 from referral.core.errors import InvalidRefreshToken, NotFound
 from referral.core.proof import Proof
 from referral.core.tokens import Authentication, Grant, RefreshToken
@@ -83,6 +83,7 @@ def prepare(
         user_agent=_printable(caller.user_agent),
         proof=proof,
         created_at=now,
+        address_digest=digests.of_address(caller.address, data_keys=ctx.data_keys),
     )
     return session, refresh_token
 

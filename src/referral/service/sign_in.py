@@ -25,11 +25,21 @@ from referral.core.tokens import Authentication, RefreshToken
 from referral.limits import guesses, sign_in_statement
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.rewards import activations
-from referral.service import admins, codes, devices, invitations, profiles, proofs, sessions
+from referral.rewards.flags import Origin
+from referral.service import (
+    admins,
+    codes,
+    devices,
+    invitations,
+    profiles,
+    proofs,
+    sessions,
+    sign_ups,
+)
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
-from referral.storage import database
+from referral.storage import database, sign_up_grants
 from referral.storage import profiles as profile_queries
 from referral.storage import sessions as session_queries
 from referral.storage import users as user_queries
@@ -67,7 +77,8 @@ async def verify(
 
     invite_code: None or blank if there is none.
     Raises ChallengeInvalid, ChallengeExpired, ChallengeSpent, WrongCode, TooManyAttempts,
-    AccountBlocked, and for the invite code what `invitations.activate` raises.
+    AccountBlocked, InvitationRequired, SignUpClosed, and for the invite code what
+    `invitations.activate` raises.
     """
     if invite_code is not None and not invite_code.strip():
         invite_code = None
@@ -88,13 +99,19 @@ async def _sign_in_by_steps(
     A refusal of the invite code is returned, not raised, so that its charge is committed.
     Raises Conflict if the user has changed meanwhile; the transaction is then repeated.
     """
+    user = await user_queries.find_by_phone(challenge.phone)
+    is_new_user = user is None
+    is_invitation = is_new_user and await sign_ups.require_allowed(
+        ctx, challenge.phone, has_invite_code=invite_code is not None
+    )
     if invite_code is not None:
         refusal = await invitations.try_in_transaction(
-            ctx, challenge.phone, invite_code, caller=caller
+            ctx, challenge.phone, invite_code, user=user, caller=caller
         )
         if refusal is not None:
             return refusal
-    user, is_new_user = await _find_or_create(ctx, challenge.phone, now)
+    if user is None:
+        user = await _create(ctx, challenge.phone, now)
     if user.is_blocked:
         raise AccountBlocked
     activation = None
@@ -102,7 +119,7 @@ async def _sign_in_by_steps(
         # Before any other change to this user, because it locks several users in the order of ids
         try:
             activation = await invitations.activate_in_transaction(
-                ctx, user.id, invite_code, now=now
+                ctx, user.id, invite_code, now=now, is_invitation=is_invitation
             )
         except Unauthorized:  # the user was deleted just now: retry, which signs up a new one
             raise database.Conflict from None
@@ -110,9 +127,11 @@ async def _sign_in_by_steps(
         raise database.Conflict
     await _record(ctx, user.id, is_new_user=is_new_user, activation=activation, caller=caller)
     if activation is not None:
-        await activations.made(ctx, user.id, activation.inviter_id, now=now)
+        origin = Origin(caller.address, challenge.shared_device)
+        await activations.made(ctx, user.id, activation.inviter_id, origin=origin, now=now)
     if is_new_user:
         await admins.redeem_grant(ctx, user)
+        await sign_up_grants.consume(challenge.phone)
     session, refresh_token = sessions.prepare(ctx, proof=challenge.proof, caller=caller, now=now)
     await session_queries.add(session, user_id=user.id)
     row = await profile_queries.find(user.id)
@@ -138,12 +157,9 @@ async def _sign_in_by_statement(
     return judged, _result(ctx, row, refresh_token, challenge.proof, is_new_user=False, now=now)
 
 
-async def _find_or_create(ctx: Context, phone: str, now: datetime) -> tuple[User, bool]:
-    """Return the user of a phone, and whether it is a new one."""
+async def _create(ctx: Context, phone: str, now: datetime) -> User:
+    """Create the user of a phone. Raises Conflict if another request has just done so."""
     while True:
-        user = await user_queries.find_by_phone(phone)
-        if user is not None:
-            return user, False
         user = User(
             id=ids.new(ctx.token_bytes),
             phone=phone,
@@ -151,10 +167,11 @@ async def _find_or_create(ctx: Context, phone: str, now: datetime) -> tuple[User
             created_at=now,
             last_sign_in_at=now,
         )
-        # It is not added if another request has just created this phone's user, or if the random
-        # invite code is in use. The next round settles both.
         if await user_queries.add(user):
-            return user, True
+            return user
+        if await user_queries.find_by_phone(phone) is not None:
+            raise database.Conflict
+        # The random invite code is in use: try another
 
 
 async def _record(

@@ -1,10 +1,10 @@
-"""Statistics: totals, sign-ups and activations by day, and the K-factor."""
+"""Statistics: totals, sign-ups, activations and opens by day, and the K-factor."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct, field
 
@@ -38,6 +38,7 @@ class Day(Struct, frozen=True, kw_only=True):
     day: Annotated[date, Meta(examples=["2026-01-31"])]
     sign_ups: Annotated[int, Meta(examples=[12])]
     activations: Annotated[int, Meta(examples=[8])]
+    opens: Annotated[int, Meta(description="Of the pages of invite links.", examples=[30])]
 
 
 class TopInviter(Struct, frozen=True, kw_only=True):
@@ -58,14 +59,46 @@ class Stats(Struct, frozen=True, kw_only=True):
     totals: Totals
     sign_ups: Annotated[int, Meta(description="In the period.", examples=[350])]
     activations: Annotated[int, Meta(description="In the period.", examples=[240])]
+    opens: Annotated[
+        int,
+        Meta(
+            description=(
+                "How often the pages `/i/{invite_code}` were opened in the period, each reload "
+                "included, bots and previews of messengers not. A few seconds old."
+            ),
+            examples=[900],
+        ),
+    ]
     k_factor: Annotated[
         float | None,
         Meta(
             description=(
                 "Activations until now of the invite codes of users who signed up in the period, "
-                "divided by the number of those users. Null if nobody signed up."
+                "divided by the number of those users. Null if nobody signed up. It is "
+                "`opens_per_inviter` times `sign_ups_per_open`, if neither is null."
             ),
             examples=[0.7],
+        ),
+    ]
+    opens_per_inviter: Annotated[
+        float | None,
+        Meta(
+            description=(
+                "Opens until now of the invite links of users who signed up in the period, divided "
+                "by the number of those users. Null if nobody signed up."
+            ),
+            examples=[2.8],
+        ),
+    ]
+    sign_ups_per_open: Annotated[
+        float | None,
+        Meta(
+            description=(
+                "Activations until now of the invite codes of those users, divided by the opens of "
+                "their links until now. Null if there are no opens. It may be above 1: a code can "
+                "also be typed."
+            ),
+            examples=[0.25],
         ),
     ]
     days: Annotated[list[Day], Meta(description="Every day of the period, also empty ones.")]
@@ -74,23 +107,36 @@ class Stats(Struct, frozen=True, kw_only=True):
     ]
 
 
+class _Counts(NamedTuple):
+    """What the days of a period have, by day. Days without any are missing."""
+
+    sign_ups: Mapping[str, DayCount]
+    activations: Mapping[str, DayCount]
+    opens: Mapping[str, int]
+
+
 async def get(ctx: Context, *, first: str | None, last: str | None) -> Stats:
     """Return the statistics of a period. Raises InvalidRequest.
 
     first, last: ISO 8601 dates in UTC, both included; None for the default.
     """
     days = spans.parse(first, last, today=ctx.clock().date())
-    sign_ups, activations = await stat_queries.sign_ups(days), await stat_queries.activations(days)
+    counts = await _counts(days)
+    sign_ups, activations, opens = counts
     users = sum(day.number for day in sign_ups.values())
     invitees = sum(day.invitees for day in sign_ups.values())
+    their_opens = await stat_queries.opens_of_newcomers(days)
     return Stats(
         first=days.first,
         last=days.last,
         totals=Totals(**await stat_queries.totals()),
         sign_ups=users,
         activations=sum(day.number for day in activations.values()),
-        k_factor=invitees / users if users else None,
-        days=_by_day(days, sign_ups, activations),
+        opens=sum(opens.values()),
+        k_factor=_ratio(invitees, users),
+        opens_per_inviter=_ratio(their_opens, users),
+        sign_ups_per_open=_ratio(invitees, their_opens),
+        days=_by_day(days, counts),
         top_inviters=[
             TopInviter(**{**row, "id": str(row["id"])})
             for row in await stat_queries.top_inviters(days, limit=TOP_INVITERS)
@@ -101,17 +147,29 @@ async def get(ctx: Context, *, first: str | None, last: str | None) -> Stats:
 async def by_day(ctx: Context, *, first: str | None, last: str | None) -> list[Day]:
     """Return the statistics of each day only, as `get` does. Raises InvalidRequest."""
     days = spans.parse(first, last, today=ctx.clock().date())
-    return _by_day(days, await stat_queries.sign_ups(days), await stat_queries.activations(days))
+    return _by_day(days, await _counts(days))
 
 
-def _by_day(
-    days: Days, sign_ups: Mapping[str, DayCount], activations: Mapping[str, DayCount]
-) -> list[Day]:
+async def _counts(days: Days) -> _Counts:
+    return _Counts(
+        sign_ups=await stat_queries.sign_ups(days),
+        activations=await stat_queries.activations(days),
+        opens=await stat_queries.opens(days),
+    )
+
+
+def _ratio(number: int, divisor: int) -> float | None:
+    return number / divisor if divisor else None
+
+
+def _by_day(days: Days, counts: _Counts) -> list[Day]:
+    sign_ups, activations, opens = counts
     return [
         Day(
             day=day,
             sign_ups=sign_ups.get(day.isoformat(), _NO_COUNT).number,
             activations=activations.get(day.isoformat(), _NO_COUNT).number,
+            opens=opens.get(day.isoformat(), 0),
         )
         for day in days
     ]

@@ -15,6 +15,7 @@ from typing import Any
 
 from referral.core.challenge import MAX_CODE_LENGTH, MIN_CODE_LENGTH
 from referral.core.phone import FixedCode, PhoneRules
+from referral.core.sign_up import CLOSED, INVITED, OPEN, SignUpRules
 from referral.limits.policy import Limits
 from referral.messaging.gateways import urls
 from referral.settings import development_secret, values
@@ -41,6 +42,7 @@ class Settings:
     limits: Limits
     phone_rules: PhoneRules
     test_phones: Mapping[str, FixedCode]
+    sign_up: SignUpRules
     public_url: str
     audience: str
     invite_url: str
@@ -153,6 +155,7 @@ def _read(reader: Reader, today: date) -> Settings:
         limits=_limits(reader, _default_limits(simulated=simulated, production=production)),
         phone_rules=rules,
         test_phones=reader.read("REFERRAL_TEST_PHONES", values.test_phones(today), {}),
+        sign_up=_sign_up(reader),
         public_url=base_url,
         audience=reader.read("REFERRAL_AUDIENCE", values.printable, base_url),
         invite_url=reader.read("REFERRAL_INVITE_URL", values.invite_url, base_url + "/i/{code}"),
@@ -200,6 +203,14 @@ def _require_in_production(reader: Reader, *, public_url: str) -> None:
             "REFERRAL_SMS_URL: set it to a gateway, such as twilio://..., or to simulated:// for "
             "an open demo, in which anybody can sign in as any phone"
         )
+
+
+def _sign_up(reader: Reader) -> SignUpRules:
+    return SignUpRules(
+        mode=reader.read("REFERRAL_SIGN_UP", values.one_of(OPEN, INVITED, CLOSED), OPEN),
+        invites_per_user=reader.read("REFERRAL_INVITES_PER_USER", values.integer(0, _MAX_COUNT), 0),
+        activation_days=reader.read("REFERRAL_ACTIVATION_DAYS", values.integer(0, _MAX_DAYS), 0),
+    )
 
 
 def _webhook(reader: Reader, *, production: bool) -> dict[str, Any]:

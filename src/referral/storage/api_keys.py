@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from referral.storage import database
 from referral.storage.models import ApiKey
 
 
-async def add(name: str, digest: str, *, now: datetime) -> bool:
+class FoundKey(NamedTuple):
+    """A key's name, and whether it opens only events, redemptions and their reversals."""
+
+    name: str
+    events_only: bool
+
+
+async def add(name: str, digest: str, *, events_only: bool, now: datetime) -> bool:
     """Add a key. Return False if there is one with this name already."""
-    await ApiKey.bulk_create(
-        [ApiKey(name=name, digest=digest, created_at=now)], ignore_conflicts=True
-    )
+    key = ApiKey(name=name, digest=digest, events_only=events_only, created_at=now)
+    await ApiKey.bulk_create([key], ignore_conflicts=True)
     return await ApiKey.exists(name=name, digest=digest)
 
 
-async def find_name(digest: str) -> str | None:
-    """Return the name of the key with this digest."""
-    rows = await database.query("SELECT name FROM api_keys WHERE digest = $1", digest)
-    return rows[0]["name"] if rows else None
+async def find(digest: str) -> FoundKey | None:
+    """Return the key with this digest."""
+    rows = await database.query("SELECT name, events_only FROM api_keys WHERE digest = $1", digest)
+    return FoundKey(rows[0]["name"], bool(rows[0]["events_only"])) if rows else None
 
 
 async def all_keys() -> list[ApiKey]:

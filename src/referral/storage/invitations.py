@@ -61,24 +61,24 @@ async def lock(*, changed: UUID, kept: Iterable[UUID] = ()) -> None:
         await database.query(_LOCK + strength, user_id)
 
 
-async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> int | None:
-    """Set a user's inviter and return the inviter's new count of invitees.
+async def link(user: User, inviter_id: UUID, *, root: UUID, now: datetime) -> bool:
+    """Set a user's inviter. `places.add_invitee` has to follow.
 
     root: the top of the inviter's chain. Call it with the user, the inviter and the root locked.
-    Return None and change nothing if one of them is not as it was read before the locks.
+    Return False and change nothing if one of them is not as it was read before the locks.
     """
     if await find_root(inviter_id) != root or not await User.exists(
         id=inviter_id, deleted_at__isnull=True, is_blocked=False
     ):
-        return None
+        return False
     linked = await User.filter(
         id=user.id, phone=user.phone, inviter_id__isnull=True, deleted_at__isnull=True
     ).update(inviter_id=inviter_id, activated_at=now, inviter_sees_phone=True)
-    return await users.change_invitee_count(inviter_id, 1) if linked else None
+    return bool(linked)
 
 
-async def unlink(user: User, inviter_id: UUID) -> int | None:
-    """Remove a user's inviter and return the inviter's new count of invitees.
+async def unlink(user: User, inviter_id: UUID, *, now: datetime) -> int | None:
+    """Remove a user's inviter, free the place, and return the inviter's new count of invitees.
 
     Call it with both locked. Return None and change nothing if the user has changed since it was
     read.
@@ -87,11 +87,11 @@ async def unlink(user: User, inviter_id: UUID) -> int | None:
     phone: dict[str, Any] = {"phone__isnull": True} if is_deleted else {"phone": user.phone}
     unlinked = await User.filter(
         id=user.id, inviter_id=inviter_id, deleted_at__isnull=not is_deleted, **phone
-    ).update(inviter_id=None, activated_at=None, inviter_sees_phone=True)
+    ).update(inviter_id=None, activated_at=None, voided_at=now, inviter_sees_phone=True)
     if not unlinked:
         return None
     # The deletion of a user has decremented the count already
-    return await users.change_invitee_count(inviter_id, 0 if is_deleted else -1)
+    return await users.change_invitee_count(inviter_id, 0 if is_deleted else -1, places=-1)
 
 
 async def page(user_id: UUID, *, after: Cursor | None, limit: int) -> Page:

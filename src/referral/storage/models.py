@@ -204,6 +204,7 @@ class AdmittedPhone(Model):
     class Meta:
         table = "admitted_phones"
         unique_together = (("phone_digest", "inviter_id"),)
+        indexes = (Index(fields=("inviter_id",), name="admitted_phones_by_inviter"),)
 
 
 class SignUpGrant(Model):

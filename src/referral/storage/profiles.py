@@ -12,7 +12,7 @@ from uuid import UUID
 
 from referral.core.profile_fields import MAX_PROFILE_INVITEES, ProfileFields
 from referral.core.proof import Proof
-from referral.storage import columns, database, dialect
+from referral.storage import columns, database, dialect, invite_opens
 from referral.storage.models import User
 from referral.storage.sessions import SIGNED_IN_AT
 
@@ -26,7 +26,8 @@ _ACCOUNT = f"""
 _PROFILE = f"""
     SELECT users.id, users.phone, users.invite_code, users.invitee_count, users.created_at,
            {", ".join(f"users.{column}" for column in ProfileFields.__annotations__)},
-           inviters.invite_code AS activated_invite_code, {{newest}} AS newest_invitees
+           inviters.invite_code AS activated_invite_code, {{newest}} AS newest_invitees,
+           {invite_opens.OF_USER}
 """
 _GENERATION = """
     COALESCE(
@@ -75,6 +76,7 @@ class ProfileRow(ProfileFields):
     phone: str | None
     invite_code: str
     invitee_count: int
+    invite_opens: int
     created_at: datetime
     activated_invite_code: str | None
     newest_invitees: str | None

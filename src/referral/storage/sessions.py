@@ -12,14 +12,15 @@ from referral.core.proof import Proof
 from referral.storage import database, dialect, pagination
 from referral.storage.models import Session
 from referral.storage.pagination import Page
-from referral.storage.purging import delete_batch
+from referral.storage.purging import clear_batch, delete_batch
 
 NEW_SESSION_COLUMNS = """
-    id, user_id, family_digest, refresh_digest, user_agent, proof, created_at, last_used_at
+    id, user_id, family_digest, refresh_digest, user_agent, proof, created_at, last_used_at,
+    address_digest
 """
 _ADD = f"""
     INSERT INTO sessions ({NEW_SESSION_COLUMNS}, client_id, scopes, authenticated_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12)
 """  # noqa: S608 - only constants
 SIGNED_IN_AT = "COALESCE(sessions.authenticated_at, sessions.created_at)"
 """When a code was last verified, from which every age of a session counts."""
@@ -30,7 +31,7 @@ _OF_USER = f"""
     FROM sessions WHERE user_id = $1
 """  # noqa: S608 - our own names
 _ROTATE = f"""
-    UPDATE sessions SET refresh_digest = $3, last_used_at = $4
+    UPDATE sessions SET refresh_digest = $3, last_used_at = $4, address_digest = $9
     WHERE id = $1 AND refresh_digest = $2 AND family_digest = $5
     AND {SIGNED_IN_AT} > $6 AND last_used_at > $7
     AND COALESCE(client_id, '') = $8 AND expires_at IS NULL
@@ -39,7 +40,8 @@ _ROTATE = f"""
               (SELECT phone FROM users WHERE users.id = sessions.user_id) AS phone
 """  # noqa: S608 - our own names
 _ROTATE_REPEATED = """
-    UPDATE sessions SET refresh_digest = $4, late_repeats_tat = $5, last_used_at = $6
+    UPDATE sessions SET refresh_digest = $4, late_repeats_tat = $5, last_used_at = $6,
+                        address_digest = $7
     WHERE id = $1 AND refresh_digest = $2 AND late_repeats_tat = $3
     AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND NOT users.is_blocked)
     RETURNING id
@@ -49,7 +51,7 @@ _ROTATE_REPEATED = """
 class NewSession(Struct, frozen=True, kw_only=True):
     """A session to add, without its user.
 
-    client_id, scopes, authenticated_at, expires_at: see models.Session.
+    address_digest, client_id, scopes, authenticated_at, expires_at: see models.Session.
     """
 
     id: UUID
@@ -58,6 +60,7 @@ class NewSession(Struct, frozen=True, kw_only=True):
     user_agent: str | None
     proof: Proof
     created_at: datetime
+    address_digest: str | None = None
     client_id: str | None = None
     scopes: str | None = None
     authenticated_at: datetime | None = None
@@ -92,6 +95,7 @@ async def add(session: NewSession, *, user_id: UUID) -> None:
         session.user_agent,
         session.proof,
         session.created_at,
+        session.address_digest,
         session.client_id,
         session.scopes,
         session.authenticated_at,
@@ -104,7 +108,7 @@ async def find(session_id: UUID) -> Session | None:
     return await Session.get_or_none(id=session_id).select_related("user")
 
 
-async def rotate(
+async def rotate(  # noqa: PLR0913 - one argument for each thing that is checked or written
     session_id: UUID,
     *,
     family: bytes,
@@ -114,12 +118,13 @@ async def rotate(
     signed_in_after: datetime,
     used_after: datetime,
     client_id: str | None,
+    address_digest: str | None,
 ) -> RotatedSession | None:
     """Replace the digest of the live refresh token with its successor's.
 
     signed_in_after, used_after: a session that began or was last used before these has expired.
-    client_id: see models.Session. Return None and change nothing if the session belongs to another
-    client, has other digests or has expired, or if its user is blocked.
+    client_id, address_digest: see models.Session. Return None and change nothing if the session
+    belongs to another client, has other digests or has expired, or if its user is blocked.
     """
     rows = await database.query(
         _ROTATE,
@@ -131,6 +136,7 @@ async def rotate(
         signed_in_after,
         used_after,
         client_id or "",
+        address_digest,
     )
     if not rows:
         return None
@@ -144,11 +150,13 @@ async def rotate(
     )
 
 
-async def rotate_repeated(session: Session, *, successor: bytes, tat: int, now: datetime) -> bool:
+async def rotate_repeated(
+    session: Session, *, successor: bytes, tat: int, now: datetime, address_digest: str | None
+) -> bool:
     """Replace the live refresh token after a late repeat of its predecessor.
 
-    tat: the session's new `late_repeats_tat`. Return False and change nothing if the session has
-    changed since it was read.
+    tat: the session's new `late_repeats_tat`. address_digest: see models.Session. Return False and
+    change nothing if the session has changed since it was read.
     """
     rows = await database.query(
         _ROTATE_REPEATED,
@@ -158,6 +166,7 @@ async def rotate_repeated(session: Session, *, successor: bytes, tat: int, now: 
         successor,
         tat,
         now,
+        address_digest,
     )
     return bool(rows)
 
@@ -198,6 +207,17 @@ async def purge(
     where = f"{SIGNED_IN_AT} < $1 OR last_used_at < $2 OR expires_at < $3"
     return await delete_batch(
         "sessions", "id", signed_in_before, used_before, now, where=where, batch_size=batch_size
+    )
+
+
+async def purge_addresses(*, before: datetime, batch_size: int) -> int:
+    """Clear the addresses' digests of at most `batch_size` sessions. Return how many were cleared.
+
+    before: only of sessions that were last used before.
+    """
+    where = "last_used_at < $1 AND address_digest IS NOT NULL"
+    return await clear_batch(
+        "sessions", "id", before, column="address_digest", where=where, batch_size=batch_size
     )
 
 

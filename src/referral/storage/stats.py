@@ -1,4 +1,7 @@
-"""Counts of users. Deleted users are in none of them except `deleted`."""
+"""Counts of users and of opens of their invite links.
+
+Deleted users are in none of them except `deleted`.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,17 @@ _BY_DAY = """
     SELECT {day} AS day, count(*) AS number, CAST(sum(invitee_count) AS BIGINT) AS invitees
     FROM users WHERE deleted_at IS NULL AND {column} BETWEEN $1 AND $2
     GROUP BY 1
+"""
+_OPENS_BY_DAY = """
+    SELECT day, CAST(sum(number) AS BIGINT) AS number
+    FROM invite_opens JOIN users ON users.id = invite_opens.user_id
+    WHERE users.deleted_at IS NULL AND day BETWEEN $1 AND $2
+    GROUP BY day
+"""
+_OPENS_OF_NEWCOMERS = """
+    SELECT CAST(sum(number) AS BIGINT) AS number
+    FROM invite_opens JOIN users ON users.id = invite_opens.user_id
+    WHERE users.deleted_at IS NULL AND users.created_at BETWEEN $1 AND $2
 """
 _TOP_INVITERS = """
     SELECT inviters.id, inviters.phone, inviters.name, inviters.invite_code,
@@ -57,6 +71,19 @@ async def sign_ups(days: Days) -> dict[str, DayCount]:
 async def activations(days: Days) -> dict[str, DayCount]:
     """Count the users who activated an invite code, by day as `sign_ups` does."""
     return await _by_day("activated_at", days)
+
+
+async def opens(days: Days) -> dict[str, int]:
+    """Count the opens of invite links, by day as `sign_ups` does."""
+    first, last = days.first.isoformat(), days.last.isoformat()
+    rows = await database.query_replica(_OPENS_BY_DAY, first, last)
+    return {row["day"]: row["number"] for row in rows}
+
+
+async def opens_of_newcomers(days: Days) -> int:
+    """Count the opens, until now, of the links of the users who signed up in the period."""
+    rows = await database.query_replica(_OPENS_OF_NEWCOMERS, days.start, days.end)
+    return rows[0]["number"] or 0
 
 
 async def top_inviters(days: Days, *, limit: int) -> list[dict[str, Any]]:

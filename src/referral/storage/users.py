@@ -25,7 +25,8 @@ _USERS = """
     WHERE users.deleted_at IS NULL
 """
 _CHANGE_INVITEE_COUNT = """
-    UPDATE users SET invitee_count = invitee_count + $2 WHERE id = $1 RETURNING invitee_count
+    UPDATE users SET invitee_count = invitee_count + $2, places_taken = places_taken + $3
+    WHERE id = $1 RETURNING invitee_count
 """
 _ACCEPTS_DEVICES = """
     SELECT 1 AS one FROM users LEFT JOIN device_generations ON user_id = id
@@ -79,6 +80,11 @@ async def page(search: Search | None, *, after: Cursor | None, limit: int) -> Pa
 
 async def find_by_phone(phone: str) -> User | None:
     return await User.get_or_none(phone=phone)
+
+
+async def any_active() -> bool:
+    """Return whether there is a user who is not deleted."""
+    return await User.exists(deleted_at__isnull=True)
 
 
 async def find_by_phones(phones: Collection[str]) -> list[User]:
@@ -137,13 +143,15 @@ async def revoke_devices(user_id: UUID) -> None:
     await database.query(_REVOKE_DEVICES, user_id)
 
 
-async def change_invitee_count(user_id: UUID, by: int) -> int:
-    """Add `by` to a user's count of invitees. Return the new count.
+async def change_invitee_count(user_id: UUID, by: int, *, places: int = 0) -> int:
+    """Add `by` to a user's count of invitees, and `places` to the places taken: see places.py.
+
+    Return the new count.
 
     The row stays locked until the transaction ends, so no other transaction can change the count
     before then.
     """
-    (row,) = await database.query(_CHANGE_INVITEE_COUNT, user_id, by)
+    (row,) = await database.query(_CHANGE_INVITEE_COUNT, user_id, by, places)
     number: int = row["invitee_count"]
     return number
 

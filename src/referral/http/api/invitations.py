@@ -67,7 +67,10 @@ class OwnInvitationController(Controller):
         description=(
             "Makes the owner of the code this user's inviter. A user can activate one code, once. "
             "Repeating the request with the same code succeeds again; another code gets 409 "
-            "`invite_already_activated`."
+            "`invite_already_activated`. `REFERRAL_INVITES_PER_USER` limits how many people one "
+            "code admits (409 `invites_used_up`), `REFERRAL_ACTIVATION_DAYS` how long after the "
+            "sign-up, or after an administrator has voided an activation, one can be activated "
+            "(409 `activation_too_late`)."
         ),
         responses=responses(
             *SIGNED_IN,
@@ -75,7 +78,9 @@ class OwnInvitationController(Controller):
             errors.UnknownInviteCode,
             errors.OwnInviteCode,
             errors.InviteAlreadyActivated,
+            errors.ActivationTooLate,
             errors.InviteLoop,
+            errors.InvitesUsedUp,
             errors.TooManyRequests,
         ),
     )

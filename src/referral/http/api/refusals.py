@@ -27,7 +27,7 @@ ANY = (StorageUnavailable, Overloaded)
 BODY = (errors.InvalidRequest, BodyTooLarge, UnsupportedMediaType, *ANY)
 SIGNED_IN = (errors.Unauthorized, errors.AccountBlocked, *ANY)
 ADMINISTRATOR = (*SIGNED_IN, errors.Forbidden)
-KEY = (errors.Unauthorized, errors.Forbidden, *ANY)
+KEY = (*SIGNED_IN, errors.Forbidden)
 
 _MEMBERS: dict[type[Refusal], dict[str, Any]] = {
     errors.InvalidRequest: {"errors": [{"field": "phone", "message": "Required."}]},

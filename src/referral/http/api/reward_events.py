@@ -17,7 +17,7 @@ from referral.http.api.refusals import BODY, KEY, responses
 from referral.http.requests import AdminRequest, context, require_integers
 from referral.http.responses import JsonResponse
 from referral.rewards import events, redemptions
-from referral.rewards.entries import Entry
+from referral.rewards.entries import EntryView
 from referral.rewards.events import MAX_REASON_LENGTH, EventResult, PostedEvent
 from referral.rewards.redemptions import NewRedemption
 
@@ -176,7 +176,7 @@ class RewardEventController(Controller):
         ),
         responses={
             HTTP_201_CREATED: ResponseSpec(
-                Entry, generate_examples=False, description="The amount is redeemed."
+                EntryView, generate_examples=False, description="The amount is redeemed."
             ),
             **responses(
                 *KEY,
@@ -190,7 +190,7 @@ class RewardEventController(Controller):
     )
     async def redeem(
         self, user_id: UserId, data: JSONBody[Redeem], request: AdminRequest
-    ) -> Response[Entry]:
+    ) -> Response[EntryView]:
         content: dict[str, Any] = await request.json()
         require_integers(content, "amount")
         wanted = NewRedemption(
@@ -213,7 +213,9 @@ class RewardEventController(Controller):
             "Gives the whole amount back. Again, it returns the same entry. The `redemption_id` "
             "cannot be used again."
         ),
-        responses=responses(*KEY, errors.NotFound),
+        responses=responses(*KEY, errors.InvalidRequest, errors.NotFound),
     )
-    async def reverse_redemption(self, redemption_id: RedemptionId, request: AdminRequest) -> Entry:
+    async def reverse_redemption(
+        self, redemption_id: RedemptionId, request: AdminRequest
+    ) -> EntryView:
         return await redemptions.reverse(context(request), redemption_id, by=request.user)

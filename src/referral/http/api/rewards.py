@@ -18,9 +18,9 @@ from referral.http.api.refusals import ADMINISTRATOR, BODY, SIGNED_IN, responses
 from referral.http.requests import AdminRequest, StrictRequest, context, require_integers
 from referral.http.responses import JsonResponse
 from referral.rewards import review, rule_book
-from referral.rewards.entries import Entry
+from referral.rewards.entries import EntryView
 from referral.rewards.review import EntryPage, OwnRewards, UserRewards
-from referral.rewards.rule_book import RuleFields, RuleList, RuleView
+from referral.rewards.rule_fields import RuleFields, RuleList, RuleView
 
 RuleName = Annotated[
     str, PathParameter(description="The name of a rule: 1 to 64 of the characters A-Z a-z 0-9 _ -.")
@@ -107,7 +107,9 @@ class RewardRuleController(Controller):
             "It counts no new event and keeps its entries. Its name is not used again. Requires a "
             "sign-in less than 15 minutes old, or an API key."
         ),
-        responses=responses(*ADMINISTRATOR, errors.SignInAgain, errors.NotFound),
+        responses=responses(
+            *ADMINISTRATOR, errors.InvalidRequest, errors.SignInAgain, errors.NotFound
+        ),
     )
     async def delete_reward_rule(self, name: RuleName, request: AdminRequest) -> None:
         await rule_book.delete(context(request), name, by=request.user)
@@ -173,10 +175,14 @@ class RewardController(Controller):
             "Requires a sign-in less than 15 minutes old, or an API key."
         ),
         responses=responses(
-            *ADMINISTRATOR, errors.SignInAgain, errors.NotFound, errors.ReviewConflict
+            *ADMINISTRATOR,
+            errors.InvalidRequest,
+            errors.SignInAgain,
+            errors.NotFound,
+            errors.ReviewConflict,
         ),
     )
-    async def approve_reward(self, entry_id: EntryId, request: AdminRequest) -> Entry:
+    async def approve_reward(self, entry_id: EntryId, request: AdminRequest) -> EntryView:
         return await review.decide(context(request), entry_id, Review.APPROVED, by=request.user)
 
     @post(
@@ -191,8 +197,12 @@ class RewardController(Controller):
             "old, or an API key."
         ),
         responses=responses(
-            *ADMINISTRATOR, errors.SignInAgain, errors.NotFound, errors.ReviewConflict
+            *ADMINISTRATOR,
+            errors.InvalidRequest,
+            errors.SignInAgain,
+            errors.NotFound,
+            errors.ReviewConflict,
         ),
     )
-    async def reject_reward(self, entry_id: EntryId, request: AdminRequest) -> Entry:
+    async def reject_reward(self, entry_id: EntryId, request: AdminRequest) -> EntryView:
         return await review.decide(context(request), entry_id, Review.REJECTED, by=request.user)

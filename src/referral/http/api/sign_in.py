@@ -39,7 +39,8 @@ class SendCode(Struct, forbid_unknown_fields=True):
             description=(
                 "The `device_token` of an earlier sign-in on this device, if there is one. The "
                 "device then has limits of its own, which requests by others for the same phone do "
-                "not use up."
+                "not use up. A token of another phone has no effect, except that rewards for "
+                "inviting this phone may be reviewed if it is the inviter's."
             )
         ),
     ] = None
@@ -130,7 +131,12 @@ class SignInController(Controller):
             "A challenge can be used once, and allows 3 guesses by default. The first sign-in of a "
             "phone creates its account and returns 201. With `invite_code`, the sign-in also "
             "activates that code. If the rules refuse the invite code, nobody is signed in and the "
-            "challenge stays valid: send the same code again without `invite_code`."
+            "challenge stays valid: send the same code again without `invite_code`. With "
+            "`REFERRAL_SIGN_UP=invited` a new phone needs an `invite_code` (403 "
+            "`invitation_required`); if its account was deleted within a year, it is admitted by "
+            "the code, which is not activated. With `closed` it is refused (403 "
+            "`sign_up_closed`), unless the operator has named it. After these refusals too the "
+            "challenge stays valid."
         ),
         responses={
             HTTP_201_CREATED: ResponseSpec(
@@ -145,10 +151,14 @@ class SignInController(Controller):
                 errors.TooManyAttempts,
                 errors.TooManyRequests,
                 errors.AccountBlocked,
+                errors.InvitationRequired,
+                errors.SignUpClosed,
                 errors.UnknownInviteCode,
                 errors.OwnInviteCode,
                 errors.InviteAlreadyActivated,
+                errors.ActivationTooLate,
                 errors.InviteLoop,
+                errors.InvitesUsedUp,
             ),
         },
     )

@@ -28,9 +28,10 @@ class StatsController(Controller):
         response_description="The statistics.",
         summary="Get growth statistics",
         description=(
-            "Totals, sign-ups and activations for each day (UTC), the top inviters, and the "
-            "K-factor. Deleted users are counted only in `totals.deleted`, and voided activations "
-            "not at all."
+            "Totals, sign-ups, activations and opens of invite links for each day (UTC), the top "
+            "inviters, and the K-factor with its two halves. Deleted users are counted only in "
+            "`totals.deleted`: what they and their links had before is in no number. Voided "
+            "activations are not counted."
         ),
         responses=responses(*ADMINISTRATOR, errors.InvalidRequest),
     )

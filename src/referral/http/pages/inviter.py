@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from referral.context import Context
 from referral.core import invite_code as invite_codes
 from referral.core.errors import TooManyRequests, UnknownInviteCode
+from referral.core.sign_up import CLOSED
 from referral.http import problems
 from referral.http.pages import browser_session, render, texts
 from referral.http.requests import StrictRequest, context
-from referral.service import invitations
-from referral.service.invitations import Invitation
+from referral.service import invitations, places
+
+_LONGEST_INVALID = 20  # characters
 
 
-async def find(request: StrictRequest, text: str) -> tuple[Invitation | None, str]:
+@dataclass(frozen=True, slots=True)
+class ShownInvitation:
+    """An invitation as the pages show it. is_used_up: whether its code can admit nobody more."""
+
+    invite_code: str
+    inviter_name: str | None
+    is_used_up: bool = False
+
+
+async def find(request: StrictRequest, text: str) -> tuple[ShownInvitation | None, str]:
     """Return the invitation of a code and "", or None and the text that explains its refusal.
 
     Without a code, return None and "".
@@ -26,29 +39,49 @@ async def find(request: StrictRequest, text: str) -> tuple[Invitation | None, st
         return None, explain(request, refusal)
 
 
-def first_name(invitation: Invitation) -> str | None:
+def parse_code(text: str, ctx: Context) -> str:
+    """Parse an invite code. An invalid one is kept, and refused when the user signs in.
+
+    A long invalid one becomes "?", because browsers drop a cookie of over 4 KB, and with it the
+    pending code.
+    """
+    try:
+        return invite_codes.parse(text, ctx.invite_url)
+    except UnknownInviteCode:
+        return text if len(text) <= _LONGEST_INVALID else "?"
+
+
+def first_name(invitation: ShownInvitation) -> str | None:
     """Return the inviter's first name."""
     return invitation.inviter_name.split()[0] if invitation.inviter_name else None
 
 
-async def look_up(request: StrictRequest, ctx: Context, text: str) -> Invitation:
+def warning(request: StrictRequest, invitation: ShownInvitation, *, is_signed_in: bool) -> str:
+    """Return one sentence if nobody can join by this invitation, otherwise ""."""
+    if context(request).sign_up.mode == CLOSED and not is_signed_in:
+        return _text(request, "sign_up_closed")
+    return _text(request, "invites_used_up") if invitation.is_used_up else ""
+
+
+async def look_up(request: StrictRequest, ctx: Context, text: str) -> ShownInvitation:
     """Return the invitation of a code. Raises UnknownInviteCode.
 
     If the address has made too many tries, return the code unchecked and without a name.
     """
     try:
-        return await invitations.look_up(ctx, text, caller=browser_session.caller(request))
+        found = await invitations.look_up(ctx, text, caller=browser_session.caller(request))
     except TooManyRequests as refusal:
         # Other people behind the same address may have used up the tries
         problems.log_refusal(request, refusal)
-        return Invitation(invite_code=invite_codes.parse(text, ctx.invite_url), inviter_name=None)
+        return ShownInvitation(invite_codes.parse(text, ctx.invite_url), inviter_name=None)
+    is_used_up = await places.are_used_up(ctx, found.invite_code)
+    return ShownInvitation(found.invite_code, found.inviter_name, is_used_up)
 
 
 def explain(request: StrictRequest, refusal: UnknownInviteCode) -> str:
     """Return the text that explains a refusal, in the language of the page."""
-    return texts.refusal(
-        refusal.code,
-        language=render.language(request),
-        seconds=refusal.retry_after,
-        attempts_left=None,
-    )
+    return _text(request, refusal.code)
+
+
+def _text(request: StrictRequest, code: str) -> str:
+    return texts.refusal(code, language=render.language(request), seconds=None, attempts_left=None)

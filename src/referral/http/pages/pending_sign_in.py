@@ -30,8 +30,9 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """A code that was sent, and what to do once it is entered.
 
     token: the challenge. expires_at, resend_at: Unix time, in seconds. code: only while sending is
-    simulated. next: the path to redirect to. user_id: for a change of phone, the user who asked for
-    it; empty for a sign-in. tab: the key of the tab.
+    simulated. asks_invite_code: whether the page of the code asks for an invite code, because the
+    phone cannot join without one. next: the path to redirect to. user_id: for a change of phone,
+    the user who asked for it; empty for a sign-in. tab: the key of the tab.
     """
 
     token: str
@@ -41,6 +42,7 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     resend_at: int
     code: str = ""
     invite_code: str = ""
+    asks_invite_code: bool = False
     next: str = ""
     user_id: str = ""
     tab: str = ""
@@ -73,7 +75,13 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     def in_new_tab(self, *, invite_code: str, then: str) -> PendingSignIn:
         """Return the same code for another tab, with that tab's invitation and next path."""
         tab = tabs.key_of(self.token, invite_code, then)
-        return msgspec.structs.replace(self, invite_code=invite_code, next=then, tab=tab)
+        return msgspec.structs.replace(
+            self, invite_code=invite_code, asks_invite_code=False, next=then, tab=tab
+        )
+
+    def asking(self, invite_code: str) -> PendingSignIn:
+        """Return the same code for a phone that needs an invite code. invite_code: as typed."""
+        return msgspec.structs.replace(self, invite_code=invite_code, asks_invite_code=True)
 
     def url(self, path: str, **more: str) -> str:
         """Return the URL of a page or form of this tab, with more parameters.

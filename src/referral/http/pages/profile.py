@@ -9,9 +9,11 @@ from litestar.response import Redirect
 from markupsafe import Markup
 
 from referral.core.errors import (
+    ActivationTooLate,
     InvalidRequest,
     InviteAlreadyActivated,
     InviteLoop,
+    InvitesUsedUp,
     OwnInviteCode,
     TooManyRequests,
     UnknownInviteCode,
@@ -30,7 +32,9 @@ _INVITE_REFUSALS = (
     UnknownInviteCode,
     OwnInviteCode,
     InviteAlreadyActivated,
+    ActivationTooLate,
     InviteLoop,
+    InvitesUsedUp,
     TooManyRequests,
 )
 

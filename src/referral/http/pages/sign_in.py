@@ -11,18 +11,14 @@ from litestar.response import Redirect
 from litestar.status_codes import HTTP_200_OK
 
 from referral.context import Context
-from referral.core import invite_code as invite_codes
 from referral.core import phone_display
 from referral.core.errors import (
     ChallengeSpent,
     InvalidPhone,
-    InviteAlreadyActivated,
-    InviteLoop,
-    OwnInviteCode,
+    InvitationRequired,
     Refusal,
     SmsUnavailable,
     TooManyRequests,
-    UnknownInviteCode,
     UnsupportedPhone,
 )
 from referral.http.pages import (
@@ -36,18 +32,15 @@ from referral.http.pages import (
     phone_field,
     render,
     tabs,
+    verification,
 )
 from referral.http.pages.app_request import AppRequest
 from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.requests import StrictRequest, context
-from referral.limits.guess_policy import INVITE_CODE_LIMITS
 from referral.service import sign_in
-from referral.service.sign_in import SignInResult
 
 HOME, CODE, PROFILE = "/", "/code", "/me"
 SEND_REFUSALS = (InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable)
-
-_LONGEST_INVALID = 20  # characters
 
 Next = Annotated[str | None, QueryParameter(name="next")]
 InviteCode = Annotated[str, QueryParameter()]
@@ -68,7 +61,7 @@ async def send_code(request: StrictRequest) -> Redirect:
     ctx, app = context(request), await app_request.find(request)
     fields = await forms.read(request)
     typed = phone = fields.get("phone", "")
-    invite_code = _invite_code(fields.get("invite_code", ""), ctx)
+    invite_code = inviter.parse_code(fields.get("invite_code", ""), ctx)
     then = forms.local_path(fields.get("next")) or ""
     try:
         phone = phone_field.parse(request, ctx, typed)
@@ -109,35 +102,33 @@ async def code(request: StrictRequest, invite_code: InviteCode = "") -> Response
     )
 
 
-@post(CODE, opt=forms.on(CODE, "code", "code"), include_in_schema=False)
+@post(CODE, opt=forms.on(CODE, "code", "code", "invite_code"), include_in_schema=False)
 async def verify(request: StrictRequest) -> Redirect:
     app = await app_request.find(request)
     fields = await forms.read(request)
     pending = pending_sign_in.find_in_form(request, fields)
     if pending is None:
         return flash.redirect(forms.page_of(request))
+    if "invite_code" in fields:
+        pending = pending.asking(inviter.parse_code(fields["invite_code"], context(request)))
     then = app.url(app_request.CONTINUE) if app else forms.local_path(pending.next) or PROFILE
     try:
-        result, invite_refusal = await _verify(
-            request, context(request), pending, fields.get("code", "")
-        )
+        result, invite_refusal = await verification.verify(request, pending, fields.get("code", ""))
     except Refusal as refusal:
         if isinstance(refusal, ChallengeSpent) and await browser_session.find(request):
             # The form was submitted twice, or is an old one
             return flash.redirect(then)
-        pending_sign_in.restore(request, pending)
+        keep = pending_sign_in.keep if pending.asks_invite_code else pending_sign_in.restore
+        keep(request, pending)
         url = pending.url(CODE, **app_request.query(app))
         return flash.refused(request, url, refusal, form="code", field="code")
+    if result is None:
+        return _ask_for_invitation(request, app, pending, invite_refusal, fields)
     await browser_session.start(request, result)
     pending_sign_in.clear(request, pending)
     if app is not None:
         return app_request.after_sign_in(request, app, result, invite_refusal)
-    if invite_refusal is None:
-        return flash.redirect(then)
-    values = {"invite_code": pending.invite_code}
-    return flash.refused(
-        request, PROFILE, invite_refusal, form="inviter", field="invite_code", values=values
-    )
+    return _after_sign_in(request, then, pending, invite_refusal)
 
 
 @post(f"{CODE}/again", opt=forms.on(CODE, "again"), include_in_schema=False)
@@ -146,9 +137,15 @@ async def send_again(request: StrictRequest) -> Redirect:
     pending = pending_sign_in.find_in_form(request, await forms.read(request))
     if pending is None:
         return flash.redirect(forms.page_of(request))
-    invite_code = _invite_code(pending.invite_code, ctx)
-    then = forms.local_path(pending.next) or ""
-    sending = send(request, ctx, pending.phone, invite_code=invite_code, then=then, tab=pending.tab)
+    sending = send(
+        request,
+        ctx,
+        pending.phone,
+        invite_code=inviter.parse_code(pending.invite_code, ctx),
+        asks_invite_code=pending.asks_invite_code,
+        then=forms.local_path(pending.next) or "",
+        tab=pending.tab,
+    )
     return await resend(request, pending, sending, url=pending.url(CODE, **app_request.query(app)))
 
 
@@ -185,6 +182,7 @@ async def send(
     phone: str,
     *,
     invite_code: str = "",
+    asks_invite_code: bool = False,
     then: str = "",
     tab: str = "",
 ) -> PendingSignIn:
@@ -199,6 +197,8 @@ async def send(
         caller=browser_session.caller(request),
     )
     pending = PendingSignIn.of(sent, ctx=ctx, invite_code=invite_code, then=then, tab=tab)
+    if asks_invite_code:
+        pending = pending.asking(invite_code)
     pending_sign_in.keep(request, pending)
     return pending
 
@@ -231,6 +231,8 @@ def page(
         "inviter": None,
         "signed_in": None,
         "refusal": None,
+        # Why nobody can join by this invitation
+        "warning": "",
         "then": "",
         "app": None,
         "action": HOME,
@@ -248,6 +250,7 @@ def page(
         status=status,
         example=phone_field.example(request, ctx),
         is_simulated=ctx.gateway.echoes_code,
+        sign_up=ctx.sign_up.mode,
         **context,
     )
 
@@ -282,16 +285,44 @@ def code_page(
     )
 
 
-def _invite_code(text: str, ctx: Context) -> str:
-    """Parse an invite code. An invalid one is kept, and refused when the user signs in.
+def _after_sign_in(
+    request: StrictRequest, then: str, pending: PendingSignIn, invite_refusal: Refusal | None
+) -> Redirect:
+    """Redirect to `then`, or to the profile if it has to show why an invite code was refused."""
+    if invite_refusal is None:
+        return flash.redirect(then)
+    return flash.refused(
+        request,
+        PROFILE,
+        invite_refusal,
+        form="inviter",
+        field="invite_code",
+        values={"invite_code": pending.invite_code},
+    )
 
-    A long invalid one becomes "?", because browsers drop a cookie of over 4 KB, and with it the
-    pending code.
-    """
-    try:
-        return invite_codes.parse(text, ctx.invite_url)
-    except UnknownInviteCode:
-        return text if len(text) <= _LONGEST_INVALID else "?"
+
+def _ask_for_invitation(
+    request: StrictRequest,
+    app: AppRequest | None,
+    pending: PendingSignIn,
+    refusal: Refusal | None,
+    fields: dict[str, str],
+) -> Redirect:
+    """Redirect back to the page of the code, which keeps it and asks for an invite code."""
+    pending = pending.asking(pending.invite_code)
+    pending_sign_in.keep(request, pending)
+    typed = {
+        "code": fields.get("code", ""),
+        "invite_code": fields.get("invite_code", pending.invite_code),
+    }
+    return flash.refused(
+        request,
+        pending.url(CODE, **app_request.query(app)),
+        refusal or InvitationRequired(),
+        form="code",
+        field="invite_code",
+        values=typed,
+    )
 
 
 async def _home_of_app(request: StrictRequest, app: AppRequest) -> Response[str]:
@@ -307,6 +338,7 @@ async def _home_of_app(request: StrictRequest, app: AppRequest) -> Response[str]
         invite_code=found.invite_code if found else "",
         inviter=inviter.first_name(found) if found else None,
         refusal=refusal or None,
+        warning=inviter.warning(request, found, is_signed_in=False) if found else "",
         phone=phone_display.format_phone(phone) if phone else "",
         expects_other=signed_in is not None and not app.expects(signed_in),
     )
@@ -326,30 +358,3 @@ def _start_url(app: AppRequest | None, invite_code: str, then: str | None) -> st
     if invite_code.isascii() and invite_code.isalnum():
         return f"/i/{invite_code}"
     return forms.with_next(HOME, then) if then else HOME
-
-
-async def _verify(
-    request: StrictRequest, ctx: Context, pending: PendingSignIn, code: str
-) -> tuple[SignInResult, Refusal | None]:
-    """Sign in, and activate the invite code if there is one.
-
-    If the rules refuse the invite code, sign in without it and return that refusal too.
-    """
-    caller = browser_session.caller(request)
-    token = pending.token
-    invite_refusal: Refusal | None = None
-    if invite_code := _invite_code(pending.invite_code, ctx):
-        try:
-            result = await sign_in.verify(
-                ctx, token=token, code=code, invite_code=invite_code, caller=caller
-            )
-        except (UnknownInviteCode, OwnInviteCode, InviteAlreadyActivated, InviteLoop) as refusal:
-            invite_refusal = refusal
-        except TooManyRequests as refusal:
-            if refusal.limit.name not in INVITE_CODE_LIMITS:
-                raise
-            invite_refusal = refusal
-        else:
-            return result, None
-    result = await sign_in.verify(ctx, token=token, code=code, invite_code=None, caller=caller)
-    return result, invite_refusal

@@ -35,11 +35,21 @@ REFUSALS: Mapping[str, str] = {
     "storage_unavailable": N_("We cannot be reached just now. Try again in a moment."),
     "overloaded": N_("We cannot be reached just now. Try again in a moment."),
     "account_blocked": N_("This account is blocked. Ask support for help."),
+    "invitation_required": N_(
+        "You can join only by invitation: enter the invite code of somebody who is here already."
+    ),
+    "sign_up_closed": N_("Nobody new can join at present: ask the team to add your phone."),
     "unknown_invite_code": N_("There is no such invite code. Check its 6 characters."),
     "invalid_invite_code": N_("Enter an invite code of 6 characters, or its link."),
     "own_invite_code": N_("This is your own invite code. Enter somebody else's."),
     "invite_already_activated": N_("You have used an invite code already; only one is possible."),
     "invite_loop": N_("You invited this person yourself, directly or through others."),
+    "invites_used_up": N_(
+        "This invite code has admitted as many people as it may: ask somebody else for theirs."
+    ),
+    "activation_too_late": N_(
+        "An invite code can be used only for some days after joining, and they are over."
+    ),
     "invalid_name": N_("A name has 1 to 100 characters that can be seen, in one line."),
     "invalid_email": N_("This is not an email address such as anna@example.com."),
     "invalid_sure": N_("Tick this box to go on: a deleted account cannot be brought back."),
@@ -67,6 +77,10 @@ REFUSALS: Mapping[str, str] = {
     "last_administrator": N_("This is the last administrator. Make another one first."),
     "never_administrator": N_("This phone's code proves nothing, so it can be no administrator's."),
     "no_activation": N_("This user has activated no invite code."),
+    "event_conflict": N_("Another event has this id. Give each event an id of its own."),
+    "redemption_conflict": N_("Another redemption has this id, or it was reversed. Use a new id."),
+    "insufficient_balance": N_("Less than this is available. Choose a smaller amount."),
+    "review_conflict": N_("This reward is not in review any more. Reload the page."),
     "internal_error": N_("Something broke here. Try again later."),
     "other_site": N_("This form did not come from this site. Open the page anew and try again."),
 }

@@ -23,6 +23,7 @@ from litestar import Litestar
 from referral import observability
 from referral.core.concurrency import ConcurrencyLimiter, Suspended
 from referral.http import problems
+from referral.http.requests import IS_HEAD
 from referral.http.server import cors, metrics
 from referral.http.server.cors import Cors, Header
 from referral.http.server.headers import REQUEST_ID, assign_request_id
@@ -87,7 +88,7 @@ class Application(Litestar):
                 await send(message)
 
         if method == "HEAD":
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", IS_HEAD: True}
         slot_acquired = scope.get("state", {}).pop("slot_acquired", False)
         if is_exempt(scope["path"]):
             # It must not hold a slot either: /health/ready waits for a database that hangs

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ('takes_place', fields.BooleanField()),
                 ('expires_at', fields.DatetimeField(db_index=True, auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'admitted_phones', 'app': 'referral', 'unique_together': (('phone_digest', 'inviter_id'),), 'pk_attr': 'id', 'table_description': "A keyed digest of a phone that an inviter's code has admitted, and that left its account."},
+            options={'table': 'admitted_phones', 'app': 'referral', 'unique_together': (('phone_digest', 'inviter_id'),), 'indexes': [Index(fields=['inviter_id'], name='admitted_phones_by_inviter')], 'pk_attr': 'id', 'table_description': "A keyed digest of a phone that an inviter's code has admitted, and that left its account."},
             bases=['Model'],
         ),
         ops.CreateModel(

@@ -16,6 +16,8 @@ from referral.service import api_keys
 
 PATH = "/admin/keys"
 
+_FIELDS = ("name", "events")
+
 
 @get("/keys", include_in_schema=False)
 async def list_keys(request: AdminRequest) -> Response[str]:
@@ -23,14 +25,17 @@ async def list_keys(request: AdminRequest) -> Response[str]:
     return render.page(request, "admin/keys.html", keys=keys)
 
 
-@post("/keys", opt=forms.on(PATH, "key", "name"), include_in_schema=False)
+@post("/keys", opt=forms.on(PATH, "key", *_FIELDS), include_in_schema=False)
 async def make(request: AdminRequest) -> Redirect:
     """Create a key. The flash cookie carries it to the next page, whose template shows it once."""
-    name = (await forms.read(request)).get("name", "")
+    fields = await forms.read(request)
+    name = fields.get("name", "")
     # Somebody who finds an unlocked browser must not get a key that never expires
     await browser_session.require_fresh(request)
     try:
-        key = await api_keys.create(context(request), name, by=request.user)
+        key = await api_keys.create(
+            context(request), name, events_only="events" in fields, by=request.user
+        )
     except InvalidRequest as refusal:
         return flash.refused(
             request,
@@ -38,7 +43,7 @@ async def make(request: AdminRequest) -> Redirect:
             refusal,
             form="key",
             field="name",
-            values={"name": name},
+            values={field: fields[field] for field in _FIELDS if field in fields},
             code="invalid_key_name",
         )
     return flash.notice(request, PATH, "key_made", form="made", values={"name": name, "key": key})
