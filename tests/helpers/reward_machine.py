@@ -24,6 +24,7 @@ PEOPLE = ("ann", "bob", "cat", "dan", "eve")
 UNITS = ("points", "days")
 
 _people = st.sampled_from(PEOPLE)
+_invitees = st.sampled_from(PEOPLE[1:4])
 _amounts = st.sampled_from([1, 10, 25])
 _spans = st.sampled_from([SECOND, 30 * SECOND, DAY - SECOND, DAY, 7 * DAY, 14 * DAY, 30 * DAY])
 _fixed = st.one_of(
@@ -45,10 +46,10 @@ _changing = st.fixed_dictionaries(
     {"amount": _amounts, "hold_days": st.sampled_from([0, 1, 1, 14, 30])},
     optional={
         "review": st.sampled_from(["none", "all"]),
-        "cap_total": st.sampled_from([9, 10, 25, 35]),
-        "cap_per_month": st.sampled_from([10, 25]),
-        "min_value": st.sampled_from([0, 5]),
-        "starts_in": st.sampled_from([-DAY, -SECOND, DAY]),
+        "cap_total": st.sampled_from([None, 10, 35, 60]),
+        "cap_per_month": st.sampled_from([None, 25, 35]),
+        "min_value": st.sampled_from([None, 0, 5]),
+        "starts_in": st.sampled_from([None, -DAY, -SECOND, DAY]),
     },
 )
 
@@ -100,10 +101,11 @@ class Machine(RuleBasedStateMachine):
             fixed = {**data.draw(_fixed), "trigger": trigger, "unit": UNITS[number % 2]}
             self._put(f"rule{number}", fixed, data.draw(_changing))
 
-    @initialize()
-    def invite_two(self) -> None:
+    @initialize(dans=st.sampled_from(["ann", "bob"]))
+    def invite(self, dans: str) -> None:
         self.do("activate", "bob", "ann")
         self.do("activate", "cat", "ann")
+        self.do("activate", "dan", dans)
 
     @rule(number=st.integers(0, 4), changing=_changing)
     def change_rule(self, number: int, changing: dict[str, Any]) -> None:
@@ -141,16 +143,22 @@ class Machine(RuleBasedStateMachine):
         if self.model.present(person) is not None:
             self.do("void", person)
 
-    @precondition(lambda self: len(self.posted) > 3)
+    @precondition(lambda self: len(self.posted) > 5 * (1 + len(self.model.deleted)))
     @rule(person=_people)
     def delete(self, person: str) -> None:
         if person not in self.model.deleted:
             self.do("delete", person)
 
+    @precondition(lambda self: not self.model.blocked)
     @rule(person=_people)
-    def block_or_unblock(self, person: str) -> None:
+    def block(self, person: str) -> None:
         if person not in self.model.deleted:
-            self.do("unblock" if person in self.model.blocked else "block", person)
+            self.do("block", person)
+
+    @precondition(lambda self: self.model.blocked - self.model.deleted)
+    @rule()
+    def unblock(self) -> None:
+        self.do("unblock", min(self.model.blocked - self.model.deleted))
 
     # Events
 
@@ -165,6 +173,18 @@ class Machine(RuleBasedStateMachine):
             named["value"] = value
         if ago is not None:
             named["occurred_at"] = self.own.now - ago
+        self._post(person, named)
+
+    @rule(person=_invitees)
+    def post_now(self, person: str) -> None:
+        self._post(person, {"value": 5})
+
+    @rule(people=st.lists(_invitees, min_size=2, max_size=3))
+    def post_several(self, people: list[str]) -> None:
+        for person in people:
+            self._post(person, {"value": 5})
+
+    def _post(self, person: str, named: dict[str, Any]) -> None:
         operation = ("post_event", str(next(self.numbers)), "buy", person, named)
         self.do(*operation)
         if operation[1] in self.model.events:

@@ -92,6 +92,35 @@ STORIES = [
         ],
     ),
     Story(
+        "ids of events that look like numbers of milestones",
+        [
+            _rule(occurs="each", invitees=1),
+            *_THREE,
+            _buy("1"),
+            _buy("2", "cat"),
+            _buy("3", "dan"),
+            _expect("10 1 available, 10 2 available, 10 3 available | 30 0"),
+            _refund("1"),
+            _expect("10 1 available, 10 2 available, 10 3 reversed, -10 refund | 20 0"),
+            _buy("4"),
+            _expect(
+                "10 1 available, 10 2 available, 10 3 reversed, -10 refund, 10 4 available | 30 0"
+            ),
+        ],
+    ),
+    Story(
+        "rejected entries count for no cap",
+        [
+            _rule(review="all", cap_total=10, cap_per_month=10),
+            _join("bob"),
+            _buy("b1"),
+            _buy("b2"),
+            ("decide_all", "rejected"),
+            _buy("b3"),
+            _expect("10 b1 rejected, 10 b3 in_review | 0 0"),
+        ],
+    ),
+    Story(
         "a rejected milestone counts as earned for good",
         [
             _rule(occurs="each", invitees=1, review="all"),
@@ -261,7 +290,11 @@ STORIES = [
             _buy("retro", occurred_at=START),
             _rule(),
             _buy("retro-2", occurred_at=START),
-            _expect("10 now available, 10 last available, 10 retro available | 30 0"),
+            _buy("since-the-first", occurred_at=START + DAY),
+            _expect(
+                "10 now available, 10 last available, 10 retro available,"
+                " 10 since-the-first available | 40 0"
+            ),
         ],
     ),
     Story(
