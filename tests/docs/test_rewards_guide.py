@@ -101,7 +101,8 @@ async def test_the_examples_run_from_top_to_bottom(shop: Shop) -> None:
     # All of them signed in from one address
     found = await shop.key.call("GET", "/rewards", params={"status": "in_review"})
     [waiting] = [each for each in ok(found)["items"] if each["user_id"] == inviter.id()]
-    assert (waiting["rule"], waiting["flags"]) == ("three-friends", ["same_address"])
+    assert waiting["rule"] == "three-friends"
+    assert "same_address" in waiting["flags"]
     ok(await shop.key.call("POST", f"/rewards/{waiting['id']}/approve"))
     assert await shop.balance(inviter) == (1000, 1500)
     await check_outs(shop, inviter)
