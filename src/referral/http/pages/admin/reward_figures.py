@@ -56,13 +56,13 @@ async def show(request: AdminRequest, first: First = None, last: Last = None) ->
 @get("/rewards/figures.csv", include_in_schema=False)
 async def download_figures(
     request: AdminRequest, first: First = None, last: Last = None
-) -> Response[str]:
+) -> Response[bytes]:
     """Download the sums by day, rule and unit. Raises InvalidRequest."""
     found = await figures.of_days(context(request), first=first or None, last=last or None)
     rows = ((each.day, each.rule, each.unit, *structs.astuple(each.sums)) for each in found.by_day)
     text = _rows([("day", "rule", "unit", *figures.COLUMNS), *rows])
     name = f"rewards-{found.first}-{found.last}.csv"
-    return Response(text, media_type=_CSV, headers=_attachment(name))
+    return Response(text.encode(), media_type=_CSV, headers=_attachment(name))
 
 
 @get("/rewards.csv", include_in_schema=False)
