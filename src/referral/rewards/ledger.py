@@ -89,7 +89,7 @@ async def earn(
         return []
     # An event that was just stored has earned nothing by itself
     earlier = await entry_queries.by_subject(
-        each.key for each in wanted if each.subject != each.cause.event_id
+        each.key for each in wanted if not each.rule.is_for_events
     )
     month = rules.month(now)
     totals = await entry_queries.totals(

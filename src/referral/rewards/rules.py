@@ -60,6 +60,11 @@ class Rule(Struct, frozen=True, kw_only=True):
         return self.occurs != "every"
 
     @property
+    def is_for_events(self) -> bool:
+        """Whether it earns for each posted event. An activation is made once in a lifetime."""
+        return self.occurs == "every" and self.trigger != ACTIVATED
+
+    @property
     def is_milestone(self) -> bool:
         return self.occurs in {"at", "each"}
 

@@ -537,7 +537,7 @@ class RewardEntry(Model):
     rule = fields.CharField(max_length=64, null=True)
     version = fields.IntField(null=True)
     subject = fields.CharField(max_length=140, null=True)
-    """What the rule gave it for: an event, an invitee or a milestone."""
+    """What the rule gave it for: `event/ID`, `invitee/ID` or `milestone/NUMBER`."""
     attempt = fields.IntField(null=True)
     """How many entries the rule made for the same subject before, all of them reversed."""
     event_id = fields.CharField(max_length=128, null=True)
