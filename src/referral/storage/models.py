@@ -555,7 +555,7 @@ class RewardEntry(Model):
         indexes = (
             Index(fields=("created_at", "id"), name="reward_entries_by_age"),
             Index(fields=("user_id", "created_at", "id"), name="reward_entries_by_user"),
-            Index(fields=("user_id", "unit", "available_at"), name="reward_entries_by_hold"),
+            Index(fields=("user_id", "available_at"), name="reward_entries_by_hold"),
             Index(fields=("review", "created_at", "id"), name="reward_entries_by_review"),
             Index(fields=("made_by",), name="reward_entries_by_event"),
             Index(fields=("activation_id",), name="reward_entries_by_activation"),
