@@ -132,9 +132,10 @@ async def main() -> None:
     print(report.cases({"cases": {"rewards": runs}}))
     for what in ("event", "redemption", "own rewards", "activation"):
         ten, million = (
-            load.median(found[f"{what}, inviter of {name}"], "rate") for name in ("10", "1,000,000")
+            load.median(found[f"{what}, inviter of {name}"], "postgres_cpu")
+            for name in ("10", "1,000,000")
         )
-        print(f"{what}: {million / ten:.2f} times the rate")
+        print(f"{what}: {million / ten:.2f} times the CPU of PostgreSQL")
 
 
 if __name__ == "__main__":
