@@ -15,7 +15,7 @@ from referral.core.reward_status import Review
 from referral.rewards import activation_queries, entry_queries, event_queries, ledger, rule_queries
 from referral.rewards.activation_queries import LockedUser
 from referral.rewards.event_queries import NewEvent
-from referral.rewards.ledger import ALL_TIME, Cause, Earned
+from referral.rewards.ledger import ALL_TIME, EVENT_PREFIX, Cause, Earned
 from referral.rewards.rules import ACTIVATED, Rule
 from referral.storage.models import Activation, CountedEvent, RewardEntry
 
@@ -86,7 +86,7 @@ def _subject(rule: Rule, cause: Cause) -> str:
     An activation is made once in a lifetime, so rules about it give one entry for each invitee.
     """
     if rule.occurs == "every" and rule.trigger != ACTIVATED:
-        return cause.event_id
+        return EVENT_PREFIX + cause.event_id
     return str(cause.invitee.id)
 
 
@@ -204,7 +204,7 @@ async def _qualifiers(inviter_id: UUID, rules: Iterable[str]) -> dict[str, int]:
 
 def _is_for_event(entry: RewardEntry) -> bool:
     """Return whether an entry is for its event, and not for an invitee or a milestone."""
-    return entry.subject == entry.event_id
+    return str(entry.subject).startswith(EVENT_PREFIX)
 
 
 def _can_be_reversed(entry: RewardEntry) -> bool:
