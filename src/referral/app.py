@@ -126,6 +126,7 @@ def _site(settings: Settings) -> Site:
         https=settings.in_production,
         terms_url=settings.terms_url,
         privacy_url=settings.privacy_url,
+        offers=settings.offers,
     )
 
 

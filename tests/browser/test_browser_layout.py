@@ -24,9 +24,12 @@ SETTINGS = {
     "REFERRAL_INVITE_URL": "https://club-of-those-who-love-coffee.example.com/invitations/{code}",
     "REFERRAL_TERMS_URL": "https://coffee.example/terms",
     "REFERRAL_PRIVACY_URL": "https://coffee.example/privacy",
+    "REFERRAL_OFFER": "Вам 1000 баллов, и ещё 500 тому, кто вас пригласил, после первой покупки",
 }
 # Routes that respond with files
 FILES = {
+    "/admin/rewards.csv",
+    "/admin/rewards/figures.csv",
     "/static/{name}",
     "/me/data.json",
     "/me/invite.svg",

@@ -110,7 +110,7 @@ async def test_every_page_is_small(chromium: Browser, sample: Sample) -> None:
         await sign_in(session, sample.phone)
         for path in PATHS:
             came.clear()
-            await session.go(path.format(id=sample.id))
+            await session.go(path.format(id=sample.id, rule=sample.rule))
             pages = [url for url in came if "/static/" not in url and ".svg" not in url]
             assert pages == [session.page.url]
             weight = await weigh(session, came)

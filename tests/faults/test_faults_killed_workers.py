@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,9 @@ from typing import Any
 import httpx
 import pytest
 
+from killing import WORKERS, kill, wait_replaced, workers
 from parallel_requests import client
-from processes import Server, serving
+from processes import serving
 from referral.core import tokens
 from referral.storage import database
 from support import new_phone, ok, refused
@@ -32,11 +33,9 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc"),
 ]
 
-WORKERS = 4
 ROUNDS, KILLS_A_ROUND = 5, 12
 CLIENTS = 16
 GUESSES = 3
-REPLACED_SECONDS = 15
 # Less than the 30 s for which a replaced refresh token still gets its successor
 RESPONSE_SECONDS = 25
 SAMPLE = 50
@@ -339,39 +338,6 @@ async def active_clients(
             yield
         finally:
             stop.set()
-
-
-async def kill(server: Server, number: int, random: Random) -> None:
-    """Kill that many workers, up to three at a time, also while they start."""
-    while number > 0:
-        victims = random.sample(sorted(workers(server)), min(number, random.choice((1, 1, 2, 3))))
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
-        number -= len(victims)
-        await wait_replaced(server, victims)
-        await asyncio.sleep(random.uniform(0.3, 1))
-
-
-async def wait_replaced(server: Server, victims: Iterable[int]) -> None:
-    """Wait until there are as many workers as before, none of them among the victims."""
-    async with asyncio.timeout(REPLACED_SECONDS):
-        while len(workers(server) - set(victims)) < WORKERS:  # noqa: ASYNC110 - other processes
-            await asyncio.sleep(0.02)
-
-
-def workers(server: Server) -> set[int]:
-    """Return the process ids of the server's running workers."""
-    found = set()
-    for children in Path(f"/proc/{server.process.pid}/task").glob("*/children"):
-        for pid in children.read_text().split():
-            try:
-                # Empty for a zombie. The supervisor has other children too
-                command = Path(f"/proc/{pid}/cmdline").read_text()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if "spawn_main" in command:
-                found.add(int(pid))
-    return found
 
 
 async def settle_challenges(http: httpx.AsyncClient, ledger: Ledger, random: Random) -> None:

@@ -1,4 +1,4 @@
-"""The examples of docs/integrate.md."""
+"""The examples of docs/integrate.md and docs/rewards.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from processes import ROOT
 EXAMPLES = dict(
     re.findall(
         r"<!-- example: (\S+) -->\n```\w+\n(.*?)```",
-        (ROOT / "docs" / "integrate.md").read_text(),
+        "\n".join((ROOT / "docs" / name).read_text() for name in ("integrate.md", "rewards.md")),
         re.DOTALL,
     )
 )

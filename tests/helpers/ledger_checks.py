@@ -82,7 +82,7 @@ _CHECKS = {
     """,
     "a live entry for an event has one that is not reversed": """
         SELECT id, rule FROM reward_entries
-        WHERE {live} AND subject = event_id AND NOT EXISTS (
+        WHERE {live} AND subject = 'event/' || event_id AND NOT EXISTS (
             SELECT 1 FROM reward_events AS events
             WHERE events.id = reward_entries.event_id AND events.reversed_at IS NULL
         )

@@ -12,15 +12,26 @@ from browser import BrowserSession
 from referral.import_export import demo
 from referral.openid import clients
 from relying_party import CALLBACK, LOOPBACK, App, register
+from rewards import Shop, open_shop
 from sites import reachable
 from support import Person, Service, context_of, new_phone, ok, wrong_code
 from walks import ask_for_code, change, enter, shown_code, use_invite_code
 
 OWN_PATHS = (
-    *("/me", "/me/invitees", "/me/sessions", "/me/phone", "/me/delete", "/again?next=/me"),
+    *(
+        "/me",
+        "/me/invitees",
+        "/me/sessions",
+        "/me/phone",
+        "/me/delete",
+        "/me/rewards",
+        "/again?next=/me",
+    ),
 )
 ADMIN_PATHS = (
     *("/admin", "/admin/users", "/admin/users/{id}", "/admin/keys", "/admin/clients"),
+    *("/admin/rewards", "/admin/rewards?status=all", "/admin/rules", "/admin/rules/{rule}"),
+    "/admin/rewards/figures",
     *("/admin/webhooks", "/admin/audit", "/admin/audit?user={id}", "/admin/users?search=nobody"),
 )
 _INVITEES = 54  # of the administrator: more than one page of a list
@@ -31,7 +42,7 @@ class Sample:
     """A service with users, invitations, an audit trail and an administrator.
 
     phone, invite_code, id: of the administrator, who invited most of the users. app: on the
-    person's own computer, so that a page asks before it goes on to it.
+    person's own computer, so that a page asks before it goes on to it. rule: the name of a rule.
     """
 
     service: Service
@@ -40,6 +51,7 @@ class Sample:
     invite_code: str
     id: str
     app: App
+    rule: str
 
 
 @asynccontextmanager
@@ -63,13 +75,31 @@ async def sample_service(
         service.clock.move(seconds=3)
         app = await register(service, name="\u05e7\u05e4\u05d4 7", redirect_uris=[LOOPBACK])
         await clients.rotate(context_of(service), app.client_id)
-        yield Sample(service, site, admin.phone, code, admin.id(), app)
+        async with open_shop(service) as shop:
+            await _reward(shop, code)
+            rule = f"purchase{shop.tag}"
+            yield Sample(service, site, admin.phone, code, admin.id(), app, rule)
 
 
 async def _join(service: Service, invite_code: str, name: str) -> Person:
     person = await service.sign_in(invite_code=invite_code)
     ok(await person.call("PATCH", "/profile", json={"name": name}))
     return person
+
+
+async def _reward(shop: Shop, invite_code: str) -> None:
+    """Let an invitee of the administrator earn something of every status but one."""
+    await shop.rule("joined", trigger="activated", occurs={"each": 100}, amount=5000)
+    await shop.rule("visit", trigger="visit", occurs={"at": 3}, unit="RUB-kopecks")
+    await shop.rule("purchase", amount=500, hold_days=14, cap_per_month=2500, min_value=1000)
+    await shop.rule("review", trigger="review", review="all", until="2100-01-01T00:00:00Z")
+    await shop.rule("call", trigger="call", amount=1_000_000_000)
+    invitee = await shop.service.sign_in(invite_code=invite_code)
+    for number in range(4):
+        await shop.event(f"order-{number}", invitee, value=1000)
+        await shop.event(f"={number}-review", invitee, type="review")
+    await shop.event("call-1", invitee, type="call")
+    await shop.reverse("order-0", reason="refund <b>")
 
 
 async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
@@ -138,7 +168,9 @@ async def _own_pages(sample: Sample, session: BrowserSession) -> AsyncIterator[s
 
 async def _administration(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in ADMIN_PATHS:
-        assert (await session.go(path.format(id=sample.id))).ok, _unregistered(path)
+        assert (await session.go(path.format(id=sample.id, rule=sample.rule))).ok, _unregistered(
+            path
+        )
         yield path
     await session.go("/admin?from=2026-03-02&to=2026-03-01")
     yield "/admin with an error"
@@ -148,6 +180,18 @@ async def _administration(sample: Sample, session: BrowserSession) -> AsyncItera
         await session.page.fill("input[name=redirect_uri]", uri)
         await session.submit("form[action='/admin/clients'] button")
         yield f"/admin/clients with {uri}"
+    for path in ("/admin/rules", f"/admin/rules/{sample.rule}"):
+        await session.go(path)
+        await session.page.fill("input[name=amount]", "0")
+        await session.page.fill("input[name=hold_days]", "91")
+        for name in ("name", "trigger", "unit"):
+            if path == "/admin/rules":
+                await session.page.fill(f"input[name={name}]", "first-purchase")
+        await session.submit(f"form[action='{path}'] button.main")
+        yield f"{path} with an error"
+    await session.go("/admin/rewards")
+    await session.submit("#approve-1")
+    yield "/admin/rewards with a notice"
     for name in (f"shop {new_phone()}", *demo.UNUSUAL_NAMES[:2]):
         await session.go("/admin/keys")
         await session.page.fill("input[name=name]", name)

@@ -31,7 +31,7 @@ from referral.import_export.run import ImportRun, Progress, ReportRow
 from referral.import_export.user_file import Format
 from referral.import_export.user_row import FIELDS
 from referral.service import sign_ups
-from referral.storage import database
+from referral.storage import database, places
 from referral.storage.models import Activation, User
 from support import SECRET, Person, Service, context_of, new_phone, ok, refused, running
 
@@ -640,8 +640,7 @@ async def test_an_import_needs_no_invitation_or_place(database_url: str) -> None
         assert (
             await import_rows(service, {"phone": phones[2], "inviter_code": "7KQ2MX"})
         ).report == []
-        rows = await database.query("SELECT places_taken FROM users WHERE phone = $1", phones[0])
-        assert [row["places_taken"] for row in rows] == [2]
+        assert await places.taken((await User.get(phone=phones[0])).id) == 2
         assert await database.query("SELECT phone FROM sign_up_grants") == []
 
 

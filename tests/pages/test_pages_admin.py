@@ -25,6 +25,8 @@ from support import Person, Service, context_of, new_phone, ok, refused, running
 PAGES = (
     "/admin",
     "/admin/users",
+    "/admin/rewards",
+    "/admin/rules",
     "/admin/keys",
     "/admin/clients",
     "/admin/webhooks",

@@ -15,7 +15,7 @@ from referral.core.reward_status import Review
 from referral.rewards import activation_queries, entry_queries, event_queries, ledger, rule_queries
 from referral.rewards.activation_queries import LockedUser
 from referral.rewards.event_queries import NewEvent
-from referral.rewards.ledger import ALL_TIME, EVENT_PREFIX, Cause, Earned
+from referral.rewards.ledger import ALL_TIME, Cause, Earned
 from referral.rewards.rules import ACTIVATED, Rule
 from referral.storage.models import Activation, CountedEvent, RewardEntry
 
@@ -80,14 +80,23 @@ async def reverse_activation(ctx: Context, activation: Activation, *, now: datet
     await ledger.reverse(ctx, lost, cause="voided", now=now)
 
 
-def _subject(rule: Rule, cause: Cause) -> str:
-    """Return what a rule that is no milestone gives an entry for.
+def _of_event(event_id: str) -> str:
+    return f"event/{event_id}"
 
-    An activation is made once in a lifetime, so rules about it give one entry for each invitee.
-    """
-    if rule.occurs == "every" and rule.trigger != ACTIVATED:
-        return EVENT_PREFIX + cause.event_id
-    return str(cause.invitee.id)
+
+def _of_invitee(user_id: UUID) -> str:
+    return f"invitee/{user_id}"
+
+
+def _of_milestone(number: int) -> str:
+    return f"milestone/{number}"
+
+
+def _subject(rule: Rule, cause: Cause) -> str:
+    """Return what a rule that is no milestone gives an entry for."""
+    if rule.is_for_events:
+        return _of_event(cause.event_id)
+    return _of_invitee(cause.invitee.id)
 
 
 async def _milestone(rule: Rule, cause: Cause) -> list[Earned]:
@@ -106,7 +115,7 @@ async def _milestone(rule: Rule, cause: Cause) -> list[Earned]:
         Earned(
             rule=rule,
             cause=cause,
-            subject=str(reached),
+            subject=_of_milestone(reached),
             milestone=reached,
             activation_ids=ids,
             flags=sorted(set().union(*flags.values())),
@@ -157,7 +166,7 @@ async def users(activation: Activation) -> tuple[LockedUser, LockedUser]:
 async def _first_entry(rule: Rule, activation: Activation) -> RewardEntry | None:
     """Return the entry that a rule gave for the first event of an invitee, if it can be lost."""
     beneficiary = activation.inviter_id if rule.beneficiary == "inviter" else activation.user_id
-    key = (beneficiary, rule.name, str(activation.user_id))
+    key = (beneficiary, rule.name, _of_invitee(activation.user_id))
     found = (await entry_queries.by_subject([key])).get(key, [])
     return next((each for each in found if _can_be_reversed(each)), None)
 
@@ -192,7 +201,7 @@ async def _lost_milestones(inviter_id: UUID, rules: Iterable[str]) -> list[Rewar
     await entry_queries.add_to_totals(
         {(inviter_id, name, ALL_TIME): 0 for name in names}, qualifiers=-1
     )
-    keys = [(inviter_id, name, str(numbers.get(name, 0))) for name in names]
+    keys = [(inviter_id, name, _of_milestone(numbers.get(name, 0))) for name in names]
     found = await entry_queries.by_subject(keys)
     return [each for key in keys for each in found.get(key, []) if _can_be_reversed(each)]
 
@@ -204,7 +213,7 @@ async def _qualifiers(inviter_id: UUID, rules: Iterable[str]) -> dict[str, int]:
 
 def _is_for_event(entry: RewardEntry) -> bool:
     """Return whether an entry is for its event, and not for an invitee or a milestone."""
-    return str(entry.subject).startswith(EVENT_PREFIX)
+    return entry.subject == _of_event(str(entry.event_id))
 
 
 def _can_be_reversed(entry: RewardEntry) -> bool:

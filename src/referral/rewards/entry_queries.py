@@ -38,18 +38,15 @@ _REVERSE = """
     UPDATE reward_entries SET reversed_at = $1 WHERE id IN ({ids})
     RETURNING CAST(id AS TEXT) AS id, review
 """
-_PENDING = """
-    SELECT unit, CAST(sum(amount) AS BIGINT) AS pending
-    FROM reward_entries
-    WHERE user_id = $1 AND available_at > $2 AND kind = 'earned' AND reversed_at IS NULL
-    AND (review IS NULL OR review = 'approved')
-    GROUP BY unit
+_BALANCES = """
+    SELECT unit, amount, COALESCE((
+        SELECT CAST(sum(entries.amount) AS BIGINT) FROM reward_entries AS entries
+        WHERE entries.user_id = $1 AND entries.unit = reward_balances.unit
+        AND available_at > $2 AND kind = 'earned' AND reversed_at IS NULL
+        AND (review IS NULL OR review = 'approved')
+    ), 0) AS pending
+    FROM reward_balances WHERE user_id = $1 ORDER BY unit
 """
-_BALANCES = f"""
-    SELECT unit, amount, COALESCE(pending, 0) AS pending
-    FROM reward_balances LEFT JOIN ({_PENDING}) AS waiting USING (unit)
-    WHERE user_id = $1 ORDER BY unit
-"""  # noqa: S608 - only constants
 
 # Both databases take at most 32,766 values in a statement
 _MAX_IDS = 1000

@@ -26,9 +26,6 @@ from referral.rewards.activation_queries import LockedUser
 from referral.rewards.rules import Rule
 from referral.storage.models import RewardEntry
 
-EVENT_PREFIX = "event/"
-"""Of the subject of an entry that a rule gave for an event. No number or id of a user begins so."""
-
 ALL_TIME = ""
 """The period of the totals that are not of one month."""
 
@@ -92,7 +89,7 @@ async def earn(
         return []
     # An event that was just stored has earned nothing by itself
     earlier = await entry_queries.by_subject(
-        each.key for each in wanted if not each.subject.startswith(EVENT_PREFIX)
+        each.key for each in wanted if not each.rule.is_for_events
     )
     month = rules.month(now)
     totals = await entry_queries.totals(

@@ -19,6 +19,7 @@ from referral.rewards import (
     entry_pages,
     entry_queries,
     ledger,
+    rule_queries,
     rules,
 )
 from referral.rewards.entries import EntryView, OwnEntry
@@ -85,18 +86,37 @@ async def page(
     *,
     status: Status | None,
     unit: str | None,
+    user_id: str | None = None,
     cursor: str | None,
     limit: int,
 ) -> EntryPage:
-    """Return a page of everybody's entries, newest first. Raises InvalidRequest."""
+    """Return a page of entries, newest first. Raises InvalidRequest, and NotFound for a bad id.
+
+    user_id: of the beneficiary; None for everybody's entries.
+    """
     after = cursors.parse(cursor) if cursor is not None else None
     if unit is not None:
         rules.parse_unit(unit)
     now = ctx.clock()
     rows, next_cursor = await entry_pages.page(
-        after=after, limit=limit, now=now, status=status, unit=unit
+        after=after,
+        limit=limit,
+        now=now,
+        user_id=None if user_id is None else ids.parse(user_id),
+        status=status,
+        unit=unit,
     )
     return EntryPage(items=await entries.views(rows, now=now), next_cursor=next_cursor)
+
+
+async def balances(ctx: Context, user_id: UUID) -> list[Balance]:
+    """Return a user's balances, by unit."""
+    return await entry_queries.balances(user_id, now=ctx.clock())
+
+
+async def units() -> list[str]:
+    """Return the units of all rules, also of deleted ones."""
+    return sorted(await rule_queries.units())
 
 
 async def decide(ctx: Context, entry_id: str, decision: Decision, *, by: Actor) -> EntryView:

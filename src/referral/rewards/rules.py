@@ -60,6 +60,11 @@ class Rule(Struct, frozen=True, kw_only=True):
         return self.occurs != "every"
 
     @property
+    def is_for_events(self) -> bool:
+        """Whether it earns for each posted event. An activation is made once in a lifetime."""
+        return self.occurs == "every" and self.trigger != ACTIVATED
+
+    @property
     def is_milestone(self) -> bool:
         return self.occurs in {"at", "each"}
 
@@ -76,6 +81,17 @@ class Rule(Struct, frozen=True, kw_only=True):
         if self.occurs == "at":
             return qualifiers == self.invitees
         return self.occurs == "each" and qualifiers % (self.invitees or 1) == 0
+
+    def is_running(self, now: datetime) -> bool:
+        """Return whether an event that occurs now can count."""
+        return self.starts_at <= now and (self.ends_at is None or now < self.ends_at)
+
+    def next_milestone(self, qualifiers: int) -> int | None:
+        """Return the number of invitees at the next milestone; None if there is none left."""
+        number = self.invitees or 1
+        if self.occurs == "at":
+            return number if qualifiers < number else None
+        return (qualifiers // number + 1) * number
 
     def exceeds_cap(self, *, month: int, total: int) -> bool:
         """Return whether another entry would pass a cap. month, total: the sums so far."""

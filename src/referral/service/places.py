@@ -63,4 +63,9 @@ async def are_used_up(ctx: Context, invite_code: str) -> bool:
     if not ctx.sign_up.invites_per_user:
         return False
     inviter = await user_queries.find_by_invite_code(invite_code)
-    return inviter is not None and not ctx.sign_up.has_place(await place_queries.taken(inviter.id))
+    if inviter is None:
+        return False
+    # Invitees who are not deleted have a place each, and their number is known
+    if not ctx.sign_up.has_place(inviter.invitee_count):
+        return True
+    return not ctx.sign_up.has_place(await place_queries.taken(inviter.id))

@@ -18,7 +18,7 @@ from referral.core.phone import FixedCode, PhoneRules
 from referral.core.sign_up import CLOSED, INVITED, OPEN, SignUpRules
 from referral.limits.policy import Limits
 from referral.messaging.gateways import urls
-from referral.settings import development_secret, values
+from referral.settings import development_secret, offers, values
 from referral.settings.reader import PREFIX, Reader, load_variables, platform_url
 from referral.storage.configuration import sqlite_file
 
@@ -49,6 +49,7 @@ class Settings:
     app_name: str
     terms_url: str | None
     privacy_url: str | None
+    offers: Mapping[str, str]
     cors_origins: tuple[str, ...]
     cost_guard: str
     webhook_url: str | None
@@ -162,6 +163,7 @@ def _read(reader: Reader, today: date) -> Settings:
         app_name=reader.read("REFERRAL_APP_NAME", values.printable, "Referral"),
         terms_url=reader.read("REFERRAL_TERMS_URL", values.web_url, None),
         privacy_url=reader.read("REFERRAL_PRIVACY_URL", values.web_url, None),
+        offers=offers.read(reader),
         cors_origins=reader.read("REFERRAL_CORS_ORIGINS", values.origins, ()),
         cost_guard=reader.read(
             "REFERRAL_COST_GUARD",

@@ -25,6 +25,7 @@ from referral.webhooks import signature
 T = TypeVar("T")
 
 _MAX_TEXT = 500
+_MAX_SENTENCE = 200
 # A production secret with fewer different bytes was probably typed by hand
 _MIN_DISTINCT_BYTES = 10
 _MAX_TEST_PHONE_LIFE = timedelta(days=90)
@@ -211,6 +212,12 @@ def web_url(text: str) -> str:
 def printable(text: str) -> str:
     if len(text) > _MAX_TEXT or not text.isprintable():
         raise ValueError(f"must be at most {_MAX_TEXT} printable characters")
+    return text
+
+
+def sentence(text: str) -> str:
+    if len(text) > _MAX_SENTENCE or not text.isprintable():
+        raise ValueError(f"must be one sentence of at most {_MAX_SENTENCE} printable characters")
     return text
 
 

@@ -33,7 +33,7 @@ OF_USER = """
 """SQL for the opens of the user in `users`, on all days."""
 
 
-async def add(counted: Mapping[tuple[str, str], int], *, invites_per_user: int) -> None:
+async def add(counted: Mapping[tuple[str, str], int], *, invites_per_user: int = 0) -> None:
     """Add numbers of opens, by invite code and day (`2026-01-31`): all of them or none.
 
     Codes that are unknown, or that cannot be activated, are left out. invites_per_user: how many

@@ -537,7 +537,7 @@ class RewardEntry(Model):
     rule = fields.CharField(max_length=64, null=True)
     version = fields.IntField(null=True)
     subject = fields.CharField(max_length=140, null=True)
-    """What the rule gave it for: an event, an invitee or a milestone."""
+    """What the rule gave it for: `event/ID`, `invitee/ID` or `milestone/NUMBER`."""
     attempt = fields.IntField(null=True)
     """How many entries the rule made for the same subject before, all of them reversed."""
     event_id = fields.CharField(max_length=128, null=True)
@@ -556,6 +556,7 @@ class RewardEntry(Model):
             Index(fields=("created_at", "id"), name="reward_entries_by_age"),
             Index(fields=("user_id", "created_at", "id"), name="reward_entries_by_user"),
             Index(fields=("user_id", "unit", "available_at"), name="reward_entries_by_hold"),
+            Index(fields=("user_id", "review"), name="reward_entries_by_decision"),
             Index(fields=("review", "created_at", "id"), name="reward_entries_by_review"),
             Index(fields=("made_by",), name="reward_entries_by_event"),
             Index(fields=("activation_id",), name="reward_entries_by_activation"),

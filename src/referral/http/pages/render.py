@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Request, Response
 from litestar.status_codes import HTTP_200_OK
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from referral import i18n
 from referral.core import phone_display
@@ -76,7 +76,10 @@ def _notice(message: Flash | None, language: str) -> str:
     """Return the text above the content. A refused form has its text beside the field instead."""
     if message is None or (message.form and message.code not in texts.PROMPTS):
         return ""
-    return texts.notice(message.code, language=language)
+    text = texts.notice(message.code, language=language)
+    if not message.values or message.form:
+        return text
+    return escape(text) % {name: _isolated(value) for name, value in message.values.items()}
 
 
 class _Forms:
@@ -147,6 +150,7 @@ def _environment(language: str) -> Environment:
     environment.filters["day"] = partial(dates.day, language=language)
     environment.filters["minute"] = partial(dates.minute, language=language)
     environment.filters["number"] = texts.number
+    environment.filters["signed"] = texts.signed
     return environment
 
 

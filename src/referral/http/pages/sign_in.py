@@ -33,6 +33,7 @@ from referral.http.pages import (
     render,
     tabs,
     verification,
+    welcome,
 )
 from referral.http.pages.app_request import AppRequest
 from referral.http.pages.pending_sign_in import PendingSignIn
@@ -128,7 +129,7 @@ async def verify(request: StrictRequest) -> Redirect:
     pending_sign_in.clear(request, pending)
     if app is not None:
         return app_request.after_sign_in(request, app, result, invite_refusal)
-    return _after_sign_in(request, then, pending, invite_refusal)
+    return await welcome.redirect(request, pending, result, then, invite_refusal)
 
 
 @post(f"{CODE}/again", opt=forms.on(CODE, "again"), include_in_schema=False)
@@ -282,22 +283,6 @@ def code_page(
         is_expired=pending.is_expired(ctx),
         back=back,
         is_signed_in=is_signed_in,
-    )
-
-
-def _after_sign_in(
-    request: StrictRequest, then: str, pending: PendingSignIn, invite_refusal: Refusal | None
-) -> Redirect:
-    """Redirect to `then`, or to the profile if it has to show why an invite code was refused."""
-    if invite_refusal is None:
-        return flash.redirect(then)
-    return flash.refused(
-        request,
-        PROFILE,
-        invite_refusal,
-        form="inviter",
-        field="invite_code",
-        values={"invite_code": pending.invite_code},
     )
 
 

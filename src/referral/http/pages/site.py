@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from litestar.datastructures.state import State
@@ -18,6 +19,12 @@ class Site:
     """Whether the service is reached over https only, as in production."""
     terms_url: str | None
     privacy_url: str | None
+    offers: Mapping[str, str]
+    """What an invited person gets, by language; with the key "" for the other languages."""
+
+    def offer(self, language: str) -> str:
+        """Return what an invited person gets; empty if the team has no offer."""
+        return self.offers.get(language) or self.offers.get("", "")
 
 
 def of(state: State) -> Site:

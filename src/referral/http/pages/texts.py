@@ -70,6 +70,25 @@ REFUSALS: Mapping[str, str] = {
     "invalid_to": N_("Choose a day, such as 2026-01-31."),
     "invalid_search": N_("Search for less: 254 characters that print at most."),
     "invalid_key_name": N_("Give a name of 1 to 100 characters that no other key has."),
+    "invalid_rule_name": N_("Use 1 to 64 of A-Z a-z 0-9 _ -, and no name that a rule has or had."),
+    "invalid_rule_trigger": N_("Use 1 to 64 of the characters A-Z a-z 0-9 _ -."),
+    "invalid_rule_beneficiary": N_("Choose one of these."),
+    "invalid_rule_unit": N_(
+        "Use 2 to 24 of A-Z a-z 0-9 _ -, from a letter to a letter or digit, and write a unit as "
+        "other rules do."
+    ),
+    "invalid_rule_occurs": N_(
+        "A number of invitees is from 1 to 1000, and only possible for the inviter."
+    ),
+    "invalid_rule_invitees": N_("Give a whole number from 1 to 1000."),
+    "invalid_rule_amount": N_("Give a whole number from 1 to 1 000 000 000."),
+    "invalid_rule_min_value": N_("Give a whole number, at most 1 000 000 000 000 000."),
+    "invalid_rule_cap_per_month": N_("Give a whole number from 1 to 1 000 000 000 000 000."),
+    "invalid_rule_cap_total": N_("Give a whole number from 1 to 1 000 000 000 000 000."),
+    "invalid_rule_hold_days": N_("Give a whole number from 0 to 90."),
+    "invalid_rule_review": N_("Choose one of these."),
+    "invalid_rule_from": N_("Give a day and time, such as 2026-01-31T12:00."),
+    "invalid_rule_until": N_("Give a day and time after the first, such as 2026-01-31T12:00."),
     "invalid_client_name": N_("Give a name of 1 to 60 characters that no other app has."),
     "invalid_client_redirect_uri": _REDIRECT_URIS,
     "invalid_client_post_logout_redirect_uri": _REDIRECT_URIS,
@@ -108,14 +127,21 @@ NOTICES: Mapping[str, str] = {
     "key_revoked": N_("The key has ended. Programs that use it are refused from now on."),
     "client_rotation_finished": N_("The old secret has ended."),
     "client_deleted": N_("The app is deleted, and its sessions have ended."),
+    "reward_approved": N_("The reward is approved."),
+    "reward_rejected": N_("The reward is rejected."),
+    "not_in_review": N_("Nothing is changed: this was decided or taken back already."),
+    "rule_made": N_("The rule is made. It counts events from now on."),
+    "rule_changed": N_("The rule is changed, for events from now on."),
+    "rule_deleted": N_("The rule is deleted. What it gave remains."),
+    "welcome": N_("Welcome! You have earned %(earned)s."),
     "sign_in_first": N_("Sign in first."),
     "sign_in_to_do": N_("You were signed out before this was done. Sign in, and go on from there."),
     "code_gone": N_("This code is too old. Ask for a new one."),
     "not_done": N_("Nothing is changed yet. Look at it once more, and send it again."),
 }
 
-# Notices that ask the user for something. The others confirm that something is done
-PROMPTS = frozenset({"sign_in_first", "sign_in_to_do", "code_gone", "not_done"})
+# Notices that nothing is done, or that ask for something. The others confirm that something is done
+PROMPTS = frozenset({"sign_in_first", "sign_in_to_do", "code_gone", "not_done", "not_in_review"})
 
 _WITH_WAIT = frozenset({"too_many_requests", "too_soon"})
 _MINUTE, _HOUR = 60, 3600  # seconds
@@ -162,6 +188,12 @@ def notice(code: str, *, language: str) -> str:
 def number(value: int) -> str:
     """Group thousands with a narrow no-break space, as SI does in every language: `1 200`."""
     return f"{value:,}".replace(",", "\u202f")
+
+
+def signed(value: int) -> str:
+    """Write a number as `number` does, with its sign."""
+    sign = "\u2212" if value < 0 else "+"
+    return sign + number(abs(value))
 
 
 def wait(seconds: int, *, language: str) -> str:

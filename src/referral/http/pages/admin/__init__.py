@@ -6,7 +6,17 @@ They do what the API does under `/users`, `/stats` and `/audit`, and what some c
 from litestar import Router
 
 from referral.http.pages import browser_session
-from referral.http.pages.admin import audit, clients, keys, statistics, users, webhooks
+from referral.http.pages.admin import (
+    audit,
+    clients,
+    keys,
+    reward_figures,
+    rewards,
+    rules,
+    statistics,
+    users,
+    webhooks,
+)
 from referral.http.requests import AdminRequest
 
 __all__ = ["router"]
@@ -18,6 +28,9 @@ router = Router(
         *users.HANDLERS,
         *keys.HANDLERS,
         *clients.HANDLERS,
+        *rewards.HANDLERS,
+        *reward_figures.HANDLERS,
+        *rules.HANDLERS,
         webhooks.status,
         audit.trail,
     ],

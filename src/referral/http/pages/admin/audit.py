@@ -37,11 +37,11 @@ ACTIONS: Mapping[str, str] = {
     "client_secret_rotated": N_("new secret for an app"),
     "client_rotation_finished": N_("old secret of an app ended"),
     "client_deleted": N_("app deleted"),
-    "signing_key_rotated": N_("new signing key made"),
-    "reward_rule_saved": N_("reward rule saved"),
+    "reward_rule_saved": N_("reward rule made or changed"),
     "reward_rule_deleted": N_("reward rule deleted"),
     "reward_approved": N_("reward approved"),
     "reward_rejected": N_("reward rejected"),
+    "signing_key_rotated": N_("new signing key made"),
 }
 
 _PAGE_SIZE = 50
