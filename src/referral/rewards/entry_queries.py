@@ -45,7 +45,7 @@ _PENDING = """
     AND (review IS NULL OR review = 'approved')
     GROUP BY unit
 """
-_BALANCES = f"""
+BALANCES = f"""
     SELECT unit, amount, COALESCE(pending, 0) AS pending
     FROM reward_balances LEFT JOIN ({_PENDING}) AS waiting USING (unit)
     WHERE user_id = $1 ORDER BY unit
@@ -152,7 +152,7 @@ async def add_to_balances(amounts: Mapping[tuple[UUID, str], int]) -> None:
 
 async def balances(user_id: UUID, *, now: datetime) -> list[Balance]:
     """Return a user's balances, by unit. A unit in which nothing was earned is missing."""
-    rows = await database.query(_BALANCES, user_id, now)
+    rows = await database.query(BALANCES, user_id, now)
     return [
         Balance(unit=row["unit"], available=row["amount"] - row["pending"], pending=row["pending"])
         for row in rows
