@@ -33,7 +33,7 @@ def _known_fields(request: Request[Any, Any, Any]) -> tuple[str, ...]:
         body = request.route_handler.parsed_data_field
     except KeyError:  # the framework refused the request before it looked for a route
         return ()
-    return getattr(body.annotation, "__struct_fields__", ()) if body else ()
+    return getattr(body.annotation, "__struct_encode_fields__", ()) if body else ()
 
 
 def _field_error(error: Any, known: tuple[str, ...]) -> FieldError:
