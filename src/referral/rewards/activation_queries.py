@@ -64,11 +64,13 @@ async def add(user_id: UUID, inviter_id: UUID, *, made_at: datetime) -> Activati
 async def present(user: LockedUser) -> Activation | None:
     """Return the activation of a user that is not voided.
 
-    It is added if an earlier version made it, which had no such table.
+    It is added if an earlier version made it, which had no such table. That version, which may run
+    beside this one during an upgrade, does not mark what it voids: such rows are passed over.
     """
     if user.inviter_id is None or user.activated_at is None:
         return None
-    found = await Activation.get_or_none(user_id=user.id, voided_at__isnull=True)
+    rows = Activation.filter(user_id=user.id, inviter_id=user.inviter_id, voided_at__isnull=True)
+    found = await rows.order_by("-id").first()
     return found or await add(user.id, user.inviter_id, made_at=user.activated_at)
 
 
