@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from referral.rewards import entry_queries
 from referral.storage import database
+from referral.storage.models import RewardEntry
 from rewards import Shop, open_shop
 from support import Service, ok, refused
 
@@ -88,3 +91,13 @@ async def test_activations_that_an_earlier_version_voided(shop: Shop) -> None:
     assert entry["user_id"] == present.id()
     await shop.void(invitee)
     assert await shop.balance(present) == (0, 0)
+
+
+@pytest.mark.usefixtures("service")
+async def test_flags_of_more_entries_than_a_statement_takes() -> None:
+    """As when somebody with so many pending entries deletes the account."""
+    entries = [
+        RewardEntry(id=UUID(int=number), activation_id=-number, milestone=number % 2 or None)
+        for number in range(1, 80_000)
+    ]
+    assert await entry_queries.flags(entries) == {}

@@ -14,7 +14,7 @@ from tortoise.queryset import QuerySet
 
 from referral.core.reward_status import Kind, Review
 from referral.rewards import activation_queries
-from referral.storage import database
+from referral.storage import database, dialect
 from referral.storage.models import (
     MilestoneInvitee,
     Redemption,
@@ -47,9 +47,6 @@ BALANCES = """
     ), 0) AS pending
     FROM reward_balances WHERE user_id = $1 ORDER BY unit
 """
-
-# Both databases take at most 32,766 values in a statement
-_MAX_IDS = 1000
 
 SubjectKey = tuple[UUID, str, str]
 """The user, the rule and the subject of an entry."""
@@ -112,9 +109,7 @@ async def mark_reversed(entries: Sequence[RewardEntry], *, now: datetime) -> Non
     they were read.
     """
     known = {str(each.id): each for each in entries}
-    ids = list(known)
-    for start in range(0, len(ids), _MAX_IDS):
-        some = ids[start : start + _MAX_IDS]
+    for some in dialect.batches(known):
         marks = ", ".join(f"${n + 2}" for n in range(len(some)))
         values = (UUID(each) for each in some)
         for row in await database.query(_REVERSE.format(ids=marks), now, *values):
@@ -175,10 +170,10 @@ async def flags(entries: Sequence[RewardEntry]) -> dict[UUID, list[str]]:
         if each.milestone is None and each.activation_id is not None
     }
     milestones = [each.id for each in entries if each.milestone is not None]
-    invitees = await MilestoneInvitee.filter(entry_id__in=milestones) if milestones else []
     by_entry: dict[UUID, list[int]] = defaultdict(list, own)
-    for each in invitees:
-        by_entry[each.entry_id].append(each.activation_id)
+    for some in dialect.batches(milestones):
+        for invitee in await MilestoneInvitee.filter(entry_id__in=some):
+            by_entry[invitee.entry_id].append(invitee.activation_id)
     known = await activation_queries.flags(
         activation_id for ids in by_entry.values() for activation_id in ids
     )
