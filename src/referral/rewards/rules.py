@@ -112,6 +112,14 @@ def parse_name(text: str, *, field: str) -> str:
     return text
 
 
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
 def parse_event_type(text: str) -> str:
     """Parse the type of a posted event. Raises InvalidRequest."""
     if text == ACTIVATED:
