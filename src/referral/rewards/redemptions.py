@@ -83,7 +83,10 @@ async def reverse(ctx: Context, redemption_id: str, *, by: Actor) -> EntryView:
     known = rules.is_id(redemption_id)
     redemption = await entry_queries.find_redemption(redemption_id) if known else None
     if redemption is None:
-        raise NotFound("There is no redemption with this id.", reason="no such redemption")
+        raise NotFound(
+            "There is no redemption with this id: nothing was redeemed by it.",
+            reason="no such redemption",
+        )
     now = ctx.clock()
 
     async def work() -> bool:
