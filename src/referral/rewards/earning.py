@@ -88,7 +88,7 @@ def _of_invitee(user_id: UUID) -> str:
     return f"invitee/{user_id}"
 
 
-def _of_milestone(number: int) -> str:
+def milestone_subject(number: int) -> str:
     return f"milestone/{number}"
 
 
@@ -115,7 +115,7 @@ async def _milestone(rule: Rule, cause: Cause) -> list[Earned]:
         Earned(
             rule=rule,
             cause=cause,
-            subject=_of_milestone(reached),
+            subject=milestone_subject(reached),
             milestone=reached,
             activation_ids=ids,
             flags=sorted(set().union(*flags.values())),
@@ -201,7 +201,7 @@ async def _lost_milestones(inviter_id: UUID, rules: Iterable[str]) -> list[Rewar
     await entry_queries.add_to_totals(
         {(inviter_id, name, ALL_TIME): 0 for name in names}, qualifiers=-1
     )
-    keys = [(inviter_id, name, _of_milestone(numbers.get(name, 0))) for name in names]
+    keys = [(inviter_id, name, milestone_subject(numbers.get(name, 0))) for name in names]
     found = await entry_queries.by_subject(keys)
     return [each for key in keys for each in found.get(key, []) if _can_be_reversed(each)]
 
