@@ -84,8 +84,8 @@ async def void(activation: Activation, *, now: datetime) -> None:
 
 async def flags(activation_ids: Iterable[int]) -> dict[int, set[str]]:
     """Return the flags of activations, by id. Those without any are missing."""
-    found: dict[int, set[str]] = {}
-    for some in dialect.batches(set(activation_ids)):
-        rows = await Activation.filter(id__in=some).exclude(flags="").values_list("id", "flags")
-        found |= {activation_id: set(text.split()) for activation_id, text in rows}
-    return found
+    ids = set(activation_ids)
+    if not ids:
+        return {}
+    rows = await Activation.filter(id__in=ids).exclude(flags="").values_list("id", "flags")
+    return {activation_id: set(text.split()) for activation_id, text in rows}

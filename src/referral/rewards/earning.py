@@ -12,14 +12,7 @@ from uuid import UUID
 from referral.context import Context
 from referral.core import reward_status
 from referral.core.reward_status import Review
-from referral.rewards import (
-    activation_queries,
-    entry_queries,
-    event_queries,
-    ledger,
-    rule_queries,
-    subjects,
-)
+from referral.rewards import activation_queries, entry_queries, event_queries, ledger, rule_queries
 from referral.rewards.activation_queries import LockedUser
 from referral.rewards.event_queries import NewEvent
 from referral.rewards.ledger import ALL_TIME, Cause, Earned
@@ -87,11 +80,23 @@ async def reverse_activation(ctx: Context, activation: Activation, *, now: datet
     await ledger.reverse(ctx, lost, cause="voided", now=now)
 
 
+def _of_event(event_id: str) -> str:
+    return f"event/{event_id}"
+
+
+def _of_invitee(user_id: UUID) -> str:
+    return f"invitee/{user_id}"
+
+
+def milestone_subject(number: int) -> str:
+    return f"milestone/{number}"
+
+
 def _subject(rule: Rule, cause: Cause) -> str:
     """Return what a rule that is no milestone gives an entry for."""
     if rule.is_for_events:
-        return subjects.of_event(cause.event_id)
-    return subjects.of_invitee(cause.invitee.id)
+        return _of_event(cause.event_id)
+    return _of_invitee(cause.invitee.id)
 
 
 async def _milestone(rule: Rule, cause: Cause) -> list[Earned]:
@@ -110,7 +115,7 @@ async def _milestone(rule: Rule, cause: Cause) -> list[Earned]:
         Earned(
             rule=rule,
             cause=cause,
-            subject=subjects.of_milestone(reached),
+            subject=milestone_subject(reached),
             milestone=reached,
             activation_ids=ids,
             flags=sorted(set().union(*flags.values())),
@@ -161,7 +166,7 @@ async def users(activation: Activation) -> tuple[LockedUser, LockedUser]:
 async def _first_entry(rule: Rule, activation: Activation) -> RewardEntry | None:
     """Return the entry that a rule gave for the first event of an invitee, if it can be lost."""
     beneficiary = activation.inviter_id if rule.beneficiary == "inviter" else activation.user_id
-    key = (beneficiary, rule.name, subjects.of_invitee(activation.user_id))
+    key = (beneficiary, rule.name, _of_invitee(activation.user_id))
     found = (await entry_queries.by_subject([key])).get(key, [])
     return next((each for each in found if _can_be_reversed(each)), None)
 
@@ -196,7 +201,7 @@ async def _lost_milestones(inviter_id: UUID, rules: Iterable[str]) -> list[Rewar
     await entry_queries.add_to_totals(
         {(inviter_id, name, ALL_TIME): 0 for name in names}, qualifiers=-1
     )
-    keys = [(inviter_id, name, subjects.of_milestone(numbers.get(name, 0))) for name in names]
+    keys = [(inviter_id, name, milestone_subject(numbers.get(name, 0))) for name in names]
     found = await entry_queries.by_subject(keys)
     return [each for key in keys for each in found.get(key, []) if _can_be_reversed(each)]
 
@@ -208,7 +213,7 @@ async def _qualifiers(inviter_id: UUID, rules: Iterable[str]) -> dict[str, int]:
 
 def _is_for_event(entry: RewardEntry) -> bool:
     """Return whether an entry is for its event, and not for an invitee or a milestone."""
-    return entry.subject == subjects.of_event(str(entry.event_id))
+    return entry.subject == _of_event(str(entry.event_id))
 
 
 def _can_be_reversed(entry: RewardEntry) -> bool:

@@ -14,7 +14,7 @@ from tortoise.queryset import QuerySet
 
 from referral.core.reward_status import Kind, Review
 from referral.rewards import activation_queries
-from referral.storage import database, dialect
+from referral.storage import database
 from referral.storage.models import (
     MilestoneInvitee,
     Redemption,
@@ -47,6 +47,15 @@ BALANCES = """
     ), 0) AS pending
     FROM reward_balances WHERE user_id = $1 ORDER BY unit
 """
+
+_MILESTONE_FLAGS = """
+    SELECT CAST(entry_id AS TEXT) AS entry_id, flags
+    FROM milestone_invitees JOIN activations ON activations.id = activation_id
+    WHERE entry_id IN ({ids}) AND flags <> ''
+"""
+
+# Both databases take at most 32,766 values in a statement
+_MAX_IDS = 1000
 
 SubjectKey = tuple[UUID, str, str]
 """The user, the rule and the subject of an entry."""
@@ -109,7 +118,9 @@ async def mark_reversed(entries: Sequence[RewardEntry], *, now: datetime) -> Non
     they were read.
     """
     known = {str(each.id): each for each in entries}
-    for some in dialect.batches(known):
+    ids = list(known)
+    for start in range(0, len(ids), _MAX_IDS):
+        some = ids[start : start + _MAX_IDS]
         marks = ", ".join(f"${n + 2}" for n in range(len(some)))
         values = (UUID(each) for each in some)
         for row in await database.query(_REVERSE.format(ids=marks), now, *values):
@@ -164,24 +175,21 @@ async def add_milestone(entry_id: UUID, activation_ids: Iterable[int]) -> None:
 
 async def flags(entries: Sequence[RewardEntry]) -> dict[UUID, list[str]]:
     """Return the sorted flags of entries, by id. Those without any are missing."""
-    own = {
-        each.id: [each.activation_id]
-        for each in entries
-        if each.milestone is None and each.activation_id is not None
-    }
-    milestones = [each.id for each in entries if each.milestone is not None]
-    by_entry: dict[UUID, list[int]] = defaultdict(list, own)
-    for some in dialect.batches(milestones):
-        for invitee in await MilestoneInvitee.filter(entry_id__in=some):
-            by_entry[invitee.entry_id].append(invitee.activation_id)
-    known = await activation_queries.flags(
-        activation_id for ids in by_entry.values() for activation_id in ids
-    )
-    found = {
-        entry_id: sorted(set().union(*(known.get(each, set()) for each in ids)))
-        for entry_id, ids in by_entry.items()
-    }
-    return {entry_id: names for entry_id, names in found.items() if names}
+    found: dict[UUID, set[str]] = defaultdict(set)
+    for start in range(0, len(entries), _MAX_IDS):
+        some = entries[start : start + _MAX_IDS]
+        own = {
+            each.activation_id
+            for each in some
+            if each.milestone is None and each.activation_id is not None
+        }
+        known = await activation_queries.flags(own)
+        for each in some:
+            if each.milestone is None and each.activation_id in known:
+                found[each.id] |= known[each.activation_id]
+        for entry_id, names in await _milestone_flags([e.id for e in some if e.milestone]):
+            found[entry_id] |= names
+    return {entry_id: sorted(names) for entry_id, names in found.items()}
 
 
 async def set_review(
@@ -213,6 +221,15 @@ async def reverse_redemption(redemption_id: str, *, now: datetime) -> bool:
 async def reversal_of(entry_id: UUID) -> RewardEntry:
     """Return the entry that reverses this one."""
     return await RewardEntry.get(reverses_id=entry_id)
+
+
+async def _milestone_flags(entry_ids: Sequence[UUID]) -> list[tuple[UUID, set[str]]]:
+    """Return the flags of the flagged invitees who made these milestones, with the entries."""
+    if not entry_ids:
+        return []
+    marks = ", ".join(f"${n}" for n in range(1, len(entry_ids) + 1))
+    rows = await database.query(_MILESTONE_FLAGS.format(ids=marks), *entry_ids)
+    return [(UUID(row["entry_id"]), set(row["flags"].split())) for row in rows]
 
 
 def _live(**conditions: object) -> QuerySet[RewardEntry]:

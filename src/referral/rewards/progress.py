@@ -14,12 +14,12 @@ from referral.core import cursor as cursors
 from referral.core import reward_status
 from referral.core.reward_status import Kind, Status
 from referral.rewards import (
+    earning,
     entry_pages,
     entry_queries,
     progress_queries,
     rule_queries,
     rules,
-    subjects,
 )
 from referral.rewards.entry_queries import Balance
 from referral.rewards.ledger import ALL_TIME
@@ -170,7 +170,7 @@ async def _milestones(user_id: UUID, in_force: Sequence[Rule], *, now: datetime)
         )
     ]
     # What was rejected, or what a cap prevented, is not earned again
-    keys = {each.rule: (user_id, each.rule, subjects.of_milestone(each.goal)) for each in found}
+    keys = {each.rule: (user_id, each.rule, earning.milestone_subject(each.goal)) for each in found}
     decided = await entry_queries.by_subject(keys.values())
     return [
         each

@@ -80,11 +80,13 @@ async def reverse(ctx: Context, redemption_id: str, *, by: Actor) -> EntryView:
 
     Raises NotFound.
     """
-    redemption = None
-    if rules.is_id(redemption_id):
-        redemption = await entry_queries.find_redemption(redemption_id)
+    known = rules.is_id(redemption_id)
+    redemption = await entry_queries.find_redemption(redemption_id) if known else None
     if redemption is None:
-        raise NotFound("There is no redemption with this id.", reason="no such redemption")
+        raise NotFound(
+            "There is no redemption with this id: nothing was redeemed by it.",
+            reason="no such redemption",
+        )
     now = ctx.clock()
 
     async def work() -> bool:

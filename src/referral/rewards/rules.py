@@ -105,21 +105,19 @@ def month(at: datetime) -> str:
     return at.strftime("%Y-%m")
 
 
+def parse_name(text: str, *, field: str) -> str:
+    """Parse the name of a rule or the type of an event. Raises InvalidRequest."""
+    if not _NAME.fullmatch(text):
+        raise InvalidRequest.field(field, "Use 1 to 64 of the characters A-Z a-z 0-9 _ -.")
+    return text
+
+
 def is_name(text: str) -> bool:
-    """Return whether a rule or a type of events can have this name."""
     return _NAME.fullmatch(text) is not None
 
 
 def is_id(text: str) -> bool:
-    """Return whether an event or a redemption can have this id."""
-    return _ID.fullmatch(text) is not None and text not in {".", ".."}
-
-
-def parse_name(text: str, *, field: str) -> str:
-    """Parse the name of a rule or the type of an event. Raises InvalidRequest."""
-    if not is_name(text):
-        raise InvalidRequest.field(field, "Use 1 to 64 of the characters A-Z a-z 0-9 _ -.")
-    return text
+    return _ID.fullmatch(text) is not None
 
 
 def parse_event_type(text: str) -> str:
@@ -143,7 +141,7 @@ def parse_unit(text: str) -> str:
 
 def parse_id(text: str, *, field: str) -> str:
     """Parse the id of an event or a redemption, which the team chooses. Raises InvalidRequest."""
-    if not is_id(text):
+    if not _ID.fullmatch(text) or text in {".", ".."}:
         raise InvalidRequest.field(
             field, 'Use 1 to 128 of the characters A-Z a-z 0-9 . _ : = + @ ~ -, not "." or "..".'
         )

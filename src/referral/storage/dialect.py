@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
 from tortoise import fields
 
@@ -19,18 +19,6 @@ _FROM_SQLITE: dict[str, Callable[[Any], object]] = {
     **dict.fromkeys(_TIMES, datetime.fromisoformat),
     **dict.fromkeys(columns.of_type(fields.BooleanField), bool),
 }
-
-# Both databases take at most 32,766 values in a statement
-_BATCH_SIZE = 1000
-
-T = TypeVar("T")
-
-
-def batches(values: Iterable[T]) -> Iterator[list[T]]:
-    """Split values into lists, each of which one statement takes."""
-    rest = list(values)
-    for start in range(0, len(rest), _BATCH_SIZE):
-        yield rest[start : start + _BATCH_SIZE]
 
 
 def utc_day(column: str) -> str:
