@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -101,3 +102,28 @@ async def test_flags_of_more_entries_than_a_statement_takes() -> None:
         for number in range(1, 80_000)
     ]
     assert await entry_queries.flags(entries) == {}
+
+
+async def test_an_event_is_at_most_90_days_old(shop: Shop) -> None:
+    """And never more than a minute ahead."""
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    shop.service.clock.freeze(now)
+    person = await shop.service.sign_in()
+    for number, (bound, beyond) in enumerate(
+        [(-timedelta(days=90), -timedelta(seconds=1)), (timedelta(minutes=1), timedelta(seconds=1))]
+    ):
+        allowed, refused_at = (now + bound).isoformat(), (now + bound + beyond).isoformat()
+        response = await shop.post_event(f"order-{number}", person, occurred_at=refused_at)
+        refused(response, 400, "invalid_request")
+        assert await shop.event(f"order-{number}", person, occurred_at=allowed) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"hold_days": 91}, {"hold_days": -1}, {"trigger": "x" * 65}, {"unit": "x"}, {"unit": "x_"}],
+    ids=repr,
+)
+async def test_fields_of_a_rule_have_bounds(shop: Shop, fields: dict[str, Any]) -> None:
+    given = {"trigger": "a", "beneficiary": "inviter", "amount": 1, "unit": "ab", **fields}
+    response = await shop.key.call("PUT", f"/reward-rules/r{shop.tag}", json=given)
+    refused(response, 400, "invalid_request")
