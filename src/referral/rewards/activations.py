@@ -31,8 +31,8 @@ async def made(
 ) -> None:
     """Record that a user activated the inviter's code, flag it, and make what it earns."""
     activation = await activation_queries.add(user_id, inviter_id, made_at=now)
-    invitee, inviter = await earning.users(activation)
-    flagged = await flagging.flag(ctx, activation, phone=invitee.phone or "", origin=origin)
+    link = await earning.lock_link(activation)
+    flagged = await flagging.flag(ctx, activation, phone=link.invitee.phone or "", origin=origin)
     await review_queries.hold_flagged(flagged, now=now)
     if activation.is_repeat:
         return
@@ -52,9 +52,7 @@ async def made(
         occurred_at=now,
     )
     await event_queries.add(event, now=now)
-    await earning.count(
-        ctx, event, rules, activation=activation, invitee=invitee, inviter=inviter, now=now
-    )
+    await earning.count(ctx, event, rules, link=link, now=now)
 
 
 async def present(user_id: UUID) -> Activation | None:

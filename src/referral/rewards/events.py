@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from referral import observability
 from referral.context import Actor, Context
@@ -25,6 +25,7 @@ from referral.rewards import (
 )
 from referral.rewards.entries import EntryView
 from referral.rewards.event_queries import NewEvent
+from referral.rewards.ledger import Link
 from referral.rewards.rules import CLOCK_SKEW
 from referral.storage import database
 from referral.storage import users as user_queries
@@ -148,19 +149,11 @@ async def _store(
         ]
     if activation is None or inviter is None or not counted:
         return [] if await event_queries.add(event, now=now) else None
-    event = NewEvent(
-        id=event.id,
-        digest=event.digest,
-        type=event.type,
-        user_id=event.user_id,
-        activation_id=activation.id,
-        occurred_at=event.occurred_at,
-    )
+    event = structs.replace(event, activation_id=activation.id)
     if not await event_queries.add(event, now=now):
         return None
-    return await earning.count(
-        ctx, event, counted, activation=activation, invitee=invitee, inviter=inviter, now=now
-    )
+    link = Link(activation=activation, invitee=invitee, inviter=inviter)
+    return await earning.count(ctx, event, counted, link=link, now=now)
 
 
 async def _repeat(ctx: Context, known: RewardEvent, posted: PostedEvent) -> EventResult:

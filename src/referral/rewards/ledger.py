@@ -24,23 +24,26 @@ from referral.core.reward_status import Kind, Review
 from referral.rewards import announcements, entry_queries, rules
 from referral.rewards.activation_queries import LockedUser
 from referral.rewards.rules import Rule
-from referral.storage.models import RewardEntry
+from referral.storage.models import Activation, RewardEntry
 
 ALL_TIME = ""
 """The period of the totals that are not of one month."""
 
 
-class Cause(Struct, frozen=True, kw_only=True):
-    """The event by which entries are earned.
+class Link(Struct, frozen=True, kw_only=True):
+    """An activation, with its invitee and inviter locked."""
 
-    text: the entries' cause. activation_id, invitee: whose event it is.
-    """
+    activation: Activation
+    invitee: LockedUser
+    inviter: LockedUser
+
+
+class Cause(Struct, frozen=True, kw_only=True):
+    """The event by which entries are earned. text: their `cause`. link: whose event it is."""
 
     event_id: str
     text: str
-    activation_id: int
-    invitee: LockedUser
-    inviter: LockedUser
+    link: Link
 
 
 class Earned(Struct, frozen=True, kw_only=True):
@@ -59,8 +62,8 @@ class Earned(Struct, frozen=True, kw_only=True):
 
     @property
     def beneficiary(self) -> LockedUser:
-        cause = self.cause
-        return cause.inviter if self.rule.beneficiary == "inviter" else cause.invitee
+        link = self.cause.link
+        return link.inviter if self.rule.beneficiary == "inviter" else link.invitee
 
     @property
     def key(self) -> entry_queries.SubjectKey:
@@ -71,8 +74,8 @@ class Earned(Struct, frozen=True, kw_only=True):
         return (
             self.rule.review == "all"
             or (self.rule.review == "flagged" and bool(self.flags))
-            or self.cause.invitee.is_blocked
-            or (self.cause.inviter.is_blocked and self.rule.beneficiary == "inviter")
+            or self.cause.link.invitee.is_blocked
+            or self.beneficiary.is_blocked
         )
 
 
@@ -201,8 +204,8 @@ def _entry(
         attempt=attempt,
         event_id=cause.event_id,
         made_by=operation,
-        about_user_id=cause.invitee.id,
-        activation_id=cause.activation_id,
+        about_user_id=cause.link.invitee.id,
+        activation_id=cause.link.activation.id,
         milestone=earned.milestone,
     )
 

@@ -13,7 +13,14 @@ from referral.context import Context
 from referral.core import cursor as cursors
 from referral.core import reward_status
 from referral.core.reward_status import Kind, Status
-from referral.rewards import entry_pages, entry_queries, progress_queries, rule_queries, rules
+from referral.rewards import (
+    entry_pages,
+    entry_queries,
+    progress_queries,
+    rule_queries,
+    rules,
+    subjects,
+)
 from referral.rewards.entry_queries import Balance
 from referral.rewards.ledger import ALL_TIME
 from referral.rewards.rules import ACTIVATED, Rule
@@ -162,8 +169,8 @@ async def _milestones(user_id: UUID, in_force: Sequence[Rule], *, now: datetime)
             month=amounts.get((rule.name, month), 0), total=amounts.get((rule.name, ALL_TIME), 0)
         )
     ]
-    # What was rejected, or what a cap prevented, is not earned again
-    keys = {each.rule: (user_id, each.rule, str(each.goal)) for each in found}
+    # A milestone that was rejected, or that a cap prevented, is not earned again
+    keys = {each.rule: (user_id, each.rule, subjects.of_milestone(each.goal)) for each in found}
     decided = await entry_queries.by_subject(keys.values())
     return [
         each
