@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from referral.rewards.rules import Beneficiary, Review, Rule
+from referral.rewards.rules import Beneficiary, ReviewPolicy, Rule
 
 
 class Milestone(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +77,7 @@ class RuleFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(description="Days until an entry is available, 0 to 90.", examples=[14])
     ] = 0
     review: Annotated[
-        Review,
+        ReviewPolicy,
         Meta(
             description=(
                 "Which entries wait for a person's decision: none, flagged ones or all. Those of "
@@ -117,7 +117,7 @@ class RuleView(Struct, frozen=True, kw_only=True):
     cap_per_month: Annotated[int | None, Meta(examples=[2500])]
     cap_total: int | None
     hold_days: Annotated[int, Meta(examples=[14])]
-    review: Annotated[Review, Meta(examples=["flagged"])]
+    review: Annotated[ReviewPolicy, Meta(examples=["flagged"])]
     starts: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])] = field(name="from")
     ends: datetime | None = field(name="until")
     version: Annotated[

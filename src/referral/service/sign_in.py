@@ -44,7 +44,7 @@ from referral.storage import profiles as profile_queries
 from referral.storage import sessions as session_queries
 from referral.storage import users as user_queries
 from referral.storage.models import User
-from referral.webhooks.events import Activation
+from referral.webhooks.events import InviteChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,12 @@ async def _create(ctx: Context, phone: str, now: datetime) -> User:
 
 
 async def _record(
-    ctx: Context, user_id: UUID, *, is_new_user: bool, activation: Activation | None, caller: Caller
+    ctx: Context,
+    user_id: UUID,
+    *,
+    is_new_user: bool,
+    activation: InviteChange | None,
+    caller: Caller,
 ) -> None:
     actions = {"user_created": is_new_user, "signed_in": True, "invite_activated": activation}
     done = [action for action, happened in actions.items() if happened]

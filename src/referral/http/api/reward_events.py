@@ -97,7 +97,7 @@ class Redeem(Struct, forbid_unknown_fields=True):
 
 class RewardEventController(Controller):
     tags = ("Rewards",)
-    guards = (auth.events,)
+    guards = (auth.any_api_key,)
     security = auth.KEY
     request_class = AdminRequest
 
