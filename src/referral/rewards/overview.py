@@ -1,4 +1,4 @@
-"""What a person sees of their rewards: what was earned, what waits, and the next milestones."""
+"""The overview of a person's rewards: earned, waiting, and the next milestones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Hold(Struct, frozen=True, kw_only=True):
 
 
 class InReview(Struct, frozen=True, kw_only=True):
-    """What waits for a person's decision in one unit."""
+    """The sum of a user's entries in one unit that wait for a decision."""
 
     unit: str
     amount: int
@@ -99,7 +99,7 @@ class LinePage(Struct, frozen=True, kw_only=True):
 
 
 async def get(ctx: Context, user_id: UUID) -> Overview:
-    """Return what a user has earned, what waits, and how far away the next milestones are."""
+    """Return a user's balances, newest entries, and how far away the next milestones are."""
     now = ctx.clock()
     in_force = await rule_queries.in_force()
     rows, more = await list_queries.page(after=None, limit=_NEWEST_LINES, now=now, user_id=user_id)

@@ -1,6 +1,6 @@
-"""What is remembered of a phone that leaves its user: keyed digests, for a year.
+"""Former phones: keyed digests of phones that left their users, kept for a year.
 
-Such a phone cannot activate an invite code, and takes no second place of the same inviter.
+A former phone cannot activate an invite code, and takes no second place of the same inviter.
 Otherwise people could delete their accounts and sign up again as new invitees.
 """
 
@@ -29,7 +29,7 @@ def digests(ctx: Context, phone: str) -> list[str]:
 
 
 async def remember(ctx: Context, user: User, *, now: datetime) -> None:
-    """Remember a phone that leaves its user. It applies to users without an inviter too."""
+    """Remember a phone that leaves its user, who need not have an inviter."""
     if user.phone is None:
         return
     own, until = digests(ctx, user.phone), now + REMEMBER_FOR
