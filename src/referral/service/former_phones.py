@@ -6,11 +6,10 @@ Otherwise people could delete their accounts and sign up again as new invitees.
 
 from __future__ import annotations
 
-import hmac
 from datetime import datetime, timedelta
 
 from referral.context import Context
-from referral.core import seal
+from referral.core import digests as keyed_digests
 from referral.core.keys import Purpose
 from referral.storage import invitations as invitation_queries
 from referral.storage import places as place_queries
@@ -22,10 +21,7 @@ REMEMBER_FOR = timedelta(days=365)
 
 def digests(ctx: Context, phone: str) -> list[str]:
     """Return the keyed digests of a phone, the one to store first."""
-    return [
-        seal.base64url_encode(hmac.digest(key.secret, phone.encode(), "sha256"))
-        for key in ctx.data_keys.all(Purpose.ACTIVATION)
-    ]
+    return keyed_digests.of_text(phone, Purpose.ACTIVATION, data_keys=ctx.data_keys)
 
 
 async def remember(ctx: Context, user: User, *, now: datetime) -> None:
