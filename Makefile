@@ -78,6 +78,10 @@ interop: test-environment interop-environment tests/interop/node_modules/.done n
 bench-pages: test-environment ## Measure lists and statistics with a million users on both databases
 	PYTHONPATH=src:tests/helpers $(BIN)/python bench/lists.py
 
+.PHONY: bench-rewards
+bench-rewards: test-environment bench-environment wrk ## Measure events and redemptions, also of an inviter of a million
+	PYTHONPATH=src:tests/helpers:bench $(BIN)/python bench/earning.py
+
 .PHONY: bench-scaling
 bench-scaling: test-environment pgbouncer ## Measure the tables of docs/scaling.md with real databases
 	PYTHONPATH=src:tests/helpers:bench $(BIN)/python -m scaling

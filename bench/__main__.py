@@ -21,12 +21,14 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+import earning
 import load
 import machine
 import measures
 import postgres
 import processes
 import report
+import reward_rows
 import rows
 import servers
 import stress
@@ -38,7 +40,7 @@ CACHE = processes.ROOT / ".cache" / "bench"
 DOCUMENT = processes.ROOT / "docs" / "performance.md"
 PICTURE = processes.ROOT / "docs" / "performance.svg"
 PYTHON = CACHE / "venv" / "bin" / "python"
-_CASES, _OTHER_STEPS, _EMBEDDED = 30, 23, 36
+_CASES, _OTHER_STEPS, _EMBEDDED = 40, 23, 36
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Mode:
 
 
 WHOLE = Mode(users=10_000_000, rounds=5, seconds=3)
-SHORT = Mode(users=rows.LEAST_OF_MANY, rounds=3, seconds=1)
+SHORT = Mode(users=rows.LEAST_OF_MANY + reward_rows.NEWCOMERS, rounds=3, seconds=1)
 
 
 def main(*, short: bool) -> None:
@@ -84,6 +86,7 @@ async def measure(mode: Mode, progress: Progress) -> dict[str, Any]:
             "sending": await measures.sending(bench),
             "signing_in": await measures.signing_in(bench),
             "signing_in_to_apps": await measures.signing_in_to_apps(bench),
+            "earning": await earning.measure(bench),
         }
         capacities = {
             "profile": load.median(cases["reading"]["profile, 10 invitees"], "rate"),
@@ -133,6 +136,7 @@ async def setup(mode: Mode, progress: Progress) -> AsyncIterator[tuple[Bench, di
         await rows.fill_few(few_url)
         await rows.fill_many(many_url, mode.users)
         await rows.fill_counters(many_url, rows.MILLION)
+        await reward_rows.fill(many_url)
         progress("servers")
         started = {
             "few": servers.service(folder, few_url, name="few"),

@@ -33,6 +33,10 @@ _FLAT = (
     ("verify, {users:,} users", VERIFY, "±20 %"),
     ("send-code, 1,000,000 counters", SEND, "±20 %"),
     ("verify, from one address", VERIFY, "no row that all requests lock"),
+    *(
+        (f"{what}, inviter of 1,000,000", f"{what}, inviter of 10", "no more than -33 %")
+        for what in ("event", "redemption", "own rewards", "activation")
+    ),
 )
 _RATES = ((PAGE, 2500), ("page of 100 users", 2500), ("page of 1,000, first", 350))
 _MEMORY_AIM, _START_AIM = "under 80 MB", "under 0.7 s"

@@ -154,23 +154,42 @@ def exchange(path: str, code: str) -> bytes:
 async def reads(url: str, path: str, users: Sequence[int]) -> list[bytes]:
     """Make GET requests of a path by these users, each with a session of their own."""
     return [
-        get(
-            API + path,
-            authorization="Bearer "
-            + tokens.issue_access(
-                Authentication(
-                    user_id=rows.user_id(user),
-                    session_id=token.session_id,
-                    at=system_clock(),
-                    methods=(),
-                ),
-                issuer=_issuer,
-                grant=_issuer.own_grant,
-                now=system_clock(),
-                keys=_keys,
-                token_bytes=secrets.token_bytes,
+        get(API + path, authorization=each, x_forwarded_for=_address())
+        for each in await _access_tokens(url, users)
+    ]
+
+
+async def activations(url: str, users: Sequence[int], *, invite_code: str) -> list[bytes]:
+    """Let each of these users activate an invite code."""
+    content = json.dumps({"invite_code": invite_code}).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(content))}
+    return [
+        _request(
+            "PUT",
+            f"{API}/profile/inviter",
+            content,
+            {**headers, "authorization": each, "x_forwarded_for": _address()},
+        )
+        for each in await _access_tokens(url, users)
+    ]
+
+
+async def _access_tokens(url: str, users: Sequence[int]) -> list[str]:
+    """Return the header with the access token of a new session for each of these users."""
+    return [
+        "Bearer "
+        + tokens.issue_access(
+            Authentication(
+                user_id=rows.user_id(user),
+                session_id=token.session_id,
+                at=system_clock(),
+                methods=(),
             ),
-            x_forwarded_for=_address(),
+            issuer=_issuer,
+            grant=_issuer.own_grant,
+            now=system_clock(),
+            keys=_keys,
+            token_bytes=secrets.token_bytes,
         )
         for user, token in zip(users, await _sessions(url, users), strict=True)
     ]

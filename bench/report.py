@@ -38,7 +38,7 @@ def tables(results: Results) -> str:
         [
             made_on,
             "### Aims and what was reached\n\n" + _table(("", "aim", "reached"), aims(results)),
-            "### Every case\n\n" + _cases(results),
+            "### Every case\n\n" + cases(results),
             "### Two workers\n\n" + _workers(results["workers"]),
             "### SQLite beside PostgreSQL\n\n" + _embedded(results["embedded"]),
             "### Twice the load it can take\n\n" + _overload(results["overload"]),
@@ -48,7 +48,8 @@ def tables(results: Results) -> str:
     )
 
 
-def _cases(results: Results) -> str:
+def cases(results: Results) -> str:
+    """Return the figures of every case as a table."""
     head = (
         *("", "requests/s", "spread", "p50 ms", "p99 ms", "server CPU s/1,000"),
         *("PostgreSQL CPU s/1,000", "MB", "not 2xx"),

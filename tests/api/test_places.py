@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -253,3 +254,17 @@ class TestActivationDays:
         invitee, inviter = [await ten_days.sign_in_again(each) for each in (invitee, inviter)]
         response = await invitee.activate(await inviter.invite_code())
         refused(response, 409, "activation_too_late")
+
+
+@pytest.mark.parametrize("mode", ["invited", "open"])
+async def test_the_last_place_is_given_once(database_url: str, mode: str) -> None:
+    """To one of many who want it at once. tests/faults has this with several processes."""
+    async with running(
+        database_url, REFERRAL_SIGN_UP=mode, REFERRAL_INVITES_PER_USER="1"
+    ) as service:
+        inviter = await named(service)
+        responses = await asyncio.gather(*(joining(service, inviter) for _ in range(20)))
+        statuses = sorted(response.status_code for response in responses)
+        assert statuses == [201] + [409] * 19
+        assert await places_taken(inviter) == 1
+        assert (await inviter.profile())["invitee_count"] == 1

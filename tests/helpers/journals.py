@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from beancount import loader
-from beancount.core import data, realization
+from beancount.core import data
 
 from processes import ROOT
 
@@ -64,10 +64,11 @@ def _hledger_sums(journal: Path, before: date) -> Iterator[tuple[str, str, int]]
 
 
 def _beancount_sums(journal: Path, before: date) -> Iterator[tuple[str, str, int]]:
-    entries = [each for each in beancount(journal) if each.date < before]
-    for account in realization.iter_children(realization.realize(entries)):
-        for position in account.balance:
-            yield account.account, position.units.currency, int(position.units.number)
+    for entry in data.filter_txns(beancount(journal)):
+        for each in entry.postings if entry.date < before else ():
+            assert each.units is not None
+            assert each.units.number is not None
+            yield each.account, each.units.currency, int(each.units.number)
 
 
 def _balances(sums: Iterator[tuple[str, str, int]]) -> Balances:

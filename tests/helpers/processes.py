@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 @dataclass

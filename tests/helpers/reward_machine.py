@@ -25,23 +25,24 @@ UNITS = ("points", "days")
 
 _people = st.sampled_from(PEOPLE)
 _invitees = st.sampled_from(PEOPLE[1:4])
+_rules = st.sampled_from(["every", "first", "at", "each", "joined"])
 _amounts = st.sampled_from([1, 10, 25])
 _spans = st.sampled_from([SECOND, 30 * SECOND, DAY - SECOND, DAY, 7 * DAY, 14 * DAY, 30 * DAY])
-_fixed = st.one_of(
-    st.fixed_dictionaries(
-        {
-            "beneficiary": st.sampled_from(["inviter", "invitee"]),
-            "occurs": st.sampled_from(["every", "first", "first"]),
-        }
-    ),
-    st.fixed_dictionaries(
-        {
-            "beneficiary": st.just("inviter"),
-            "occurs": st.sampled_from(["at", "each"]),
-            "invitees": st.sampled_from([1, 2, 2, 3]),
-        }
-    ),
-)
+# One rule of each kind, with what Hypothesis chooses
+_sides = st.sampled_from(["inviter", "invitee"])
+_numbers = st.sampled_from([1, 2, 2, 3])
+RULES: dict[str, dict[str, Any]] = {
+    "every": {"trigger": "buy", "occurs": "every", "beneficiary": _sides, "unit": "points"},
+    "first": {"trigger": "buy", "occurs": "first", "beneficiary": _sides, "unit": "points"},
+    "at": {"trigger": "buy", "occurs": "at", "invitees": _numbers, "unit": "days"},
+    "each": {"trigger": "buy", "occurs": "each", "invitees": _numbers, "unit": "points"},
+    "joined": {
+        "trigger": "activated",
+        "occurs": st.sampled_from(["every", "first"]),
+        "beneficiary": _sides,
+        "unit": "days",
+    },
+}
 _changing = st.fixed_dictionaries(
     {"amount": _amounts, "hold_days": st.sampled_from([0, 1, 1, 14, 30])},
     optional={
@@ -92,14 +93,14 @@ class Machine(RuleBasedStateMachine):
 
     # Rules
 
-    @initialize(
-        triggers=st.lists(st.sampled_from(["buy", "activated"]), min_size=1, max_size=4),
-        data=st.data(),
-    )
-    def make_rules(self, triggers: list[str], data: st.DataObject) -> None:
-        for number, trigger in enumerate(["buy", *triggers]):
-            fixed = {**data.draw(_fixed), "trigger": trigger, "unit": UNITS[number % 2]}
-            self._put(f"rule{number}", fixed, data.draw(_changing))
+    @initialize(data=st.data())
+    def make_rules(self, data: st.DataObject) -> None:
+        for name, values in RULES.items():
+            fixed = {"beneficiary": "inviter"} | {
+                key: data.draw(value) if isinstance(value, st.SearchStrategy) else value
+                for key, value in values.items()
+            }
+            self._put(name, fixed, data.draw(_changing))
 
     @initialize(dans=st.sampled_from(["ann", "bob"]))
     def invite(self, dans: str) -> None:
@@ -107,13 +108,12 @@ class Machine(RuleBasedStateMachine):
         self.do("activate", "cat", "ann")
         self.do("activate", "dan", dans)
 
-    @rule(number=st.integers(0, 4), changing=_changing)
-    def change_rule(self, number: int, changing: dict[str, Any]) -> None:
-        known = self.model.rules.get(f"rule{number}")
-        if known is not None:
-            names = ["trigger", "beneficiary", "unit", "occurs"]
-            names += ["invitees"] if known.invitees else []
-            self._put(known.name, {name: getattr(known, name) for name in names}, changing)
+    @rule(name=_rules, changing=_changing)
+    def change_rule(self, name: str, changing: dict[str, Any]) -> None:
+        known = self.model.rules[name]
+        names = ["trigger", "beneficiary", "unit", "occurs"]
+        names += ["invitees"] if known.invitees else []
+        self._put(name, {each: getattr(known, each) for each in names}, changing)
 
     def _put(self, name: str, fixed: dict[str, Any], changing: dict[str, Any]) -> None:
         changing = dict(changing)
@@ -123,11 +123,10 @@ class Machine(RuleBasedStateMachine):
         self.do("put_rule", name, fixed | changing)
 
     @precondition(lambda self: len(self.posted) > 3)
-    @rule(number=st.integers(0, 4))
-    def delete_rule(self, number: int) -> None:
-        known = self.model.rules.get(f"rule{number}")
-        if known is not None and not known.is_deleted:
-            self.do("delete_rule", known.name)
+    @rule(name=_rules)
+    def delete_rule(self, name: str) -> None:
+        if not self.model.rules[name].is_deleted:
+            self.do("delete_rule", name)
 
     # People
 
@@ -142,6 +141,12 @@ class Machine(RuleBasedStateMachine):
     def void(self, person: str) -> None:
         if self.model.present(person) is not None:
             self.do("void", person)
+
+    @rule(person=_invitees, inviter=st.sampled_from(PEOPLE[:2]))
+    def invite_again(self, person: str, inviter: str) -> None:
+        """Void an activation, mostly for another one."""
+        self.void(person)
+        self.activate(person, inviter)
 
     @precondition(lambda self: len(self.posted) > 5 * (1 + len(self.model.deleted)))
     @rule(person=_people)
@@ -185,7 +190,10 @@ class Machine(RuleBasedStateMachine):
             self._post(person, {"value": 5})
 
     def _post(self, person: str, named: dict[str, Any]) -> None:
-        operation = ("post_event", str(next(self.numbers)), "buy", person, named)
+        self._post_as(str(next(self.numbers)), person, named)
+
+    def _post_as(self, event_id: str, person: str, named: dict[str, Any]) -> None:
+        operation = ("post_event", event_id, "buy", person, named)
         self.do(*operation)
         if operation[1] in self.model.events:
             self.posted.append(operation)
@@ -202,6 +210,14 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def reverse(self, data: st.DataObject) -> None:
         self.do("reverse_event", data.draw(st.sampled_from(self.posted))[1], "refund")
+
+    @rule(person=_invitees, ago=st.sampled_from([SECOND, DAY]))
+    def post_two_and_reverse_one(self, person: str, ago: timedelta) -> None:
+        first = str(next(self.numbers))
+        self._post_as(first, person, {"value": 5})
+        self._post(person, {"value": 5, "occurred_at": self.own.now - ago})
+        if first in self.model.events:
+            self.do("reverse_event", first, "refund")
 
     # Redemptions and decisions
 

@@ -411,3 +411,38 @@ STORIES = [
         ],
     ),
 ]
+
+# The service has flags of its own, which tests/rewards/test_flags.py raises
+STORIES_OF_FLAGS = [
+    Story(
+        "a flag holds what is pending, once",
+        [
+            _rule(review="flagged", hold_days=2),
+            _join("bob"),
+            _buy("b1"),
+            _wait(DAY),
+            _buy("b2"),
+            _wait(DAY),
+            ("flag", "bob", "burst"),
+            _expect("10 b1 available, 10 b2 in_review | 10 0"),
+            _buy("b3"),
+            _expect("10 b1 available, 10 b2 in_review, 10 b3 in_review | 10 0"),
+            ("decide_all", "approved"),
+            ("flag", "bob", "neighbours"),
+            _expect("10 b1 available, 10 b2 pending, 10 b3 pending | 10 20"),
+        ],
+    ),
+    Story(
+        "a milestone has the flags of those who made it",
+        [
+            _rule(occurs="each", invitees=2, review="flagged", hold_days=1),
+            *_THREE,
+            _join("eve"),
+            *(_buy(f"{person}1", person) for person in ("bob", "cat", "dan", "eve")),
+            ("flag", "bob", "burst"),
+            _expect("10 cat1 in_review, 10 eve1 pending | 0 10"),
+            ("flag", "dan", "burst"),
+            _expect("10 cat1 in_review, 10 eve1 in_review | 0 0"),
+        ],
+    ),
+]

@@ -189,7 +189,7 @@ async def test_every_entry_is_in_the_journals(shop: Shop, tmp_path: Path) -> Non
     file = await story.export(Format.BEANCOUNT)
     transactions = [each for each in beancount(file) if isinstance(each, Transaction)]
     causes = {
-        each.meta["entry"]: (each.narration or "").replace(shop.tag, "") for each in transactions
+        each.meta["entry"]: str(each.narration).replace(shop.tag, "") for each in transactions
     }
     assert causes == {each["id"]: each["cause"] for each in everything}
     assert set(STRANGE[:4]) <= set(causes.values())

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from reward_cases import CASES, HOLD, KINDS, PEOPLE, UNITS, Case, expected
-from reward_sides import ModelSide, Operation, Row, ServiceSide, Side
-from reward_stories import STORIES, Story
+from reward_service import ServiceSide
+from reward_sides import ModelSide, Operation, Row, Side
+from reward_stories import STORIES, STORIES_OF_FLAGS, Story
 from support import Service
 
 DAY = timedelta(days=1)
@@ -19,6 +20,9 @@ TIMINGS = {"before the hold ends": DAY, "after the hold": HOLD + DAY}
 each_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 each_timing = pytest.mark.parametrize("timing", TIMINGS)
 each_story = pytest.mark.parametrize("story", STORIES, ids=[story.name for story in STORIES])
+each_flag = pytest.mark.parametrize(
+    "story", STORIES_OF_FLAGS, ids=[story.name for story in STORIES_OF_FLAGS]
+)
 
 
 @each_case
@@ -39,6 +43,12 @@ async def test_table_on_the_service(service: Service, case: Case, timing: str) -
 @each_story
 async def test_stories_on_the_model(story: Story) -> None:
     """The reference model goes through the stories as they were written by hand."""
+    await _play(ModelSide(), story.steps)
+
+
+@each_flag
+async def test_flags_on_the_model(story: Story) -> None:
+    """Flags that the test gives hold entries for review."""
     await _play(ModelSide(), story.steps)
 
 

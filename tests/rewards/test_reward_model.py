@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from reward_machine import PEOPLE, Machine
-from reward_sides import START, ModelSide, ServiceSide
+from reward_service import ServiceSide
+from reward_sides import START, ModelSide
 from support import Service
 
 _QUIET = settings(

@@ -38,7 +38,7 @@ _REVERSE = """
     UPDATE reward_entries SET reversed_at = $1 WHERE id IN ({ids})
     RETURNING CAST(id AS TEXT) AS id, review
 """
-_BALANCES = f"""
+BALANCES = f"""
     SELECT unit, amount, COALESCE((
         SELECT CAST(sum(entries.amount) AS BIGINT) FROM reward_entries AS entries
         WHERE entries.user_id = $1 AND entries.unit = reward_balances.unit
@@ -148,7 +148,7 @@ async def add_to_balances(amounts: Mapping[tuple[UUID, str], int]) -> None:
 
 async def balances(user_id: UUID, *, now: datetime) -> list[Balance]:
     """Return a user's balances, by unit. A unit in which nothing was earned is missing."""
-    rows = await database.query(_BALANCES, user_id, now)
+    rows = await database.query(BALANCES, user_id, now)
     return [
         Balance(unit=row["unit"], available=row["amount"] - row["pending"], pending=row["pending"])
         for row in rows

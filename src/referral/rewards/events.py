@@ -92,7 +92,7 @@ async def reverse(ctx: Context, event_id: str, *, reason: str | None, by: Actor)
     """
     reason = _parse_reason(reason)
     now = ctx.clock()
-    event = await event_queries.find(event_id)
+    event = await event_queries.find(event_id) if rules.is_id(event_id) else None
     if event is None or event.digest is None:
         raise NotFound("There is no event with this id.", reason="no such event")
 

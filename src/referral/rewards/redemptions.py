@@ -63,7 +63,9 @@ async def reverse(ctx: Context, redemption_id: str, *, by: Actor) -> EntryView:
 
     Raises NotFound.
     """
-    redemption = await entry_queries.find_redemption(redemption_id)
+    redemption = None
+    if rules.is_id(redemption_id):
+        redemption = await entry_queries.find_redemption(redemption_id)
     if redemption is None:
         raise NotFound("There is no redemption with this id.", reason="no such redemption")
     now = ctx.clock()

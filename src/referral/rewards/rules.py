@@ -109,9 +109,18 @@ def month(at: datetime) -> str:
     return at.strftime("%Y-%m")
 
 
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def is_id(text: str) -> bool:
+    # A client that normalises paths would remove "." and ".."
+    return _ID.fullmatch(text) is not None and text not in {".", ".."}
+
+
 def parse_name(text: str, *, field: str) -> str:
     """Parse the name of a rule or the type of an event. Raises InvalidRequest."""
-    if not _NAME.fullmatch(text):
+    if not is_name(text):
         raise InvalidRequest.field(field, "Use 1 to 64 of the characters A-Z a-z 0-9 _ -.")
     return text
 
@@ -137,7 +146,7 @@ def parse_unit(text: str) -> str:
 
 def parse_id(text: str, *, field: str) -> str:
     """Parse the id of an event or a redemption, which the team chooses. Raises InvalidRequest."""
-    if not _ID.fullmatch(text) or text in {".", ".."}:
+    if not is_id(text):
         raise InvalidRequest.field(
             field, 'Use 1 to 128 of the characters A-Z a-z 0-9 . _ : = + @ ~ -, not "." or "..".'
         )
