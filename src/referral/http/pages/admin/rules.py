@@ -16,7 +16,7 @@ from referral.http.pages import flash, forms, render
 from referral.http.pages.texts import N_
 from referral.http.requests import AdminRequest, context
 from referral.rewards import rule_book
-from referral.rewards.rule_fields import RuleFields, RuleView
+from referral.rewards.rule_fields import Milestone, RuleFields, RuleView
 
 PATH = "/admin/rules"
 
@@ -144,9 +144,9 @@ def _refused(
 
 def _fixed(typed: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of a form that never change. Raises InvalidRequest."""
-    occurs: str | dict[str, int] = typed.get("occurs") or "every"
+    occurs: str | Milestone = typed.get("occurs") or "every"
     if occurs in _NUMBERED:
-        occurs = {occurs: _number(typed, "invitees") or 0}
+        occurs = Milestone(**{occurs: _number(typed, "invitees") or 0})
     beneficiary = typed.get("beneficiary", "")
     if beneficiary not in dict(_BENEFICIARIES):
         raise InvalidRequest.field("beneficiary", "Give inviter or invitee.")
