@@ -47,6 +47,12 @@ BALANCES = f"""
     FROM reward_balances WHERE user_id = $1 ORDER BY unit
 """  # noqa: S608 - only constants
 
+_MILESTONE_FLAGS = """
+    SELECT CAST(entry_id AS TEXT) AS entry_id, flags
+    FROM milestone_invitees JOIN activations ON activations.id = activation_id
+    WHERE entry_id IN ({ids}) AND flags <> ''
+"""
+
 # Both databases take at most 32,766 values in a statement
 _MAX_IDS = 1000
 
@@ -168,24 +174,21 @@ async def add_milestone(entry_id: UUID, activation_ids: Iterable[int]) -> None:
 
 async def flags(entries: Sequence[RewardEntry]) -> dict[UUID, list[str]]:
     """Return the sorted flags of entries, by id. Those without any are missing."""
-    own = {
-        each.id: [each.activation_id]
-        for each in entries
-        if each.milestone is None and each.activation_id is not None
-    }
-    milestones = [each.id for each in entries if each.milestone is not None]
-    invitees = await MilestoneInvitee.filter(entry_id__in=milestones) if milestones else []
-    by_entry: dict[UUID, list[int]] = defaultdict(list, own)
-    for each in invitees:
-        by_entry[each.entry_id].append(each.activation_id)
-    known = await activation_queries.flags(
-        activation_id for ids in by_entry.values() for activation_id in ids
-    )
-    found = {
-        entry_id: sorted(set().union(*(known.get(each, set()) for each in ids)))
-        for entry_id, ids in by_entry.items()
-    }
-    return {entry_id: names for entry_id, names in found.items() if names}
+    found: dict[UUID, set[str]] = defaultdict(set)
+    for start in range(0, len(entries), _MAX_IDS):
+        some = entries[start : start + _MAX_IDS]
+        own = {
+            each.activation_id
+            for each in some
+            if each.milestone is None and each.activation_id is not None
+        }
+        known = await activation_queries.flags(own)
+        for each in some:
+            if each.milestone is None and each.activation_id in known:
+                found[each.id] |= known[each.activation_id]
+        for entry_id, names in await _milestone_flags([e.id for e in some if e.milestone]):
+            found[entry_id] |= names
+    return {entry_id: sorted(names) for entry_id, names in found.items()}
 
 
 async def set_review(
@@ -217,6 +220,15 @@ async def reverse_redemption(redemption_id: str, *, now: datetime) -> bool:
 async def reversal_of(entry_id: UUID) -> RewardEntry:
     """Return the entry that reverses this one."""
     return await RewardEntry.get(reverses_id=entry_id)
+
+
+async def _milestone_flags(entry_ids: Sequence[UUID]) -> list[tuple[UUID, set[str]]]:
+    """Return the flags of the flagged invitees who made these milestones, with the entries."""
+    if not entry_ids:
+        return []
+    marks = ", ".join(f"${n}" for n in range(1, len(entry_ids) + 1))
+    rows = await database.query(_MILESTONE_FLAGS.format(ids=marks), *entry_ids)
+    return [(UUID(row["entry_id"]), set(row["flags"].split())) for row in rows]
 
 
 def _live(**conditions: object) -> QuerySet[RewardEntry]:
