@@ -190,6 +190,24 @@ async def test_required_fields(service: Service, method: str, path: str) -> None
         assert {"field": field, "message": "Required."} in errors
 
 
+async def test_choices_and_unknown_fields(service: Service) -> None:
+    """The message has the words or fields that are possible, and not the one that was sent."""
+    key = await service.api_key()
+    fields = BODIES["PUT", "/api/v1/reward-rules/{name}"]
+    good = {"trigger": "t", "beneficiary": "inviter", "amount": 5, "unit": "points"}
+    for wrong, field, message in (
+        ({"review": CANARY}, "review", 'Give one of "all", "flagged", "none".'),
+        ({"occurs": CANARY}, "occurs", 'Give one of "every", "first", an object with at or each.'),
+        ({"occurs": {CANARY: 3}}, "occurs", "Unknown field. This field takes at, each."),
+        ({CANARY: 3}, "", f"Unknown field. This operation takes {', '.join(fields)}."),
+    ):
+        response = await key.call("PUT", "/reward-rules/wrong", json=good | wrong)
+        assert refused(response, 400, "invalid_request")["errors"] == [
+            {"field": field, "message": message}
+        ]
+        assert_no_echo(response)
+
+
 @EVERY_BODY
 async def test_other_media_types(service: Service, method: str, path: str) -> None:
     """The response is 415 for every other media type, and for none."""

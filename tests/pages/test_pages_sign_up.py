@@ -94,6 +94,7 @@ async def test_a_refused_invitation_is_replaced(by_invitation: Service) -> None:
         assert USED_UP not in page
         page = await browser.see(f"/i/{used_up}")
         assert USED_UP in page
+        assert "Whoever invited you" not in page
         assert f'name="invite_code" value="{used_up}"' in page
         page = await browser.submit_and_see("/", phone=browser.phone, invite_code=used_up)
         typed = code_on(page)

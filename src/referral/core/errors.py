@@ -232,7 +232,7 @@ class RedemptionConflict(Refusal):
 
 class InsufficientBalance(Refusal):
     code = "insufficient_balance"
-    detail = "The user has less than this available. Nothing was redeemed: send a smaller amount."
+    detail = "The user has less of this unit available. Nothing was redeemed: redeem less."
 
 
 class ReviewConflict(Refusal):

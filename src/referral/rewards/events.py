@@ -94,7 +94,10 @@ async def reverse(ctx: Context, event_id: str, *, reason: str | None, by: Actor)
     now = ctx.clock()
     event = await event_queries.find(event_id) if rules.is_id(event_id) else None
     if event is None or event.digest is None:
-        raise NotFound("There is no event with this id.", reason="no such event")
+        raise NotFound(
+            "There is no event with this id: it earned nothing. Check the id.",
+            reason="no such event",
+        )
 
     async def work() -> bool:
         user = await activation_queries.lock(event.user_id)

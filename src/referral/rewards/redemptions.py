@@ -67,7 +67,10 @@ async def reverse(ctx: Context, redemption_id: str, *, by: Actor) -> EntryView:
     if rules.is_id(redemption_id):
         redemption = await entry_queries.find_redemption(redemption_id)
     if redemption is None:
-        raise NotFound("There is no redemption with this id.", reason="no such redemption")
+        raise NotFound(
+            "There is no redemption with this id: nothing was redeemed by it.",
+            reason="no such redemption",
+        )
     now = ctx.clock()
     if await database.transaction(lambda: _give_back(ctx, redemption, now=now)):
         _log("redemption_reversed", redemption, by=by)

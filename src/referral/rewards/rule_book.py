@@ -68,7 +68,10 @@ async def delete(ctx: Context, name: str, *, by: Actor) -> None:
     async def work() -> None:
         await rule_queries.lock()
         if not rules.is_name(name) or not await rule_queries.delete(name, now=ctx.clock()):
-            raise NotFound("There is no rule with this name.", reason="no such rule")
+            raise NotFound(
+                "There is no rule with this name. The list of rules has all names.",
+                reason="no such rule",
+            )
         await audit.record(ctx, "reward_rule_deleted", by=by, rule=name)
 
     await database.transaction(work)

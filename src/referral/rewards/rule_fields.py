@@ -61,7 +61,13 @@ class RuleFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "every"
     min_value: Annotated[
         int | None,
-        Meta(description="Events with a smaller `value`, or none, do not count.", examples=[1000]),
+        Meta(
+            description=(
+                "Events with a smaller `value`, or none, do not count. Not for `activated`, which "
+                "has no value."
+            ),
+            examples=[1000],
+        ),
     ] = None
     cap_per_month: Annotated[
         int | None,
@@ -74,7 +80,11 @@ class RuleFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int | None, Meta(description="The most that one beneficiary ever earns by the rule.")
     ] = None
     hold_days: Annotated[
-        int, Meta(description="Days until an entry is available, 0 to 90.", examples=[14])
+        int,
+        Meta(
+            description="Days from the post of the event until an entry is available, 0 to 90.",
+            examples=[14],
+        ),
     ] = 0
     review: Annotated[
         ReviewPolicy,

@@ -36,7 +36,8 @@ class InvitationController(Controller):
         summary="Look up an invite code",
         description=(
             "Returns the name of the inviter, and never a phone number. Public, for landing pages. "
-            "The code of a blocked or deleted user is unknown (404)."
+            "The code of a blocked or deleted user is unknown (404). One that has admitted as many "
+            "people as it may is found: only the sign-up is refused (409 `invites_used_up`)."
         ),
         responses=responses(
             errors.InvalidRequest, errors.UnknownInviteCode, errors.TooManyRequests, *ANY
