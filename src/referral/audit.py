@@ -19,7 +19,7 @@ from referral.storage import database
 from referral.storage.audit import NewEntry
 from referral.storage.models import AuditEntry
 from referral.webhooks import events
-from referral.webhooks.events import Activation
+from referral.webhooks.events import InviteChange
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -89,7 +89,7 @@ async def record(
     *actions: str,
     by: Actor,
     user: UUID | None = None,
-    activation: Activation | None = None,
+    activation: InviteChange | None = None,
     **facts: Any,
 ) -> None:
     """Record actions, in their order, in the audit trail, the webhook events and the log.

@@ -44,7 +44,7 @@ class Context:
     admins_allowed: bool
     """False in an open demo, where anybody could sign in as the administrator."""
     sign_up: SignUpRules
-    """Who may join."""
+    """The operator's rules about sign-up and activations."""
     gateway: Chain
     app_name: str
     domain: str

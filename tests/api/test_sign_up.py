@@ -1,4 +1,4 @@
-"""Who may join: everybody, people with an invitation, or those whom the operator names."""
+"""Sign-up: open to everybody, by invitation, or only for phones that the operator names."""
 
 from __future__ import annotations
 

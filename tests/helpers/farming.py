@@ -254,7 +254,7 @@ async def outcomes() -> list[tuple[Group, dict[str, Counter[str]]]]:
 
 async def table() -> str:
     """Return the table in Markdown, with a row for each group."""
-    headings = ("Who invites", "Sign-ups", "Purchases kept", *RULES)
+    headings = ("Inviters", "Sign-ups", "Purchases kept", *RULES)
     rows = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     for group, outcome in await outcomes():
         kept = sum(join.refunded is False for join in group.joins)

@@ -18,7 +18,7 @@ from beancount.core import data
 from processes import ROOT
 
 Balances: TypeAlias = dict[tuple[str, str], tuple[int, int]]
-"""What is available and pending, by the user's id and the unit in lower case. Without zeros."""
+"""The available and pending sums, by the user's id and the unit in lower case. Without zeros."""
 
 _UNPACKED = ROOT / ".cache" / "hledger" / "usr" / "bin"
 

@@ -1,4 +1,4 @@
-"""What always holds in the tables of rewards, as SQL that finds the rows that break it."""
+"""Invariants of the tables of rewards, as SQL that finds the rows that break them."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ async def in_review(shop: Shop, **fields: Any) -> tuple[Person, Person, str]:
 
 
 async def test_the_queue_shows_what_waits(shop: Shop, admin: Browser) -> None:
-    """Who earned it, how much, about whom, by which rule and event."""
+    """The facts about an entry: its beneficiary, amount, invitee, rule and event."""
     inviter, invitee, entry_id = await in_review(shop, hold_days=14)
     await shop.rule("paid", trigger="paid")
     await shop.event("paid-1", invitee, type="paid")
@@ -327,7 +327,7 @@ async def test_a_rule_is_deleted_after_a_confirmation(shop: Shop, admin: Browser
 
 
 async def test_changes_of_rules_need_a_fresh_sign_in(shop: Shop, admin: Browser) -> None:
-    """What was typed comes back."""
+    """The form keeps the typed text."""
     await shop.rule("other")
     shop.service.clock.move(minutes=16)
     other = f"{RULES}/other{shop.tag}"

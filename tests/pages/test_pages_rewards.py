@@ -1,4 +1,4 @@
-"""What people see of their rewards: on /me, /me/rewards and after an invitation."""
+"""The pages of a person's rewards: /me, /me/rewards and after an invitation."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from msgspec import structs
 from journals import Balances, beancount, beancount_balances, hledger, hledger_balances
 from referral.core import csv_values
 from referral.core.reward_status import Kind
-from referral.rewards import entries, export, journal
+from referral.rewards import entries, entry_csv, export, journal
 from referral.rewards.export import Format, Run
 from referral.storage.models import RewardEntry
 from rewards import Shop, open_shop
@@ -218,7 +218,7 @@ async def test_csv_has_the_fields_of_the_api(shop: Shop, tmp_path: Path) -> None
     ]
     unescaped = [{name: csv_values.unescape(value) for name, value in row.items()} for row in rows]
     assert sorted(map(repr, unescaped)) == sorted(
-        repr({name: each[name] for name in export.FIELDS}) for each in expected
+        repr({name: each[name] for name in entry_csv.FIELDS}) for each in expected
     )
     assert [row["created_at"] for row in rows] == sorted(row["created_at"] for row in rows)
     assert {row["amount"] for row in rows if row["status"] == "redeemed"} == {"-150", "-30", "-199"}
@@ -240,7 +240,9 @@ def as_text(value: object) -> str:
 
 
 def test_the_columns_are_the_fields_of_an_entry() -> None:
-    assert sorted(export.FIELDS) == sorted(each.name for each in structs.fields(entries.EntryView))
+    assert sorted(entry_csv.FIELDS) == sorted(
+        each.name for each in structs.fields(entries.EntryView)
+    )
 
 
 def redemption(cause: str, unit: str) -> journal.Transaction:

@@ -1,4 +1,4 @@
-"""What rules have earned after a second event, a reversal, a void and so on: the table of cases."""
+"""The table of cases: the rewards after a second event, a reversal, a void and so on."""
 
 from __future__ import annotations
 

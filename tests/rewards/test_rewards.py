@@ -1,4 +1,4 @@
-"""What events earn, through the API of an app's backend."""
+"""Rewards of events, through the API of an app's backend."""
 
 from __future__ import annotations
 

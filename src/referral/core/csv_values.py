@@ -7,7 +7,10 @@ notations, is written as `="..."`, which is read as the text again.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from collections.abc import Iterable
 
 # How PostgreSQL and MySQL write NULL
 _NULLS = {"NULL", "\\N"}
@@ -17,6 +20,15 @@ _FORMULA_START = {"=", "+", "-", "@", "\t", "\r"}
 # An apostrophe before one of these marks a value as text, as typed into a spreadsheet
 _AFTER_APOSTROPHE = {"=", "+", "-", "@", *"0123456789"}
 _PHONE = re.compile(r"\+[0-9]+")
+
+
+def lines(rows: Iterable[Iterable[object]]) -> str:
+    """Return lines of CSV with escaped texts. None becomes an empty value; numbers stay numbers."""
+    text = io.StringIO()
+    csv.writer(text).writerows(
+        [escape(each) if isinstance(each, str) else each for each in row] for row in rows
+    )
+    return text.getvalue()
 
 
 def escape(text: str) -> str:

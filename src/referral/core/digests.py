@@ -1,10 +1,11 @@
-"""Keyed digests of addresses and devices, which tell only whether two are equal.
+"""Keyed digests of texts, addresses and devices, which tell only whether two are equal.
 
 The keys are data keys: a digest made before a rotation of `REFERRAL_SECRET` is still recognised.
 """
 
 from __future__ import annotations
 
+import hmac
 from hashlib import blake2b
 
 from referral.core import seal
@@ -12,6 +13,14 @@ from referral.core.address import networks, parse_address
 from referral.core.keys import Keyring, Purpose
 
 _BYTES = 16
+
+
+def of_text(text: str, purpose: Purpose, *, data_keys: Keyring) -> list[str]:
+    """Return the digests of a text that are kept for long, the current key's first."""
+    return [
+        seal.base64url_encode(hmac.digest(key.secret, text.encode(), "sha256"))
+        for key in data_keys.all(purpose)
+    ]
 
 
 def of_address(address: str, *, data_keys: Keyring) -> str | None:

@@ -11,7 +11,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class Kind(StrEnum):
-    """What an entry is. RETURN reverses a redemption; CAPPED only records what a cap prevented."""
+    """The kind of an entry. RETURN reverses a redemption; CAPPED says that a cap prevented one."""
 
     EARNED = "earned"
     CAPPED = "capped"

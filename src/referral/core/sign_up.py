@@ -1,4 +1,4 @@
-"""The rules of who may join, as the operator sets them."""
+"""The operator's rules about sign-up and activations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OPEN, INVITED, CLOSED = "open", "invited", "closed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignUpRules:
-    """Who may sign up, how many people an invite code admits, and until when one may be activated.
+    """The modes and limits of sign-up and of invite codes.
 
     mode: `open`, `invited` or `closed`. invites_per_user: 0 for no limit. activation_days: how long
     after sign-up, or after a void, a user may activate an invite code; 0 for no limit.

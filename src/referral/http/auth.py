@@ -66,7 +66,7 @@ async def administrator(
     )
 
 
-async def events(
+async def any_api_key(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
     """Set `request.user` to the acting API key, also one that opens only events. A guard.

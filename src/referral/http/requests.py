@@ -71,7 +71,10 @@ class StrictRequest(_JsonRequest[Authenticated]):
 
 
 class AdminRequest(_JsonRequest[Actor]):
-    """A request with the acting administrator or API key at `user` (guard `administrator`)."""
+    """A request with the acting administrator or API key at `user`.
+
+    For the guards `administrator` and `any_api_key`.
+    """
 
 
 class _NulError(ValueError):

@@ -8,12 +8,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from referral.core.errors import InviteAlreadyActivated, InviteLoop, OwnInviteCode
-from referral.import_export import activations, store, users
+from referral.import_export import store, users
 from referral.import_export.forest import Forest
 from referral.import_export.run import ImportRun
 from referral.import_export.staging import StagedRow, Staging
 from referral.import_export.store import LockedUser
 from referral.import_export.users import PlannedUser
+from referral.rewards import activation_queries
 from referral.storage import database
 
 _UNKNOWN = "unknown_inviter_code"
@@ -83,7 +84,7 @@ async def _link_in_transaction(
         if refusal is not None:
             refused.append(RefusedLink(row, *refusal))
     await store.link(made)
-    await activations.add(made, now=run.now)
+    await activation_queries.add_all(made, made_at=run.now)
     return refused, len(made)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -60,13 +59,8 @@ def format_rows(
     """Format rows as text. header: whether a CSV file starts here."""
     if file_format is Format.JSONL:
         return "".join(msgspec.json.encode(row).decode() + "\n" for row in rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS)
-    if header:
-        writer.writeheader()
-    for row in rows:
-        writer.writerow({field: csv_values.escape(value or "") for field, value in row.items()})
-    return text.getvalue()
+    lines = ([row.get(field) or "" for field in FIELDS] for row in rows)
+    return (csv_values.lines([FIELDS]) if header else "") + csv_values.lines(lines)
 
 
 def _decode_lines(file: BinaryIO) -> Iterator[str]:

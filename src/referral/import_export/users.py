@@ -10,11 +10,12 @@ from uuid import UUID
 from referral.context import COMMAND
 from referral.core import ids
 from referral.core import invite_code as invite_codes
-from referral.import_export import activations, forest, store, user_row
+from referral.import_export import forest, store, user_row
 from referral.import_export.forest import EXTERNAL
 from referral.import_export.run import ImportRun, ReportRow
 from referral.import_export.staging import StagedRow, Staging
 from referral.import_export.store import ExistingUser, NewUser
+from referral.rewards import activation_queries
 from referral.storage import audit, database
 from referral.storage.models import AuditEntry
 
@@ -123,7 +124,7 @@ async def _add_in_transaction(
     ]
     await store.add(new_users)
     invited = [user.id for user in new_users if user.inviter_id is not None]
-    await activations.add_of_new_users(invited, now=run.now)
+    await activation_queries.add_of_new_users(invited, made_at=run.now)
     await store.delete_sign_up_grants([row.phone for row in missing])
     if run.admins_allowed:
         await _apply_admin_grants({row.phone for row in missing} - set(run.test_phones), run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -16,7 +16,11 @@ _ADD = """
     SELECT $1, $2, $3, EXISTS (
         SELECT 1 FROM activations WHERE user_id = $1 AND inviter_id = $2
     ), ''
-    RETURNING id
+"""
+# For new users, one statement instead of one for each: they have had no inviter before
+_ADD_OF_NEW_USERS = """
+    INSERT INTO activations (user_id, inviter_id, made_at, is_repeat, flags)
+    SELECT id, inviter_id, $1, FALSE, '' FROM users WHERE id IN ({marks})
 """
 _LOCKED = """
     SELECT CAST(id AS TEXT) AS id, phone, CAST(inviter_id AS TEXT) AS inviter_id, activated_at,
@@ -39,7 +43,8 @@ class LockedUser(Struct, frozen=True, kw_only=True):
 async def lock(user_id: UUID) -> LockedUser | None:
     """Lock a user, deleted or not, until the transaction ends. Return None if there is none.
 
-    An invitee is locked before the inviter, so that two transactions cannot wait for each other.
+    Lock an invitee before the inviter: without loops of inviters, no two transactions can then wait
+    for each other. This lock does not conflict with the KEY SHARE of storage/invitations.py.
     """
     strength = "FOR NO KEY UPDATE" if database.is_postgres() else ""
     rows = dialect.decode_rows(await database.query(f"{_LOCKED} {strength}", user_id))
@@ -57,15 +62,28 @@ async def lock(user_id: UUID) -> LockedUser | None:
 
 async def add(user_id: UUID, inviter_id: UUID, *, made_at: datetime) -> Activation:
     """Add the activation of an inviter's code. Call it with the user locked."""
-    (row,) = await database.query(_ADD, user_id, inviter_id, made_at)
+    (row,) = await database.query(f"{_ADD} RETURNING id", user_id, inviter_id, made_at)
     return await Activation.get(id=row["id"])
+
+
+async def add_all(links: Collection[tuple[UUID, UUID]], *, made_at: datetime) -> None:
+    """Add the activations of pairs of a user and an inviter. Call it with the users locked."""
+    await database.query_many(_ADD, [(user, inviter, made_at) for user, inviter in links])
+
+
+async def add_of_new_users(user_ids: Collection[UUID], *, made_at: datetime) -> None:
+    """Add the activations of users who have just been added together with their inviters."""
+    if user_ids:
+        marks = ", ".join(f"${number}" for number in range(2, len(user_ids) + 2))
+        await database.query(_ADD_OF_NEW_USERS.format(marks=marks), made_at, *user_ids)
 
 
 async def present(user: LockedUser) -> Activation | None:
     """Return the activation of a user that is not voided.
 
-    It is added if an earlier version made it, which had no such table. That version, which may run
-    beside this one during an upgrade, does not mark what it voids: such rows are passed over.
+    An activation by a version before this table is added first. That version, which may run beside
+    this one during an upgrade, does not mark what it voids: such rows are passed over. Call it with
+    the user locked.
     """
     if user.inviter_id is None or user.activated_at is None:
         return None

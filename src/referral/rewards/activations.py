@@ -1,7 +1,7 @@
-"""What activations, deletions and blocks do to the ledger.
+"""Changes of the ledger by activations, voids, deletions and blocks.
 
-Call these functions in the transactions that make such changes, after the changes themselves: the
-rows of the user and of the inviter are then locked.
+Call these functions in the transactions of such changes, after the changes themselves, which lock
+the user; `present` before them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from referral.storage.models import Activation
 async def made(
     ctx: Context, user_id: UUID, inviter_id: UUID, *, origin: Origin, now: datetime
 ) -> None:
-    """Record that a user activated the inviter's code, flag it, and make what it earns."""
+    """Record that a user activated an inviter's code, flag it, and make the entries it earns."""
     activation = await activation_queries.add(user_id, inviter_id, made_at=now)
-    invitee, inviter = await earning.users(activation)
-    flagged = await flagging.flag(ctx, activation, phone=invitee.phone or "", origin=origin)
-    await review_queries.hold_flagged(flagged, now=now)
+    link = await earning.lock_link(activation)
+    flagged = await flagging.flag(ctx, activation, phone=link.invitee.phone or "", origin=origin)
+    await review_queries.ask_about_flagged(flagged, now=now)
     if activation.is_repeat:
         return
     rules = [
@@ -52,19 +52,17 @@ async def made(
         occurred_at=now,
     )
     await event_queries.add(event, now=now)
-    await earning.count(
-        ctx, event, rules, activation=activation, invitee=invitee, inviter=inviter, now=now
-    )
+    await earning.count(ctx, event, rules, link=link, now=now)
 
 
 async def present(user_id: UUID) -> Activation | None:
-    """Return the present activation of a user, deleted or not. Call it before it is voided."""
+    """Lock a user, deleted or not, and return their activation. Call it before it is voided."""
     user = await activation_queries.lock(user_id)
     return await activation_queries.present(user) if user is not None else None
 
 
 async def voided(ctx: Context, activation: Activation, *, now: datetime) -> None:
-    """Record that an activation is voided, and take back what was earned under it."""
+    """Record that an activation is voided, and take back the entries earned under it."""
     await activation_queries.void(activation, now=now)
     await event_queries.reverse(f"activation/{activation.id}", reason="voided", now=now)
     await earning.reverse_activation(ctx, activation, now=now)
@@ -84,4 +82,4 @@ async def deleted(ctx: Context, user_id: UUID, *, now: datetime) -> None:
 
 async def blocked(user_id: UUID, *, now: datetime) -> None:
     """Put the pending entries of and about a blocked user in review."""
-    await review_queries.hold_of_user(user_id, now=now)
+    await review_queries.ask_about_user(user_id, now=now)

@@ -19,7 +19,7 @@ from referral.rewards import entries as views
 from referral.rewards import entry_queries
 from referral.storage.models import RewardEntry
 from referral.webhooks import events
-from referral.webhooks.events import NewEvent, RewardType
+from referral.webhooks.events import Announcement, RewardType
 
 
 async def earned(
@@ -68,9 +68,9 @@ def _news(
     entries: Iterable[RewardEntry],
     data: Mapping[UUID, dict[str, Any]],
     now: datetime,
-) -> list[NewEvent]:
+) -> list[Announcement]:
     return [
-        NewEvent(
+        Announcement(
             id=ids.new(ctx.token_bytes),
             type=event_type,
             at=now,
@@ -83,9 +83,9 @@ def _news(
 
 def _announced(
     entries: Iterable[RewardEntry], data: Mapping[UUID, dict[str, Any]], now: datetime
-) -> list[NewEvent]:
+) -> list[Announcement]:
     return [
-        NewEvent(
+        Announcement(
             id=each.announcement_id,
             type="reward.available",
             at=max(now, each.available_at),

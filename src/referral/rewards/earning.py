@@ -1,4 +1,4 @@
-"""What an event earns, and what its reversal takes back.
+"""Earning: count an event, and take back the rewards of a reversed event or activation.
 
 Call these functions with the invitee and the inviter locked.
 """
@@ -12,48 +12,46 @@ from uuid import UUID
 from referral.context import Context
 from referral.core import reward_status
 from referral.core.reward_status import Review
-from referral.rewards import activation_queries, entry_queries, event_queries, ledger, rule_queries
-from referral.rewards.activation_queries import LockedUser
+from referral.rewards import (
+    activation_queries,
+    entry_queries,
+    event_queries,
+    ledger,
+    rule_queries,
+    subjects,
+)
 from referral.rewards.event_queries import NewEvent
-from referral.rewards.ledger import ALL_TIME, Cause, Earned
+from referral.rewards.ledger import ALL_TIME, Cause, Earned, Link
 from referral.rewards.rules import ACTIVATED, Rule
 from referral.storage.models import Activation, CountedEvent, RewardEntry
 
 
+async def lock_link(activation: Activation) -> Link:
+    """Lock the invitee and the inviter of an activation, deleted or not."""
+    invitee = await activation_queries.lock(activation.user_id)
+    inviter = await activation_queries.lock(activation.inviter_id)
+    if invitee is None or inviter is None:
+        raise LookupError("an activation's users are never removed")
+    return Link(activation=activation, invitee=invitee, inviter=inviter)
+
+
 async def count(
-    ctx: Context,
-    event: NewEvent,
-    rules: Sequence[Rule],
-    *,
-    activation: Activation,
-    invitee: LockedUser,
-    inviter: LockedUser,
-    now: datetime,
+    ctx: Context, event: NewEvent, rules: Sequence[Rule], *, link: Link, now: datetime
 ) -> list[RewardEntry]:
     """Count an event for these rules; return the entries that it earns."""
-    cause = Cause(
-        event_id=event.id,
-        text=ACTIVATED if event.type == ACTIVATED else event.id,
-        activation_id=activation.id,
-        invitee=invitee,
-        inviter=inviter,
-    )
+    text = ACTIVATED if event.type == ACTIVATED else event.id
+    cause = Cause(event_id=event.id, text=text, link=link)
     await event_queries.count_for(event, [each for each in rules if each.looks_at_invitees])
-    flags = sorted(activation.flags.split())
     wanted = []
     for rule in rules:
-        if rule.is_milestone:
-            wanted += await _milestone(rule, cause)
-        else:
-            subject = _subject(rule, cause)
-            wanted.append(Earned(rule=rule, cause=cause, subject=subject, flags=flags))
+        wanted += await _milestone(rule, cause) if rule.is_milestone else [_earned(rule, cause)]
     return await ledger.earn(ctx, wanted, operation=f"post/{event.id}", now=now)
 
 
 async def reverse_event(
     ctx: Context, event_id: str, *, reason: str, now: datetime
 ) -> list[RewardEntry]:
-    """Take back what is no longer earned once an event is reversed.
+    """Take back the entries that are not earned without this event.
 
     Return the reversing entries, and those that another event of the invitee makes anew.
     """
@@ -80,33 +78,22 @@ async def reverse_activation(ctx: Context, activation: Activation, *, now: datet
     await ledger.reverse(ctx, lost, cause="voided", now=now)
 
 
-def _of_event(event_id: str) -> str:
-    return f"event/{event_id}"
-
-
-def _of_invitee(user_id: UUID) -> str:
-    return f"invitee/{user_id}"
-
-
-def milestone_subject(number: int) -> str:
-    return f"milestone/{number}"
-
-
-def _subject(rule: Rule, cause: Cause) -> str:
-    """Return what a rule that is no milestone gives an entry for."""
-    if rule.is_for_events:
-        return _of_event(cause.event_id)
-    return _of_invitee(cause.invitee.id)
+def _earned(rule: Rule, cause: Cause) -> Earned:
+    """Return the reward of a rule that is no milestone."""
+    link = cause.link
+    subject = subjects.of_rule(rule, event_id=cause.event_id, invitee_id=link.invitee.id)
+    flags = sorted(link.activation.flags.split())
+    return Earned(rule=rule, cause=cause, subject=subject, flags=flags)
 
 
 async def _milestone(rule: Rule, cause: Cause) -> list[Earned]:
-    """Let an invitee qualify for a milestone; return the reward if that reaches it."""
-    inviter_id = cause.inviter.id
-    if not await event_queries.qualify(rule.name, inviter_id, cause.activation_id):
+    """Let an invitee qualify for a milestone rule; return the reward if a milestone is reached."""
+    inviter_id = cause.link.inviter.id
+    if not await event_queries.qualify(rule.name, inviter_id, cause.link.activation.id):
         return []
-    number = await _qualifiers(inviter_id, [rule.name])
+    before = await _qualifiers(inviter_id, [rule.name])
     await entry_queries.add_to_totals({(inviter_id, rule.name, ALL_TIME): 0}, qualifiers=1)
-    reached = number.get(rule.name, 0) + 1
+    reached = before.get(rule.name, 0) + 1
     if not rule.is_reached(reached):
         return []
     ids = await event_queries.newest_qualifiers(inviter_id, rule.name, rule.invitees or 1)
@@ -115,7 +102,7 @@ async def _milestone(rule: Rule, cause: Cause) -> list[Earned]:
         Earned(
             rule=rule,
             cause=cause,
-            subject=milestone_subject(reached),
+            subject=subjects.of_milestone(reached),
             milestone=reached,
             activation_ids=ids,
             flags=sorted(set().union(*flags.values())),
@@ -132,7 +119,7 @@ async def _requalify(
     """
     rules = await rule_queries.versions((each.rule, each.version) for each in counted)
     lost, anew, disqualified = [], [], []
-    invitee, inviter = await users(activation)
+    link = await lock_link(activation)
     for event in counted:
         rule = rules[event.rule, event.version]
         oldest = await event_queries.oldest_standing(activation.id, rule.name)
@@ -147,49 +134,26 @@ async def _requalify(
             lost.append(entry)
         elif entry.event_id == event.event_id and _status(entry, now) != "available":
             lost.append(entry)
-            anew.append(await _by_event(oldest, rule, activation, invitee, inviter))
+            anew.append(await _by_event(oldest, rule, link))
     if disqualified:
         names = await event_queries.disqualify(activation.id, rules=disqualified)
         lost += await _lost_milestones(activation.inviter_id, names)
     return lost, anew
 
 
-async def users(activation: Activation) -> tuple[LockedUser, LockedUser]:
-    """Lock the invitee and the inviter of an activation, deleted or not."""
-    invitee = await activation_queries.lock(activation.user_id)
-    inviter = await activation_queries.lock(activation.inviter_id)
-    if invitee is None or inviter is None:
-        raise LookupError("an activation's users are never removed")
-    return invitee, inviter
-
-
 async def _first_entry(rule: Rule, activation: Activation) -> RewardEntry | None:
     """Return the entry that a rule gave for the first event of an invitee, if it can be lost."""
     beneficiary = activation.inviter_id if rule.beneficiary == "inviter" else activation.user_id
-    key = (beneficiary, rule.name, _of_invitee(activation.user_id))
+    key = (beneficiary, rule.name, subjects.of_invitee(activation.user_id))
     found = (await entry_queries.by_subject([key])).get(key, [])
     return next((each for each in found if _can_be_reversed(each)), None)
 
 
-async def _by_event(
-    counted: CountedEvent,
-    reversed_rule: Rule,
-    activation: Activation,
-    invitee: LockedUser,
-    inviter: LockedUser,
-) -> Earned:
+async def _by_event(counted: CountedEvent, reversed_rule: Rule, link: Link) -> Earned:
     """Return the reward of another event of the same invitee, by the version it counted for."""
     wanted = (counted.rule, counted.version)
     rule = (await rule_queries.versions([wanted])).get(wanted, reversed_rule)
-    cause = Cause(
-        event_id=counted.event_id,
-        text=counted.event_id,
-        activation_id=activation.id,
-        invitee=invitee,
-        inviter=inviter,
-    )
-    flags = sorted(activation.flags.split())
-    return Earned(rule=rule, cause=cause, subject=_subject(rule, cause), flags=flags)
+    return _earned(rule, Cause(event_id=counted.event_id, text=counted.event_id, link=link))
 
 
 async def _lost_milestones(inviter_id: UUID, rules: Iterable[str]) -> list[RewardEntry]:
@@ -201,7 +165,7 @@ async def _lost_milestones(inviter_id: UUID, rules: Iterable[str]) -> list[Rewar
     await entry_queries.add_to_totals(
         {(inviter_id, name, ALL_TIME): 0 for name in names}, qualifiers=-1
     )
-    keys = [(inviter_id, name, milestone_subject(numbers.get(name, 0))) for name in names]
+    keys = [(inviter_id, name, subjects.of_milestone(numbers.get(name, 0))) for name in names]
     found = await entry_queries.by_subject(keys)
     return [each for key in keys for each in found.get(key, []) if _can_be_reversed(each)]
 
@@ -213,7 +177,7 @@ async def _qualifiers(inviter_id: UUID, rules: Iterable[str]) -> dict[str, int]:
 
 def _is_for_event(entry: RewardEntry) -> bool:
     """Return whether an entry is for its event, and not for an invitee or a milestone."""
-    return entry.subject == _of_event(str(entry.event_id))
+    return entry.subject == subjects.of_event(str(entry.event_id))
 
 
 def _can_be_reversed(entry: RewardEntry) -> bool:

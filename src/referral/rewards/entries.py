@@ -86,7 +86,7 @@ class EntryView(OwnEntry, frozen=True, kw_only=True):
         list[str],
         Meta(
             description=(
-                "What is unusual about the invitees by whom it was earned: `burst`, "
+                "Signs that the invitees by whom it was earned may not be new people: `burst`, "
                 "`neighbours`, `same_address`, `same_device`."
             ),
             examples=[[]],

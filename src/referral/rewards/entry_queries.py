@@ -13,7 +13,7 @@ from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
 from referral.core.reward_status import Kind, Review
-from referral.rewards import activation_queries
+from referral.rewards import activation_queries, status_sql
 from referral.storage import database
 from referral.storage.models import (
     MilestoneInvitee,
@@ -38,15 +38,14 @@ _REVERSE = """
     UPDATE reward_entries SET reversed_at = $1 WHERE id IN ({ids})
     RETURNING CAST(id AS TEXT) AS id, review
 """
-BALANCES = """
+BALANCES = f"""
     SELECT unit, amount, COALESCE((
         SELECT CAST(sum(entries.amount) AS BIGINT) FROM reward_entries AS entries
         WHERE entries.user_id = $1 AND entries.unit = reward_balances.unit
-        AND available_at > $2 AND kind = 'earned' AND reversed_at IS NULL
-        AND (review IS NULL OR review = 'approved')
+        AND {status_sql.condition("pending", now="$2")}
     ), 0) AS pending
     FROM reward_balances WHERE user_id = $1 ORDER BY unit
-"""
+"""  # noqa: S608 - only constants
 
 _MILESTONE_FLAGS = """
     SELECT CAST(entry_id AS TEXT) AS entry_id, flags
@@ -62,7 +61,7 @@ SubjectKey = tuple[UUID, str, str]
 
 
 class Balance(Struct, frozen=True, kw_only=True):
-    """What a user has in one unit."""
+    """The sums of a user's entries in one unit."""
 
     unit: str
     available: int

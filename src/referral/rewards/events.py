@@ -1,4 +1,4 @@
-"""Events: what users did in the app, as its backend posts it."""
+"""Events: the app's backend posts them when users do something, and reverses them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from referral import observability
 from referral.context import Actor, Context
@@ -25,6 +25,7 @@ from referral.rewards import (
 )
 from referral.rewards.entries import EntryView
 from referral.rewards.event_queries import NewEvent
+from referral.rewards.ledger import Link
 from referral.rewards.rules import CLOCK_SKEW
 from referral.storage import database
 from referral.storage import users as user_queries
@@ -35,7 +36,7 @@ _REVERSED = "reversed"
 
 
 class PostedEvent(Struct, frozen=True, kw_only=True):
-    """An event as it was sent. content: the parsed body, by which a repeat is recognised."""
+    """An event as it was sent. content: the parsed body, which recognises a repeat."""
 
     event_id: str
     type: str
@@ -61,41 +62,31 @@ async def post(ctx: Context, posted: PostedEvent, *, by: Actor) -> tuple[EventRe
     """
     event_id = rules.parse_id(posted.event_id, field="event_id")
     event_type = rules.parse_event_type(posted.type)
-    known = await event_queries.find(event_id)
-    if known is not None:
-        return await _repeat(ctx, known, posted), False
     now = ctx.clock()
-    occurred_at = _occurred_at(posted, now)
-    if posted.value is not None:
-        rules.require_range(posted.value, 0, rules.MAX_VALUE, field="value")
-    user_id = await _find_user(ctx, posted)
-    event = NewEvent(
-        id=event_id,
-        digest=request_digest.compute(ctx, posted.content),
-        type=event_type,
-        user_id=user_id,
-        activation_id=None,
-        occurred_at=occurred_at,
-    )
-    made = await database.transaction(lambda: _store(ctx, event, posted.value, now=now))
-    if made is None:
+    known = await event_queries.find(event_id)
+    if known is None:
+        event = await _parse(ctx, posted, event_id, event_type, now=now)
+        made = await database.transaction(lambda: _store(ctx, event, posted.value, now=now))
+        if made is not None:
+            observability.record(
+                "event_posted",
+                by=by.name,
+                address=by.address,
+                user=event.user_id,
+                event_id=event_id,
+                rewards=len(made),
+            )
+            return EventResult(event_id=event_id, rewards=await entries.views(made, now=now)), True
         known = await event_queries.find(event_id)
-        if known is None:
-            raise database.Conflict
-        return await _repeat(ctx, known, posted), False
-    observability.record(
-        "event_posted",
-        by=by.name,
-        address=by.address,
-        user=user_id,
-        event_id=event_id,
-        rewards=len(made),
-    )
-    return EventResult(event_id=event_id, rewards=await entries.views(made, now=now)), True
+    if known is None:
+        raise database.Conflict
+    return await _repeat(ctx, known, posted, now=now), False
 
 
 async def reverse(ctx: Context, event_id: str, *, reason: str | None, by: Actor) -> EventResult:
-    """Reverse an event; take back what is no longer earned. Again, it returns the same entries.
+    """Reverse an event, and take back the entries that are not earned without it.
+
+    Return the entries that this made; a repeated reversal returns the same.
 
     Raises NotFound, and InvalidRequest for a reason that is too long.
     """
@@ -126,6 +117,26 @@ async def reverse(ctx: Context, event_id: str, *, reason: str | None, by: Actor)
     return EventResult(event_id=event_id, rewards=await entries.views(made, now=now))
 
 
+async def _parse(
+    ctx: Context, posted: PostedEvent, event_id: str, event_type: str, *, now: datetime
+) -> NewEvent:
+    """Parse the content of an event that is not known. Raises what `post` does."""
+    occurred_at = now
+    if posted.occurred_at is not None:
+        at = times.parse(posted.occurred_at, field="occurred_at")
+        occurred_at = rules.require_recent(at, now=now)
+    if posted.value is not None:
+        rules.require_range(posted.value, 0, rules.MAX_VALUE, field="value")
+    return NewEvent(
+        id=event_id,
+        digest=request_digest.compute(ctx, posted.content),
+        type=event_type,
+        user_id=await _find_user(ctx, posted),
+        activation_id=None,
+        occurred_at=occurred_at,
+    )
+
+
 async def _store(
     ctx: Context, event: NewEvent, value: int | None, *, now: datetime
 ) -> list[RewardEntry] | None:
@@ -151,27 +162,21 @@ async def _store(
         ]
     if activation is None or inviter is None or not counted:
         return [] if await event_queries.add(event, now=now) else None
-    event = NewEvent(
-        id=event.id,
-        digest=event.digest,
-        type=event.type,
-        user_id=event.user_id,
-        activation_id=activation.id,
-        occurred_at=event.occurred_at,
-    )
+    event = structs.replace(event, activation_id=activation.id)
     if not await event_queries.add(event, now=now):
         return None
-    return await earning.count(
-        ctx, event, counted, activation=activation, invitee=invitee, inviter=inviter, now=now
-    )
+    link = Link(activation=activation, invitee=invitee, inviter=inviter)
+    return await earning.count(ctx, event, counted, link=link, now=now)
 
 
-async def _repeat(ctx: Context, known: RewardEvent, posted: PostedEvent) -> EventResult:
+async def _repeat(
+    ctx: Context, known: RewardEvent, posted: PostedEvent, *, now: datetime
+) -> EventResult:
+    """Return the entries that the first of several equal events made. Raises EventConflict."""
     if not request_digest.matches(ctx, known.digest, posted.content):
         raise EventConflict
     made = await entry_queries.made_by(f"post/{known.id}")
-    views = await entries.views(made, now=ctx.clock())
-    return EventResult(event_id=known.id, rewards=views)
+    return EventResult(event_id=known.id, rewards=await entries.views(made, now=now))
 
 
 async def _find_user(ctx: Context, posted: PostedEvent) -> UUID:
@@ -187,13 +192,6 @@ async def _find_user(ctx: Context, posted: PostedEvent) -> UUID:
     if user is None:
         raise _no_such_user()
     return user.id
-
-
-def _occurred_at(posted: PostedEvent, now: datetime) -> datetime:
-    if posted.occurred_at is None:
-        return now
-    at = times.parse(posted.occurred_at, field="occurred_at")
-    return rules.parse_occurred_at(at, now=now)
 
 
 def _parse_reason(reason: str | None) -> str:

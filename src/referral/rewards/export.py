@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
-import msgspec
 from msgspec import Struct
 
 from referral import observability
-from referral.core import csv_values
-from referral.rewards import entries, export_queries, journal, rules
+from referral.rewards import entries, entry_csv, export_queries, journal, rules
 from referral.rewards.journal import Transaction
 from referral.storage.models import RewardEntry
 
 BATCH = 500
-FIELDS = (
-    *("id", "user_id", "rule", "version", "unit", "amount", "status", "cause"),
-    *("about_user_id", "flags", "created_at", "available_at", "reverses"),
-)
 _MAX_HOLD = timedelta(days=rules.MAX_HOLD_DAYS)
 
 
@@ -68,11 +60,11 @@ async def export(run: Run, file_format: Format) -> int:
 
 async def _export_csv(run: Run) -> int:
     done = 0
-    run.write(_csv_lines([dict(zip(FIELDS, FIELDS, strict=True))]))
+    run.write(entry_csv.header())
     start = _midnight(run.first_day)
     async for batch in export_queries.batches(start=start, end=run.end, size=run.batch):
         views = await entries.views(batch, now=run.now)
-        run.write(_csv_lines(map(_texts, views)))
+        run.write(entry_csv.lines(views))
         done += len(batch)
         run.progress(done)
     return done
@@ -125,22 +117,6 @@ async def _open_accounts(run: Run, shared: Mapping[str, date], start: datetime) 
                 for account in journal.user_accounts(user_id)
             )
         )
-
-
-def _texts(entry: entries.EntryView) -> dict[str, str]:
-    """Return the values of an entry for a line of CSV."""
-    values = msgspec.to_builtins(entry) | {"flags": " ".join(entry.flags)}
-    return {
-        name: csv_values.escape(value) if isinstance(value, str) else str(value)
-        for name, value in values.items()
-        if value is not None
-    }
-
-
-def _csv_lines(rows: Iterable[Mapping[str, str]]) -> str:
-    text = io.StringIO()
-    csv.DictWriter(text, FIELDS).writerows(rows)
-    return text.getvalue()
 
 
 def _midnight(day: date) -> datetime:

@@ -7,12 +7,12 @@ from datetime import datetime
 from uuid import UUID
 
 from referral.core.reward_status import Kind
-from referral.rewards import entry_pages
+from referral.rewards import list_queries
 from referral.storage import database, dialect
 from referral.storage.models import RewardEntry
 
 _BATCH = f"""
-    {entry_pages.ENTRIES} AND (created_at, reward_entries.id) > ($1, $2) AND created_at < $3
+    {list_queries.ENTRIES} AND (created_at, reward_entries.id) > ($1, $2) AND created_at < $3
     ORDER BY created_at, reward_entries.id LIMIT $4
 """
 _FIRST_DAYS = """
@@ -27,7 +27,7 @@ async def batches(*, start: datetime, end: datetime, size: int) -> AsyncIterator
     """Read the entries made from the start on and before the end, each batch with a query."""
     at, last_id = start, _NIL
     while rows := await database.query(_BATCH, at, last_id, end, size):
-        entries = [entry_pages.entry(row) for row in dialect.decode_rows(rows)]
+        entries = [list_queries.entry(row) for row in dialect.decode_rows(rows)]
         yield entries
         at, last_id = entries[-1].created_at, entries[-1].id
 

@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from referral.core.days import Days
+from referral.rewards import status_sql
 from referral.storage import database, dialect
 from referral.storage.database import Row
 
-_LIVE = "kind = 'earned' AND reversed_at IS NULL"
-_COUNTED = f"{_LIVE} AND (review IS NULL OR review = 'approved')"
-# What is summed up in each column. $1: now
+# The entries of each column. $1: now
 _CONDITIONS = {
     "earned": "kind = 'earned'",
-    "available": f"{_COUNTED} AND available_at <= $1",
-    "held": f"{_COUNTED} AND available_at > $1",
-    "in_review": f"{_LIVE} AND review = 'asked'",
+    "available": status_sql.condition("available", now="$1"),
+    "pending": status_sql.condition("pending", now="$1"),
+    "in_review": status_sql.condition("in_review", now="$1"),
     "reversed": "kind = 'earned' AND reversed_at IS NOT NULL",
-    "rejected": f"{_LIVE} AND review = 'rejected'",
-    "redeemed": "kind = 'redemption' AND reversed_at IS NULL",
+    "rejected": status_sql.condition("rejected", now="$1"),
+    "redeemed": status_sql.condition("redeemed", now="$1"),
 }
 _SUMS = ", ".join(
     f"CAST(sum(CASE WHEN {condition} THEN abs(amount) ELSE 0 END) AS BIGINT) AS {name}"

@@ -1,4 +1,4 @@
-"""The sums of the ledger: what was earned, and what has become of it."""
+"""Figures: the sums of the ledger by unit, rule and day, and by present status."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from referral.rewards import figure_queries
 
 
 class Sums(Struct, frozen=True, kw_only=True):
-    """Sums in one unit. What was earned is now available, held, in review, reversed or rejected."""
+    """Sums in one unit. `earned` is the sum of the five after it: the present statuses."""
 
     earned: int = 0
     available: int = 0
-    held: int = 0
+    pending: int = 0
     in_review: int = 0
     reversed: int = 0
     rejected: int = 0

@@ -1,4 +1,4 @@
-"""Queries for flags: what is known about an inviter and the invitees around a new one."""
+"""Queries for flags: read about an inviter and the invitees around a new one, and add flags."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Inviter(Struct, frozen=True):
 
 
 async def inviter(user_id: UUID, address_digests: Collection[str], *, since: datetime) -> Inviter:
-    """Return what is known about an inviter. since: when sessions count as recent."""
+    """Return the facts about an inviter. since: sessions used after it are recent."""
     # No session has an empty digest
     rows = [(each,) for each in address_digests or [""]]
     sql, values = dialect.values_table(("TEXT",), rows, first=3)

@@ -1,4 +1,4 @@
-"""Flagging: what a new activation tells about its invitee, and about the invitees before."""
+"""Flagging: mark a new activation, and those before it that form a group with it."""
 
 from __future__ import annotations
 

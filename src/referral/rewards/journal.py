@@ -36,7 +36,7 @@ _REDEEMED = "Equity:Rewards:Redeemed"
 _RESERVED = {word: f"UNIT.{word}" for word in ("TRUE", "FALSE", "NULL")}
 
 
-class Entry(reward_status.Entry, Protocol):
+class LedgerEntry(reward_status.Entry, Protocol):
     """The part of an entry that is written to a journal."""
 
     id: UUID
@@ -72,7 +72,7 @@ class Transaction(Struct, frozen=True, kw_only=True):
 
 
 def transactions(
-    entry: Entry, reversed_entry: Entry | None, *, now: datetime
+    entry: LedgerEntry, reversed_entry: LedgerEntry | None, *, now: datetime
 ) -> Iterator[Transaction]:
     """Return what an entry that is not CAPPED changes up to now.
 
@@ -80,12 +80,12 @@ def transactions(
     """
     match entry.kind:
         case Kind.EARNED:
-            yield _moved_between_rule_and_user(entry, entry, f"Rule {entry.rule}")
+            yield _rule_transaction(entry, entry, f"Rule {entry.rule}")
             if _hold_ended(entry, now=now):
                 yield _end_of_hold(entry)
         case Kind.REVERSAL if reversed_entry is not None:
             title = f"Rule {entry.rule}: reversal"
-            yield _moved_between_rule_and_user(entry, reversed_entry, title)
+            yield _rule_transaction(entry, reversed_entry, title)
         case Kind.REDEMPTION:
             yield _redemption(entry, "Redemption")
         case Kind.RETURN:
@@ -134,7 +134,7 @@ def format_open(account: str, day: date) -> str:
     return f"{day} open {account}\n"
 
 
-def _moved_between_rule_and_user(entry: Entry, earned: Entry, title: str) -> Transaction:
+def _rule_transaction(entry: LedgerEntry, earned: LedgerEntry, title: str) -> Transaction:
     """Return the transaction of an earned entry, or of one that reverses it."""
     state = _state(earned, at=entry.created_at)
     # beancount has no _ in the names of accounts. The title has the name as it is
@@ -148,7 +148,7 @@ def _moved_between_rule_and_user(entry: Entry, earned: Entry, title: str) -> Tra
     )
 
 
-def _end_of_hold(entry: Entry) -> Transaction:
+def _end_of_hold(entry: LedgerEntry) -> Transaction:
     ended_at = entry.available_at
     return _transaction(
         entry,
@@ -159,14 +159,14 @@ def _end_of_hold(entry: Entry) -> Transaction:
     )
 
 
-def _redemption(entry: Entry, title: str) -> Transaction:
+def _redemption(entry: LedgerEntry, title: str) -> Transaction:
     return _transaction(
         entry, title, source=_REDEEMED, target=_user_account(entry.user_id, "Available")
     )
 
 
 def _transaction(
-    entry: Entry, title: str, *, source: str, target: str, at: datetime | None = None
+    entry: LedgerEntry, title: str, *, source: str, target: str, at: datetime | None = None
 ) -> Transaction:
     return Transaction(
         day=utc_day(at or entry.created_at),
@@ -181,7 +181,7 @@ def _transaction(
     )
 
 
-def _hold_ended(entry: Entry, *, now: datetime) -> bool:
+def _hold_ended(entry: LedgerEntry, *, now: datetime) -> bool:
     """Return whether an earned entry became available after it had been pending."""
     return (
         _state(entry, at=entry.created_at) == "Pending"
@@ -190,7 +190,7 @@ def _hold_ended(entry: Entry, *, now: datetime) -> bool:
     )
 
 
-def _state(earned: Entry, *, at: datetime) -> str:
+def _state(earned: LedgerEntry, *, at: datetime) -> str:
     """Return in which of the user's accounts an earned entry was, before any reversal."""
     if earned.review in _NOT_COUNTED:
         return _NOT_COUNTED[Review(earned.review)]

@@ -1,12 +1,12 @@
-"""The ledger: entries are made and reversed here, with their sums and their webhook events.
+"""The ledger: make and reverse entries, with their sums and their webhook events.
 
-Call these functions in the transaction of the event, activation or other change. It must hold the
-locks of the rows of the beneficiaries. They serialise everything that one user earns, so the caps,
-the milestones and "once for each invitee" are exact, and the webhook events of a user are in order.
+Call these functions in the transaction of the event, activation or other change, with the rows of
+the beneficiaries locked. These locks serialise everything that one user earns, so the caps, the
+milestones and "once for each invitee" are exact, and the webhook events of a user are in order.
 
 Entries are only added. The columns that change are marks from which the status follows: that an
 entry is reversed, and where its review stands. `reward_totals` and `reward_balances` are sums of
-entries that would take too long to add up.
+entries that would take too long to add up (docs/decisions/0018-a-ledger-with-sums.md).
 """
 
 from __future__ import annotations
@@ -24,30 +24,33 @@ from referral.core.reward_status import Kind, Review
 from referral.rewards import announcements, entry_queries, rules
 from referral.rewards.activation_queries import LockedUser
 from referral.rewards.rules import Rule
-from referral.storage.models import RewardEntry
+from referral.storage.models import Activation, RewardEntry
 
 ALL_TIME = ""
-"""The period of the totals that are not of one month."""
+"""The period of the totals over all months."""
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """An activation, with its invitee and inviter locked."""
+
+    activation: Activation
+    invitee: LockedUser
+    inviter: LockedUser
 
 
 class Cause(Struct, frozen=True, kw_only=True):
-    """The event by which entries are earned.
-
-    text: the entries' cause. activation_id, invitee: whose event it is.
-    """
+    """The event by which entries are earned. text: their `cause`. link: whose event it is."""
 
     event_id: str
     text: str
-    activation_id: int
-    invitee: LockedUser
-    inviter: LockedUser
+    link: Link
 
 
 class Earned(Struct, frozen=True, kw_only=True):
     """A reward that a rule promises for an event, unless it was given before or passes a cap.
 
-    subject: an event, an invitee or a milestone, for which the rule gives it once. milestone: its
-    number of invitees. activation_ids: those of the invitees who made it.
+    subject: see subjects.py; the rule gives it once. milestone: the number of invitees.
+    activation_ids: those of the invitees who made a milestone.
     """
 
     rule: Rule
@@ -59,8 +62,8 @@ class Earned(Struct, frozen=True, kw_only=True):
 
     @property
     def beneficiary(self) -> LockedUser:
-        cause = self.cause
-        return cause.inviter if self.rule.beneficiary == "inviter" else cause.invitee
+        link = self.cause.link
+        return link.inviter if self.rule.beneficiary == "inviter" else link.invitee
 
     @property
     def key(self) -> entry_queries.SubjectKey:
@@ -71,8 +74,8 @@ class Earned(Struct, frozen=True, kw_only=True):
         return (
             self.rule.review == "all"
             or (self.rule.review == "flagged" and bool(self.flags))
-            or self.cause.invitee.is_blocked
-            or (self.cause.inviter.is_blocked and self.rule.beneficiary == "inviter")
+            or self.cause.link.invitee.is_blocked
+            or self.beneficiary.is_blocked
         )
 
 
@@ -87,28 +90,20 @@ async def earn(
     wanted = [each for each in wanted if not each.beneficiary.is_deleted]
     if not wanted:
         return []
-    # An event that was just stored has earned nothing by itself
+    # An event that was just stored cannot be the subject of an entry
     earlier = await entry_queries.by_subject(
         each.key for each in wanted if not each.rule.is_for_events
     )
-    month = rules.month(now)
-    totals = await entry_queries.totals(
-        {each.beneficiary.id for each in wanted},
-        {each.rule.name for each in wanted},
-        {ALL_TIME, month},
-    )
+    sums = await _sums(wanted, now=now)
     made: dict[UUID, Earned] = {}
     entries = []
     for each in wanted:
         before = earlier.get(each.key, [])
         if any(entry.reversed_at is None for entry in before):
             continue
-        sums = [
-            total.amount if (total := totals.get((*each.key[:2], period))) else 0
-            for period in (month, ALL_TIME)
-        ]
         entry = _entry(ctx, each, attempt=len(before), operation=operation, now=now)
-        if each.rule.exceeds_cap(month=sums[0], total=sums[1]):
+        month, total = sums[each.beneficiary.id, each.rule.name]
+        if each.rule.exceeds_cap(month=month, total=total):
             entry.kind, entry.amount, entry.review = Kind.CAPPED, 0, None
         else:
             made[entry.id] = each
@@ -132,7 +127,7 @@ async def reverse(
     operation: str | None = None,
     now: datetime,
 ) -> list[RewardEntry]:
-    """Make the entries that reverse earned ones; return them. The ledger keeps both.
+    """Make the entries that reverse earned ones; return them.
 
     cause: the reason, as the reversing entries tell it.
     """
@@ -179,6 +174,21 @@ async def approve(ctx: Context, entry: RewardEntry, *, now: datetime) -> None:
     await announcements.available(ctx, [entry], now=now)
 
 
+async def _sums(
+    wanted: Sequence[Earned], *, now: datetime
+) -> dict[tuple[UUID, str], tuple[int, int]]:
+    """Return the sums that caps bound, of this month and of all time, by beneficiary and rule."""
+    month = rules.month(now)
+    totals = await entry_queries.totals(
+        {each.beneficiary.id for each in wanted},
+        {each.rule.name for each in wanted},
+        {ALL_TIME, month},
+    )
+    amounts = {key: total.amount for key, total in totals.items()}
+    keys = {each.key[:2] for each in wanted}
+    return {key: (amounts.get((*key, month), 0), amounts.get((*key, ALL_TIME), 0)) for key in keys}
+
+
 def _entry(
     ctx: Context, earned: Earned, *, attempt: int, operation: str, now: datetime
 ) -> RewardEntry:
@@ -201,8 +211,8 @@ def _entry(
         attempt=attempt,
         event_id=cause.event_id,
         made_by=operation,
-        about_user_id=cause.invitee.id,
-        activation_id=cause.activation_id,
+        about_user_id=cause.link.invitee.id,
+        activation_id=cause.link.activation.id,
         milestone=earned.milestone,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import UUID
+from typing import Any
 
 from msgspec import Struct
 
@@ -24,13 +24,13 @@ from referral.storage.models import Redemption, RewardEntry
 
 
 class NewRedemption(Struct, frozen=True, kw_only=True):
-    """A redemption as it was sent. content: the parsed body, by which a repeat is recognised."""
+    """A redemption as it was sent. content: the parsed body, which recognises a repeat."""
 
     user_id: str
     redemption_id: str
     unit: str
     amount: int
-    content: object
+    content: Any
 
 
 async def redeem(ctx: Context, wanted: NewRedemption, *, by: Actor) -> tuple[EntryView, bool]:
@@ -46,84 +46,62 @@ async def redeem(ctx: Context, wanted: NewRedemption, *, by: Actor) -> tuple[Ent
     now = ctx.clock()
     known = await entry_queries.find_redemption(redemption_id)
     if known is None:
-        user_id = ids.parse(wanted.user_id)
-        entry = RewardEntry(
-            id=ids.new(ctx.token_bytes),
-            kind=Kind.REDEMPTION,
-            user_id=user_id,
-            unit=wanted.unit,
-            amount=-wanted.amount,
-            cause=redemption_id,
-            created_at=now,
-        )
-        redemption = Redemption(
-            id=redemption_id,
-            digest=request_digest.compute(ctx, content),
-            entry_id=entry.id,
-            user_id=user_id,
-        )
+        redemption, entry = _new(ctx, wanted, content, now=now)
         if await database.transaction(lambda: _store(redemption, entry, now=now)):
-            observability.record(
-                "redeemed", by=by.name, address=by.address, user=user_id, redemption=redemption_id
-            )
+            _log("redeemed", redemption, by=by)
             return entries.view(entry, flags=[], now=now), True
         known = await entry_queries.find_redemption(redemption_id)
     if known is None:
         raise database.Conflict
     if known.reversed_at is not None or not request_digest.matches(ctx, known.digest, content):
         raise RedemptionConflict
-    return await _view(known.entry_id, now=now), False
+    return entries.view(await _entry(known), flags=[], now=now), False
 
 
 async def reverse(ctx: Context, redemption_id: str, *, by: Actor) -> EntryView:
-    """Give the amount of a redemption back. Return the entry that reverses it, also again.
+    """Give the amount of a redemption back. Return the entry that does; a repeat returns the same.
 
     Raises NotFound.
     """
-    known = rules.is_id(redemption_id)
-    redemption = await entry_queries.find_redemption(redemption_id) if known else None
+    redemption = None
+    if rules.is_id(redemption_id):
+        redemption = await entry_queries.find_redemption(redemption_id)
     if redemption is None:
         raise NotFound(
             "There is no redemption with this id: nothing was redeemed by it.",
             reason="no such redemption",
         )
     now = ctx.clock()
+    if await database.transaction(lambda: _give_back(ctx, redemption, now=now)):
+        _log("redemption_reversed", redemption, by=by)
+    returned = await entry_queries.reversal_of(redemption.entry_id)
+    return entries.view(returned, flags=[], now=now)
 
-    async def work() -> bool:
-        await activation_queries.lock(redemption.user_id)
-        if not await entry_queries.reverse_redemption(redemption_id, now=now):
-            return False
-        entry = await entry_queries.get(redemption.entry_id)
-        if entry is None:
-            raise LookupError("entries are never removed")
-        returned = RewardEntry(
-            id=ids.new(ctx.token_bytes),
-            kind=Kind.RETURN,
-            user_id=entry.user_id,
-            unit=entry.unit,
-            amount=-entry.amount,
-            cause=redemption_id,
-            created_at=now,
-            reverses_id=entry.id,
-        )
-        await entry_queries.add([returned])
-        await entry_queries.mark_reversed([entry], now=now)
-        await entry_queries.add_to_balances({(entry.user_id, entry.unit): returned.amount})
-        return True
 
-    if await database.transaction(work):
-        observability.record(
-            "redemption_reversed",
-            by=by.name,
-            address=by.address,
-            user=redemption.user_id,
-            redemption=redemption_id,
-        )
-    return await _view((await entry_queries.reversal_of(redemption.entry_id)).id, now=now)
+def _new(
+    ctx: Context, wanted: NewRedemption, content: Any, *, now: datetime
+) -> tuple[Redemption, RewardEntry]:
+    """Return a redemption and its entry, neither of them stored. Raises NotFound for a bad id."""
+    entry = RewardEntry(
+        id=ids.new(ctx.token_bytes),
+        kind=Kind.REDEMPTION,
+        user_id=ids.parse(wanted.user_id),
+        unit=wanted.unit,
+        amount=-wanted.amount,
+        cause=wanted.redemption_id,
+        created_at=now,
+    )
+    redemption = Redemption(
+        id=wanted.redemption_id,
+        digest=request_digest.compute(ctx, content),
+        entry_id=entry.id,
+        user_id=entry.user_id,
+    )
+    return redemption, entry
 
 
 async def _store(redemption: Redemption, entry: RewardEntry, *, now: datetime) -> bool:
-    """Add a redemption. Return False if it is known."""
+    """Add a redemption. Return False if it is known. Raises what `redeem` does."""
     user = await activation_queries.lock(entry.user_id)
     if await entry_queries.find_redemption(redemption.id) is not None:
         return False
@@ -142,8 +120,40 @@ async def _store(redemption: Redemption, entry: RewardEntry, *, now: datetime) -
     return True
 
 
-async def _view(entry_id: UUID, *, now: datetime) -> EntryView:
-    entry = await entry_queries.get(entry_id)
+async def _give_back(ctx: Context, redemption: Redemption, *, now: datetime) -> bool:
+    """Reverse a redemption. Return False if it is already."""
+    await activation_queries.lock(redemption.user_id)
+    if not await entry_queries.reverse_redemption(redemption.id, now=now):
+        return False
+    entry = await _entry(redemption)
+    returned = RewardEntry(
+        id=ids.new(ctx.token_bytes),
+        kind=Kind.RETURN,
+        user_id=entry.user_id,
+        unit=entry.unit,
+        amount=-entry.amount,
+        cause=redemption.id,
+        created_at=now,
+        reverses_id=entry.id,
+    )
+    await entry_queries.add([returned])
+    await entry_queries.mark_reversed([entry], now=now)
+    await entry_queries.add_to_balances({(entry.user_id, entry.unit): returned.amount})
+    return True
+
+
+async def _entry(redemption: Redemption) -> RewardEntry:
+    entry = await entry_queries.get(redemption.entry_id)
     if entry is None:
         raise LookupError("entries are never removed")
-    return entries.view(entry, flags=[], now=now)
+    return entry
+
+
+def _log(action: str, redemption: Redemption, *, by: Actor) -> None:
+    observability.record(
+        action,
+        by=by.name,
+        address=by.address,
+        user=redemption.user_id,
+        redemption=redemption.id,
+    )

@@ -7,23 +7,20 @@ import json
 from typing import Any
 
 from referral.context import Context
-from referral.core import seal
-from referral.core.keys import Key, Purpose
+from referral.core import digests
+from referral.core.keys import Purpose
 
 
 def compute(ctx: Context, content: Any) -> str:
     """Return the digest of parsed JSON. The order of an object's fields does not matter."""
-    return _digest(ctx.data_keys.current(Purpose.REWARD_REQUEST), content)
+    return _digests(ctx, content)[0]
 
 
 def matches(ctx: Context, digest: str | None, content: Any) -> bool:
     """Return whether a stored digest is that of this content."""
-    return any(
-        hmac.compare_digest(digest or "", _digest(key, content))
-        for key in ctx.data_keys.all(Purpose.REWARD_REQUEST)
-    )
+    return any(hmac.compare_digest(digest or "", each) for each in _digests(ctx, content))
 
 
-def _digest(key: Key, content: Any) -> str:
+def _digests(ctx: Context, content: Any) -> list[str]:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return seal.base64url_encode(hmac.digest(key.secret, text.encode(), "sha256"))
+    return digests.of_text(text, Purpose.REWARD_REQUEST, data_keys=ctx.data_keys)

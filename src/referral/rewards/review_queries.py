@@ -1,6 +1,7 @@
 """Queries that put pending entries in review.
 
-They need no lock of the beneficiaries: what is available does not change.
+They do not lock the beneficiaries, who may be many. That is safe because `available` does not
+change: the same amount leaves the pending entries and the balance.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from referral.rewards import entry_queries
+from referral.rewards import entry_queries, status_sql
 from referral.storage import database
 
-_HOLD = """
+_ASK = f"""
     UPDATE reward_entries SET review = 'asked'
-    WHERE kind = 'earned' AND reversed_at IS NULL AND available_at > $1 AND {condition}
+    WHERE {status_sql.LIVE} AND available_at > $1 AND {{condition}}
     RETURNING CAST(user_id AS TEXT) AS user_id, unit, amount
-"""
+"""  # noqa: S608 - only constants
 _OF_USER = """
     (review IS NULL OR review = 'approved') AND (user_id = $2 OR about_user_id = $2)
 """
@@ -32,20 +33,20 @@ _FLAGGED = """
 """
 
 
-async def hold_of_user(user_id: UUID, *, now: datetime) -> None:
+async def ask_about_user(user_id: UUID, *, now: datetime) -> None:
     """Put the pending entries of and about a user in review, also approved ones."""
-    await _hold(_OF_USER, now, user_id)
+    await _ask(_OF_USER, now, user_id)
 
 
-async def hold_flagged(activation_ids: Collection[int], *, now: datetime) -> None:
+async def ask_about_flagged(activation_ids: Collection[int], *, now: datetime) -> None:
     """Put the pending entries of flagged invitees in review, if their rules say so."""
     if activation_ids:
         ids = ", ".join(str(int(each)) for each in sorted(activation_ids))
-        await _hold(_FLAGGED.format(ids=ids), now)
+        await _ask(_FLAGGED.format(ids=ids), now)
 
 
-async def _hold(condition: str, now: datetime, *values: object) -> None:
-    held: Counter[tuple[UUID, str]] = Counter()
-    for row in await database.query(_HOLD.format(condition=condition), now, *values):
-        held[UUID(row["user_id"]), row["unit"]] -= row["amount"]
-    await entry_queries.add_to_balances(held)
+async def _ask(condition: str, now: datetime, *values: object) -> None:
+    left: Counter[tuple[UUID, str]] = Counter()
+    for row in await database.query(_ASK.format(condition=condition), now, *values):
+        left[UUID(row["user_id"]), row["unit"]] -= row["amount"]
+    await entry_queries.add_to_balances(left)

@@ -1,4 +1,4 @@
-"""The rules, as the team writes them."""
+"""The rule book: the team lists, makes, changes and deletes reward rules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from referral.storage import database
 from referral.storage.models import RewardRule
 
 _FIXED = ("trigger", "beneficiary", "unit", "occurs", "invitees")
-_MAX_CAP = 10**15
 
 
 async def list_all() -> RuleList:
@@ -28,8 +27,8 @@ async def list_all() -> RuleList:
 async def put(ctx: Context, name: str, fields: RuleFields, *, by: Actor) -> tuple[RuleView, bool]:
     """Make a rule, or a new version of it. Return it and whether it is new.
 
-    The same content again changes nothing. Raises SignInAgain, and InvalidRequest also for a
-    deleted rule's name and for a change of what never changes.
+    The same content again changes nothing. Raises SignInAgain, and InvalidRequest also for the name
+    of a deleted rule and for a change of a fixed field.
     """
     freshness.require(by.signed_in_at, now=ctx.clock())
     rules.parse_name(name, field="name")
@@ -95,8 +94,8 @@ def _parse(name: str, fields: RuleFields, known: RewardRule | None, *, now: date
         version=known.version + 1 if known else 1,
         amount=rules.require_range(fields.amount, 1, rules.MAX_AMOUNT, field="amount"),
         min_value=_in_range(fields.min_value, 0, rules.MAX_VALUE, "min_value"),
-        cap_per_month=_in_range(fields.cap_per_month, 1, _MAX_CAP, "cap_per_month"),
-        cap_total=_in_range(fields.cap_total, 1, _MAX_CAP, "cap_total"),
+        cap_per_month=_in_range(fields.cap_per_month, 1, rules.MAX_CAP, "cap_per_month"),
+        cap_total=_in_range(fields.cap_total, 1, rules.MAX_CAP, "cap_total"),
         hold_days=rules.require_range(fields.hold_days, 0, rules.MAX_HOLD_DAYS, field="hold_days"),
         review=fields.review,
         starts_at=starts_at,

@@ -1,4 +1,4 @@
-"""Reward rules, as the team writes and reads them."""
+"""The fields of reward rules, as the team writes and reads them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from referral.rewards.rules import Beneficiary, Review, Rule
+from referral.rewards.rules import Beneficiary, ReviewPolicy, Rule
 
 
 class Milestone(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """For how many invitees of an inviter who qualify: give one of the fields."""
+    """A number of invitees of an inviter who qualify. Give one of the fields."""
 
     at: Annotated[
         int | UnsetType,
@@ -41,7 +41,7 @@ class RuleFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             description=(
-                "What the amounts count: 2 to 24 letters, digits, `_` and `-`. Use the smallest "
+                "The unit of the amounts: 2 to 24 letters, digits, `_` and `-`. Use the smallest "
                 "unit of money, such as `RUB-kopecks`. Never changes."
             ),
             examples=["points"],
@@ -87,11 +87,11 @@ class RuleFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 0
     review: Annotated[
-        Review,
+        ReviewPolicy,
         Meta(
             description=(
-                "Which entries wait for a person's decision: none, flagged ones or all. Those of "
-                "blocked users always do."
+                "The entries that wait for a person's decision: none, flagged ones or all. Those "
+                "of blocked users always wait."
             ),
             examples=["flagged"],
         ),
@@ -127,7 +127,7 @@ class RuleView(Struct, frozen=True, kw_only=True):
     cap_per_month: Annotated[int | None, Meta(examples=[2500])]
     cap_total: int | None
     hold_days: Annotated[int, Meta(examples=[14])]
-    review: Annotated[Review, Meta(examples=["flagged"])]
+    review: Annotated[ReviewPolicy, Meta(examples=["flagged"])]
     starts: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])] = field(name="from")
     ends: datetime | None = field(name="until")
     version: Annotated[

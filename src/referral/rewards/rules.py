@@ -14,6 +14,7 @@ ACTIVATED = "activated"
 """The trigger of rules about activations. No posted event has this type."""
 
 MAX_AMOUNT = 10**9
+MAX_CAP = 10**15
 MAX_VALUE = 10**15
 MAX_HOLD_DAYS = 90
 MAX_INVITEES = 1000
@@ -28,14 +29,14 @@ _ID = re.compile("[A-Za-z0-9._:=+@~-]{1,128}")
 
 Beneficiary: TypeAlias = Literal["inviter", "invitee"]
 Occurs: TypeAlias = Literal["first", "every", "at", "each"]
-Review: TypeAlias = Literal["none", "flagged", "all"]
+ReviewPolicy: TypeAlias = Literal["none", "flagged", "all"]
 
 
 class Rule(Struct, frozen=True, kw_only=True):
     """One version of a rule.
 
-    trigger: ACTIVATED or a type of events. invitees: the number of `at` and `each`. amount, caps:
-    in `unit`. starts_at, ends_at: for the time when an event occurred; the end is not included.
+    trigger: ACTIVATED or a type of events. invitees: the number of `at` and `each`. amount and caps
+    are in `unit`. starts_at, ends_at: when events that count occurred; the end is not included.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     cap_per_month: int | None
     cap_total: int | None
     hold_days: int
-    review: Review
+    review: ReviewPolicy
     starts_at: datetime
     ends_at: datetime | None
 
@@ -61,7 +62,10 @@ class Rule(Struct, frozen=True, kw_only=True):
 
     @property
     def is_for_events(self) -> bool:
-        """Whether it earns for each posted event. An activation is made once in a lifetime."""
+        """Whether it earns for each posted event.
+
+        For activations, `every` earns for each invitee instead: a rejection then outlives a void.
+        """
         return self.occurs == "every" and self.trigger != ACTIVATED
 
     @property
@@ -77,7 +81,7 @@ class Rule(Struct, frozen=True, kw_only=True):
         )
 
     def is_reached(self, qualifiers: int) -> bool:
-        """Return whether a milestone is at this number of invitees who qualify."""
+        """Return whether this number of invitees who qualify is a milestone."""
         if self.occurs == "at":
             return qualifiers == self.invitees
         return self.occurs == "each" and qualifiers % (self.invitees or 1) == 0
@@ -105,19 +109,20 @@ def month(at: datetime) -> str:
     return at.strftime("%Y-%m")
 
 
-def parse_name(text: str, *, field: str) -> str:
-    """Parse the name of a rule or the type of an event. Raises InvalidRequest."""
-    if not _NAME.fullmatch(text):
-        raise InvalidRequest.field(field, "Use 1 to 64 of the characters A-Z a-z 0-9 _ -.")
-    return text
-
-
 def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
 def is_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
+    # A client that normalises paths would remove "." and ".."
+    return _ID.fullmatch(text) is not None and text not in {".", ".."}
+
+
+def parse_name(text: str, *, field: str) -> str:
+    """Parse the name of a rule or the type of an event. Raises InvalidRequest."""
+    if not is_name(text):
+        raise InvalidRequest.field(field, "Use 1 to 64 of the characters A-Z a-z 0-9 _ -.")
+    return text
 
 
 def parse_event_type(text: str) -> str:
@@ -141,7 +146,7 @@ def parse_unit(text: str) -> str:
 
 def parse_id(text: str, *, field: str) -> str:
     """Parse the id of an event or a redemption, which the team chooses. Raises InvalidRequest."""
-    if not _ID.fullmatch(text) or text in {".", ".."}:
+    if not is_id(text):
         raise InvalidRequest.field(
             field, 'Use 1 to 128 of the characters A-Z a-z 0-9 . _ : = + @ ~ -, not "." or "..".'
         )
@@ -174,8 +179,8 @@ def parse_occurs(given: str | dict[str, int], beneficiary: str) -> tuple[Occurs,
             raise InvalidRequest.field("occurs", 'Give "first", "every", {"at": 3} or {"each": 3}.')
 
 
-def parse_occurred_at(at: datetime, *, now: datetime) -> datetime:
-    """Check when an event occurred. Raises InvalidRequest."""
+def require_recent(at: datetime, *, now: datetime) -> datetime:
+    """Return the time when an event occurred if such an event counts. Raises InvalidRequest."""
     if at > now + CLOCK_SKEW:
         raise InvalidRequest.field("occurred_at", "This is in the future. Check the clock.")
     if at < now - MAX_EVENT_AGE:

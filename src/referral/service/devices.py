@@ -15,7 +15,7 @@ from referral.storage import users as user_queries
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What a device token tells about the device that sent it.
+    """The facts that a device token proves about the device that sent it.
 
     is_known: whether the phone has signed in on it. shared_device: see Challenge.
     """

@@ -1,16 +1,15 @@
-"""What is remembered of a phone that leaves its user: keyed digests, for a year.
+"""Former phones: keyed digests of phones that left their users, kept for a year.
 
-Such a phone cannot activate an invite code, and takes no second place of the same inviter.
+A former phone cannot activate an invite code, and takes no second place of the same inviter.
 Otherwise people could delete their accounts and sign up again as new invitees.
 """
 
 from __future__ import annotations
 
-import hmac
 from datetime import datetime, timedelta
 
 from referral.context import Context
-from referral.core import seal
+from referral.core import digests as keyed_digests
 from referral.core.keys import Purpose
 from referral.storage import invitations as invitation_queries
 from referral.storage import places as place_queries
@@ -22,14 +21,11 @@ REMEMBER_FOR = timedelta(days=365)
 
 def digests(ctx: Context, phone: str) -> list[str]:
     """Return the keyed digests of a phone, the one to store first."""
-    return [
-        seal.base64url_encode(hmac.digest(key.secret, phone.encode(), "sha256"))
-        for key in ctx.data_keys.all(Purpose.ACTIVATION)
-    ]
+    return keyed_digests.of_text(phone, Purpose.ACTIVATION, data_keys=ctx.data_keys)
 
 
 async def remember(ctx: Context, user: User, *, now: datetime) -> None:
-    """Remember a phone that leaves its user. It applies to users without an inviter too."""
+    """Remember a phone that leaves its user, who need not have an inviter."""
     if user.phone is None:
         return
     own, until = digests(ctx, user.phone), now + REMEMBER_FOR

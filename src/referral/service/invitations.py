@@ -39,7 +39,7 @@ from referral.storage import database
 from referral.storage import invitations as invitation_queries
 from referral.storage import users as user_queries
 from referral.storage.models import User
-from referral.webhooks.events import Activation
+from referral.webhooks.events import InviteChange
 
 
 class Invitation(Struct, frozen=True, kw_only=True):
@@ -132,7 +132,7 @@ async def try_in_transaction(
 
 async def activate_in_transaction(
     ctx: Context, user_id: UUID, text: str, *, now: datetime, is_invitation: bool = False
-) -> Activation | None:
+) -> InviteChange | None:
     """Activate an invite code in the caller's transaction.
 
     The caller then records it, and calls `rewards.activations.made`.
@@ -195,7 +195,7 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
         if user.phone is not None:
             await former_phones.forget_activation(ctx, user.phone)
         inviter = await user_queries.get(user.inviter_id)
-        voided = Activation(inviter.id, inviter.invite_code, count)
+        voided = InviteChange(inviter.id, inviter.invite_code, count)
         await audit.record(ctx, "invite_voided", by=by, user=user_id, activation=voided)
         if activation is not None:
             await activations.voided(ctx, activation, now=now)
@@ -219,7 +219,7 @@ async def page(signed_in: Authenticated, *, cursor: str | None, limit: int) -> I
     )
 
 
-async def _link(ctx: Context, user: User, inviter: User, *, now: datetime) -> Activation:
+async def _link(ctx: Context, user: User, inviter: User, *, now: datetime) -> InviteChange:
     """Make a user an invitee. Raises InviteLoop, InvitesUsedUp, Conflict."""
     root = await invitation_queries.find_root(inviter.id)
     if root == user.id:
@@ -229,7 +229,7 @@ async def _link(ctx: Context, user: User, inviter: User, *, now: datetime) -> Ac
     if not await invitation_queries.link(user, inviter.id, root=root, now=now):
         raise database.Conflict
     count = await places.take(ctx, inviter, user.phone or "")
-    return Activation(inviter.id, inviter.invite_code, count)
+    return InviteChange(inviter.id, inviter.invite_code, count)
 
 
 async def _find_inviter(ctx: Context, text: str, *, invitee: User | None = None) -> User:

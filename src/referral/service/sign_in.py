@@ -44,7 +44,7 @@ from referral.storage import profiles as profile_queries
 from referral.storage import sessions as session_queries
 from referral.storage import users as user_queries
 from referral.storage.models import User
-from referral.webhooks.events import Activation
+from referral.webhooks.events import InviteChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +114,8 @@ async def _sign_in_by_steps(
         user = await _create(ctx, challenge.phone, now)
     if user.is_blocked:
         raise AccountBlocked
-    activation = None
-    if invite_code is not None:
-        # Before any other change to this user, because it locks several users in the order of ids
-        try:
-            activation = await invitations.activate_in_transaction(
-                ctx, user.id, invite_code, now=now, is_invitation=is_invitation
-            )
-        except Unauthorized:  # the user was deleted just now: retry, which signs up a new one
-            raise database.Conflict from None
+    # Before any other change to this user, because it locks several users in the order of ids
+    activation = await _activate(ctx, user.id, invite_code, now=now, is_invitation=is_invitation)
     if not await user_queries.mark_signed_in(user.id, phone=challenge.phone, now=now):
         raise database.Conflict
     await _record(ctx, user.id, is_new_user=is_new_user, activation=activation, caller=caller)
@@ -136,6 +129,20 @@ async def _sign_in_by_steps(
     await session_queries.add(session, user_id=user.id)
     row = await profile_queries.find(user.id)
     return _result(ctx, row, refresh_token, challenge.proof, is_new_user=is_new_user, now=now)
+
+
+async def _activate(
+    ctx: Context, user_id: UUID, invite_code: str | None, *, now: datetime, is_invitation: bool
+) -> InviteChange | None:
+    """Activate an invite code if there is one. Raises what `activate_in_transaction` does."""
+    if invite_code is None:
+        return None
+    try:
+        return await invitations.activate_in_transaction(
+            ctx, user_id, invite_code, now=now, is_invitation=is_invitation
+        )
+    except Unauthorized:  # the user was deleted just now: retry, which signs up a new one
+        raise database.Conflict from None
 
 
 async def _sign_in_by_statement(
@@ -175,7 +182,12 @@ async def _create(ctx: Context, phone: str, now: datetime) -> User:
 
 
 async def _record(
-    ctx: Context, user_id: UUID, *, is_new_user: bool, activation: Activation | None, caller: Caller
+    ctx: Context,
+    user_id: UUID,
+    *,
+    is_new_user: bool,
+    activation: InviteChange | None,
+    caller: Caller,
 ) -> None:
     actions = {"user_created": is_new_user, "signed_in": True, "invite_activated": activation}
     done = [action for action, happened in actions.items() if happened]

@@ -1,4 +1,4 @@
-"""Who may join: everybody, people with an invitation, or only those whom the operator names."""
+"""Sign-ups: decide whether a new phone may join, and grant it to phones that need no invitation."""
 
 from __future__ import annotations
 

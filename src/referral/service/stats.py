@@ -108,7 +108,7 @@ class Stats(Struct, frozen=True, kw_only=True):
 
 
 class _Counts(NamedTuple):
-    """What the days of a period have, by day. Days without any are missing."""
+    """The counts of a period by day. Days without any are missing."""
 
     sign_ups: Mapping[str, DayCount]
     activations: Mapping[str, DayCount]

@@ -494,7 +494,7 @@ class Qualifier(Model):
 
 
 class RewardTotal(Model):
-    """What a rule has given a user, and how many of their invitees qualify for it.
+    """The sum that a rule has given a user, and how many of their invitees qualify for it.
 
     It is changed only by a transaction that holds the lock of the user's row.
     """
@@ -537,7 +537,7 @@ class RewardEntry(Model):
     rule = fields.CharField(max_length=64, null=True)
     version = fields.IntField(null=True)
     subject = fields.CharField(max_length=140, null=True)
-    """What the rule gave it for: `event/ID`, `invitee/ID` or `milestone/NUMBER`."""
+    """For what the rule gave it: see rewards/subjects.py. Null if no rule gave it."""
     attempt = fields.IntField(null=True)
     """How many entries the rule made for the same subject before, all of them reversed."""
     event_id = fields.CharField(max_length=128, null=True)
@@ -579,7 +579,8 @@ class MilestoneInvitee(Model):
 class RewardBalance(Model):
     """The sum of a user's entries in one unit that are pending or available.
 
-    It is changed only by a transaction that holds the lock of the user's row.
+    It is changed only with the user's row locked, except when pending entries are put in review:
+    see rewards/review_queries.py.
     """
 
     id = fields.BigIntField(primary_key=True)

@@ -39,7 +39,7 @@ EndReason = Literal["signed_out", "reused", "blocked", "deleted", "phone_changed
 
 
 @dataclass(frozen=True, slots=True)
-class Activation:
+class InviteChange:
     """An invite code that was activated or voided."""
 
     inviter_id: UUID
@@ -49,7 +49,7 @@ class Activation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class Announcement:
     """An event about a reward. at: when it happens, before which it is not delivered.
 
     user_id: the user in whose order it is delivered; None for an event outside that order.
@@ -63,7 +63,7 @@ class NewEvent:
 
 
 async def add(
-    ctx: Context, entries: Iterable[AuditEntry], *, activation: Activation | None
+    ctx: Context, entries: Iterable[AuditEntry], *, activation: InviteChange | None
 ) -> None:
     """Write the events for these audit entries. Call it in the transaction that writes them.
 
@@ -112,7 +112,7 @@ async def add_sessions_ended(
         await _add(ctx, ended)
 
 
-async def add_rewards(ctx: Context, rewards: Iterable[NewEvent]) -> None:
+async def add_rewards(ctx: Context, rewards: Iterable[Announcement]) -> None:
     """Write events about rewards. Call it with the users locked."""
     if new := [_event(each.id, each.type, each.at, each.data, each.user_id) for each in rewards]:
         await _add(ctx, new)

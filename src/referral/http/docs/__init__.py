@@ -50,7 +50,7 @@ _TAGS = [
     Tag("Sessions", "Where the user is signed in."),
     Tag("Profile", "The user's own data."),
     Tag("Invitations", "Invite codes, and the users who activated them."),
-    Tag("Rewards", "What invitations earn: rules, events, entries, redemptions, reviews."),
+    Tag("Rewards", "Rewards for invitations: rules, events, entries, redemptions, reviews."),
     Tag("OpenID Connect", "For apps that sign people in here: client libraries call these."),
     Tag("Administration", "For administrators and API keys."),
     Tag("Operation", "Health checks and public keys, for other systems."),

@@ -22,7 +22,7 @@ from referral.core.profile_fields import PARSERS
 from referral.http import qr
 from referral.http.pages import browser_session, flash, forms
 from referral.http.requests import StrictRequest, context
-from referral.rewards import progress
+from referral.rewards import overview
 from referral.service import invitations, profiles
 
 ME = "/me"
@@ -50,7 +50,7 @@ async def show(request: StrictRequest) -> Response[str]:
         profile=profile,
         qr=Markup(qr.inline(profile.invite_link)),  # noqa: S704 - generated SVG
         invitees=newest.items,
-        rewards=await progress.get(context(request), request.user.user.id),
+        rewards=await overview.get(context(request), request.user.user.id),
     )
 
 

@@ -20,7 +20,7 @@ class Site:
     terms_url: str | None
     privacy_url: str | None
     offers: Mapping[str, str]
-    """What an invited person gets, by language; with the key "" for the other languages."""
+    """The offer to an invited person, by language; with the key "" for the other languages."""
 
     def offer(self, language: str) -> str:
         """Return what an invited person gets; empty if the team has no offer."""

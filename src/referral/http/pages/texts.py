@@ -132,7 +132,7 @@ NOTICES: Mapping[str, str] = {
     "not_in_review": N_("Nothing is changed: this was decided or taken back already."),
     "rule_made": N_("The rule is made. It counts events from now on."),
     "rule_changed": N_("The rule is changed, for events from now on."),
-    "rule_deleted": N_("The rule is deleted. What it gave remains."),
+    "rule_deleted": N_("The rule is deleted. The rewards that it gave remain."),
     "welcome": N_("Welcome! You have earned %(earned)s."),
     "sign_in_first": N_("Sign in first."),
     "sign_in_to_do": N_("You were signed out before this was done. Sign in, and go on from there."),

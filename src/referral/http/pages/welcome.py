@@ -10,7 +10,7 @@ from referral.core.errors import Refusal
 from referral.http.pages import flash, texts
 from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.requests import StrictRequest, context
-from referral.rewards import progress
+from referral.rewards import overview
 from referral.service.sign_in import SignInResult
 
 _PROFILE = "/me"
@@ -38,7 +38,7 @@ async def redirect(
         )
     if not (pending.invite_code and result.is_new_user):
         return flash.redirect(then)
-    earned = await progress.earned(context(request), UUID(result.profile.id))
+    earned = await overview.earned(context(request), UUID(result.profile.id))
     if not earned:
         return flash.redirect(then)
     sums = [f"{texts.number(each.available + each.pending)} {each.unit}" for each in earned]

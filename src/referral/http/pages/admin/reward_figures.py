@@ -1,10 +1,8 @@
-"""The sums of the ledger, and the downloads of its entries and sums as CSV."""
+"""Reward figures, and downloads of the ledger's sums and entries as CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from litestar import Response, get
@@ -13,21 +11,20 @@ from litestar.response import Stream
 from msgspec import structs
 
 from referral.context import Context
+from referral.core import csv_values
 from referral.core.errors import InvalidRequest
 from referral.core.reward_status import Status
 from referral.http.pages import flash, render
 from referral.http.requests import AdminRequest, context
-from referral.rewards import figures, review
+from referral.rewards import entry_csv, entry_lists, figures
 from referral.rewards.entries import EntryView
 
 PATH = "/admin/rewards/figures"
 
 _CSV = "text/csv"
-_MOST_ROWS = 100  # of days on the page; the file has all
+_MAX_ROWS = 100  # by day on the page; the file has all
 _PAGE_SIZE = 500
 _ALL = "all"
-# Spreadsheets run a text that begins so
-_FORMULA_START = frozenset("=+-@\t\r")
 
 First = Annotated[str | None, QueryParameter(name="from")]
 Last = Annotated[str | None, QueryParameter(name="to")]
@@ -47,8 +44,8 @@ async def show(request: AdminRequest, first: First = None, last: Last = None) ->
         request,
         "admin/figures.html",
         figures=found,
-        days=found.by_day[:_MOST_ROWS],
-        has_more=len(found.by_day) > _MOST_ROWS,
+        days=found.by_day[:_MAX_ROWS],
+        has_more=len(found.by_day) > _MAX_ROWS,
         totals=await figures.totals(ctx),
     )
 
@@ -60,7 +57,7 @@ async def download_figures(
     """Download the sums by day, rule and unit. Raises InvalidRequest."""
     found = await figures.of_days(context(request), first=first or None, last=last or None)
     rows = ((each.day, each.rule, each.unit, *structs.astuple(each.sums)) for each in found.by_day)
-    text = _rows([("day", "rule", "unit", *figures.COLUMNS), *rows])
+    text = csv_values.lines([("day", "rule", "unit", *figures.COLUMNS), *rows])
     name = f"rewards-{found.first}-{found.last}.csv"
     return Response(text.encode(), media_type=_CSV, headers=_attachment(name))
 
@@ -70,9 +67,9 @@ async def download_entries(
     request: AdminRequest, status: Text = None, unit: Text = None, user: Text = None
 ) -> Stream:
     """Stream the entries that the list shows with these parameters. Raises InvalidRequest."""
-    chosen = review.parse_status(None if status in {None, "", _ALL} else status)
+    chosen = entry_lists.parse_status(None if status in {None, "", _ALL} else status)
     pages = _pages(context(request), status=chosen, unit=unit or None, user_id=user or None)
-    # What is wrong about the parameters is told before the response begins
+    # Read before the response begins, so that wrong parameters are still refused
     begin = await anext(pages)
     return Stream(_entries(begin, pages), media_type=_CSV, headers=_attachment("rewards.csv"))
 
@@ -86,7 +83,7 @@ async def _pages(
     """Read one page at a time, so that a long list takes no more memory than a short one."""
     cursor = None
     while True:
-        page = await review.page(
+        page = await entry_lists.page(
             ctx, status=status, unit=unit, user_id=user_id, cursor=cursor, limit=_PAGE_SIZE
         )
         yield page.items
@@ -98,33 +95,9 @@ async def _pages(
 async def _entries(
     begin: list[EntryView], more: AsyncIterator[list[EntryView]]
 ) -> AsyncIterator[str]:
-    yield _rows([EntryView.__struct_fields__])
-    yield _rows(map(_fields, begin))
+    yield entry_csv.header() + entry_csv.lines(begin)
     async for entries in more:
-        yield _rows(map(_fields, entries))
-
-
-def _fields(entry: EntryView) -> list[object]:
-    values = {
-        **structs.asdict(entry),
-        "flags": " ".join(entry.flags),
-        "created_at": entry.created_at.isoformat(),
-        "available_at": entry.available_at.isoformat() if entry.available_at else "",
-    }
-    return [values[name] for name in EntryView.__struct_fields__]
-
-
-def _rows(rows: Iterable[Iterable[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows([_value(each) for each in row] for row in rows)
-    return text.getvalue()
-
-
-def _value(value: object) -> object:
-    """Return a value for CSV; a text that spreadsheets would run, as a formula of that text."""
-    if isinstance(value, str) and value[:1] in _FORMULA_START:
-        return '="' + value.replace('"', '""') + '"'
-    return "" if value is None else value
+        yield entry_csv.lines(entries)
 
 
 def _attachment(name: str) -> dict[str, str]:

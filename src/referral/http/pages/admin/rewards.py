@@ -17,7 +17,7 @@ from referral.http import problems
 from referral.http.pages import flash, forms, render
 from referral.http.pages.texts import N_
 from referral.http.requests import AdminRequest, context
-from referral.rewards import review
+from referral.rewards import entry_lists, review
 from referral.rewards.entries import EntryView
 from referral.service import users
 
@@ -58,9 +58,9 @@ async def list_rewards(
 ) -> Response[str]:
     """Show a page of entries: without parameters, the review queue. Raises InvalidRequest."""
     status = status or _QUEUE
-    found = await review.page(
+    found = await entry_lists.page(
         context(request),
-        status=review.parse_status(None if status == _ALL else status),
+        status=entry_lists.parse_status(None if status == _ALL else status),
         unit=unit or None,
         user_id=user or None,
         cursor=cursor,
@@ -76,7 +76,7 @@ async def list_rewards(
         is_queue=status == _QUEUE,
         chosen=chosen,
         query=urlencode({name: text for name, text in chosen.items() if text}),
-        units=[(each, each) for each in await review.units()],
+        units=[(each, each) for each in await entry_lists.units()],
         statuses=[*_STATUSES.items(), (_ALL, N_("all"))],
         flags=_FLAGS,
         phones=await _phones(found.items, user),

@@ -17,7 +17,7 @@ from referral.core.errors import Forbidden, InvalidRequest, NotFound
 from referral.http.pages import flash, forms, phone_field, render
 from referral.http.pages.admin import audit
 from referral.http.requests import AdminRequest, context
-from referral.rewards import review
+from referral.rewards import entry_lists
 from referral.service import deletion, invitations, trees, users
 
 PATH = "/admin/users"
@@ -64,7 +64,7 @@ async def show_user(
         request,
         "admin/user.html",
         user=user,
-        balances=await review.balances(context(request), found),
+        balances=await entry_lists.balances(context(request), found),
         tree=tree,
         is_first=cursor is None,
         entries=entries.items,

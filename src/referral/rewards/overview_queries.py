@@ -1,4 +1,4 @@
-"""Queries for what a person sees of their rewards.
+"""Queries for the overview of a person's rewards.
 
 Each takes about the same time for any number of invitees, by an index that begins with the user.
 """
@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from referral.rewards import status_sql
 from referral.storage import database, dialect
 from referral.storage.database import Row
 
-_HOLDS = """
+_HOLDS = f"""
     SELECT unit, amount, available_at FROM reward_entries
-    WHERE user_id = $1 AND unit = $2 AND available_at > $3
-    AND kind = 'earned' AND reversed_at IS NULL AND (review IS NULL OR review = 'approved')
-    ORDER BY available_at LIMIT {limit:d}
-"""
-_IN_REVIEW = """
+    WHERE user_id = $1 AND unit = $2 AND {status_sql.condition("pending", now="$3")}
+    ORDER BY available_at LIMIT {{limit:d}}
+"""  # noqa: S608 - only constants
+_IN_REVIEW = f"""
     SELECT unit, CAST(sum(amount) AS BIGINT) AS amount FROM reward_entries
-    WHERE user_id = $1 AND review = 'asked' AND reversed_at IS NULL
+    WHERE user_id = $1 AND {status_sql.condition("in_review", now="")}
     GROUP BY unit ORDER BY unit
-"""
+"""  # noqa: S608 - only constants
 
 
 async def holds(user_id: UUID, unit: str, *, now: datetime, limit: int) -> Sequence[Row]:

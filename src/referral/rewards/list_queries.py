@@ -1,4 +1,4 @@
-"""Pages of entries, newest first."""
+"""Queries for lists of entries, newest first."""
 
 from __future__ import annotations
 
@@ -8,25 +8,12 @@ from uuid import UUID
 
 from referral.core.cursor import Cursor
 from referral.core.reward_status import Status
+from referral.rewards import status_sql
 from referral.storage import columns, database, pagination
 from referral.storage.models import RewardEntry
 
 ENTRIES = f"SELECT {columns.select_list(RewardEntry)} FROM reward_entries WHERE kind <> 'capped'"  # noqa: S608 - our own names
-# By status, as reward_status.derive() finds it. {now} is a placeholder
-_STATUSES: dict[Status, str] = {
-    "reversed": "(reversed_at IS NOT NULL OR kind IN ('reversal', 'return'))",
-    "redeemed": "kind = 'redemption' AND reversed_at IS NULL",
-    "rejected": "review = 'rejected' AND reversed_at IS NULL",
-    "in_review": "review = 'asked' AND reversed_at IS NULL",
-    "pending": """
-        kind = 'earned' AND reversed_at IS NULL AND (review IS NULL OR review = 'approved')
-        AND available_at > {now}
-    """,
-    "available": """
-        kind = 'earned' AND reversed_at IS NULL AND (review IS NULL OR review = 'approved')
-        AND available_at <= {now}
-    """,
-}
+"""SQL for all entries but those that only record what a cap prevented."""
 
 
 async def page(
@@ -48,9 +35,10 @@ async def page(
         values.append(unit)
         sql += f" AND unit = ${len(values)}"
     if status is not None:
-        if "{now}" in _STATUSES[status]:
+        condition = status_sql.condition(status, now=f"${len(values) + 1}")
+        sql += f" AND {condition}"
+        if "$" in condition:
             values.append(now)
-        sql += f" AND {_STATUSES[status].format(now=f'${len(values)}')}"
     rows, next_cursor = await pagination.paginate(
         sql,
         *values,
@@ -63,6 +51,7 @@ async def page(
 
 
 def entry(row: database.Row) -> RewardEntry:
+    """Return the entry of a row that ENTRIES selects."""
     ids = ("id", "user_id", "reverses_id", "announcement_id", "about_user_id")
     return RewardEntry(
         **{**row, **{name: UUID(row[name]) for name in ids if row[name] is not None}}

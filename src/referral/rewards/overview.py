@@ -1,4 +1,4 @@
-"""What a person sees of their rewards: what was earned, what waits, and the next milestones."""
+"""The overview of a person's rewards: earned, waiting, and the next milestones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from referral.core import cursor as cursors
 from referral.core import reward_status
 from referral.core.reward_status import Kind, Status
 from referral.rewards import (
-    earning,
-    entry_pages,
     entry_queries,
-    progress_queries,
+    list_queries,
+    overview_queries,
     rule_queries,
     rules,
+    subjects,
 )
 from referral.rewards.entry_queries import Balance
 from referral.rewards.ledger import ALL_TIME
@@ -40,14 +40,14 @@ class Hold(Struct, frozen=True, kw_only=True):
     available_at: datetime
 
 
-class Review(Struct, frozen=True, kw_only=True):
-    """What waits for a person's decision in one unit."""
+class InReview(Struct, frozen=True, kw_only=True):
+    """The sum of a user's entries in one unit that wait for a decision."""
 
     unit: str
     amount: int
 
 
-class Milestone(Struct, frozen=True, kw_only=True):
+class NextMilestone(Struct, frozen=True, kw_only=True):
     """The next milestone of a rule. done, goal: invitees who qualify, and how many it takes."""
 
     rule: str
@@ -78,11 +78,11 @@ class Line(Struct, frozen=True, kw_only=True):
     available_at: datetime | None
 
 
-class Progress(Struct, frozen=True, kw_only=True):
+class Overview(Struct, frozen=True, kw_only=True):
     balances: list[Balance]
     holds: list[Hold]
-    in_review: list[Review]
-    milestones: list[Milestone]
+    in_review: list[InReview]
+    milestones: list[NextMilestone]
     lines: list[Line]
     has_more_lines: bool
     has_rules: bool
@@ -98,16 +98,16 @@ class LinePage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-async def get(ctx: Context, user_id: UUID) -> Progress:
-    """Return what a user has earned, what waits, and how far away the next milestones are."""
+async def get(ctx: Context, user_id: UUID) -> Overview:
+    """Return a user's balances, newest entries, and how far away the next milestones are."""
     now = ctx.clock()
     in_force = await rule_queries.in_force()
-    rows, more = await entry_pages.page(after=None, limit=_NEWEST_LINES, now=now, user_id=user_id)
+    rows, more = await list_queries.page(after=None, limit=_NEWEST_LINES, now=now, user_id=user_id)
     balances = await entry_queries.balances(user_id, now=now) if rows else []
-    return Progress(
+    return Overview(
         balances=balances,
         holds=await _holds(user_id, balances, now=now),
-        in_review=[Review(**row) for row in await progress_queries.in_review(user_id)]
+        in_review=[InReview(**row) for row in await overview_queries.in_review(user_id)]
         if rows
         else [],
         milestones=await _milestones(user_id, in_force, now=now),
@@ -121,7 +121,7 @@ async def page(ctx: Context, user_id: UUID, *, cursor: str | None, limit: int) -
     """Return a page of a user's entries, newest first. Raises InvalidRequest."""
     after = cursors.parse(cursor) if cursor is not None else None
     now = ctx.clock()
-    rows, next_cursor = await entry_pages.page(after=after, limit=limit, now=now, user_id=user_id)
+    rows, next_cursor = await list_queries.page(after=after, limit=limit, now=now, user_id=user_id)
     return LinePage(items=await _lines(rows, now=now), next_cursor=next_cursor)
 
 
@@ -136,14 +136,16 @@ async def _holds(user_id: UUID, balances: Sequence[Balance], *, now: datetime) -
         Hold(**row)
         for balance in balances
         if balance.pending
-        for row in await progress_queries.holds(
+        for row in await overview_queries.holds(
             user_id, balance.unit, now=now, limit=_NEAREST_HOLDS
         )
     ]
     return sorted(found, key=lambda hold: hold.available_at)[:_NEAREST_HOLDS]
 
 
-async def _milestones(user_id: UUID, in_force: Sequence[Rule], *, now: datetime) -> list[Milestone]:
+async def _milestones(
+    user_id: UUID, in_force: Sequence[Rule], *, now: datetime
+) -> list[NextMilestone]:
     running = [each for each in in_force if each.is_milestone and each.is_running(now)]
     if not running:
         return []
@@ -154,7 +156,7 @@ async def _milestones(user_id: UUID, in_force: Sequence[Rule], *, now: datetime)
     amounts = {key[1:]: total.amount for key, total in totals.items()}
     done = {name: total.qualifiers for (_, name, when), total in totals.items() if when == ALL_TIME}
     found = [
-        Milestone(
+        NextMilestone(
             rule=rule.name,
             done=done.get(rule.name, 0),
             goal=goal,
@@ -169,8 +171,8 @@ async def _milestones(user_id: UUID, in_force: Sequence[Rule], *, now: datetime)
             month=amounts.get((rule.name, month), 0), total=amounts.get((rule.name, ALL_TIME), 0)
         )
     ]
-    # What was rejected, or what a cap prevented, is not earned again
-    keys = {each.rule: (user_id, each.rule, earning.milestone_subject(each.goal)) for each in found}
+    # A milestone that was rejected, or that a cap prevented, is not earned again
+    keys = {each.rule: (user_id, each.rule, subjects.of_milestone(each.goal)) for each in found}
     decided = await entry_queries.by_subject(keys.values())
     return [
         each
