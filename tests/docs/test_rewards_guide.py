@@ -184,6 +184,8 @@ def receiving(name: str, shop: Shop, *, url: str) -> Iterator[str]:
     if name.endswith(".py"):
         command = [sys.executable, "-m", "flask", "--app", str(file), "run", "--port", str(port)]
     env = environment(shop.folder, PORT=str(port), REFERRAL_KEY=shop.secret)
+    # Python takes a compiled file for the present one if their length and second are the same
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
     env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with (shop.folder / f"{name}.log").open("wb") as output:
         process = subprocess.Popen(command, cwd=shop.folder, env=env, stdout=output, stderr=output)

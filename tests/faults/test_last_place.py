@@ -60,7 +60,12 @@ async def test_first_count_of_places_is_exact(
 ) -> None:
     """Many want a place of a code whose places have never been counted, by sign-up and later."""
     url = await new_database(database_kind, tmp_path, request)
-    settings = {"DATABASE_URL": url, "WEB_CONCURRENCY": "4"}
+    settings = {
+        "DATABASE_URL": url,
+        "WEB_CONCURRENCY": "4",
+        # Access tokens of the first server are used at the second one
+        "REFERRAL_PUBLIC_URL": "https://referral.example.com",
+    }
     with serving(tmp_path, **settings) as server:
         async with client(server) as http:
             service = Service(http, Clock(), Inbox())

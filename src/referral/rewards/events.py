@@ -80,7 +80,7 @@ async def post(ctx: Context, posted: PostedEvent, *, by: Actor) -> tuple[EventRe
         known = await event_queries.find(event_id)
     if known is None:
         raise database.Conflict
-    return await _repeat(ctx, known, posted, now=now), False
+    return await _repeat(ctx, known, posted), False
 
 
 async def reverse(ctx: Context, event_id: str, *, reason: str | None, by: Actor) -> EventResult:
@@ -169,14 +169,14 @@ async def _store(
     return await earning.count(ctx, event, counted, link=link, now=now)
 
 
-async def _repeat(
-    ctx: Context, known: RewardEvent, posted: PostedEvent, *, now: datetime
-) -> EventResult:
+async def _repeat(ctx: Context, known: RewardEvent, posted: PostedEvent) -> EventResult:
     """Return the entries that the first of several equal events made. Raises EventConflict."""
     if not request_digest.matches(ctx, known.digest, posted.content):
         raise EventConflict
     made = await entry_queries.made_by(f"post/{known.id}")
-    return EventResult(event_id=known.id, rewards=await entries.views(made, now=now))
+    # The time now, because the first may have been stored since this request began
+    views = await entries.views(made, now=ctx.clock())
+    return EventResult(event_id=known.id, rewards=views)
 
 
 async def _find_user(ctx: Context, posted: PostedEvent) -> UUID:
