@@ -194,7 +194,7 @@ class Migration(migrations.Migration):
                 ('amount', fields.BigIntField(default=0)),
                 ('qualifiers', fields.IntField(default=0)),
             ],
-            options={'table': 'reward_totals', 'app': 'referral', 'unique_together': (('user_id', 'rule', 'period'),), 'pk_attr': 'id', 'table_description': 'What a rule has given a user, and how many of their invitees qualify for it.'},
+            options={'table': 'reward_totals', 'app': 'referral', 'unique_together': (('user_id', 'rule', 'period'),), 'pk_attr': 'id', 'table_description': 'The sum that a rule has given a user, and how many of their invitees qualify for it.'},
             bases=['Model'],
         ),
         ops.CreateModel(
