@@ -68,7 +68,10 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
         (("signing-key",), ("rotate",)),
         (
             ("users",),
-            ("list", "show", "block", "unblock", "delete", "import", "export", "check", "phone"),
+            (
+                *("list", "show", "add", "block", "unblock", "delete", "import", "export"),
+                *("check", "phone"),
+            ),
         ),
         (("rewards",), ("export",)),
         (("webhooks",), ("tail", "replay", "status", "resume")),
