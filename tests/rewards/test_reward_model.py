@@ -19,7 +19,7 @@ from support import Service
 _QUIET = settings(
     deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
 )
-SHORT = settings(_QUIET, max_examples=30, stateful_step_count=40)
+SHORT = settings(_QUIET, max_examples=20, stateful_step_count=40)
 LONG = settings(_QUIET, max_examples=300, stateful_step_count=60, derandomize=False)
 
 
