@@ -302,17 +302,6 @@ _TABLES = (
     "leases",
     "outbox",
     "endpoint_states",
-    "activations",
-    "reward_rules",
-    "reward_rule_versions",
-    "reward_events",
-    "counted_events",
-    "qualifiers",
-    "reward_totals",
-    "reward_entries",
-    "milestone_invitees",
-    "reward_balances",
-    "redemptions",
 )
 
 
