@@ -49,24 +49,22 @@ async def count(
 
 
 async def reverse_event(
-    ctx: Context, event_id: str, *, reason: str, now: datetime
-) -> list[RewardEntry]:
+    ctx: Context, event_id: str, link: Link, *, reason: str, now: datetime
+) -> None:
     """Take back the entries that are not earned without this event.
 
-    Return the reversing entries, and those that another event of the invitee makes anew.
+    Those that another event of the invitee earns are made anew. link: the activation under which
+    the event was counted.
     """
     operation = f"reverse/{event_id}"
     counted = await event_queries.counted(event_id)
     await event_queries.withdraw(event_id)
     made = await entry_queries.made_by(f"post/{event_id}")
     lost = [each for each in made if _is_for_event(each) and _can_be_reversed(each)]
-    anew: list[Earned] = []
-    if counted:
-        activation = await activation_queries.get(counted[0].activation_id)
-        invitee_lost, anew = await _requalify(activation, counted, now=now)
-        lost += invitee_lost
-    reversals = await ledger.reverse(ctx, lost, cause=reason, operation=operation, now=now)
-    return [*reversals, *await ledger.earn(ctx, anew, operation=operation, now=now)]
+    invitee_lost, anew = await _requalify(link, counted, now=now)
+    lost += invitee_lost
+    await ledger.reverse(ctx, lost, cause=reason, operation=operation, now=now)
+    await ledger.earn(ctx, anew, operation=operation, now=now)
 
 
 async def reverse_activation(ctx: Context, activation: Activation, *, now: datetime) -> None:
@@ -111,15 +109,15 @@ async def _milestone(rule: Rule, cause: Cause) -> list[Earned]:
 
 
 async def _requalify(
-    activation: Activation, counted: Sequence[CountedEvent], *, now: datetime
+    link: Link, counted: Sequence[CountedEvent], *, now: datetime
 ) -> tuple[list[RewardEntry], list[Earned]]:
     """Look at the rules for which a reversed event counted.
 
     Return the entries that are lost, and the rewards that are earned anew.
     """
     rules = await rule_queries.versions((each.rule, each.version) for each in counted)
+    activation = link.activation
     lost, anew, disqualified = [], [], []
-    link = await lock_link(activation)
     for event in counted:
         rule = rules[event.rule, event.version]
         oldest = await event_queries.oldest_standing(activation.id, rule.name)
@@ -134,7 +132,7 @@ async def _requalify(
             lost.append(entry)
         elif entry.event_id == event.event_id and _status(entry, now) != "available":
             lost.append(entry)
-            anew.append(await _by_event(oldest, rule, link))
+            anew.append(await _by_event(oldest, link))
     if disqualified:
         names = await event_queries.disqualify(activation.id, rules=disqualified)
         lost += await _lost_milestones(activation.inviter_id, names)
@@ -149,10 +147,10 @@ async def _first_entry(rule: Rule, activation: Activation) -> RewardEntry | None
     return next((each for each in found if _can_be_reversed(each)), None)
 
 
-async def _by_event(counted: CountedEvent, reversed_rule: Rule, link: Link) -> Earned:
+async def _by_event(counted: CountedEvent, link: Link) -> Earned:
     """Return the reward of another event of the same invitee, by the version it counted for."""
     wanted = (counted.rule, counted.version)
-    rule = (await rule_queries.versions([wanted])).get(wanted, reversed_rule)
+    rule = (await rule_queries.versions([wanted]))[wanted]
     return _earned(rule, Cause(event_id=counted.event_id, text=counted.event_id, link=link))
 
 

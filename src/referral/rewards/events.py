@@ -100,13 +100,15 @@ async def reverse(ctx: Context, event_id: str, *, reason: str | None, by: Actor)
         )
 
     async def work() -> bool:
-        user = await activation_queries.lock(event.user_id)
-        if user is not None and event.activation_id is not None:
-            activation = await activation_queries.get(event.activation_id)
-            await activation_queries.lock(activation.inviter_id)
+        if event.activation_id is None:  # it was counted for no rule
+            return await event_queries.reverse(event_id, reason=reason, now=now)
+        activation = await activation_queries.get(event.activation_id)
+        link = await earning.lock_link(activation)
+        # Its flags may have changed until the inviter was locked
+        await activation.refresh_from_db()
         if not await event_queries.reverse(event_id, reason=reason, now=now):
             return False
-        await earning.reverse_event(ctx, event_id, reason=reason, now=now)
+        await earning.reverse_event(ctx, event_id, link, reason=reason, now=now)
         return True
 
     if await database.transaction(work):
