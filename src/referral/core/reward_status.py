@@ -48,8 +48,3 @@ def derive(entry: Entry, *, now: datetime) -> Status:
     if entry.review == Review.ASKED:
         return "in_review"
     return "pending" if entry.available_at is not None and now < entry.available_at else "available"
-
-
-def is_counted(entry: Entry) -> bool:
-    """Return whether an earned entry counts in its user's balance, as pending or available."""
-    return entry.reversed_at is None and entry.review in {None, Review.APPROVED}

@@ -12,7 +12,7 @@ from uuid import UUID
 from tortoise.exceptions import IntegrityError
 
 from referral.import_export.user_row import UserRow
-from referral.storage import database
+from referral.storage import database, dialect
 from referral.storage.models import User
 
 # SQL instead of the ORM, which takes longer to build its objects than the database to store them
@@ -223,7 +223,7 @@ async def _among(sql: str, values: Collection[object]) -> list[dict[str, Any]]:
     """Run a statement with `{marks}` in the place of the values."""
     if not values:
         return []
-    marks = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+    marks = dialect.placeholders(len(values))
     return await database.query(sql.format(marks=marks), *values)
 
 

@@ -37,7 +37,7 @@ from tortoise.exceptions import IntegrityError
 from referral.limits import charge_statement
 from referral.limits.counters import Advance
 from referral.limits.gcra import Charge
-from referral.storage import database
+from referral.storage import database, dialect
 from referral.storage.audit import NewEntry
 from referral.storage.profiles import SIGNED_IN_PROFILE, UserProfileRow
 from referral.storage.sessions import NEW_SESSION_COLUMNS, NewSession
@@ -190,5 +190,5 @@ async def judge(phone: str, guess: Guess, session: NewSession, entry: NewEntry) 
 @lru_cache
 def _formatted(wanted: str, first: int, end: int) -> str:
     """Return the statement. Placeholders from `first` to before `end` are the keys to lock."""
-    keys = ", ".join(f"${number}" for number in range(first, end))
+    keys = dialect.placeholders(end - first, first=first)
     return _JUDGE.format(wanted=wanted, keys_to_lock=keys)

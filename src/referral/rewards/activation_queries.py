@@ -74,7 +74,7 @@ async def add_all(links: Collection[tuple[UUID, UUID]], *, made_at: datetime) ->
 async def add_of_new_users(user_ids: Collection[UUID], *, made_at: datetime) -> None:
     """Add the activations of users who have just been added together with their inviters."""
     if user_ids:
-        marks = ", ".join(f"${number}" for number in range(2, len(user_ids) + 2))
+        marks = dialect.placeholders(len(user_ids), first=2)
         await database.query(_ADD_OF_NEW_USERS.format(marks=marks), made_at, *user_ids)
 
 

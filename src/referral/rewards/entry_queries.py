@@ -14,11 +14,10 @@ from tortoise.queryset import QuerySet
 
 from referral.core.reward_status import Kind, Review
 from referral.rewards import activation_queries, status_sql
-from referral.storage import database
+from referral.storage import database, dialect
 from referral.storage.models import (
     MilestoneInvitee,
     Redemption,
-    RewardBalance,
     RewardEntry,
     RewardTotal,
 )
@@ -120,7 +119,7 @@ async def mark_reversed(entries: Sequence[RewardEntry], *, now: datetime) -> Non
     ids = list(known)
     for start in range(0, len(ids), _MAX_IDS):
         some = ids[start : start + _MAX_IDS]
-        marks = ", ".join(f"${n + 2}" for n in range(len(some)))
+        marks = dialect.placeholders(len(some), first=2)
         values = (UUID(each) for each in some)
         for row in await database.query(_REVERSE.format(ids=marks), now, *values):
             known[row["id"]].review = row["review"]
@@ -159,10 +158,6 @@ async def balances(user_id: UUID, *, now: datetime) -> list[Balance]:
         Balance(unit=row["unit"], available=row["amount"] - row["pending"], pending=row["pending"])
         for row in rows
     ]
-
-
-async def has_balance(unit: str) -> bool:
-    return await RewardBalance.exists(unit=unit)
 
 
 async def add_milestone(entry_id: UUID, activation_ids: Iterable[int]) -> None:
@@ -226,7 +221,7 @@ async def _milestone_flags(entry_ids: Sequence[UUID]) -> list[tuple[UUID, set[st
     """Return the flags of the flagged invitees who made these milestones, with the entries."""
     if not entry_ids:
         return []
-    marks = ", ".join(f"${n}" for n in range(1, len(entry_ids) + 1))
+    marks = dialect.placeholders(len(entry_ids))
     rows = await database.query(_MILESTONE_FLAGS.format(ids=marks), *entry_ids)
     return [(UUID(row["entry_id"]), set(row["flags"].split())) for row in rows]
 

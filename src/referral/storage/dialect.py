@@ -28,6 +28,11 @@ def utc_day(column: str) -> str:
     return f"date({column})"
 
 
+def placeholders(number: int, *, first: int = 1) -> str:
+    """Return SQL for this number of placeholders: `$1, $2`."""
+    return ", ".join(f"${place}" for place in range(first, first + number))
+
+
 def decode_rows(rows: Sequence[Row]) -> Sequence[Row]:
     """Convert times and booleans, which SQLite returns as text and numbers."""
     if database.is_postgres():
