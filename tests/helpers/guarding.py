@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from itertools import count
 
 import httpx
@@ -25,16 +26,21 @@ def phone_of_new_range() -> str:
 
 @asynccontextmanager
 async def guarded(
-    database_url: str, inbox: Inbox | None = None, /, **variables: str
+    database_url: str,
+    inbox: Inbox | None = None,
+    start: datetime | None = None,
+    /,
+    **variables: str,
 ) -> AsyncIterator[Service]:
     """Run the service behind one proxy, from a full hour on, because debt is forgiven as the hour
-    passes.
+    passes. start: that hour, by default one that no other test in this process has.
     """
     variables = {"REFERRAL_TRUSTED_PROXIES": "1", "REFERRAL_COST_GUARD": "block", **variables}
-    async with running(database_url, inbox=inbox, **variables) as service:
-        service.clock.move(
-            seconds=3600 * (24 * next(_hours) + 1) - service.clock().timestamp() % 3600
-        )
+    async with running(database_url, start, inbox=inbox, **variables) as service:
+        if start is None:
+            service.clock.move(
+                seconds=3600 * (24 * next(_hours) + 1) - service.clock().timestamp() % 3600
+            )
         yield service
 
 

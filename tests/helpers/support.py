@@ -198,11 +198,22 @@ class Service:
 
 @asynccontextmanager
 async def running(
-    database_url: str, *, inbox: Inbox | None = None, **variables: str
+    database_url: str,
+    start: datetime | None = None,
+    /,
+    *,
+    inbox: Inbox | None = None,
+    **variables: str,
 ) -> AsyncIterator[Service]:
-    """Run the service inside this process, on this database as it is."""
+    """Run the service inside this process, on this database as it is.
+
+    start: the time at which it starts, by default the real one. Tests at a fixed time set it: the
+    service deletes what is old when it starts, and a test that moved the clock back could lose its
+    rows.
+    """
     inbox = inbox or Inbox()
-    async with _running(settings_for(database_url, **variables), inbox, inbox) as service:
+    settings = settings_for(database_url, **variables)
+    async with _running(settings, inbox, inbox, start) as service:
         yield service
 
 
@@ -215,9 +226,11 @@ async def sending(database_url: str, **variables: str) -> AsyncIterator[Service]
 
 @asynccontextmanager
 async def _running(
-    settings: Settings, inbox: Inbox, gateway: Gateway | None
+    settings: Settings, inbox: Inbox, gateway: Gateway | None, start: datetime | None = None
 ) -> AsyncIterator[Service]:
     clock = Clock()
+    if start is not None:
+        clock.set(start)
     app = create_app(settings, clock=clock, gateway=gateway)
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with (
