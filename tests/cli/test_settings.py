@@ -204,6 +204,8 @@ class TestDefaults:
             app_name="Referral",
             terms_url=None,
             privacy_url=None,
+            support_url=None,
+            app_url=None,
             offers={},
             cors_origins=(),
             cost_guard="off",
