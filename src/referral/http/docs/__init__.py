@@ -1,7 +1,7 @@
-"""The OpenAPI document and the page that shows it, served entirely from our own origin.
+"""The OpenAPI document, the list of its operations, and a page to try them: all from our origin.
 
-`assets/` holds Swagger UI as published: `make docs-assets VERSION=...` replaces it. page.html and
-page.js are our own.
+`assets/` holds Swagger UI as published: `make docs-assets VERSION=...` replaces it. page.html,
+page.js and page.css are our own.
 """
 
 from __future__ import annotations
@@ -15,18 +15,23 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, License, Server, Tag
 from litestar.params import FromPath
-from litestar.response import File
+from litestar.response import File, Stream
+from markupsafe import escape
 
 from referral import __version__
 from referral.core.errors import NotFound
 from referral.http import auth
+from referral.http.docs import reference
+from referral.http.docs.compressed import GZIP, VARY, Compressed, accepts_gzip, gzipped
 from referral.http.docs.document import complete
+from referral.http.pages import site
 
 PATH = "/docs"
 
 _ASSETS = Path(__file__).with_name("assets")
 _MEDIA_TYPES = {
     "page.js": "text/javascript",
+    "page.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
 }
@@ -37,7 +42,7 @@ Sign in users by phone, and grow by invitation.
 1. `POST /api/v1/auth/send-code` sends a code to a phone and returns a challenge token.
 2. `POST /api/v1/auth/verify` takes the challenge and the code, and returns an access token and a
    refresh token.
-3. Most other operations take the access token: press *Authorize* and paste it.
+3. Most other operations take the access token, as `Authorization: Bearer ACCESS_TOKEN`.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`. After a 429 or 503, repeat
 the request when the time in `Retry-After` has passed. Times are RFC 3339 in UTC. Request bodies are
@@ -59,23 +64,12 @@ _TAGS = [
 # People paste tokens into the page, and any script on it could read them
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        f"default-src 'none'; script-src 'self'; style-src 'self' {reference.css_digest()}; img-src 'self' data:; "
         "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-
-
-class _Page(OpenAPIRenderPlugin):
-    """Swagger UI without inline scripts or resources of other origins."""
-
-    def __init__(self) -> None:
-        super().__init__(path="/")
-        self._html = (_ASSETS / "page.html").read_bytes()
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the page loads the document itself
-        return self._html
 
 
 class _Document(JsonRenderPlugin):
@@ -85,14 +79,50 @@ class _Document(JsonRenderPlugin):
         # Browsers display this media type, but download application/vnd.oai.openapi+json
         super().__init__(path="/openapi.json", media_type=MediaType.JSON)
         self._json: bytes | None = None
+        self._completed: dict[str, Any] | None = None
+
+    def completed(
+        self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]
+    ) -> dict[str, Any]:
+        if self._completed is None:
+            self._completed = complete(openapi_schema, request.app.routes)
+        return self._completed
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if self._json is None:
-            self._json = self.render_json(request, complete(openapi_schema, request.app.routes))
+            self._json = self.render_json(request, self.completed(request, openapi_schema))
         return self._json
 
 
+class _Reference(OpenAPIRenderPlugin):
+    """The list of operations, rendered once."""
+
+    def __init__(self, document: _Document) -> None:
+        super().__init__(path="/")
+        self._document = document
+        self._html: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        if self._html is None:
+            document = self._document.completed(request, openapi_schema)
+            self._html = reference.render(document, site.of(request.app.state))
+        return self._html
+
+
+class _Try(OpenAPIRenderPlugin):
+    """Swagger UI without inline scripts or resources of other origins."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/try")
+        self._html = (_ASSETS / "page.html").read_text()
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the page loads the document itself
+        name = escape(site.of(request.app.state).app_name)
+        return self._html.replace("APP_NAME", str(name)).encode()
+
+
 def config(public_url: str) -> OpenAPIConfig:
+    document = _Document()
     return OpenAPIConfig(
         title="Referral",
         version=__version__,
@@ -102,9 +132,13 @@ def config(public_url: str) -> OpenAPIConfig:
         tags=_TAGS,
         components=Components(security_schemes={"bearer": auth.BEARER, "api_key": auth.API_KEY}),
         openapi_router=Router(
-            PATH, route_handlers=[], include_in_schema=False, response_headers=_HEADERS
+            PATH,
+            route_handlers=[],
+            include_in_schema=False,
+            response_headers=_HEADERS,
+            response_class=Compressed,
         ),
-        render_plugins=[_Page(), _Document()],
+        render_plugins=[_Reference(document), _Try(), document],
         use_handler_docstrings=False,
     )
 
@@ -120,15 +154,25 @@ def _published(public_url: str) -> list[Server]:
     include_in_schema=False,
     sync_to_thread=False,
 )
-def asset(name: FromPath[str]) -> File:
+def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> File | Stream:
     """Serve a file that the page loads. Raises NotFound for any other name."""
     if name not in _MEDIA_TYPES:
         raise NotFound(reason="no asset")
+    path = _ASSETS / name
+    if accepts_gzip(request):
+        # A client that reads slowly holds one of these, and the file once for all clients
+        body = gzipped(path.read_bytes())
+        return Stream(
+            (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK)),
+            media_type=_MEDIA_TYPES[name],
+            headers={**GZIP, "Content-Length": str(len(body))},
+        )
     return File(
-        _ASSETS / name,
+        path,
         filename=name,
         media_type=_MEDIA_TYPES[name],
         # A client that reads slowly holds this much memory
         chunk_size=_CHUNK,
         content_disposition_type="inline",
+        headers=VARY,
     )

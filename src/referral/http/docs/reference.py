@@ -1,0 +1,230 @@
+"""The list of operations: one page that needs no JavaScript, made from the OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from referral.http.pages.site import Site
+from referral.http.requests import FORM
+
+_FOLDER = Path(__file__).parent
+_PAGES_CSS = _FOLDER.parent / "pages" / "pages.css"
+_CODE = re.compile("`([^`]+)`")
+_NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
+# In the order of the document; an operation with none of them is open to everybody
+_CREDENTIALS = {"bearer": "an access token", "api_key": "an API key"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A parameter, or a field of a body. schema: the name of the object that it holds, if any."""
+
+    name: str
+    kind: str
+    is_required: bool
+    description: str
+    schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response. schema: the name of the object in its body, if any."""
+
+    status: str
+    description: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation. errors: a status and a description each, of what every operation may answer."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    credentials: str
+    is_form: bool
+    parameters: list[Field]
+    body: list[Field]
+    answers: list[Answer]
+    errors: list[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The operations of a tag."""
+
+    name: str
+    description: str
+    operations: list[Operation]
+
+
+def render(document: dict[str, Any], site: Site) -> bytes:
+    """Return the page. document: the completed OpenAPI document."""
+    schemas = document["components"]["schemas"]
+    groups = list(_groups(document))
+    # Objects that only an object refers to are shown too
+    shown = list(_reached(groups, schemas))
+    html = (
+        _environment()
+        .get_template("reference.html")
+        .render(
+            site=site,
+            css=css(),
+            title=document["info"]["title"],
+            intro=_blocks(document["info"]["description"]),
+            groups=groups,
+            objects={name: list(_fields(schemas[name])) for name in sorted(shown)},
+        )
+    )
+    return html.encode()
+
+
+@cache
+def css() -> Markup:
+    """Return the style sheet, inlined so that the browser can draw the page at once."""
+    own = _FOLDER / "reference.css"
+    return Markup(_PAGES_CSS.read_text() + own.read_text())  # noqa: S704 - our own files
+
+
+def css_digest() -> str:
+    """Return the source expression for the style sheet in a CSP (level 3)."""
+    return f"'sha256-{b64encode(sha256(css().encode()).digest()).decode()}'"
+
+
+def _groups(document: dict[str, Any]) -> Iterator[Group]:
+    for tag in document["tags"]:
+        operations = [
+            _operation(path, method, operation, document["components"]["schemas"])
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+            if operation["tags"][0] == tag["name"]
+        ]
+        yield Group(tag["name"], tag["description"], operations)
+
+
+def _operation(
+    path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]
+) -> Operation:
+    content = operation.get("requestBody", {}).get("content", {})
+    body = next((_resolved(each["schema"], schemas) for each in content.values()), {})
+    answers = [
+        Answer(status, response["description"], _schema_of_body(response))
+        for status, response in sorted(operation["responses"].items())
+    ]
+    accepted = [name for each in operation.get("security", ()) for name in each]
+    return Operation(
+        id=operation["operationId"],
+        method=method.upper(),
+        path=path,
+        summary=operation["summary"],
+        description=operation.get("description", ""),
+        credentials=" or ".join(_CREDENTIALS[name] for name in accepted),
+        is_form=FORM in content,
+        parameters=[
+            Field(
+                each["name"],
+                _kind(each["schema"])[0],
+                each.get("required", False),
+                each.get("description", ""),
+            )
+            for each in operation.get("parameters", ())
+        ],
+        body=list(_fields(body)),
+        answers=[each for each in answers if each.status < "400"],
+        errors=[each for each in answers if each.status >= "400"],
+    )
+
+
+def _schema_of_body(response: dict[str, Any]) -> str:
+    content = response.get("content", {}).values()
+    return next((_kind(each["schema"])[1] for each in content if "schema" in each), "")
+
+
+def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = schemas[_kind(schema)[1]] if "$ref" in schema else schema
+    return found
+
+
+def _fields(schema: dict[str, Any]) -> Iterator[Field]:
+    required = schema.get("required", ())
+    for name, field in schema.get("properties", {}).items():
+        kind, refers_to = _kind(field)
+        yield Field(name, kind, name in required, field.get("description", ""), refers_to)
+
+
+def _kind(schema: dict[str, Any]) -> tuple[str, str]:
+    """Return the type of a value in words, and the name of the object in it, if any."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return name, name
+    if "enum" in schema:
+        return " or ".join(f"`{each}`" for each in schema["enum"]), ""
+    for union in ("oneOf", "anyOf"):
+        if union in schema:
+            kinds = [_kind(each) for each in schema[union]]
+            words = list(dict.fromkeys(words for words, _ in kinds))
+            return " or ".join(words), next((name for _, name in kinds if name), "")
+    if schema.get("type") == "array":
+        words, name = _kind(schema.get("items", {}))
+        return f"array of {words}", name
+    return str(schema.get("format") or schema.get("type", "any")), ""
+
+
+def _reached(groups: list[Group], schemas: dict[str, Any]) -> set[str]:
+    """Return the names of objects in responses and bodies, and of those inside them."""
+    found: set[str] = {"Problem"}
+    operations = [operation for group in groups for operation in group.operations]
+    waiting = [
+        each.schema for one in operations for each in (*one.answers, *one.errors, *one.body)
+    ]
+    while waiting:
+        name = waiting.pop()
+        if name and name not in found:
+            found.add(name)
+            waiting += [field.schema for field in _fields(schemas[name])]
+    waiting = [field.schema for field in _fields(schemas["Problem"])]
+    return found | {name for name in waiting if name}
+
+
+def _inline(text: str) -> Markup:
+    """Escape a text, and mark up its code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
+
+
+def _blocks(text: str) -> Markup:
+    """Return the paragraphs and numbered lists of a text in Markdown."""
+    html = []
+    for block in text.split("\n\n"):
+        if _NUMBERED.match(block):
+            items = [_inline(" ".join(item.split())) for item in _NUMBERED.split(block) if item]
+            html.append("<ol>" + "".join(f"<li>{item}</li>" for item in items) + "</ol>")
+        else:
+            html.append(f"<p>{_inline(block)}</p>")
+    return Markup("\n").join(Markup(each) for each in html)  # noqa: S704 - escaped
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters["inline"] = _inline
+    return environment
