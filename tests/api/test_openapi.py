@@ -20,9 +20,11 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from processes import Server, new_database, referral, serving
 from referral.app import create_app
-from support import Clock, Inbox, Person, Service, new_phone, ok, refused, settings_for
+from support import Clock, Inbox, Person, Service, new_phone, ok, refused, running, settings_for
 
 EXAMPLES = 10
+# With the headers, 1.5 round trips and 0.5 s at 400 kbit/s
+MAX_DOCS_BYTES = 30_000
 PROBLEM = "application/problem+json"
 # They end the session that calls them
 ENDING = ("deleteProfile", "endAllSessions")
@@ -186,18 +188,57 @@ def schemes(operation: dict[str, Any]) -> list[dict[str, list[str]]]:
     return [{"bearer": []}]
 
 
-async def test_docs_page_loads_only_from_our_origin(service: Service) -> None:
-    page = await service.get("/docs")
+async def test_docs_list_every_operation(service: Service, document: dict[str, Any]) -> None:
+    """The list needs no script or file, and is short enough for 2 s at 400 kbit/s and 400 ms."""
+    page = await service.get("/docs", **{"accept-encoding": "gzip"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["content-encoding"] == "gzip"
+    assert int(page.headers["content-length"]) < MAX_DOCS_BYTES
+    assert not re.search(r"<script| src=|<link (?!rel=.icon)|url\(", page.text)
+    assert "unsafe" not in page.headers["content-security-policy"]
+    for path, method, operation in operations(document):
+        assert f">{method.upper()}</b> <code>{path}</code>" in page.text
+        assert f'id="{operation["operationId"]}"' in page.text
+    links = set(re.findall(r'href="#([^"]+)"', page.text))
+    assert links - {"main"} <= set(re.findall(r' id="([^"]+)"', page.text))
+
+
+async def test_docs_have_the_name_and_address_of_the_app(database_url: str) -> None:
+    names: Any = {"REFERRAL_APP_NAME": "A & <i>", "REFERRAL_PUBLIC_URL": "https://example.com"}
+    async with running(database_url, **names) as service:
+        for path in ("/docs", "/docs/try"):
+            page = (await service.get(path)).text
+            assert "A &amp; &lt;i&gt;" in page
+            assert "<i>" not in page
+        assert "<code>https://example.com</code>" in (await service.get("/docs")).text
+
+
+@pytest.mark.parametrize("accepted", ["br, gzip;q=0.5", "gzip; q=0.0"])
+@pytest.mark.parametrize("path", ["", "/try", "/openapi.json", "/assets/swagger-ui.css"])
+async def test_docs_are_compressed_if_accepted(service: Service, path: str, accepted: str) -> None:
+    plain = await service.get(f"/docs{path}", **{"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    response = await service.get(f"/docs{path}", **{"accept-encoding": accepted})
+    assert response.content == plain.content
+    assert response.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    is_small = int(response.headers["content-length"]) < len(plain.content)
+    is_expected = accepted == "br, gzip;q=0.5"
+    assert (response.headers.get("content-encoding") == "gzip") is is_expected is is_small
+
+
+async def test_docs_page_to_try_loads_only_from_our_origin(service: Service) -> None:
+    page = await service.get("/docs/try")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert "//" not in page.text
-    loaded = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
+    loaded = re.findall(r'(?:src|href)="(/docs/assets/[^"]+)"', page.text)
     assert len(loaded) == 4
     for path in loaded:
         assert (await service.get(path)).status_code == 200
     script = (await service.get("/docs/assets/page.js")).text
     assert "//" not in script
     assert 'url: "/docs/openapi.json"' in script
+    assert "persistAuthorization: false" in script
 
 
 async def test_successful_responses_match_document(server: Server, people: Service) -> None:

@@ -18,10 +18,21 @@ BAD = """<!doctype html><html><title>Bad</title>
 AXES = {"color-contrast", "html-has-lang", "image-alt"}
 
 
-async def test_docs_page_works_in_a_browser(chromium: Browser, served: Server) -> None:
-    async with new_session(chromium, served.url, device=DESKTOP) as session:
-        assert (await session.go("/docs")).status == 200
-        await session.page.get_by_text("/api/v1/auth/send-code").first.wait_for()
+@pytest.mark.parametrize("colors", ["light", "dark"])
+async def test_docs_are_accessible_in_a_browser(
+    chromium: Browser, served: Server, colors: str
+) -> None:
+    """Closed and open, and a link to an operation opens it."""
+    async with new_session(chromium, served.url, colors=colors) as session:
+        page = session.page
+        assert (await session.go("/docs#verify")).status == 200
+        assert await page.locator("#verify").is_visible()
+        assert not await page.locator("#sendCode").is_visible()
+        await page.locator("summary").first.click()
+        assert await page.locator("#sendCode").is_visible()
+        assert await accessibility_violations(page) == []
+        assert not await session.scrolls_sideways()
+        assert not await session.layout_shifts()
 
 
 async def test_docs_page_keeps_no_token_and_cannot_be_framed(
@@ -30,7 +41,7 @@ async def test_docs_page_keeps_no_token_and_cannot_be_framed(
     """Its buttons work under its CSP, and nothing is left in the browser's storage."""
     async with new_session(chromium, served.url, device=DESKTOP) as session:
         page = session.page
-        policy = (await session.go("/docs")).headers["content-security-policy"]
+        policy = (await session.go("/docs/try")).headers["content-security-policy"]
         assert "unsafe" not in policy
         await page.get_by_role("button", name="Authorize").first.click()
         await page.locator("#api_key_value, input[type=text]").first.fill("a-token-of-somebody")
@@ -41,7 +52,7 @@ async def test_docs_page_keeps_no_token_and_cannot_be_framed(
         await page.get_by_text('"status": "ok"').first.wait_for()
         kept = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
         assert "a-token-of-somebody" not in await page.evaluate(kept)
-    framed = f'<!doctype html><title>Frame</title><iframe src="{served.url}/docs"></iframe>'
+    framed = f'<!doctype html><title>Frame</title><iframe src="{served.url}/docs/try"></iframe>'
     async with another_origin(framed) as port:
         page = await chromium.new_page()
         await page.goto(f"http://127.0.0.1:{port}")

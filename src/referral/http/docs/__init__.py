@@ -64,8 +64,9 @@ _TAGS = [
 # People paste tokens into the page, and any script on it could read them
 _HEADERS = {
     "Content-Security-Policy": (
-        f"default-src 'none'; script-src 'self'; style-src 'self' {reference.css_digest()}; img-src 'self' data:; "
-        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'self'; style-src 'self' {reference.css_digest()}; "
+        "img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
+        "frame-ancestors 'none'"
     ),
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -160,7 +161,7 @@ def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> File | Stream
         raise NotFound(reason="no asset")
     path = _ASSETS / name
     if accepts_gzip(request):
-        # A client that reads slowly holds one of these, and the file once for all clients
+        # Cut for slow clients, as below
         body = gzipped(path.read_bytes())
         return Stream(
             (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK)),

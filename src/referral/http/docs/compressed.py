@@ -25,7 +25,7 @@ class Compressed(Response[bytes]):
         self, app: Litestar | None, request: Request[Any, Any, Any], **defaults: Any
     ) -> ASGIResponse:
         self.headers.update(VARY)
-        if isinstance(self.content, bytes) and accepts_gzip(request):
+        if accepts_gzip(request):
             self.content = gzipped(self.content)
             self.headers.update(GZIP)
         return super().to_asgi_response(app, request, **defaults)

@@ -21,7 +21,6 @@ _FOLDER = Path(__file__).parent
 _PAGES_CSS = _FOLDER.parent / "pages" / "pages.css"
 _CODE = re.compile("`([^`]+)`")
 _NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
-# In the order of the document; an operation with none of them is open to everybody
 _CREDENTIALS = {"bearer": "an access token", "api_key": "an API key"}
 
 
@@ -47,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation. errors: a status and a description each, of what every operation may answer."""
+    """An operation. answers: its successes. credentials: what it needs, in words."""
 
     id: str
     method: str
@@ -75,18 +74,16 @@ def render(document: dict[str, Any], site: Site) -> bytes:
     """Return the page. document: the completed OpenAPI document."""
     schemas = document["components"]["schemas"]
     groups = list(_groups(document))
-    # Objects that only an object refers to are shown too
-    shown = list(_reached(groups, schemas))
+    names = sorted(_reached(groups, schemas))
     html = (
         _environment()
         .get_template("reference.html")
         .render(
             site=site,
             css=css(),
-            title=document["info"]["title"],
             intro=_blocks(document["info"]["description"]),
             groups=groups,
-            objects={name: list(_fields(schemas[name])) for name in sorted(shown)},
+            objects={name: list(_fields(schemas[name])) for name in names},
         )
     )
     return html.encode()
@@ -185,18 +182,15 @@ def _kind(schema: dict[str, Any]) -> tuple[str, str]:
 
 def _reached(groups: list[Group], schemas: dict[str, Any]) -> set[str]:
     """Return the names of objects in responses and bodies, and of those inside them."""
-    found: set[str] = {"Problem"}
+    found: set[str] = set()
     operations = [operation for group in groups for operation in group.operations]
-    waiting = [
-        each.schema for one in operations for each in (*one.answers, *one.errors, *one.body)
-    ]
+    waiting = [each.schema for one in operations for each in (*one.answers, *one.errors, *one.body)]
     while waiting:
         name = waiting.pop()
         if name and name not in found:
             found.add(name)
             waiting += [field.schema for field in _fields(schemas[name])]
-    waiting = [field.schema for field in _fields(schemas["Problem"])]
-    return found | {name for name in waiting if name}
+    return found
 
 
 def _inline(text: str) -> Markup:
