@@ -175,8 +175,8 @@ def _kind(schema: dict[str, Any]) -> tuple[str, str]:
             words = list(dict.fromkeys(words for words, _ in kinds))
             return " or ".join(words), next((name for _, name in kinds if name), "")
     if schema.get("type") == "array":
-        words, name = _kind(schema.get("items", {}))
-        return f"array of {words}", name
+        item, name = _kind(schema.get("items", {}))
+        return f"array of {item}", name
     return str(schema.get("format") or schema.get("type", "any")), ""
 
 
@@ -184,7 +184,8 @@ def _reached(groups: list[Group], schemas: dict[str, Any]) -> set[str]:
     """Return the names of objects in responses and bodies, and of those inside them."""
     found: set[str] = set()
     operations = [operation for group in groups for operation in group.operations]
-    waiting = [each.schema for one in operations for each in (*one.answers, *one.errors, *one.body)]
+    waiting = [field.schema for one in operations for field in one.body]
+    waiting += [each.schema for one in operations for each in (*one.answers, *one.errors)]
     while waiting:
         name = waiting.pop()
         if name and name not in found:
@@ -200,11 +201,11 @@ def _inline(text: str) -> Markup:
 
 def _blocks(text: str) -> Markup:
     """Return the paragraphs and numbered lists of a text in Markdown."""
-    html = []
+    html: list[str] = []
     for block in text.split("\n\n"):
         if _NUMBERED.match(block):
-            items = [_inline(" ".join(item.split())) for item in _NUMBERED.split(block) if item]
-            html.append("<ol>" + "".join(f"<li>{item}</li>" for item in items) + "</ol>")
+            listed = (_inline(" ".join(item.split())) for item in _NUMBERED.split(block) if item)
+            html.append("<ol>" + "".join(f"<li>{item}</li>" for item in listed) + "</ol>")
         else:
             html.append(f"<p>{_inline(block)}</p>")
     return Markup("\n").join(Markup(each) for each in html)  # noqa: S704 - escaped
