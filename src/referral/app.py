@@ -126,8 +126,6 @@ def _site(settings: Settings) -> Site:
         https=settings.in_production,
         terms_url=settings.terms_url,
         privacy_url=settings.privacy_url,
-        support_url=settings.support_url,
-        app_url=settings.app_url,
         offers=settings.offers,
     )
 

@@ -49,8 +49,6 @@ class Settings:
     app_name: str
     terms_url: str | None
     privacy_url: str | None
-    support_url: str | None
-    app_url: str | None
     offers: Mapping[str, str]
     cors_origins: tuple[str, ...]
     cost_guard: str
@@ -165,8 +163,6 @@ def _read(reader: Reader, today: date) -> Settings:
         app_name=reader.read("REFERRAL_APP_NAME", values.printable, "Referral"),
         terms_url=reader.read("REFERRAL_TERMS_URL", values.web_url, None),
         privacy_url=reader.read("REFERRAL_PRIVACY_URL", values.web_url, None),
-        support_url=reader.read("REFERRAL_SUPPORT_URL", values.web_url, None),
-        app_url=reader.read("REFERRAL_APP_URL", values.web_url, None),
         offers=offers.read(reader),
         cors_origins=reader.read("REFERRAL_CORS_ORIGINS", values.origins, ()),
         cost_guard=reader.read(

@@ -19,10 +19,6 @@ class Site:
     """Whether the service is reached over https only, as in production."""
     terms_url: str | None
     privacy_url: str | None
-    support_url: str | None
-    """Shown on pages where only support can help."""
-    app_url: str | None
-    """The address of the app itself, to which people go on."""
     offers: Mapping[str, str]
     """The offer to an invited person, by language; with the key "" for the other languages."""
 
