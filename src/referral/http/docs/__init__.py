@@ -6,6 +6,7 @@ page.js and page.css are our own.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from referral import __version__
 from referral.core.errors import NotFound
 from referral.http import auth
 from referral.http.docs import reference
-from referral.http.docs.compressed import GZIP, VARY, Compressed, accepts_gzip, gzipped
+from referral.http.docs.compressed import GZIP, VARY, Compressed, accepts_gzip, compress
 from referral.http.docs.document import complete
 from referral.http.pages import site
 
@@ -162,7 +163,7 @@ def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> File | Stream
     path = _ASSETS / name
     if accepts_gzip(request):
         # Cut for slow clients, as below
-        body = gzipped(path.read_bytes())
+        body = _compressed_asset(name)
         return Stream(
             (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK)),
             media_type=_MEDIA_TYPES[name],
@@ -177,3 +178,8 @@ def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> File | Stream
         content_disposition_type="inline",
         headers=VARY,
     )
+
+
+@cache
+def _compressed_asset(name: str) -> bytes:
+    return compress((_ASSETS / name).read_bytes())

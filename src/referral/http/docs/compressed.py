@@ -26,7 +26,7 @@ class Compressed(Response[bytes]):
     ) -> ASGIResponse:
         self.headers.update(VARY)
         if accepts_gzip(request):
-            self.content = gzipped(self.content)
+            self.content = _compressed(self.content)
             self.headers.update(GZIP)
         return super().to_asgi_response(app, request, **defaults)
 
@@ -40,6 +40,8 @@ def accepts_gzip(request: Request[Any, Any, Any]) -> bool:
     return False
 
 
-@lru_cache(maxsize=16)
-def gzipped(content: bytes) -> bytes:
+def compress(content: bytes) -> bytes:
     return gzip.compress(content, compresslevel=6, mtime=0)
+
+
+_compressed = lru_cache(maxsize=16)(compress)
