@@ -79,11 +79,8 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def migrated_url(
     database_kind: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> str:
-    """A database with every table."""
-    if database_kind == "sqlite":
-        url = f"sqlite://{tmp_path_factory.mktemp('sqlite')}/referral.sqlite3"
-    else:
-        url = request.getfixturevalue("postgres_url")
+    """A database with every table, which only behaviour tests in this process use."""
+    url = await new_database(database_kind, tmp_path_factory.mktemp("behaviour"), request)
     await migrated(url)
     return url
 

@@ -76,7 +76,7 @@ async def test_procfile_serves_behind_one_proxy(
     """Two workers, PostgreSQL and a sign-in; the log has the address that the proxy saw."""
     variables = {
         **PRODUCTION,
-        "DATABASE_URL": re.sub(r"^\w+:", "postgres:", postgres_url),
+        "DATABASE_URL": re.sub(r"^\w+:", "postgres:", await new_postgres_database(postgres_url)),
         "WEB_CONCURRENCY": "2",
     }
     release(installed, tmp_path, variables)
