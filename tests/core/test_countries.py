@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import countries as writer
+from referral import i18n
 from referral.core import countries
 
 
@@ -13,6 +14,7 @@ from referral.core import countries
     [
         ("GB", "en", "United Kingdom"),
         ("GB", "ru", "Великобритания"),
+        ("BR", "pt-BR", "Brasil"),
         ("XK", "en", "Kosovo"),
         ("+7", "ru", "+7"),
     ],
@@ -21,5 +23,6 @@ def test_name_of_a_country_by_language(region: str, language: str, name: str) ->
     assert countries.name(region, language) == name
 
 
-def test_names_file_is_up_to_date() -> None:
-    assert writer.FILE.read_text(encoding="utf-8") == writer.module(), "run `make messages`"
+@pytest.mark.parametrize("tag", i18n.PREPARED)
+def test_names_file_is_up_to_date(tag: str) -> None:
+    assert writer.file(tag).read_text(encoding="utf-8") == writer.module(tag), "run `make messages`"

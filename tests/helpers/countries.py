@@ -7,28 +7,29 @@ from pathlib import Path
 import phonenumbers
 from babel import Locale
 
+from referral import i18n
 from referral.core import countries
-from referral.i18n import LANGUAGES
 
-FILE = Path(countries.__file__).with_name("country_names.py")
+FOLDER = Path(countries.__file__).with_name("country_names")
 
-_HEAD = '''"""The names of countries, written by tests/helpers/countries.py: `make messages`."""
+_HEAD = '''"""The names of countries in {tag}, written by tests/helpers/countries.py."""
 
-LANGUAGES = {languages}
 NAMES = """\\
 '''
 
 
-def module() -> str:
-    """Return the source of country_names.py."""
-    territories = [Locale.parse(language).territories for language in LANGUAGES]
-    lines = [
-        "|".join([region, *(names[region] for names in territories)])
-        for region in sorted(phonenumbers.SUPPORTED_REGIONS)
-    ]
-    languages = str(LANGUAGES).replace("'", '"')
-    return _HEAD.format(languages=languages) + "\n".join(lines) + '\n"""\n'
+def file(tag: str) -> Path:
+    """Return the file of a language."""
+    return FOLDER / f"{i18n.PREPARED[tag].folder.lower()}.py"
+
+
+def module(tag: str) -> str:
+    """Return the source of the file of a language."""
+    names = Locale.parse(i18n.PREPARED[tag].folder).territories
+    lines = [f"{region} {names[region]}" for region in sorted(phonenumbers.SUPPORTED_REGIONS)]
+    return _HEAD.format(tag=tag) + "\n".join(lines) + '\n"""\n'
 
 
 if __name__ == "__main__":
-    FILE.write_text(module(), encoding="utf-8")
+    for each in i18n.PREPARED:
+        file(each).write_text(module(each), encoding="utf-8")

@@ -673,7 +673,7 @@ async def test_the_old_phone_is_notified_in_the_callers_language(
         )
     last = own_endpoint.jsons[-1]
     assert (last["phone"], last["code"], last["language"]) == (old, None, "ru")
-    assert last["text"].startswith("Аккаунт Referral")
+    assert last["text"].startswith("У вашего аккаунта Referral")
     assert new not in last["text"]
 
 

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
-from referral import i18n, observability
+from referral import observability
 from referral.context import Caller, Context
+from referral.i18n import N_
 from referral.limits import sends
 from referral.messaging.gateways import Message
 from referral.messaging.gateways.chain import SendResult
@@ -19,27 +20,33 @@ _ID_BYTES = 16
 # With a name of this length, an English text fits in one SMS and a Russian one in two
 _MAX_NAME_LENGTH = 24
 
+CODE = N_("{code} is your code for {app}. Do not share it with anyone.")
+PHONE_CHANGED = N_(
+    "Your {app} account has a new phone number. If you did not change it, contact support."
+)
+TEXTS = (CODE, PHONE_CHANGED)
+
 
 def code(ctx: Context, phone: str, digits: str, *, caller: Caller) -> Message:
-    """Write the message that brings a code. Only its language comes from the caller.
-
-    The code comes first, so that a notification shows it. The last line binds it to the site, for
-    browsers that fill it in (https://wicg.github.io/sms-one-time-codes/).
-    """
-    gettext = i18n.catalogue(caller.language).gettext
-    words = gettext("{code} is your code for {app}. Do not share it with anyone.")
-    text = words.format(code=digits, app=_name(ctx))
-    return _message(ctx, phone, f"{text}\n@{ctx.domain} #{digits}", caller, code=digits)
+    """Write the message that brings a code. Only its language comes from the caller."""
+    return _message(ctx, phone, CODE, caller, code=digits)
 
 
 def phone_changed(ctx: Context, phone: str, *, caller: Caller) -> Message:
     """Write the notice to an account's previous phone, after the phone was changed."""
-    gettext = i18n.catalogue(caller.language).gettext
-    words = gettext(
-        "The account of this number at {app} now has another number. "
-        "If that was not you, contact support."
-    )
-    return _message(ctx, phone, words.format(app=_name(ctx)), caller)
+    return _message(ctx, phone, PHONE_CHANGED, caller)
+
+
+def text(words: str, *, app_name: str, domain: str, code: str | None) -> str:
+    """Fill in a translated text of TEXTS.
+
+    The code comes first in it, so that a notification shows it. The last line, which no translation
+    changes, binds it to the site, for browsers that fill it in
+    (https://wicg.github.io/sms-one-time-codes/).
+    """
+    name = " ".join(app_name.split())[:_MAX_NAME_LENGTH].rstrip()
+    filled = words.format(code=code, app=name)
+    return filled if "{code}" not in words else f"{filled}\n@{domain} #{code}"
 
 
 async def send(
@@ -78,17 +85,13 @@ async def notify(ctx: Context, message: Message) -> None:
 
 
 def _message(
-    ctx: Context, phone: str, text: str, caller: Caller, *, code: str | None = None
+    ctx: Context, phone: str, msgid: str, caller: Caller, *, code: str | None = None
 ) -> Message:
+    words = ctx.languages[caller.language].gettext(msgid)
     return Message(
         id=f"msg_{ctx.token_bytes(_ID_BYTES).hex()}",
         phone=phone,
-        text=text,
+        text=text(words, app_name=ctx.app_name, domain=ctx.domain, code=code),
         code=code,
         language=caller.language,
     )
-
-
-def _name(ctx: Context) -> str:
-    """Return the app's name, shortened and on one line."""
-    return " ".join(ctx.app_name.split())[:_MAX_NAME_LENGTH].rstrip()

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from referral import i18n
-from referral.http.pages.texts import N_
+from referral.i18n import N_, Language
 
 # One message per month, because some languages inflect its name
 _DAYS = (
@@ -24,21 +23,22 @@ _DAYS = (
     N_("%(day)d November %(year)d"),
     N_("%(day)d December %(year)d"),
 )
+_MINUTE = N_("%(day)s, %(time)s UTC")
 _TIME = Markup('<time datetime="{}">{}</time>')
 
 
-def day(moment: datetime, *, language: str) -> Markup:
+def day(moment: datetime, *, language: Language) -> Markup:
     """Format as a <time> element: `31 January 2026`."""
     at = moment.astimezone(UTC)
     return _TIME.format(at.date().isoformat(), _spell(at, language))
 
 
-def minute(moment: datetime, *, language: str) -> Markup:
+def minute(moment: datetime, *, language: Language) -> Markup:
     """Format as a <time> element: `31 January 2026, 12:00 UTC`."""
     at = moment.astimezone(UTC)
-    return _TIME.format(f"{at:%Y-%m-%dT%H:%MZ}", f"{_spell(at, language)}, {at:%H:%M} UTC")
+    text = language.gettext(_MINUTE) % {"day": _spell(at, language), "time": f"{at:%H:%M}"}
+    return _TIME.format(f"{at:%Y-%m-%dT%H:%MZ}", text)
 
 
-def _spell(at: datetime, language: str) -> str:
-    words = i18n.catalogue(language).gettext(_DAYS[at.month - 1])
-    return words % {"day": at.day, "year": at.year}
+def _spell(at: datetime, language: Language) -> str:
+    return language.gettext(_DAYS[at.month - 1]) % {"day": at.day, "year": at.year}
