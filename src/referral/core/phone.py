@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import phonenumbers
 from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
     SUPPORTED_REGIONS,
     NumberParseException,
     PhoneNumber,
@@ -46,6 +47,7 @@ _NO_COUNTRY = "001"
 _ARGENTINA, _MEXICO = 54, 52
 _MEXICAN = re.compile(r"(?:0?[12]|04[45])([2-9][0-9]{9})")
 _MAX_ROUNDS = 5
+_CODES = frozenset(COUNTRY_CODE_TO_REGION_CODE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,20 +135,22 @@ def country(phone: str) -> str:
     return region
 
 
-@lru_cache(maxsize=256)
 def example(rules: PhoneRules) -> str:
-    """Return an example of a mobile number that is served, written as the default region writes it.
-
-    In the international form if there is no default region or its phones are not served.
-    """
-    region = _example_region(rules)
-    form = PhoneNumberFormat
-    return _example(region, form.NATIONAL if region == rules.default_region else form.INTERNATIONAL)
+    """Return a phone in E.164 of which a code could be sent to a person with these rules."""
+    return re.sub(r"[^+0-9]", "", _international_example(rules))
 
 
 def mask(phone: str) -> str:
-    """Return the phone as logs may show it: `+79*******67`."""
-    return phone[:3] + "*" * (len(phone) - 5) + phone[-2:]
+    """Hide all but the country code and the last two digits: `+7********67`.
+
+    The result has the length of the number. Of a number without a known country code, only the +
+    and the last two digits are left.
+    """
+    digits = phone.removeprefix("+")
+    # At most one prefix matches: no calling code begins with another one (ITU-T E.164)
+    code = next((n for n in (1, 2, 3) if digits[:n].isdigit() and int(digits[:n]) in _CODES), 0)
+    shown = len(phone) - len(digits) + code
+    return phone[:shown] + "*" * (len(phone) - shown - 2) + phone[max(shown, len(phone) - 2) :]
 
 
 class _Parsed(NamedTuple):
@@ -258,12 +262,9 @@ def _unsupported(rules: PhoneRules, *, reason: str, country: str = "") -> Unsupp
 
 @lru_cache(maxsize=256)
 def _international_example(rules: PhoneRules) -> str:
-    return _example(_example_region(rules), PhoneNumberFormat.INTERNATIONAL)
-
-
-def _example(region: str, form: int) -> str:
+    region = _example_region(rules)
     number = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
-    return phonenumbers.format_number(number, form) if number else ""
+    return phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL) if number else ""
 
 
 def _example_region(rules: PhoneRules) -> str:
