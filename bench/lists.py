@@ -28,15 +28,17 @@ TRIES = 5
 _NUMBERS = """
     WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {})
 """
-# A user every 20 s; every second user activated the code of one of the first thousand. Ids are
-# scattered over the index
+# A user every 20 s; every second user activated the code of one of the first thousand, each 5000th
+# is blocked and each 100,000th an administrator. Ids are scattered over the index
 _USERS = """
     INSERT INTO users (id, phone, name, invite_code, inviter_id, activated_at, inviter_sees_phone,
                        invitee_count, is_admin, is_blocked, created_at, last_sign_in_at)
     {numbers}
     SELECT {id_of_i}, '+7' || CAST(9000000000 + i AS TEXT), 'Анна ' || CAST(i AS TEXT),
            CAST(i - 1 AS TEXT), CASE WHEN i > 1000 AND i % 2 = 0 THEN {id_of_inviter} END,
-           CASE WHEN i > 1000 AND i % 2 = 0 THEN {at} END, true, 0, false, false, {at}, {at}
+           CASE WHEN i > 1000 AND i % 2 = 0 THEN {at} END, true,
+           CASE WHEN i <= 1000 THEN 400 + i % 100 ELSE i % 3 END, i % 100000 = 0, i % 5000 = 0,
+           {at}, {at}
     FROM numbers
 """
 
@@ -63,6 +65,7 @@ async def measure(url: str) -> dict[str, float]:
     after = cursor.encode(Cursor(deep_user.created_at, deep_user.id))
     async with running(url) as service:
         key = await service.api_key()
+        cookie = f"access={(await service.sign_in_admin()).tokens['access_token']}"
         times = {}
         for name, path in {
             "first page": "/users",
@@ -70,11 +73,23 @@ async def measure(url: str) -> dict[str, float]:
             "search by phone": "/users?search=%2B79000000001",
             "search without results": "/users?search=Борис",
             "stats of 30 days": "/stats?from=2026-01-01&to=2026-01-30",
+            "page of users": "/admin/users",
+            "most invited": "/admin/users?order=most_invitees",
+            "oldest": "/admin/users?order=oldest",
+            "blocked": "/admin/users?blocked=yes",
+            "administrators": "/admin/users?admins=yes",
+            "invited by one": "/admin/users?inviter=%2B79000000001",
+            "joined in a month": "/admin/users?from=2025-09-01&to=2025-09-30",
+            "page of 30 days": "/admin?from=2026-01-01&to=2026-01-30",
         }.items():
             tries = []
             for _ in range(TRIES):
                 began = time.perf_counter()
-                ok(await key.call("GET", path))
+                if path.startswith("/admin"):
+                    page = await service.http.get(path, headers={"Cookie": cookie})
+                    assert page.is_success, page.text
+                else:
+                    ok(await key.call("GET", path))
                 tries.append(time.perf_counter() - began)
             times[name] = statistics.median(tries) * 1000
     return times

@@ -17,7 +17,8 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 from clusters import Cluster, Node, cluster
 from failovers import CLIENTS, Ledger, client
 from processes import Server, serving
-from referral.storage import database, invitations, users
+from referral.storage import database, invitations, user_lists
+from referral.storage.user_lists import Selection
 from scaling import rows, tables
 from scaling.failover import SETTINGS
 from support import Clock, Inbox, Service, migrated, ok
@@ -56,7 +57,7 @@ async def _measure_cost(pair: Cluster, name: str, *, lists: bool) -> list[str]:
     await database.connect(pair.url(lists=lists))
     before = [_cpu_seconds(node) for node in nodes]
     for _ in range(LISTS // 2):
-        assert len(await users.page(None, after=None, limit=100)) == 100  # noqa: PLR2004
+        assert len(await user_lists.page(Selection(), after=None, limit=100)) == 100  # noqa: PLR2004
         assert await invitations.page(_INVITER, after=None, limit=100)
     after = [_cpu_seconds(node) for node in nodes]
     await database.disconnect()

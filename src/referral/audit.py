@@ -13,6 +13,7 @@ from referral import observability
 from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import ids
+from referral.core.days import Days
 from referral.core.errors import InvalidRequest
 from referral.storage import audit as audit_queries
 from referral.storage import database
@@ -39,8 +40,9 @@ class Entry(Struct, frozen=True, kw_only=True):
                 "`api_key_made`, `api_key_revoked`, `signed_in_to_app`, "
                 "`authorization_code_reused`, `client_made`, `client_secret_rotated`, "
                 "`client_rotation_finished`, `client_deleted`, `signing_key_rotated`, "
-                "`reward_rule_saved`, `reward_rule_deleted`, `reward_approved` or "
-                "`reward_rejected`. Later versions may add others."
+                "`reward_rule_saved`, `reward_rule_deleted`, `reward_approved`, "
+                "`reward_rejected`, `users_downloaded` or `webhook_event_resent`. Later versions "
+                "may add others."
             ),
             examples=["signed_in"],
         ),
@@ -57,6 +59,16 @@ class Entry(Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="The caller's IP address; null for commands.", examples=["192.0.2.1"]),
     ]
+    reason: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "Why, as an administrator wrote it on the pages. Null if they wrote nothing, and "
+                "once the user concerned is deleted; the reason of a deletion is kept for 90 days."
+            ),
+            examples=["Three invitees with neighbouring numbers"],
+        ),
+    ]
 
 
 class AuditPage(Struct, frozen=True, kw_only=True):
@@ -64,10 +76,24 @@ class AuditPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-async def page(*, user: str | None, cursor: str | None, limit: int) -> AuditPage:
-    """Return a page of the trail, of one user or of all, newest first. Raises InvalidRequest."""
+async def page(
+    *,
+    user: str | None,
+    cursor: str | None,
+    limit: int,
+    action: str | None = None,
+    actor: str | None = None,
+    days: Days | None = None,
+) -> AuditPage:
+    """Return a page of the trail, newest first: all entries, or those that match what is given.
+
+    user: the id of the user concerned. actor: named as in the trail. An index finds users and days;
+    without either, an action or an actor reads the whole trail. Raises InvalidRequest.
+    """
     after = cursors.parse(cursor) if cursor is not None else None
-    rows, next_cursor = await audit_queries.page(_user_id(user), after=after, limit=limit)
+    rows, next_cursor = await audit_queries.page(
+        user_id=_user_id(user), action=action, actor=actor, days=days, after=after, limit=limit
+    )
     return AuditPage(
         items=[
             Entry(
@@ -77,6 +103,7 @@ async def page(*, user: str | None, cursor: str | None, limit: int) -> AuditPage
                 actor=row["actor"],
                 user_id=row["user_id"],
                 address=row["address"],
+                reason=row["reason"],
             )
             for row in rows
         ],
@@ -110,6 +137,7 @@ async def record(
             actor=by.name,
             user_id=user,
             address=by.address,
+            reason=by.reason,
         )
         for position, action in enumerate(actions)
     ]

@@ -103,6 +103,7 @@ async def test_the_fields_of_an_entry(service: Service) -> None:
         "actor": entry["actor"],
         "user_id": person.id(),
         "address": ADDRESS,
+        "reason": None,
     }
     assert entry["actor"].startswith("key:tests ")
     assert before <= datetime.fromisoformat(entry["at"]) <= service.clock()
@@ -177,6 +178,7 @@ async def test_ids_and_times_are_serialised_as_text(service: Service) -> None:
         "actor": f"user:{person.id()}",
         "user_id": person.id(),
         "address": ADDRESS,
+        "reason": None,
     }
     at = datetime.fromisoformat(str(row["at"]))
     assert datetime.fromisoformat(entry["at"]) == at

@@ -13,9 +13,10 @@ from referral.cli import common, tables
 from referral.cli.import_export import export, import_
 from referral.context import COMMAND, Context
 from referral.core.cursor import MAX_PAGE_SIZE
-from referral.service import deletion, phone_moves, sign_ups
+from referral.service import deletion, phone_moves, sign_ups, user_lists
 from referral.service import users as service
-from referral.service.users import UserPage, UserView
+from referral.service.user_lists import UserPage, Wanted
+from referral.service.users import UserView
 
 
 @click.group()
@@ -42,7 +43,8 @@ def list_users(search: str | None, limit: int) -> None:
     """List users, newest first."""
 
     async def work(ctx: Context) -> UserPage:
-        return await service.page(ctx, search=search, cursor=None, limit=limit)
+        selection = await user_lists.select(ctx, Wanted(search=search))
+        return await user_lists.page(ctx, selection, cursor=None, limit=limit)
 
     page = common.run_with_context(work)
     table = Table("id", "phone", "name", "code", "invitees", "signed up", "")

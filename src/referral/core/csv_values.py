@@ -20,20 +20,38 @@ _FORMULA_START = {"=", "+", "-", "@", "\t", "\r"}
 # An apostrophe before one of these marks a value as text, as typed into a spreadsheet
 _AFTER_APOSTROPHE = {"=", "+", "-", "@", *"0123456789"}
 _PHONE = re.compile(r"\+[0-9]+")
+# Where many countries write decimals with a comma, spreadsheets split lines at semicolons instead,
+# even inside quotes that do not begin at one
+_FORMULA_INSIDE = re.compile(r"([;\t]\s*)(?=[=+\-@])")
 
 
-def lines(rows: Iterable[Iterable[object]]) -> str:
-    """Return lines of CSV with escaped texts. None becomes an empty value; numbers stay numbers."""
+def lines(rows: Iterable[Iterable[object]], *, for_spreadsheet: bool = False) -> str:
+    """Return lines of CSV with escaped texts. None becomes an empty value; numbers stay numbers.
+
+    for_spreadsheet: see `escape`.
+    """
     text = io.StringIO()
     csv.writer(text).writerows(
-        [escape(each) if isinstance(each, str) else each for each in row] for row in rows
+        [
+            escape(each, for_spreadsheet=for_spreadsheet) if isinstance(each, str) else each
+            for each in row
+        ]
+        for row in rows
     )
     return text.getvalue()
 
 
-def escape(text: str) -> str:
-    """Return a CSV value that `unescape` turns into the text, and that is no formula."""
-    is_formula = text[:1] in _FORMULA_START and not _PHONE.fullmatch(text)
+def escape(text: str, *, for_spreadsheet: bool = False) -> str:
+    """Return a CSV value that `unescape` turns into the text, and that is no formula.
+
+    for_spreadsheet: whether people open the file rather than programs. Then a phone is written as
+    `="+7..."` too, since spreadsheets read +7... as a number; and a formula after a semicolon gets
+    an apostrophe, which `unescape` does not remove.
+    """
+    if for_spreadsheet:
+        text = _FORMULA_INSIDE.sub(r"\1'", text)
+    is_phone = not for_spreadsheet and _PHONE.fullmatch(text)
+    is_formula = text[:1] in _FORMULA_START and not is_phone
     if not is_formula and unescape(text) == text:
         return text
     return '="' + text.replace('"', '""') + '"'

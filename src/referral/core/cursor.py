@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -21,7 +22,17 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     id: UUID
 
 
-def encode(cursor: Cursor) -> str:
+class CountCursor(msgspec.Struct, frozen=True, array_like=True):
+    """A position in a list, which is sorted by a number and then by id, largest first."""
+
+    count: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    id: UUID
+
+
+AnyCursor: TypeAlias = Cursor | CountCursor
+
+
+def encode(cursor: AnyCursor) -> str:
     """Encode a cursor as text."""
     return seal.base64url_encode(msgspec.json.encode(cursor))
 
@@ -34,4 +45,19 @@ def parse(text: str) -> Cursor:
             return cursor
     except (seal.BadToken, msgspec.DecodeError, RecursionError):
         pass
-    raise InvalidRequest.field("cursor", "Use the `next_cursor` of an earlier response.")
+    raise _invalid()
+
+
+def parse_count(text: str) -> CountCursor:
+    """Parse a cursor of a list that is sorted by a number. Raises InvalidRequest."""
+    try:
+        cursor = msgspec.json.decode(seal.base64url_decode(text), type=CountCursor)
+        if encode(cursor) == text:
+            return cursor
+    except (seal.BadToken, msgspec.DecodeError, RecursionError):
+        pass
+    raise _invalid()
+
+
+def _invalid() -> InvalidRequest:
+    return InvalidRequest.field("cursor", "Use the `next_cursor` of an earlier response.")

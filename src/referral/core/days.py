@@ -39,9 +39,9 @@ def parse(first: str | None, last: str | None, *, today: date) -> Days:
 
     Without `last` it ends today; without `first` it is 30 days long.
     """
-    until = _date("to", last) if last is not None else today
+    until = parse_day(last, field="to") if last is not None else today
     if first is not None:
-        since = _date("from", first)
+        since = parse_day(first, field="from")
     else:
         since = date.fromordinal(max(1, until.toordinal() - DEFAULT_DAYS + 1))
     if since > until:
@@ -51,7 +51,8 @@ def parse(first: str | None, last: str | None, *, today: date) -> Days:
     return Days(since, until)
 
 
-def _date(field: str, text: str) -> date:
+def parse_day(text: str, *, field: str) -> date:
+    """Parse a day, written `2026-01-31`. Raises InvalidRequest, which names the field."""
     try:
         found = date.fromisoformat(text)
     except ValueError:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 
 from msgspec import Struct, structs
 
 from referral.context import Context
+from referral.core import comparison
 from referral.core import days as spans
+from referral.core.comparison import Change
+from referral.core.days import Days
 from referral.rewards import figure_queries
 
 
@@ -23,6 +27,17 @@ class Sums(Struct, frozen=True, kw_only=True):
     reversed: int = 0
     rejected: int = 0
     redeemed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What rules gave in finished days and in the days before: see core/comparison.py.
+
+    earned: by rule and unit.
+    """
+
+    before: Days
+    earned: dict[tuple[str, str], Change]
 
 
 COLUMNS = Sums.__struct_fields__
@@ -70,6 +85,22 @@ async def of_days(ctx: Context, *, first: str | None, last: str | None) -> Figur
         by_rule=_by_rule(by_day),
         by_day=sorted(by_day, key=lambda each: each.day, reverse=True),
     )
+
+
+async def compare(ctx: Context, found: Figures) -> Comparison | None:
+    """Compare what was earned in the finished days with the days before, if any day is over."""
+    today = ctx.clock().date()
+    days = Days(found.first, found.last)
+    over = comparison.finished(days, today=today)
+    before = comparison.before(days, today=today)
+    if over is None or before is None:
+        return None
+    earlier = await of_days(ctx, first=before.first.isoformat(), last=before.last.isoformat())
+    now = _by_rule(each for each in found.by_day if each.day <= over.last.isoformat())
+    sums = [{(each.rule, each.unit): each.sums.earned for each in now}]
+    sums.append({(each.rule, each.unit): each.sums.earned for each in earlier.by_rule})
+    keys = ((each.rule, each.unit) for each in found.by_rule)
+    return Comparison(before, {key: Change(*(each.get(key, 0) for each in sums)) for key in keys})
 
 
 def _by_rule(figures: Iterable[Figure]) -> list[Figure]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct, field
 
 from referral.context import Context
+from referral.core import comparison
 from referral.core import days as spans
+from referral.core.comparison import Change
 from referral.core.days import Days
 from referral.storage import stats as stat_queries
 from referral.storage.stats import DayCount
@@ -115,32 +118,48 @@ class _Counts(NamedTuple):
     opens: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The finished days of a period, compared with the days before: see core/comparison.py."""
+
+    before: Days
+    sign_ups: Change
+    activations: Change
+    opens: Change
+
+
 async def get(ctx: Context, *, first: str | None, last: str | None) -> Stats:
     """Return the statistics of a period. Raises InvalidRequest.
 
     first, last: ISO 8601 dates in UTC, both included; None for the default.
     """
     days = spans.parse(first, last, today=ctx.clock().date())
-    counts = await _counts(days)
-    sign_ups, activations, opens = counts
-    users = sum(day.number for day in sign_ups.values())
-    invitees = sum(day.invitees for day in sign_ups.values())
-    their_opens = await stat_queries.opens_of_newcomers(days)
-    return Stats(
-        first=days.first,
-        last=days.last,
-        totals=Totals(**await stat_queries.totals()),
-        sign_ups=users,
-        activations=sum(day.number for day in activations.values()),
-        opens=sum(opens.values()),
-        k_factor=_ratio(invitees, users),
-        opens_per_inviter=_ratio(their_opens, users),
-        sign_ups_per_open=_ratio(invitees, their_opens),
-        days=_by_day(days, counts),
-        top_inviters=[
-            TopInviter(**{**row, "id": str(row["id"])})
-            for row in await stat_queries.top_inviters(days, limit=TOP_INVITERS)
-        ],
+    return await _stats(days, await _counts(days))
+
+
+async def compared(
+    ctx: Context, *, first: str | None, last: str | None
+) -> tuple[Stats, Comparison | None]:
+    """Return the statistics as `get` does, and a comparison if any day is over."""
+    today = ctx.clock().date()
+    days = spans.parse(first, last, today=today)
+    over = comparison.finished(days, today=today)
+    before = comparison.before(days, today=today)
+    # Both periods at once: most of the time goes into reading every user
+    counts = await _counts(Days(before.first, days.last) if before else days)
+    found = await _stats(days, counts)
+    if over is None or before is None:
+        return found, None
+    now, then = _by_day(over, counts), _by_day(before, counts)
+
+    def change(name: str) -> Change:
+        return Change(*(sum(getattr(day, name) for day in each) for each in (now, then)))
+
+    return found, Comparison(
+        before=before,
+        sign_ups=change("sign_ups"),
+        activations=change("activations"),
+        opens=change("opens"),
     )
 
 
@@ -155,6 +174,31 @@ async def _counts(days: Days) -> _Counts:
         sign_ups=await stat_queries.sign_ups(days),
         activations=await stat_queries.activations(days),
         opens=await stat_queries.opens(days),
+    )
+
+
+async def _stats(days: Days, counts: _Counts) -> Stats:
+    """Return the statistics of these days. counts: may have other days too."""
+    by_day = _by_day(days, counts)
+    users = sum(day.sign_ups for day in by_day)
+    newcomers = (counts.sign_ups.get(day.isoformat(), _NO_COUNT) for day in days)
+    invitees = sum(each.invitees for each in newcomers)
+    their_opens = await stat_queries.opens_of_newcomers(days)
+    return Stats(
+        first=days.first,
+        last=days.last,
+        totals=Totals(**await stat_queries.totals()),
+        sign_ups=users,
+        activations=sum(day.activations for day in by_day),
+        opens=sum(day.opens for day in by_day),
+        k_factor=_ratio(invitees, users),
+        opens_per_inviter=_ratio(their_opens, users),
+        sign_ups_per_open=_ratio(invitees, their_opens),
+        days=by_day,
+        top_inviters=[
+            TopInviter(**{**row, "id": str(row["id"])})
+            for row in await stat_queries.top_inviters(days, limit=TOP_INVITERS)
+        ],
     )
 
 

@@ -14,9 +14,7 @@ from referral import audit
 from referral.context import Actor, Context
 from referral.core import cursor as cursors
 from referral.core import phone as phones
-from referral.core import search as searches
 from referral.core.errors import InvalidPhone, InvalidRequest, NotFound, UnsupportedPhone
-from referral.core.phone import PhoneRules
 from referral.rewards import activations
 from referral.service import access, admins, sessions
 from referral.storage import database
@@ -57,11 +55,6 @@ class UserView(Struct, frozen=True, kw_only=True):
     last_sign_in_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
 
 
-class UserPage(Struct, frozen=True, kw_only=True):
-    items: list[UserView]
-    next_cursor: str | None
-
-
 class InviteeView(Struct, frozen=True, kw_only=True):
     """An invitee of a user, as shown to administrators."""
 
@@ -78,32 +71,12 @@ class InviteeViewPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-async def page(
-    ctx: Context,
-    *,
-    search: str | None,
-    cursor: str | None,
-    limit: int,
-    rules: PhoneRules | None = None,
-) -> UserPage:
-    """Return a page of users, newest first: all, or those that match a search.
-
-    rules: for a phone in the search; by default, those of the API. Raises InvalidRequest.
-    """
-    after = cursors.parse(cursor) if cursor is not None else None
-    wanted = None
-    if search is not None:
-        wanted = searches.parse(search, rules or ctx.phone_rules, invite_url=ctx.invite_url)
-    rows, next_cursor = await user_queries.page(wanted, after=after, limit=limit)
-    return UserPage(items=[_view(ctx, row) for row in rows], next_cursor=next_cursor)
-
-
 async def get(ctx: Context, user_id: UUID) -> UserView:
     """Return a user who is not deleted. Raises NotFound."""
     row = await user_queries.find_row(user_id)
     if row is None:
         raise _no_such_user()
-    return _view(ctx, row)
+    return view(ctx, row)
 
 
 async def require(user_id: UUID, *, include_deleted: bool = False) -> User:
@@ -231,11 +204,8 @@ async def invitees(user_id: UUID, *, cursor: str | None, limit: int) -> InviteeV
     )
 
 
-def _no_such_user() -> NotFound:
-    return NotFound("There is no user with this id.", reason="no such user")
-
-
-def _view(ctx: Context, row: Row) -> UserView:
+def view(ctx: Context, row: Row) -> UserView:
+    """Return a user from a row of a list."""
     return UserView(
         id=row["id"],
         phone=row["phone"],
@@ -249,3 +219,7 @@ def _view(ctx: Context, row: Row) -> UserView:
         created_at=row["created_at"],
         last_sign_in_at=row["last_sign_in_at"],
     )
+
+
+def _no_such_user() -> NotFound:
+    return NotFound("There is no user with this id.", reason="no such user")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from tortoise import fields
-from tortoise.indexes import Index
+from tortoise.indexes import Index, PartialIndex
 from tortoise.models import Model
 
 if TYPE_CHECKING:
@@ -59,6 +59,17 @@ class User(Model):
         indexes = (
             Index(fields=("inviter_id", "activated_at", "id"), name="users_by_inviter"),
             Index(fields=("created_at", "id"), name="users_by_age"),
+            Index(fields=("invitee_count", "id"), name="users_by_invitee_count"),
+            PartialIndex(
+                fields=("created_at", "id"),
+                name="users_blocked_by_age",
+                condition={"is_blocked": True},
+            ),
+            PartialIndex(
+                fields=("created_at", "id"),
+                name="users_admins_by_age",
+                condition={"is_admin": True},
+            ),
         )
 
 
@@ -296,7 +307,7 @@ class ApiKey(Model):
 class AuditEntry(Model):
     """Who did what, when and from where. It has no phones, because entries outlive the users."""
 
-    PERSONAL: ClassVar[frozenset[str]] = frozenset({"address"})
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"address", "reason"})
 
     id = fields.UUIDField(primary_key=True)
     at = fields.DatetimeField()
@@ -307,6 +318,9 @@ class AuditEntry(Model):
     """The user whom the action concerns, if any."""
     address = fields.CharField(max_length=45, null=True)
     """The actor's network address. Cleared after a while, and with the actor's account."""
+    reason = fields.CharField(max_length=200, null=True)
+    """Why, as an administrator wrote it. Cleared with the account of the user concerned; that of
+    the deletion itself after a while."""
 
     class Meta:
         table = "audit_entries"

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
 
-from referral.core import search as searches
-from referral.core.cursor import Cursor
-from referral.core.search import Search, Word
-from referral.storage import database, dialect, pagination
+from referral.storage import database, dialect
 from referral.storage.database import Row
 from referral.storage.models import AdminGrant, User
-from referral.storage.pagination import Page
 
-_USERS = """
+# Ends with a condition, so that others can be added
+ROWS = """
     SELECT CAST(users.id AS TEXT) AS id, users.phone, users.name, users.email, users.invite_code,
            inviters.invite_code AS activated_invite_code, users.invitee_count, users.is_admin,
            users.is_blocked, users.created_at, users.last_sign_in_at
@@ -39,9 +35,6 @@ _REVOKE_DEVICES = """
 
 _PHONES = "SELECT id, phone FROM users WHERE phone > $1 ORDER BY phone LIMIT $2"
 
-# GLOB's special characters. Within brackets they stand for themselves
-_GLOB_SPECIAL = "*?["
-
 
 async def get(user_id: UUID) -> User:
     return await User.get(id=user_id)
@@ -58,24 +51,9 @@ async def find(user_id: UUID) -> User | None:
 
 
 async def find_row(user_id: UUID) -> Row | None:
-    """Return a user who is not deleted, as a row of `page`."""
-    rows = dialect.decode_rows(await database.query(f"{_USERS} AND users.id = $1", user_id))
+    """Return a user who is not deleted, as a row of a list."""
+    rows = dialect.decode_rows(await database.query(f"{ROWS} AND users.id = $1", user_id))
     return rows[0] if rows else None
-
-
-async def page(search: Search | None, *, after: Cursor | None, limit: int) -> Page:
-    """Return a page of the users who are not deleted, newest first, with their inviters' codes."""
-    sql, values = _USERS, _Values()
-    if search is not None:
-        sql += f" AND ({await _match_exactly(search, values) or _match_text(search, values)})"
-    return await pagination.paginate(
-        sql,
-        *values,
-        by="users.created_at",
-        after=after,
-        limit=limit,
-        query=database.query_replica,
-    )
 
 
 async def find_by_phone(phone: str) -> User | None:
@@ -193,59 +171,3 @@ async def change_phone(user_id: UUID, phone: str) -> bool:
     except IntegrityError:
         return False
     return True
-
-
-class _Values(list[object]):
-    """The values of a statement that is being composed."""
-
-    def add(self, value: object) -> str:
-        """Add a value and return its placeholder."""
-        self.append(value)
-        return f"${len(self)}"
-
-
-async def _match_exactly(search: Search, values: _Values) -> str | None:
-    """Return a condition that an index answers: an id, a link, or a phone that some user has.
-
-    Return None if the search is none of these.
-    """
-    if search.user_id is not None:
-        return f"users.id = {values.add(search.user_id)}"
-    if search.is_link:
-        return f"users.invite_code = {values.add(search.invite_code)}"
-    found = await find_by_phones(search.phones)
-    placeholders = ", ".join(values.add(user.phone) for user in found)
-    return f"users.phone IN ({placeholders})" if found else None
-
-
-def _match_text(search: Search, values: _Values) -> str:
-    conditions = [" AND ".join(_match_word(word, values) for word in search.words)]
-    conditions += [_match_digits(digits, values) for digits in search.digits]
-    if search.invite_code is not None:
-        conditions.append(f"users.invite_code = {values.add(search.invite_code)}")
-    return " OR ".join(conditions)
-
-
-def _match_word(word: Word, values: _Values) -> str:
-    conditions = [_contains("name", word.text, values), _contains("email", word.text, values)]
-    if word.digits is not None:
-        conditions.append(_match_digits(word.digits, values))
-    return f"({' OR '.join(conditions)})"
-
-
-def _match_digits(digits: str, values: _Values) -> str:
-    pattern = f"{digits}%" if digits.startswith("+") else f"%{digits}%"
-    return f"users.phone LIKE {values.add(pattern)}"
-
-
-def _contains(column: str, text: str, values: _Values) -> str:
-    """Return the condition that a column contains this text, in upper or lower case."""
-    characters = searches.case_variants(text)
-    if database.is_postgres():
-        # re.escape() puts a backslash before the special characters of ASCII, as PostgreSQL wants
-        pattern = "".join(f"[{each}]" if len(each) > 1 else re.escape(each) for each in characters)
-        return f"users.{column} ~ {values.add(pattern)}"
-    pattern = "".join(
-        f"[{each}]" if len(each) > 1 or each in _GLOB_SPECIAL else each for each in characters
-    )
-    return f"users.{column} GLOB {values.add(f'*{pattern}*')}"
