@@ -34,10 +34,13 @@ _GIVE_UP = """
     AND next_attempt_at <= $3
     RETURNING sequence
 """
-_REPLAY = """
+_SEND_AGAIN = """
     UPDATE outbox
     SET next_attempt_at = $1, finished_at = NULL, attempts = 0, first_attempt_at = NULL,
         error = NULL
+"""
+_REPLAY_ONE = f"{_SEND_AGAIN} WHERE sequence = $2 AND finished_at IS NOT NULL RETURNING sequence"
+_REPLAY = """
     WHERE sequence IN (
         SELECT sequence FROM outbox
         WHERE sequence > $2 AND finished_at IS NOT NULL AND at >= $3{type}
@@ -147,8 +150,17 @@ async def replay(
     after: the highest sequence of the previous batch, or 0.
     """
     values: list[Any] = [now, after, since, limit, *([event_type] if event_type else [])]
-    sql = _REPLAY.format(type=" AND type = $5" if event_type else "")
+    sql = _SEND_AGAIN + _REPLAY.format(type=" AND type = $5" if event_type else "")
     return [row["sequence"] for row in await database.query(sql, *values)]
+
+
+async def get(sequence: int) -> Event | None:
+    return await Event.get_or_none(sequence=sequence)
+
+
+async def replay_one(sequence: int, *, now: datetime) -> bool:
+    """Make a finished event wait again. Return False if it is not finished."""
+    return bool(await database.query(_REPLAY_ONE, now, sequence))
 
 
 async def purge(*, before: datetime, batch_size: int) -> int:
