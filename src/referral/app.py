@@ -21,6 +21,7 @@ from referral.core.concurrency import ConcurrencyLimiter
 from referral.core.keys import Keyring, Purpose
 from referral.core.tokens import Issuer
 from referral.http import api, docs, oauth, pages, problems, well_known
+from referral.http.pages import static
 from referral.http.pages.site import Site
 from referral.http.requests import MAX_BODY_BYTES, StrictRequest
 from referral.http.responses import JsonResponse
@@ -67,9 +68,11 @@ def create_app(
     is missing.
     """
     limiter = ConcurrencyLimiter()
+    site = _site(settings)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        observability.locale_warnings(settings.locales.warnings)
         await _connect(settings.database_url)
         try:
             if missing := await migrate.pending():
@@ -99,13 +102,13 @@ def create_app(
         ],
         lifespan=[lifespan],
         exception_handlers={**problems.HANDLERS, HTTPException: pages.framework_response},
-        state=State({"site": _site(settings)}),
+        state=State({"site": site}),
         before_request=_before_request,
         request_class=StrictRequest,
         response_class=JsonResponse,
         request_max_body_size=MAX_BODY_BYTES,
         cache_control=CacheControlHeader(no_store=True),
-        openapi_config=docs.config(settings.public_url),
+        openapi_config=docs.config(site),
         logging_config=None,
     )
     app.limiter = limiter
@@ -122,11 +125,20 @@ async def _before_request(request: Request[Any, Any, Any]) -> Response[None] | N
 def _site(settings: Settings) -> Site:
     return Site(
         app_name=settings.app_name,
+        languages=settings.locales.languages,
         public_url=settings.public_url,
         https=settings.in_production,
         terms_url=settings.terms_url,
         privacy_url=settings.privacy_url,
+        support_url=settings.support_url,
+        app_url=settings.app_url,
+        logo=settings.logo,
+        logo_dark=settings.logo_dark,
+        favicon=settings.favicon or static.favicon(settings.palette),
+        palette=settings.palette,
         offers=settings.offers,
+        masks_invitees=settings.masks_invitees,
+        preview_image=settings.preview_image or static.preview(),
     )
 
 
@@ -181,8 +193,10 @@ async def assemble(
             [gateway] if gateway else [urls.build(url, clock) for url in settings.sms_urls]
         ),
         app_name=settings.app_name,
+        languages=settings.locales.languages,
         domain=urlsplit(settings.public_url).hostname or "",
         invite_url=settings.invite_url,
+        masks_invitees=settings.masks_invitees,
         trusted_proxies=settings.trusted_proxies,
         clock=clock,
         randbelow=randbelow,

@@ -15,6 +15,7 @@ from referral.core.keys import Keyring, Purpose
 from referral.core.phone import FixedCode, PhoneRules
 from referral.core.sign_up import SignUpRules
 from referral.core.tokens import Issuer
+from referral.i18n import Languages
 
 if TYPE_CHECKING:
     from referral.limits.global_limits import GlobalLimits
@@ -47,10 +48,14 @@ class Context:
     """The operator's rules about sign-up and activations."""
     gateway: Chain
     app_name: str
+    languages: Languages
+    """Those that the service offers, with the team's own texts."""
     domain: str
     """The host of the public URL. Browsers fill in a code only on the domain that its SMS names."""
     invite_url: str
     """The address of invite links, with the placeholder `{code}`."""
+    masks_invitees: bool
+    """Whether inviters see only a part of their invitees' phones."""
     trusted_proxies: int
     limiter: ConcurrencyLimiter
     keyed_locks: KeyedLocks
@@ -90,7 +95,7 @@ class Caller:
     address: str
     user_agent: str | None
     language: str = i18n.DEFAULT
-    """One of i18n.LANGUAGES."""
+    """The tag of one that the service offers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,8 @@ class Actor:
     address: str | None = None
     signed_in_at: datetime | None = None
     """When the session began, for a signed-in administrator."""
+    reason: str | None = None
+    """Why they do it, in their own words. The audit trail keeps it, the log does not."""
 
     @classmethod
     def user(cls, user_id: UUID, caller: Caller, *, signed_in_at: datetime | None = None) -> Actor:

@@ -125,6 +125,19 @@ def test_proxies_metrics_and_webhooks_are_shown(tmp_path: Path, settings: dict[s
     assert "0123456789" not in set_
 
 
+def test_a_teams_own_texts_are_shown(tmp_path: Path, settings: dict[str, str]) -> None:
+    """A text that we do not have is named with the nearest one, and stops nothing."""
+    file = tmp_path / "own" / "en" / "LC_MESSAGES" / "referral.po"
+    file.parent.mkdir(parents=True)
+    text = 'msgid "Language"\nmsgstr "Lingo"\nmsgid "Langauge"\nmsgstr "Lingo"\n'
+    file.write_text(text, encoding="utf-8")
+    result = referral(tmp_path, "doctor", **settings, REFERRAL_LOCALES=str(tmp_path / "own"))
+    assert result.returncode == 0, result.stderr
+    assert "; your own texts: 1 in en" in result.stdout
+    assert 'line 3: "Langauge" is no text of ours' in result.stdout
+    assert 'did you mean "Language"?' in result.stdout
+
+
 @pytest.mark.parametrize("mode", ["invited", "closed"])
 def test_a_service_that_nobody_can_join(
     tmp_path: Path, settings: dict[str, str], mode: str

@@ -15,15 +15,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processes import environment
-from referral import settings
+from processes import ROOT, environment
+from referral import i18n, settings
+from referral.core import colour, image
 from referral.core.phone import FixedCode, PhoneRules
 from referral.core.sign_up import SignUpRules
+from referral.http import pages
 from referral.limits.policy import Limits
+from referral.messaging import messages
 from referral.settings import Settings
+from referral.settings.locales import Locales
 from referral.settings.reader import SettingsError
 from support import SECRET, TODAY
 
+OUR_PREVIEW = Path(settings.__file__).parents[1] / "http/pages/static/preview.png"
 TWILIO = "twilio://AC0123456789abcdef0123456789abcdef:0123456789abcdef@+15005550007"
 HOOK = "hook+https://team.example/sms?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -42,6 +47,13 @@ WEBHOOK = {
     "REFERRAL_WEBHOOK_URL": "https://r.example/hook",
     "REFERRAL_WEBHOOK_SECRET": WEBHOOK_SECRET,
 }
+
+# The icon of the pages, and what is read of it
+ICON = Path(pages.__file__).parent / "static" / "icon.svg"
+ICON_IMAGE = image.parse(ICON.read_bytes())
+
+# What other variables a variable needs beside it
+BESIDE = {**dict.fromkeys(WEBHOOK, WEBHOOK), "REFERRAL_LOGO_DARK": {"REFERRAL_LOGO": str(ICON)}}
 
 # Each limit: its variable, its default with a real gateway, its minimum and its maximum
 LIMITS: dict[str, tuple[str, Any, int, int]] = {
@@ -144,9 +156,38 @@ VALUES: list[tuple[str, str, str, Any]] = [
     ("REFERRAL_APP_NAME", "Приглашения", "app_name", "Приглашения"),
     ("REFERRAL_TERMS_URL", "https://r.example/terms", "terms_url", "https://r.example/terms"),
     ("REFERRAL_PRIVACY_URL", "https://r.example/p?a=1", "privacy_url", "https://r.example/p?a=1"),
+    ("REFERRAL_SUPPORT_URL", "https://help.r.example", "support_url", "https://help.r.example"),
+    ("REFERRAL_APP_URL", "https://app.r.example/x", "app_url", "https://app.r.example/x"),
+    ("REFERRAL_LOGO", str(ICON), "logo", ICON_IMAGE),
+    ("REFERRAL_LOGO_DARK", str(ICON), "logo_dark", ICON_IMAGE),
+    ("REFERRAL_FAVICON", str(ICON), "favicon", ICON_IMAGE),
+    ("REFERRAL_ACCENT", "#3454D1", "palette", colour.DEFAULT),
+    ("REFERRAL_ACCENT", "#063", "palette", colour.palette("#006633")),
     ("REFERRAL_OFFER", "100 points <3", "offers", {"": "100 points <3"}),
     ("REFERRAL_OFFER_EN", 200 * "x", "offers", {"en": 200 * "x"}),
-    ("REFERRAL_OFFER_RU", "100 баллов", "offers", {"ru": "100 баллов"}),
+    *(
+        (
+            f"REFERRAL_OFFER_{tag.upper().replace('-', '_')}",
+            "100 баллов",
+            "offers",
+            {tag: "100 баллов"},
+        )
+        for tag in i18n.PREPARED
+    ),
+    (
+        "REFERRAL_LOCALES",
+        str(ROOT / "tests" / "helpers" / "team_locales"),
+        "locales",
+        Locales(i18n.ours(), texts=(("en", 1),)),
+    ),
+    ("REFERRAL_INVITEE_SHOWN", "masked", "masks_invitees", True),
+    ("REFERRAL_INVITEE_SHOWN", "phone", "masks_invitees", False),
+    (
+        "REFERRAL_PREVIEW_IMAGE",
+        str(OUR_PREVIEW),
+        "preview_image",
+        image.parse(OUR_PREVIEW.read_bytes()),
+    ),
     ("REFERRAL_WEBHOOK_URL", "https://r.example/hook", "webhook_url", "https://r.example/hook"),
     (
         "REFERRAL_WEBHOOK_SECRET",
@@ -202,7 +243,16 @@ class TestDefaults:
             app_name="Referral",
             terms_url=None,
             privacy_url=None,
+            support_url=None,
+            app_url=None,
+            locales=Locales(i18n.ours()),
+            logo=None,
+            logo_dark=None,
+            favicon=None,
+            palette=colour.DEFAULT,
             offers={},
+            masks_invitees=False,
+            preview_image=None,
             cors_origins=(),
             cost_guard="off",
             webhook_url=None,
@@ -285,7 +335,7 @@ class TestValues:
 
     @pytest.mark.parametrize(("variable", "text", "field", "value"), VALUES)
     def test_a_value_sets_its_field(self, variable: str, text: str, field: str, value: Any) -> None:
-        beside = WEBHOOK if variable in WEBHOOK else {}
+        beside = BESIDE.get(variable, {})
         assert getattr(read(**{**beside, variable: f" {text} "}), field) == value
 
     @pytest.mark.parametrize("limit", LIMITS)
@@ -431,9 +481,16 @@ BAD: list[tuple[str, str]] = [
     ("REFERRAL_APP_NAME", "a\nb"),
     ("REFERRAL_APP_NAME", "a\u2028b"),
     ("REFERRAL_TERMS_URL", "javascript:alert(1)"),
+    ("REFERRAL_LOCALES", "/nowhere"),
     ("REFERRAL_OFFER", 201 * "x"),
     ("REFERRAL_OFFER_RU", "two\nlines"),
+    ("REFERRAL_INVITEE_SHOWN", "name"),
+    ("REFERRAL_PREVIEW_IMAGE", "/nowhere.png"),
+    ("REFERRAL_PREVIEW_IMAGE", "."),
+    ("REFERRAL_PREVIEW_IMAGE", str(Path(__file__))),
     ("REFERRAL_PRIVACY_URL", "/privacy"),
+    ("REFERRAL_SUPPORT_URL", "help@r.example"),
+    ("REFERRAL_APP_URL", "javascript://r.example/%0aalert(1)"),
     ("REFERRAL_WEBHOOK_URL", "file:///etc/passwd"),
     ("REFERRAL_WEBHOOK_URL", "https://r.example/hook#part"),
     ("REFERRAL_WEBHOOK_SECRET", "whsec_YQ=="),
@@ -449,6 +506,16 @@ BAD: list[tuple[str, str]] = [
     ("PORT", "65536"),
     ("PORT", "http"),
     ("WEB_CONCURRENCY", "0"),
+    ("REFERRAL_LOGO", "no-such-file.svg"),
+    ("REFERRAL_LOGO", "/"),
+    ("REFERRAL_LOGO", 300 * "x"),
+    ("REFERRAL_LOGO", __file__),
+    ("REFERRAL_LOGO_DARK", str(ICON)),
+    ("REFERRAL_FAVICON", "/dev/null"),
+    ("REFERRAL_ACCENT", "3454d1"),
+    ("REFERRAL_ACCENT", "blue"),
+    ("REFERRAL_ACCENT", "#3454d1ff"),
+    ("REFERRAL_ACCENT", "#ffcc00"),
 ]
 
 
@@ -473,6 +540,39 @@ class TestWrong:
     def test_a_webhook_needs_both_settings(self, variable: str) -> None:
         (line,) = problems({"REFERRAL_SECRET": SECRET, variable: WEBHOOK[variable]})
         assert line.startswith(f"{variable}: set REFERRAL_WEBHOOK_")
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            (None, "there is no such file; a relative path starts in the working directory"),
+            (b"", "must be an SVG, PNG, ICO or WebP file"),
+            (b"GIF89a", "must be an SVG, PNG, ICO or WebP file"),
+            (ICON.read_bytes() + 100_000 * b" ", "the file is larger than 100 KB: save a smaller"),
+            (ICON.read_bytes()[:-9], "the SVG is not valid XML in line 1"),
+        ],
+    )
+    def test_a_file_that_is_no_small_image_is_refused(
+        self, content: bytes | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its name does not matter. The path is relative to the working directory."""
+        monkeypatch.chdir(tmp_path)
+        if content is not None:
+            (tmp_path / "logo.png").write_bytes(content)
+        for variable in ("REFERRAL_LOGO", "REFERRAL_FAVICON"):
+            (line,) = problems({"REFERRAL_SECRET": SECRET, variable: "logo.png"})
+            assert line.startswith(f"{variable}: {problem}")
+
+    def test_a_file_that_cannot_be_read_is_refused(self) -> None:
+        (line,) = problems({"REFERRAL_SECRET": SECRET, "REFERRAL_LOGO": "/proc/self/mem"})
+        assert line.startswith("REFERRAL_LOGO: the file cannot be read: ")
+
+    def test_a_light_accent_colour_is_refused_with_the_nearest(self) -> None:
+        (line,) = problems({"REFERRAL_SECRET": SECRET, "REFERRAL_ACCENT": "#fc0"})
+        assert line == (
+            "REFERRAL_ACCENT: links in this colour would have a contrast of 1.4:1, and need 4.5:1; "
+            "the nearest colour that has it is #8c6e00"
+        )
+        assert read(REFERRAL_ACCENT="#8c6e00").palette.light.accent == "#8c6e00"
 
     @pytest.mark.parametrize("text", ["hunter2", "hunter2" * 9 + "\udcff"])
     def test_a_wrong_secret_is_not_repeated(self, text: str) -> None:
@@ -578,7 +678,7 @@ class TestProduction:
     ) -> None:
         """One line names the variable, and no secret is created."""
         monkeypatch.chdir(tmp_path)
-        beside = WEBHOOK if variable in WEBHOOK else {}
+        beside = BESIDE.get(variable, {})
         (line,) = problems({**PRODUCTION, **beside, variable: text})
         assert line.startswith(f"{variable}: ")
         assert not list(tmp_path.iterdir())
@@ -709,3 +809,37 @@ class TestDevelopmentSecret:
 def _changed(limits: Limits, name: str, value: int) -> Limits:
     values = {field.name: getattr(limits, field.name) for field in fields(Limits)}
     return Limits(**{**values, name: value})
+
+
+class TestLocales:
+    """The messages in a team's own catalogues; tests/core/test_team_catalogues.py has the rest."""
+
+    def write(self, folder: Path, msgid: str, msgstr: str) -> dict[str, str]:
+        file = folder / "en" / "LC_MESSAGES" / "referral.po"
+        file.parent.mkdir(parents=True)
+        file.write_text(f'msgid "{msgid}"\nmsgstr "{msgstr}"\n', encoding="utf-8")
+        return {"REFERRAL_LOCALES": str(folder)}
+
+    @pytest.mark.parametrize("text", ["{code} {app} @evil.example", "{code} {app} #123456"])
+    def test_a_message_does_not_imitate_our_last_line(self, tmp_path: Path, text: str) -> None:
+        (line,) = problems({"REFERRAL_SECRET": SECRET, **self.write(tmp_path, messages.CODE, text)})
+        assert line.startswith("REFERRAL_LOCALES: en: ")
+        assert "@ or #" in line
+
+    def test_a_message_of_more_sms_is_a_warning(self, tmp_path: Path) -> None:
+        made = read(
+            **self.write(
+                tmp_path,
+                messages.CODE,
+                "{code} — your code, dear friend of {app} and of its friends",
+            )
+        )
+        (line,) = made.locales.warnings
+        assert "takes 2 SMS, and ours 1" in line
+
+    def test_a_short_message_is_used(self, tmp_path: Path) -> None:
+        made = read(**self.write(tmp_path, messages.CODE, "{code}: {app} {"))
+        assert not made.locales.warnings
+        words = made.locales.languages["en"].gettext(messages.CODE)
+        text = messages.text(words, app_name="A", domain="a.example", code="12")
+        assert text == "12: A {\n@a.example #12"

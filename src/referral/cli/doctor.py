@@ -16,6 +16,7 @@ from referral.limits.gcra import DAY
 from referral.limits.policy import Limits
 from referral.messaging.gateways import reach, urls
 from referral.settings import Settings
+from referral.settings.locales import Locales
 from referral.storage import data_keys as stored
 from referral.storage import migrate, sign_up_grants, users, write_check
 
@@ -34,6 +35,9 @@ def doctor() -> None:
         _print("", "an open demo: anybody can sign in as any phone, and nobody can administer")
     _print("cost guard", settings.cost_guard)
     _print("sign-up", _sign_up(settings.sign_up))
+    _print("languages", _languages(settings.locales))
+    for warning in settings.locales.warnings:
+        _print("", warning)
     keys = Keyring(settings.secrets)
     key_ids = ", ".join(key.kid for key in keys.all(Purpose.ACCESS))
     _print("keys", f"{key_ids} (the first one signs)")
@@ -117,6 +121,12 @@ def _sign_up(rules: SignUpRules) -> str:
     if rules.activation_days:
         limits.append(f"can be activated for {rules.activation_days} days")
     return "; ".join(limits)
+
+
+def _languages(locales: Locales) -> str:
+    tags = ", ".join(each.tag for each in locales.languages)
+    own = ", ".join(f"{count} in {tag}" for tag, count in locales.texts)
+    return f"{tags}; your own texts: {own or 'none'}"
 
 
 def _proxies(number: int) -> str:

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from referral.core.challenge import MAX_CODE_LENGTH, MIN_CODE_LENGTH
+from referral.core.colour import Palette
+from referral.core.image import Image
 from referral.core.phone import FixedCode, PhoneRules
 from referral.core.sign_up import CLOSED, INVITED, OPEN, SignUpRules
 from referral.limits.policy import Limits
 from referral.messaging.gateways import urls
-from referral.settings import development_secret, offers, values
+from referral.settings import brand, development_secret, locales, offers, preview_image, values
+from referral.settings.locales import Locales
 from referral.settings.reader import PREFIX, Reader, load_variables, platform_url
 from referral.storage.configuration import sqlite_file
 
@@ -27,6 +30,7 @@ DEFAULT_DATABASE_URL = "sqlite://referral.sqlite3"
 
 # Limits whose variable is not named after the field
 _VARIABLE_NAMES = {"code_life": "CODE_TTL", "access_life": "ACCESS_TTL"}
+_INVITEE_SHOWN = ("phone", "masked")
 _MAX_COUNT = 10**9
 _MAX_DAYS = 36_500
 
@@ -47,9 +51,18 @@ class Settings:
     audience: str
     invite_url: str
     app_name: str
+    locales: Locales
     terms_url: str | None
     privacy_url: str | None
+    support_url: str | None
+    app_url: str | None
+    logo: Image | None
+    logo_dark: Image | None
+    favicon: Image | None
+    palette: Palette
     offers: Mapping[str, str]
+    masks_invitees: bool
+    preview_image: Image | None
     cors_origins: tuple[str, ...]
     cost_guard: str
     webhook_url: str | None
@@ -146,6 +159,7 @@ def _read(reader: Reader, today: date) -> Settings:
     if production:
         _require_in_production(reader, public_url=public_url)
     base_url = public_url or f"http://127.0.0.1:{port}"
+    app_name = reader.read("REFERRAL_APP_NAME", values.printable, "Referral")
     return Settings(
         environment=environment,
         database_url=_database_url(reader),
@@ -160,10 +174,18 @@ def _read(reader: Reader, today: date) -> Settings:
         public_url=base_url,
         audience=reader.read("REFERRAL_AUDIENCE", values.printable, base_url),
         invite_url=reader.read("REFERRAL_INVITE_URL", values.invite_url, base_url + "/i/{code}"),
-        app_name=reader.read("REFERRAL_APP_NAME", values.printable, "Referral"),
+        app_name=app_name,
+        locales=locales.read(reader, app_name=app_name, public_url=base_url),
         terms_url=reader.read("REFERRAL_TERMS_URL", values.web_url, None),
         privacy_url=reader.read("REFERRAL_PRIVACY_URL", values.web_url, None),
+        support_url=reader.read("REFERRAL_SUPPORT_URL", values.web_url, None),
+        app_url=reader.read("REFERRAL_APP_URL", values.web_url, None),
         offers=offers.read(reader),
+        masks_invitees=reader.read(
+            "REFERRAL_INVITEE_SHOWN", values.one_of(*_INVITEE_SHOWN), _INVITEE_SHOWN[0]
+        )
+        == "masked",
+        preview_image=reader.read("REFERRAL_PREVIEW_IMAGE", preview_image.read, None),
         cors_origins=reader.read("REFERRAL_CORS_ORIGINS", values.origins, ()),
         cost_guard=reader.read(
             "REFERRAL_COST_GUARD",
@@ -178,6 +200,7 @@ def _read(reader: Reader, today: date) -> Settings:
         host=reader.read("HOST", values.printable, "0.0.0.0" if production else "127.0.0.1"),  # noqa: S104
         port=port,
         workers=reader.read("WEB_CONCURRENCY", values.integer(1, 64), 1),
+        **brand.read(reader),
         **_webhook(reader, production=production),
     )
 

@@ -14,7 +14,7 @@ _VARIABLE = "REFERRAL_OFFER"
 def read(reader: Reader) -> Mapping[str, str]:
     """Read the sentences, by language; that for the other languages has the key ""."""
     names = {"": _VARIABLE} | {
-        language: f"{_VARIABLE}_{language.upper().replace('-', '_')}" for language in i18n.LANGUAGES
+        locale.tag: f"{_VARIABLE}_{locale.folder.upper()}" for locale in i18n.PREPARED.values()
     }
     found = {language: reader.read(name, values.sentence, "") for language, name in names.items()}
     return {language: text for language, text in found.items() if text}

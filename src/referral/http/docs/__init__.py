@@ -1,7 +1,7 @@
 """The OpenAPI document, the list of its operations, and a page to try them: all from our origin.
 
-`assets/` holds Swagger UI as published: `make docs-assets VERSION=...` replaces it. page.html,
-page.js and page.css are our own.
+`assets/` holds Swagger UI as published: `make docs-assets VERSION=...` replaces it. page.js and
+page.css are our own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, License, Server, Tag
 from litestar.params import FromPath
 from litestar.response import File, Stream
-from markupsafe import escape
 
 from referral import __version__
 from referral.core.errors import NotFound
@@ -25,7 +24,7 @@ from referral.http import auth
 from referral.http.docs import reference
 from referral.http.docs.compressed import GZIP, VARY, Compressed, accepts_gzip, compress
 from referral.http.docs.document import complete
-from referral.http.pages import site
+from referral.http.pages.site import Site
 
 PATH = "/docs"
 
@@ -62,17 +61,6 @@ _TAGS = [
     Tag("Operation", "Health checks and public keys, for other systems."),
 ]
 
-# People paste tokens into the page, and any script on it could read them
-_HEADERS = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; script-src 'self'; style-src 'self' {reference.css_digest()}; "
-        "img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-
 
 class _Document(JsonRenderPlugin):
     """The document as the framework generates it, completed once."""
@@ -99,50 +87,64 @@ class _Document(JsonRenderPlugin):
 class _Reference(OpenAPIRenderPlugin):
     """The list of operations, rendered once."""
 
-    def __init__(self, document: _Document) -> None:
+    def __init__(self, document: _Document, site: Site) -> None:
         super().__init__(path="/")
         self._document = document
+        self._site = site
         self._html: bytes | None = None
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if self._html is None:
             document = self._document.completed(request, openapi_schema)
-            self._html = reference.render(document, site.of(request.app.state))
+            self._html = reference.render(document, self._site)
         return self._html
 
 
 class _Try(OpenAPIRenderPlugin):
     """Swagger UI without inline scripts or resources of other origins."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__(path="/try")
-        self._html = (_ASSETS / "page.html").read_text()
+        self._html = reference.render_try(site)
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the page loads the document itself
-        name = escape(site.of(request.app.state).app_name)
-        return self._html.replace("APP_NAME", str(name)).encode()
+        return self._html
 
 
-def config(public_url: str) -> OpenAPIConfig:
+def config(site: Site) -> OpenAPIConfig:
     document = _Document()
     return OpenAPIConfig(
         title="Referral",
         version=__version__,
         description=_DESCRIPTION,
         license=License(name="MIT", identifier="MIT"),
-        servers=[Server(url="/", description="This server"), *_published(public_url)],
+        servers=[Server(url="/", description="This server"), *_published(site.public_url)],
         tags=_TAGS,
         components=Components(security_schemes={"bearer": auth.BEARER, "api_key": auth.API_KEY}),
         openapi_router=Router(
             PATH,
             route_handlers=[],
             include_in_schema=False,
-            response_headers=_HEADERS,
+            response_headers=_headers(site),
             response_class=Compressed,
         ),
-        render_plugins=[_Reference(document), _Try(), document],
+        render_plugins=[_Reference(document, site), _Try(site), document],
         use_handler_docstrings=False,
     )
+
+
+def _headers(site: Site) -> dict[str, str]:
+    # People paste tokens into the page, and any script on it could read them
+    return {
+        "Content-Security-Policy": (
+            "default-src 'none'; script-src 'self'; "
+            f"style-src 'self' {reference.style_sources(site.palette)}; "
+            "img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
+            "frame-ancestors 'none'"
+        ),
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
 
 
 def _published(public_url: str) -> list[Server]:

@@ -1,24 +1,29 @@
-"""The list of operations: one page that needs no JavaScript, made from the OpenAPI document."""
+"""Two pages: the list of operations, which needs no JavaScript, and the page to try them.
+
+The list is made from the OpenAPI document. Both have the team's name, logo and colours.
+"""
 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from referral.core import image
+from referral.core.colour import Palette
+from referral.http.pages import appearance, static
+from referral.http.pages.render import isolated
 from referral.http.pages.site import Site
 from referral.http.requests import FORM
 
 _FOLDER = Path(__file__).parent
-_PAGES_CSS = _FOLDER.parent / "pages" / "pages.css"
+_PAGES = _FOLDER.parent / "pages" / "templates"
 _CODE = re.compile("`([^`]+)`")
 _NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
 _CREDENTIALS = {"bearer": "an access token", "api_key": "an API key"}
@@ -71,7 +76,7 @@ class Group:
 
 
 def render(document: dict[str, Any], site: Site) -> bytes:
-    """Return the page. document: the completed OpenAPI document."""
+    """Return the list. document: the completed OpenAPI document."""
     schemas = document["components"]["schemas"]
     groups = list(_groups(document))
     names = sorted(_reached(groups, schemas))
@@ -80,7 +85,7 @@ def render(document: dict[str, Any], site: Site) -> bytes:
         .get_template("reference.html")
         .render(
             site=site,
-            css=css(),
+            css=_css(site.palette),
             intro=_blocks(document["info"]["description"]),
             groups=groups,
             objects={name: list(_fields(schemas[name])) for name in names},
@@ -89,16 +94,24 @@ def render(document: dict[str, Any], site: Site) -> bytes:
     return html.encode()
 
 
+def render_try(site: Site) -> bytes:
+    """Return the page to try operations. It loads Swagger UI, and that the document."""
+    css = appearance.team_colours(site.palette)
+    return _environment().get_template("try.html").render(site=site, css=css).encode()
+
+
+def style_sources(palette: Palette) -> str:
+    """Return the source expressions for the inlined style sheets of both pages in a policy."""
+    return " ".join(
+        appearance.source(text) for text in (_css(palette), appearance.team_colours(palette))
+    )
+
+
 @cache
-def css() -> Markup:
-    """Return the style sheet, inlined so that the browser can draw the page at once."""
-    own = _FOLDER / "reference.css"
-    return Markup(_PAGES_CSS.read_text() + own.read_text())  # noqa: S704 - our own files
-
-
-def css_digest() -> str:
-    """Return the source expression for the style sheet in a CSP (level 3)."""
-    return f"'sha256-{b64encode(sha256(css().encode()).digest()).decode()}'"
+def _css(palette: Palette) -> Markup:
+    # Inlined, so that the browser can draw the page at once
+    own = (_FOLDER / "reference.css").read_text()
+    return appearance.css(palette) + Markup(own)  # noqa: S704 - our own file
 
 
 def _groups(document: dict[str, Any]) -> Iterator[Group]:
@@ -214,7 +227,7 @@ def _blocks(text: str) -> Markup:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader([_FOLDER, _PAGES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -222,4 +235,9 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters["inline"] = _inline
+    environment.filters["isolated"] = isolated
+    environment.globals["image_url"] = static.image_url
+    environment.globals["logo_size"] = image.logo_size
+    environment.globals["dark_condition"] = appearance.dark_condition
+    environment.globals["colors"] = appearance.EITHER
     return environment
