@@ -9,7 +9,18 @@ from playwright.async_api import Browser
 
 from browser import DESKTOP, new_session
 from support import new_phone, ok, wrong_code
-from walks import Scene, ask_for_code, change, digits, enter, error, notice, shown_code, sign_in
+from walks import (
+    Scene,
+    ask_for_code,
+    change,
+    digits,
+    enter,
+    error,
+    notice,
+    shown_code,
+    sign_in,
+    use_invite_code,
+)
 
 SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
@@ -23,7 +34,7 @@ async def test_name_and_email(scene: Scene) -> None:
     assert {"Анна", "anna@example.com"} <= set((await session.text("main")).split("\n"))
     # The browser accepts this address, the service does not
     await change(session, "email", "anna@nowhere")
-    assert "This is not an email address" in await error(session, "email")
+    assert "Enter an email address" in await error(session, "email")
     assert await session.page.input_value("input[name=email]") == "anna@nowhere"
     await change(session, "email", "")
     assert await notice(session) == "Saved."
@@ -36,11 +47,12 @@ async def test_name_that_is_too_long(scene: Scene) -> None:
     """Sent by a browser that ignores maxlength."""
     session = scene.session
     await sign_in(session)
+    await session.go("/me/account")
     await session.page.evaluate(
         "document.querySelectorAll('input').forEach((i) => i.maxLength = 999)"
     )
     await change(session, "name", "n" * 101)
-    assert "1 to 100 characters" in await error(session, "name")
+    assert "1 to 100 ordinary characters" in await error(session, "name")
 
 
 async def test_change_of_phone(scene: Scene) -> None:
@@ -48,7 +60,7 @@ async def test_change_of_phone(scene: Scene) -> None:
     session, service = scene.session, scene.service
     await sign_in(session)
     somebody = await service.sign_in()
-    await session.go("/me")
+    await session.go("/me/account")
     await session.page.click("a[href='/me/phone']")
     await ask_for_code(session, "12")
     assert "not a phone number" in await error(session, "phone")
@@ -57,21 +69,21 @@ async def test_change_of_phone(scene: Scene) -> None:
     if session.path().startswith("/me/phone/code"):
         await enter(session, await shown_code(session))
         assert session.path() == "/me/phone"
-    assert "Another account has this phone" in await error(session, "phone")
+    assert "Another account uses this phone number" in await error(session, "phone")
     phone = new_phone()
     await ask_for_code(session, phone)
     assert session.path().startswith("/me/phone/code?tab=")
     code = await shown_code(session)
     await enter(session, wrong_code(code))
-    assert "2 tries are left" in await error(session, "code")
+    assert "You have 2 tries left" in await error(session, "code")
     await enter(session, code)
-    assert session.path() == "/me"
-    assert "Your phone is changed" in await notice(session)
+    assert session.path() == "/me/account"
+    assert "Your phone number is changed" in await notice(session)
     assert digits(phone) in digits(await session.text("main"))
     for _ in range(4):
         await session.page.go_back()
-        assert session.path() in {"/me", "/me/phone"}
-        assert digits(phone) in digits(await session.text("main"))
+        assert session.path() in {"/me", "/me/account", "/me/phone"}
+        assert session.path() == "/me" or digits(phone) in digits(await session.text("main"))
 
 
 async def test_old_sign_in_needs_reauthentication(scene: Scene) -> None:
@@ -82,7 +94,7 @@ async def test_old_sign_in_needs_reauthentication(scene: Scene) -> None:
     await session.go("/me/delete")
     assert session.path() == "/again?next=/me/delete"
     assert digits(phone) in digits(await session.text("main"))
-    await session.page.get_by_role("link", name="Back to my profile").click()
+    await session.page.get_by_role("link", name="Back to my page").click()
     assert session.path() == "/me"
     await session.go("/me/phone")
     assert session.path() == "/again?next=/me/phone"
@@ -98,6 +110,7 @@ async def test_deletion_of_the_account(scene: Scene) -> None:
     """After the confirmation the back button shows no personal data."""
     session = scene.session
     phone = await sign_in(session)
+    await session.go("/me/account")
     await session.page.click("a[href='/me/delete']")
     await session.page.click("main form[action='/me/delete'] button")
     assert session.path() == "/me/delete"
@@ -161,10 +174,13 @@ async def test_devices_are_signed_out_one_by_one_and_all(scene: Scene, chromium:
 async def test_data_and_qr_code_are_downloads(scene: Scene) -> None:
     session = scene.session
     phone = await sign_in(session)
+    await session.go("/me/account")
     async with session.page.expect_download() as coming:
         await session.page.click("a[href='/me/data.json']")
     data = json.loads((await (await coming.value).path()).read_text())
     assert phone in json.dumps(data)
+    await session.go("/me")
+    await session.page.click(".qr-code summary")
     for name, begins in (("invite.svg", b"<?xml"), ("invite.png", b"\x89PNG")):
         async with session.page.expect_download() as coming:
             await session.page.click(f"a[href='/me/{name}']")
@@ -186,6 +202,31 @@ async def test_refused_copy_selects_the_link(scene: Scene, clipboard: str) -> No
     await session.page.click("[data-copy]")
     await session.page.get_by_text("It is selected now: copy it yourself.").wait_for()
     assert await session.page.evaluate("String(getSelection())") == await session.text("#my-link")
+
+
+@SQLITE
+@pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
+async def test_the_message_after_a_form_is_in_view(
+    scene: Scene, chromium: Browser, *, javascript: bool
+) -> None:
+    """On a phone, without scrolling: the refused field or the notice has the focus."""
+    async with new_session(chromium, scene.session.site, javascript=javascript) as session:
+        await sign_in(session)
+        for submit, shown, focus in (
+            (use_invite_code(session, "ZZZZZZ"), "#invite_code-error", "invite_code"),
+            (change(session, "email", "a@nowhere"), "#email-error", "email"),
+            (change(session, "name", "Anna"), "main [role=status]", ""),
+        ):
+            await submit
+            box = await session.page.locator(shown).bounding_box()
+            assert box is not None
+            top, height = await session.page.evaluate("[scrollY, innerHeight]")
+            assert 0 <= box["y"] <= height - box["height"], (shown, box, top)
+            assert await session.page.evaluate("document.activeElement.id") == focus
+        await session.go("/me")
+        for name in ("WhatsApp", "Telegram", "SMS", "Email"):
+            assert await session.page.get_by_role("link", name=name).is_visible()
+        assert await session.page.locator("[data-copy]").is_visible() == javascript
 
 
 @SQLITE
@@ -227,6 +268,7 @@ async def test_form_is_kept_as_a_draft_after_a_sign_out(scene: Scene) -> None:
     phone = await sign_in(session)
     service.clock.move(seconds=3)
     same = await service.sign_in(phone)
+    await session.go("/me/account")
     ok(await same.call("DELETE", "/sessions"))
     await change(session, "name", "Anna")
     assert session.path().startswith("/?next=/me")

@@ -109,7 +109,7 @@ REFUSED = pytest.mark.parametrize(
     [
         (own_code, "This is your own invite code."),
         (second_code, "You have used an invite code already"),
-        (code_of_an_invitee, "You invited this person yourself"),
+        (code_of_an_invitee, "You invited this person"),
     ],
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
@@ -59,6 +60,16 @@ class NextMilestone(Struct, frozen=True, kw_only=True):
     is_activation: bool
 
 
+class Promise(Struct, frozen=True, kw_only=True):
+    """What a rule gives an inviter for each friend, or for each event of theirs."""
+
+    amount: int
+    unit: str
+    trigger: str
+    is_activation: bool
+    is_first: bool
+
+
 class Line(Struct, frozen=True, kw_only=True):
     """An entry of the ledger, as its beneficiary reads it.
 
@@ -83,6 +94,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     holds: list[Hold]
     in_review: list[InReview]
     milestones: list[NextMilestone]
+    promises: list[Promise]
     lines: list[Line]
     has_more_lines: bool
     has_rules: bool
@@ -111,6 +123,7 @@ async def get(ctx: Context, user_id: UUID) -> Overview:
         if rows
         else [],
         milestones=await _milestones(user_id, in_force, now=now),
+        promises=_promises(in_force, now=now),
         lines=await _lines(rows, now=now),
         has_more_lines=more is not None,
         has_rules=bool(in_force),
@@ -125,10 +138,17 @@ async def page(ctx: Context, user_id: UUID, *, cursor: str | None, limit: int) -
     return LinePage(items=await _lines(rows, now=now), next_cursor=next_cursor)
 
 
-async def earned(ctx: Context, user_id: UUID) -> list[Balance]:
-    """Return a user's balances in which something is available or pending."""
-    found = await entry_queries.balances(user_id, now=ctx.clock())
-    return [each for each in found if each.available > 0 or each.pending > 0]
+async def earned_by(
+    user_id: UUID, invitee_ids: Sequence[UUID], *, now: datetime
+) -> dict[UUID, list[Balance]]:
+    """Return what each of these invitees earned a user, by unit; those without are missing."""
+    found: dict[UUID, list[Balance]] = defaultdict(list)
+    if invitee_ids:
+        for row in await overview_queries.earned_by(user_id, invitee_ids, now=now):
+            found[UUID(row["invitee_id"])].append(
+                Balance(unit=row["unit"], available=row["available"], pending=row["pending"])
+            )
+    return found
 
 
 async def _holds(user_id: UUID, balances: Sequence[Balance], *, now: datetime) -> list[Hold]:
@@ -174,10 +194,25 @@ async def _milestones(
     # A milestone that was rejected, or that a cap prevented, is not earned again
     keys = {each.rule: (user_id, each.rule, subjects.of_milestone(each.goal)) for each in found}
     decided = await entry_queries.by_subject(keys.values())
-    return [
+    still = [
         each
         for each in found
         if all(entry.reversed_at for entry in decided.get(keys[each.rule], ()))
+    ]
+    return sorted(still, key=lambda each: (each.goal - each.done, each.goal))
+
+
+def _promises(in_force: Sequence[Rule], *, now: datetime) -> list[Promise]:
+    return [
+        Promise(
+            amount=rule.amount,
+            unit=rule.unit,
+            trigger=rule.trigger,
+            is_activation=rule.trigger == ACTIVATED,
+            is_first=rule.occurs == "first",
+        )
+        for rule in in_force
+        if rule.beneficiary == "inviter" and not rule.is_milestone and rule.is_running(now)
     ]
 
 

@@ -8,8 +8,9 @@ who activates, and the root above the inviter, which must not activate anything 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -18,6 +19,7 @@ from referral import audit
 from referral.context import Actor, Caller, Context
 from referral.core import cursor as cursors
 from referral.core import invite_code as invite_codes
+from referral.core import phone as phones
 from referral.core import profile_fields
 from referral.core.errors import (
     ActivationTooLate,
@@ -60,7 +62,13 @@ class Invitee(Struct, frozen=True, kw_only=True):
 
     phone: Annotated[
         str | None,
-        Meta(description="E.164. Null if it has changed since.", examples=["+79990000002"]),
+        Meta(
+            description=(
+                "E.164, or with `REFERRAL_INVITEE_SHOWN=masked` only its country code and last two "
+                "digits, `+7********67`. Null if it has changed since."
+            ),
+            examples=["+79990000002"],
+        ),
     ]
     activated_at: Annotated[datetime, Meta(examples=["2026-01-31T12:00:00Z"])]
 
@@ -73,6 +81,11 @@ class InviteePage(Struct, frozen=True, kw_only=True):
 def invite_link(ctx: Context, invite_code: str) -> str:
     """Return the link with which a user invites others."""
     return ctx.invite_url.replace("{code}", invite_code)
+
+
+def shown_phone(ctx: Context, phone: str) -> str:
+    """Return an invitee's phone as their inviter sees it."""
+    return phones.mask(phone) if ctx.masks_invitees else phone
 
 
 async def look_up(ctx: Context, text: str, *, caller: Caller) -> Invitation:
@@ -203,19 +216,21 @@ async def void(ctx: Context, user_id: UUID, *, by: Actor) -> None:
     await database.transaction(work)
 
 
-async def page(signed_in: Authenticated, *, cursor: str | None, limit: int) -> InviteePage:
+async def page(
+    ctx: Context, signed_in: Authenticated, *, cursor: str | None, limit: int
+) -> InviteePage:
     """Return a page of this user's invitees, newest first. Raises InvalidRequest."""
     after = cursors.parse(cursor) if cursor is not None else None
     rows, next_cursor = await invitation_queries.page(signed_in.user.id, after=after, limit=limit)
-    return InviteePage(
-        items=[
-            Invitee(
-                phone=row["phone"] if row["inviter_sees_phone"] else None,
-                activated_at=row["activated_at"],
-            )
-            for row in rows
-        ],
-        next_cursor=next_cursor,
+    return InviteePage(items=[shown_invitee(ctx, row) for row in rows], next_cursor=next_cursor)
+
+
+def shown_invitee(ctx: Context, row: Mapping[str, Any]) -> Invitee:
+    """Return an invitee's row of `storage.invitations.page` as their inviter sees it."""
+    sees_phone = row["inviter_sees_phone"] and row["phone"]
+    return Invitee(
+        phone=shown_phone(ctx, row["phone"]) if sees_phone else None,
+        activated_at=row["activated_at"],
     )
 
 

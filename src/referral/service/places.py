@@ -58,6 +58,12 @@ async def admit(ctx: Context, inviter: User, phone: str, *, now: datetime) -> No
         await place_queries.remember_phone(digests[0], inviter.id, takes_place=True, until=until)
 
 
+async def left(ctx: Context, user: User) -> int | None:
+    """Return how many more people this user's code may admit; None if there is no limit."""
+    limit = ctx.sign_up.invites_per_user
+    return max(0, limit - await place_queries.taken(user.id)) if limit else None
+
+
 async def are_used_up(ctx: Context, invite_code: str) -> bool:
     """Return whether an invite code can admit nobody any more."""
     if not ctx.sign_up.invites_per_user:

@@ -59,7 +59,10 @@ class Profile(Struct, frozen=True, kw_only=True):
     invitees: Annotated[
         list[str],
         Meta(
-            description="Phones of the newest invitees, at most 100.",
+            description=(
+                "Phones of the newest invitees, at most 100. With `REFERRAL_INVITEE_SHOWN=masked` "
+                "only the country code and the last two digits, `+7********67`."
+            ),
             examples=[["+79990000002"]],
         ),
     ]
@@ -118,7 +121,9 @@ def from_row(ctx: Context, row: profile_queries.ProfileRow) -> Profile:
         invite_code=row["invite_code"],
         invite_link=invitations.invite_link(ctx, row["invite_code"]),
         activated_invite_code=row["activated_invite_code"],
-        invitees=newest.split(",") if newest else [],
+        invitees=[invitations.shown_phone(ctx, each) for each in newest.split(",")]
+        if newest
+        else [],
         invitee_count=row["invitee_count"],
         invite_opens=row["invite_opens"],
         created_at=row["created_at"],

@@ -98,7 +98,8 @@ class OwnInvitationController(Controller):
         response_description="A page of invitees.",
         summary="List the users who activated this user's code",
         description=(
-            "Newest first. `phone` is null for an invitee whose phone has changed since. "
+            "Newest first. `phone` is null for an invitee whose phone has changed since, and with "
+            "`REFERRAL_INVITEE_SHOWN=masked` it is only the country code and the last two digits. "
             "`next_cursor` is null on the last page."
         ),
         responses=responses(*SIGNED_IN, errors.InvalidRequest),
@@ -109,7 +110,7 @@ class OwnInvitationController(Controller):
         limit: Limit = DEFAULT_PAGE_SIZE,
         cursor: PageCursor = None,
     ) -> InviteePage:
-        return await invitations.page(request.user, cursor=cursor, limit=limit)
+        return await invitations.page(context(request), request.user, cursor=cursor, limit=limit)
 
     @get(
         "/invite.svg",

@@ -61,7 +61,8 @@ class ReadProfileController(Controller):
         description=(
             "The user's own data, with the invite code and link to share. `invitees` lists the "
             "phones of the newest 100 users who activated the code; `invitee_count` counts all of "
-            "them. List them all with `GET /api/v1/profile/invitees`."
+            "them. The operator may let inviters see only a part of these phones "
+            "(`REFERRAL_INVITEE_SHOWN`). List them all with `GET /api/v1/profile/invitees`."
         ),
         responses=responses(*SIGNED_IN),
     )

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from referral.context import Context
 from referral.core import invite_code as invite_codes
+from referral.core import phone as phones
 from referral.core.errors import TooManyRequests, UnknownInviteCode
 from referral.core.sign_up import CLOSED
 from referral.http import problems
-from referral.http.pages import browser_session, render, texts
+from referral.http.pages import browser_session, phone_field, render, texts
 from referral.http.requests import StrictRequest, context
 from referral.service import invitations, places
+from referral.service.access import Authenticated
 
 _LONGEST_INVALID = 20  # characters
 
@@ -61,6 +63,14 @@ def warning(request: StrictRequest, invitation: ShownInvitation, *, is_signed_in
     if context(request).sign_up.mode == CLOSED and not is_signed_in:
         return _text(request, "sign_up_closed")
     return _text(request, "invites_used_up") if invitation.is_used_up else ""
+
+
+def masked_phone(request: StrictRequest, ctx: Context, signed_in: Authenticated | None) -> str:
+    """Return an example of what inviters see of a phone; empty if they see all of it."""
+    if not ctx.masks_invitees:
+        return ""
+    own = signed_in.user.phone if signed_in else None
+    return phones.mask(own or phones.example(phone_field.rules(request, ctx)))
 
 
 async def look_up(request: StrictRequest, ctx: Context, text: str) -> ShownInvitation:

@@ -1,4 +1,4 @@
-"""The signed-in user's profile and invitation."""
+"""The signed-in user's portal: rewards, invite link and friends."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from referral.core.errors import (
     TooManyRequests,
     UnknownInviteCode,
 )
-from referral.core.profile_fields import PARSERS
 from referral.http import qr
-from referral.http.pages import browser_session, flash, forms
+from referral.http.pages import account, browser_session, flash, forms, sharing, welcome
 from referral.http.requests import StrictRequest, context
 from referral.rewards import overview
-from referral.service import invitations, profiles
+from referral.service import friends, invitations, places, profiles
 
 ME = "/me"
 NEWEST = 10
@@ -42,44 +41,30 @@ _INVITE_REFUSALS = (
 
 @get(ME, guards=[browser_session.signed_in], include_in_schema=False)
 async def show(request: StrictRequest) -> Response[str]:
-    profile = await profiles.get(context(request), request.user.user.id)
-    newest = await invitations.page(request.user, cursor=None, limit=NEWEST)
+    ctx, user = context(request), request.user.user
+    profile = await profiles.get(ctx, user.id)
+    newest = await friends.page(ctx, request.user, cursor=None, limit=NEWEST)
     return browser_session.page(
         request,
         "profile.html",
         profile=profile,
         qr=Markup(qr.inline(profile.invite_link)),  # noqa: S704 - generated SVG
-        invitees=newest.items,
-        rewards=await overview.get(context(request), request.user.user.id),
+        friends=newest.items,
+        rewards=await overview.get(ctx, user.id),
+        invites_left=await places.left(ctx, user),
+        may_activate=ctx.sign_up.may_activate(
+            since=user.voided_at or user.created_at, now=ctx.clock()
+        ),
+        inviter=await friends.inviter_name(user),
+        now=ctx.clock(),
+        share_links=sharing.links,
     )
-
-
-@post(
-    ME,
-    guards=[browser_session.signed_in],
-    opt=forms.on(ME, "profile", *PARSERS),
-    include_in_schema=False,
-)
-async def change(request: StrictRequest) -> Redirect:
-    """Change the submitted fields; an empty one is cleared."""
-    submitted = await forms.read(request)
-    # No other fields, because the cookie that returns them is small
-    typed = {field: text for field, text in submitted.items() if field in PARSERS}
-    try:
-        await profiles.change(
-            context(request),
-            request.user,
-            {field: text or None for field, text in typed.items()},
-        )
-    except InvalidRequest as refusal:
-        return flash.refused(request, ME, refusal, form="profile", field="name", values=typed)
-    return flash.notice(request, ME, "saved")
 
 
 @post(
     f"{ME}/inviter",
     guards=[browser_session.signed_in],
-    opt=forms.on(ME, "inviter", "invite_code"),
+    opt=forms.on(account.ACCOUNT, "inviter", "invite_code"),
     include_in_schema=False,
 )
 async def activate(request: StrictRequest) -> Redirect:
@@ -89,15 +74,8 @@ async def activate(request: StrictRequest) -> Redirect:
             context(request), request.user, invite_code, caller=browser_session.caller(request)
         )
     except _INVITE_REFUSALS as refusal:
-        return flash.refused(
-            request,
-            ME,
-            refusal,
-            form="inviter",
-            field="invite_code",
-            values={"invite_code": invite_code},
-        )
-    return flash.notice(request, ME, "invite_activated")
+        return account.refuse_invite_code(request, refusal, invite_code)
+    return flash.notice(request, ME, welcome.JOINED)
 
 
 @get(
@@ -120,4 +98,4 @@ async def invite_png(request: StrictRequest) -> bytes:
     return qr.png(invitations.invite_link(context(request), request.user.user.invite_code))
 
 
-HANDLERS: list[Any] = [show, change, activate, invite_svg, invite_png]
+HANDLERS: list[Any] = [show, activate, invite_svg, invite_png]
