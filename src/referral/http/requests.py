@@ -19,7 +19,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures.state import State
 from litestar.exceptions import InternalServerException
 
-from referral import i18n, observability
+from referral import observability
 from referral.context import Actor, Caller, Context
 from referral.core.address import client_address, parse_address
 from referral.core.errors import InvalidRequest
@@ -110,7 +110,8 @@ def require_integers(body: Mapping[str, Any], *fields: str) -> None:
 def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     """Return the client of a request: its address, user agent and language."""
     peer = request.client.host if request.client else "unknown"
-    trusted = context(request).trusted_proxies
+    ctx = context(request)
+    trusted = ctx.trusted_proxies
     address = client_address(
         peer, header_values(request, b"x-forwarded-for"), trusted_proxies=trusted
     )
@@ -120,7 +121,7 @@ def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     return Caller(
         address=address,
         user_agent=next(iter(header_values(request, b"user-agent")), None),
-        language=i18n.choose(",".join(header_values(request, b"accept-language"))),
+        language=ctx.languages.choose(",".join(header_values(request, b"accept-language"))).tag,
     )
 
 

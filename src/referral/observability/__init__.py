@@ -6,7 +6,7 @@ directly. Phones are masked, and no caller passes a code or a token.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -211,6 +211,12 @@ def _is_first_in_hour(key: str, now: int) -> bool:
         _last_logged_hour.clear()
     _last_logged_hour[key] = hour
     return True
+
+
+def locale_warnings(lines: Iterable[str]) -> None:
+    """Log what is wrong with the team's own texts, at the start."""
+    for line in lines:
+        _log.warning("locale_text", problem=line)
 
 
 def _plain(value: Any) -> Any:

@@ -55,6 +55,8 @@ class SignInResult:
     device_token: str
     profile: Profile
     is_new_user: bool
+    has_activated: bool
+    """Whether it activated an invite code."""
 
 
 async def send_code(
@@ -128,7 +130,15 @@ async def _sign_in_by_steps(
     session, refresh_token = sessions.prepare(ctx, proof=challenge.proof, caller=caller, now=now)
     await session_queries.add(session, user_id=user.id)
     row = await profile_queries.find(user.id)
-    return _result(ctx, row, refresh_token, challenge.proof, is_new_user=is_new_user, now=now)
+    return _result(
+        ctx,
+        row,
+        refresh_token,
+        challenge.proof,
+        is_new_user=is_new_user,
+        has_activated=activation is not None,
+        now=now,
+    )
 
 
 async def _activate(
@@ -161,7 +171,7 @@ async def _sign_in_by_statement(
         return judged, None
     user_id = row["id"]
     audit.log_action("signed_in", by=Actor.user(user_id, caller), user=user_id)
-    return judged, _result(ctx, row, refresh_token, challenge.proof, is_new_user=False, now=now)
+    return judged, _result(ctx, row, refresh_token, challenge.proof, now=now)
 
 
 async def _create(ctx: Context, phone: str, now: datetime) -> User:
@@ -201,7 +211,8 @@ def _result(
     refresh_token: RefreshToken,
     proof: Proof,
     *,
-    is_new_user: bool,
+    is_new_user: bool = False,
+    has_activated: bool = False,
     now: datetime,
 ) -> SignInResult:
     """Build the result of a sign-in whose session is in the database."""
@@ -221,4 +232,5 @@ def _result(
         ),
         profile=profile,
         is_new_user=is_new_user,
+        has_activated=has_activated,
     )

@@ -20,7 +20,7 @@ from referral.service import refreshes, sessions, sign_in
 from referral.service.codes import SentCode
 from referral.service.profiles import Profile
 
-_LANGUAGES = " or ".join(f"`{language}`" for language in i18n.LANGUAGES)
+_LANGUAGES = ", ".join(f"`{tag}`" for tag in i18n.LANGUAGES)
 
 RefreshTokenText = Annotated[
     str,
@@ -98,7 +98,7 @@ class SignInController(Controller):
             "Returns a challenge, `token`, which `POST /api/v1/auth/verify` takes together with "
             "the code. The response is the same whether or not the phone has an account. Earlier "
             "codes stay valid when another one is sent. "
-            f"The message is in {_LANGUAGES}, according to `Accept-Language`."
+            f"The message is in the language that `Accept-Language` prefers, of {_LANGUAGES}."
         ),
         responses=responses(
             *BODY,

@@ -15,8 +15,9 @@ from referral.http import auth
 from referral.http.api.fields import Limit, PageCursor, UserId
 from referral.http.api.refusals import ADMINISTRATOR, BODY, responses
 from referral.http.requests import AdminRequest, context
-from referral.service import deletion, invitations, users
-from referral.service.users import InviteeViewPage, UserPage, UserView
+from referral.service import deletion, invitations, user_lists, users
+from referral.service.user_lists import UserPage, Wanted
+from referral.service.users import InviteeViewPage, UserView
 
 SearchText = Annotated[
     str | None,
@@ -73,7 +74,9 @@ class UserController(Controller):
         cursor: PageCursor = None,
         search: SearchText = None,
     ) -> UserPage:
-        return await users.page(context(request), search=search, cursor=cursor, limit=limit)
+        ctx = context(request)
+        selection = await user_lists.select(ctx, Wanted(search=search))
+        return await user_lists.page(ctx, selection, cursor=cursor, limit=limit)
 
     @get(
         "/{user_id:str}",

@@ -7,7 +7,6 @@ from typing import Any
 from litestar import Response, get
 from litestar.datastructures import CacheControlHeader
 
-from referral import i18n
 from referral.http.requests import StrictRequest, context
 from referral.http.responses import JsonResponse
 from referral.openid import scope
@@ -62,7 +61,8 @@ HANDLERS = [provider, authorization_server]
 
 
 def _metadata(request: StrictRequest) -> Response[dict[str, Any]]:
-    issuer = context(request).issuer.url
+    ctx = context(request)
+    issuer = ctx.issuer.url
     claims = [name for names in scope.CLAIMS.values() for name in names]
     return JsonResponse(
         {
@@ -84,7 +84,7 @@ def _metadata(request: StrictRequest) -> Response[dict[str, Any]]:
             "revocation_endpoint_auth_methods_supported": _METHODS,
             "code_challenge_methods_supported": ["S256"],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
-            "ui_locales_supported": list(i18n.LANGUAGES),
+            "ui_locales_supported": [each.tag for each in ctx.languages],
             "claims_parameter_supported": False,
             "request_parameter_supported": False,
             "request_uri_parameter_supported": False,

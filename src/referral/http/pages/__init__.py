@@ -3,6 +3,7 @@
 from litestar import Router
 
 from referral.http.pages import (
+    account,
     admin,
     authorize,
     cookies,
@@ -34,6 +35,7 @@ router = Router(
         *reauthentication.HANDLERS,
         language.choose,
         *profile.HANDLERS,
+        *account.HANDLERS,
         *phone.HANDLERS,
         *sessions.HANDLERS,
         *deletion.HANDLERS,

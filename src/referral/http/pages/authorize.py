@@ -11,7 +11,6 @@ from litestar.params import QueryParameter
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER, HTTP_400_BAD_REQUEST
 
-from referral import i18n
 from referral.core.errors import Refusal
 from referral.http import problems
 from referral.http.oauth import forms as oauth_forms
@@ -37,23 +36,22 @@ SIGN_IN = "/"
 
 _EXPLANATIONS = {
     "client": N_(
-        "The app that sent you here is not registered. Tell its makers: the client_id is unknown."
+        "The app that sent you here is not registered. Tell its makers that the client_id is "
+        "unknown."
     ),
     "redirect_uri": N_(
-        "The app that sent you here gave an address to go back to that is not registered. Tell "
-        "its makers: the redirect_uri must be one of the client's, letter for letter."
+        "The app that sent you here wants you back at an address that is not registered. Tell "
+        "its makers that the redirect_uri must be exactly one of the client's."
     ),
     "twice": N_(
-        "The app that sent you here gave its name or address twice. Tell its makers: client_id "
-        "and redirect_uri are given once."
+        "The app that sent you here gave its name or address twice. Tell its makers to send "
+        "client_id and redirect_uri only once."
     ),
-    "request": N_(
-        "This link is not complete, or too old. Go back to the app and start from there again."
-    ),
+    "request": N_("This link is incomplete or has expired. Go back to the app and start again."),
     "logout": N_(
-        "The app that sent you here to sign out made a mistake. Tell its makers: the id_token_hint "
-        "must be an ID token of theirs, and the post_logout_redirect_uri one of the client's, "
-        "letter for letter."
+        "The app that sent you here to sign out made a mistake. Tell its makers that the "
+        "id_token_hint must be one of their ID tokens, and the post_logout_redirect_uri exactly "
+        "one of the client's."
     ),
 }
 _DESCRIPTION = """\
@@ -152,6 +150,8 @@ async def show(request: StrictRequest) -> Response[Any]:
         app=app,
         action=app.url(CONTINUE),
         invitation=found,
+        inviter=inviter.first_name(found) if found else None,
+        masked_phone=inviter.masked_phone(request, app.ctx, signed_in),
         refusal=refusal,
         signed_in=signed_in,
         another=_with_another_phone(app).url(SIGN_IN),
@@ -230,7 +230,7 @@ def error_redirect(request: StrictRequest, outcome: ErrorRedirect) -> Response[A
 def error_page(request: StrictRequest, error: ErrorPage) -> Response[str]:
     """Respond with a page that explains the error to the person."""
     problems.log_error(request, "unknown_app", error.reason)
-    message = i18n.catalogue(render.language(request)).gettext(_EXPLANATIONS[error.reason])
+    message = render.language(request).gettext(_EXPLANATIONS[error.reason])
     page = render.page(
         request, "error.html", status=HTTP_400_BAD_REQUEST, message=message, action=None, fields={}
     )

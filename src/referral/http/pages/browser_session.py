@@ -38,7 +38,7 @@ _DAY = 86_400  # seconds
 def caller(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
     """Return the caller as the API does, but with the language of the pages."""
     language = render.language(cast("Request[Any, Any, Any]", request))
-    return replace(requests.caller(request), language=language)
+    return replace(requests.caller(request), language=language.tag)
 
 
 async def signed_in(

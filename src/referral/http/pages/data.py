@@ -40,7 +40,7 @@ async def _chunks(ctx: Context, signed_in: Authenticated, profile: Profile) -> A
     own = msgspec.to_builtins(profile)
     del own["invitees"]  # only the newest; all of them follow
     yield b'{"profile":' + _encode(own) + b',"invitees":['
-    async for chunk in _items(partial(invitations.page, signed_in)):
+    async for chunk in _items(partial(invitations.page, ctx, signed_in)):
         yield chunk
     yield b'],"sessions":['
     async for chunk in _items(partial(sessions.page, ctx, signed_in)):

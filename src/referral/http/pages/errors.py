@@ -38,8 +38,8 @@ def redirect_to_sign_in(request: Request[Any, Any, Any], refusal: Refusal) -> Re
         return _no_store(flash.notice(request, url, "sign_in_to_do"))
     if isinstance(refusal, NotSignedIn) and request.scope["path"] == "/me":
         return _no_store(flash.redirect("/"))
-    page = forms.local_path(forms.page_of(request)) or request.scope["path"]
-    url = forms.with_next("/", page)
+    path = forms.local_path(forms.page_of(request)) or request.scope["path"]
+    url = forms.with_next("/", path)
     return _no_store(flash.notice(request, url, "sign_in_first"))
 
 
@@ -61,7 +61,32 @@ def framework_response(
     wants_page = "text/html" in request.headers.get("accept", "")
     if not wants_page or request.scope["path"].startswith("/api/"):
         return response
-    return _page(request, response)
+    return page(request, response)
+
+
+def page(request: Request[Any, Any, Any], response: Response[Problem]) -> Response[str]:
+    """Return a page that says what a problem document says."""
+    problem: Problem = response.content
+    seconds = response.headers.get("Retry-After")
+    message = texts.refusal(
+        problem.code,
+        language=render.language(request),
+        seconds=int(seconds) if seconds else None,
+        attempts_left=None,
+    )
+    fields = forms.submitted(request) if problem.status in _WORTH_A_RETRY else {}
+    made = render.page(
+        request,
+        "error.html",
+        status=problem.status,
+        message=message,
+        action=forms.url_of(request) if fields else None,
+        fields=fields,
+        needs_support=problem.code in texts.NEEDS_SUPPORT,
+    )
+    copied = (name for name in _COPIED_HEADERS if name in response.headers)
+    made.headers |= {name: response.headers[name] for name in copied}
+    return made
 
 
 def _no_store(redirect: Redirect) -> Redirect:
@@ -76,32 +101,9 @@ def _as_page(respond: Callable[..., Response[Problem]]) -> Callable[..., Respons
     def respond_with_page(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
         if isinstance(error, AccountBlocked):
             cookies.clear(request, cookies.ACCESS, cookies.REFRESH)
-        return _page(request, respond(request, error))
+        return page(request, respond(request, error))
 
     return respond_with_page
-
-
-def _page(request: Request[Any, Any, Any], response: Response[Problem]) -> Response[str]:
-    problem: Problem = response.content
-    seconds = response.headers.get("Retry-After")
-    message = texts.refusal(
-        problem.code,
-        language=render.language(request),
-        seconds=int(seconds) if seconds else None,
-        attempts_left=None,
-    )
-    fields = forms.submitted(request) if problem.status in _WORTH_A_RETRY else {}
-    page = render.page(
-        request,
-        "error.html",
-        status=problem.status,
-        message=message,
-        action=forms.url_of(request) if fields else None,
-        fields=fields,
-    )
-    copied = (name for name in _COPIED_HEADERS if name in response.headers)
-    page.headers |= {name: response.headers[name] for name in copied}
-    return page
 
 
 HANDLERS: dict[int | type[Exception], Callable[..., Response[Any]]] = {

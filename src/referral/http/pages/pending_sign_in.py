@@ -99,8 +99,12 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     def seconds_until_resend(self, ctx: Context) -> int:
         return max(self.resend_at - int(ctx.clock().timestamp()), 0)
 
+    def seconds_left(self, ctx: Context) -> int:
+        """Return how long the code is good; 0 if it has expired."""
+        return max(self.expires_at - int(ctx.clock().timestamp()), 0)
+
     def is_expired(self, ctx: Context) -> bool:
-        return self.expires_at <= ctx.clock().timestamp()
+        return not self.seconds_left(ctx)
 
     def is_for(self, text: str, ctx: Context) -> bool:
         """Return whether the code has not expired and was sent to the phone that `text` spells."""

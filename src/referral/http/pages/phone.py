@@ -28,13 +28,13 @@ from referral.http.pages import (
     phone_field,
     sign_in,
 )
+from referral.http.pages.account import ACCOUNT
 from referral.http.pages.pending_sign_in import PendingSignIn
-from referral.http.pages.profile import ME
 from referral.http.requests import StrictRequest, context
 from referral.messaging import messages
 from referral.service import access, profiles
 
-PHONE = f"{ME}/phone"
+PHONE = "/me/phone"
 CODE = f"{PHONE}/code"
 
 _CODE_REFUSALS = (
@@ -56,21 +56,22 @@ async def show(request: StrictRequest) -> Response[str]:
         request,
         "phone.html",
         phone=request.user.user.phone,
-        example=phone_field.example(request, ctx),
+        phone_field=phone_field.of(request, ctx, user=request.user.user),
     )
 
 
 @post(
     PHONE,
     guards=[browser_session.signed_in],
-    opt=forms.on(PHONE, "phone", "phone"),
+    opt=forms.on(PHONE, "phone", "phone", "country"),
     include_in_schema=False,
 )
 async def send_code(request: StrictRequest) -> Redirect:
     ctx = context(request)
-    typed = phone = (await forms.read(request)).get("phone", "")
+    fields = await forms.read(request)
+    phone = fields.get(phone_field.PHONE, "")
     try:
-        phone = phone_field.parse(request, ctx, typed)
+        phone = phone_field.parse(request, ctx, fields)
         pending = await _send(request, ctx, phone)
     except sign_in.SEND_REFUSALS as refusal:
         earlier = pending_sign_in.find_for_phone(request, phone, ctx, user_id=_user_id(request))
@@ -78,7 +79,11 @@ async def send_code(request: StrictRequest) -> Redirect:
             # The user went back and entered the same phone again: its code was sent already
             return flash.redirect(earlier.url(CODE))
         return flash.refused(
-            request, PHONE, refusal, form="phone", field="phone", values={"phone": typed}
+            request,
+            PHONE,
+            refusal,
+            form="phone",
+            **phone_field.refused(refusal, fields, ctx),
         )
     return flash.redirect(pending.url(CODE))
 
@@ -90,7 +95,9 @@ async def code(request: StrictRequest) -> Response[Any]:
     pending = pending_sign_in.find(request, user_id=_user_id(request))
     if pending is None:
         return flash.notice(request, PHONE, "code_gone")
-    return sign_in.code_page(request, ctx, pending, path=CODE, back=PHONE)
+    return sign_in.code_page(
+        request, ctx, pending, path=CODE, back=f"{PHONE}?{pending_sign_in.TAB}={pending.tab}"
+    )
 
 
 @post(
@@ -126,13 +133,13 @@ async def change(request: StrictRequest) -> Redirect:
     except _CODE_REFUSALS as refusal:
         if isinstance(refusal, ChallengeSpent) and await _is_changed(request, ctx, pending):
             # The form was submitted twice
-            return flash.redirect(ME)
+            return flash.redirect(ACCOUNT)
         pending_sign_in.restore(request, pending)
         return flash.refused(request, pending.url(CODE), refusal, form="code", field="code")
     pending_sign_in.clear(request, pending)
     if message is None:
-        return flash.redirect(ME)
-    response = flash.notice(request, ME, "phone_changed")
+        return flash.redirect(ACCOUNT)
+    response = flash.notice(request, ACCOUNT, "phone_changed")
     response.background = BackgroundTask(messages.notify, ctx, message)
     return response
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from litestar import Response, get, post
 from litestar.params import QueryParameter
@@ -21,6 +22,7 @@ from referral.core.errors import (
     TooManyRequests,
     UnsupportedPhone,
 )
+from referral.core.sign_up import CLOSED
 from referral.http.pages import (
     app_request,
     browser_session,
@@ -30,7 +32,9 @@ from referral.http.pages import (
     inviter,
     pending_sign_in,
     phone_field,
+    preview,
     render,
+    site,
     tabs,
     verification,
     welcome,
@@ -57,15 +61,15 @@ async def home(request: StrictRequest, then: Next = None) -> Response[Any]:
     return page(request, context(request), then=forms.local_path(then))
 
 
-@post(HOME, opt=forms.on(HOME, "sign_in", "phone"), include_in_schema=False)
+@post(HOME, opt=forms.on(HOME, "sign_in", "phone", "country"), include_in_schema=False)
 async def send_code(request: StrictRequest) -> Redirect:
     ctx, app = context(request), await app_request.find(request)
     fields = await forms.read(request)
-    typed = phone = fields.get("phone", "")
+    phone = fields.get(phone_field.PHONE, "")
     invite_code = inviter.parse_code(fields.get("invite_code", ""), ctx)
     then = forms.local_path(fields.get("next")) or ""
     try:
-        phone = phone_field.parse(request, ctx, typed)
+        phone = phone_field.parse(request, ctx, fields)
         pending = await send(request, ctx, phone, invite_code=invite_code, then=then)
     except SEND_REFUSALS as refusal:
         earlier = pending_sign_in.find_for_phone(request, phone, ctx)
@@ -74,8 +78,13 @@ async def send_code(request: StrictRequest) -> Redirect:
             pending = earlier.in_new_tab(invite_code=invite_code, then=then)
             pending_sign_in.keep(request, pending)
             return flash.redirect(pending.url(CODE, **app_request.query(app)))
-        start, values = _start_url(app, invite_code, then), {"phone": typed}
-        return flash.refused(request, start, refusal, form="sign_in", field="phone", values=values)
+        return flash.refused(
+            request,
+            _start_url(app, invite_code, then),
+            refusal,
+            form="sign_in",
+            **phone_field.refused(refusal, fields, ctx),
+        )
     return flash.redirect(pending.url(CODE, **app_request.query(app)))
 
 
@@ -91,7 +100,8 @@ async def code(request: StrictRequest, invite_code: InviteCode = "") -> Response
         return flash.redirect(_restart_url(app, invite_code))
     # For an app this is always a sign-in, even if somebody is signed in already
     is_signed_in = app is None and bool(await browser_session.find(request))
-    start = _start_url(app, pending.invite_code, forms.local_path(pending.next))
+    then = forms.local_path(pending.next)
+    start = _start_url(app, pending.invite_code, then, tab=pending.tab)
     return code_page(
         request,
         context(request),
@@ -129,7 +139,7 @@ async def verify(request: StrictRequest) -> Redirect:
     pending_sign_in.clear(request, pending)
     if app is not None:
         return app_request.after_sign_in(request, app, result, invite_refusal)
-    return await welcome.redirect(request, pending, result, then, invite_refusal)
+    return welcome.redirect(request, pending, result, then, invite_refusal)
 
 
 @post(f"{CODE}/again", opt=forms.on(CODE, "again"), include_in_schema=False)
@@ -157,24 +167,7 @@ async def sign_out(request: StrictRequest) -> Redirect:
     return flash.notice(request, HOME, "signed_out")
 
 
-@post(
-    "/phone-form",
-    status_code=HTTP_200_OK,
-    opt=forms.on(HOME, "sign_in"),
-    include_in_schema=False,
-)
-async def phone_form(request: StrictRequest) -> dict[str, str | None]:
-    """Format a phone as its country does while it is being typed. For pages.js.
-
-    The phone is in the body because proxies log paths with their queries.
-    """
-    phone = (await forms.read(request)).get("phone", "")
-    region = phone_field.rules(request, context(request)).default_region
-    formatted, country = phone_display.format_as_typed(phone, region)
-    return {"form": formatted, "country": country}
-
-
-HANDLERS = [home, send_code, code, verify, send_again, sign_out, phone_form]
+HANDLERS = [home, send_code, code, verify, send_again, sign_out]
 
 
 async def send(
@@ -247,11 +240,14 @@ def page(
     }
     return render.page(
         request,
-        "sign_in.html",
+        "invitation.html" if context["invite_code"] else "sign_in.html",
         status=status,
-        example=phone_field.example(request, ctx),
+        phone_field=phone_field.of(request, ctx),
+        preview=preview.facts(site.of(request.app.state), render.language(request).tag),
+        masked_phone=inviter.masked_phone(request, ctx, context["signed_in"]),
         is_simulated=ctx.gateway.echoes_code,
         sign_up=ctx.sign_up.mode,
+        needs_support=ctx.sign_up.mode == CLOSED and not context["signed_in"],
         **context,
     )
 
@@ -280,7 +276,7 @@ def code_page(
         action=pending.url(path, **query),
         again=pending.url(f"{path}/again", **query),
         seconds=pending.seconds_until_resend(ctx),
-        is_expired=pending.is_expired(ctx),
+        seconds_left=pending.seconds_left(ctx),
         back=back,
         is_signed_in=is_signed_in,
     )
@@ -336,10 +332,16 @@ def _restart_url(app: AppRequest | None, invite_code: str) -> str:
     return f"{_start_url(None, invite_code, None)}?restarted=1"
 
 
-def _start_url(app: AppRequest | None, invite_code: str, then: str | None) -> str:
-    """Return the URL of the sign-in page with this request, invitation or next path."""
+def _start_url(app: AppRequest | None, invite_code: str, then: str | None, *, tab: str = "") -> str:
+    """Return the URL of the sign-in page with this request, invitation or next path.
+
+    tab: the key of the tab whose phone is filled in again.
+    """
+    query = {pending_sign_in.TAB: tab} if tab else {}
     if app is not None:
-        return app.url(HOME)
-    if invite_code.isascii() and invite_code.isalnum():
-        return f"/i/{invite_code}"
-    return forms.with_next(HOME, then) if then else HOME
+        return app.url(HOME, **query)
+    is_invitation = invite_code.isascii() and invite_code.isalnum()
+    path = f"/i/{invite_code}" if is_invitation else HOME
+    if then and not is_invitation:
+        query["next"] = then
+    return f"{path}?{urlencode(query, safe='/')}" if query else path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from referral.service.stats import Day
 
@@ -22,7 +23,8 @@ class Chart:
     """A chart to draw.
 
     marks: the numbers on the y axis, round, from 0 to at least the largest value. dated: indices of
-    the days whose date is on the x axis. bars, dashes: path data.
+    the days whose date is on the x axis. bars, dashes: path data of the days that are over.
+    so_far: the day that is not over, if the chart has it.
     """
 
     marks: list[int]
@@ -30,14 +32,33 @@ class Chart:
     bars: str
     dashes: str
     has_tooltips: bool
+    so_far: SoFar | None
 
 
-def draw(days: Sequence[Day]) -> Chart:
-    """Draw a bar for the sign-ups of each day, and a dash for its activations."""
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """The bar and the dash of a day that is not over.
+
+    left, width, top, height: of the bar, in percent of the chart, which a pattern fills without
+    being stretched. dash: path data.
+    """
+
+    left: float
+    width: float
+    top: float
+    height: float
+    dash: str
+
+
+def draw(days: Sequence[Day], *, today: date) -> Chart:
+    """Draw a bar for the sign-ups of each day, and a dash for its activations.
+
+    today: the day that is not over, in UTC.
+    """
     marks = _marks(max(max(day.sign_ups, day.activations) for day in days))
     top, is_wide = marks[-1], len(days) <= _MOST_WIDE_DAYS
     gap, width = (0.1, 0.8) if is_wide else (0, 1)
-    numbered = list(enumerate(days))
+    numbered = [(x, day) for x, day in enumerate(days) if day.day < today]
     return Chart(
         marks=marks,
         dated=_dated(len(days)),
@@ -48,6 +69,20 @@ def draw(days: Sequence[Day]) -> Chart:
         ),
         dashes="".join(f"M{x + gap} {top - day.activations}h{width}" for x, day in numbered),
         has_tooltips=is_wide,
+        so_far=next(
+            (
+                SoFar(
+                    left=100 * (x + gap) / len(days),
+                    width=100 * width / len(days),
+                    top=100 - 100 * day.sign_ups / top,
+                    height=100 * day.sign_ups / top,
+                    dash=f"M{x + gap} {top - day.activations}h{width}",
+                )
+                for x, day in enumerate(days)
+                if day.day == today
+            ),
+            None,
+        ),
     )
 
 

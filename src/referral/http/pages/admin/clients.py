@@ -13,6 +13,7 @@ from referral.context import Actor, Context
 from referral.core.errors import InvalidRequest, NotFound
 from referral.http import problems
 from referral.http.pages import flash, forms, render
+from referral.http.pages.admin import reasons
 from referral.http.requests import AdminRequest, context
 from referral.openid import clients
 from referral.openid.clients import Registration
@@ -75,7 +76,7 @@ async def act(request: AdminRequest, client_id: FromPath[str], action: FromPath[
     """Rotate or delete a client: see _ACTIONS. Raises NotFound."""
     if action not in _ACTIONS:
         raise NotFound(reason="no such action")
-    return await _ACTIONS[action](request, context(request), client_id, request.user)
+    return await _ACTIONS[action](request, context(request), client_id, reasons.actor(request))
 
 
 HANDLERS = [list_clients, create, act]

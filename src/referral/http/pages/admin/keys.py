@@ -11,6 +11,7 @@ from litestar.response import Redirect
 from referral.core.errors import InvalidRequest, NotFound
 from referral.http import problems
 from referral.http.pages import browser_session, flash, forms, render
+from referral.http.pages.admin import reasons
 from referral.http.requests import AdminRequest, context
 from referral.service import api_keys
 
@@ -52,7 +53,7 @@ async def make(request: AdminRequest) -> Redirect:
 @post("/keys/{name:str}/revoke", opt=forms.on(PATH, "revoke"), include_in_schema=False)
 async def revoke(request: AdminRequest, name: FromPath[str]) -> Redirect:
     try:
-        await api_keys.revoke(context(request), unquote(name), by=request.user)
+        await api_keys.revoke(context(request), unquote(name), by=reasons.actor(request))
     except NotFound as refusal:
         # It is revoked already
         problems.log_refusal(request, refusal)

@@ -15,13 +15,12 @@ from referral.core import csv_values
 from referral.core.errors import InvalidRequest
 from referral.core.reward_status import Status
 from referral.http.pages import flash, render
+from referral.http.pages.admin import downloads, periods
 from referral.http.requests import AdminRequest, context
 from referral.rewards import entry_csv, entry_lists, figures
-from referral.rewards.entries import EntryView
 
 PATH = "/admin/rewards/figures"
 
-_CSV = "text/csv"
 _MAX_ROWS = 100  # by day on the page; the file has all
 _PAGE_SIZE = 500
 _ALL = "all"
@@ -44,6 +43,9 @@ async def show(request: AdminRequest, first: First = None, last: Last = None) ->
         request,
         "admin/figures.html",
         figures=found,
+        comparison=await figures.compare(ctx, found),
+        today=ctx.clock().date(),
+        presets=periods.presets(ctx.clock().date(), first=found.first, last=found.last),
         days=found.by_day[:_MAX_ROWS],
         has_more=len(found.by_day) > _MAX_ROWS,
         totals=await figures.totals(ctx),
@@ -59,7 +61,7 @@ async def download_figures(
     rows = ((each.day, each.rule, each.unit, *structs.astuple(each.sums)) for each in found.by_day)
     text = csv_values.lines([("day", "rule", "unit", *figures.COLUMNS), *rows])
     name = f"rewards-{found.first}-{found.last}.csv"
-    return Response(text.encode(), media_type=_CSV, headers=_attachment(name))
+    return Response(text.encode(), media_type=downloads.CSV, headers=downloads.attachment(name))
 
 
 @get("/rewards.csv", include_in_schema=False)
@@ -69,9 +71,7 @@ async def download_entries(
     """Stream the entries that the list shows with these parameters. Raises InvalidRequest."""
     chosen = entry_lists.parse_status(None if status in {None, "", _ALL} else status)
     pages = _pages(context(request), status=chosen, unit=unit or None, user_id=user or None)
-    # Read before the response begins, so that wrong parameters are still refused
-    begin = await anext(pages)
-    return Stream(_entries(begin, pages), media_type=_CSV, headers=_attachment("rewards.csv"))
+    return await downloads.csv_file("rewards.csv", pages)
 
 
 HANDLERS = [show, download_figures, download_entries]
@@ -79,26 +79,14 @@ HANDLERS = [show, download_figures, download_entries]
 
 async def _pages(
     ctx: Context, *, status: Status | None, unit: str | None, user_id: str | None
-) -> AsyncIterator[list[EntryView]]:
+) -> AsyncIterator[str]:
     """Read one page at a time, so that a long list takes no more memory than a short one."""
-    cursor = None
+    cursor, header = None, entry_csv.header()
     while True:
         page = await entry_lists.page(
             ctx, status=status, unit=unit, user_id=user_id, cursor=cursor, limit=_PAGE_SIZE
         )
-        yield page.items
+        yield header + entry_csv.lines(page.items)
         if page.next_cursor is None:
             return
-        cursor = page.next_cursor
-
-
-async def _entries(
-    begin: list[EntryView], more: AsyncIterator[list[EntryView]]
-) -> AsyncIterator[str]:
-    yield entry_csv.header() + entry_csv.lines(begin)
-    async for entries in more:
-        yield entry_csv.lines(entries)
-
-
-def _attachment(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
+        cursor, header = page.next_cursor, ""

@@ -15,6 +15,7 @@ from referral.core.errors import NotFound, ReviewConflict
 from referral.core.reward_status import Review
 from referral.http import problems
 from referral.http.pages import flash, forms, render
+from referral.http.pages.admin import reasons
 from referral.http.pages.texts import N_
 from referral.http.requests import AdminRequest, context
 from referral.rewards import entry_lists, review
@@ -92,7 +93,7 @@ async def decide(request: AdminRequest, entry_id: FromPath[str], action: FromPat
         raise NotFound(reason="no such action")
     decision, notice = _DECISIONS[action]
     try:
-        await review.decide(context(request), entry_id, decision, by=request.user)
+        await review.decide(context(request), entry_id, decision, by=reasons.actor(request))
     except ReviewConflict as refusal:
         problems.log_refusal(request, refusal)
         notice = "not_in_review"

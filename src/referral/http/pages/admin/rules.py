@@ -13,6 +13,7 @@ from litestar.response import Redirect
 from referral.core.errors import InvalidRequest, NotFound
 from referral.http import problems
 from referral.http.pages import flash, forms, render
+from referral.http.pages.admin import reasons
 from referral.http.pages.texts import N_
 from referral.http.requests import AdminRequest, context
 from referral.rewards import rule_book
@@ -105,7 +106,7 @@ async def change(request: AdminRequest, name: FromPath[str]) -> Redirect:
 @post("/rules/{name:str}/delete", opt=forms.on(PATH, "delete_rule"), include_in_schema=False)
 async def delete(request: AdminRequest, name: FromPath[str]) -> Redirect:
     try:
-        await rule_book.delete(context(request), name, by=request.user)
+        await rule_book.delete(context(request), name, by=reasons.actor(request))
     except NotFound as refusal:
         # Another request deleted it first
         problems.log_refusal(request, refusal)

@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 
 from referral.core.errors import InvalidRequest
 from referral.http.pages import flash, render
-from referral.http.pages.admin import chart
+from referral.http.pages.admin import chart, periods
 from referral.http.requests import AdminRequest, context
 from referral.service import stats
 
@@ -27,19 +27,21 @@ async def show(request: AdminRequest, first: First = None, last: Last = None) ->
     """Show the statistics. A field that was submitted empty counts as missing."""
     ctx = context(request)
     try:
-        found = await stats.get(ctx, first=first or None, last=last or None)
+        found, comparison = await stats.compared(ctx, first=first or None, last=last or None)
     except InvalidRequest as refusal:
         typed = {"from": first or "", "to": last or ""}
         return flash.refused(request, PATH, refusal, form="days", field="from", values=typed)
-    date = ctx.clock().date().isoformat()
+    date = ctx.clock().date()
     today = found.days[-1]
-    if today.day.isoformat() != date:
-        [today] = await stats.by_day(ctx, first=date, last=date)
+    if today.day != date:
+        [today] = await stats.by_day(ctx, first=date.isoformat(), last=date.isoformat())
     return render.page(
         request,
         "admin/statistics.html",
         stats=found,
         today=today,
-        chart=chart.draw(found.days),
+        comparison=comparison,
+        presets=periods.presets(date, first=found.first, last=found.last),
+        chart=chart.draw(found.days, today=date),
         is_long=len(found.days) > _SHORT_TABLE,
     )

@@ -1,9 +1,9 @@
-"""Users: the search, a page for each user with their invitees, and the actions on a user."""
+"""Users: a page for each user with their invitees, and the actions on a user."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -13,43 +13,18 @@ from litestar.response import Redirect
 from referral import audit as audit_trail
 from referral.context import Actor, Context
 from referral.core import ids
-from referral.core.errors import Forbidden, InvalidRequest, NotFound
-from referral.http.pages import flash, forms, phone_field, render
-from referral.http.pages.admin import audit
+from referral.core.errors import Forbidden, NotFound
+from referral.http.pages import flash, forms, render
+from referral.http.pages.admin import audit, reasons
 from referral.http.requests import AdminRequest, context
 from referral.rewards import entry_lists
 from referral.service import deletion, invitations, trees, users
 
 PATH = "/admin/users"
 
-_PAGE_SIZE = 50
 _NEWEST_ENTRIES = 10
 
 Cursor = Annotated[str | None, QueryParameter()]
-Search = Annotated[str | None, QueryParameter()]
-
-
-@get("/users", include_in_schema=False)
-async def search_users(
-    request: AdminRequest, search: Search = None, cursor: Cursor = None
-) -> Response[Any]:
-    ctx = context(request)
-    try:
-        found = await users.page(
-            ctx,
-            search=search,
-            cursor=cursor,
-            limit=_PAGE_SIZE,
-            rules=phone_field.rules(request, ctx),
-        )
-    except InvalidRequest as refusal:
-        if cursor is not None:
-            raise
-        typed = {"search": search or ""}
-        return flash.refused(request, PATH, refusal, form="users", field="search", values=typed)
-    return render.page(
-        request, "admin/users.html", users=found, search=search or "", is_first=cursor is None
-    )
 
 
 @get("/users/{user_id:str}", include_in_schema=False)
@@ -76,7 +51,7 @@ async def show_user(
 
 @post(
     "/users/{user_id:str}/{action:str}",
-    opt=forms.on(f"{PATH}/{{user_id}}", "user"),
+    opt=forms.on(f"{PATH}/{{user_id}}", "user", reasons.FIELD),
     include_in_schema=False,
 )
 async def act(request: AdminRequest, user_id: FromPath[str], action: FromPath[str]) -> Redirect:
@@ -90,13 +65,13 @@ async def act(request: AdminRequest, user_id: FromPath[str], action: FromPath[st
     found = ids.parse(user_id)
     page = f"{PATH}/{found}"
     try:
-        await do(context(request), found, request.user)
+        await do(context(request), found, reasons.actor(request))
     except (Forbidden, NotFound) as refusal:
         return flash.refused(request, page, refusal, form="user", field=action, code=refusal_code)
     return flash.notice(request, PATH if action == "delete" else page, notice)
 
 
-HANDLERS = [search_users, show_user, act]
+HANDLERS = [show_user, act]
 
 
 async def _block(ctx: Context, user_id: UUID, by: Actor) -> None:

@@ -3,37 +3,41 @@
 {
   const all = (selector, work) => document.querySelectorAll(selector).forEach(work);
 
-  // Show a phone formatted as its country does while it is being typed
-  all("[data-phone]", (input) => {
-    const shown = document.getElementById("as-typed");
-    let waiting, last = 0;
-    input.addEventListener("input", () => {
-      clearTimeout(waiting);
-      waiting = setTimeout(async () => {
-        const mine = ++last;
-        try {
-          const answer = await fetch("/phone-form", { method: "POST", body: new URLSearchParams({ phone: input.value }) });
-          const { form, country } = await answer.json();
-          if (mine !== last) return;
-          const flag = country && /^[A-Z]{2}$/.test(country)
-            ? String.fromCodePoint(...[...country].map((letter) => 0x1f1a5 + letter.charCodeAt(0))) + " " : "";
-          shown.textContent = form ? flag + form : "";
-        } catch {
-          shown.textContent = "";
-        }
-      }, 150);
-    });
-  });
+  // Tell screen readers what else is only seen
+  const status = document.createElement("p");
+  status.className = "unseen";
+  status.setAttribute("aria-live", "polite");
+  document.body.append(status);
+  const say = (text) => (status.textContent = text);
 
-  // Submit a form once, however often its button is pressed: sending a message may take seconds
+  // Submit a form once, however often its button is pressed: sending a message may take seconds.
+  // The button says meanwhile what is done
   all("form[method=post]", (form) => {
+    let restore = () => {};
     form.addEventListener("submit", (event) => {
-      if (form.ariaBusy === "true") event.preventDefault();
+      if (form.ariaBusy === "true") return event.preventDefault();
       form.ariaBusy = "true";
+      const button = event.submitter ?? form.querySelector("button[data-busy]");
+      if (button?.dataset.busy) {
+        const words = [...button.childNodes], width = button.offsetWidth;
+        restore = () => {
+          button.replaceChildren(...words);
+          button.style.minWidth = "";
+          say("");
+          restore = () => {};
+        };
+        button.style.minWidth = `${width}px`;
+        button.replaceChildren(button.dataset.busy);
+        say(button.dataset.busy);
+      }
       // In case the user stops the navigation
-      setTimeout(() => (form.ariaBusy = null), 15000);
+      setTimeout(rest, 15000);
     });
-    addEventListener("pageshow", () => (form.ariaBusy = null));
+    const rest = () => {
+      form.ariaBusy = null;
+      restore();
+    };
+    addEventListener("pageshow", rest);
   });
 
   // Submit a complete code automatically, whether it is typed, pasted or filled in by the browser
@@ -62,18 +66,55 @@
     addEventListener("pageshow", () => (sent = false));
   });
 
-  // Count down until a new code can be requested
-  all("#resend-in", (note) => {
-    const button = document.getElementById("again"), left = note.querySelector("[data-left]");
-    const end = Date.now() + 1000 * Number(note.dataset.seconds);
+  // Take the code out of the message, where the browser can (https://wicg.github.io/web-otp/)
+  all("input[autocomplete=one-time-code]", (input) => {
+    if (!("OTPCredential" in window)) return;
+    const over = new AbortController();
+    input.form.addEventListener("submit", () => over.abort());
+    addEventListener("pagehide", () => over.abort());
+    navigator.credentials.get({ otp: { transport: ["sms"] }, signal: over.signal }).then((otp) => {
+      input.value = otp.code;
+      input.dispatchEvent(new Event("input"));
+    }, () => {
+      // The user declined, or typed it
+    });
+  });
+
+  // Count down the seconds of an element
+  const countDown = (element, work) => {
+    const left = element.querySelector("[data-left]");
+    const end = Date.now() + 1000 * Number(element.dataset.seconds);
     const tick = () => {
-      const seconds = Math.ceil((end - Date.now()) / 1000);
-      button.disabled = seconds > 0;
-      note.hidden = seconds <= 0;
-      left.textContent = seconds;
+      const seconds = Math.max(Math.ceil((end - Date.now()) / 1000), 0);
+      left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+      work(seconds);
       if (seconds > 0) setTimeout(tick, 250);
     };
     tick();
+  };
+  const again = document.getElementById("again");
+  // Until a new code can be requested
+  all("#resend-in", (note) => countDown(note, (seconds) => {
+    again.disabled = seconds > 0;
+    note.hidden = seconds === 0;
+    note.previousElementSibling.hidden = seconds > 0;
+  }));
+  // Until the code is too old; a new one is then the next step
+  all("#good", (note) => {
+    note.hidden = false;
+    let said = false;
+    countDown(note, (seconds) => {
+      const [good, over] = note.children;
+      if (seconds > 0 && seconds <= 30 && !said) {
+        said = true;
+        say(good.textContent);
+      }
+      if (seconds > 0) return;
+      note.classList.add("is-over");
+      document.getElementById("go-on").classList.remove("main");
+      again.classList.add("main");
+      say(over.textContent);
+    });
   });
 
   // Copy and share. If the browser refuses, select the text so that it can be copied by hand
