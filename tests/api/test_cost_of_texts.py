@@ -78,7 +78,7 @@ NAMED = {
 KNOWN = (
     *("patchProfile, name", "verify, code", "listUsers, search", "sendCode, header user-agent"),
     *("/, phone", "/, next", "/code, code", "/code, pending", "/code/again, pending"),
-    *("/me, email", "/me/phone, phone", "/admin/clients, redirect_uri", "/language, next"),
+    *("/me/account, email", "/me/phone, phone", "/admin/clients, redirect_uri", "/language, next"),
     *("/oauth/continue, user", "/oauth/continue, invitation", f"/language, {UNKNOWN}"),
 )
 
@@ -152,6 +152,7 @@ async def every_place(service: Service) -> dict[str, Place]:
         "type": "purchase",
         "redemption_id": "x",
         "entry_id": user.id(),
+        "sequence": 1,
     }
     document = ok(await service.get("/docs/openapi.json"))
     bearer = {

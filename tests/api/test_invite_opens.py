@@ -272,10 +272,10 @@ async def test_pages_show_opens(service: Service) -> None:
     service.http.cookies.set("access", admin.tokens["access_token"])
     assert "was opened" not in (await service.http.get("/me")).text
     await invite_opens.add({(code, service.clock().date().isoformat()): 1})
-    assert "My link was opened 1 time." in (await service.http.get("/me")).text
+    assert "Your link was opened 1 time." in (await service.http.get("/me")).text
     await invite_opens.add({(code, service.clock().date().isoformat()): 1233})
     page = await service.http.get("/me", headers={"Accept-Language": "ru"})
-    assert "Мою ссылку открыли 1\u202f234 раза." in page.text
+    assert "Вашу ссылку открыли 1\u202f234 раза." in page.text
     statistics = (await service.http.get("/admin")).text
     for name in ("today-opens", "opens"):
         assert f'id="{name}">1\u202f234<' in statistics

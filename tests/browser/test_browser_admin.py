@@ -82,7 +82,7 @@ async def test_administrator_manages_users(
         await open_and_press(session, "block")
         assert await session.page.get_by_text("blocked", exact=True).first.is_visible()
         assert (await clara.call("GET", "/profile")).status_code in {401, 403}
-        await session.submit("#unblock")
+        await open_and_press(session, "unblock")
         await open_and_press(session, "make-admin")
         assert await session.page.get_by_text("administrator", exact=True).first.is_visible()
         await open_and_press(session, "take-admin")
@@ -161,7 +161,7 @@ async def test_only_administrators_get_in(chromium: Browser, database_url: str) 
         for path in ("", "/users", f"/users/{somebody}", "/keys", "/webhooks", "/audit"):
             response = await session.go(f"/admin{path}")
             assert response.status == 403
-            assert "This page is for administrators alone." in await session.text("main")
+            assert "This page is only for administrators." in await session.text("main")
             assert await session.page.locator("main a").count(), "a way on"
         await session.go("/me")
         assert not await session.page.locator("a[href='/admin']").count()

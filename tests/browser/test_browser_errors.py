@@ -23,7 +23,7 @@ class BrokenInbox(Inbox):
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("12", "This is not a phone number."),
+        ("00", "This is not a phone number."),
         ("+49 30 901820", "We cannot send codes to this kind of number."),
         ("not a phone", "This is not a phone number."),
     ],
@@ -78,8 +78,8 @@ async def test_wrong_codes_show_the_tries_left(scene: Scene) -> None:
         await enter(session, wrong_code(code))
         assert session.path().startswith("/code?tab=")
         said.append(await error(session, "code"))
-    assert "2 tries are left" in said[0]
-    assert "1 try is left" in said[1]
+    assert "You have 2 tries left" in said[0]
+    assert "You have 1 try left" in said[1]
     assert "the last try. Ask for a new one" in said[2]
     await enter(session, code)
     assert "Too many wrong codes. Ask for a new one." in await error(session, "code")
@@ -106,7 +106,7 @@ async def test_expired_code(scene: Scene) -> None:
     await ask_for_code(session, new_phone())
     scene.service.clock.move(seconds=121)
     await enter(session, await shown_code(session))
-    assert await error(session, "code") == "This code is too old. Ask for a new one."
+    assert await error(session, "code") == "This code has expired. Ask for a new one."
     await session.submit("#again")
     await enter(session, await shown_code(session))
     assert session.path() == "/me"
@@ -130,7 +130,7 @@ async def test_spent_code(chromium: Browser, scene: Scene) -> None:
         await enter(other, code)
         assert other.path() == "/me"
     await enter(session, code)
-    assert await error(session, "code") == "This code was used already. Ask for a new one."
+    assert await error(session, "code") == "This code has already been used. Ask for a new one."
     await session.submit("#again")
     await enter(session, await shown_code(session))
     assert session.path() == "/me"
@@ -158,7 +158,7 @@ async def test_blocked_account(scene: Scene) -> None:
     assert session.path() == "/?next=/me"
     await ask_for_code(session, phone)
     await enter(session, await shown_code(session))
-    assert await error(session, "code") == "This account is blocked. Ask support for help."
+    assert await error(session, "code") == "This account is blocked. Contact support."
 
 
 class TestRefusedInviteCode:
@@ -192,10 +192,10 @@ class TestRefusedInviteCode:
         inviter, invitee = [await scene.service.sign_in() for _ in range(2)]
         await invitee.activate(await inviter.invite_code())
         await self.comes_to(scene, inviter.phone, await invitee.invite_code())
-        assert "You invited this person yourself" in await error(scene.session, "invite_code")
+        assert "You invited this person" in await error(scene.session, "invite_code")
 
     async def comes_to(self, scene: Scene, phone: str, invite_code: str) -> None:
         """Sign in to an existing account through the invite link."""
         scene.service.clock.move(seconds=3)
         await sign_in(scene.session, phone, path=f"/i/{invite_code}")
-        assert scene.session.path() == "/me"
+        assert scene.session.path() == "/me/account"

@@ -9,10 +9,13 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser
 
+import catalogues
 from browser import BrowserSession, new_session
 from referral.http.pages import app_router, router
+from referral.i18n import team
 from referral.import_export import demo
-from tour import Sample, sample_service, tour
+from sites import reachable
+from tour import Sample, sample_service, short_tour, tour
 
 # The layout does not depend on the database
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -29,6 +32,7 @@ SETTINGS = {
 # Routes that respond with files
 FILES = {
     "/admin/rewards.csv",
+    "/admin/users.csv",
     "/admin/rewards/figures.csv",
     "/static/{name}",
     "/me/data.json",
@@ -49,9 +53,11 @@ FAULTS = """() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const node = walker.currentNode, holder = node.parentElement;
-        if (!node.textContent.trim() || !holder.checkVisibility()) continue;
+        if (!node.textContent.trim()) continue;
+        if (!holder.checkVisibility({ visibilityProperty: true })) continue;
         if (isOffOnPurpose(holder)) continue;
-        if (/[\\u0590-\\u08FF]/.test(node.textContent) && !holder.closest("bdi, [dir]"))
+        const isolated = holder.closest("bdi, [dir]:not(html), [dir=rtl]");
+        if (/[\\u0590-\\u08FF]/.test(node.textContent) && !isolated)
             found.add(`${say(node)} can reorder the text beside it`);
         range.selectNodeContents(node);
         for (const rect of range.getClientRects()) if (rect.width > 1) add(node, holder, rect);
@@ -92,11 +98,13 @@ FAULTS = """() => {
 
 @pytest.fixture
 async def sample(database_url: str) -> AsyncIterator[Sample]:
-    async with sample_service(database_url, name=LONGEST, **SETTINGS) as started:
+    languages = catalogues.all_languages()
+    async with sample_service(database_url, languages, name=LONGEST, **SETTINGS) as started:
         yield started
 
 
-@pytest.mark.parametrize("language", ["en-US", "ru-RU"])
+# One of the longest, and the one from right to left
+@pytest.mark.parametrize("language", ["ru-RU", "ar-EG"])
 async def test_nothing_overlaps_or_is_cut_off(
     chromium: Browser, sample: Sample, language: str
 ) -> None:
@@ -115,6 +123,32 @@ async def test_nothing_overlaps_or_is_cut_off(
                 every_fault += [f"{name} at {width} px: {fault}" for fault in faults]
     assert not every_fault, "\n".join(every_fault)
     assert set(PAGES) - seen == set(), "pages that the tour leaves out"
+
+
+@pytest.mark.parametrize("tag", sorted({*catalogues.present()} - {"ru", "ar"}))
+async def test_pages_that_most_people_meet(chromium: Browser, database_url: str, tag: str) -> None:
+    """In every other language nothing overlaps or is cut off, and no text is left in English."""
+    languages = catalogues.all_languages()
+    english = {
+        source.msgid
+        for source in team.source_texts()
+        if " " in source.msgid and languages[tag].gettext(source.msgid) != source.msgid
+    }
+    device = {"viewport": {"width": WIDTHS[0], "height": 800}}
+    every_fault: list[str] = []
+    async with (
+        reachable(database_url, languages, inbox=None, **SETTINGS) as (service, site),
+        new_session(chromium, site, device=device, language=tag, expected=[400, 404]) as session,
+    ):
+        async for name in short_tour(service, session):
+            assert await session.page.locator("html").get_attribute("lang") == tag
+            texts = (await session.text("body")).split("\n")
+            every_fault += [f"{name}: left in English: {each}" for each in english & {*texts}]
+            for width in (WIDTHS[0], WIDTHS[-1]):
+                await session.page.set_viewport_size({"width": width, "height": 800})
+                faults = await session.page.evaluate(FAULTS)
+                every_fault += [f"{name} at {width} px: {fault}" for fault in faults]
+    assert not every_fault, "\n".join(every_fault)
 
 
 async def test_layout_faults_are_detected(chromium: Browser, sample: Sample) -> None:

@@ -33,7 +33,7 @@ async def test_a_person_joins_by_invitation(
         await ask_for_code(boris, new_phone())
         code = await shown_code(boris)
         await enter(boris, code)
-        assert "only by invitation" in await error(boris, "invite_code")
+        assert "need an invitation" in await error(boris, "invite_code")
         assert await boris.page.input_value("input[name=code]") == code
         assert await boris.page.evaluate("document.activeElement.name") == "invite_code"
         await boris.page.fill("input[name=invite_code]", "ZZZZZZ")
@@ -46,6 +46,7 @@ async def test_a_person_joins_by_invitation(
         await boris.page.fill("input[name=invite_code]", invite_code.lower())
         await boris.submit("form[action^='/code?'] button")
         assert boris.path() == "/me"
+        await boris.go("/me/account")
         assert invite_code in await boris.text("section:has(#inviter)")
 
         await clara.go(f"/i/{invite_code}")

@@ -40,22 +40,26 @@ async def test_one_user_invites_another(chromium: Browser, served: Server, scrip
     ):
         phone = await sign_in(anna)
         assert anna.path() == "/me"
-        assert digits(phone) in digits(await anna.text("main"))
+        assert "Nobody yet." in await anna.text()
         await change(anna, "name", "Anna Petrova")
         assert await notice(anna) == "Saved."
-        assert "Nobody yet." in await anna.text()
+        assert digits(phone) in digits(await anna.text("main"))
+        await anna.go("/me")
 
         link = await anna.text("#my-link")
         await boris.go(link)
-        assert await boris.text("h1") == "Anna invites you"
+        assert await boris.text("h1") == "Anna invites you to Referral"
         assert "will see your phone number" in await boris.text("main")
         assert "Petrova" not in await boris.text()
         invited = new_phone()
         await ask_for_code(boris, invited)
         await enter(boris, await shown_code(boris))
         assert boris.path() == "/me"
+        assert "You joined Referral. Anna invited you." in await notice(boris)
         code = await anna.text("#my-code")
-        assert f"I used the invite code {code}" in await boris.text("section:has(#inviter)")
+        await boris.go("/me/account")
+        invited_by = await boris.text("section:has(#inviter)")
+        assert f"Anna invited me, with the invite code {code}" in invited_by
 
         await anna.page.reload()
         used = await anna.text("section:has(#used)")
@@ -76,13 +80,14 @@ async def test_invite_code_is_entered_on_the_profile(
         await sign_in(inviter)
         code = await inviter.text("#my-code")
         await sign_in(person)
+        own = await person.text("#my-code")
         await use_invite_code(person, "ZZZZZZ")
         assert "There is no such invite code" in await error(person, "invite_code")
         assert await person.page.input_value("input[name=invite_code]") == "ZZZZZZ"
-        await use_invite_code(person, await person.text("#my-code"))
+        await use_invite_code(person, own)
         assert "your own" in await error(person, "invite_code")
         await use_invite_code(person, f" {code.lower()} ")
-        assert await notice(person) == "The invite code is activated."
+        assert "by a friend's invitation" in await notice(person)
         await inviter.go("/me")
         await inviter.page.locator("section:has(#used) .phone").first.wait_for()
         # A second activation is impossible
@@ -208,7 +213,7 @@ async def test_sign_in_by_keyboard(scene: Scene, scripts: str, chromium: Browser
             )
         assert all(outline != "none" for _, _, outline in reached), reached
         words = " ".join(text for _, text, _ in reached)
-        for expected in ("Skip to the content", "Sign out", "Change", "Use the code", "Delete my"):
+        for expected in ("Skip to the content", "Account", "Sign out", "WhatsApp", "Use the code"):
             assert expected in words
 
 
@@ -302,17 +307,25 @@ async def test_language_is_the_browsers_until_one_is_chosen(
     async with new_session(chromium, scene.session.site, language="ru-RU") as session:
         await session.go("/")
         await is_in(session, "ru")
-        await session.submit("button[value=en]")
+        await choose(session, "en")
         await is_in(session, "en")
         await ask_for_code(session, new_phone())
         await is_in(session, "en")
-        await session.submit("button[value=ru]")
+        await choose(session, "ru")
         assert session.path().startswith("/code?tab=")
         await is_in(session, "ru")
         await enter(session, await shown_code(session))
         assert session.path() == "/me"
         await is_in(session, "ru")
     assert [each.language for each in scene.service.inbox.messages] == ["en"]
+
+
+async def choose(session: BrowserSession, language: str) -> None:
+    """Choose a language at the foot of the page, with the keyboard."""
+    await session.page.locator(".languages summary").press("Enter")
+    button = session.page.locator(f"button[name=language][value={language}]")
+    async with session.page.expect_navigation():
+        await button.press("Enter")
 
 
 async def is_in(session: BrowserSession, language: str) -> None:

@@ -108,7 +108,7 @@ def error_of(page: str, field: str) -> str:
 
 
 def notice_on(page: str) -> str:
-    return found(r'role="status">([^<]+)<', page)
+    return found(r'role="status"[^>]*>([^<]+)<', page)
 
 
 def value_of(page: str, field: str) -> str:

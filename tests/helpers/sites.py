@@ -13,19 +13,27 @@ import uvicorn
 from processes import free_port
 from referral.http.server.application import Application
 from referral.http.server.protocol import HttpProtocol
+from referral.i18n import Languages
 from support import Inbox, Service, running
 
 
 @asynccontextmanager
 async def reachable(
-    database_url: str, *, inbox: Inbox | None = None, **variables: str
+    database_url: str,
+    languages: Languages | None = None,
+    /,
+    *,
+    inbox: Inbox | None = None,
+    **variables: str,
 ) -> AsyncIterator[tuple[Service, str]]:
     """Run the service as `running` does, on a port; yield it and its origin.
 
     It runs in the tests' process, so tests can move its clock and read its inbox.
     """
     port = free_port()
-    async with running(database_url, inbox=inbox, PORT=str(port), **variables) as service:
+    async with running(
+        database_url, None, languages, inbox=inbox, PORT=str(port), **variables
+    ) as service:
         assert service.app is not None
         async with _listening(service.app, port):
             yield service, f"http://127.0.0.1:{port}"

@@ -7,7 +7,7 @@ import json
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any, cast
@@ -17,9 +17,11 @@ from litestar import Litestar
 
 from referral.app import create_app
 from referral.context import Context
+from referral.i18n import Languages
 from referral.messaging.gateways import Gateway, Message
 from referral.service import admins, api_keys
 from referral.settings import Settings, parse
+from referral.settings.locales import Locales
 from referral.storage import database, migrate
 
 SECRET = "a secret of the tests with 32 bytes or more 0123456789"
@@ -200,6 +202,7 @@ class Service:
 async def running(
     database_url: str,
     start: datetime | None = None,
+    languages: Languages | None = None,
     /,
     *,
     inbox: Inbox | None = None,
@@ -209,10 +212,12 @@ async def running(
 
     start: the time at which it starts, by default the real one. Tests at a fixed time set it: the
     service deletes what is old when it starts, and a test that moved the clock back could lose its
-    rows.
+    rows. languages: those that it offers, if not those of the settings.
     """
     inbox = inbox or Inbox()
     settings = settings_for(database_url, **variables)
+    if languages is not None:
+        settings = replace(settings, locales=Locales(languages))
     async with _running(settings, inbox, inbox, start) as service:
         yield service
 

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from playwright.async_api import Route
 
 from browser import BrowserSession
+from endpoint_server import SECRET
+from referral.i18n import Languages
 from referral.import_export import demo
 from referral.openid import clients
+from referral.storage.models import Event
 from relying_party import CALLBACK, LOOPBACK, App, register
 from rewards import Shop, open_shop
 from sites import reachable
@@ -20,6 +23,8 @@ from walks import ask_for_code, change, enter, shown_code, use_invite_code
 OWN_PATHS = (
     *(
         "/me",
+        "/me/account",
+        "/me/account?change=name",
         "/me/invitees",
         "/me/sessions",
         "/me/phone",
@@ -32,7 +37,10 @@ ADMIN_PATHS = (
     *("/admin", "/admin/users", "/admin/users/{id}", "/admin/keys", "/admin/clients"),
     *("/admin/rewards", "/admin/rewards?status=all", "/admin/rules", "/admin/rules/{rule}"),
     "/admin/rewards/figures",
-    *("/admin/webhooks", "/admin/audit", "/admin/audit?user={id}", "/admin/users?search=nobody"),
+    *("/admin/look", "/admin/look/code?colors=dark"),
+    *("/admin/webhooks", "/admin/webhooks/{event}", "/admin/webhooks?state=given_up"),
+    *("/admin/audit", "/admin/audit?user={id}", "/admin/audit?action=user_blocked"),
+    *("/admin/users?search=nobody", "/admin/users?order=most_invitees&from=2026-01-01"),
 )
 _INVITEES = 54  # of the administrator: more than one page of a list
 
@@ -43,6 +51,7 @@ class Sample:
 
     phone, invite_code, id: of the administrator, who invited most of the users. app: on the
     person's own computer, so that a page asks before it goes on to it. rule: the name of a rule.
+    event: the sequence of a webhook event, which waits because nothing listens at the endpoint.
     """
 
     service: Service
@@ -52,15 +61,26 @@ class Sample:
     id: str
     app: App
     rule: str
+    event: int
 
 
 @asynccontextmanager
 async def sample_service(
-    database_url: str, *, name: str = "Анна", **variables: str
+    database_url: str,
+    languages: Languages | None = None,
+    /,
+    *,
+    name: str = "Анна",
+    **variables: str,
 ) -> AsyncIterator[Sample]:
     """Run a service whose users have the demo's unusual names. name: the administrator's."""
-    variables = {"REFERRAL_SIGN_UP": "invited", **variables}
-    async with reachable(database_url, inbox=None, **variables) as (service, site):
+    variables = {
+        "REFERRAL_SIGN_UP": "invited",
+        "REFERRAL_WEBHOOK_URL": "http://127.0.0.1:9/",
+        "REFERRAL_WEBHOOK_SECRET": SECRET,
+        **variables,
+    }
+    async with reachable(database_url, languages, inbox=None, **variables) as (service, site):
         admin = await service.sign_in_admin()
         ok(await admin.call("PATCH", "/profile", json={"name": name, "email": "a@b.example.com"}))
         code = await admin.invite_code()
@@ -78,7 +98,8 @@ async def sample_service(
         async with open_shop(service) as shop:
             await _reward(shop, code)
             rule = f"purchase{shop.tag}"
-            yield Sample(service, site, admin.phone, code, admin.id(), app, rule)
+            event = (await Event.filter(user_id=second.id()))[0].sequence
+            yield Sample(service, site, admin.phone, code, admin.id(), app, rule, event)
 
 
 async def _join(service: Service, invite_code: str, name: str) -> Person:
@@ -107,6 +128,25 @@ async def tour(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for part in (_begin_for_app, _sign_in, _own_pages, _administration, _sign_out):
         async for name in part(sample, session):
             yield name
+
+
+async def short_tour(service: Service, session: BrowserSession) -> AsyncIterator[str]:
+    """Open the pages that most people meet, as a new person who was invited."""
+    inviter = await service.sign_in()
+    for path in ("/", "/nowhere", f"/i/{await inviter.invite_code()}"):
+        await session.go(path)
+        yield path
+    await ask_for_code(session, "12")
+    yield "/ with an error"
+    await ask_for_code(session, new_phone())
+    yield "/code"
+    code = await shown_code(session)
+    await enter(session, wrong_code(code))
+    yield "/code with an error"
+    await enter(session, code)
+    for path in ("/me", "/me/sessions", "/me/phone", "/me/delete"):
+        await session.go(path)
+        yield path
 
 
 async def _begin_for_app(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
@@ -154,11 +194,10 @@ async def _own_pages(sample: Sample, session: BrowserSession) -> AsyncIterator[s
     await session.go("/me/invitees")
     await session.submit("a[rel=next]")
     yield "/me/invitees, further on"
-    await session.go("/me")
     await use_invite_code(session, "ZZZZZZ")
-    yield "/me with a wrong invite code"
+    yield "/me/account with a wrong invite code"
     await change(session, "email", "a@b")
-    yield "/me with a wrong email"
+    yield "/me/account with a wrong email"
     await session.go("/me/phone")
     await ask_for_code(session, "12")
     yield "/me/phone with an error"
@@ -168,9 +207,8 @@ async def _own_pages(sample: Sample, session: BrowserSession) -> AsyncIterator[s
 
 async def _administration(sample: Sample, session: BrowserSession) -> AsyncIterator[str]:
     for path in ADMIN_PATHS:
-        assert (await session.go(path.format(id=sample.id, rule=sample.rule))).ok, _unregistered(
-            path
-        )
+        address = path.format(id=sample.id, rule=sample.rule, event=sample.event)
+        assert (await session.go(address)).ok, _unregistered(path)
         yield path
     await session.go("/admin?from=2026-03-02&to=2026-03-01")
     yield "/admin with an error"

@@ -66,7 +66,8 @@ async def notice(session: BrowserSession) -> str:
 
 
 async def change(session: BrowserSession, name: str, text: str) -> None:
-    """Open a row of the profile, and submit a new text."""
+    """Open a row of the account, and submit a new text."""
+    await _open_account(session)
     form = f"details:has(input[name={name}])"
     if not await session.page.locator(f"{form}[open]").count():
         await session.page.click(f"{form} summary")
@@ -75,8 +76,14 @@ async def change(session: BrowserSession, name: str, text: str) -> None:
 
 
 async def use_invite_code(session: BrowserSession, invite_code: str) -> None:
+    await _open_account(session)
     await session.page.fill("input[name=invite_code]", invite_code)
     await session.submit("form[action='/me/inviter'] button")
+
+
+async def _open_account(session: BrowserSession) -> None:
+    if not session.path().startswith("/me/account"):
+        await session.go("/me/account")
 
 
 def digits(text: str) -> str:

@@ -242,7 +242,7 @@ async def test_warn_only_records_once_an_hour(
         [event] = events(caplog)
         assert event["reason"] == "cost-guard-country"
         assert event["country"] == "RU"
-        assert event["phone"] == f"+79*******{phone[-2:]}"
+        assert event["phone"] == f"+7********{phone[-2:]}"
         assert event["refused"] is False
 
 

@@ -96,7 +96,7 @@ async def test_invitation_page_works_once_no_try_is_left(service: Service) -> No
         assert f'name="invite_code" value="{code}"' in page
         assert (await browser.get("/i/nonsense")).status_code == 404
         assert await browser.sign_in(invite_code=code) == "/me"
-        assert code in await browser.see("/me")
+        assert code in await browser.see("/me/account")
     assert (await inviter.profile())["invitees"] == [browser.phone]
 
 

@@ -60,15 +60,15 @@ async def test_a_client_or_uri_given_twice_is_an_error_page(service: Service, na
 async def test_unreadable_parameters_are_an_error_page(service: Service, query: str) -> None:
     app = await register(service)
     async with signed_in(service) as browser:
-        await expect_page(browser, f"{app.url(state=None)}&{query}", "not complete")
+        await expect_page(browser, f"{app.url(state=None)}&{query}", "link is incomplete")
 
 
 async def test_an_altered_request_is_an_error_page(service: Service) -> None:
     """Whoever changes the sealed request, or leaves it out, gets nowhere."""
     async with signed_in(service) as browser:
         for path in ("/oauth/continue", "/oauth/return", "/oauth/return?denied=1&request=x.y"):
-            await expect_page(browser, path, "not complete")
-        await expect_page(browser, "/?request=x.y", "not complete")
+            await expect_page(browser, path, "link is incomplete")
+        await expect_page(browser, "/?request=x.y", "link is incomplete")
 
 
 async def test_a_removed_client_is_an_error_page(service: Service) -> None:

@@ -29,7 +29,7 @@ async def one_sign_in(service: Service, **parameters: str | None) -> Flow:
 
 
 async def name_yourself(browser: Browser) -> None:
-    await browser.submit("/me", name="Anna Ivanova", email="anna@example.com")
+    await browser.submit("/me/account", name="Anna Ivanova", email="anna@example.com")
 
 
 async def test_oidcc_server(service: Service) -> None:

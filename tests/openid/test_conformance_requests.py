@@ -59,7 +59,7 @@ async def test_oidcc_alternate_happy_flow(service: Service) -> None:
     asked = request(app, scope="email openid")
     path, _, query = asked.url.partition("?")
     async with signed_in(service) as browser:
-        await browser.submit("/me", name="", email="anna@example.com")
+        await browser.submit("/me/account", name="", email="anna@example.com")
         url = await arrive(browser, f"{path}?{urlencode(parse_qsl(query)[::-1])}")
         flow = await asked.finish(url)
     assert (await flow.userinfo()).keys() == {"sub", "email", "email_verified"}

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -98,7 +99,7 @@ async def test_a_reviewer_approves_and_rejects(shop: Shop, admin: Browser) -> No
     assert "Nothing waits for a decision." in page
     assert await shop.balance(inviter) == (100, 0)
     page = await admin.submit_and_see(f"{REWARDS}/{first}/reject?{query}")
-    assert notice_on(page) == "Nothing is changed: this was decided or taken back already."
+    assert notice_on(page) == "Nothing is changed: this was already decided or taken back."
     assert await shop.balance(inviter) == (100, 0)
     trail = await admin.see("/admin/audit")
     assert "<b>reward approved</b>" in trail
@@ -134,13 +135,13 @@ async def test_entries_are_filtered_and_paginated(shop: Shop, admin: Browser) ->
         await shop.event(f"order-{number}", invitee)
     query = f"status=available&unit=points{shop.tag}"
     page = await admin.see(f"{REWARDS}?{query}")
-    assert page.count("+1 <bdi>") == 30
+    assert page.count('<bdi dir="ltr">+1</bdi>') == 30
     older = found(r'rel="next" href="([^"]+)"', page)
     assert older.startswith(f"{REWARDS}?{query}&cursor=")
-    assert (await admin.see(older)).count("+1 <bdi>") == 1
+    assert (await admin.see(older)).count('<bdi dir="ltr">+1</bdi>') == 1
     own = await admin.see(f"{REWARDS}?status=all&user={inviter.id()}")
     assert "Only those of" in own
-    assert own.count("+1 <bdi>") == 30
+    assert own.count('<bdi dir="ltr">+1</bdi>') == 30
     assert "There are no entries." in await admin.see(f"{REWARDS}?status=all&user={invitee.id()}")
 
 
@@ -153,7 +154,7 @@ async def test_the_page_of_a_user_shows_balances(shop: Shop, admin: Browser) -> 
     await shop.event("visit-1", invitee, type="visit")
     page = await admin.see(f"/admin/users/{inviter.id()}")
     text = plain(page).replace(shop.tag, "")
-    assert "100 points available, 5 on hold" in text
+    assert "100 points available · 5 on hold" in text
     assert f'href="{REWARDS}?status=all&user={inviter.id()}"' in page
 
 
@@ -216,9 +217,9 @@ async def test_a_rule_with_every_choice(shop: Shop, admin: Browser) -> None:
     assert (rule["from"], rule["until"]) == ("2026-01-31T12:00:00Z", "2030-01-31T12:00:30Z")
     text = plain(page).replace(shop.tag, "").replace("\u202f", " ")
     assert (
-        "1 500 points for the inviter, once, at 3 invitees, by the event purchase, of a value of 0 "
-        "or more, after 14 days, at most 2 500 a month, at most 10 000 in all, flagged ones after "
-        "a person's decision"
+        "1 500 points for the inviter · once, at 3 invitees · by the event purchase · of a value "
+        "of 0 or more · after 14 days · at most 2 500 a month · at most 10 000 in all · flagged "
+        "ones after a person's decision"
     ) in text
 
 
@@ -229,10 +230,10 @@ async def test_rules_in_words(shop: Shop, admin: Browser) -> None:
     await shop.rule("d")
     text = plain(await admin.see(RULES)).replace(shop.tag, "")
     for words in (
-        "100 points for the invitee, when a code is activated, after 1 day",
-        "for the inviter, for each 2 invitees, by the event purchase, each after a person's",
-        "for the inviter, once for each invitee, by the event purchase",
-        "for the inviter, for every event, by the event purchase",
+        "100 points for the invitee · when a code is activated · after 1 day",
+        "for the inviter · for each 2 invitees · by the event purchase · each after a person's",
+        "for the inviter · once for each invitee · by the event purchase",
+        "for the inviter · for every event · by the event purchase",
     ):
         assert words in text
 
@@ -284,7 +285,7 @@ async def test_the_name_of_a_rule_is_used_once(shop: Shop, admin: Browser) -> No
     """Making does not change a rule of the same name; a deleted one's name is refused too."""
     await admin.submit_and_see(RULES, **typed(shop))
     page = await admin.submit_and_see(RULES, **typed(shop, amount="1"))
-    assert error_of(page, "name").startswith("Use 1 to 64")
+    assert error_of(page, "name").startswith("Enter 1 to 64")
     assert (await rule_of(shop))["version"] == 1
     await shop.delete_rule("first")
     assert error_of(await admin.submit_and_see(RULES, **typed(shop)), "name")
@@ -317,7 +318,7 @@ async def test_a_rule_is_deleted_after_a_confirmation(shop: Shop, admin: Browser
     path = f"{RULES}/first{shop.tag}"
     page = await admin.see(RULES)
     asking = found(rf'<details class="ask">((?:(?!</details>).)*{path}/delete.*?)</details>', page)
-    assert f"<bdi>first{shop.tag}</bdi> counts no new event" in asking
+    assert f"Delete the rule <bdi>first{shop.tag}</bdi>?" in asking
     for _ in range(2):
         page = await admin.submit_and_see(f"{path}/delete")
         assert notice_on(page).startswith("The rule is deleted.")
@@ -394,12 +395,16 @@ async def test_figures(shop: Shop, admin: Browser) -> None:
     unit = f"points{shop.tag}"
     now = "earned 319 · available 200 · on hold 5 · in review 7 · reversed 100 · rejected 7"
     assert row_of(page, "totals", unit) == f"{now} · redeemed 60"
-    rule = f"purchase{shop.tag}, {unit}"
-    assert row_of(page, "by-rule", rule) == "earned 300 · available 200 · reversed 100"
-    rule = f"checked{shop.tag}, {unit}"
-    assert row_of(page, "by-rule", rule) == "earned 14 · in review 7 · rejected 7"
+    rule = f"purchase{shop.tag} · {unit}"
+    assert row_of(page, "by-rule", rule) == (
+        "earned 300 · available 200 · reversed 100 earned: 0 before (0 without today)"
+    )
+    rule = f"checked{shop.tag} · {unit}"
+    assert row_of(page, "by-rule", rule) == (
+        "earned 14 · in review 7 · rejected 7 earned: 0 before (0 without today)"
+    )
     today = shop.service.clock().date().isoformat()
-    held = row_of(page, "by-day", f"{today} held{shop.tag}, {unit}")
+    held = row_of(page, "by-day", f"{today} so far held{shop.tag} · {unit}")
     assert held == "earned 5 · on hold 5"
     shop.service.clock.move(days=15)
     page = await admin.see(f"{REWARDS}/figures")
@@ -464,3 +469,33 @@ async def test_long_lists_are_streamed(
     await make_figures(shop)
     response = await admin.get(f"{REWARDS}.csv?unit=points{shop.tag}")
     assert response.text.count("\n") == 11
+
+
+async def test_earned_amounts_are_compared_with_the_period_before(
+    shop: Shop, admin: Browser
+) -> None:
+    """The entries of today are marked as unfinished, and count on neither side."""
+    await shop.rule(amount=10)
+    _, invitee = await shop.invite()
+    await shop.event("order-1", invitee)
+    shop.service.clock.move(hours=24 * 7)
+    for number in (2, 3):
+        await shop.event(f"order-{number}", invitee)
+    shop.service.clock.move(hours=24)
+    await shop.event("order-4", invitee)
+    today = shop.service.clock().date()
+    async with signed_in(shop.service, admin.phone) as browser:
+        page = await browser.see(f"{REWARDS}/figures?from={today - timedelta(days=6)}&to={today}")
+    assert "earned: +100 %, 10 before (20 without today)" in plain(page)
+    assert "Today is not over" in plain(page)
+    assert page.count(">so far<") == 1
+    assert re.search(r'aria-current="true">7 days<', page)
+
+
+async def test_rejection_names_the_reward_and_keeps_the_reason(shop: Shop, admin: Browser) -> None:
+    inviter, _, entry = await in_review(shop, amount=500)
+    page = plain(await admin.see(REWARDS))
+    assert "Reject +500 points" in page
+    await admin.submit(f"{REWARDS}/{entry}/reject", reason="Own second phone")
+    trail = await admin.see(f"/admin/audit?user={inviter.id()}")
+    assert "Reason: <bdi>Own second phone</bdi>" in trail

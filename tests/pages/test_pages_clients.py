@@ -106,7 +106,7 @@ async def test_wrong_fields_are_refused_beside_them(
     await register(service, name="Taken")
     typed = {**SHOP, "audience": "https://b.example", field: text}
     page = await admin.submit_and_see(PATH, **typed, kind="public", account="yes")
-    assert error_of(page, field).startswith("Give ")
+    assert error_of(page, field).startswith("Enter ")
     for name, value in typed.items():
         assert value_of(page, name) == value
     assert '<option value="public" selected>' in page
@@ -144,7 +144,7 @@ async def test_both_secrets_work_until_the_old_one_ends(service: Service, admin:
     assert await is_accepted(second)
     assert "two secrets" in page
     page = await admin.submit_and_see(f"{where}/finish")
-    assert notice_on(page) == "The old secret has ended."
+    assert notice_on(page) == "The old secret no longer works."
     assert f"{where}/finish" not in page
     assert not await is_accepted(first)
     assert await is_accepted(second)

@@ -20,10 +20,10 @@ async def shop(service: Service) -> AsyncIterator[Shop]:
 
 
 async def words(browser: Browser, shop: Shop, path: str = "/me") -> str:
-    """Return the text of the rewards on a page, without markup and the tests' tag."""
+    """Return the text of a page, without markup and the tests' tag."""
     page = await browser.see(path)
-    section = found(r"(<section[^>]*(?:\"rewards\"|My rewards).*?</section>)", page)
-    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", section))
+    main = found(r"(<main.*?</main>)", page)
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", main))
     return text.replace(shop.tag, "")
 
 
@@ -55,13 +55,13 @@ async def test_the_profile_says_what_was_earned_and_what_waits(shop: Shop) -> No
     async with signed_in(shop.service, inviter.phone) as browser:
         page = await words(browser, shop)
         assert "40 points to spend now" in page
-        assert re.search(r"5 days on the way: 5 from \d+ \w+ 20\d\d", page)
+        assert re.search(r"5 days on the way · 5 from \d+ \w+ 20\d\d", page)
         assert "7 points being checked by a person before it counts" in page
-        assert "−100 points: taken back (a friend's purchase)" in page
-        assert "−60 points: spent" in page
-        assert "+7 points: a friend's review being checked" in page
-        assert "+5 days: a friend's visit from " in page
-        assert "+100 points: a friend's purchase taken back" in page
+        assert "−100 points · taken back (a friend's purchase)" in page
+        assert "−60 points · spent" in page
+        assert "+7 points · a friend's review being checked" in page
+        assert "+5 days · a friend's visit from " in page
+        assert "+100 points · a friend's purchase taken back" in page
         assert "Show all" in page
         everything = await words(browser, shop, "/me/rewards")
     assert everything.count("a friend's purchase") == 3
@@ -76,6 +76,7 @@ async def test_the_next_milestones_are_shown(shop: Shop) -> None:
     invitees = [(await shop.invite(inviter))[1] for _ in range(2)]
     async with signed_in(shop.service, inviter.phone) as browser:
         page = await words(browser, shop)
+        assert "Invite 1 more friend and get 100 points 2 of 3 friends have joined" in page
         assert "2 of 3 friends have joined 100 points at 3" in page
         assert "purchase by 0 of 2 friends 10 stars at 2" in page
         for number, invitee in enumerate(invitees):
@@ -83,9 +84,10 @@ async def test_the_next_milestones_are_shown(shop: Shop) -> None:
         await shop.invite(inviter)
         page = await words(browser, shop)
         assert "have joined" not in page
-        assert "+100 points: 3 friends joined" in page
-        assert "+10 stars: purchase by 2 friends" in page
-        assert "purchase by 2 of 4 friends 10 stars at 4" in page
+        assert "+100 points · 3 friends joined" in page
+        assert "+10 stars · purchase by 2 friends" in page
+        assert "10 stars for purchase by 2 more friends purchase by 2 of 4 friends" in page
+        assert '<progress value="2" max="4" ' in await browser.see("/me")
 
 
 async def test_a_milestone_that_earns_nothing_is_not_shown(shop: Shop) -> None:
@@ -105,7 +107,7 @@ async def test_a_milestone_that_earns_nothing_is_not_shown(shop: Shop) -> None:
     async with signed_in(shop.service, inviter.phone) as browser:
         page = await words(browser, shop)
     assert " points at " not in page
-    assert "+100 points: purchase by 1 friend declined" in page
+    assert "+100 points · purchase by 1 friend declined" in page
 
 
 async def test_rewards_are_paginated(shop: Shop) -> None:
@@ -135,32 +137,34 @@ async def test_the_offer_is_shown_on_an_invitation(database_url: str) -> None:
     async with running(database_url, **offers) as service, browsing(service) as browser:
         invite_code = await (await service.sign_in()).invite_code()
         page = (await browser.get(f"/i/{invite_code}")).text
-        offer = '<p class="offer"><bdi>100 points &amp; &lt;b&gt;more&lt;/b&gt;</bdi></p>'
+        offer = '<p class="offer gift"><bdi>100 points &amp; &lt;b&gt;more&lt;/b&gt;</bdi></p>'
         assert offer in page
         page = (await browser.get(f"/i/{invite_code}", **{"Accept-Language": "ru"})).text
-        assert '<p class="offer"><bdi>100 баллов</bdi></p>' in page
+        assert '<p class="offer gift"><bdi>100 баллов</bdi></p>' in page
         assert 'offer"' not in await browser.see("/")
         assert 'offer"' not in (await browser.get("/i/ZZZZZZ")).text
         where = await browser.submit("/", phone=browser.phone, invite_code=invite_code)
-        assert offer in (await browser.get(where)).text
+        assert offer.replace(" gift", "") in (await browser.get(where)).text
         await browser.enter_code(await browser.see(where), "/code")
-        assert 'offer"' not in (await browser.get(f"/i/{invite_code}")).text
+        assert 'class="offer' not in (await browser.get(f"/i/{invite_code}")).text
     async with running(database_url, **offers) as service, signed_in(service) as browser:
         assert offer in (await browser.get(f"/i/{invite_code}")).text
 
 
 async def test_the_first_sign_in_says_what_it_earned(shop: Shop) -> None:
-    """Also if it is on hold. Later sign-ins, and people without an invitation, read nothing."""
+    """What is on hold too. Later sign-ins, and people without an invitation, read nothing."""
     await shop.rule("joined", trigger="activated", beneficiary="invitee")
     await shop.rule("held", trigger="activated", beneficiary="invitee", hold_days=14, amount=1200)
     await shop.rule("stars", trigger="activated", beneficiary="invitee", unit="stars")
     invite_code = await (await shop.service.sign_in()).invite_code()
     async with browsing(shop.service) as browser:
         assert await browser.sign_in(invite_code=invite_code) == "/me"
-        page = (await browser.get("/me")).text.replace(shop.tag, "").replace("\u202f", " ")
-        assert "Welcome! You have earned <bdi>1 300 points, 100 stars</bdi>." in page
+        page = await words(browser, shop)
+        joined = "You joined Referral by a friend's invitation."
+        assert f"{joined} You have 100 points to spend now. You have 100 stars to spend" in page
+        assert "You have 1 200 points on the way." in page
         assert "you accepted an invitation" in page
-        assert "Welcome!" not in await browser.see("/me")
+        assert joined not in await words(browser, shop)
         phone = browser.phone
     async with signed_in(shop.service, phone) as browser:
-        assert "Welcome!" not in await browser.see("/me")
+        assert joined not in await words(browser, shop)

@@ -8,7 +8,7 @@ from http.cookies import Morsel, SimpleCookie
 
 import httpx
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
 from browser import BrowserSession, new_session
 from referral.http.pages import router
@@ -28,12 +28,12 @@ PRODUCTION = {
     "REFERRAL_SMS_URL": f"hook+https://team.example.com/sms?secret=whsec_{32 * 'A'}",
 }
 POSTS = sorted(
-    re.sub(r"\{\w+(:\w+)?\}", "x", route.path)
+    re.sub(r"\{\w+(:\w+)?\}", "1", route.path)
     for route in router.routes
     if "POST" in getattr(route, "methods", ())
 )
 GETS = sorted(
-    re.sub(r"\{\w+(:\w+)?\}", "x", route.path)
+    re.sub(r"\{\w+(:\w+)?\}", "1", route.path)
     for route in router.routes
     if "GET" in getattr(route, "methods", ())
 )
@@ -155,7 +155,7 @@ class TestCookies:
             refusals = await http.post("/", data={"phone": "12"})
             language = await http.post("/language", data={"language": "ru", "next": "/"})
             out = await http.post("/sign-out")
-            lost = await http.post("/me", data={"name": "Anna"})
+            lost = await http.post("/me/account", data={"name": "Anna"})
             responses += [*refusals.history, *language.history, *out.history, *lost.history]
         set_there = cookies_of(responses)
         names = {"access", "refresh", "device", "sign_in", "flash", "language", "draft"}
@@ -284,20 +284,6 @@ async def test_typed_text_is_never_executed(chromium: Browser, database_url: str
         await ask_for_code(session, new_phone())
         await enter(session, await shown_code(session))
         assert await session.page.title() != "evil"
-
-
-async def test_phone_is_formatted_while_typed_but_not_in_a_path(
-    chromium: Browser, database_url: str
-) -> None:
-    """Proxies write paths with their queries into their logs."""
-    async with reachable(database_url) as (_, site), new_session(chromium, site) as session:
-        asked: list[str] = []
-        session.page.on("request", lambda request: asked.append(request.url))
-        await session.go("/")
-        await session.page.fill("input[name=phone]", "+79991234567")
-        await expect(session.page.locator("#as-typed")).to_contain_text("+7 999 123-45-67")
-        assert f"{site}/phone-form" in asked
-        assert not [url for url in asked if "9991234567" in url]
 
 
 async def test_pages_cannot_be_framed(chromium: Browser, database_url: str) -> None:

@@ -13,10 +13,10 @@ from referral.service import sign_ups
 from relying_party import leaving_to, open_sign_in, parameters_of, register, send_code
 from support import Person, Service, context_of, new_phone, ok, running, wrong_code
 
-REQUIRED = "You can join only by invitation: enter the invite code of somebody who is here already."
+REQUIRED = "You need an invitation to join. Enter the invite code of somebody who is already here."
 UNKNOWN = "There is no such invite code. Check its 6 characters."
-USED_UP = "This invite code has admitted as many people as it may: ask somebody else for theirs."
-CLOSED = "Nobody new can join at present: ask the team to add your phone."
+USED_UP = "This invite code has no places left. Ask somebody else for theirs."
+CLOSED = "Sign-up is closed for now. Ask the team to add your phone number."
 WITHOUT = "You can go on without an invitation."
 
 
@@ -74,7 +74,7 @@ async def test_the_question_survives_reloads_and_resends(by_invitation: Service)
         wrong = wrong_code(code_on(page))
         invite_code = await inviter.invite_code()
         page = await browser.see(await enter(browser, page, code=wrong, invite_code=invite_code))
-        assert "2 tries are left" in error_of(page, "code")
+        assert "You have 2 tries left" in error_of(page, "code")
         assert value_of(page, "invite_code") == invite_code
         by_invitation.clock.move(seconds=121)
         again = unescape(found(r'action="(/code/again[^"]*)"', page))
@@ -94,7 +94,7 @@ async def test_a_refused_invitation_is_replaced(by_invitation: Service) -> None:
         assert USED_UP not in page
         page = await browser.see(f"/i/{used_up}")
         assert USED_UP in page
-        assert "Whoever invited you" not in page
+        assert 'id="seen"' not in page
         assert f'name="invite_code" value="{used_up}"' in page
         page = await browser.submit_and_see("/", phone=browser.phone, invite_code=used_up)
         typed = code_on(page)
@@ -119,8 +119,8 @@ async def test_existing_users_go_on_without_it(by_invitation: Service) -> None:
     by_invitation.clock.move(seconds=3)
     for invite_code, message in (("ZZZZZZ", UNKNOWN), (await inviter.invite_code(), USED_UP)):
         async with browsing(by_invitation, person.phone) as browser:
-            assert await browser.sign_in(invite_code=invite_code) == "/me"
-            assert error_of(await browser.see("/me"), "invite_code") == message
+            assert await browser.sign_in(invite_code=invite_code) == "/me/account"
+            assert error_of(await browser.see("/me/account"), "invite_code") == message
         by_invitation.clock.move(seconds=3)
 
 
@@ -133,7 +133,7 @@ async def test_a_signed_in_person_is_told(by_invitation: Service) -> None:
         assert USED_UP in page
         assert "Accept the invitation" not in page
         await browser.submit("/me/inviter", invite_code=code)
-        assert error_of(await browser.see("/me"), "invite_code") == USED_UP
+        assert error_of(await browser.see("/me/account"), "invite_code") == USED_UP
 
 
 async def test_a_phone_that_may_not_activate_is_admitted(by_invitation: Service) -> None:
@@ -143,7 +143,7 @@ async def test_a_phone_that_may_not_activate_is_admitted(by_invitation: Service)
     async with browsing(by_invitation, leaver.phone) as browser:
         by_invitation.clock.move(seconds=3)
         assert await browser.sign_in(invite_code=await second.invite_code()) == "/me"
-        assert 'action="/me/inviter"' in await browser.see("/me")
+        assert 'action="/me/inviter"' in await browser.see("/me/account")
 
 
 async def test_exhausted_tries_say_when_to_try_again(by_invitation: Service) -> None:
@@ -184,8 +184,8 @@ async def test_an_activation_that_is_too_late(database_url: str) -> None:
         inviter = await service.sign_in()
         async with signed_in(service, person.phone) as browser:
             await browser.submit("/me/inviter", invite_code=await inviter.invite_code())
-            message = error_of(await browser.see("/me"), "invite_code")
-            assert message.startswith("An invite code can be used only for some days")
+            message = error_of(await browser.see("/me/account"), "invite_code")
+            assert message.startswith("It is too late to use an invite code")
 
 
 class TestForApps:

@@ -50,7 +50,7 @@ async def test_two_tabs_sign_in_with_two_phones(service: Service) -> None:
         refused_at = await browser.submit("/code", **hidden_on(pages[0]), code=wrong)
         page = await browser.see(refused_at)
         assert phone_on(page) == first
-        assert "2 tries are left" in error_of(page, "code")
+        assert "You have 2 tries left" in error_of(page, "code")
         service.clock.move(seconds=3)
         path = unescape(found(r'action="(/code/again[^"]*)"', page))
         page = await browser.submit_and_see(path, **form_to(page, "/code/again"))
@@ -59,7 +59,7 @@ async def test_two_tabs_sign_in_with_two_phones(service: Service) -> None:
         # The other one is still pending
         assert phone_on(await browser.see(other)) == second
         assert await browser.enter_code(pages[1], "/code") == "/me"
-        assert second[-2:] in await browser.see("/me")
+        assert second[-2:] in await browser.see("/me/account")
 
 
 async def test_two_tabs_change_to_two_phones(service: Service) -> None:
@@ -67,7 +67,7 @@ async def test_two_tabs_change_to_two_phones(service: Service) -> None:
     async with signed_in(service) as browser:
         one, other = [await browser.submit("/me/phone", phone=each) for each in (first, second)]
         assert [phone_on(await browser.see(path)) for path in (one, other)] == [first, second]
-        assert await browser.enter_code(await browser.see(one), "/me/phone/code") == "/me"
+        assert await browser.enter_code(await browser.see(one), "/me/phone/code") == ("/me/account")
         assert phone_on(await browser.see(other)) == second
 
 
@@ -80,14 +80,14 @@ async def test_old_tab_without_cookie_keeps_phone_and_invitation(service: Servic
         page = await browser.see(tab)
         service.clock.move(seconds=121)
         late = await browser.see(tab)
-        assert "This code is too old. Ask for a new one." in late
+        assert "This code has expired. Ask for a new one." in late
         assert "simulated-code" not in late
         await browser.submit("/sign-out")
         assert not [name for name in browser.http.cookies if name.startswith("sign_in")]
         where = await browser.submit("/code", **hidden_on(page), code=code_on(page))
         assert where == tab
         page = await browser.see(where)
-        assert error_of(page, "code") == "This code is too old. Ask for a new one."
+        assert error_of(page, "code") == "This code has expired. Ask for a new one."
         assert phone_on(page) == browser.phone
         browser.http.cookies.clear()
         path = unescape(found(r'action="(/code/again[^"]*)"', page))
@@ -106,7 +106,7 @@ async def test_reloaded_old_tab_keeps_its_invitation(service: Service) -> None:
         assert where == f"/i/{invite_code}?restarted=1"
         page = await browser.see(where)
         assert f'name="invite_code" value="{invite_code}"' in page
-        assert "This code is too old. Ask for a new one." in page
+        assert "This code has expired. Ask for a new one." in page
         assert "cookies" not in page
 
 
@@ -165,12 +165,12 @@ async def test_failed_form_can_be_submitted_again(
     async with signed_in(service) as browser:
         monkeypatch.setattr(profiles, "change", fails)
         response = await browser.http.post(
-            "/me", data={"name": 'Anna "A"', "email": ""}, headers={"Origin": ORIGIN}
+            "/me/account", data={"name": 'Anna "A"', "email": ""}, headers={"Origin": ORIGIN}
         )
         assert response.status_code == status
         monkeypatch.setattr(profiles, "change", real)
         page = unescape(response.text)
-        assert 'name="next" value="/me"' in page
+        assert 'name="next" value="/me/account"' in page
         fields = {
             name: unescape(text)
             for name, text in re.findall(
@@ -178,13 +178,13 @@ async def test_failed_form_can_be_submitted_again(
             )
         }
         assert fields == {"name": 'Anna "A"', "email": ""}
-        assert notice_on(await browser.submit_and_see("/me", **fields)) == "Saved."
+        assert notice_on(await browser.submit_and_see("/me/account", **fields)) == "Saved."
 
 
 async def test_form_of_another_site_is_not_offered_again(service: Service) -> None:
     async with signed_in(service) as browser:
         response = await browser.http.post(
-            "/me", data={"name": "Eve"}, headers={"Origin": "https://evil.example"}
+            "/me/account", data={"name": "Eve"}, headers={"Origin": "https://evil.example"}
         )
         assert response.status_code == 403
         assert "Eve" not in response.text
@@ -193,8 +193,8 @@ async def test_form_of_another_site_is_not_offered_again(service: Service) -> No
 @pytest.mark.parametrize(
     ("path", "field", "text"),
     [
-        ("/me", "name", "Анна Петрова"),
-        ("/me", "email", "anna@example.com"),
+        ("/me/account", "name", "Анна Петрова"),
+        ("/me/account", "email", "anna@example.com"),
         ("/me/inviter", "invite_code", "7KQ2MX"),
         ("/me/phone", "phone", "+7 999 123-45-67"),
     ],

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from referral.core.reward_status import Kind
-from referral.rewards import entry_queries
-from referral.storage import database
+from referral.rewards import entry_queries, overview, overview_queries
+from referral.storage import database, dialect
 from referral.storage.models import RewardEntry
 from support import Service
 
@@ -49,3 +49,33 @@ async def explain(sql: str, *values: object) -> list[dict[str, object]]:
         await database.query("ANALYZE reward_entries")
         return await database.query(f"EXPLAIN {sql}", *values)
     return await database.query(f"EXPLAIN QUERY PLAN {sql}", *values)
+
+
+async def test_what_friends_earned_reads_their_entries_only(service: Service) -> None:
+    """Not the inviter's, however many there are."""
+    now, friends = service.clock(), [uuid4() for _ in range(3)]
+    await RewardEntry.bulk_create(
+        RewardEntry(
+            id=uuid4(),
+            kind=Kind.EARNED,
+            user_id=USER,
+            unit="points",
+            amount=2,
+            cause="order",
+            created_at=PAST,
+            available_at=PAST,
+            about_user_id=friends[number] if number < len(friends) else uuid4(),
+        )
+        for number in range(ENTRIES)
+    )
+    try:
+        found = await overview.earned_by(USER, friends, now=now)
+        assert {key: [each.available for each in sums] for key, sums in found.items()} == (
+            {key: [2] for key in friends}
+        )
+        assert await overview.earned_by(uuid4(), friends, now=now) == {}
+        sql = overview_queries.EARNED_BY.format(marks=dialect.placeholders(3, first=3))
+        plan = str(await explain(sql, USER, now, *friends))
+    finally:
+        await RewardEntry.filter(user_id=USER).delete()
+    assert "reward_entries_by_invitee" in plan
