@@ -12,18 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from referral.core import image
 from referral.core.colour import Palette
-from referral.http.pages import appearance, static
-from referral.http.pages.render import isolated
+from referral.http.pages import appearance
+from referral.http.pages.render import TEMPLATES, new_environment
 from referral.http.pages.site import Site
 from referral.http.requests import FORM
 
 _FOLDER = Path(__file__).parent
-_PAGES = _FOLDER.parent / "pages" / "templates"
 _CODE = re.compile("`([^`]+)`")
 _NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
 _CREDENTIALS = {"bearer": "an access token", "api_key": "an API key"}
@@ -226,18 +224,7 @@ def _blocks(text: str) -> Markup:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader([_FOLDER, _PAGES]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+    environment = new_environment(_FOLDER, TEMPLATES)
     environment.filters["inline"] = _inline
-    environment.filters["isolated"] = isolated
-    environment.globals["image_url"] = static.image_url
-    environment.globals["logo_size"] = image.logo_size
-    environment.globals["dark_condition"] = appearance.dark_condition
     environment.globals["colors"] = appearance.EITHER
     return environment

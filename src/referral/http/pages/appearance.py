@@ -42,6 +42,11 @@ def preview_of(request: Request[Any, Any, Any]) -> Preview | None:
     return found
 
 
+def colors_of(preview: Preview | None) -> str:
+    """Return the mode of a preview; EITHER for a page that is none."""
+    return preview.colors if preview else EITHER
+
+
 def dark_condition(colors: str) -> str:
     """Return the media query for dark mode. colors: LIGHT, DARK or EITHER."""
     return _CONDITIONS[colors]
@@ -78,7 +83,7 @@ def headers(palette: Palette, *, preview: Preview | None, frames: bool) -> dict[
     preview: in a frame of our own, no script runs and no form is sent. frames: whether the page
     has frames with such previews.
     """
-    style = source(css(palette, _colors(preview)))
+    style = source(css(palette, colors_of(preview)))
     policy = f"default-src 'none'; style-src {style}; img-src 'self'; base-uri 'none'; "
     if preview is not None:
         policy += "form-action 'none'; frame-ancestors 'self'"
@@ -89,10 +94,6 @@ def headers(palette: Palette, *, preview: Preview | None, frames: bool) -> dict[
     if frames:
         policy += "; frame-src 'self'"
     return {"Content-Security-Policy": policy, "Cross-Origin-Opener-Policy": "same-origin"}
-
-
-def _colors(preview: Preview | None) -> str:
-    return preview.colors if preview else EITHER
 
 
 def _variables(colours: Colours) -> str:

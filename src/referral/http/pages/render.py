@@ -20,7 +20,8 @@ from referral.http.pages import ago, appearance, cookies, dates, flash, forms, s
 from referral.http.pages.flash import Flash
 from referral.i18n import Language
 
-_FOLDER = Path(__file__).parent
+TEMPLATES = Path(__file__).parent / "templates"
+
 _LOCALES = "pages_locales"
 _AUTOFOCUS = re.compile(r" autofocus(?=[ >])")
 
@@ -55,7 +56,7 @@ def page(
     """
     lang, team = language(request), site.of(request.app.state)
     preview = appearance.preview_of(request)
-    colors = preview.colors if preview else appearance.EITHER
+    colors = appearance.colors_of(preview)
     message = flash.take(request)
     context = {
         # Whether only support can help: pages that know it say so themselves
@@ -104,7 +105,7 @@ def _notice(message: Flash | None, language: Language) -> str:
     text = texts.notice(message.code, language=language)
     if not message.values or message.form:
         return text
-    return escape(text) % {name: isolated(value) for name, value in message.values.items()}
+    return escape(text) % {name: _isolated(value) for name, value in message.values.items()}
 
 
 class _Forms:
@@ -181,27 +182,37 @@ class _CompiledTemplates(BytecodeCache):
 _compiled = _CompiledTemplates()
 
 
-# Of every language, and of those of some services in one process, as in tests
-@lru_cache(maxsize=64)
-def _environment(language: Language) -> Environment:
+def new_environment(*folders: Path, **options: Any) -> Environment:
+    """Return an environment with what every page needs, such as the team's logo.
+
+    folders: of templates, the first one first. options: of Jinja.
+    """
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER / "templates"),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
-        bytecode_cache=_compiled,
+        **options,
     )
-    environment.install_gettext_translations(language.html, newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
     environment.globals["image_url"] = static.image_url
     environment.globals["logo_size"] = image.logo_size
     environment.globals["dark_condition"] = appearance.dark_condition
+    environment.filters["isolated"] = _isolated
+    return environment
+
+
+# Of every language, and of those of some services in one process, as in tests
+@lru_cache(maxsize=64)
+def _environment(language: Language) -> Environment:
+    environment = new_environment(
+        TEMPLATES, extensions=["jinja2.ext.i18n"], bytecode_cache=_compiled
+    )
+    environment.install_gettext_translations(language.html, newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
     environment.filters["contrast"] = texts.contrast
     environment.filters["phone"] = _phone
     environment.filters["spelt"] = phone_display.format_phone
-    environment.filters["isolated"] = isolated
     environment.filters["day"] = partial(dates.day, language=language)
     environment.filters["minute"] = partial(dates.minute, language=language)
     environment.filters["ago"] = partial(ago.ago, language=language)
@@ -211,7 +222,7 @@ def _environment(language: Language) -> Environment:
     return environment
 
 
-def isolated(text: object) -> Markup:
+def _isolated(text: object) -> Markup:
     """Isolate text of unknown direction, so that it does not reorder its neighbours."""
     return Markup("<bdi>{}</bdi>").format(text)
 
