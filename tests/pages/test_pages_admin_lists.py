@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,22 +14,13 @@ import pytest
 from pages import Browser, error_of, found, notice_on, signed_in, value_of
 from referral.core import csv_values
 from referral.core.cursor import CountCursor, encode
-from referral.service import admins, housekeeping, user_lists
+from referral.service import housekeeping, user_lists
 from referral.storage import database, users
 from referral.storage.database import Row
 from referral.storage.user_lists import Selection
-from support import Person, Service, context_of, new_phone, ok
+from support import Person, Service, context_of, ok
 
 USERS, AUDIT = "/admin/users", "/admin/audit"
-
-
-@pytest.fixture
-async def admin(service: Service) -> AsyncIterator[Browser]:
-    """An administrator's browser."""
-    phone = new_phone()
-    await admins.grant(context_of(service), phone)
-    async with signed_in(service, phone) as browser:
-        yield browser
 
 
 def links(page: str) -> list[str]:

@@ -23,10 +23,9 @@ from pages import (
     value_of,
 )
 from referral.http.pages.admin import reward_figures
-from referral.service import admins
 from referral.storage.models import Activation
 from rewards import Shop, open_shop
-from support import Person, Service, context_of, new_phone, ok
+from support import Person, Service, ok
 
 REWARDS, RULES = "/admin/rewards", "/admin/rules"
 FORM = {"Origin": ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}
@@ -36,15 +35,6 @@ FORM = {"Origin": ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}
 async def shop(service: Service) -> AsyncIterator[Shop]:
     async with open_shop(service) as shop:
         yield shop
-
-
-@pytest.fixture
-async def admin(service: Service) -> AsyncIterator[Browser]:
-    """An administrator's browser."""
-    phone = new_phone()
-    await admins.grant(context_of(service), phone)
-    async with signed_in(service, phone) as browser:
-        yield browser
 
 
 def plain(page: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from endpoint_server import EndpointServer, endpoint_server
+from endpoint_server import EndpointServer
 from pages import Browser, found, notice_on, signed_in
 from referral.service import admins
 from referral.storage.models import Event
@@ -19,24 +19,9 @@ WEBHOOKS = "/admin/webhooks"
 
 
 @pytest.fixture
-async def endpoint() -> AsyncIterator[EndpointServer]:
-    async with endpoint_server() as server:
-        yield server
-
-
-@pytest.fixture
 async def service(database_url: str, endpoint: EndpointServer) -> AsyncIterator[Service]:
     async with running(database_url, **endpoint.settings) as started:
         yield started
-
-
-@pytest.fixture
-async def admin(service: Service) -> AsyncIterator[Browser]:
-    """An administrator's browser."""
-    phone = new_phone()
-    await admins.grant(context_of(service), phone)
-    async with signed_in(service, phone) as browser:
-        yield browser
 
 
 async def event_of(person: Person, event_type: str = "user.created") -> Event:

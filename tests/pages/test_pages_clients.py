@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
 import pytest
@@ -11,21 +10,11 @@ import pytest
 from pages import Browser, browsing, error_of, found, notice_on, reauthenticate, signed_in, value_of
 from referral.http.pages.admin.audit import ACTIONS
 from referral.openid import clients, signing_keys
-from referral.service import admins
 from relying_party import CALLBACK, App, claims_of, register
-from support import Service, context_of, new_phone, ok
+from support import Service, context_of, ok
 
 PATH = "/admin/clients"
 SHOP = {"name": "Shop & Co", "redirect_uri": CALLBACK}
-
-
-@pytest.fixture
-async def admin(service: Service) -> AsyncIterator[Browser]:
-    """An administrator's browser."""
-    phone = new_phone()
-    await admins.grant(context_of(service), phone)
-    async with signed_in(service, phone) as browser:
-        yield browser
 
 
 def made_on(page: str, service: Service) -> App:

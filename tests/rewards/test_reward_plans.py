@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -19,19 +20,7 @@ USER = UUID("9b2d3c1e-4f5a-4e6b-8c7d-0a1b2c3d4e5f")
 async def test_balances_read_only_what_is_pending(service: Service) -> None:
     """Not every entry that was ever available."""
     now = service.clock()
-    await RewardEntry.bulk_create(
-        RewardEntry(
-            id=uuid4(),
-            kind=Kind.EARNED,
-            user_id=USER,
-            unit="points",
-            amount=1,
-            cause="order",
-            created_at=PAST,
-            available_at=PAST,
-        )
-        for _ in range(ENTRIES)
-    )
+    await add_entries(about=[None] * ENTRIES, amount=1)
     await entry_queries.add_to_balances({(USER, "points"): ENTRIES})
     try:
         (balance,) = await entry_queries.balances(USER, now=now)
@@ -44,6 +33,24 @@ async def test_balances_read_only_what_is_pending(service: Service) -> None:
     assert "available_at >" in plan or "available_at>" in plan
 
 
+async def add_entries(*, about: Sequence[UUID | None], amount: int) -> None:
+    """Add an entry that is available about each of these users."""
+    await RewardEntry.bulk_create(
+        RewardEntry(
+            id=uuid4(),
+            kind=Kind.EARNED,
+            user_id=USER,
+            unit="points",
+            amount=amount,
+            cause="order",
+            created_at=PAST,
+            available_at=PAST,
+            about_user_id=each,
+        )
+        for each in about
+    )
+
+
 async def explain(sql: str, *values: object) -> list[dict[str, object]]:
     if database.is_postgres():
         await database.query("ANALYZE reward_entries")
@@ -54,20 +61,7 @@ async def explain(sql: str, *values: object) -> list[dict[str, object]]:
 async def test_what_friends_earned_reads_their_entries_only(service: Service) -> None:
     """Not the inviter's, however many there are."""
     now, friends = service.clock(), [uuid4() for _ in range(3)]
-    await RewardEntry.bulk_create(
-        RewardEntry(
-            id=uuid4(),
-            kind=Kind.EARNED,
-            user_id=USER,
-            unit="points",
-            amount=2,
-            cause="order",
-            created_at=PAST,
-            available_at=PAST,
-            about_user_id=friends[number] if number < len(friends) else uuid4(),
-        )
-        for number in range(ENTRIES)
-    )
+    await add_entries(about=[*friends, *(uuid4() for _ in range(ENTRIES - 3))], amount=2)
     try:
         found = await overview.earned_by(USER, friends, now=now)
         assert {key: [each.available for each in sums] for key, sums in found.items()} == (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from endpoint_server import EndpointServer, Request, endpoint_server
+from endpoint_server import EndpointServer, Request
 from racing import change, reverse
 from referral.webhooks import operations
 from rewards import Shop, open_shop
@@ -17,12 +17,6 @@ from support import Service, context_of, eventually, ok, running
 
 # Longer than the dispatcher waits between two rounds
 ROUND_SECONDS = 1.5
-
-
-@pytest.fixture
-async def endpoint() -> AsyncIterator[EndpointServer]:
-    async with endpoint_server() as server:
-        yield server
 
 
 @pytest.fixture

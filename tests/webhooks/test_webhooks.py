@@ -21,12 +21,6 @@ from support import Service, context_of, eventually, new_phone, ok, refused, run
 
 
 @pytest.fixture
-async def endpoint() -> AsyncIterator[EndpointServer]:
-    async with endpoint_server() as server:
-        yield server
-
-
-@pytest.fixture
 async def service(database_url: str, endpoint: EndpointServer) -> AsyncIterator[Service]:
     """A service with a webhook endpoint."""
     async with running(database_url, **endpoint.settings) as started:
