@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -29,7 +30,16 @@ class CountCursor(msgspec.Struct, frozen=True, array_like=True):
     id: UUID
 
 
+class Page(Protocol):
+    """A page of a list. next_cursor: None on the last one."""
+
+    @property
+    def next_cursor(self) -> str | None: ...
+
+
 AnyCursor: TypeAlias = Cursor | CountCursor
+SomeCursor = TypeVar("SomeCursor", Cursor, CountCursor)
+SomePage = TypeVar("SomePage", bound=Page)
 
 
 def encode(cursor: AnyCursor) -> str:
@@ -39,19 +49,20 @@ def encode(cursor: AnyCursor) -> str:
 
 def parse(text: str) -> Cursor:
     """Parse a cursor. Raises InvalidRequest for any text that `encode` did not return."""
-    try:
-        cursor = msgspec.json.decode(seal.base64url_decode(text), type=Cursor)
-        if cursor.at.tzinfo == UTC and encode(cursor) == text:
-            return cursor
-    except (seal.BadToken, msgspec.DecodeError, RecursionError):
-        pass
-    raise _invalid()
+    cursor = _parse(text, Cursor)
+    if cursor.at.tzinfo != UTC:
+        raise _invalid()
+    return cursor
 
 
 def parse_count(text: str) -> CountCursor:
     """Parse a cursor of a list that is sorted by a number. Raises InvalidRequest."""
+    return _parse(text, CountCursor)
+
+
+def _parse(text: str, kind: type[SomeCursor]) -> SomeCursor:
     try:
-        cursor = msgspec.json.decode(seal.base64url_decode(text), type=CountCursor)
+        cursor = msgspec.json.decode(seal.base64url_decode(text), type=kind)
         if encode(cursor) == text:
             return cursor
     except (seal.BadToken, msgspec.DecodeError, RecursionError):
@@ -61,3 +72,14 @@ def parse_count(text: str) -> CountCursor:
 
 def _invalid() -> InvalidRequest:
     return InvalidRequest.field("cursor", "Use the `next_cursor` of an earlier response.")
+
+
+async def every_page(read: Callable[[str | None], Awaitable[SomePage]]) -> AsyncIterator[SomePage]:
+    """Yield the pages of a list. read: returns the page after a cursor, or the first one."""
+    cursor = None
+    while True:
+        page = await read(cursor)
+        yield page
+        if page.next_cursor is None:
+            return
+        cursor = page.next_cursor

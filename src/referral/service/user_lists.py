@@ -103,13 +103,10 @@ async def export(ctx: Context, selection: Selection, *, by: Actor) -> AsyncItera
     if selection.order == "most_invitees":
         selection = structs.replace(selection, order="newest")
     await database.transaction(lambda: audit.record(ctx, "users_downloaded", by=by))
-    cursor = None
-    while True:
-        found = await page(ctx, selection, cursor=cursor, limit=_EXPORT_PAGE)
+    async for found in cursors.every_page(
+        lambda cursor: page(ctx, selection, cursor=cursor, limit=_EXPORT_PAGE)
+    ):
         yield found.items
-        if found.next_cursor is None:
-            return
-        cursor = found.next_cursor
 
 
 async def _inviter_id(ctx: Context, text: str, rules: PhoneRules) -> UUID:

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from referral.context import Context
 from referral.core import csv_values
+from referral.core.cursor import every_page
 from referral.core.errors import InvalidRequest
 from referral.core.reward_status import Status
 from referral.http.pages import flash, render
@@ -81,12 +82,11 @@ async def _pages(
     ctx: Context, *, status: Status | None, unit: str | None, user_id: str | None
 ) -> AsyncIterator[str]:
     """Read one page at a time, so that a long list takes no more memory than a short one."""
-    cursor, header = None, entry_csv.header()
-    while True:
-        page = await entry_lists.page(
+    header = entry_csv.header()
+    async for page in every_page(
+        lambda cursor: entry_lists.page(
             ctx, status=status, unit=unit, user_id=user_id, cursor=cursor, limit=_PAGE_SIZE
         )
+    ):
         yield header + entry_csv.lines(page.items)
-        if page.next_cursor is None:
-            return
-        cursor, header = page.next_cursor, ""
+        header = ""
