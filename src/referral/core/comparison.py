@@ -25,6 +25,12 @@ class Change:
         return round((self.now - self.before) / self.before * 100) if self.before else None
 
 
+def periods(days: Days, *, today: date) -> tuple[Days, Days] | None:
+    """Return the finished days and the days before to compare them with, if there are both."""
+    over, earlier = finished(days, today=today), before(days, today=today)
+    return (over, earlier) if over is not None and earlier is not None else None
+
+
 def finished(days: Days, *, today: date) -> Days | None:
     """Return the days that are over, if there are any."""
     last = min(days.last.toordinal(), today.toordinal() - 1)

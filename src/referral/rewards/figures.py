@@ -89,12 +89,10 @@ async def of_days(ctx: Context, *, first: str | None, last: str | None) -> Figur
 
 async def compare(ctx: Context, found: Figures) -> Comparison | None:
     """Compare what was earned in the finished days with the days before, if any day is over."""
-    today = ctx.clock().date()
-    days = Days(found.first, found.last)
-    over = comparison.finished(days, today=today)
-    before = comparison.before(days, today=today)
-    if over is None or before is None:
+    periods = comparison.periods(Days(found.first, found.last), today=ctx.clock().date())
+    if periods is None:
         return None
+    over, before = periods
     earlier = await of_days(ctx, first=before.first.isoformat(), last=before.last.isoformat())
     now = _by_rule(each for each in found.by_day if each.day <= over.last.isoformat())
     sums = [{(each.rule, each.unit): each.sums.earned for each in now}]

@@ -143,13 +143,13 @@ async def compared(
     """Return the statistics as `get` does, and a comparison if any day is over."""
     today = ctx.clock().date()
     days = spans.parse(first, last, today=today)
-    over = comparison.finished(days, today=today)
-    before = comparison.before(days, today=today)
+    periods = comparison.periods(days, today=today)
+    if periods is None:
+        return await _stats(days, await _counts(days)), None
+    over, before = periods
     # Both periods at once: most of the time goes into reading every user
-    counts = await _counts(Days(before.first, days.last) if before else days)
+    counts = await _counts(Days(before.first, days.last))
     found = await _stats(days, counts)
-    if over is None or before is None:
-        return found, None
     now, then = _by_day(over, counts), _by_day(before, counts)
 
     def change(name: str) -> Change:
