@@ -134,9 +134,10 @@ async def misread_phones(ctx: Context) -> AsyncIterator[MisreadPhone]:
                 yield MisreadPhone(user_id, phone, read, other.id if other else None)
 
 
-async def phones_of(user_ids: Iterable[UUID]) -> dict[str, str]:
-    """Return the phones of users who are not deleted, by user id."""
-    found = await user_queries.find_all(set(user_ids))
+async def phones_of(user_ids: Iterable[UUID | str | None]) -> dict[str, str]:
+    """Return the phones of users who are not deleted, by user id. None and "" stand for nobody."""
+    ids = {UUID(str(user_id)) for user_id in user_ids if user_id}
+    found = await user_queries.find_all(ids)
     return {str(user_id): user.phone for user_id, user in found.items() if user.phone}
 
 

@@ -103,7 +103,7 @@ async def phones(entries: Iterable[Entry], *more: str | None) -> dict[str, str]:
     """Return the phones of the users in these entries by user id, without deleted users."""
     ids = {entry.user_id for entry in entries} | set(more)
     ids |= {entry.actor.removeprefix(_USER) for entry in entries if entry.actor.startswith(_USER)}
-    return await users.phones_of(UUID(user_id) for user_id in ids if user_id)
+    return await users.phones_of(ids)
 
 
 async def _user(ctx: Context, text: str) -> str:

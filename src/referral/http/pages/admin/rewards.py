@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlencode
-from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
@@ -106,4 +105,4 @@ HANDLERS = [list_rewards, decide]
 async def _phones(entries: Iterable[EntryView], *more: str | None) -> dict[str, str]:
     """Return the phones of the users in these entries by user id, without deleted users."""
     ids = {each.user_id for each in entries} | {each.about_user_id for each in entries} | {*more}
-    return await users.phones_of(UUID(each) for each in ids if each)
+    return await users.phones_of(ids)

@@ -57,7 +57,7 @@ async def show(request: AdminRequest) -> Response[str]:
         query=urlencode({name: text for name, text in given.items() if text}),
         types=TYPES,
         states=_STATES,
-        phones=await users.phones_of(each.user_id for each in found.items if each.user_id),
+        phones=await users.phones_of(each.user_id for each in found.items),
     )
 
 
@@ -74,7 +74,7 @@ async def show_event(request: AdminRequest, sequence: FromPath[int]) -> Response
         states=_STATES,
         payload=json.dumps(json.loads(body), ensure_ascii=False, indent=2),
         is_set=context(request).endpoint is not None,
-        phones=await users.phones_of([event.user_id] if event.user_id else []),
+        phones=await users.phones_of([event.user_id]),
     )
 
 
