@@ -14,9 +14,7 @@ _MAX_SEQUENCE = 2**63 - 1
 
 async def get(sequence: int) -> tuple[Event, str]:
     """Return an event and its body as it would be sent now. Raises NotFound."""
-    event = await outbox.get(sequence) if 0 < sequence <= _MAX_SEQUENCE else None
-    if event is None:
-        raise NotFound(reason="no such event")
+    event = await _find(sequence)
     return event, (await payloads.bodies([event]))[sequence]
 
 
@@ -28,7 +26,7 @@ async def send_again(ctx: Context, sequence: int, *, by: Actor) -> bool:
     """
     if ctx.endpoint is None:
         raise NotFound(reason="no endpoint")
-    event, _ = await get(sequence)
+    event = await _find(sequence)
 
     async def work() -> bool:
         if not await outbox.replay_one(sequence, now=ctx.clock()):
@@ -40,3 +38,11 @@ async def send_again(ctx: Context, sequence: int, *, by: Actor) -> bool:
         return True
 
     return await database.transaction(work)
+
+
+async def _find(sequence: int) -> Event:
+    """Return an event. Raises NotFound."""
+    event = await outbox.get(sequence) if 0 < sequence <= _MAX_SEQUENCE else None
+    if event is None:
+        raise NotFound(reason="no such event")
+    return event
