@@ -124,21 +124,25 @@ def keep_draft(request: Request[Any, Any, Any]) -> str:
     return forms.local_path(url) or f"{_without_query(page)}?{_DRAFT}={key}"
 
 
+def pending(request: Request[Any, Any, Any]) -> Flash | None:
+    """Return the message of the last redirect to this page, which `take` will return."""
+    flash = cookie_value.parse(cookies.get(request, cookies.FLASH), Flash)
+    return flash if flash is not None and flash.path == request.scope["path"] else None
+
+
 def take(request: Request[Any, Any, Any]) -> Flash | None:
     """Return the message for this page, and clear its cookie. A message for another page stays.
 
     A draft is not cleared: it is shown whenever its URL is opened, until it expires.
     """
-    path = request.scope["path"]
-    flash = cookie_value.parse(cookies.get(request, cookies.FLASH), Flash)
-    if flash is not None and flash.path == path:
+    if flash := pending(request):
         cookies.clear(request, cookies.FLASH)
         return flash
     if (key := request.query_params.get(_DRAFT)) is None:
         return None
     draft = tabs.find(request, cookies.DRAFT, Flash, key=key)
     is_own = draft is not None and draft.actor in {"", _actor(request)}
-    return draft if draft and draft.path == path and is_own else None
+    return draft if draft and draft.path == request.scope["path"] and is_own else None
 
 
 def _without_query(url: str) -> str:

@@ -44,6 +44,8 @@ async def show(request: StrictRequest) -> Response[str]:
     ctx, user = context(request), request.user.user
     profile = await profiles.get(ctx, user.id)
     newest = await friends.page(ctx, request.user, cursor=None, limit=NEWEST)
+    message = flash.pending(request)
+    has_joined = message is not None and message.code == welcome.JOINED
     return browser_session.page(
         request,
         "profile.html",
@@ -55,7 +57,8 @@ async def show(request: StrictRequest) -> Response[str]:
         may_activate=ctx.sign_up.may_activate(
             since=user.voided_at or user.created_at, now=ctx.clock()
         ),
-        inviter=await friends.inviter_name(user),
+        has_joined=has_joined and profile.activated_invite_code,
+        inviter=await friends.inviter_name(user) if has_joined else None,
         now=ctx.clock(),
         share_links=sharing.links,
     )

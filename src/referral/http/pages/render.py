@@ -72,7 +72,6 @@ def page(
             language=lang.tag,
             direction=lang.direction,
             notice=_notice(message, lang),
-            notice_code=message.code if message and not message.form else "",
             is_done=message is not None and message.code not in texts.PROMPTS,
             forms=_Forms(message, lang),
             css=appearance.css(team.palette, colors),
