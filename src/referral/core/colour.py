@@ -130,6 +130,11 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+def rounded_down(contrast: float) -> float:
+    """Round to one decimal, so that 4.49 is not shown as the 4.5 that it lacks."""
+    return math.floor(contrast * 10) / 10
+
+
 def pairs(palette: Palette) -> dict[str, tuple[Pair, Pair]]:
     """Return what stands on what, in light and in dark mode: links, buttons and bars of charts."""
     light = _pairs(palette.light, LIGHT_BACKGROUNDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +55,7 @@ def palette(text: str) -> Palette:
     try:
         return colour.palette(accent)
     except TooLightError as error:
-        # Rounded down, so that 4.49 is not said to be too little and 4.5
-        contrast = math.floor(error.contrast * 10) / 10
+        contrast = colour.rounded_down(error.contrast)
         raise ValueError(
             f"links in this colour would have a contrast of {contrast}:1, and need "
             f"{colour.MIN_CONTRAST}:1; the nearest colour that has it is {error.nearest}"

@@ -150,7 +150,7 @@ async def show(request: StrictRequest) -> Response[Any]:
         app=app,
         action=app.url(CONTINUE),
         invitation=found,
-        inviter=inviter.first_name(found) if found else None,
+        inviter=found.inviter if found else None,
         masked_phone=inviter.masked_phone(request, app.ctx, signed_in),
         refusal=refusal,
         signed_in=signed_in,

@@ -39,7 +39,7 @@ async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Resp
         request,
         ctx,
         invite_code=found.invite_code,
-        inviter=inviter.first_name(found),
+        inviter=found.inviter,
         warning=inviter.warning(request, found, is_signed_in=signed_in is not None),
         signed_in=signed_in,
     )

@@ -12,7 +12,7 @@ from referral.core.sign_up import CLOSED
 from referral.http import problems
 from referral.http.pages import browser_session, phone_field, render, texts
 from referral.http.requests import StrictRequest, context
-from referral.service import invitations, places
+from referral.service import friends, invitations, places
 from referral.service.access import Authenticated
 
 _LONGEST_INVALID = 20  # characters
@@ -20,10 +20,13 @@ _LONGEST_INVALID = 20  # characters
 
 @dataclass(frozen=True, slots=True)
 class ShownInvitation:
-    """An invitation as the pages show it. is_used_up: whether its code can admit nobody more."""
+    """An invitation as the pages show it.
+
+    inviter: the first name, or None. is_used_up: whether its code can admit nobody more.
+    """
 
     invite_code: str
-    inviter_name: str | None
+    inviter: str | None
     is_used_up: bool = False
 
 
@@ -53,11 +56,6 @@ def parse_code(text: str, ctx: Context) -> str:
         return text if len(text) <= _LONGEST_INVALID else "?"
 
 
-def first_name(invitation: ShownInvitation) -> str | None:
-    """Return the inviter's first name."""
-    return invitation.inviter_name.split()[0] if invitation.inviter_name else None
-
-
 def warning(request: StrictRequest, invitation: ShownInvitation, *, is_signed_in: bool) -> str:
     """Return one sentence if nobody can join by this invitation, otherwise ""."""
     if context(request).sign_up.mode == CLOSED and not is_signed_in:
@@ -83,9 +81,9 @@ async def look_up(request: StrictRequest, ctx: Context, text: str) -> ShownInvit
     except TooManyRequests as refusal:
         # Other people behind the same address may have used up the tries
         problems.log_refusal(request, refusal)
-        return ShownInvitation(invite_codes.parse(text, ctx.invite_url), inviter_name=None)
+        return ShownInvitation(invite_codes.parse(text, ctx.invite_url), inviter=None)
     is_used_up = await places.are_used_up(ctx, found.invite_code)
-    return ShownInvitation(found.invite_code, found.inviter_name, is_used_up)
+    return ShownInvitation(found.invite_code, friends.first_name(found.inviter_name), is_used_up)
 
 
 def explain(request: StrictRequest, refusal: UnknownInviteCode) -> str:

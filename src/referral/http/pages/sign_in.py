@@ -317,7 +317,7 @@ async def _home_of_app(request: StrictRequest, app: AppRequest) -> Response[str]
         app=app,
         action=app.url(HOME),
         invite_code=found.invite_code if found else "",
-        inviter=inviter.first_name(found) if found else None,
+        inviter=found.inviter if found else None,
         refusal=refusal or None,
         warning=inviter.warning(request, found, is_signed_in=False) if found else "",
         phone=phone_display.format_phone(phone) if phone else "",

@@ -6,11 +6,10 @@ a page is rendered.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from referral import i18n
-from referral.core import countries
+from referral.core import colour, countries
 from referral.i18n import Language
 
 N_ = i18n.N_
@@ -224,7 +223,7 @@ def signed(value: int) -> str:
 
 def contrast(value: float) -> str:
     """Write a contrast ratio, rounded down."""
-    return f"{math.floor(value * 10) / 10}:1"
+    return f"{colour.rounded_down(value)}:1"
 
 
 def percent(value: int) -> str:
