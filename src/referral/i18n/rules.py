@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from markupsafe import escape
 
@@ -90,6 +91,7 @@ def _numbered(locale: Locale) -> gettext.GNUTranslations:
     return compiled({(_ONE, _MORE): forms}, plural_forms=locale.plural_forms)
 
 
+@cache
 def _single_number_forms(locale: Locale) -> frozenset[int]:
     """Return the forms of a single number, such as Arabic's for 2, which may do without it."""
     numbered = _numbered(locale)
