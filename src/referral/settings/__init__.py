@@ -30,7 +30,6 @@ DEFAULT_DATABASE_URL = "sqlite://referral.sqlite3"
 
 # Limits whose variable is not named after the field
 _VARIABLE_NAMES = {"code_life": "CODE_TTL", "access_life": "ACCESS_TTL"}
-_INVITEE_SHOWN = ("phone", "masked")
 _MAX_COUNT = 10**9
 _MAX_DAYS = 36_500
 
@@ -182,7 +181,7 @@ def _read(reader: Reader, today: date) -> Settings:
         app_url=reader.read("REFERRAL_APP_URL", values.web_url, None),
         offers=offers.read(reader),
         masks_invitees=reader.read(
-            "REFERRAL_INVITEE_SHOWN", values.one_of(*_INVITEE_SHOWN), _INVITEE_SHOWN[0]
+            "REFERRAL_INVITEE_SHOWN", values.one_of("phone", "masked"), "phone"
         )
         == "masked",
         preview_image=reader.read("REFERRAL_PREVIEW_IMAGE", preview_image.read, None),

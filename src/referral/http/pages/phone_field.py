@@ -57,9 +57,10 @@ class PhoneField:
 
         typed: the one in the submitted form. phone: the text of the number.
         """
-        of_phone = served_countries.region_of(phone, self.rules)
+        if region := served_countries.region_of(phone, self.rules):
+            return region
         served = served_countries.regions(self.rules)
-        return of_phone or next((each for each in (typed, self.region) if each in served), "") or ""
+        return next((each for each in (typed, self.region) if each in served), None) or ""
 
     def options(self, language: str, region: str) -> Markup:
         """Return the options of the select, one of them selected."""
@@ -76,8 +77,8 @@ def of(request: Request[Any, Any, Any], ctx: Context, *, user: User | None = Non
     """
     pending = pending_sign_in.find(request, user_id=str(user.id) if user else "")
     is_back = pending is not None and pending_sign_in.TAB in request.query_params
-    known = pending.phone if pending else (user.phone or "") if user else ""
-    region = served_countries.region_of(known, ctx.phone_rules)
+    known = pending or user
+    region = served_countries.region_of(known.phone or "" if known else "", ctx.phone_rules)
     return PhoneField(
         rules=ctx.phone_rules,
         region=region or rules(request, ctx).default_region,
