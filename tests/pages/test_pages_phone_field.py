@@ -127,7 +127,8 @@ async def test_single_country_is_not_a_choice(database_url: str) -> None:
 async def test_code_page_says_how_long_and_what_to_do(database_url: str) -> None:
     """Without a script: for how long from now, then that it is too old, and the next step."""
     async with running(database_url) as service, browsing(service) as browser:
-        service.clock.freeze(service.clock().replace(microsecond=0))
+        # Whole seconds count: half a second later, the first one is over
+        service.clock.freeze(service.clock().replace(microsecond=600_000))
         where = await browser.submit("/", phone=new_phone())
         for move, said in ((0.5, "1 minute"), (70, "49 seconds"), (48, "1 second")):
             service.clock.move(seconds=move)
