@@ -13,6 +13,7 @@ from playwright.async_api import Browser
 
 from browser import DESKTOP, NARROW, BrowserSession, accessibility_violations, new_session
 from referral.http.pages import router
+from sites import another_origin
 from tour import ADMIN_PATHS, OWN_PATHS, Sample, sample_service, tour
 from walks import sign_in
 
@@ -104,6 +105,21 @@ def page_paths() -> Iterator[str]:
             is_html = answer.origin is Response and answer.args[0] is not bytes
             if "GET" in handler.http_methods and is_html:
                 yield route.path
+
+
+async def test_nothing_moves_while_a_page_arrives(chromium: Browser, sample: Sample) -> None:
+    """No part of a page is shown at a place that it leaves when the next part arrives."""
+    async with new_session(chromium, sample.site) as session:
+        await sign_in(session, sample.phone)
+        html = await (await session.go("/me/account?change=name")).text()
+    html = re.sub("<script .*?</script>", "", html)
+    async with (
+        another_origin(*re.split("(?<=</a>)", html)) as port,
+        new_session(chromium, f"http://127.0.0.1:{port}", device=DESKTOP) as session,
+    ):
+        await session.go("/")
+        shifts = await session.layout_shifts()
+    assert sum(value for value, _ in shifts) <= MAX_SHIFT, shifts
 
 
 async def test_every_page_is_small(chromium: Browser, sample: Sample) -> None:

@@ -40,13 +40,19 @@ async def reachable(
 
 
 @asynccontextmanager
-async def another_origin(html: str) -> AsyncIterator[int]:
-    """Serve this HTML at every path of another origin; yield its port."""
+async def another_origin(*parts: str) -> AsyncIterator[int]:
+    """Serve this HTML at every path of another origin; yield its port.
+
+    parts: of the HTML. A fifth of a second passes before each of them but the first.
+    """
 
     async def page(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - ASGI's signature
         headers = [(b"content-type", b"text/html; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": html.encode()})
+        for part in parts[:-1]:
+            await send({"type": "http.response.body", "body": part.encode(), "more_body": True})
+            await asyncio.sleep(0.2)
+        await send({"type": "http.response.body", "body": parts[-1].encode()})
 
     port = free_port()
     async with _listening(page, port):
