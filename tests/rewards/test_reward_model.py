@@ -47,10 +47,9 @@ async def _compare(service: Service, profile: settings) -> None:
     loop, runs = asyncio.get_running_loop(), count(1)
 
     async def make_side() -> ServiceSide:
-        # A year later each time, so that the limits have refilled and the months are the same
-        number = next(runs)
-        now = START.replace(year=START.year + number)
-        return await ServiceSide.start(service, PEOPLE, now=now, suffix=f"-{number}")
+        # A year after the last run, so that the limits have refilled and the months are the same
+        now = START.replace(year=max(START.year, service.clock().year) + 2)
+        return await ServiceSide.start(service, PEOPLE, now=now, suffix=f"-{next(runs)}")
 
     def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
