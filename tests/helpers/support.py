@@ -236,13 +236,54 @@ async def _running(
     clock = Clock()
     if start is not None:
         clock.set(start)
-    app = create_app(settings, clock=clock, gateway=gateway)
+    if gateway is None:
+        app = create_app(settings, clock=clock)
+    else:
+        reusable = _reusable(settings)
+        reusable.clock, reusable.gateway = clock, gateway
+        app = reusable.app
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)
     async with (
         _alive(app),
         httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http,
     ):
         yield Service(http, clock, inbox, app)
+    if gateway is not None:
+        _unused.append(reusable)
+        del _unused[:-_MAX_UNUSED]
+
+
+class _Reusable:
+    """An application that one test after another runs, each with its own clock and gateway.
+
+    Creating one takes as long as all else of a short test. An application keeps nothing when it
+    stops: its lifespan makes the context.
+    """
+
+    clock: Clock
+    gateway: Gateway
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.app = create_app(settings, clock=self._now, gateway=cast("Gateway", self))
+
+    def _now(self) -> datetime:
+        return self.clock()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the test's gateway."""
+        return getattr(self.gateway, name)
+
+
+_unused: list[_Reusable] = []
+_MAX_UNUSED = 8
+
+
+def _reusable(settings: Settings) -> _Reusable:
+    for number, each in enumerate(_unused):
+        if each.settings == settings:
+            return _unused.pop(number)
+    return _Reusable(settings)
 
 
 @asynccontextmanager
