@@ -280,8 +280,10 @@ _MAX_UNUSED = 8
 
 
 def _reusable(settings: Settings) -> _Reusable:
+    # Two settings can be equal and have other texts
+    languages = settings.locales.languages
     for number, each in enumerate(_unused):
-        if each.settings == settings:
+        if each.settings == settings and each.settings.locales.languages is languages:
             return _unused.pop(number)
     return _Reusable(settings)
 
