@@ -133,9 +133,10 @@ def test_a_teams_own_texts_are_shown(tmp_path: Path, settings: dict[str, str]) -
     file.write_text(text, encoding="utf-8")
     result = referral(tmp_path, "doctor", **settings, REFERRAL_LOCALES=str(tmp_path / "own"))
     assert result.returncode == 0, result.stderr
-    assert "; your own texts: 1 in en" in result.stdout
+    assert "; your own texts: 1 in en, 1 ignored" in result.stdout
     assert 'line 3: "Langauge" is no text of ours' in result.stdout
     assert 'did you mean "Language"?' in result.stdout
+    assert result.stdout.endswith("everything is in order, with warnings: 1\n")
 
 
 @pytest.mark.parametrize("mode", ["invited", "closed"])

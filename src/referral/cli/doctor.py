@@ -50,7 +50,9 @@ def doctor() -> None:
     problems += common.run_with_database(lambda _: _check_database(settings, keys), migrated=False)
     if problems:
         common.fail(*problems)
-    click.echo("everything is in order")
+    warnings = len(settings.locales.warnings)
+    but = f", with warnings: {warnings}" if warnings else ""
+    click.echo(f"everything is in order{but}")
 
 
 async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
@@ -126,7 +128,8 @@ def _sign_up(rules: SignUpRules) -> str:
 def _languages(locales: Locales) -> str:
     tags = ", ".join(each.tag for each in locales.languages)
     own = ", ".join(f"{count} in {tag}" for tag, count in locales.texts)
-    return f"{tags}; your own texts: {own or 'none'}"
+    ignored = f", {locales.ignored} ignored" if locales.ignored else ""
+    return f"{tags}; your own texts: {own or 'none'}{ignored}"
 
 
 def _proxies(number: int) -> str:

@@ -21,11 +21,13 @@ _VARIABLE = "REFERRAL_LOCALES"
 class Locales:
     """The languages with the team's texts over ours.
 
-    texts: how many the team has, by tag. warnings: lines about texts that are ignored, or costly.
+    texts: how many the team has that are used, by tag. ignored: how many are not. warnings: lines
+    about texts that are ignored, or costly.
     """
 
     languages: Languages = field(compare=False)
     texts: tuple[tuple[str, int], ...] = ()
+    ignored: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -53,7 +55,7 @@ def read(reader: Reader, *, app_name: str, public_url: str) -> Locales:
             ]
     reader.problems += [f"{_VARIABLE}: {problem}" for problem in problems]
     counts = tuple((tag, len(texts)) for tag, texts in found.texts.items() if texts)
-    return Locales(languages, counts, tuple(warnings))
+    return Locales(languages, counts, found.ignored, tuple(warnings))
 
 
 def _costly(
