@@ -174,9 +174,9 @@ async def test_filters_of_the_audit_trail(service: Service, admin: Browser) -> N
         trail = response.text.partition('<ol class="trail">')[2]
         return re.findall(r"<b>([^<]+)</b>", trail)
 
-    assert await actions(user=person.phone) == ["blocked", "signed in", "signed up"]
+    assert await actions(user=person.phone) == ["user blocked", "signed in", "signed up"]
     assert await actions(user=person.phone, action="signed_in") == ["signed in"]
-    assert await actions(actor=name) == ["blocked"]
+    assert await actions(actor=name) == ["user blocked"]
     assert await actions(actor=person.id()) == ["signed in", "signed up"]
     assert await actions(actor=f"user:{person.id()}") == ["signed in", "signed up"]
     assert set(await actions(actor="command")) == {"made an administrator", "API key made"}
