@@ -111,5 +111,14 @@ def notice_on(page: str) -> str:
     return found(r'role="status"[^>]*>([^<]+)<', page)
 
 
+def reasons_on(page: str) -> dict[str, str]:
+    """Return the reasons that confirmations have filled in, by the paths of their forms.
+
+    Only the confirmations that are open have one.
+    """
+    asking = r'<details class="ask" open>.*?action="([^"?]*)[^"]*">.*?name="reason" value="([^"]*)"'
+    return dict(re.findall(asking, page, re.DOTALL))
+
+
 def value_of(page: str, field: str) -> str:
     return found(rf'<input id="{field}"[^>]* value="([^"]*)"', page)

@@ -511,7 +511,9 @@ async def test_audit_trail(service: Service, admin: httpx.AsyncClient) -> None:
     key = await service.api_key()
     ok(await key.call("PATCH", f"/users/{person.id()}", json={"is_blocked": True}))
     page = await shown(admin, "/admin/audit")
-    marks = [page.index(f"<b>{words}</b>") for words in ("user blocked", "API key made", "signed up")]
+    marks = [
+        page.index(f"<b>{words}</b>") for words in ("user blocked", "API key made", "signed up")
+    ]
     assert marks == sorted(marks)
     assert "by the API key <bdi>tests" in page
     assert "by a command" in page

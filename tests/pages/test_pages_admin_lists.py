@@ -11,7 +11,16 @@ from uuid import UUID
 
 import pytest
 
-from pages import Browser, error_of, found, notice_on, signed_in, value_of
+from pages import (
+    Browser,
+    error_of,
+    found,
+    notice_on,
+    reasons_on,
+    reauthenticate,
+    signed_in,
+    value_of,
+)
 from referral.core import csv_values
 from referral.core.cursor import CountCursor, encode
 from referral.service import housekeeping, user_lists
@@ -245,19 +254,32 @@ async def test_confirmations_name_the_person(service: Service, admin: Browser) -
 
 
 async def test_reason_survives_the_reauthentication(service: Service, admin: Browser) -> None:
-    """It is filled in again only in the form that it was typed into."""
-    person = await service.sign_in()
+    """It is filled in again only in the form that it was typed into, whose question is open."""
+    path = f"{USERS}/{(await service.sign_in()).id()}/block"
     service.clock.move(minutes=16)
-    where = await admin.submit(f"{USERS}/{person.id()}/block", reason="Selling codes")
-    draft = found(r"(draft%3D[^&]+)", where).replace("%3D", "=")
-    async with signed_in(service, admin.phone) as again:
-        again.http.cookies.update(
-            {name: text for name, text in admin.http.cookies.items() if "draft" in name}
-        )
-        page = await again.see(f"{USERS}/{person.id()}?{draft}")
+    where = await admin.submit(path, reason="Selling codes")
+    page = await admin.see(await reauthenticate(admin, where))
     assert notice_on(page).startswith("Nothing is changed yet.")
-    assert value_of(page, "block-reason") == "Selling codes"
-    assert not value_of(page, "delete-reason")
+    assert reasons_on(page) == {path: "Selling codes"}
+
+
+async def test_reason_survives_the_sign_in(service: Service, admin: Browser) -> None:
+    """Also if the name of the key has characters that its URL escapes."""
+    for name in ("till 1/2", "till 2"):
+        page = await admin.submit_and_see("/admin/keys", name=name)
+    revoke = found(r'action="(/admin/keys/till%[^"]*1[^"]*/revoke)"', page)
+    for name in ("access", "refresh"):
+        admin.http.cookies.delete(name)
+    where = await admin.submit(revoke, reason="Not in use")
+    then = found(r'action="/">.*?name="next" value="([^"]+)"', await admin.see(where))
+    service.clock.move(seconds=3)
+    assert await admin.sign_in(next=then) == then
+    assert reasons_on(await admin.see(then)) == {revoke: "Not in use"}
+
+
+async def test_reason_survives_a_refusal(admin: Browser, service: Service) -> None:
+    path = f"{USERS}/{(await service.sign_in()).id()}/void"
+    assert reasons_on(await admin.submit_and_see(path, reason="A farm")) == {path: "A farm"}
 
 
 async def test_old_reasons_of_deletions_are_cleared(service: Service, admin: Browser) -> None:

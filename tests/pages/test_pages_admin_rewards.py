@@ -18,6 +18,7 @@ from pages import (
     error_of,
     found,
     notice_on,
+    reasons_on,
     reauthenticate,
     signed_in,
     value_of,
@@ -102,6 +103,10 @@ async def test_decisions_need_a_fresh_sign_in(shop: Shop, admin: Browser) -> Non
     for action in ("approve", "reject"):
         where = await admin.submit(f"{REWARDS}/{entry_id}/{action}?status=all")
         assert where.startswith(f"/again?next={REWARDS}%3Fstatus%3Dall%26draft%3D")
+    reject = f"{REWARDS}/{entry_id}/reject"
+    where = await admin.submit(f"{reject}?status=all", reason="One person")
+    page = await admin.see(await reauthenticate(admin, where))
+    assert reasons_on(page) == {reject: "One person"}
     assert (await shop.call("POST", f"/rewards/{entry_id}/approve")).status_code == 200
 
 
@@ -322,7 +327,11 @@ async def test_changes_of_rules_need_a_fresh_sign_in(shop: Shop, admin: Browser)
     await shop.rule("other")
     shop.service.clock.move(minutes=16)
     other = f"{RULES}/other{shop.tag}"
-    assert (await admin.submit(f"{other}/delete")).startswith(f"/again?next={RULES}%3Fdraft")
+    delete = f"{other}/delete"
+    where = await admin.submit(delete, reason="Too dear")
+    assert where.startswith(f"/again?next={RULES}%3Fdraft")
+    assert reasons_on(await admin.see(await reauthenticate(admin, where))) == {delete: "Too dear"}
+    shop.service.clock.move(minutes=16)
     assert (await admin.submit(other, amount="7")).startswith(f"/again?next={other}%3Fdraft")
     where = await admin.submit(RULES, **typed(shop, occurs="first", cap_total="900"))
     assert where.startswith(f"/again?next={RULES}%3Fdraft%3D")

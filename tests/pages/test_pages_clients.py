@@ -7,7 +7,17 @@ from urllib.parse import urlencode
 
 import pytest
 
-from pages import Browser, browsing, error_of, found, notice_on, reauthenticate, signed_in, value_of
+from pages import (
+    Browser,
+    browsing,
+    error_of,
+    found,
+    notice_on,
+    reasons_on,
+    reauthenticate,
+    signed_in,
+    value_of,
+)
 from referral.http.pages.admin.audit import ACTIONS
 from referral.openid import clients, signing_keys
 from relying_party import CALLBACK, App, claims_of, register
@@ -162,6 +172,10 @@ async def test_every_change_needs_a_fresh_sign_in(service: Service, admin: Brows
         where = await admin.submit(f"{PATH}/{app.client_id}/{action}")
         assert where.startswith(f"/again?next={PATH}%3Fdraft%3D")
     assert await is_accepted(app)
+    delete = f"{PATH}/{app.client_id}/delete"
+    where = await admin.submit(delete, reason="Not ours")
+    assert reasons_on(await admin.see(await reauthenticate(admin, where))) == {delete: "Not ours"}
+    service.clock.move(minutes=16)
     where = await admin.submit(PATH, **SHOP, kind="public")
     assert where.startswith(f"/again?next={PATH}%3Fdraft%3D")
     page = await admin.see(await reauthenticate(admin, where))

@@ -34,7 +34,8 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: a key of texts.NOTICES or texts.REFUSALS. path: the page's. form, field: the refused form
     and field; a notice has none. values: the typed text by field. seconds: until a retry can
     succeed. attempts_left: the challenge's. country: ISO code of the country that is not served.
-    actor: the author of a draft, named as in the audit trail; nobody else may see it.
+    action: the path that the form was sent to. actor: the author of a draft, named as in the audit
+    trail; nobody else may see it.
     """
 
     code: str
@@ -45,6 +46,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: int | None = None
     attempts_left: int | None = None
     country: str = ""
+    action: str = ""
     actor: str = ""
 
 
@@ -88,6 +90,7 @@ def refused(
             seconds=refusal.retry_after,
             attempts_left=refusal.members.get("attempts_left"),
             country=refusal.country if isinstance(refusal, UnsupportedPhone) else "",
+            action=request.scope["path"],
         ),
     )
     return redirect(path)
@@ -113,8 +116,8 @@ def keep_draft(request: Request[Any, Any, Any]) -> str:
         code="not_done",
         path=_without_query(page),
         form=form.name,
-        field=request.path_params.get("action", ""),
         values=_shorten({name: fields[name] for name in form.fields if name in fields}),
+        action=request.scope["path"],
         actor=_actor(request),
     )
     key = tabs.key_of(cookie_value.encode(draft))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from types import CodeType
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
@@ -163,6 +164,13 @@ class _Forms:
             and message.form == form
             and field in {message.field, *message.values}
         )
+
+    def sent_to(self, url: str) -> Mapping[str, str] | None:
+        """Return what was typed into the form with this URL; None if it was not sent."""
+        message = self._message
+        if message is None or message.action != unquote(url.partition("?")[0]):
+            return None
+        return message.values
 
 
 class _CompiledTemplates(BytecodeCache):

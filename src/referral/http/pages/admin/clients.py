@@ -69,7 +69,7 @@ async def create(request: AdminRequest) -> Redirect:
 
 @post(
     "/clients/{client_id:str}/{action:str}",
-    opt=forms.on(PATH, "client_action"),
+    opt=forms.on(PATH, "client_action", reasons.FIELD),
     include_in_schema=False,
 )
 async def act(request: AdminRequest, client_id: FromPath[str], action: FromPath[str]) -> Redirect:

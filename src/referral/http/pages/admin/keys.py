@@ -50,7 +50,9 @@ async def make(request: AdminRequest) -> Redirect:
     return flash.notice(request, PATH, "key_made", form="made", values={"name": name, "key": key})
 
 
-@post("/keys/{name:str}/revoke", opt=forms.on(PATH, "revoke"), include_in_schema=False)
+@post(
+    "/keys/{name:str}/revoke", opt=forms.on(PATH, "revoke", reasons.FIELD), include_in_schema=False
+)
 async def revoke(request: AdminRequest, name: FromPath[str]) -> Redirect:
     try:
         await api_keys.revoke(context(request), unquote(name), by=reasons.actor(request))

@@ -84,7 +84,9 @@ async def list_rewards(
 
 
 @post(
-    "/rewards/{entry_id:str}/{action:str}", opt=forms.on(PATH, "decision"), include_in_schema=False
+    "/rewards/{entry_id:str}/{action:str}",
+    opt=forms.on(PATH, "decision", reasons.FIELD),
+    include_in_schema=False,
 )
 async def decide(request: AdminRequest, entry_id: FromPath[str], action: FromPath[str]) -> Redirect:
     """Approve or reject an entry, and show the same list again. Raises NotFound."""

@@ -103,7 +103,11 @@ async def change(request: AdminRequest, name: FromPath[str]) -> Redirect:
     return flash.notice(request, PATH, "rule_changed")
 
 
-@post("/rules/{name:str}/delete", opt=forms.on(PATH, "delete_rule"), include_in_schema=False)
+@post(
+    "/rules/{name:str}/delete",
+    opt=forms.on(PATH, "delete_rule", reasons.FIELD),
+    include_in_schema=False,
+)
 async def delete(request: AdminRequest, name: FromPath[str]) -> Redirect:
     try:
         await rule_book.delete(context(request), name, by=reasons.actor(request))

@@ -64,10 +64,14 @@ async def act(request: AdminRequest, user_id: FromPath[str], action: FromPath[st
     do, notice, refusal_code = _ACTIONS[action]
     found = ids.parse(user_id)
     page = f"{PATH}/{found}"
+    by = reasons.actor(request)
     try:
-        await do(context(request), found, reasons.actor(request))
+        await do(context(request), found, by)
     except (Forbidden, NotFound) as refusal:
-        return flash.refused(request, page, refusal, form="user", field=action, code=refusal_code)
+        typed = {reasons.FIELD: by.reason or ""}
+        return flash.refused(
+            request, page, refusal, form="user", field=action, code=refusal_code, values=typed
+        )
     return flash.notice(request, PATH if action == "delete" else page, notice)
 
 
