@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from base64 import b64decode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from images import png
 from referral.core import image
 from referral.core.image import ICO, PNG, SVG, WEBP
 
@@ -19,19 +19,6 @@ EXTENDED = b64decode(
     "UklGRlIAAABXRUJQVlA4WAoAAAASAAAAAAAAAAAAQU5JTQYAAAD/////AABBTk1GJgAAAAAAAAAAAAAAAAAAAGQA"
     "AABWUDhMDQAAAC8AAAAQBxAREYiI/gcA"
 )
-
-
-def png(width: int, height: int) -> bytes:
-    """Return a transparent picture."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checksum = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-    rows = zlib.compress(height * (b"\0" + width * b"\0\0\0\0"))
-    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def ico(*sizes: int) -> bytes:

@@ -15,7 +15,7 @@ from referral.context import COMMAND, Context
 from referral.core.cursor import MAX_PAGE_SIZE
 from referral.service import deletion, phone_moves, sign_ups, user_lists
 from referral.service import users as service
-from referral.service.user_lists import UserPage, Wanted
+from referral.service.user_lists import UserFilters, UserPage
 from referral.service.users import UserView
 
 
@@ -43,7 +43,7 @@ def list_users(search: str | None, limit: int) -> None:
     """List users, newest first."""
 
     async def work(ctx: Context) -> UserPage:
-        selection = await user_lists.select(ctx, Wanted(search=search))
+        selection = await user_lists.select(ctx, UserFilters(search=search))
         return await user_lists.page(ctx, selection, cursor=None, limit=limit)
 
     page = common.run_with_context(work)

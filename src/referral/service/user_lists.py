@@ -33,7 +33,7 @@ class UserPage(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class UserFilters:
     """Which users to list, with the texts as they were typed. An empty text counts as missing.
 
     inviter: an invite code or link, a phone, or a user id. first, last: days of joining, UTC.
@@ -56,24 +56,26 @@ class Counts:
     blocked: int
 
 
-async def select(ctx: Context, wanted: Wanted, *, rules: PhoneRules | None = None) -> Selection:
-    """Parse what is wanted. Raises InvalidRequest, which names the field.
+async def select(
+    ctx: Context, filters: UserFilters, *, rules: PhoneRules | None = None
+) -> Selection:
+    """Parse the filters. Raises InvalidRequest, which names the field.
 
     rules: for phones; by default, those of the API.
     """
-    first = days.parse_day(wanted.first, field="from") if wanted.first else None
-    last = days.parse_day(wanted.last, field="to") if wanted.last else None
+    first = days.parse_day(filters.first, field="from") if filters.first else None
+    last = days.parse_day(filters.last, field="to") if filters.last else None
     if first and last and first > last:
         raise InvalidRequest.field("from", "Give a day that is not after `to`.")
     rules = rules or ctx.phone_rules
     return Selection(
-        search=searches.parse(wanted.search or "", rules, invite_url=ctx.invite_url),
-        is_blocked=wanted.is_blocked,
-        is_admin=wanted.is_admin,
-        inviter_id=await _inviter_id(ctx, wanted.inviter, rules) if wanted.inviter else None,
+        search=searches.parse(filters.search or "", rules, invite_url=ctx.invite_url),
+        is_blocked=filters.is_blocked,
+        is_admin=filters.is_admin,
+        inviter_id=await _inviter_id(ctx, filters.inviter, rules) if filters.inviter else None,
         joined_from=datetime.combine(first, time.min, UTC) if first else None,
         joined_until=datetime.combine(last, time.max, UTC) if last else None,
-        order=wanted.order,
+        order=filters.order,
     )
 
 

@@ -16,7 +16,7 @@ from referral.http.api.fields import Limit, PageCursor, UserId
 from referral.http.api.refusals import ADMINISTRATOR, BODY, responses
 from referral.http.requests import AdminRequest, context
 from referral.service import deletion, invitations, user_lists, users
-from referral.service.user_lists import UserPage, Wanted
+from referral.service.user_lists import UserFilters, UserPage
 from referral.service.users import InviteeViewPage, UserView
 
 SearchText = Annotated[
@@ -75,7 +75,7 @@ class UserController(Controller):
         search: SearchText = None,
     ) -> UserPage:
         ctx = context(request)
-        selection = await user_lists.select(ctx, Wanted(search=search))
+        selection = await user_lists.select(ctx, UserFilters(search=search))
         return await user_lists.page(ctx, selection, cursor=cursor, limit=limit)
 
     @get(

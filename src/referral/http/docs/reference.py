@@ -39,7 +39,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DocumentedResponse:
     """A response. schema: the name of the object in its body, if any."""
 
     status: str
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation. answers: its successes. credentials: what it needs, in words."""
+    """An operation. credentials: what it needs, in words."""
 
     id: str
     method: str
@@ -60,8 +60,8 @@ class Operation:
     is_form: bool
     parameters: list[Field]
     body: list[Field]
-    answers: list[Answer]
-    errors: list[Answer]
+    successes: list[DocumentedResponse]
+    errors: list[DocumentedResponse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,8 @@ def _operation(
 ) -> Operation:
     content = operation.get("requestBody", {}).get("content", {})
     body = next((_resolved(each["schema"], schemas) for each in content.values()), {})
-    answers = [
-        Answer(status, response["description"], _schema_of_body(response))
+    responses = [
+        DocumentedResponse(status, response["description"], _schema_of_body(response))
         for status, response in sorted(operation["responses"].items())
     ]
     accepted = [name for each in operation.get("security", ()) for name in each]
@@ -151,8 +151,8 @@ def _operation(
             for each in operation.get("parameters", ())
         ],
         body=list(_fields(body)),
-        answers=[each for each in answers if each.status < "400"],
-        errors=[each for each in answers if each.status >= "400"],
+        successes=[each for each in responses if each.status < "400"],
+        errors=[each for each in responses if each.status >= "400"],
     )
 
 
@@ -196,7 +196,7 @@ def _reached(groups: list[Group], schemas: dict[str, Any]) -> set[str]:
     found: set[str] = set()
     operations = [operation for group in groups for operation in group.operations]
     waiting = [field.schema for one in operations for field in one.body]
-    waiting += [each.schema for one in operations for each in (*one.answers, *one.errors)]
+    waiting += [each.schema for one in operations for each in (*one.successes, *one.errors)]
     while waiting:
         name = waiting.pop()
         if name and name not in found:

@@ -13,7 +13,7 @@ from referral.context import Context
 from referral.core import user_agent
 from referral.core.errors import UnknownInviteCode
 from referral.http import problems
-from referral.http.pages import browser_session, inviter, preview, sign_in
+from referral.http.pages import browser_session, inviter, link_preview, sign_in
 from referral.http.requests import IS_HEAD, StrictRequest, context, header_values
 from referral.service.access import Authenticated
 
@@ -27,7 +27,7 @@ _NOT_SHOWN = re.compile("prefetch|prerender|preview", re.IGNORECASE)
 async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Response[Any]:
     """Show who invites. For an unknown code, show a refusal and a form to sign in without it."""
     ctx = context(request)
-    preview.prefer_language(request, ctx)
+    link_preview.prefer_language(request, ctx)
     signed_in = await browser_session.find(request)
     try:
         found = await inviter.look_up(request, ctx, invite_code)

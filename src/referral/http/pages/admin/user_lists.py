@@ -18,7 +18,7 @@ from referral.http.pages.admin import downloads
 from referral.http.pages.texts import N_
 from referral.http.requests import AdminRequest, context
 from referral.service import user_lists
-from referral.service.user_lists import Counts, UserPage, Wanted
+from referral.service.user_lists import Counts, UserFilters, UserPage
 from referral.service.users import UserView
 from referral.storage.user_lists import Order, Selection
 
@@ -99,7 +99,7 @@ async def _select(request: AdminRequest, chosen: Mapping[str, str]) -> Selection
     order = chosen.get("order", "newest")
     if order not in _ORDERS:
         raise InvalidRequest.field("order", "Give newest, oldest or most_invitees.")
-    wanted = Wanted(
+    filters = UserFilters(
         search=chosen.get("search"),
         is_blocked="blocked" in chosen,
         is_admin="admins" in chosen,
@@ -108,7 +108,7 @@ async def _select(request: AdminRequest, chosen: Mapping[str, str]) -> Selection
         last=chosen.get("to"),
         order=cast("Order", order),
     )
-    return await user_lists.select(ctx, wanted, rules=phone_field.rules(request, ctx))
+    return await user_lists.select(ctx, filters, rules=phone_field.rules(request, ctx))
 
 
 async def _count(selection: Selection, found: UserPage) -> Counts:
