@@ -20,7 +20,7 @@ _QUIET = settings(
     deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
 )
 SHORT = settings(_QUIET, max_examples=20, stateful_step_count=40)
-LONG = settings(_QUIET, max_examples=300, stateful_step_count=60, derandomize=False)
+LONG = settings(_QUIET, max_examples=100, stateful_step_count=60, derandomize=False)
 
 
 def test_machine_on_two_copies_of_the_model() -> None:
