@@ -140,18 +140,26 @@ async def test_an_inviter_sees_masked_phones(database_url: str) -> None:
 
 
 async def test_the_page_says_how_many_invitations_are_left(database_url: str) -> None:
+    """Once none is, it offers neither a goal nor a way to send the link."""
     async with (
         running(database_url, REFERRAL_INVITES_PER_USER="2") as service,
+        open_shop(service) as shop,
         signed_in(service) as browser,
     ):
+        await shop.rule("three", occurs={"at": 3}, trigger="activated")
         left = r'id="left">([^<]+)<'
         page = await browser.see("/me")
         code = found(r'id="my-code">(\w+)<', page)
         assert found(left, page) == "You can invite 2 more friends."
+        assert "Invite 3 more friends" in page
+        assert "t.me" in page
         await service.sign_in(invite_code=code)
         assert found(left, await browser.see("/me")) == "You can invite 1 more friend."
         await service.sign_in(invite_code=code)
-        assert found(left, await browser.see("/me")).startswith("Your invitations are used up")
+        page = await browser.see("/me")
+        assert found(left, page).startswith("Your invitations are used up")
+        assert "more friend" not in page
+        assert "t.me" not in page
 
 
 async def test_a_person_without_a_name_is_asked_for_it(service: Service) -> None:

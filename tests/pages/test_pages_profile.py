@@ -21,6 +21,7 @@ from pages import (
     value_of,
 )
 from referral.http.pages import data, devices
+from rewards import open_shop
 from support import Service, new_phone, ok, refused, running
 
 PATHS = (
@@ -129,10 +130,12 @@ async def test_invite_code_is_activated_once(service: Service) -> None:
         page = await browser.see("/me/account")
         assert code in page
         assert 'name="invite_code"' not in page
+        assert "You have accepted this invitation already." in await browser.see(f"/i/{code}")
         other = await (await service.sign_in()).invite_code()
         page = await browser.submit_and_see("/me/inviter", invite_code=other)
         said = found(r'id="invite_code-error" role="alert"[^>]*>([^<]+)<', page)
         assert "an invite code already" in said
+        assert "You have used an invite code already." in await browser.see(f"/i/{other}")
     assert (await inviter.profile())["invitees"] == [browser.phone]
 
 
@@ -410,6 +413,34 @@ async def test_account_is_deleted_after_confirmation(service: Service) -> None:
         assert notice_on(page) == "Your account is deleted."
         assert not {"access", "refresh", "device"} & set(browser.http.cookies)
         refused(await api.call("GET", "/profile"), 401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("sign_up", "said"),
+    [
+        ("open", "You can sign up again with the same phone number, as a new user."),
+        (
+            "invited",
+            "To sign up again with the same phone number, you will need an invitation.",
+        ),
+        ("closed", "You will not be able to sign up again by yourself."),
+    ],
+)
+async def test_page_of_deletion_says_what_is_lost(
+    database_url: str, sign_up: str, said: str
+) -> None:
+    async with running(database_url) as service, open_shop(service) as shop:
+        await shop.rule("welcome", trigger="activated", amount=7, unit="stars")
+        inviter = await service.sign_in()
+        await shop.invite(inviter)
+    async with (
+        running(database_url, REFERRAL_SIGN_UP=sign_up) as service,
+        signed_in(service, inviter.phone) as browser,
+    ):
+        page = await browser.see("/me/delete")
+        lines = [re.sub("<.*?>", "", each) for each in re.findall("<li>(.*?)</li>", page)]
+        assert lines[-1] == said
+        assert f"You will lose your 7 stars{shop.tag}." in lines
 
 
 async def test_last_administrator_cannot_delete_the_account(service: Service) -> None:

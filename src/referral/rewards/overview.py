@@ -49,7 +49,10 @@ class InReview(Struct, frozen=True, kw_only=True):
 
 
 class NextMilestone(Struct, frozen=True, kw_only=True):
-    """The next milestone of a rule. done, goal: invitees who qualify, and how many it takes."""
+    """The next milestone of a rule.
+
+    done, goal: invitees who qualify, and how many it takes. since: only events from then on count.
+    """
 
     rule: str
     done: int
@@ -58,6 +61,7 @@ class NextMilestone(Struct, frozen=True, kw_only=True):
     unit: str
     trigger: str
     is_activation: bool
+    since: datetime
 
 
 class Promise(Struct, frozen=True, kw_only=True):
@@ -184,6 +188,7 @@ async def _milestones(
             unit=rule.unit,
             trigger=rule.trigger,
             is_activation=rule.trigger == ACTIVATED,
+            since=rule.starts_at,
         )
         for rule in running
         if (goal := rule.next_milestone(done.get(rule.name, 0))) is not None

@@ -10,6 +10,7 @@ from litestar.response import Redirect
 from referral.core.errors import Forbidden, InvalidRequest
 from referral.http.pages import browser_session, cookies, flash, forms, tabs
 from referral.http.requests import StrictRequest, context
+from referral.rewards import entry_lists
 from referral.service import access, profiles
 
 DELETE = "/me/delete"
@@ -17,10 +18,14 @@ DELETE = "/me/delete"
 
 @get(DELETE, guards=[browser_session.signed_in], include_in_schema=False)
 async def show(request: StrictRequest) -> Response[str]:
-    ctx = context(request)
+    ctx, user_id = context(request), request.user.user.id
     access.require_fresh(ctx, request.user)
     return browser_session.page(
-        request, "delete.html", profile=await profiles.get(ctx, request.user.user.id)
+        request,
+        "delete.html",
+        profile=await profiles.get(ctx, user_id),
+        balances=await entry_lists.balances(ctx, user_id),
+        sign_up=ctx.sign_up.mode,
     )
 
 

@@ -224,6 +224,8 @@ def page(
         "invite_code": "",
         "inviter": None,
         "signed_in": None,
+        # The invite code that the signed-in user has activated
+        "activated": None,
         "refusal": None,
         # Why nobody can join by this invitation
         "warning": "",

@@ -111,6 +111,7 @@
       }
       if (seconds > 0) return;
       note.classList.add("is-over");
+      all("#code-error", (error) => (error.style.visibility = "hidden")); // nothing moves
       document.getElementById("go-on").classList.remove("main");
       again.classList.add("main");
       say(over.textContent);
