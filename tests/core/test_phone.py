@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
+import phonenumbers
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from phonenumbers import PhoneNumberType
 
 from referral.core import phone
 from referral.core.errors import InvalidPhone, Refusal, UnsupportedPhone
@@ -117,6 +120,22 @@ def test_phones_of_other_countries(text: str, e164: str) -> None:
 def test_anything_but_digits_is_invalid(text: str) -> None:
     with pytest.raises(InvalidPhone):
         phone.parse(text, ANYWHERE)
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_mobile_number_with_digits_missing_is_invalid(region: str) -> None:
+    """Also where fixed lines are much shorter, unless mobile numbers have several lengths."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    mobile = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+    if mobile is None or metadata is None or metadata.mobile is None:
+        return
+    national = phonenumbers.national_significant_number(mobile)
+    for missing in range(1, 4):
+        with suppress(InvalidPhone, UnsupportedPhone):
+            short = phone.parse(f"+{mobile.country_code}{national[:-missing]}", ANYWHERE)
+            number = phonenumbers.parse(short)
+            length = len(phonenumbers.national_significant_number(number))
+            assert length in metadata.mobile.possible_length, short
 
 
 @pytest.mark.parametrize(

@@ -170,13 +170,30 @@ def _parse_until_stable(bare: str, rules: PhoneRules) -> tuple[_Parsed, str]:
     for _ in range(_MAX_ROUNDS):
         found = _parse_once(bare, rules)
         e164 = phonenumbers.format_number(found.number, PhoneNumberFormat.E164)
-        reason = phonenumbers.is_possible_number_with_reason(found.number)
-        if reason != phonenumbers.ValidationResult.IS_POSSIBLE or len(e164) > MAX_LENGTH:
+        if not _is_possible(found) or len(e164) > MAX_LENGTH:
             raise _invalid(rules, reason="not possible")
         if e164 == bare:
             return found, e164
         bare = e164
     raise _invalid(rules, reason="the result keeps changing")
+
+
+def _is_possible(found: _Parsed) -> bool:
+    """Return whether the number has a possible length.
+
+    One of no known kind, such as one in a range that the metadata does not have yet, must be as
+    long as its country's mobile numbers: some countries have much shorter fixed lines, and then
+    a mobile number with a digit missing would look possible.
+    """
+    result = phonenumbers.is_possible_number_with_reason(found.number)
+    if (
+        result == phonenumbers.ValidationResult.IS_POSSIBLE
+        and found.kind == PhoneNumberType.UNKNOWN
+    ):
+        result = phonenumbers.is_possible_number_for_type_with_reason(
+            found.number, PhoneNumberType.MOBILE
+        )
+    return result == phonenumbers.ValidationResult.IS_POSSIBLE
 
 
 def _parse_once(bare: str, rules: PhoneRules) -> _Parsed:
