@@ -34,7 +34,7 @@ import servers
 import stress
 from cases import Bench, Progress
 from peer_material import BetterAuth, BetterAuthProvider, Twin
-from referral.app import system_clock
+from referral.assembly import system_clock
 
 CACHE = processes.ROOT / ".cache" / "bench"
 DOCUMENT = processes.ROOT / "docs" / "performance.md"

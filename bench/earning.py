@@ -24,7 +24,7 @@ import reward_rows
 import rows
 import servers
 from cases import Case, Cases, Requests, alternate, always
-from referral.app import system_clock
+from referral.assembly import system_clock
 from referral.core import api_key
 
 OF_TEN = 1

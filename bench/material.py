@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import postgres
 import rows
-from referral.app import system_clock
+from referral.assembly import system_clock
 from referral.core import api_key, challenge, tokens
 from referral.core.keys import Keyring, Purpose
 from referral.core.proof import Proof

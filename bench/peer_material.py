@@ -17,7 +17,7 @@ import httpx
 import postgres
 import rows
 from material import API, CHALLENGE, CODE, SCOPES, exchange, get, new_phones, post
-from referral.app import system_clock
+from referral.assembly import system_clock
 from servers import CLIENT_ID, REDIRECT_URI, Server
 
 _random = random.Random(2)  # noqa: S311 - the same load each time

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import postgres
 import sqlite
-from referral.app import system_clock
+from referral.assembly import system_clock
 from referral.core import cursor
 from referral.core.cursor import Cursor
 

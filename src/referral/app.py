@@ -1,4 +1,4 @@
-"""Wire everything together: the ASGI application, and the context that use cases run with."""
+"""The ASGI application."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from litestar import Litestar, Request, Response
 from litestar.datastructures import CacheControlHeader
@@ -16,10 +15,8 @@ from litestar.datastructures.state import State
 from litestar.exceptions import HTTPException
 
 from referral import observability
-from referral.context import Context
+from referral.assembly import assemble, system_clock
 from referral.core.concurrency import ConcurrencyLimiter
-from referral.core.keys import Keyring, Purpose
-from referral.core.tokens import Issuer
 from referral.http import api, docs, oauth, pages, problems, well_known
 from referral.http.pages import static
 from referral.http.pages.site import Site
@@ -30,29 +27,13 @@ from referral.http.server.application import Application
 from referral.http.server.cors import Cors
 from referral.http.server.headers import common_headers
 from referral.http.server.options import options_response
-from referral.limits.global_limits import GlobalLimits
-from referral.limits.keyed_locks import KeyedLocks
-from referral.limits.pumping.traffic import Traffic
-from referral.messaging import messages
-from referral.messaging.gateways import Gateway, urls
-from referral.messaging.gateways.chain import Chain
-from referral.openid.clients import PublicOrigins
-from referral.openid.signing_keys import SigningKeys
-from referral.service import data_keys, housekeeping
-from referral.service.health import Readiness
-from referral.service.invite_opens import InviteOpens
+from referral.messaging.gateways import Gateway
+from referral.service import housekeeping
 from referral.settings import Settings
 from referral.storage import database, migrate
 from referral.webhooks import dispatcher
-from referral.webhooks.signature import Endpoint
 
 _CONNECT_ATTEMPTS = 8
-# How long one gateway may take. It is less if several share messages.DEADLINE_SECONDS
-_GATEWAY_SECONDS = 8.0
-
-
-def system_clock() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - the only clock
 
 
 def create_app(
@@ -150,63 +131,3 @@ async def _connect(url: str) -> None:
         except database.SetupError:
             await asyncio.sleep(1)
     return await database.connect(url)
-
-
-async def assemble(
-    settings: Settings,
-    *,
-    clock: Callable[[], datetime] = system_clock,
-    randbelow: Callable[[int], int] = secrets.randbelow,
-    gateway: Gateway | None = None,
-    limiter: ConcurrencyLimiter | None = None,
-) -> Context:
-    """Build the context of the use cases. The database must be connected."""
-    limiter = limiter or ConcurrencyLimiter()
-    keys = Keyring(settings.secrets)
-    stored_keys = await data_keys.load(keys, now=clock(), token_bytes=secrets.token_bytes)
-    return Context(
-        keys=keys,
-        data_keys=stored_keys,
-        limiter=limiter,
-        keyed_locks=KeyedLocks(limiter),
-        global_limits=GlobalLimits(settings.limits, stored_keys.current(Purpose.COUNTER).secret),
-        cost_guard=settings.cost_guard,
-        traffic=Traffic(),
-        invite_opens=InviteOpens(),
-        readiness=Readiness(),
-        signing_keys=SigningKeys(),
-        public_origins=PublicOrigins(),
-        endpoint=Endpoint(settings.webhook_url, settings.webhook_secrets)
-        if settings.webhook_url
-        else None,
-        issuer=Issuer(
-            url=settings.public_url,
-            audience=settings.audience,
-            access_life=settings.limits.access_life,
-        ),
-        limits=settings.limits,
-        phone_rules=settings.phone_rules,
-        test_phones=settings.test_phones,
-        admins_allowed=not settings.is_open_demo,
-        sign_up=settings.sign_up,
-        gateway=_chain(
-            [gateway] if gateway else [urls.build(url, clock) for url in settings.sms_urls]
-        ),
-        app_name=settings.app_name,
-        languages=settings.locales.languages,
-        domain=urlsplit(settings.public_url).hostname or "",
-        invite_url=settings.invite_url,
-        masks_invitees=settings.masks_invitees,
-        trusted_proxies=settings.trusted_proxies,
-        clock=clock,
-        randbelow=randbelow,
-        token_bytes=secrets.token_bytes,
-    )
-
-
-def _chain(gateways: list[Gateway]) -> Chain:
-    # A second is left for the database, which charges the message to a fallback
-    share = (messages.DEADLINE_SECONDS - 1) / len(gateways)
-    return Chain(
-        gateways, timeout=min(_GATEWAY_SECONDS, share), on_attempt=observability.gateway_attempted
-    )

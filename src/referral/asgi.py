@@ -18,7 +18,8 @@ from typing import Any
 from litestar import Litestar
 from litestar.types import ASGIApp
 
-from referral.app import create_app, system_clock
+from referral.app import create_app
+from referral.assembly import system_clock
 from referral.observability import log_format
 from referral.settings import load
 from referral.settings.reader import or_exit

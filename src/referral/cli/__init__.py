@@ -10,7 +10,7 @@ from referral import __version__
 
 # Each is a module that is imported only when its command runs: `serve` becomes the serving process,
 # which would otherwise hold what only the other commands import
-_COMMANDS = (
+COMMANDS = (
     "admin",
     "client",
     "database",
@@ -30,11 +30,11 @@ _COMMANDS = (
 
 class _Commands(click.RichGroup):
     def list_commands(self, _: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         # For an unknown name import all of them, so that click can suggest similar names
-        for command in (name,) if name in _COMMANDS else _COMMANDS:
+        for command in (name,) if name in COMMANDS else COMMANDS:
             module = command.replace("-", "_")
             self.add_command(getattr(import_module(f"referral.cli.{module}"), module))
         return super().get_command(ctx, name)

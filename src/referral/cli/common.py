@@ -10,7 +10,7 @@ from typing import NoReturn, TypeVar
 
 import rich_click as click
 
-from referral.app import assemble, system_clock
+from referral.assembly import assemble, system_clock
 from referral.context import Context
 from referral.core.errors import Refusal
 from referral.settings import Settings, load

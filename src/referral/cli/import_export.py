@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from referral.app import system_clock
+from referral.assembly import system_clock
 from referral.cli import common, files
 from referral.import_export import imports, user_file
 from referral.import_export.run import ImportRun, Progress, ReportRow

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import rich_click as click
 
-from referral.app import system_clock
+from referral.assembly import system_clock
 from referral.cli import common, files
 from referral.cli.import_export import progress_bar
 from referral.rewards import export as exports
