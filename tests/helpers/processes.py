@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -82,16 +86,46 @@ def referral(
 
     typed: its standard input. variables: settings, as environment variables.
     """
-    return subprocess.run(
-        [sys.executable, "-m", "referral", *arguments],
-        cwd=folder,
-        env=environment(folder, **variables),
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    with tempfile.TemporaryDirectory() as streams, socket.socket(socket.AF_UNIX) as connection:
+        files = {name: Path(streams, name) for name in ("stdin", "stdout", "stderr")}
+        for file in files.values():
+            file.touch()
+        files["stdin"].write_text(typed)
+        request = {
+            "arguments": arguments,
+            "folder": str(folder),
+            "environment": environment(folder, **variables),
+            **{name: str(file) for name, file in files.items()},
+        }
+        connection.settimeout(60)
+        connection.connect(_fork_server())
+        connection.sendall(f"{json.dumps(request)}\n".encode())
+        status = int(connection.recv(16))
+        return subprocess.CompletedProcess(
+            arguments, status, files["stdout"].read_text(), files["stderr"].read_text()
+        )
+
+
+@cache
+def _fork_server() -> str:
+    """Start the process that runs the commands of this test process; return its socket."""
+    path = f"{tempfile.mkdtemp()}/commands"
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("fork_server.py"), path],
+        stdin=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")},
     )
+    atexit.register(process.communicate)  # closes its standard input, which ends it
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(path)
+            except OSError:
+                assert time.monotonic() < deadline, "the commands do not start"
+                time.sleep(0.02)
+            else:
+                return path
 
 
 def done(finished: subprocess.CompletedProcess[str]) -> str:
