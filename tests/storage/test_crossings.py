@@ -150,6 +150,31 @@ async def test_a_file_locked_while_opened_gets_its_pragmas(
     await patient.close()
 
 
+@pytest.mark.parametrize("kind", ["read", "write", "transaction"])
+async def test_nobody_uses_a_connection_that_could_not_be_opened(tmp_path: Path, kind: str) -> None:
+    """However many ask for it, and whenever, they all hear that the file is locked."""
+    file = tmp_path / "fresh.sqlite3"
+    client = Client(str(file), busy_timeout=50, connection_name="sqlite")
+
+    async def use() -> None:
+        if kind == "transaction":
+            await client.execute_script("SELECT 1")
+        elif kind == "write":
+            await client.execute_insert("INSERT INTO nothing VALUES (1)", [])
+        else:
+            await client.execute_query_dict("PRAGMA foreign_keys")
+
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        tasks = []
+        for _ in range(100):
+            tasks.append(asyncio.create_task(use()))
+            await asyncio.sleep(0.001)
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+    await client.close()
+    assert {type(each) for each in found} == {database.Unavailable}
+
+
 @on_sqlite
 async def test_an_outage_is_kept_until_it_can_be_saved(
     database_url: str, monkeypatch: pytest.MonkeyPatch

@@ -64,6 +64,8 @@ class WriterTransaction(SqliteTransactionContext):
     async def _open(self) -> TransactionalDBClient:
         await self._trxlock.acquire()
         try:
+            # As in _ReleasingWrapper
+            self.connection._connection = self.connection._parent._connection  # noqa: SLF001
             await self.ensure_connection()
             self._joined = await self._commits.begin()
         except BaseException:
@@ -79,6 +81,8 @@ class _ReleasingWrapper(ConnectionWrapper[Any]):
     """Releases the connection's lock if the file cannot be opened, so that others can try."""
 
     async def ensure_connection(self) -> None:
+        # Tortoise looks before it has the lock, and may see one that could not be opened
+        self.connection = self.client._connection  # noqa: SLF001 - see docs/private-members.md
         try:
             await super().ensure_connection()
         except BaseException:
