@@ -92,7 +92,7 @@ async def test_invite_code_is_entered_on_the_profile(
         await inviter.page.locator("section:has(#used) .phone").first.wait_for()
         # A second activation is impossible
         await person.go(f"/i/{code}")
-        assert "an invite code already" in await person.text("main")
+        assert "accepted this invitation already" in await person.text("main")
         assert not await person.page.locator("form[action='/me/inviter']").count()
 
 

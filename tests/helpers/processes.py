@@ -86,6 +86,18 @@ def referral(
 
     typed: its standard input. variables: settings, as environment variables.
     """
+    variables = environment(folder, **variables)
+    if variables["PYTHONPATH"] != environment(folder)["PYTHONPATH"]:
+        return subprocess.run(
+            [sys.executable, "-m", "referral", *arguments],
+            cwd=folder,
+            env=variables,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     with tempfile.TemporaryDirectory() as streams, socket.socket(socket.AF_UNIX) as connection:
         files = {name: Path(streams, name) for name in ("stdin", "stdout", "stderr")}
         for file in files.values():
@@ -94,7 +106,7 @@ def referral(
         request = {
             "arguments": arguments,
             "folder": str(folder),
-            "environment": environment(folder, **variables),
+            "environment": variables,
             **{name: str(file) for name, file in files.items()},
         }
         connection.settimeout(60)
