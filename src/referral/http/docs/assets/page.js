@@ -10,6 +10,6 @@ SwaggerUIBundle({
   persistAuthorization: false,
   tryItOutEnabled: true,
   validatorUrl: null,
-  // Swagger UI gives this list no name
+  /* Swagger UI gives this list no name */
   onComplete: () => document.querySelector("#servers")?.setAttribute("aria-label", "Server"),
 });
