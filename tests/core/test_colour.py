@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from referral.core import colour, oklch
@@ -16,6 +16,10 @@ from referral.http import pages
 PAGES_CSS = (Path(pages.__file__).parent / "pages.css").read_text()
 
 colours = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
+# Green counts most for the lightness, so none of these can be read on white
+light_colours = st.tuples(st.integers(0, 0xFF), st.integers(0xA0, 0xFF), st.integers(0, 0xFF)).map(
+    lambda parts: "#{:02x}{:02x}{:02x}".format(*parts)
+)
 
 
 def accepted(text: str) -> Palette | None:
@@ -119,12 +123,12 @@ def test_a_colour_is_used_as_it_is_or_refused(accent: str) -> None:
 
 
 @settings(max_examples=40)
-@given(colours)
+@given(light_colours)
 @example("#ffcc00")
 @example("#ffffff")
 def test_the_nearest_colour_is_the_lightest_that_is_accepted(accent: str) -> None:
     """Its hue is the same, and no colour between the two is accepted."""
-    assume(not is_readable(accent))
+    assert not is_readable(accent)
     with pytest.raises(TooLightError) as error:
         colour.palette(accent)
     found = error.value.nearest
