@@ -22,20 +22,14 @@ _MOST_NAMES = 3
 
 @dataclass(slots=True)
 class Catalogues:
-    """What a folder has. problems: lines that stop the start. warnings: lines for the log.
-
-    ignored: how many texts are, each of which has a warning.
+    """What a folder has. problems: lines that stop the start. warnings: a line for the log about
+    each text that is ignored.
     """
 
     texts: dict[str, dict[Source, list[str]]] = field(default_factory=dict)
     """By the tag of the language."""
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    ignored: int = 0
-
-    def ignore(self, warning: str) -> None:
-        self.warnings.append(warning)
-        self.ignored += 1
 
 
 def read(folder: Path, languages: Languages) -> Catalogues:
@@ -97,9 +91,11 @@ def _read_file(
         source = sources.get(entry.msgid or "")
         if not entry.is_translated:
             if entry.is_fuzzy:
-                found.ignore(f"{where} is marked fuzzy, and ignored")
+                found.warnings.append(f"{where} is marked fuzzy, and ignored")
         elif source is None or source.plural != entry.plural:
-            found.ignore(f"{where} is no text of ours, and ignored{_nearest(entry, sources)}")
+            found.warnings.append(
+                f"{where} is no text of ours, and ignored{_nearest(entry, sources)}"
+            )
         elif source in texts:
             found.problems.append(f"{where} is there twice: remove one")
         else:

@@ -55,7 +55,7 @@ def read(reader: Reader, *, app_name: str, public_url: str) -> Locales:
             ]
     reader.problems += [f"{_VARIABLE}: {problem}" for problem in problems]
     counts = tuple((tag, len(texts)) for tag, texts in found.texts.items() if texts)
-    return Locales(languages, counts, found.ignored, tuple(warnings))
+    return Locales(languages, counts, len(found.warnings), tuple(warnings))
 
 
 def _costly(
