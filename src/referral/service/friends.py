@@ -64,6 +64,13 @@ async def inviter_name(user: User) -> str | None:
     return first_name((await user_queries.get(user.inviter_id)).name)
 
 
+async def inviter_code(user: User) -> str | None:
+    """Return the invite code that a user has activated."""
+    if user.inviter_id is None:
+        return None
+    return (await user_queries.get(user.inviter_id)).invite_code
+
+
 def first_name(name: str | None) -> str | None:
     """Return the first name to show to other users, or None."""
     shown = profile_fields.public_name(name)

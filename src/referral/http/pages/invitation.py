@@ -15,7 +15,7 @@ from referral.core.errors import UnknownInviteCode
 from referral.http import problems
 from referral.http.pages import browser_session, inviter, link_preview, sign_in
 from referral.http.requests import IS_HEAD, StrictRequest, context, header_values
-from referral.service import profiles
+from referral.service import friends
 from referral.service.access import Authenticated
 
 # Headers with which browsers announce that nobody has asked for the page yet, and what they say.
@@ -34,9 +34,6 @@ async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Resp
         found = await inviter.look_up(request, ctx, invite_code)
     except UnknownInviteCode as refusal:
         return _without_invitation(request, ctx, refusal, signed_in)
-    activated = None
-    if signed_in is not None and signed_in.user.inviter_id:
-        activated = (await profiles.get(ctx, signed_in.user.id)).activated_invite_code
     if _is_open(request):
         ctx.invite_opens.add(found.invite_code, ctx.clock())
     return sign_in.page(
@@ -46,7 +43,7 @@ async def invitation(request: StrictRequest, invite_code: FromPath[str]) -> Resp
         inviter=found.inviter,
         warning=inviter.warning(request, found, is_signed_in=signed_in is not None),
         signed_in=signed_in,
-        activated=activated,
+        activated=await friends.inviter_code(signed_in.user) if signed_in else None,
     )
 
 
