@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gettext
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from referral.i18n import accept_language
 
 DOMAIN = "referral"
 LOCALES = Path(__file__).parent.parent / "locales"
@@ -81,16 +82,6 @@ LANGUAGES = (
 )
 DEFAULT = LANGUAGES[0]
 
-# Browsers send under a hundred characters
-_MAX_HEADER_LENGTH = 1000
-# One item of Accept-Language (RFC 9110, section 12.5.4). Some clients send the name of a locale,
-# such as ru_RU.UTF-8.
-_ITEM = re.compile(
-    r"\s*([a-z]{1,8}(?:[-_][a-z0-9]{1,8})*|\*)(?:[.@][a-z0-9_.@-]*)?\s*"
-    r"(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?",
-    re.IGNORECASE,
-)
-
 
 @dataclass(frozen=True, eq=False)
 class Language:
@@ -140,19 +131,14 @@ class Languages:
     def default(self) -> Language:
         return next(iter(self))
 
-    def choose(self, accept_language: str) -> Language:
-        """Return the language that the header prefers, or the default."""
-        return self.by_tag[choose(accept_language, self.by_tag)]
+    def choose(self, header: str) -> Language:
+        """Return the language that Accept-Language prefers, or the default."""
+        return self.by_tag[choose(header, self.by_tag)]
 
 
-def choose(accept_language: str, offered: Collection[str] = LANGUAGES) -> str:
-    """Return the offered tag that the header prefers, or the first one."""
-    found = [
-        item
-        for item in map(_ITEM.fullmatch, accept_language[:_MAX_HEADER_LENGTH].split(","))
-        if item is not None
-    ]
-    wanted = [(float(item[2] or 1), item[1].lower().replace("_", "-")) for item in found]
+def choose(header: str, offered: Collection[str] = LANGUAGES) -> str:
+    """Return the offered tag that Accept-Language prefers, or the first one."""
+    wanted = accept_language.parse(header)
     named = {language_range for weight, language_range in wanted if weight > 0}
     refused = {
         tag
@@ -160,8 +146,7 @@ def choose(accept_language: str, offered: Collection[str] = LANGUAGES) -> str:
         for tag in offered
         if weight == 0 and _covers(language_range, tag) and tag.lower() not in named
     }
-    # sorted() is stable: equal weights stay in the order of the header
-    for weight, language_range in sorted(wanted, key=lambda pair: -pair[0]):
+    for weight, language_range in wanted:
         if weight > 0 and (tag := _look_up(language_range, offered, refused)):
             return tag
     return next(iter(offered))

@@ -19,6 +19,7 @@ from referral.core import phone as phones
 from referral.core.errors import InvalidPhone, Refusal
 from referral.core.phone import PhoneRules
 from referral.http.pages import cookies, pending_sign_in
+from referral.i18n import accept_language
 from referral.storage.models import User
 
 PHONE, COUNTRY = "phone", "country"
@@ -96,7 +97,8 @@ def rules(request: Request[Any, Any, Any], ctx: Context) -> PhoneRules:
         return ctx.phone_rules
     chosen = cookies.get(request, cookies.LANGUAGE) or ""
     languages = [chosen, *request.headers.getall("accept-language", [])]
-    return replace(ctx.phone_rules, default_region=browser_region.parse(",".join(languages)))
+    region = browser_region.choose(accept_language.parse(",".join(languages)))
+    return replace(ctx.phone_rules, default_region=region)
 
 
 def parse(request: Request[Any, Any, Any], ctx: Context, fields: Mapping[str, str]) -> str:
