@@ -1,0 +1,64 @@
+"""Delivery reports, which providers send later about the messages that they accepted."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from dataclasses import dataclass, field
+from enum import Enum, unique
+from typing import TypeVar
+
+import msgspec
+
+_Body = TypeVar("_Body")
+
+_PHONE = re.compile(r"\+?([1-9][0-9]{2,14})")
+
+
+@unique
+class Outcome(Enum):
+    """The final state of a message. The values are labels of a metric."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A delivery report.
+
+    id: the provider's ID of the message. One message may get several reports, and the same report
+    may come again, in any order. phone: in E.164. outcome: None if there is nothing to count yet.
+    is_unbilled: the provider does not bill the message.
+    """
+
+    id: str
+    phone: str = field(repr=False)
+    outcome: Outcome | None
+    is_unbilled: bool
+
+
+class ReportError(Exception):
+    """A request is no report of the provider's. The text shows nothing of it."""
+
+
+def require_signature(given: str, *expected: str) -> None:
+    """Raise ReportError unless the signature is one of those expected, in constant time."""
+    matches = [hmac.compare_digest(given.encode(), each.encode()) for each in expected]
+    if not any(matches):
+        raise ReportError("the signature is wrong")
+
+
+def parse(body: bytes, body_type: type[_Body]) -> _Body:
+    """Parse a JSON body. Raises ReportError."""
+    try:
+        return msgspec.json.decode(body, type=body_type)
+    except (ValueError, RecursionError):
+        raise ReportError("the body is malformed") from None
+
+
+def parse_phone(text: str) -> str:
+    """Return a phone in E.164, which some providers write without the +. Raises ReportError."""
+    if match := _PHONE.fullmatch(text):
+        return f"+{match[1]}"
+    raise ReportError("the phone is malformed")
