@@ -1,0 +1,204 @@
+"""The Telegram Gateway: codes as messages of Telegram's own account "Verification Codes".
+
+https://core.telegram.org/gateway/api
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from referral.messaging.gateways import Failure, GatewayError, Message, provider_url
+from referral.messaging.gateways import reports as delivery
+from referral.messaging.gateways.post import Poster, Response
+from referral.messaging.gateways.reports import Outcome, Report, ReportError
+
+SCHEMES = ("telegram+gateway",)
+
+_API = "https://gatewayapi.telegram.org"
+_MIN_TTL, _MAX_TTL = 30, 3600  # sendVerificationMessage, `ttl`
+_MAX_AGE_SECONDS = 300
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_ERROR_NAME = re.compile(r"[A-Z_]{1,64}")
+
+# The reference names only ACCESS_TOKEN_INVALID; the others are those that a client library knows:
+# https://github.com/apifonica/tg-gateway-go/blob/main/errors.go
+_FAILURES = {
+    "ACCESS_TOKEN_INVALID": Failure.NOT_TAKEN,
+    "ACCESS_TOKEN_REQUIRED": Failure.NOT_TAKEN,
+    "BALANCE_NOT_ENOUGH": Failure.NOT_TAKEN,
+    "CALLBACK_URL_INVALID": Failure.NOT_TAKEN,
+    "CODE_INVALID": Failure.NOT_TAKEN,
+    "CODE_LENGTH_INVALID": Failure.NOT_TAKEN,
+    "CODE_LENGTH_REQUIRED": Failure.NOT_TAKEN,
+    "FLOOD_WAIT": Failure.NOT_TAKEN,
+    "PAYLOAD_INVALID": Failure.NOT_TAKEN,
+    "REQUEST_ID_INVALID": Failure.NOT_TAKEN,
+    "REQUEST_ID_REQUIRED": Failure.NOT_TAKEN,
+    "SENDER_NOT_OWNED": Failure.NOT_TAKEN,
+    "SENDER_NOT_VERIFIED": Failure.NOT_TAKEN,
+    "SENDER_USERNAME_INVALID": Failure.NOT_TAKEN,
+    "TTL_INVALID": Failure.NOT_TAKEN,
+    "UNKNOWN_METHOD": Failure.NOT_TAKEN,
+    "PHONE_NUMBER_INVALID": Failure.PHONE,
+    "PHONE_NUMBER_MISMATCH": Failure.PHONE,
+    "PHONE_NUMBER_NOT_AVAILABLE": Failure.PHONE,
+    "PHONE_NUMBER_NOT_FOUND": Failure.PHONE,
+    "MESSAGE_ALREADY_SENT": Failure.UNKNOWN,
+}
+# Of errors that are not listed, those about the recipient
+_ABOUT_PHONE = ("PHONE_", "USER_")
+
+# DeliveryStatus; a message is also "sent" before its delivery
+_OUTCOMES = {
+    "delivered": Outcome.DELIVERED,
+    "read": Outcome.DELIVERED,
+    "expired": Outcome.FAILED,
+    "revoked": Outcome.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The token of the team's Gateway account, and the origin of the API."""
+
+    token: str = field(repr=False)
+    api: str
+
+
+def check(url: str, *, production: bool) -> None:  # noqa: ARG001 - the same in both
+    """Check a URL, as `registry.Check` says."""
+    parse(url)
+
+
+def parse(url: str) -> Credentials:
+    """Parse `telegram+gateway://TOKEN`.
+
+    Raises ValueError, whose text shows nothing of the URL.
+    """
+    try:
+        text, parameters = provider_url.split(url, parameters=("api",))
+        api = provider_url.origin(parameters, _API)
+    except ValueError as error:
+        raise ValueError(f"telegram+gateway:// {error}") from None
+    token = None if re.search("[/@#]", text) else provider_url.secret(text)
+    if not token:
+        raise ValueError(
+            "telegram+gateway:// needs the API token of https://gateway.telegram.org/account/api, "
+            "and nothing after it: telegram+gateway://TOKEN"
+        )
+    return Credentials(token, api)
+
+
+class _Answer(msgspec.Struct):
+    ok: bool
+    error: str = ""
+
+
+class TelegramGateway:
+    """Sends codes through the method sendVerificationMessage."""
+
+    name = SCHEMES[0]
+    echoes_code = False
+
+    def __init__(
+        self, credentials: Credentials, *, ttl: int, callback_url: str | None = None
+    ) -> None:
+        """ttl: for how many seconds a code is valid; a message not delivered by then is refunded.
+
+        callback_url: where Telegram sends delivery reports; HTTPS.
+        """
+        self._credentials = credentials
+        self._ttl = min(max(ttl, _MIN_TTL), _MAX_TTL)
+        self._callback_url = callback_url
+        self._poster = Poster()
+
+    async def send(self, message: Message) -> None:
+        """Send a code. Telegram writes the text, in the language of the person's app."""
+        if message.code is None:
+            raise GatewayError("sends only codes", Failure.NOT_TAKEN)
+        fields: dict[str, str | int] = {
+            "phone_number": message.phone,
+            "code": message.code,
+            "ttl": self._ttl,
+        }
+        if self._callback_url:
+            fields["callback_url"] = self._callback_url
+        response = await self._poster.post(
+            f"{self._credentials.api}/sendVerificationMessage",
+            json.dumps(fields),
+            {
+                "Content-Type": "application/json",
+                "Authorization": f"Bearer {self._credentials.token}",
+            },
+        )
+        answer = response.parse(_Answer)
+        if answer is None:
+            failure = Failure.NOT_TAKEN if response.is_refusal else Failure.UNKNOWN
+            raise GatewayError(f"status {response.status}, unreadable response", failure)
+        if not answer.ok:
+            raise _error(response, answer.error)
+        if not response.is_success:
+            raise GatewayError(f"status {response.status}, but ok", Failure.UNKNOWN)
+
+
+def _error(response: Response, error: str) -> GatewayError:
+    # FLOOD_WAIT has a number of seconds at its end
+    name = "FLOOD_WAIT" if error.startswith("FLOOD_WAIT") else error
+    if name in _FAILURES:
+        return GatewayError(name, _FAILURES[name])
+    if name.startswith(_ABOUT_PHONE):
+        failure = Failure.PHONE
+    elif response.is_success or response.is_refusal:
+        failure = Failure.NOT_TAKEN
+    else:
+        failure = Failure.UNKNOWN
+    shown = name if _ERROR_NAME.fullmatch(name) else "unknown error"
+    return GatewayError(f"status {response.status}, {shown}", failure)
+
+
+class _DeliveryStatus(msgspec.Struct):
+    status: str
+
+
+class _RequestStatus(msgspec.Struct):
+    request_id: str
+    phone_number: str
+    delivery_status: _DeliveryStatus | None = None
+    is_refunded: bool = False
+
+
+def reports(
+    headers: Mapping[str, str], body: bytes, *, credentials: Credentials, now: datetime
+) -> list[Report]:
+    """Return the delivery report of a request to the callback URL.
+
+    headers: by their names in lower case. Raises ReportError if it is not Telegram's, or older than
+    five minutes.
+    """
+    timestamp = headers.get("x-request-timestamp", "")
+    if not _TIMESTAMP.fullmatch(timestamp):
+        raise ReportError("the timestamp is missing or malformed")
+    key = hashlib.sha256(credentials.token.encode()).digest()
+    expected = hmac.digest(key, f"{timestamp}\n".encode() + body, "sha256").hex()
+    delivery.require_signature(headers.get("x-request-signature", ""), expected)
+    if abs(now.timestamp() - int(timestamp)) > _MAX_AGE_SECONDS:
+        raise ReportError("the timestamp is too old or in the future")
+    status = delivery.parse(body, _RequestStatus)
+    return [
+        Report(
+            id=status.request_id,
+            phone=delivery.parse_phone(status.phone_number),
+            outcome=_OUTCOMES.get(status.delivery_status.status)
+            if status.delivery_status
+            else None,
+            is_unbilled=status.is_refunded,
+        )
+    ]
