@@ -59,6 +59,7 @@ IMPERSONAL = {
     "api_keys": "name digest events_only created_at",
     "audit_entries": "id at action actor user_id",
     "traffic_counts": "key hour sends sign_ins",
+    "delivery_counts": "key hour sent delivered used seconds",
     "leases": "name holder expires_at",
     "outbox": (
         "sequence id type user_id data at next_attempt_at attempts first_attempt_at error"

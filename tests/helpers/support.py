@@ -360,6 +360,7 @@ _TABLES = (
     "api_keys",
     "audit_entries",
     "traffic_counts",
+    "delivery_counts",
     "leases",
     "outbox",
     "endpoint_states",

@@ -344,6 +344,23 @@ class TrafficCount(Model):
         table = "traffic_counts"
 
 
+class DeliveryCount(Model):
+    """How many messages were sent, delivered and used, by hour, country and channel."""
+
+    key = fields.CharField(max_length=32, primary_key=True)
+    """`KZ:telegram:HOUR`: see messaging/delivery_counts.py."""
+    hour = fields.IntField(db_index=True)
+    """Hours since the epoch."""
+    sent = fields.IntField()
+    delivered = fields.IntField()
+    used = fields.IntField()
+    seconds = fields.FloatField()
+    """The sum of the times from the send until the code was used."""
+
+    class Meta:
+        table = "delivery_counts"
+
+
 class Lease(Model):
     """The process that does a job, and until when. Only one process does it at a time."""
 
