@@ -16,6 +16,7 @@ from referral.limits.global_limits import GlobalLimits
 from referral.limits.keyed_locks import KeyedLocks
 from referral.limits.pumping.traffic import Traffic
 from referral.messaging import messages
+from referral.messaging.deliveries import Deliveries
 from referral.messaging.gateways import Gateway, urls
 from referral.messaging.gateways.chain import Chain
 from referral.openid.clients import PublicOrigins
@@ -55,6 +56,7 @@ async def assemble(
         cost_guard=settings.cost_guard,
         traffic=Traffic(),
         invite_opens=InviteOpens(),
+        deliveries=Deliveries(),
         readiness=Readiness(),
         signing_keys=SigningKeys(),
         public_origins=PublicOrigins(),

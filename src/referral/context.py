@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from referral.limits.keyed_locks import KeyedLocks
     from referral.limits.policy import Limits
     from referral.limits.pumping.traffic import Traffic
+    from referral.messaging.deliveries import Deliveries
     from referral.messaging.gateways.chain import Chain
     from referral.openid.clients import PublicOrigins
     from referral.openid.signing_keys import SigningKeys
@@ -64,6 +65,7 @@ class Context:
     """`block`, `warn` or `off`."""
     traffic: Traffic
     invite_opens: InviteOpens
+    deliveries: Deliveries
     endpoint: Endpoint | None
     """The webhook endpoint. If it is None, no events are written to the outbox."""
     readiness: Readiness

@@ -16,6 +16,7 @@ from referral.observability import log, metrics
 
 if TYPE_CHECKING:
     from referral.context import Caller
+    from referral.core.channels import Channel
     from referral.messaging.gateways import Failure
 
 _HOUR = 3_600_000_000  # microseconds
@@ -64,6 +65,24 @@ def gateway_attempted(gateway: str, phone: str, failure: Failure | None, reason:
     metrics.GATEWAY_MESSAGES.labels(gateway, failure.value if failure else "taken").inc()
     if failure:
         record("gateway_failed", phone=phone, gateway=gateway, failure=failure.value, reason=reason)
+
+
+def message_sent(channel: Channel, *, country: str) -> None:
+    """Count a message with a code that a gateway has accepted. country: ISO 3166-1."""
+    metrics.CODE_MESSAGES.labels(channel, country, "sent").inc()
+    # Created with 0: an alert divides it by those sent
+    metrics.CODE_MESSAGES.labels(channel, country, "used")
+
+
+def message_delivered(channel: Channel, *, country: str) -> None:
+    """Count a message that its provider reports as delivered."""
+    metrics.CODE_MESSAGES.labels(channel, country, "delivered").inc()
+
+
+def message_used(channel: Channel, *, country: str, seconds: float) -> None:
+    """Count a message whose code was entered. seconds: since it was sent."""
+    metrics.CODE_MESSAGES.labels(channel, country, "used").inc()
+    metrics.CODE_SECONDS.labels(channel).observe(seconds)
 
 
 def message_blocked(

@@ -32,6 +32,17 @@ GATEWAY_MESSAGES = Counter(
     "Attempts to send a message through a gateway, by outcome",
     ["gateway", "outcome"],
 )
+CODE_MESSAGES = Counter(
+    "referral_code_messages_total",
+    "Messages with a code, by channel, country and state: sent, delivered (by reports), used",
+    ["channel", "country", "state"],
+)
+CODE_SECONDS = Histogram(
+    "referral_code_seconds",
+    "Time from the send of a code until it was used",
+    ["channel"],
+    buckets=(5, 10, 15, 20, 30, 45, 60, 120, 300, 600),
+)
 OUTBOX_EVENTS = Gauge(
     "referral_outbox_events",
     "Webhook events that are due and not yet acknowledged, counted up to 100,000",

@@ -1,7 +1,7 @@
 """Housekeeping: background tasks of every web process, and of `referral worker`.
 
 Every process exchanges its counts with the other processes, through the database, every 2 seconds
-(the traffic of the cost guard, the global limits, and opens of invite links).
+(the traffic of the cost guard, the global limits, opens of invite links, and delivery figures).
 Expired rows are purged every minute by one process at a time: the holder of the lease. If it dies,
 the lease expires and another process takes it.
 """
@@ -20,6 +20,7 @@ from referral.context import Context
 from referral.core import ids
 from referral.limits import counters, gcra
 from referral.limits.pumping import guard, traffic
+from referral.messaging import deliveries
 from referral.observability import metrics
 from referral.rewards import flags
 from referral.service import session_rules
@@ -141,6 +142,7 @@ class _Housekeeper:
         self._purges += 1
         await purge_counters(self._ctx)
         await database.shielded(traffic.purge(now))
+        await database.shielded(deliveries.purge(now))
         if self._purges % _PURGE_ALL_EVERY == 1:
             purged = await purge_expired(self._ctx)
             if any(purged.values()):
@@ -154,6 +156,7 @@ class _Housekeeper:
                 await ctx.traffic.read(now)
             await ctx.traffic.save(now)
         await ctx.invite_opens.save(invites_per_user=ctx.sign_up.invites_per_user)
+        await ctx.deliveries.save()
 
 
 async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
