@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from socket import create_server
 from threading import Thread
@@ -12,8 +13,10 @@ import pytest
 
 from processes import done, free_port, new_postgres_database, referral
 from proxies import make_certificate
+from referral.assembly import system_clock
+from referral.core.channels import Channel
 from roles import create_role
-from support import SECRET
+from support import SECRET, context_of, running
 
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -137,6 +140,32 @@ def test_a_teams_own_texts_are_shown(tmp_path: Path, settings: dict[str, str]) -
     assert 'line 3: "Langauge" is no text of ours' in result.stdout
     assert 'did you mean "Language"?' in result.stdout
     assert result.stdout.endswith("everything is in order, with warnings: 1\n")
+
+
+async def test_the_channels_used_most(database_url: str, tmp_path: Path) -> None:
+    """In the last 7 days, in the busiest ten countries; nothing if no message was sent."""
+    settings = {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}
+    now = system_clock()
+    assert "used most" not in done(referral(tmp_path, "doctor", **settings))
+    async with running(database_url) as service:
+        counts = context_of(service).deliveries
+        for phone, channel, number in (
+            ("+77012345678", Channel.TELEGRAM, 83),
+            ("+77012345678", Channel.SMS, 17),
+            ("+919876543210", Channel.WHATSAPP, 6),
+            ("+919876543210", Channel.SMS, 4),
+        ):
+            for _ in range(number):
+                counts.count_sent(phone, channel, now - timedelta(days=6))
+        for _ in range(1000):
+            counts.count_sent("+4915112345678", Channel.SMS, now - timedelta(days=8))
+    (line,) = (
+        each
+        for each in done(referral(tmp_path, "doctor", **settings)).splitlines()
+        if "used most" in each
+    )
+    days = "channels     used most in the last 7 days: "
+    assert line == f"{days}KZ telegram 83 %, IN whatsapp 60 %"
 
 
 @pytest.mark.parametrize("mode", ["invited", "closed"])

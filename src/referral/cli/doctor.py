@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import rich_click as click
 
+from referral.assembly import system_clock
 from referral.cli import common
 from referral.core import data_keys
 from referral.core.keys import Keyring, Purpose
@@ -14,11 +15,15 @@ from referral.core.sign_up import CLOSED, INVITED, OPEN, SignUpRules
 from referral.limits import takeovers
 from referral.limits.gcra import DAY
 from referral.limits.policy import Limits
+from referral.messaging import deliveries
 from referral.messaging.gateways import reach, urls
 from referral.settings import Settings
 from referral.settings.locales import Locales
 from referral.storage import data_keys as stored
 from referral.storage import migrate, sign_up_grants, users, write_check
+
+_CHANNELS_DAYS = 7
+_CHANNELS_COUNTRIES = 10
 
 
 @click.command()
@@ -71,7 +76,17 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
         advice = "append the earlier secret to REFERRAL_SECRET"
         return [f"data keys: {lost} of {len(rows)} cannot be decrypted, {effect}; {advice}"]
     _print("data keys", "valid" if rows else "none yet; `serve` makes one")
+    await _print_channels_used()
     return await _check_sign_up(settings.sign_up)
+
+
+async def _print_channels_used() -> None:
+    """Print which channel is used most in the busiest countries. Nothing if none is used yet."""
+    figures = await deliveries.recent(system_clock(), hours=24 * _CHANNELS_DAYS)
+    found = deliveries.most_used(figures, countries=_CHANNELS_COUNTRIES)
+    if found:
+        used = ", ".join(f"{each.country} {each.channel} {each.percent} %" for each in found)
+        _print("channels", f"used most in the last {_CHANNELS_DAYS} days: {used}")
 
 
 async def _check_sign_up(rules: SignUpRules) -> list[str]:
