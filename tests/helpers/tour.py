@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from playwright.async_api import Route
 
 from browser import BrowserSession
 from endpoint_server import SECRET
+from referral.context import Context
+from referral.core.channels import Channel
 from referral.i18n import Languages
 from referral.import_export import demo
 from referral.openid import clients
@@ -39,6 +42,7 @@ ADMIN_PATHS = (
     "/admin/rewards/figures",
     *("/admin/look", "/admin/look/code?colors=dark"),
     *("/admin/webhooks", "/admin/webhooks/{event}", "/admin/webhooks?state=given_up"),
+    *("/admin/delivery", "/admin/delivery?days=30"),
     *("/admin/audit", "/admin/audit?user={id}", "/admin/audit?action=user_blocked"),
     *("/admin/users?search=nobody", "/admin/users?order=most_invitees&from=2026-01-01"),
 )
@@ -95,6 +99,7 @@ async def sample_service(
         service.clock.move(seconds=3)
         app = await register(service, name="\u05e7\u05e4\u05d4 7", redirect_uris=[LOOPBACK])
         await clients.rotate(context_of(service), app.client_id)
+        await _deliver(context_of(service))
         async with open_shop(service) as shop:
             await _reward(shop, code)
             rule = f"purchase{shop.tag}"
@@ -106,6 +111,19 @@ async def _join(service: Service, invite_code: str, name: str) -> Person:
     person = await service.sign_in(invite_code=invite_code)
     ok(await person.call("PATCH", "/profile", json={"name": name}))
     return person
+
+
+async def _deliver(ctx: Context) -> None:
+    """Count messages of every channel two days ago, so that one list is empty and one is not."""
+    at = ctx.clock() - timedelta(days=2)
+    for channel in Channel:
+        # A country with a long name
+        for phone in (new_phone(), "+17845550100"):
+            for _ in range(1200):
+                ctx.deliveries.count_sent(phone, channel, at)
+            ctx.deliveries.count_used(phone, channel, at, seconds=600)
+    ctx.deliveries.count_delivered(new_phone(), Channel.TELEGRAM, at)
+    await ctx.deliveries.save()
 
 
 async def _reward(shop: Shop, invite_code: str) -> None:

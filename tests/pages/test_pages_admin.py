@@ -30,6 +30,7 @@ PAGES = (
     "/admin/keys",
     "/admin/clients",
     "/admin/webhooks",
+    "/admin/delivery",
     "/admin/look",
     "/admin/audit",
 )

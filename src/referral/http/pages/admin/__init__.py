@@ -9,6 +9,7 @@ from referral.http.pages import browser_session
 from referral.http.pages.admin import (
     audit,
     clients,
+    delivery,
     keys,
     look,
     reward_figures,
@@ -36,6 +37,7 @@ router = Router(
         *rules.HANDLERS,
         *look.HANDLERS,
         *webhooks.HANDLERS,
+        delivery.show,
         audit.trail,
     ],
     guards=[browser_session.administrator],
