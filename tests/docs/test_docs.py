@@ -96,8 +96,9 @@ def test_readme_sign_in_works_as_pasted(database_url: str, tmp_path: Path) -> No
     assert helpers is not None
     apps = re.search(r"```sh\n(CLIENT=.*?)```", API, re.DOTALL)
     assert apps is not None
-    # Those that need what an app gets from a sign-in on the pages: tests/openid/ has real apps
-    rows = [row for row in OPERATION.findall(API) if "$APP_" not in row[2]]
+    # Without those that need what an app gets from a sign-in on the pages (tests/openid/ has real
+    # apps), or what a provider signs
+    rows = [row for row in OPERATION.findall(API) if not re.search(r"\$(APP|PROVIDER)_", row[2])]
     examples = "\n".join(f"echo\n{example}" for _, _, example in rows)
     with serving(tmp_path, DATABASE_URL=database_url, REFERRAL_SMS_URL="simulated://") as server:
         pasted = walk[1].replace("http://127.0.0.1:8000", server.url)
