@@ -88,6 +88,7 @@ async def verifications(number: int, *, users: int, address: str | None = None) 
     for _ in range(number):
         caller = address or _address()
         token = challenge.issue(
+            challenge_id=challenge.new_id(secrets.token_bytes),
             purpose=Purpose.SIGN_IN,
             phone=rows.phone(_random.randint(1, users)),
             code=CODE,

@@ -17,7 +17,7 @@ from litestar.exceptions import HTTPException
 from referral import observability
 from referral.assembly import assemble, system_clock
 from referral.core.concurrency import ConcurrencyLimiter
-from referral.http import api, docs, oauth, pages, problems, well_known
+from referral.http import api, docs, hooks, oauth, pages, problems, well_known
 from referral.http.pages import static
 from referral.http.pages.site import Site
 from referral.http.requests import MAX_BODY_BYTES, StrictRequest
@@ -80,6 +80,7 @@ def create_app(
             docs.asset,
             metrics.controller(settings.metrics_token, in_production=settings.in_production),
             *well_known.HANDLERS,
+            *hooks.HANDLERS,
         ],
         lifespan=[lifespan],
         exception_handlers={**problems.HANDLERS, HTTPException: pages.framework_response},

@@ -5,20 +5,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 from referral import observability
 from referral.context import Context
+from referral.core.channels import Channel
 from referral.core.concurrency import ConcurrencyLimiter
 from referral.core.keys import Keyring, Purpose
 from referral.core.tokens import Issuer
 from referral.limits.global_limits import GlobalLimits
 from referral.limits.keyed_locks import KeyedLocks
 from referral.limits.pumping.traffic import Traffic
-from referral.messaging import messages
+from referral.messaging.channels import DEADLINE_SECONDS, Channels
 from referral.messaging.deliveries import Deliveries
-from referral.messaging.gateways import Gateway, urls
+from referral.messaging.gateways import Failure, Gateway, urls
 from referral.messaging.gateways.chain import Chain
+from referral.messaging.gateways.providers import PROVIDERS, reports_url
 from referral.openid.clients import PublicOrigins
 from referral.openid.signing_keys import SigningKeys
 from referral.service import data_keys
@@ -27,7 +30,7 @@ from referral.service.invite_opens import InviteOpens
 from referral.settings import Settings
 from referral.webhooks.signature import Endpoint
 
-# How long one gateway may take. It is less if several share messages.DEADLINE_SECONDS
+# How long one gateway may take. It is less if several share DEADLINE_SECONDS
 _GATEWAY_SECONDS = 8.0
 
 
@@ -46,6 +49,7 @@ async def assemble(
     """Build the context of the use cases. The database must be connected."""
     limiter = limiter or ConcurrencyLimiter()
     keys = Keyring(settings.secrets)
+    deliveries = Deliveries()
     stored_keys = await data_keys.load(keys, now=clock(), token_bytes=secrets.token_bytes)
     return Context(
         keys=keys,
@@ -55,8 +59,8 @@ async def assemble(
         global_limits=GlobalLimits(settings.limits, stored_keys.current(Purpose.COUNTER).secret),
         cost_guard=settings.cost_guard,
         traffic=Traffic(),
+        deliveries=deliveries,
         invite_opens=InviteOpens(),
-        deliveries=Deliveries(),
         readiness=Readiness(),
         signing_keys=SigningKeys(),
         public_origins=PublicOrigins(),
@@ -73,9 +77,7 @@ async def assemble(
         test_phones=settings.test_phones,
         admins_allowed=not settings.is_open_demo,
         sign_up=settings.sign_up,
-        gateway=_chain(
-            [gateway] if gateway else [urls.build(url, clock) for url in settings.sms_urls]
-        ),
+        channels=_channels(settings, clock, randbelow, gateway, deliveries),
         app_name=settings.app_name,
         languages=settings.locales.languages,
         domain=urlsplit(settings.public_url).hostname or "",
@@ -88,9 +90,59 @@ async def assemble(
     )
 
 
-def _chain(gateways: list[Gateway]) -> Chain:
+def _channels(
+    settings: Settings,
+    clock: Callable[[], datetime],
+    randbelow: Callable[[int], int],
+    gateway: Gateway | None,
+    deliveries: Deliveries,
+) -> Channels:
+    is_https = settings.public_url.startswith("https://")
+    gateways = {
+        Channel.SMS: [gateway]
+        if gateway
+        else [urls.build(url, clock) for url in settings.sms_urls],
+        **{
+            provider.channel: [
+                provider.build(
+                    settings.channels.urls[provider.channel],
+                    settings.limits.code_life,
+                    reports_url(settings.public_url, provider) if is_https else None,
+                )
+            ]
+            for provider in PROVIDERS
+            if provider.channel in settings.channels.urls
+        },
+    }
     # A second is left for the database, which charges the message to a fallback
-    share = (messages.DEADLINE_SECONDS - 1) / len(gateways)
-    return Chain(
-        gateways, timeout=min(_GATEWAY_SECONDS, share), on_attempt=observability.gateway_attempted
+    share = (DEADLINE_SECONDS - 1) / sum(map(len, gateways.values()))
+    return Channels(
+        rules=settings.channels.rules,
+        chains={
+            channel: Chain(
+                found,
+                timeout=min(_GATEWAY_SECONDS, share),
+                on_attempt=partial(_attempted, clock, deliveries, channel),
+            )
+            for channel, found in gateways.items()
+            if found
+        },
+        urls=settings.channels.urls,
+        app_hashes=settings.channels.app_hashes,
+        randbelow=randbelow,
     )
+
+
+def _attempted(
+    clock: Callable[[], datetime],
+    deliveries: Deliveries,
+    channel: Channel,
+    gateway: str,
+    phone: str,
+    failure: Failure | None,
+    reason: str,
+) -> None:
+    """Record an attempt, and count the message as sent if it may have been accepted."""
+    observability.gateway_attempted(gateway, phone, failure, reason)
+    if failure is None or failure.is_uncertain:
+        deliveries.count_sent(phone, channel, clock())

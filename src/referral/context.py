@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from referral.limits.keyed_locks import KeyedLocks
     from referral.limits.policy import Limits
     from referral.limits.pumping.traffic import Traffic
+    from referral.messaging.channels import Channels
     from referral.messaging.deliveries import Deliveries
-    from referral.messaging.gateways.chain import Chain
     from referral.openid.clients import PublicOrigins
     from referral.openid.signing_keys import SigningKeys
     from referral.service.health import Readiness
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The dependencies of a use case: keys, limits, gateway, clock and sources of randomness."""
+    """The dependencies of a use case: keys, limits, channels, clock and sources of randomness."""
 
     keys: Keyring
     """Derived from REFERRAL_SECRET, to sign access tokens and encrypt challenges."""
@@ -47,7 +47,7 @@ class Context:
     """False in an open demo, where anybody could sign in as the administrator."""
     sign_up: SignUpRules
     """The operator's rules about sign-up and activations."""
-    gateway: Chain
+    channels: Channels
     app_name: str
     languages: Languages
     """Those that the service offers, with the team's own texts."""
@@ -64,8 +64,8 @@ class Context:
     cost_guard: str
     """`block`, `warn` or `off`."""
     traffic: Traffic
-    invite_opens: InviteOpens
     deliveries: Deliveries
+    invite_opens: InviteOpens
     endpoint: Endpoint | None
     """The webhook endpoint. If it is None, no events are written to the outbox."""
     readiness: Readiness

@@ -6,6 +6,7 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,18 +19,26 @@ from hypothesis import strategies as st
 from processes import ROOT, environment
 from referral import i18n, settings
 from referral.core import colour, image
+from referral.core.channels import DEFAULT_COSTS, Channel, ChannelRules
 from referral.core.phone import FixedCode, PhoneRules
 from referral.core.sign_up import SignUpRules
 from referral.http import pages
 from referral.limits.policy import Limits
 from referral.messaging import messages
 from referral.settings import Settings
+from referral.settings.channels import ChannelSettings
 from referral.settings.locales import Locales
 from referral.settings.reader import SettingsError
 from support import SECRET, TODAY
 
 OUR_PREVIEW = Path(settings.__file__).parents[1] / "http/pages/static/preview.png"
 TWILIO = "twilio://AC0123456789abcdef0123456789abcdef:0123456789abcdef@+15005550007"
+TELEGRAM = "telegram+gateway://AAHfAwAAw0Gq:Qx_Yz-12345"
+WHATSAPP = (
+    "whatsapp+cloud://EAAJBqTestToken0123456789:fedcba9876543210@106540352242922/login_code"
+    "?languages=en,ru"
+)
+VOICE = "twilio+voice://AC0123456789abcdef0123456789abcdef:0123456789abcdef@+15005550007"
 HOOK = "hook+https://team.example/sms?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "another secret of the tests with 32 bytes or more 9876543210"
@@ -52,8 +61,22 @@ WEBHOOK = {
 ICON = Path(pages.__file__).parent / "static" / "icon.svg"
 ICON_IMAGE = image.parse(ICON.read_bytes())
 
+CHANNELS = {
+    "REFERRAL_SMS_URL": TWILIO,
+    "REFERRAL_TELEGRAM_URL": TELEGRAM,
+    "REFERRAL_WHATSAPP_URL": WHATSAPP,
+    "REFERRAL_VOICE_URL": VOICE,
+}
+_OF_CHANNELS = ("CHANNELS", "CHANNELS_IN", "COSTS", "SMS_APP_HASHES")
+
 # What other variables a variable needs beside it
-BESIDE = {**dict.fromkeys(WEBHOOK, WEBHOOK), "REFERRAL_LOGO_DARK": {"REFERRAL_LOGO": str(ICON)}}
+BESIDE = {
+    **dict.fromkeys(WEBHOOK, WEBHOOK),
+    **dict.fromkeys(
+        [*list(CHANNELS)[1:], *(f"REFERRAL_{each}" for each in _OF_CHANNELS)], CHANNELS
+    ),
+    "REFERRAL_LOGO_DARK": {"REFERRAL_LOGO": str(ICON)},
+}
 
 # Each limit: its variable, its default with a real gateway, its minimum and its maximum
 LIMITS: dict[str, tuple[str, Any, int, int]] = {
@@ -75,6 +98,14 @@ LIMITS: dict[str, tuple[str, Any, int, int]] = {
     "session_idle_days": ("REFERRAL_SESSION_IDLE_DAYS", 30, 1, 36_500),
     "session_max_days": ("REFERRAL_SESSION_MAX_DAYS", 180, 1, 36_500),
 }
+
+
+def with_all(hashes: Iterable[str] = (), **rules: Any) -> ChannelSettings:
+    """Return the settings of all channels, with these rules."""
+    urls = {Channel.TELEGRAM: TELEGRAM, Channel.WHATSAPP: WHATSAPP, Channel.VOICE: VOICE}
+    found = ChannelRules(available=frozenset(Channel), **rules)
+    return ChannelSettings(urls, found, frozenset(hashes))
+
 
 VALUES: list[tuple[str, str, str, Any]] = [
     # variable, text, field, value
@@ -101,6 +132,29 @@ VALUES: list[tuple[str, str, str, Any]] = [
         "sms_urls",
         (HOOK.replace("https", "http"),),
     ),
+    ("REFERRAL_TELEGRAM_URL", TELEGRAM, "channels", with_all()),
+    ("REFERRAL_TELEGRAM_URL", TELEGRAM.replace("telegram+", "TELEGRAM+"), "channels", with_all()),
+    ("REFERRAL_WHATSAPP_URL", WHATSAPP, "channels", with_all()),
+    ("REFERRAL_VOICE_URL", VOICE, "channels", with_all()),
+    (
+        "REFERRAL_CHANNELS",
+        "telegram, sms",
+        "channels",
+        with_all(order=(Channel.TELEGRAM, Channel.SMS)),
+    ),
+    (
+        "REFERRAL_CHANNELS_IN",
+        "whatsapp",
+        "channels",
+        with_all(order_of={"IN": (Channel.WHATSAPP,)}),
+    ),
+    (
+        "REFERRAL_COSTS",
+        "voice=20",
+        "channels",
+        with_all(costs={**DEFAULT_COSTS, Channel.VOICE: 20}),
+    ),
+    ("REFERRAL_SMS_APP_HASHES", "FA+9qCX9VSu,", "channels", with_all(hashes={"FA+9qCX9VSu"})),
     ("REFERRAL_DEFAULT_REGION", "ru", "phone_rules", PhoneRules(default_region="RU")),
     (
         "REFERRAL_COUNTRIES_ALLOWED",
@@ -233,6 +287,9 @@ class TestDefaults:
             database_url="sqlite://referral.sqlite3",
             secrets=(SECRET.encode(),),
             sms_urls=("simulated://",),
+            channels=ChannelSettings(
+                {}, ChannelRules(available=frozenset({Channel.SMS})), frozenset()
+            ),
             limits=Limits.development(),
             phone_rules=PhoneRules(default_region=None, allowed=frozenset(), denied=frozenset()),
             test_phones={},
@@ -311,13 +368,17 @@ class TestDefaults:
     @pytest.mark.parametrize("variable", sorted(settings.variable_names() - {"REFERRAL_SECRET"}))
     def test_an_empty_variable_counts_as_not_set(self, variable: str) -> None:
         """Files named .env and platforms leave some empty."""
+        variable = variable.replace("_XX", "_IN")
         assert read(**{variable: ""}) == read(**{variable: "  "}) == read()
 
 
 class TestValues:
     def test_every_variable_is_tested(self) -> None:
         """Every variable that is read is in a table above, and the other way round."""
-        tested = {variable for variable, *_ in [*VALUES, *LIMITS.values()]}
+        tested = {
+            variable.replace("CHANNELS_IN", "CHANNELS_XX")
+            for variable, *_ in [*VALUES, *LIMITS.values()]
+        }
         different = settings.variable_names() ^ tested ^ {"REFERRAL_RESEND_WAITS"}
         assert not different, f"add to VALUES or LIMITS here, or remove: {different}"
 

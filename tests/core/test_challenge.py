@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from altered import by_one_character
 from referral.core import challenge, seal
+from referral.core.channels import Channel
 from referral.core.errors import ChallengeExpired, ChallengeInvalid, InvalidRequest
 from referral.core.keys import Keyring, Purpose
 from referral.core.proof import Proof
@@ -44,7 +45,7 @@ def test_content_of_a_challenge() -> None:
         "id": "AQEBAQEBAQEBAQEBAQEBAQ",
         "purpose": "sign-in challenge",
         "phone": PHONE,
-        "salt": "AgICAgICAgICAgICAgICAg",
+        "salt": "AQEBAQEBAQEBAQEBAQEBAQ",
         "digest": seal.base64url_encode(digest),
         "code_length": 8,
         "expires_at": 1767268920,
@@ -54,6 +55,8 @@ def test_content_of_a_challenge() -> None:
         "address": "",
         "shared_device": "",
         "proof": "sent",
+        "channel": "sms",
+        "may_have_moved": False,
     }
 
 
@@ -71,7 +74,9 @@ def test_issued_challenge_is_decrypted() -> None:
 def test_resend_gives_another_challenge_for_the_code() -> None:
     """Id, salt and digest differ."""
     fresh = _fresh()
-    one, other = (_payload(_issue(token_bytes=fresh)) for _ in range(2))
+    one, other = (
+        _payload(_issue(challenge_id=challenge.new_id(fresh), token_bytes=fresh)) for _ in range(2)
+    )
     assert all(one[name] != other[name] for name in ("id", "salt", "digest"))
 
 
@@ -188,6 +193,8 @@ def test_length_does_not_depend_on_the_phone() -> None:
         "address": ("", "::1", "2001:db8:1111:2222:3333:4444:5555:6666"),
         "shared_device": ("", "x" * 22),
         "proof": tuple(Proof),
+        "channel": (Channel.SMS, Channel.WHATSAPP),
+        "may_have_moved": (False, True),
     }
     combinations = product(*values.values())
     lengths = {len(_issue(**dict(zip(values, each, strict=True)))) for each in combinations}
@@ -278,6 +285,7 @@ def _fresh() -> Callable[[int], bytes]:
 
 def _issue(**changes: Any) -> str:
     arguments = {
+        "challenge_id": "AQEBAQEBAQEBAQEBAQEBAQ",
         "purpose": Purpose.SIGN_IN,
         "phone": PHONE,
         "code": "0391",

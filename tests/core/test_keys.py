@@ -68,6 +68,8 @@ def test_values_of_the_purposes_do_not_change() -> None:
         "REWARD_REQUEST": "reward request digest",
         "ADDRESS": "session address digest",
         "SHARED_DEVICE": "shared device digest",
+        "RECEIPT": "message receipt",
+        "HANDSHAKE": "webhook verify token",
     }
 
 

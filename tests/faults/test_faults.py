@@ -24,7 +24,7 @@ import pytest
 
 from parallel_requests import client
 from processes import Server, is_running, process_tree, serving
-from referral.messaging import messages
+from referral.messaging import channels
 from referral.messaging.gateways import Failure, GatewayError, Message
 from referral.storage import configuration
 from support import (
@@ -291,7 +291,7 @@ async def test_response_if_the_gateway_does_not_send(
     refunded: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """It comes soon, and the send is refunded if the message was certainly not accepted."""
-    monkeypatch.setattr(messages, "DEADLINE_SECONDS", 0.2)
+    monkeypatch.setattr(channels, "DEADLINE_SECONDS", 0.2)
     inbox = Troubled(failure=failure)
     once: Any = {
         f"REFERRAL_SENDS_PER_{of}": "1" for of in ("PHONE_HOUR", "PHONE_DAY", "ADDRESS_HOUR")

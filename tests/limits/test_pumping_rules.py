@@ -236,4 +236,4 @@ def test_document_has_the_table_of_the_simulation() -> None:
 def test_counts_from_the_next_hour_break_nothing() -> None:
     """Another machine, whose clock is ahead, counts in an hour that has not begun here."""
     segment = part(ADDRESS, "a", {HOUR: Counts(9), HOUR + 1: Counts(30)})
-    assert 24 < segment.wait_for_share(HOUR + 0.999) <= 25
+    assert 24 < segment.wait_for_share(HOUR + 0.999, 1) <= 25

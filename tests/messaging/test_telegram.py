@@ -16,7 +16,14 @@ from referral.messaging.gateways import Failure, GatewayError, Message, telegram
 from referral.messaging.gateways.reports import Outcome, Report, ReportError
 
 URL = f"telegram+gateway://{TELEGRAM_TOKEN}"
-MESSAGE = Message(id="msg_1", phone="+79995550199", text="482716 ...", code="482716", language="ru")
+MESSAGE = Message(
+    id="msg_1",
+    phone="+79995550199",
+    text="482716 ...",
+    code="482716",
+    language="ru",
+    receipt="receipt_1",
+)
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 # https://core.telegram.org/gateway/api#making-requests names ACCESS_TOKEN_INVALID; the others are
@@ -80,6 +87,7 @@ async def test_telegram_gets_the_phone_and_our_code(fake: FakeGateway) -> None:
             "code": "482716",
             "ttl": 300,
             "callback_url": "https://app.example/hooks/delivery/telegram",
+            "payload": "receipt_1",
         }
     ]
     assert fake.requests[0].headers["authorization"] == f"Bearer {TELEGRAM_TOKEN}"
@@ -157,6 +165,7 @@ def request_status(**changed: Any) -> bytes:
         "phone_number": "+79995550199",
         "request_cost": 0.01,
         "delivery_status": {"status": "delivered", "updated_at": 1_796_040_000},
+        "payload": "receipt_1",
         "later": {"than": "today"},
     }
     return json.dumps(fields | changed).encode()
@@ -191,14 +200,26 @@ def test_outcome_for_each_status_of_telegram(
 ) -> None:
     body = request_status(delivery_status={"status": status}, is_refunded=refunded)
     assert read(signed(body), body) == [
-        Report(id="1234567890", phone="+79995550199", outcome=outcome, is_unbilled=refunded)
+        Report(
+            id="1234567890",
+            phone="+79995550199",
+            outcome=outcome,
+            is_unbilled=refunded,
+            receipt="receipt_1",
+        )
     ]
 
 
 def test_a_report_without_status_or_plus_is_read() -> None:
     body = request_status(delivery_status=None, phone_number="79995550199")
     assert read(signed(body), body) == [
-        Report(id="1234567890", phone="+79995550199", outcome=None, is_unbilled=False)
+        Report(
+            id="1234567890",
+            phone="+79995550199",
+            outcome=None,
+            is_unbilled=False,
+            receipt="receipt_1",
+        )
     ]
 
 

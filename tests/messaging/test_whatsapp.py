@@ -24,7 +24,14 @@ from referral.messaging.gateways import Failure, GatewayError, Message, whatsapp
 from referral.messaging.gateways.reports import Outcome, Report, ReportError
 
 URL = f"whatsapp+cloud://{WHATSAPP_TOKEN}:{WHATSAPP_SECRET}@{WHATSAPP_NUMBER_ID}/login_code"
-MESSAGE = Message(id="msg_1", phone="+79995550199", text="482716 ...", code="482716", language="ru")
+MESSAGE = Message(
+    id="msg_1",
+    phone="+79995550199",
+    text="482716 ...",
+    code="482716",
+    language="ru",
+    receipt="receipt_1",
+)
 
 # With the status that Meta documents for each, where it does:
 # https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes
@@ -131,7 +138,7 @@ async def test_whatsapp_gets_the_code_in_body_and_button(fake: FakeGateway) -> N
                     {"type": "button", "sub_type": "url", "index": "0", "parameters": code},
                 ],
             },
-            "biz_opaque_callback_data": "referral:msg_1",
+            "biz_opaque_callback_data": "referral:receipt_1",
         }
     ]
     assert fake.requests[0].headers["authorization"] == f"Bearer {WHATSAPP_TOKEN}"
@@ -272,7 +279,7 @@ def status(**changed: Any) -> dict[str, Any]:
         "timestamp": "1796040000",
         "recipient_id": "79995550199",
         "pricing": {"billable": True, "pricing_model": "PMP", "category": "authentication"},
-        "biz_opaque_callback_data": "referral:msg_1",
+        "biz_opaque_callback_data": "referral:receipt_1",
         **changed,
     }
 
@@ -319,7 +326,13 @@ def test_outcome_for_each_status_of_whatsapp(
     name: str, changed: dict[str, Any], outcome: Outcome | None, *, unbilled: bool
 ) -> None:
     assert read_signed(event(status(status=name, **changed))) == [
-        Report(id=WHATSAPP_MESSAGE_ID, phone="+79995550199", outcome=outcome, is_unbilled=unbilled)
+        Report(
+            id=WHATSAPP_MESSAGE_ID,
+            phone="+79995550199",
+            outcome=outcome,
+            is_unbilled=unbilled,
+            receipt="receipt_1",
+        )
     ]
 
 

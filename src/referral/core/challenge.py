@@ -20,6 +20,7 @@ from datetime import datetime
 import msgspec
 
 from referral.core import seal
+from referral.core.channels import Channel
 from referral.core.errors import ChallengeExpired, ChallengeInvalid, InvalidRequest
 from referral.core.keys import Keyring, Purpose
 from referral.core.proof import Proof
@@ -45,6 +46,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     by address and the cost guard apply to a known device, as to a stranger's. address: the client's
     when it requested the code. shared_device: the digest of another phone that has signed in on the
     device, only for the flag `same_device`. proof: how the code, once entered, proves the phone.
+    channel: the one that the code went by. may_have_moved: it may have gone by a later one, which
+    is noted in the database.
     """
 
     id: str
@@ -60,6 +63,13 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     shared_device: str = ""
     proof: Proof
+    channel: Channel = Channel.SMS
+    may_have_moved: bool = False
+
+
+def new_id(token_bytes: Callable[[int], bytes]) -> str:
+    """Return the id of a new challenge. token_bytes(n) returns n unpredictable bytes."""
+    return seal.base64url_encode(token_bytes(_ID_BYTES))
 
 
 def new_code(length: int, randbelow: Callable[[int], int]) -> str:
@@ -90,6 +100,7 @@ def parse_code(text: str, length: int) -> str:
 
 def issue(  # noqa: PLR0913 - one argument for each thing that a challenge carries
     *,
+    challenge_id: str,
     purpose: Purpose,
     phone: str,
     code: str,
@@ -103,12 +114,14 @@ def issue(  # noqa: PLR0913 - one argument for each thing that a challenge carri
     address: str = "",
     shared_device: str = "",
     proof: Proof,
+    channel: Channel = Channel.SMS,
+    may_have_moved: bool = False,
 ) -> str:
     """Return the challenge token for a code.
 
-    life: seconds. token_bytes(n) returns n unpredictable bytes. The rest: see Challenge.
+    challenge_id: a new one. life: seconds. token_bytes(n) returns n unpredictable bytes. The rest:
+    see Challenge.
     """
-    challenge_id = seal.base64url_encode(token_bytes(_ID_BYTES))
     salt = seal.base64url_encode(token_bytes(_SALT_BYTES))
     challenge = Challenge(
         id=challenge_id,
@@ -124,6 +137,8 @@ def issue(  # noqa: PLR0913 - one argument for each thing that a challenge carri
         address=address,
         shared_device=shared_device,
         proof=proof,
+        channel=channel,
+        may_have_moved=may_have_moved,
     )
     return seal.encrypt(msgspec.json.encode(challenge), keys.current(purpose))
 

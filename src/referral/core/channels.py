@@ -44,7 +44,7 @@ class ChannelRules:
 
     def in_order(self, region: str) -> tuple[Channel, ...]:
         """Return all available channels of a region, the one that is tried first at the front."""
-        wanted = self.order_of.get(region, self.order)
+        wanted = self.order_of.get(region) or self.order
         return _available((*wanted, *Channel), self.available)
 
     def plan(self, region: str, wanted: Channel | None = None) -> tuple[Channel, ...]:

@@ -43,6 +43,8 @@ class Purpose(StrEnum):
     REWARD_REQUEST = "reward request digest"
     ADDRESS = "session address digest"
     SHARED_DEVICE = "shared device digest"
+    RECEIPT = "message receipt"
+    HANDSHAKE = "webhook verify token"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -34,7 +35,7 @@ from referral.core.keys import Key
 MAX_ENCRYPTED_LENGTH = 1024
 MAX_SIGNED_LENGTH = 4096
 _MAX_ID_TOKEN_LENGTH = 8192  # its claims have texts that people and apps chose
-PADDED_BYTES = 448
+PADDED_BYTES = 480
 
 # The order of P-256 (SEC 2, section 2.4.2)
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -105,6 +106,25 @@ def decrypt(token: str, keys: Sequence[Key], *, max_length: int = MAX_ENCRYPTED_
     except (InvalidTag, ValueError):  # ValueError: a key of another purpose and length
         raise BadToken("decryption failed") from None
     return payload
+
+
+def encrypt_short(payload: bytes, key: Key) -> str:
+    """Encrypt a payload with A256GCM where a JWE is too long: the IV, the ciphertext, the tag."""
+    iv, ciphertext, tag = _A256GCM.encrypt(key.secret, b"", payload)
+    return base64url_encode(iv + ciphertext + tag)
+
+
+def decrypt_short(text: str, keys: Sequence[Key]) -> bytes:
+    """Return the payload that `encrypt_short` encrypted with one of the keys. Raises BadToken."""
+    if len(text) > MAX_ENCRYPTED_LENGTH:
+        raise BadToken("too long")
+    raw = base64url_decode(text)
+    iv, ciphertext, tag = raw[:_IV_BYTES], raw[_IV_BYTES:-_TAG_BYTES], raw[-_TAG_BYTES:]
+    for key in keys:
+        with suppress(InvalidTag, ValueError):  # ValueError: too short
+            payload: bytes = _A256GCM.decrypt(key.secret, b"", iv, ciphertext, tag)
+            return payload
+    raise BadToken("decryption failed")
 
 
 def sign(payload: bytes, key: Key, *, typ: str) -> str:

@@ -44,11 +44,16 @@ class GlobalLimits:
         bucket = self.charges[LimitName.FAILURES_HOUR].bucket
         return self._used(LimitName.FAILURES_HOUR, now) >= bucket.size
 
-    def wait_for_sends(self, now: datetime, *, is_exempt: bool) -> int:
-        """Return seconds until the day has a send left. The last fifth is for exempt devices."""
+    def wait_for_sends(self, now: datetime, *, is_exempt: bool, weight: int = 1) -> int:
+        """Return seconds until the day has room for a send. The last fifth is for exempt devices.
+
+        weight: that of the message. One that weighs more than a whole day has room if nothing else
+        was sent.
+        """
         bucket = self.charges[LimitName.SENDS_DAY].bucket
         reserved = 0 if is_exempt else self._limits.sends_reserved
-        excess = self._used(LimitName.SENDS_DAY, now) - (bucket.size - reserved) + 1
+        room = max(bucket.size - reserved - weight, 0)
+        excess = self._used(LimitName.SENDS_DAY, now) - room
         return ceil(excess * bucket.increment / SECOND) if excess > 0 else 0
 
     async def save(self, now: datetime) -> None:

@@ -35,11 +35,10 @@ from referral.core.errors import (
     TooManyRequests,
     WrongCode,
 )
-from referral.limits import counters, gcra, guess_policy, send_policy, sends
+from referral.limits import counters, gcra, guess_policy, send_policy, sends, used_codes
 from referral.limits.counters import Advance
 from referral.limits.gcra import HOUR, SECOND, Charge
 from referral.limits.policy import LimitName
-from referral.limits.pumping import guard
 from referral.limits.scope import LimitScope
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.storage import database
@@ -100,6 +99,7 @@ async def _redeem(
         known_device=challenge.known_device,
         key=ctx.counter_key,
         as_stranger=challenge.as_stranger,
+        weight=ctx.channels.rules.costs[challenge.channel],
     )
     send_scope = replace(scope, address=challenge.address)
     result: T | Refusal | None = None
@@ -120,7 +120,7 @@ async def _redeem(
         raise WrongCode.with_attempts_left(left - 1)
     if isinstance(result, Refusal):
         raise result
-    guard.count_sign_in(ctx, send_scope)
+    used_codes.count(ctx, challenge, send_scope)
     refunds = send_policy.refunds_once_verified(
         ctx.limits,
         send_scope,

@@ -23,7 +23,8 @@ class LimitScope(Struct, frozen=True):
 
     key: a secret from which the keys of counters are derived, so that their table does not reveal
     who was counted. as_stranger: the known device left so many messages unused that limits for
-    strangers apply.
+    strangers apply. weight: what a message by its channel counts for in the cost guard and in the
+    day's sends overall.
     """
 
     phone: str
@@ -31,6 +32,7 @@ class LimitScope(Struct, frozen=True):
     known_device: bool
     key: bytes
     as_stranger: bool = False
+    weight: int = 1
 
     @property
     def is_exempt(self) -> bool:

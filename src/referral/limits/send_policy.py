@@ -22,6 +22,9 @@ from referral.limits.policy import LimitName, Limits
 from referral.limits.scope import LimitScope
 
 _UNUSED_MESSAGES = Bucket(3, DAY)
+_MESSAGE = Bucket(1, HOUR)
+# A refund of these would undo an earlier message too
+CLEARED_INSTEAD = frozenset({LimitName.PHONE_RESEND_WAIT, LimitName.PHONE_MESSAGE})
 _NEXT_SEND_LIMITS = frozenset(
     {LimitName.PHONE_RESEND_WAIT, LimitName.PHONE_SENDS_HOUR, LimitName.PHONE_SENDS_DAY}
 )
@@ -60,6 +63,16 @@ def phone_charges(limits: Limits, scope: LimitScope) -> list[Charge]:
 def address_charges(limits: Limits, scope: LimitScope) -> list[Charge]:
     """Build the charges of a send to the address."""
     return scope.address_charges(LimitName.ADDRESS_SENDS_HOUR, limits.sends_per_address_hour)
+
+
+def message_key(scope: LimitScope) -> str:
+    """Return the key of the counter that says until when a phone may be called."""
+    return scope.counter_key(LimitName.PHONE_MESSAGE, scope.phone)
+
+
+def message_charge(key: str) -> Charge:
+    """Build the charge after which the phone may be called for an hour."""
+    return gcra.new_charge(LimitName.PHONE_MESSAGE, key, _MESSAGE).unconditional()
 
 
 def unused_message_charges(scope: LimitScope) -> list[Charge]:
@@ -118,11 +131,6 @@ def first_of_hour(charges: Iterable[Charge]) -> list[Charge]:
         else each
         for each in charges
     ]
-
-
-def without_wait(charges: Iterable[Charge]) -> list[Charge]:
-    """Return all charges but the wait, which is cleared instead of refunded."""
-    return [each for each in charges if each.name != LimitName.PHONE_RESEND_WAIT]
 
 
 def refunds_once_verified(

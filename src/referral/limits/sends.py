@@ -20,11 +20,13 @@ from msgspec import Struct
 
 from referral import observability
 from referral.context import Caller, Context
-from referral.core.errors import TooManyRequests
+from referral.core.channels import Channel
+from referral.core.errors import InvalidRequest, TooManyRequests
 from referral.limits import counters, gcra, send_policy
+from referral.limits.counters import Advance
 from referral.limits.gcra import HOUR, Bucket, Charge
 from referral.limits.policy import LimitName
-from referral.limits.pumping import guard
+from referral.limits.pumping import guard, receipts
 from referral.limits.pumping.rules import REFILL_HOURS, Block
 from referral.limits.scope import LimitScope
 from referral.storage import database
@@ -62,13 +64,13 @@ class _Wait(Struct, frozen=True):
 async def charge(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetime) -> Charged:
     """Charge a message with a code. Raises TooManyRequests."""
     now = gcra.microseconds(at)
-    keys = send_policy.keys(ctx.limits, scope)
+    keys = [*send_policy.keys(ctx.limits, scope), *_message_keys(ctx, scope)]
     tats: Mapping[str, int] | None = None
     if await _count_unless_refused(ctx, scope, caller=caller, at=at):
         # Usually this is the phone's first message in an hour. PostgreSQL then reads and charges
         # the counters in one statement. If it is not the first, that statement charges nothing,
         # and the counters that it read are used below
-        charges = send_policy.charges(ctx.limits, scope, {}, now=now)
+        charges = _charges(ctx, scope, {}, now)
         try:
             first = send_policy.first_of_hour(charges)
             tats, after = await counters.read_and_charge(keys, first, now=now)
@@ -86,7 +88,7 @@ async def charge(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetim
             await _refuse(ctx, scope, waits, caller=caller, at=at)
         if block := await _count(ctx, scope, caller=caller, at=at):
             await _refuse(ctx, scope, [_wait_of_guard(block)], caller=caller, at=at)
-        charges = send_policy.charges(ctx.limits, scope, tats, now=now)
+        charges = _charges(ctx, scope, tats, now)
         try:
             after = await counters.charge(charges, now=now)
         except BaseException:
@@ -100,18 +102,34 @@ async def charge(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetim
     raise TooManyRequests.by(charges[0].limit, retry_after=1)
 
 
+async def require_message(ctx: Context, phone: str, *, at: datetime) -> None:
+    """Require that a phone was sent a code in the last hour, before it is called.
+
+    So nobody is called out of the blue. Raises InvalidRequest.
+    """
+    scope = LimitScope(phone=phone, address="", known_device=False, key=ctx.counter_key)
+    key = send_policy.message_key(scope)
+    tats = await counters.read([key])
+    if tats.get(key, 0) <= gcra.microseconds(at):
+        raise InvalidRequest.field(
+            "channel",
+            "A call needs another code first, sent to this phone within the last hour. Leave the "
+            "channel out, and ask for a call if nothing arrives.",
+        )
+
+
 async def charge_fallback(ctx: Context, charged: Charged) -> Charged | None:
     """Charge one more message with the same code, which another gateway will send.
 
     Return None if the phone's limits or the day's sends overall refuse it.
     """
     at, scope = ctx.clock(), charged.scope
-    if ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt):
+    if _wait_of_day(ctx, scope, at):
         return None
     charges = send_policy.phone_charges(ctx.limits, scope)
     # Counted before the charge is awaited, so that no other send passes the same check meanwhile
     guard.count_send(ctx, scope, at)
-    ctx.global_limits.add(LimitName.SENDS_DAY)
+    ctx.global_limits.add(LimitName.SENDS_DAY, scope.weight)
     try:
         after = await counters.charge(charges, now=gcra.microseconds(at))
     except BaseException:
@@ -126,11 +144,22 @@ async def charge_fallback(ctx: Context, charged: Charged) -> Charged | None:
 async def refund(ctx: Context, charged: Charged) -> None:
     """Refund a message that was certainly not accepted by any gateway."""
     _uncount(ctx, charged.scope, charged.at)
-    wait = send_policy.wait_key(charged.scope)
-    if wait in charged.after:
-        # Has no effect if another message has begun a wait of its own meanwhile
-        await counters.clear(wait, tat=charged.after[wait])
-    await counters.refund(send_policy.without_wait(charged.charges), now=charged.now)
+    for key in (send_policy.wait_key(charged.scope), send_policy.message_key(charged.scope)):
+        if key in charged.after:
+            await _set_back(charged, key)
+    refunded = [each for each in charged.charges if each.name not in send_policy.CLEARED_INSTEAD]
+    await counters.refund(refunded, now=charged.now)
+
+
+def refund_unbilled(ctx: Context, phone: str, receipt: str) -> None:
+    """Refund a message that its provider does not bill to the cost guard and the day's sends.
+
+    The phone's own counts stay: the message may have been a try to annoy its owner.
+    """
+    found = receipts.decode(receipt, ctx.keys)
+    if found is not None:
+        guard.refund_unbilled(ctx, phone, found)
+        ctx.global_limits.add(LimitName.SENDS_DAY, -found.weight)
 
 
 async def refund_too_short(ctx: Context, scope: LimitScope, *, now: int) -> None:
@@ -138,7 +167,7 @@ async def refund_too_short(ctx: Context, scope: LimitScope, *, now: int) -> None
 
     The wait is cleared; the address and the sends overall are refunded. scope: as at that send.
     """
-    ctx.global_limits.add(LimitName.SENDS_DAY, -1)
+    ctx.global_limits.add(LimitName.SENDS_DAY, -scope.weight)
     await counters.clear(send_policy.wait_key(scope))
     await counters.refund(send_policy.address_charges(ctx.limits, scope), now=now)
 
@@ -167,6 +196,14 @@ def retry_after(ctx: Context, scope: LimitScope, tats: Mapping[str, int], *, at:
     return max((each.seconds for each in _waits(ctx, scope, tats, at)), default=1)
 
 
+async def _set_back(charged: Charged, key: str) -> None:
+    """Set a counter back to before a message, unless another one has advanced it meanwhile."""
+    await counters.clear(key, tat=charged.after[key])
+    before = charged.before.get(key, 0)
+    if before > charged.now:
+        await counters.advance(Advance(key, before, below=before))
+
+
 async def _count_unless_refused(
     ctx: Context, scope: LimitScope, *, caller: Caller, at: datetime
 ) -> bool:
@@ -176,7 +213,7 @@ async def _count_unless_refused(
     """
     return (
         send_policy.can_assume_first(ctx.limits)
-        and not ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt)
+        and not _wait_of_day(ctx, scope, at)
         and await _count(ctx, scope, caller=caller, at=at) is None
     )
 
@@ -185,13 +222,28 @@ async def _count(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetim
     """Count a message in memory, or return why the cost guard refuses it."""
     block = await guard.admit(ctx, scope, caller=caller, at=at)
     if block is None:
-        ctx.global_limits.add(LimitName.SENDS_DAY)
+        ctx.global_limits.add(LimitName.SENDS_DAY, scope.weight)
     return block
 
 
 def _uncount(ctx: Context, scope: LimitScope, at: datetime) -> None:
     guard.refund_send(ctx, scope, at)
-    ctx.global_limits.add(LimitName.SENDS_DAY, -1)
+    ctx.global_limits.add(LimitName.SENDS_DAY, -scope.weight)
+
+
+def _charges(ctx: Context, scope: LimitScope, tats: Mapping[str, int], now: int) -> list[Charge]:
+    charges = send_policy.charges(ctx.limits, scope, tats, now=now)
+    return [*charges, *(send_policy.message_charge(key) for key in _message_keys(ctx, scope))]
+
+
+def _message_keys(ctx: Context, scope: LimitScope) -> list[str]:
+    """Return the key of the counter on which calls to the phone depend; none without calls."""
+    has_calls = Channel.VOICE in ctx.channels.rules.available
+    return [send_policy.message_key(scope)] if has_calls else []
+
+
+def _wait_of_day(ctx: Context, scope: LimitScope, at: datetime) -> int:
+    return ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt, weight=scope.weight)
 
 
 def _waits(ctx: Context, scope: LimitScope, tats: Mapping[str, int], at: datetime) -> list[_Wait]:
@@ -202,7 +254,7 @@ def _waits(ctx: Context, scope: LimitScope, tats: Mapping[str, int], at: datetim
         for each in send_policy.charges(ctx.limits, scope, tats, now=now)
         if each.is_exhausted(tats.get(each.key, 0), now)
     ]
-    if seconds := ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt):
+    if seconds := _wait_of_day(ctx, scope, at):
         waits.append(_Wait(ctx.global_limits.charges[LimitName.SENDS_DAY], seconds))
     if block := guard.check(ctx, scope, at):
         waits.append(_wait_of_guard(block))

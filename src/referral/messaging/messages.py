@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from time import monotonic
 
 from referral import observability
 from referral.context import Caller, Context
+from referral.core.channels import Channel
 from referral.i18n import N_
 from referral.limits import sends
+from referral.limits.sends import Charged
+from referral.messaging.channels import Account, DeadlinePassed, Outcome
 from referral.messaging.gateways import Message
 from referral.messaging.gateways.chain import SendResult
 from referral.observability import metrics
 
-# Below the 30 s after which hosting platforms cut a request
-DEADLINE_SECONDS = 20
 _ID_BYTES = 16
 # With a name of this length, an English text fits in one SMS and a Russian one in two
 _MAX_NAME_LENGTH = 24
@@ -27,9 +27,12 @@ PHONE_CHANGED = N_(
 TEXTS = (CODE, PHONE_CHANGED)
 
 
-def code(ctx: Context, phone: str, digits: str, *, caller: Caller) -> Message:
-    """Write the message that brings a code. Only its language comes from the caller."""
-    return _message(ctx, phone, CODE, caller, code=digits)
+def code(ctx: Context, phone: str, digits: str, *, caller: Caller, app_hash: str = "") -> Message:
+    """Write the message that brings a code. Only its language comes from the caller.
+
+    app_hash: of the Android app that reads it, empty for browsers.
+    """
+    return _message(ctx, phone, CODE, caller, code=digits, app_hash=app_hash)
 
 
 def phone_changed(ctx: Context, phone: str, *, caller: Caller) -> Message:
@@ -37,61 +40,82 @@ def phone_changed(ctx: Context, phone: str, *, caller: Caller) -> Message:
     return _message(ctx, phone, PHONE_CHANGED, caller)
 
 
-def text(words: str, *, app_name: str, domain: str, code: str | None) -> str:
+def text(words: str, *, app_name: str, domain: str, code: str | None, app_hash: str = "") -> str:
     """Fill in a translated text of TEXTS.
 
     The code comes first in it, so that a notification shows it. The last line, which no translation
     changes, binds it to the site, for browsers that fill it in
-    (https://wicg.github.io/sms-one-time-codes/).
+    (https://wicg.github.io/sms-one-time-codes/), or to an Android app
+    (https://developers.google.com/identity/sms-retriever/verify).
     """
     name = " ".join(app_name.split())[:_MAX_NAME_LENGTH].rstrip()
     filled = words.format(code=code, app=name)
-    return filled if "{code}" not in words else f"{filled}\n@{domain} #{code}"
+    last_line = app_hash or f"@{domain} #{code}"
+    return filled if "{code}" not in words else f"{filled}\n{last_line}"
 
 
 async def send(
-    ctx: Context, message: Message, *, charge: Callable[[], Awaitable[bool]]
-) -> SendResult:
-    """Send a message that has been charged already. charge(): see `Chain.send`."""
+    ctx: Context, message: Message, plan: Sequence[Channel], *, account: Account
+) -> Outcome:
+    """Send a message that has been charged already. See `Channels.send`."""
     started = monotonic()
-    deadline = asyncio.timeout(DEADLINE_SECONDS)
     try:
-        async with deadline:
-            with ctx.limiter.suspended():
-                result = await ctx.gateway.send(message, charge=charge)
-    except TimeoutError:
-        if not deadline.expired():
-            raise
+        with ctx.limiter.suspended():
+            outcome = await ctx.channels.send(message, plan, account=account)
+    except DeadlinePassed:
         # The message may still arrive
-        result = SendResult()
-    outcome = "failed" if result.has_failed else "sent"
-    metrics.GATEWAY_SECONDS.labels(outcome).observe(monotonic() - started)
+        outcome = Outcome(SendResult(), plan[0])
+    result = outcome.result
+    label = "failed" if result.has_failed else "sent"
+    metrics.GATEWAY_SECONDS.labels(label).observe(monotonic() - started)
     if result.has_failed:
         observability.record("send_failed", phone=message.phone, counted=not result.refundable)
-    return result
+    return outcome
 
 
 async def notify(ctx: Context, message: Message) -> None:
-    """Send a message that no limit can refuse. A failure is only recorded."""
-    charged = [await sends.count_notice(ctx, message.phone)]
+    """Send a message that no limit can refuse, by SMS. A failure is only recorded."""
+    if Channel.SMS not in ctx.channels.rules.available:
+        observability.record("notice_not_sent", phone=message.phone, reason="no SMS gateway")
+        return
+    account = _NoticeAccount(ctx, await sends.count_notice(ctx, message.phone))
+    outcome = await send(ctx, message, [Channel.SMS], account=account)
+    if outcome.result.refundable:
+        await sends.refund_notice(ctx, account.last)
 
-    async def charge() -> bool:
-        charged.append(await sends.count_notice(ctx, message.phone))
+
+class _NoticeAccount:
+    """What a notice is charged to."""
+
+    def __init__(self, ctx: Context, charged: Charged) -> None:
+        self._ctx, self.last = ctx, charged
+
+    async def charge(self) -> bool:
+        self.last = await sends.count_notice(self._ctx, self.last.scope.phone)
         return True
 
-    result = await send(ctx, message, charge=charge)
-    if result.refundable:
-        await sends.refund_notice(ctx, charged[-1])
+    def move_to(self, _: Channel) -> str:
+        """Stay with SMS, which has no receipts."""
+        return ""
+
+    async def note(self, _: Channel) -> None:
+        """Do nothing: a notice has no code."""
 
 
 def _message(
-    ctx: Context, phone: str, msgid: str, caller: Caller, *, code: str | None = None
+    ctx: Context,
+    phone: str,
+    msgid: str,
+    caller: Caller,
+    *,
+    code: str | None = None,
+    app_hash: str = "",
 ) -> Message:
     words = ctx.languages[caller.language].gettext(msgid)
     return Message(
         id=f"msg_{ctx.token_bytes(_ID_BYTES).hex()}",
         phone=phone,
-        text=text(words, app_name=ctx.app_name, domain=ctx.domain, code=code),
+        text=text(words, app_name=ctx.app_name, domain=ctx.domain, code=code, app_hash=app_hash),
         code=code,
         language=caller.language,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -11,15 +12,34 @@ from referral.context import Caller, Context
 from referral.core import challenge as challenges
 from referral.core import phone
 from referral.core import proof as proofs
-from referral.core.errors import SmsUnavailable
+from referral.core.channels import Channel
+from referral.core.errors import InvalidRequest, SmsUnavailable
 from referral.core.keys import Purpose
 from referral.limits import guess_policy, sends
+from referral.limits.message_account import MessageAccount
 from referral.limits.scope import LimitScope
 from referral.limits.sends import Charged
 from referral.messaging import messages
+from referral.messaging.channels import Outcome
+from referral.messaging.gateways import Message
+from referral.messaging.gateways.chain import SendResult
 from referral.service import devices
 
 _RETRY_AFTER = 5  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a client wants its code.
+
+    channel: None for the first in order. app_hash: of the Android app that reads the message.
+    """
+
+    channel: Channel | None = None
+    app_hash: str = ""
+
+
+NO_WISH = Wish()
 
 
 class SentCode(Struct, frozen=True, kw_only=True):
@@ -36,7 +56,29 @@ class SentCode(Struct, frozen=True, kw_only=True):
     code_length: Annotated[int, Meta(description="Number of digits.", examples=[4])]
     expires_in: Annotated[int, Meta(description="Seconds until the code expires.", examples=[120])]
     resend_in: Annotated[
-        int, Meta(description="Seconds until another code can be requested.", examples=[30])
+        int,
+        Meta(
+            description="Seconds until another code can be requested, by any channel.",
+            examples=[30],
+        ),
+    ]
+    channel: Annotated[
+        Channel,
+        Meta(
+            description=(
+                "The channel that is tried first. If it does not accept the message, the code goes "
+                "by another one. It depends on the phone's country and the service's settings, or "
+                "on the `channel` of the request, and never on the account."
+            ),
+            examples=["telegram"],
+        ),
+    ]
+    other_channels: Annotated[
+        list[Channel],
+        Meta(
+            description="The other channels that can be asked for, in order.",
+            examples=[["sms", "voice"]],
+        ),
     ]
     code: Annotated[
         str | UnsetType,
@@ -50,6 +92,7 @@ async def send(
     text: str,
     purpose: Purpose,
     caller: Caller,
+    wish: Wish = NO_WISH,
     device_token: str | None = None,
     user_id: str | None = None,
 ) -> SentCode:
@@ -57,24 +100,37 @@ async def send(
 
     text: the phone as it was typed. user_id: for a change of phone, the id of its user.
 
-    Raises InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
+    Raises InvalidPhone, UnsupportedPhone, InvalidRequest, TooManyRequests, SmsUnavailable.
     """
     to = phone.parse(text, ctx.phone_rules)
     at = ctx.clock()
+    rules, region = ctx.channels.rules, phone.country(to)
+    _check(ctx, wish)
+    plan = rules.plan(region, wish.channel)
+    if plan[0] is Channel.VOICE:
+        await sends.require_message(ctx, to, at=at)
     device = await devices.recognise(ctx, device_token, to, now=at)
     scope = LimitScope(
         phone=to,
         address=caller.address,
         known_device=device.is_known,
         key=ctx.counter_key,
+        weight=rules.costs[plan[0]],
     )
     charged = await sends.charge(ctx, scope, caller=caller, at=at)
     length = guess_policy.code_length(
         ctx.limits, scope, charged.before, alarm=ctx.global_limits.is_alarmed(at), now=charged.now
     )
-    code, is_fixed = await _generate_and_send(ctx, charged, length, caller)
+    challenge_id = challenges.new_id(ctx.token_bytes)
+    if fixed := ctx.fixed_code(to):
+        code, outcome = fixed, Outcome(SendResult(), plan[0])
+    else:
+        code = challenges.new_code(length, ctx.randbelow)
+        message = messages.code(ctx, to, code, caller=caller, app_hash=wish.app_hash)
+        outcome = await _send(ctx, message, plan, charged, challenge_id)
     # Issued once the message is sent, so that a slow gateway does not shorten the code's life
     token = challenges.issue(
+        challenge_id=challenge_id,
         purpose=purpose,
         phone=to,
         code=code,
@@ -88,10 +144,12 @@ async def send(
         address=caller.address,
         shared_device=device.shared_device,
         proof=proofs.of_code(
-            is_fixed=is_fixed,
-            is_simulated=ctx.gateway.echoes_code,
+            is_fixed=fixed is not None,
+            is_simulated=ctx.channels.echoes_code,
             is_open_demo=not ctx.admins_allowed,
         ),
+        channel=outcome.channel,
+        may_have_moved=outcome.goes_on,
     )
     observability.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
     return SentCode(
@@ -100,36 +158,39 @@ async def send(
         code_length=len(code),
         expires_in=ctx.limits.code_life,
         resend_in=charged.resend_in,
-        code=code if ctx.gateway.echoes_code and not is_fixed else UNSET,
+        channel=plan[0],
+        other_channels=list(rules.others(region, plan[0])),
+        code=code if ctx.channels.echoes_code and fixed is None else UNSET,
     )
 
 
-async def _generate_and_send(
-    ctx: Context, charged: Charged, length: int, caller: Caller
-) -> tuple[str, bool]:
-    """Generate a code and send it, except to a test phone, which has a fixed code.
+def _check(ctx: Context, wish: Wish) -> None:
+    """Check that the wish can be fulfilled. Raises InvalidRequest."""
+    if wish.channel is not None and wish.channel not in ctx.channels.rules.available:
+        raise InvalidRequest.field(
+            "channel",
+            "This service does not send codes by this channel. Leave it out, or use one of "
+            "`other_channels` in an earlier response.",
+        )
+    if wish.app_hash and wish.app_hash not in ctx.channels.app_hashes:
+        raise InvalidRequest.field(
+            "app", "This app is not known here. Add its hash to REFERRAL_SMS_APP_HASHES."
+        )
 
-    Return the code, and whether it is a fixed one. Raises SmsUnavailable if every gateway has
-    certainly failed. A message whose outcome is unknown may still arrive and counts as sent.
+
+async def _send(
+    ctx: Context, message: Message, plan: tuple[Channel, ...], charged: Charged, challenge_id: str
+) -> Outcome:
+    """Send a message with a code.
+
+    Raises SmsUnavailable if every gateway has certainly failed. A message whose outcome is unknown
+    may still arrive and counts as sent.
     """
-    to = charged.scope.phone
-    if fixed := ctx.fixed_code(to):
-        return fixed, True
-    last = charged
-
-    async def charge_another() -> bool:
-        nonlocal last
-        another = await sends.charge_fallback(ctx, charged)
-        last = another or last
-        return another is not None
-
-    code = challenges.new_code(length, ctx.randbelow)
-    message = messages.code(ctx, to, code, caller=caller)
-    result = await messages.send(ctx, message, charge=charge_another)
-    if result.refundable:
-        await sends.refund(ctx, last)
-    if result.has_failed:
+    account = MessageAccount(ctx, charged, challenge_id)
+    outcome = await messages.send(ctx, message, plan, account=account)
+    is_refunded = outcome.result.refundable and await account.refund()
+    if outcome.result.has_failed:
         # If a message stays charged, the wait until the next one applies
-        wait = 0 if result.refundable and last is charged else charged.resend_in
+        wait = 0 if is_refunded else charged.resend_in
         raise SmsUnavailable(reason="every gateway failed", retry_after=max(wait, _RETRY_AFTER))
-    return code, False
+    return outcome

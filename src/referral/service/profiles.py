@@ -28,7 +28,7 @@ from referral.service import (
     sessions,
 )
 from referral.service.access import Authenticated
-from referral.service.codes import SentCode
+from referral.service.codes import NO_WISH, SentCode, Wish
 from referral.storage import invitations as invitation_queries
 from referral.storage import profiles as profile_queries
 from referral.storage import sessions as session_queries
@@ -162,17 +162,24 @@ async def delete(ctx: Context, signed_in: Authenticated, *, caller: Caller) -> N
 
 
 async def send_phone_code(
-    ctx: Context, signed_in: Authenticated, *, phone: str, caller: Caller
+    ctx: Context,
+    signed_in: Authenticated,
+    *,
+    phone: str,
+    caller: Caller,
+    wish: Wish = NO_WISH,
 ) -> SentCode:
     """Send a code to the phone to which the user wants to move the account.
 
-    Raises SignInAgain, InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
+    Raises SignInAgain, InvalidPhone, UnsupportedPhone, InvalidRequest, TooManyRequests,
+    SmsUnavailable.
     """
     access.require_fresh(ctx, signed_in)
     return await codes.send(
         ctx,
         text=phone,
         purpose=Purpose.CHANGE_PHONE,
+        wish=wish,
         caller=caller,
         user_id=str(signed_in.user.id),
     )

@@ -21,7 +21,7 @@ def is_valid(ctx: Context, proof: Proof, phone: str | None) -> bool:
     """Return whether a proof of a phone is still valid."""
     return proofs.is_valid(
         proof,
-        is_simulated=ctx.gateway.echoes_code,
+        is_simulated=ctx.channels.echoes_code,
         is_test_phone=_has_fixed_code(ctx, phone),
     )
 

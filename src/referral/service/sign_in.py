@@ -36,7 +36,7 @@ from referral.service import (
     sessions,
     sign_ups,
 )
-from referral.service.codes import SentCode
+from referral.service.codes import NO_WISH, SentCode, Wish
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
 from referral.storage import database, sign_up_grants
@@ -60,15 +60,25 @@ class SignInResult:
 
 
 async def send_code(
-    ctx: Context, *, phone: str, device_token: str | None, caller: Caller
+    ctx: Context,
+    *,
+    phone: str,
+    device_token: str | None,
+    caller: Caller,
+    wish: Wish = NO_WISH,
 ) -> SentCode:
     """Send a code to a phone. phone: as it was typed.
 
     The account is not looked up, so neither the response nor its time reveals whether there is one.
-    Raises InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable.
+    Raises InvalidPhone, UnsupportedPhone, InvalidRequest, TooManyRequests, SmsUnavailable.
     """
     return await codes.send(
-        ctx, text=phone, purpose=Purpose.SIGN_IN, device_token=device_token, caller=caller
+        ctx,
+        text=phone,
+        purpose=Purpose.SIGN_IN,
+        wish=wish,
+        device_token=device_token,
+        caller=caller,
     )
 
 

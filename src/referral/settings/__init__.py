@@ -20,7 +20,16 @@ from referral.core.phone import FixedCode, PhoneRules
 from referral.core.sign_up import CLOSED, INVITED, OPEN, SignUpRules
 from referral.limits.policy import Limits
 from referral.messaging.gateways import urls
-from referral.settings import brand, development_secret, locales, offers, preview_image, values
+from referral.settings import (
+    brand,
+    channels,
+    development_secret,
+    locales,
+    offers,
+    preview_image,
+    values,
+)
+from referral.settings.channels import ChannelSettings
 from referral.settings.locales import Locales
 from referral.settings.reader import PREFIX, Reader, load_variables, platform_url
 from referral.storage.configuration import sqlite_file
@@ -42,6 +51,7 @@ class Settings:
     database_url: str
     secrets: tuple[bytes, ...]
     sms_urls: tuple[str, ...]
+    channels: ChannelSettings
     limits: Limits
     phone_rules: PhoneRules
     test_phones: Mapping[str, FixedCode]
@@ -127,10 +137,10 @@ def parse(environ: Mapping[str, str], *, today: date) -> Settings:
 
 
 def variable_names() -> frozenset[str]:
-    """Return the names of all variables that are read."""
+    """Return the names of all variables that are read, with XX in the place of a country."""
     reader = Reader({})
     _read(reader, date.min)
-    return frozenset(reader.known)
+    return frozenset({*reader.known, channels.ORDER_OF_COUNTRY})
 
 
 def _database_url(reader: Reader) -> str:
@@ -166,6 +176,7 @@ def _read(reader: Reader, today: date) -> Settings:
             "REFERRAL_SECRET", values.no_placeholder(values.secrets(strict=production)), ()
         ),
         sms_urls=sms_urls,
+        channels=channels.read(reader, sms_urls, production=production),
         limits=_limits(reader, _default_limits(simulated=simulated, production=production)),
         phone_rules=rules,
         test_phones=reader.read("REFERRAL_TEST_PHONES", values.test_phones(today), {}),

@@ -38,6 +38,8 @@ class Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.known: set[str] = set()
+        self.allowed: set[str] = set()
+        """Names of a pattern, which are read only if they are set."""
         self.problems: list[str] = []
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
@@ -64,7 +66,7 @@ class Reader:
             for name in names
             if name.startswith(PREFIX)
             and not name.startswith(_KUBERNETES_PREFIXES)
-            and name not in self.known
+            and name not in self.known | self.allowed
         )
         known_by_suffix = {known.removeprefix(PREFIX): known for known in self.known}
         for name in unknown:

@@ -8,6 +8,7 @@ from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
 from referral.core.challenge import MAX_CODE_TEXT_LENGTH
+from referral.core.channels import Channel
 from referral.core.cursor import MAX_PAGE_SIZE
 from referral.core.invite_code import MAX_INVITE_TEXT_LENGTH
 from referral.core.seal import MAX_ENCRYPTED_LENGTH
@@ -23,6 +24,28 @@ Phone = Annotated[
             "slashes, brackets, tildes, direction marks and a leading `tel:` are ignored."
         ),
         examples=["+7 999 123-45-67"],
+    ),
+]
+WantedChannel = Annotated[
+    Channel | None,
+    Meta(
+        description=(
+            "The channel to send the code by, if not the first in order: one of `other_channels` "
+            "in an earlier response. `voice` needs another code sent to the phone within the last "
+            "hour."
+        ),
+        examples=["telegram"],
+    ),
+]
+AppHash = Annotated[
+    str | None,
+    Meta(
+        description=(
+            "The hash of the Android app that reads the code from the message by the SMS Retriever "
+            "API: one of `REFERRAL_SMS_APP_HASHES`. The last line of an SMS is then this hash "
+            "instead of the site."
+        ),
+        examples=["FA+9qCX9VSu"],
     ),
 ]
 ChallengeToken = Annotated[

@@ -14,12 +14,12 @@ from msgspec.structs import asdict
 from referral.core import errors
 from referral.core.profile_fields import MAX_NAME_LENGTH
 from referral.http import auth
-from referral.http.api.fields import ChallengeToken, Code, Phone
+from referral.http.api.fields import AppHash, ChallengeToken, Code, Phone, WantedChannel
 from referral.http.api.refusals import BODY, SIGNED_IN, responses
 from referral.http.requests import JSON, MERGE_PATCH, StrictRequest, caller, context
 from referral.messaging import messages
 from referral.service import profiles
-from referral.service.codes import SentCode
+from referral.service.codes import SentCode, Wish
 from referral.service.profiles import Profile
 
 Name = Annotated[
@@ -40,6 +40,8 @@ class PatchProfile(Struct, forbid_unknown_fields=True):
 
 class NewPhone(Struct, forbid_unknown_fields=True):
     phone: Phone
+    channel: WantedChannel = None
+    app: AppHash = None
 
 
 class ConfirmPhone(Struct, forbid_unknown_fields=True):
@@ -138,7 +140,11 @@ class ProfileController(Controller):
     )
     async def send_phone_code(self, data: JSONBody[NewPhone], request: StrictRequest) -> SentCode:
         return await profiles.send_phone_code(
-            context(request), request.user, phone=data.phone, caller=caller(request)
+            context(request),
+            request.user,
+            phone=data.phone,
+            wish=Wish(data.channel, data.app or ""),
+            caller=caller(request),
         )
 
     @put(

@@ -12,12 +12,20 @@ from msgspec import Meta, Struct
 
 from referral import i18n
 from referral.core import errors
-from referral.http.api.fields import TOKEN_EXAMPLE, ChallengeToken, Code, InviteCode, Phone
+from referral.http.api.fields import (
+    TOKEN_EXAMPLE,
+    AppHash,
+    ChallengeToken,
+    Code,
+    InviteCode,
+    Phone,
+    WantedChannel,
+)
 from referral.http.api.refusals import BODY, responses
 from referral.http.requests import StrictRequest, caller, context
 from referral.http.responses import JsonResponse
 from referral.service import refreshes, sessions, sign_in
-from referral.service.codes import SentCode
+from referral.service.codes import SentCode, Wish
 from referral.service.profiles import Profile
 
 _LANGUAGES = ", ".join(f"`{tag}`" for tag in i18n.LANGUAGES)
@@ -44,6 +52,8 @@ class SendCode(Struct, forbid_unknown_fields=True):
             )
         ),
     ] = None
+    channel: WantedChannel = None
+    app: AppHash = None
 
 
 class Verify(Struct, forbid_unknown_fields=True):
@@ -97,7 +107,8 @@ class SignInController(Controller):
         description=(
             "Returns a challenge, `token`, which `POST /api/v1/auth/verify` takes together with "
             "the code. The response is the same whether or not the phone has an account. Earlier "
-            "codes stay valid when another one is sent. "
+            "codes stay valid when another one is sent. The code goes by the first channel that "
+            "accepts it, of those that the service has for the phone's country. "
             f"The message is in the language that `Accept-Language` prefers, of {_LANGUAGES}."
         ),
         responses=responses(
@@ -113,6 +124,7 @@ class SignInController(Controller):
             context(request),
             phone=data.phone,
             device_token=data.device_token,
+            wish=Wish(data.channel, data.app or ""),
             caller=caller(request),
         )
 

@@ -127,7 +127,7 @@ def find(request: Request[Any, Any, Any], *, user_id: str = "") -> PendingSignIn
     if found is None or found.user_id != user_id:
         return None
     # A code that the simulated gateway showed is not valid any more once a real gateway is set
-    return None if found.code and not context(request).gateway.echoes_code else found
+    return None if found.code and not context(request).channels.echoes_code else found
 
 
 def find_in_form(

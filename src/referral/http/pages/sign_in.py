@@ -247,7 +247,7 @@ def page(
         phone_field=phone_field.of(request, ctx),
         link_preview=link_preview.facts(site.of(request.app.state), render.language(request).tag),
         masked_phone=inviter.masked_phone(request, ctx, context["signed_in"]),
-        is_simulated=ctx.gateway.echoes_code,
+        is_simulated=ctx.channels.echoes_code,
         sign_up=ctx.sign_up.mode,
         needs_support=ctx.sign_up.mode == CLOSED and not context["signed_in"],
         **context,

@@ -37,6 +37,9 @@ phone of their own pays for one to four messages, depending on the ratio, so eac
 phone once a day. An attacker who can read every pumped message and signs in with it is not
 detected: then only the limit on the sends of a day is left.
 
+**Weights.** A message counts for the weight of its channel (`REFERRAL_COSTS`): a call may count for
+five messages. So does the sign-in that follows it, since it shows that this much was well spent.
+
 Times are hours since the epoch, with fractions.
 """
 
@@ -73,7 +76,7 @@ _ROUNDING = 1e-6
 
 
 class Counts(NamedTuple):
-    """How many messages were sent, and how many sign-ins were completed."""
+    """How many messages were sent, and how many sign-ins were completed, by their weights."""
 
     sends: int = 0
     sign_ins: int = 0
@@ -130,25 +133,26 @@ class Segment(Struct, frozen=True, kw_only=True):
         """Return the same for the last 24 hours, with nothing forgiven."""
         return self._debt(now, forgiven=0, most=inf)
 
-    def wait(self, debt: float, level: float) -> float:
-        """Return the hours until the debt is one message below `level`, if nothing is counted."""
-        hours = (debt - level + 1) / self._forgiven_in_hour
+    def wait(self, debt: float, level: float, weight: int) -> float:
+        """Return the hours until a message fits below `level`, if nothing is counted meanwhile."""
+        hours = (debt - _room(level, weight)) / self._forgiven_in_hour
         return hours if hours > _ROUNDING else 0
 
-    def wait_for_share(self, now: float) -> float:
-        """Return the hours until the debt of the day is one message below the share."""
-        if self.debt_of_day(now) <= self.share - 1:
+    def wait_for_share(self, now: float, weight: int) -> float:
+        """Return the hours until a message fits below the share with the debt of the day."""
+        most = _room(self.share, weight)
+        if self.debt_of_day(now) <= most:
             return 0
         # One hour more, since another machine's clock may be in the next hour already
         later = range(int(now) + 1, int(now) + WINDOW_HOURS + 2)
         # The debt never grows as hours leave the day
-        first = bisect_left(later, True, key=lambda hour: self.debt_of_day(hour) <= self.share - 1)
+        first = bisect_left(later, True, key=lambda hour: self.debt_of_day(hour) <= most)
         return later[min(first, len(later) - 1)] - now
 
-    def is_trusted(self, now: float) -> bool:
+    def is_trusted(self, now: float, weight: int) -> bool:
         """Return whether sign-ins of the day from this address allow one more message."""
         sign_ins = sum(counts.sign_ins for _, counts in self._day(now))
-        return self.debt_of_day(now) <= min(self.share, sign_ins) - 1
+        return self.debt_of_day(now) <= min(self.share, sign_ins) - weight
 
     def _debt(self, now: float, *, forgiven: float, most: float) -> float:
         debt, before = 0.0, 0
@@ -228,19 +232,27 @@ def is_worldwide(countries: Iterable[tuple[Hours, Normal]], now: float) -> bool:
 
 
 def judge(
-    country: Segment, parts: Sequence[Segment], *, worldwide: bool, now: float
+    country: Segment, parts: Sequence[Segment], *, worldwide: bool, now: float, weight: int = 1
 ) -> Block | None:
     """Return why a message to this country is refused, or None.
 
-    parts: the phone's range and the networks of the address.
+    parts: the phone's range and the networks of the address. weight: that of the message's channel.
     """
     debt = country.debt(now)
-    waits = [(each, each.wait(each.debt(now), each.allowance)) for each in parts]
-    if suspicious := country.wait(debt, country.allowance / 2):
-        waits += [(each, min(suspicious, each.wait_for_share(now))) for each in parts]
+    waits = [(each, each.wait(each.debt(now), each.allowance, weight)) for each in parts]
+    if suspicious := country.wait(debt, country.allowance / 2, weight):
+        waits += [(each, min(suspicious, each.wait_for_share(now, weight))) for each in parts]
     addresses = [each for each in parts if each.limit == LimitName.COST_GUARD_ADDRESS]
-    if not any(each.is_trusted(now) for each in addresses):
-        waits.append((country, country.wait(debt, country.allowance)))
-        waits.append((country, country.wait_for_share(now) if worldwide else 0))
+    if not any(each.is_trusted(now, weight) for each in addresses):
+        waits.append((country, country.wait(debt, country.allowance, weight)))
+        waits.append((country, country.wait_for_share(now, weight) if worldwide else 0))
     segment, hours = max(waits, key=lambda each: each[1])
     return Block(segment, max(ceil(hours * 3600), 1)) if hours else None
+
+
+def _room(level: float, weight: int) -> float:
+    """Return the debt up to which a message fits below a level.
+
+    A message that weighs more than the level fits if there is no debt.
+    """
+    return max(level - weight, 0)

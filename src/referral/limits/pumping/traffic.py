@@ -23,6 +23,7 @@ from referral.core.address import networks
 from referral.core.phone import country as country_of
 from referral.limits.policy import LimitName
 from referral.limits.pumping import rules, traffic_counts
+from referral.limits.pumping.receipts import Receipt
 from referral.limits.pumping.rules import LEARNED_DAYS, WINDOW_HOURS, Block, Counts, Normal
 from referral.limits.pumping.traffic_counts import Row
 from referral.limits.scope import LimitScope
@@ -97,14 +98,25 @@ class Traffic:
             ],
             worldwide=self._worldwide,
             now=_hours(at),
+            weight=scope.weight,
         )
 
     def count_send(self, scope: LimitScope, at: datetime) -> None:
-        self._add(scope, at, sends=1)
+        self._add_to_all(scope, at, sends=scope.weight)
 
     def refund_send(self, scope: LimitScope, at: datetime) -> None:
         """Undo a `count_send` of this time."""
-        self._add(scope, at, sends=-1)
+        self._add_to_all(scope, at, sends=-scope.weight)
+
+    def receipt(self, scope: LimitScope, at: datetime) -> Receipt:
+        """Return what a message counts for that `count_send` counts at this time."""
+        return Receipt(int(_hours(at)), scope.weight, tuple(key for key, _ in _networks(scope)))
+
+    def refund(self, scope: LimitScope, receipt: Receipt) -> None:
+        """Undo what a message to this phone counted for. scope: without the address."""
+        segments = (country_of(scope.phone), _range_key(scope), *(receipt.networks or ()))
+        for segment in segments:
+            self._add(segment, receipt.hour, sends=-receipt.weight)
 
     def count_sign_in(self, scope: LimitScope, at: datetime) -> None:
         """Count a sign-in, but only one a day for each phone: attackers sign in with their own."""
@@ -114,7 +126,7 @@ class Traffic:
         self._last_credited[phone] = credited if credited is not None and recent else at
         _drop_oldest(self._last_credited, _MAX_PHONES)
         if not recent:
-            self._add(scope, at, sign_ins=1)
+            self._add_to_all(scope, at, sign_ins=scope.weight)
 
     async def save(self, at: datetime) -> None:
         """Add this process's counts to the database, and read the last hours of the countries."""
@@ -179,12 +191,16 @@ class Traffic:
     def _normal_in(self, region: str) -> Normal:
         return self._normal.get(region, rules.DEFAULT_NORMAL)
 
-    def _add(self, scope: LimitScope, at: datetime, *, sends: int = 0, sign_ins: int = 0) -> None:
-        hour = int(_hours(at))
+    def _add_to_all(
+        self, scope: LimitScope, at: datetime, *, sends: int = 0, sign_ins: int = 0
+    ) -> None:
         for segment in (country_of(scope.phone), *(key for _, key, _ in _parts(scope))):
-            hours = self._hours_to_change(segment)
-            hours[hour] = hours.get(hour, _NONE).plus(sends, sign_ins)
-            self._unsaved[segment, hour] = self._unsaved_of(segment, hour).plus(sends, sign_ins)
+            self._add(segment, int(_hours(at)), sends=sends, sign_ins=sign_ins)
+
+    def _add(self, segment: str, hour: int, *, sends: int = 0, sign_ins: int = 0) -> None:
+        hours = self._hours_to_change(segment)
+        hours[hour] = hours.get(hour, _NONE).plus(sends, sign_ins)
+        self._unsaved[segment, hour] = self._unsaved_of(segment, hour).plus(sends, sign_ins)
 
     def _unsaved_of(self, segment: str, hour: int) -> Counts:
         """Return what this process has counted since its last save."""
@@ -220,18 +236,21 @@ async def purge(at: datetime) -> int:
 
 def _parts(scope: LimitScope) -> list[tuple[LimitName, str, int]]:
     """Return the phone's range and the address's networks, as limits, keys and multipliers."""
-    numbers = scope.phone[:-_RANGE_DIGITS]
-    limit = LimitName.COST_GUARD_RANGE
     return [
-        (limit, scope.counter_key(limit, numbers), 1),
-        *(
-            (
-                LimitName.COST_GUARD_ADDRESS,
-                scope.counter_key(LimitName.COST_GUARD_ADDRESS, network),
-                times,
-            )
-            for network, times in networks(scope.address)
-        ),
+        (LimitName.COST_GUARD_RANGE, _range_key(scope), 1),
+        *((LimitName.COST_GUARD_ADDRESS, key, times) for key, times in _networks(scope)),
+    ]
+
+
+def _range_key(scope: LimitScope) -> str:
+    return scope.counter_key(LimitName.COST_GUARD_RANGE, scope.phone[:-_RANGE_DIGITS])
+
+
+def _networks(scope: LimitScope) -> list[tuple[str, int]]:
+    """Return the keys and multipliers of the address's networks."""
+    return [
+        (scope.counter_key(LimitName.COST_GUARD_ADDRESS, network), times)
+        for network, times in networks(scope.address)
     ]
 
 

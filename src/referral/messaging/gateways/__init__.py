@@ -13,7 +13,8 @@ class Message:
     """A text for a phone (E.164). Its repr shows neither phone, text nor code.
 
     id: the same at each attempt, so that an endpoint can drop a duplicate. code: the digits in the
-    text, if it brings a code. language: of the text.
+    text, if it brings a code. language: of the text. receipt: what a delivery report has to return,
+    see limits/pumping/receipts.py.
     """
 
     id: str
@@ -21,6 +22,7 @@ class Message:
     text: str = field(repr=False)
     code: str | None = field(repr=False)
     language: str
+    receipt: str = field(default="", repr=False)
 
 
 @unique
@@ -35,6 +37,11 @@ class Failure(Enum):
     """The gateway reported a failure, but may have accepted the message."""
     NO_ANSWER = "no answer"
     """The gateway did not respond. The message may still arrive."""
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the gateway may have accepted the message."""
+        return self in {Failure.UNKNOWN, Failure.NO_ANSWER}
 
 
 class GatewayError(Exception):

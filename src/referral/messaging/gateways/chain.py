@@ -1,4 +1,4 @@
-"""A chain of gateways: each is tried in turn, for a limited time.
+"""A chain of gateways of one channel: each is tried in turn, for a limited time.
 
 If a gateway certainly did not accept a message, the next one gets it. If that is unknown, the
 message counts as sent, and one more gateway gets it as a second message, which is charged too: the
@@ -8,27 +8,57 @@ same code twice does no harm, while no code at all keeps a person out.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 from referral.messaging.gateways import Failure, Gateway, GatewayError, Message
 
 _RETRY_PAUSE_SECONDS = 0.3
 _MAX_MESSAGES = 2
-_UNCERTAIN = (Failure.UNKNOWN, Failure.NO_ANSWER)
+_REMEMBERED_TIMES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
     """The result of sending a message.
 
-    has_failed: every gateway that was tried reported a failure, none of them because of the phone.
-    refundable: the message that was charged last was certainly not accepted, and no gateway refused
-    the phone.
+    is_accepted: a gateway accepted it. failures: those of the gateways before. charged: how many
+    messages were charged.
     """
 
-    has_failed: bool = False
-    refundable: bool = False
+    is_accepted: bool = True
+    failures: tuple[Failure, ...] = ()
+    charged: int = 1
+
+    @property
+    def refuses_phone(self) -> bool:
+        return Failure.PHONE in self.failures
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether every gateway that was tried reported a failure, none because of the phone."""
+        is_silent = Failure.NO_ANSWER in self.failures
+        return not (self.is_accepted or self.refuses_phone or is_silent)
+
+    @property
+    def refundable(self) -> bool:
+        """Whether the message charged last was certainly not accepted, for no reason of the phone.
+
+        Then what it was charged to is refunded.
+        """
+        is_certain = not self.is_accepted and self._uncertain < self.charged
+        return is_certain and not self.refuses_phone
+
+    @property
+    def is_untaken(self) -> bool:
+        """Whether certainly no gateway accepted the message, so another channel may get it."""
+        return not self.is_accepted and not self._uncertain
+
+    @property
+    def _uncertain(self) -> int:
+        return sum(failure.is_uncertain for failure in self.failures)
 
 
 class Chain:
@@ -49,21 +79,30 @@ class Chain:
         self._gateways = gateways
         self._timeout = timeout
         self._on_attempt = on_attempt
-        self.name = ",".join(gateway.name for gateway in gateways)
+        self.times_accepted: deque[float] = deque([0.0], maxlen=_REMEMBERED_TIMES)
+        """How many seconds the last messages took that a gateway accepted."""
 
     @property
     def echoes_code(self) -> bool:
         return self._gateways[0].echoes_code
 
-    async def send(self, message: Message, *, charge: Callable[[], Awaitable[bool]]) -> SendResult:
+    async def send(
+        self,
+        message: Message,
+        *,
+        charge: Callable[[], Awaitable[bool]],
+        on_phone_refused: Callable[[float], None] = lambda _: None,
+    ) -> SendResult:
         """Send a message that has been charged already.
 
         charge(): charge one more message; return False if the phone may not get it.
+        on_phone_refused(seconds since the start): called as soon as a gateway refuses the phone.
         """
+        started = monotonic()
         failures: list[Failure] = []
         charged = 1
         for gateway in self._gateways:
-            uncertain = sum(failure in _UNCERTAIN for failure in failures)
+            uncertain = sum(failure.is_uncertain for failure in failures)
             if uncertain == _MAX_MESSAGES:
                 break
             if uncertain == charged:
@@ -72,14 +111,12 @@ class Chain:
                 charged += 1
             failure = await self._attempt(gateway, message)
             if failure is None:
-                return SendResult()
+                self.times_accepted.append(monotonic() - started)
+                return SendResult(failures=tuple(failures), charged=charged)
             failures.append(failure)
-        about_phone = Failure.PHONE in failures
-        return SendResult(
-            has_failed=not about_phone and Failure.NO_ANSWER not in failures,
-            refundable=not about_phone
-            and sum(failure in _UNCERTAIN for failure in failures) < charged,
-        )
+            if failure is Failure.PHONE:
+                on_phone_refused(monotonic() - started)
+        return SendResult(is_accepted=False, failures=tuple(failures), charged=charged)
 
     async def _attempt(self, gateway: Gateway, message: Message) -> Failure | None:
         failure: Failure | None = None

@@ -29,17 +29,22 @@ class Report:
 
     id: the provider's ID of the message. One message may get several reports, and the same report
     may come again, in any order. phone: in E.164. outcome: None if there is nothing to count yet.
-    is_unbilled: the provider does not bill the message.
+    is_unbilled: the provider does not bill the message. receipt: the message's, if any.
     """
 
     id: str
     phone: str = field(repr=False)
     outcome: Outcome | None
     is_unbilled: bool
+    receipt: str = ""
 
 
 class ReportError(Exception):
     """A request is no report of the provider's. The text shows nothing of it."""
+
+
+class MalformedReportError(ReportError):
+    """The body of a request is malformed."""
 
 
 def require_signature(given: str, *expected: str) -> None:
@@ -54,11 +59,11 @@ def parse(body: bytes, body_type: type[_Body]) -> _Body:
     try:
         return msgspec.json.decode(body, type=body_type)
     except (ValueError, RecursionError):
-        raise ReportError("the body is malformed") from None
+        raise MalformedReportError("the body is malformed") from None
 
 
 def parse_phone(text: str) -> str:
     """Return a phone in E.164, which some providers write without the +. Raises ReportError."""
     if match := _PHONE.fullmatch(text):
         return f"+{match[1]}"
-    raise ReportError("the phone is malformed")
+    raise MalformedReportError("the phone is malformed")

@@ -130,7 +130,7 @@ class TelegramGateway:
             "ttl": self._ttl,
         }
         if self._callback_url:
-            fields["callback_url"] = self._callback_url
+            fields |= {"callback_url": self._callback_url, "payload": message.receipt}
         response = await self._poster.post(
             f"{self._credentials.api}/sendVerificationMessage",
             json.dumps(fields),
@@ -173,6 +173,7 @@ class _RequestStatus(msgspec.Struct):
     phone_number: str
     delivery_status: _DeliveryStatus | None = None
     is_refunded: bool = False
+    payload: str = ""
 
 
 def reports(
@@ -200,5 +201,6 @@ def reports(
             if status.delivery_status
             else None,
             is_unbilled=status.is_refunded,
+            receipt=status.payload,
         )
     ]

@@ -11,13 +11,17 @@ from referral.messaging.gateways import Gateway, registry
 from referral.messaging.gateways.registry import GatewayType
 
 DEFAULT: tuple[str, ...] = ("simulated://",)
+NONE = "none"
+"""Instead of a URL: no SMS are sent."""
 
 
 def parse(text: str, *, production: bool) -> tuple[str, ...]:
     """Return the URLs, separated by commas, in their order.
 
-    Raises ValueError, whose text shows only the scheme of a URL.
+    `none` has no URL. Raises ValueError, whose text shows only the scheme of a URL.
     """
+    if text == NONE:
+        return ()
     urls = tuple(_normalize(item.strip()) for item in text.split(",") if item.strip())
     if not urls:
         raise ValueError("contains no URL; use simulated:// to send no messages")
@@ -42,11 +46,18 @@ def scheme(url: str) -> str:
 
 
 def is_simulated(urls: tuple[str, ...]) -> bool:
-    return scheme(urls[0]) == "simulated"
+    return bool(urls) and scheme(urls[0]) == "simulated"
+
+
+def is_real(urls: tuple[str, ...]) -> bool:
+    """Return whether messages are really sent: all gateways that can join a chain do."""
+    return all(_type_of(url).joins_chain for url in urls)
 
 
 def describe(urls: tuple[str, ...]) -> str:
     """Describe the gateways without secrets: by scheme, and by host if that is no secret."""
+    if not urls:
+        return "no SMS"
     return ", then ".join(
         f"{scheme(url)} to {urlsplit(url).hostname}" if _type_of(url).shows_host else scheme(url)
         for url in urls

@@ -24,7 +24,7 @@ from referral.messaging.gateways import (
 )
 from referral.messaging.gateways import reports as delivery
 from referral.messaging.gateways.post import Poster, Response
-from referral.messaging.gateways.reports import Outcome, Report, ReportError
+from referral.messaging.gateways.reports import MalformedReportError, Outcome, Report
 
 SCHEMES = ("twilio+voice",)
 
@@ -215,11 +215,11 @@ def reports(
             max_num_fields=_MAX_FIELDS,
         )
     except ValueError:
-        raise ReportError("the body is malformed") from None
+        raise MalformedReportError("the body is malformed") from None
     _require_signature(headers.get("x-twilio-signature", ""), url, fields, credentials.token)
     values = dict(fields)
     if not values.get("CallSid") or not values.get("CallStatus"):
-        raise ReportError("the body is malformed")
+        raise MalformedReportError("the body is malformed")
     return [
         Report(
             id=values["CallSid"],

@@ -206,7 +206,7 @@ class WhatsAppCloud:
                     {"type": "button", "sub_type": "url", "index": "0", "parameters": parameters},
                 ],
             },
-            "biz_opaque_callback_data": f"{_MARK}{message.id}",
+            "biz_opaque_callback_data": f"{_MARK}{message.receipt}",
         }
         response = await self._poster.post(
             self._url,
@@ -286,6 +286,7 @@ def reports(headers: Mapping[str, str], body: bytes, *, credentials: Credentials
             phone=delivery.parse_phone(status.recipient_id),
             outcome=_OUTCOMES.get(status.status),
             is_unbilled=status.status == "failed",
+            receipt=(status.biz_opaque_callback_data or "").removeprefix(_MARK),
         )
         for entry in event.entry
         for change in entry.changes

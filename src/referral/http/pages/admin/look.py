@@ -10,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from referral import i18n
 from referral.core import colour
+from referral.core.channels import Channel
 from referral.core.errors import NotFound
 from referral.http.pages import (
     appearance,
@@ -94,6 +95,8 @@ async def _code(request: Any) -> Response[str]:
         code_length=ctx.limits.code_length,
         expires_in=ctx.limits.code_life,
         resend_in=ctx.limits.resend_waits[0],
+        channel=Channel.SMS,
+        other_channels=[],
     )
     pending = PendingSignIn.of(sent, ctx=ctx)
     return sign_in.code_page(request, ctx, pending, path=sign_in.CODE, back=sign_in.HOME)

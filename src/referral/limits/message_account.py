@@ -1,0 +1,79 @@
+"""What one message with a code is charged to while channels and gateways are tried."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from referral.context import Context
+from referral.core.challenge import Challenge
+from referral.core.channels import Channel
+from referral.core.phone import country
+from referral.limits import counters, gcra, sends
+from referral.limits.counters import Advance
+from referral.limits.policy import LimitName
+from referral.limits.pumping import guard
+from referral.limits.scope import counter_key
+from referral.limits.sends import Charged
+
+
+class MessageAccount:
+    """The charges of a message that `sends.charge` has charged to its first channel."""
+
+    def __init__(self, ctx: Context, charged: Charged, challenge_id: str) -> None:
+        self._ctx, self._charged, self._challenge_id = ctx, charged, challenge_id
+        self._last = charged
+
+    async def charge(self) -> bool:
+        """Charge one more message; return False if the phone may not get it."""
+        another = await sends.charge_fallback(self._ctx, self._charged)
+        self._last = another or self._last
+        return another is not None
+
+    def move_to(self, channel: Channel) -> str | None:
+        """Charge the message to a channel instead of the one before, which did not accept it.
+
+        Only its weight changes: the phone, the address and the wait are charged once, whatever a
+        provider says about the phone. Return the receipt for delivery reports; None if the day's
+        sends overall have no room for it.
+        """
+        ctx, before = self._ctx, self._charged.scope
+        scope = replace(before, weight=ctx.channels.rules.costs[channel])
+        if scope.weight != before.weight:
+            added = scope.weight - before.weight
+            if added > 0 and ctx.global_limits.wait_for_sends(
+                ctx.clock(), is_exempt=scope.is_exempt, weight=added
+            ):
+                return None
+            guard.refund_send(ctx, before, self._charged.at)
+            guard.count_send(ctx, scope, self._charged.at)
+            ctx.global_limits.add(LimitName.SENDS_DAY, added)
+            self._charged = self._last = replace(self._charged, scope=scope)
+        return guard.receipt(ctx, scope, self._charged.at)
+
+    async def note(self, channel: Channel) -> None:
+        """Remember by which channel the code went, for as long as it is valid."""
+        tat = gcra.microseconds(self._ctx.clock()) + self._ctx.limits.code_life * gcra.SECOND
+        await counters.advance(
+            Advance(_key(self._ctx, self._challenge_id, channel), tat, below=tat)
+        )
+
+    async def refund(self) -> bool:
+        """Refund the message that was charged last. Return whether it was the only one."""
+        await sends.refund(self._ctx, self._last)
+        return self._last is self._charged
+
+
+async def channel_of(ctx: Context, challenge: Challenge) -> Channel:
+    """Return the channel by which a challenge's code went, as far as it is known."""
+    if not challenge.may_have_moved:
+        return challenge.channel
+    keys = {
+        _key(ctx, challenge.id, channel): channel
+        for channel in ctx.channels.rules.in_order(country(challenge.phone))
+    }
+    noted = await counters.read(keys)
+    return keys[next(iter(noted))] if noted else challenge.channel
+
+
+def _key(ctx: Context, challenge_id: str, channel: Channel) -> str:
+    return counter_key(ctx.counter_key, f"channel|{challenge_id}|{channel}")

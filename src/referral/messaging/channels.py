@@ -1,0 +1,139 @@
+"""The channels in use: their gateways, and sending a message through one after another.
+
+If a channel certainly did not accept a message, the next one gets it. The caller learns how the
+message fared as soon as that depends no more on the phone: what a provider says about it, such as
+that it has no account there, must change neither the response nor its time. So from the first
+gateway that refuses the phone, the rest goes on after the response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from referral.core.channels import Channel, ChannelRules
+from referral.messaging.gateways import Message
+from referral.messaging.gateways.chain import Chain, SendResult
+from referral.storage import database
+
+# Below the 30 s after which hosting platforms cut a request
+DEADLINE_SECONDS = 20
+
+
+class DeadlinePassed(Exception):  # noqa: N818 - not an error: the message may still arrive
+    """Nothing is known about a message yet, and its sender can wait no longer."""
+
+
+class Account(Protocol):
+    """What a message is charged to while channels are tried."""
+
+    async def charge(self) -> bool:
+        """Charge one more message; return False if the phone may not get it."""
+
+    def move_to(self, channel: Channel) -> str | None:
+        """Charge the message to this channel instead of the one before.
+
+        Return the receipt for its delivery reports; None if the message may not be sent by it.
+        """
+
+    async def note(self, channel: Channel) -> None:
+        """Remember that a channel after the first one has the message, once nobody waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a message fared, as far as its sender waits for it.
+
+    channel: the last that was tried. goes_on: others may still be tried, because it refused the
+    phone.
+    """
+
+    result: SendResult
+    channel: Channel
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channels:
+    """The channels in use, each with its chain of gateways."""
+
+    rules: ChannelRules
+    chains: Mapping[Channel, Chain]
+    urls: Mapping[Channel, str]
+    """Of the providers, without SMS: they check delivery reports."""
+    app_hashes: frozenset[str]
+    """Of the Android apps that read codes from messages."""
+    randbelow: Callable[[int], int]
+
+    @property
+    def echoes_code(self) -> bool:
+        """Whether the response of send-code has the code, because nothing is really sent."""
+        sms = self.chains.get(Channel.SMS)
+        return sms is not None and sms.echoes_code
+
+    async def send(self, message: Message, plan: Sequence[Channel], *, account: Account) -> Outcome:
+        """Send a message by the first of these channels that accepts it.
+
+        It goes on if the caller is cancelled, and after the outcome is known. Raises
+        DeadlinePassed after 20 seconds, and what the account raises.
+        """
+        sending = _Sending(self, message, account)
+        running = database.spawn(sending.run(plan))
+        waited, _ = await asyncio.wait(
+            {sending.told, running}, timeout=DEADLINE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if sending.refused_phone:
+            return await sending.told
+        if not waited:
+            raise DeadlinePassed
+        return running.result()
+
+
+class _Sending:
+    """A message on its way through the channels."""
+
+    def __init__(self, channels: Channels, message: Message, account: Account) -> None:
+        self._channels, self._message, self._account = channels, message, account
+        self.told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        """The outcome for the sender, once a gateway has refused the phone."""
+        self.refused_phone = False
+
+    async def run(self, plan: Sequence[Channel]) -> Outcome:
+        """Send the message, and return its outcome."""
+        outcome = Outcome(SendResult(is_accepted=False), plan[0])
+        try:
+            async with asyncio.timeout(2 * DEADLINE_SECONDS):
+                for channel in plan:
+                    receipt = self._account.move_to(channel)
+                    if receipt is None:
+                        break
+                    outcome = Outcome(await self._try(channel, receipt), channel)
+                    if not outcome.result.is_untaken:
+                        break
+                if self.refused_phone and not outcome.result.is_untaken:
+                    await self._account.note(outcome.channel)
+        except TimeoutError:
+            # It may still arrive
+            return Outcome(SendResult(), plan[0])
+        return outcome
+
+    async def _try(self, channel: Channel, receipt: str) -> SendResult:
+        chain = self._channels.chains[channel]
+
+        def refuse_phone(seconds: float) -> None:
+            """Tell the sender as if the message had been accepted, in the time that this takes."""
+            if not self.refused_phone:
+                self.refused_phone = True
+                usual = chain.times_accepted[self._channels.randbelow(len(chain.times_accepted))]
+                outcome = Outcome(SendResult(), channel, goes_on=True)
+                asyncio.get_running_loop().call_later(
+                    max(usual - seconds, 0), self.told.set_result, outcome
+                )
+
+        return await chain.send(
+            replace(self._message, receipt=receipt),
+            charge=self._account.charge,
+            on_phone_refused=refuse_phone,
+        )

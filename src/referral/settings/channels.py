@@ -1,0 +1,122 @@
+"""The channels besides SMS, the order in which channels are tried, and what messages cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from phonenumbers import SUPPORTED_REGIONS
+
+from referral.core.channels import DEFAULT_COSTS, Channel, ChannelRules
+from referral.messaging.gateways import urls as sms_urls
+from referral.messaging.gateways.providers import PROVIDERS
+from referral.messaging.gateways.registry import Check
+from referral.settings import values
+from referral.settings.reader import Reader
+
+_SMS = "REFERRAL_SMS_URL"
+ORDER_OF_COUNTRY = "REFERRAL_CHANNELS_XX"
+_ORDER, _COSTS, _APP_HASHES = "REFERRAL_CHANNELS", "REFERRAL_COSTS", "REFERRAL_SMS_APP_HASHES"
+_MAX_COST = 1000
+# https://developers.google.com/identity/sms-retriever/verify#computing_your_apps_hash_string
+_APP_HASH = re.compile(r"[A-Za-z0-9+/]{11}")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """The settings of channels. urls: of their providers, without SMS."""
+
+    urls: Mapping[Channel, str]
+    rules: ChannelRules
+    app_hashes: frozenset[str]
+
+
+def read(reader: Reader, sms: tuple[str, ...], *, production: bool) -> ChannelSettings:
+    """Read the settings of channels. sms: the URLs of the SMS gateways."""
+    urls: dict[Channel, str] = {}
+    for provider in PROVIDERS:
+        parse = values.no_placeholder_in_url(partial(_checked, provider.check, production))
+        if url := reader.read(provider.setting, parse, ""):
+            urls[provider.channel] = url
+    available = frozenset([*urls, *([Channel.SMS] if sms else [])])
+    _check_sms(reader, sms, available)
+    # With those whose URL is wrong, which is reported already
+    given = {each.channel for each in PROVIDERS if reader.is_set(each.setting)}
+    parse_order = partial(_order, available | given)
+    names = {region: f"{_ORDER}_{region}" for region in sorted(SUPPORTED_REGIONS)}
+    reader.allowed.update(names.values())
+    none: tuple[Channel, ...] = ()
+    orders_of = {
+        region: reader.read(name, parse_order, none)
+        for region, name in names.items()
+        if reader.is_set(name)
+    }
+    return ChannelSettings(
+        urls=urls,
+        rules=ChannelRules(
+            available=available,
+            order=reader.read(_ORDER, parse_order, (Channel.SMS,)),
+            order_of=orders_of,
+            costs=reader.read(_COSTS, _costs, DEFAULT_COSTS),
+        ),
+        app_hashes=reader.read(_APP_HASHES, _app_hashes, frozenset()),
+    )
+
+
+def _check_sms(reader: Reader, sms: tuple[str, ...], available: frozenset[Channel]) -> None:
+    """Add a problem if the SMS gateways do not go together with the other channels."""
+    if any(problem.startswith(f"{_SMS}:") for problem in reader.problems):
+        return
+    given = [each.setting for each in PROVIDERS if each.channel in available]
+    if given and not sms_urls.is_real(sms):
+        reader.problems.append(
+            f"{_SMS}: set it to a real gateway, such as twilio://..., or to none, since "
+            f"{' and '.join(given)} is set"
+        )
+    elif not available - {Channel.VOICE}:
+        reader.problems.append(
+            f"{_SMS}: none needs REFERRAL_TELEGRAM_URL or REFERRAL_WHATSAPP_URL, since a phone's "
+            "first code cannot be a call"
+        )
+
+
+def _checked(check: Check, production: bool, text: str) -> str:  # noqa: FBT001 - of partial
+    name = sms_urls.scheme(text)
+    url = name + text[len(name) :]
+    check(url, production=production)
+    return url
+
+
+def _order(available: frozenset[Channel], text: str) -> tuple[Channel, ...]:
+    channels = tuple(_channel(item.strip()) for item in text.split(","))
+    if Channel.VOICE in channels:
+        raise ValueError("must not have voice: a call is made only on request")
+    if missing := [each for each in channels if each not in available]:
+        raise ValueError(f"has {missing[0]}, which is not set up: see docs/channels.md")
+    if len(set(channels)) < len(channels):
+        raise ValueError("has a channel twice")
+    return channels
+
+
+def _costs(text: str) -> Mapping[Channel, int]:
+    """Parse weights, such as `sms=1,voice=5`. Channels that are not named keep their default."""
+    costs = dict(DEFAULT_COSTS)
+    for item in text.split(","):
+        name, _, number = item.partition("=")
+        costs[_channel(name.strip())] = values.integer(1, _MAX_COST)(number.strip())
+    return costs
+
+
+def _channel(text: str) -> Channel:
+    if text not in set(Channel):
+        raise ValueError(f"must have channels of {', '.join(Channel)}")
+    return Channel(text)
+
+
+def _app_hashes(text: str) -> frozenset[str]:
+    hashes = frozenset(item.strip() for item in text.split(",") if item.strip())
+    if not hashes or not all(_APP_HASH.fullmatch(each) for each in hashes):
+        raise ValueError("must be hashes of 11 characters, such as FA+9qCX9VSu, between commas")
+    return hashes
