@@ -11,10 +11,14 @@ from threading import Thread
 
 import pytest
 
+from channels import providers
+from fake_gateways import TELEGRAM_TOKEN, WHATSAPP_SECRET
 from processes import done, free_port, new_postgres_database, referral
 from proxies import make_certificate
 from referral.assembly import system_clock
 from referral.core.channels import Channel
+from referral.core.keys import Keyring, Purpose
+from referral.messaging.gateways import whatsapp
 from roles import create_role
 from support import SECRET, context_of, running
 
@@ -128,6 +132,37 @@ def test_proxies_metrics_and_webhooks_are_shown(tmp_path: Path, settings: dict[s
     assert "0123456789" not in set_
 
 
+def test_channels_are_shown(tmp_path: Path, settings: dict[str, str]) -> None:
+    """Their order, where reports go, and the verify token that Meta's handshake needs."""
+    with providers() as fakes:
+        variables = {
+            **settings,
+            **fakes.variables,
+            "REFERRAL_SMS_URL": "none",
+            "REFERRAL_CHANNELS_IN": "whatsapp",
+            "REFERRAL_PUBLIC_URL": "https://r.example",
+        }
+        found = referral(tmp_path, "doctor", **variables)
+    assert found.returncode == 0, found.stderr
+    token = whatsapp.verify_token(Keyring([SECRET.encode()]).current(Purpose.HANDSHAKE).secret)
+    for line in (
+        "sending      no SMS",
+        "channels     telegram, then whatsapp; voice on request",
+        "             IN: whatsapp, then telegram; voice on request",
+        "             without SMS, a change of phone is not announced to the old phone",
+        "reports      telegram: to https://r.example/hooks/delivery/telegram, which each message",
+        "reports      whatsapp: enter https://r.example/hooks/delivery/whatsapp and the verify",
+        f"verify token {token} in the settings of the app at Meta",
+        "reports      twilio: to https://r.example/hooks/delivery/twilio, which each message names",
+        "gateway      telegram: reachable",
+        "gateway      whatsapp: reachable",
+        "gateway      twilio: reachable",
+    ):
+        assert line in found.stdout
+    assert TELEGRAM_TOKEN not in found.stdout
+    assert WHATSAPP_SECRET not in found.stdout
+
+
 def test_a_teams_own_texts_are_shown(tmp_path: Path, settings: dict[str, str]) -> None:
     """A text that we do not have is named with the nearest one, and stops nothing."""
     file = tmp_path / "own" / "en" / "LC_MESSAGES" / "referral.po"
@@ -164,7 +199,7 @@ async def test_the_channels_used_most(database_url: str, tmp_path: Path) -> None
         for each in done(referral(tmp_path, "doctor", **settings)).splitlines()
         if "used most" in each
     )
-    days = "channels     used most in the last 7 days: "
+    days = "used most    in the last 7 days: "
     assert line == f"{days}KZ telegram 83 %, IN whatsapp 60 %"
 
 

@@ -711,6 +711,62 @@ class TestWrong:
         ]
 
 
+class TestChannels:
+    """The settings of channels go together, or one line says what to change."""
+
+    @pytest.mark.parametrize("sms", [None, "simulated://", "console://", "simulated://?delay=0"])
+    @pytest.mark.parametrize("channel", list(CHANNELS)[1:])
+    def test_a_channel_needs_a_real_gateway_or_none(self, channel: str, sms: str | None) -> None:
+        given = {"REFERRAL_SECRET": SECRET, channel: CHANNELS[channel]}
+        beside = {} if sms is None else {"REFERRAL_SMS_URL": sms}
+        (line,) = problems({**given, **beside})
+        assert line.startswith("REFERRAL_SMS_URL: set it to a real gateway, such as twilio://")
+        assert line.endswith(f"since {channel} is set")
+        assert found({**given, "REFERRAL_SMS_URL": HOOK}) == []
+
+    @pytest.mark.parametrize("variable", ["REFERRAL_TELEGRAM_URL", "REFERRAL_WHATSAPP_URL"])
+    def test_a_messenger_may_replace_sms(self, variable: str) -> None:
+        made = read(REFERRAL_SMS_URL="none", **{variable: CHANNELS[variable]})
+        assert made.sms_urls == ()
+        assert not made.sending_is_simulated
+        assert made.limits == Limits()
+        assert made.cost_guard == "block"
+        assert len(made.channels.rules.plan("DE")) == 1
+
+    @pytest.mark.parametrize("beside", [{}, {"REFERRAL_VOICE_URL": VOICE}])
+    def test_a_phones_first_code_cannot_be_a_call(self, beside: dict[str, str]) -> None:
+        (line,) = problems({"REFERRAL_SECRET": SECRET, "REFERRAL_SMS_URL": "none", **beside})
+        assert line.startswith("REFERRAL_SMS_URL: none needs REFERRAL_TELEGRAM_URL or ")
+
+    @pytest.mark.parametrize(
+        ("variable", "text", "problem"),
+        [
+            ("REFERRAL_CHANNELS", "sms,voice", "must not have voice"),
+            ("REFERRAL_CHANNELS", "sms,sms", "has a channel twice"),
+            ("REFERRAL_CHANNELS", "fax", "must have channels of sms, telegram, whatsapp, voice"),
+            ("REFERRAL_CHANNELS", "sms,,telegram", "must have channels of "),
+            ("REFERRAL_CHANNELS_RU", "whatsapp", "has whatsapp, which is not set up"),
+            ("REFERRAL_CHANNELS_ZZ", "sms", "there is no such setting"),
+            ("REFERRAL_CHANNELS_XX", "sms", "there is no such setting"),
+            ("REFERRAL_CHANNELS_ru", "sms", "there is no such setting"),
+            ("REFERRAL_COSTS", "voice=0", "must be a whole number from 1 to 1000"),
+            ("REFERRAL_COSTS", "voice=0.5", "must be a whole number"),
+            ("REFERRAL_COSTS", "voice", "must be a whole number"),
+            ("REFERRAL_COSTS", "fax=1", "must have channels of "),
+            ("REFERRAL_SMS_APP_HASHES", "FA+9qCX9VS", "must be hashes of 11 characters"),
+            ("REFERRAL_SMS_APP_HASHES", "FA+9qCX9VSu;x", "must be hashes of 11 characters"),
+            ("REFERRAL_TELEGRAM_URL", TWILIO, "telegram+gateway:// needs the API token"),
+            ("REFERRAL_VOICE_URL", TELEGRAM, "twilio+voice:// needs the SID"),
+        ],
+    )
+    def test_a_wrong_value_says_what_to_correct(
+        self, variable: str, text: str, problem: str
+    ) -> None:
+        given = {"REFERRAL_SMS_URL": HOOK, "REFERRAL_TELEGRAM_URL": TELEGRAM, variable: text}
+        (line,) = problems({"REFERRAL_SECRET": SECRET, **given})
+        assert line.startswith(f"{variable}: {problem}")
+
+
 class TestProduction:
     def test_the_required_settings_suffice(self) -> None:
         assert settings.parse(PRODUCTION, today=TODAY).in_production

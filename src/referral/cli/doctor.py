@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import rich_click as click
 
 from referral.assembly import system_clock
-from referral.cli import common
+from referral.cli import common, doctor_channels
 from referral.core import data_keys
 from referral.core.keys import Keyring, Purpose
 from referral.core.sign_up import CLOSED, INVITED, OPEN, SignUpRules
@@ -44,6 +44,8 @@ def doctor() -> None:
     for warning in settings.locales.warnings:
         _print("", warning)
     keys = Keyring(settings.secrets)
+    for label, line in doctor_channels.lines(settings, keys):
+        _print(label, line)
     key_ids = ", ".join(key.kid for key in keys.all(Purpose.ACCESS))
     _print("keys", f"{key_ids} (the first one signs)")
     _print("proxies", _proxies(settings.trusted_proxies))
@@ -86,7 +88,7 @@ async def _print_channels_used() -> None:
     found = deliveries.most_used(figures, countries=_CHANNELS_COUNTRIES)
     if found:
         used = ", ".join(f"{each.country} {each.channel} {each.percent} %" for each in found)
-        _print("channels", f"used most in the last {_CHANNELS_DAYS} days: {used}")
+        _print("used most", f"in the last {_CHANNELS_DAYS} days: {used}")
 
 
 async def _check_sign_up(rules: SignUpRules) -> list[str]:
@@ -110,6 +112,7 @@ async def _check_hosts(settings: Settings) -> list[str]:
         hosts.append(("webhooks", f"to {host}, signed with {signed}", settings.webhook_url))
     gateways = urls.endpoints(settings.sms_urls)
     hosts += [("gateway", name, url) for name, url in gateways]
+    hosts += doctor_channels.hosts(settings)
     failures = await asyncio.gather(*(_failure(url) for _, _, url in hosts))
     problems = []
     for (role, name, url), failure in zip(hosts, failures, strict=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from referral.core.channels import Channel, ChannelRules
@@ -61,7 +61,7 @@ class Channels:
 
     rules: ChannelRules
     chains: Mapping[Channel, Chain]
-    urls: Mapping[Channel, str]
+    urls: Mapping[Channel, str] = field(repr=False)
     """Of the providers, without SMS: they check delivery reports."""
     app_hashes: frozenset[str]
     """Of the Android apps that read codes from messages."""

@@ -58,6 +58,7 @@ _TAGS = [
     Tag("Rewards", "Rewards for invitations: rules, events, entries, redemptions, reviews."),
     Tag("OpenID Connect", "For apps that sign people in here: client libraries call these."),
     Tag("Administration", "For administrators and API keys."),
+    Tag("Delivery reports", "For the providers of channels, which report what became of messages."),
     Tag("Operation", "Health checks and public keys, for other systems."),
 ]
 

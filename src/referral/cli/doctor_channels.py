@@ -1,0 +1,57 @@
+"""What `referral doctor` says about channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from referral.core.channels import Channel, ChannelRules
+from referral.core.keys import Keyring, Purpose
+from referral.messaging.gateways import whatsapp
+from referral.messaging.gateways.providers import PROVIDERS, reports_url
+from referral.settings import Settings
+
+_ANYWHERE = ""
+
+
+def lines(settings: Settings, keys: Keyring) -> Iterator[tuple[str, str]]:
+    """Return labels and lines about the channels; none if SMS is the only one."""
+    if not settings.channels.urls:
+        return
+    rules = settings.channels.rules
+    yield "channels", _order(rules, _ANYWHERE)
+    for region in sorted(rules.order_of):
+        yield "", f"{region}: {_order(rules, region)}"
+    if Channel.SMS not in rules.available:
+        yield "", "without SMS, a change of phone is not announced to the old phone"
+    for provider in PROVIDERS:
+        if provider.channel in rules.available:
+            url = reports_url(settings.public_url, provider)
+            yield "reports", f"{provider.name}: {_reports(provider.channel, url, keys)}"
+
+
+def hosts(settings: Settings) -> list[tuple[str, str, str | None]]:
+    """Return the role, the name and the URL of each provider's API."""
+    urls = settings.channels.urls
+    return [
+        ("gateway", f"{provider.name}", provider.api(urls[provider.channel]))
+        for provider in PROVIDERS
+        if provider.channel in urls
+    ]
+
+
+def _order(rules: ChannelRules, region: str) -> str:
+    calls = "; voice on request" if Channel.VOICE in rules.available else ""
+    return _then(rules.plan(region)) + calls
+
+
+def _then(channels: Sequence[Channel]) -> str:
+    return ", then ".join(channels)
+
+
+def _reports(channel: Channel, url: str, keys: Keyring) -> str:
+    if channel is Channel.WHATSAPP:
+        token = whatsapp.verify_token(keys.current(Purpose.HANDSHAKE).secret)
+        return f"enter {url} and the verify token {token} in the settings of the app at Meta"
+    if url.startswith("https://"):
+        return f"to {url}, which each message names"
+    return "none, since the public URL is not https"
