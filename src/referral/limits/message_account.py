@@ -15,6 +15,9 @@ from referral.limits.pumping import guard
 from referral.limits.scope import counter_key
 from referral.limits.sends import Charged
 
+# Their providers report which messages they do not bill
+_MAY_BE_UNBILLED = frozenset({Channel.TELEGRAM, Channel.WHATSAPP})
+
 
 class MessageAccount:
     """The charges of a message that `sends.charge` has charged to its first channel."""
@@ -33,8 +36,8 @@ class MessageAccount:
         """Charge the message to a channel instead of the one before, which did not accept it.
 
         Only its weight changes: the phone, the address and the wait are charged once, whatever a
-        provider says about the phone. Return the receipt for delivery reports; None if the day's
-        sends overall have no room for it.
+        provider says about the phone. Return the receipt for delivery reports, "" if there is
+        none; None if the day's sends overall have no room for the message.
         """
         ctx, before = self._ctx, self._charged.scope
         scope = replace(before, weight=ctx.channels.rules.costs[channel])
@@ -48,6 +51,8 @@ class MessageAccount:
             guard.count_send(ctx, scope, self._charged.at)
             ctx.global_limits.add(LimitName.SENDS_DAY, added)
             self._charged = self._last = replace(self._charged, scope=scope)
+        if channel not in _MAY_BE_UNBILLED:
+            return ""
         return guard.receipt(ctx, scope, self._charged.at)
 
     async def note(self, channel: Channel) -> None:
