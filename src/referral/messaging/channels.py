@@ -2,15 +2,21 @@
 
 If a channel certainly did not accept a message, the next one gets it. The caller learns how the
 message fared as soon as that depends no more on the phone: what a provider says about it, such as
-that it has no account there, must change neither the response nor its time. So from the first
-gateway that refuses the phone, the rest goes on after the response.
+that it has no account there, must change neither the response nor its time. So once a gateway has
+refused the phone, the rest goes on after the response.
+
+The times do not tell either. A response to a refusal waits as long as some message lately took that
+was accepted, if that is longer, and a response to an acceptance as long as a refusal took. Both are
+then the longer of two independent times, one of each kind.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Protocol
 
 from referral.core.channels import Channel, ChannelRules
@@ -20,6 +26,7 @@ from referral.storage import database
 
 # Below the 30 s after which hosting platforms cut a request
 DEADLINE_SECONDS = 20
+_REMEMBERED_TIMES = 50
 
 
 class DeadlinePassed(Exception):  # noqa: N818 - not an error: the message may still arrive
@@ -66,6 +73,9 @@ class Channels:
     app_hashes: frozenset[str]
     """Of the Android apps that read codes from messages."""
     randbelow: Callable[[int], int]
+    _times: Mapping[Channel, _Times] = field(
+        default_factory=lambda: {channel: _Times() for channel in Channel}, repr=False
+    )
 
     @property
     def echoes_code(self) -> bool:
@@ -79,7 +89,7 @@ class Channels:
         It goes on if the caller is cancelled, and after the outcome is known. Raises
         DeadlinePassed after 20 seconds, and what the account raises.
         """
-        sending = _Sending(self, message, account)
+        sending = _Sending(self.chains, self._times, self.randbelow, message, account)
         running = database.spawn(sending.run(plan))
         waited, _ = await asyncio.wait(
             {sending.told, running}, timeout=DEADLINE_SECONDS, return_when=asyncio.FIRST_COMPLETED
@@ -91,11 +101,27 @@ class Channels:
         return running.result()
 
 
+class _Times:
+    """How many seconds the last messages of a channel took, by how they fared."""
+
+    def __init__(self) -> None:
+        self.accepted: deque[float] = deque(maxlen=_REMEMBERED_TIMES)
+        self.refused: deque[float] = deque(maxlen=_REMEMBERED_TIMES)
+
+
 class _Sending:
     """A message on its way through the channels."""
 
-    def __init__(self, channels: Channels, message: Message, account: Account) -> None:
-        self._channels, self._message, self._account = channels, message, account
+    def __init__(
+        self,
+        chains: Mapping[Channel, Chain],
+        times: Mapping[Channel, _Times],
+        randbelow: Callable[[int], int],
+        message: Message,
+        account: Account,
+    ) -> None:
+        self._chains, self._times, self._randbelow = chains, times, randbelow
+        self._message, self._account = message, account
         self.told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         """The outcome for the sender, once a gateway has refused the phone."""
         self.refused_phone = False
@@ -120,20 +146,26 @@ class _Sending:
         return outcome
 
     async def _try(self, channel: Channel, receipt: str) -> SendResult:
-        chain = self._channels.chains[channel]
+        started, times = monotonic(), self._times[channel]
 
-        def refuse_phone(seconds: float) -> None:
-            """Tell the sender as if the message had been accepted, in the time that this takes."""
+        def refuse_phone() -> None:
+            """Tell the sender as if the message had been accepted."""
             if not self.refused_phone:
                 self.refused_phone = True
-                usual = chain.times_accepted[self._channels.randbelow(len(chain.times_accepted))]
+                pause = self._pause(times.refused, times.accepted, monotonic() - started)
                 outcome = Outcome(SendResult(), channel, goes_on=True)
-                asyncio.get_running_loop().call_later(
-                    max(usual - seconds, 0), self.told.set_result, outcome
-                )
+                asyncio.get_running_loop().call_later(pause, self.told.set_result, outcome)
 
-        return await chain.send(
+        result = await self._chains[channel].send(
             replace(self._message, receipt=receipt),
             charge=self._account.charge,
             on_phone_refused=refuse_phone,
         )
+        if result.is_accepted and not self.refused_phone:
+            await asyncio.sleep(self._pause(times.accepted, times.refused, monotonic() - started))
+        return result
+
+    def _pause(self, own: deque[float], other: deque[float], seconds: float) -> float:
+        """Remember how long a message took; return how much longer one that fared otherwise did."""
+        own.append(seconds)
+        return max(other[self._randbelow(len(other))] - seconds, 0) if other else 0

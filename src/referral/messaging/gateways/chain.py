@@ -8,16 +8,13 @@ same code twice does no harm, while no code at all keeps a person out.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from time import monotonic
 
 from referral.messaging.gateways import Failure, Gateway, GatewayError, Message
 
 _RETRY_PAUSE_SECONDS = 0.3
 _MAX_MESSAGES = 2
-_REMEMBERED_TIMES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +76,6 @@ class Chain:
         self._gateways = gateways
         self._timeout = timeout
         self._on_attempt = on_attempt
-        self.times_accepted: deque[float] = deque([0.0], maxlen=_REMEMBERED_TIMES)
-        """How many seconds the last messages took that a gateway accepted."""
 
     @property
     def echoes_code(self) -> bool:
@@ -91,14 +86,13 @@ class Chain:
         message: Message,
         *,
         charge: Callable[[], Awaitable[bool]],
-        on_phone_refused: Callable[[float], None] = lambda _: None,
+        on_phone_refused: Callable[[], None] = lambda: None,
     ) -> SendResult:
         """Send a message that has been charged already.
 
         charge(): charge one more message; return False if the phone may not get it.
-        on_phone_refused(seconds since the start): called as soon as a gateway refuses the phone.
+        on_phone_refused(): called as soon as a gateway refuses the phone.
         """
-        started = monotonic()
         failures: list[Failure] = []
         charged = 1
         for gateway in self._gateways:
@@ -111,11 +105,10 @@ class Chain:
                 charged += 1
             failure = await self._attempt(gateway, message)
             if failure is None:
-                self.times_accepted.append(monotonic() - started)
                 return SendResult(failures=tuple(failures), charged=charged)
             failures.append(failure)
             if failure is Failure.PHONE:
-                on_phone_refused(monotonic() - started)
+                on_phone_refused()
         return SendResult(is_accepted=False, failures=tuple(failures), charged=charged)
 
     async def _attempt(self, gateway: Gateway, message: Message) -> Failure | None:
