@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from browser import accessibility_violations, new_session
+from channels import providers
 from sites import reachable
 from support import Inbox, new_phone
 from walks import CODE, Scene, ask_for_code, enter, notice, shown_code
@@ -40,6 +41,8 @@ _SUBMIT = """() => {
     dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
     return [before, during, seen()];
 }"""
+
+_CLICK_TWICE = "(button) => { button.click(); button.click(); return button.innerText }"
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ async def test_code_page_turns_into_a_new_code(scene: Scene) -> None:
     assert not await accessibility_violations(page)
     scene.service.clock.move(minutes=3)
     await session.submit("#again")
-    assert await notice(session) == "A new code is on its way."
+    assert await notice(session) == "A new code is on its way. Use the newest one."
     assert await page.evaluate("document.activeElement.id") == "code"
     assert await classes(go_on, again) == ["main", ""]
     await enter(session, await shown_code(session))
@@ -145,6 +148,59 @@ async def test_without_javascript_the_page_says_what_was_true(
         assert not await session.page.locator("#good").is_visible()
         await enter(session, sent_code(inbox))
         assert session.path() == "/me"
+
+
+async def test_sign_in_through_telegrams_button(chromium: Browser, database_url: str) -> None:
+    """All buttons wait together; then one click sends the code another way."""
+    inbox = Inbox(echoes_code=False)
+    with providers() as fakes:
+        waits = {"REFERRAL_RESEND_WAITS": "50"}
+        async with (
+            reachable(database_url, inbox=inbox, **fakes.variables, **waits) as (service, site),
+            new_session(chromium, site) as session,
+        ):
+            page = session.page
+            await page.clock.install()
+            await session.go("/")
+            await ask_for_code(session, new_phone())
+            buttons = page.get_by_role("group", name="Get it another way").get_by_role("button")
+            assert await buttons.all_inner_texts() == ["Telegram", "WhatsApp", "Call me"]
+            assert [await each.is_enabled() for each in await buttons.all()] == 3 * [False]
+            assert not await session.layout_shifts()
+            assert not await accessibility_violations(page)
+            await page.clock.fast_forward(51_000)
+            service.clock.move(seconds=51)
+            await expect(page.locator("#again")).to_be_enabled()
+            await expect(buttons.first).to_be_enabled()
+            assert not await accessibility_violations(page)
+            async with page.expect_navigation():
+                await page.get_by_role("button", name="Telegram").click()
+            assert await notice(session) == "A new code is on its way. Use the newest one."
+            assert (await session.text(".lead")).startswith("We sent it by Telegram to ")
+            assert await page.evaluate("document.activeElement.id") == "code"
+            await page.click(".help summary")
+            assert "Verification Codes" in await session.text(".help")
+            assert len(inbox.messages) == 1
+            await enter(session, fakes.telegram.jsons[-1]["code"])
+            assert session.path() == "/me"
+
+
+async def test_button_of_a_channel_says_what_is_going_on(
+    chromium: Browser, database_url: str
+) -> None:
+    """Until the next page is there. A second click sends nothing."""
+    with providers() as fakes:
+        async with (
+            reachable(database_url, inbox=None, **fakes.variables) as (_, site),
+            new_session(chromium, site) as session,
+        ):
+            await session.go("/")
+            await ask_for_code(session, new_phone())
+            call = session.page.locator("button[value=voice]")
+            async with session.page.expect_navigation():
+                assert await call.evaluate(_CLICK_TWICE) == "Calling…"
+            assert await session.text("#again") == "Call again"
+            assert fakes.received == {"voice": 1}
 
 
 def sent_code(inbox: Inbox) -> str:

@@ -84,7 +84,7 @@ async def test_wrong_codes_show_the_tries_left(scene: Scene) -> None:
     await enter(session, code)
     assert "Too many wrong codes. Ask for a new one." in await error(session, "code")
     await session.submit("#again")
-    assert await session.text("[role=status]") == "A new code is on its way."
+    assert await session.text("[role=status]") == "A new code is on its way. Use the newest one."
     await enter(session, await shown_code(session))
     assert session.path() == "/me"
 

@@ -295,7 +295,7 @@ async def test_wait_for_a_new_code_is_counted_down(chromium: Browser, database_u
         await session.page.locator("#again:enabled").wait_for()
         assert not await session.page.locator("#resend-in").is_visible()
         await session.submit("#again")
-        assert await notice(session) == "A new code is on its way."
+        assert await notice(session) == "A new code is on its way. Use the newest one."
         await enter(session, await shown_code(session))
         assert session.path() == "/me"
 

@@ -353,7 +353,7 @@ async def test_resend_to_the_new_phone(database_url: str) -> None:
         )
         service.clock.move(seconds=31)
         page = await browser.submit_and_see("/me/phone/code/again")
-        assert notice_on(page) == "A new code is on its way."
+        assert notice_on(page) == "A new code is on its way. Use the newest one."
         assert await browser.enter_code(page, "/me/phone/code") == "/me/account"
 
 

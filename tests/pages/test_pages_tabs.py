@@ -54,7 +54,10 @@ async def test_two_tabs_sign_in_with_two_phones(service: Service) -> None:
         service.clock.move(seconds=3)
         path = unescape(found(r'action="(/code/again[^"]*)"', page))
         page = await browser.submit_and_see(path, **form_to(page, "/code/again"))
-        assert (phone_on(page), notice_on(page)) == (first, "A new code is on its way.")
+        assert (phone_on(page), notice_on(page)) == (
+            first,
+            "A new code is on its way. Use the newest one.",
+        )
         assert await browser.enter_code(page, "/code") == "/me"
         # The other one is still pending
         assert phone_on(await browser.see(other)) == second

@@ -96,9 +96,16 @@ def refused(
     return redirect(path)
 
 
-def resend_refused(request: Request[Any, Any, Any], path: str, refusal: Refusal) -> Redirect:
-    """Redirect back to a page whose button for another code was refused."""
+def resend_refused(
+    request: Request[Any, Any, Any], path: str, refusal: Refusal, *, is_call: bool = False
+) -> Redirect:
+    """Redirect back to a page whose button for another code was refused.
+
+    is_call: whether a call was asked for.
+    """
     code = "too_soon" if isinstance(refusal, TooManyRequests) else None
+    if is_call and isinstance(refusal, InvalidRequest):
+        code = "no_call_yet"
     return refused(request, path, refusal, form="again", field="again", code=code)
 
 

@@ -15,6 +15,7 @@ from litestar import Request
 
 from referral.context import Context
 from referral.core import phone as phones
+from referral.core.channels import Channel
 from referral.core.errors import InvalidPhone, UnsupportedPhone
 from referral.http.pages import cookie_value, cookies, tabs
 from referral.http.requests import context
@@ -32,7 +33,8 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     token: the challenge. expires_at, resend_at: Unix time, in seconds. code: only while sending is
     simulated. asks_invite_code: whether the page of the code asks for an invite code, because the
     phone cannot join without one. next: the path to redirect to. user_id: for a change of phone,
-    the user who asked for it; empty for a sign-in. tab: the key of the tab.
+    the user who asked for it; empty for a sign-in. tab: the key of the tab. channel: by which the
+    code went, as far as the person may know. others: the channels that can be asked for instead.
     """
 
     token: str
@@ -46,6 +48,8 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     next: str = ""
     user_id: str = ""
     tab: str = ""
+    channel: Channel = Channel.SMS
+    others: tuple[Channel, ...] = ()
 
     @classmethod
     def of(
@@ -70,6 +74,8 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             next=then,
             user_id=user_id,
             tab=tab or tabs.key_of(sent.token),
+            channel=sent.channel,
+            others=tuple(sent.other_channels),
         )
 
     def in_new_tab(self, *, invite_code: str, then: str) -> PendingSignIn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Response, get, post
@@ -33,6 +34,7 @@ from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.requests import StrictRequest, context
 from referral.messaging import messages
 from referral.service import access, profiles
+from referral.service.codes import NO_WISH, Wish
 
 PHONE = "/me/phone"
 CODE = f"{PHONE}/code"
@@ -155,18 +157,18 @@ async def send_again(request: StrictRequest) -> Redirect:
     pending = pending_sign_in.find_in_form(request, fields, user_id=_user_id(request))
     if pending is None:
         return flash.notice(request, PHONE, "code_gone")
-    sending = _send(request, context(request), pending.phone, tab=pending.tab)
-    return await sign_in.resend(request, pending, sending, url=pending.url(CODE))
+    sending = partial(_send, request, context(request), pending.phone, tab=pending.tab)
+    return await sign_in.resend(request, pending, fields, sending, url=pending.url(CODE))
 
 
 HANDLERS: list[Any] = [show, send_code, code, change, send_again]
 
 
 async def _send(
-    request: StrictRequest, ctx: Context, phone: str, *, tab: str = ""
+    request: StrictRequest, ctx: Context, phone: str, *, tab: str = "", wish: Wish = NO_WISH
 ) -> PendingSignIn:
     sent = await profiles.send_phone_code(
-        ctx, request.user, phone=phone, caller=browser_session.caller(request)
+        ctx, request.user, phone=phone, caller=browser_session.caller(request), wish=wish
     )
     pending = PendingSignIn.of(sent, ctx=ctx, user_id=_user_id(request), tab=tab)
     pending_sign_in.keep(request, pending)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -13,9 +14,11 @@ from litestar.status_codes import HTTP_200_OK
 
 from referral.context import Context
 from referral.core import phone_display
+from referral.core.channels import Channel
 from referral.core.errors import (
     ChallengeSpent,
     InvalidPhone,
+    InvalidRequest,
     InvitationRequired,
     Refusal,
     SmsUnavailable,
@@ -26,6 +29,7 @@ from referral.core.sign_up import CLOSED
 from referral.http.pages import (
     app_request,
     browser_session,
+    channel_buttons,
     cookies,
     flash,
     forms,
@@ -43,6 +47,7 @@ from referral.http.pages.app_request import AppRequest
 from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.requests import StrictRequest, context
 from referral.service import sign_in
+from referral.service.codes import NO_WISH, Wish
 
 HOME, CODE, PROFILE = "/", "/code", "/me"
 SEND_REFUSALS = (InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable)
@@ -145,10 +150,12 @@ async def verify(request: StrictRequest) -> Redirect:
 @post(f"{CODE}/again", opt=forms.on(CODE, "again"), include_in_schema=False)
 async def send_again(request: StrictRequest) -> Redirect:
     ctx, app = context(request), await app_request.find(request)
-    pending = pending_sign_in.find_in_form(request, await forms.read(request))
+    fields = await forms.read(request)
+    pending = pending_sign_in.find_in_form(request, fields)
     if pending is None:
         return flash.redirect(forms.page_of(request))
-    sending = send(
+    sending = partial(
+        send,
         request,
         ctx,
         pending.phone,
@@ -157,7 +164,8 @@ async def send_again(request: StrictRequest) -> Redirect:
         then=forms.local_path(pending.next) or "",
         tab=pending.tab,
     )
-    return await resend(request, pending, sending, url=pending.url(CODE, **app_request.query(app)))
+    url = pending.url(CODE, **app_request.query(app))
+    return await resend(request, pending, fields, sending, url=url)
 
 
 @post("/sign-out", opt=forms.on(HOME, "sign_out"), include_in_schema=False)
@@ -179,15 +187,18 @@ async def send(
     asks_invite_code: bool = False,
     then: str = "",
     tab: str = "",
+    wish: Wish = NO_WISH,
 ) -> PendingSignIn:
     """Send a code, and keep it in this browser as pending.
 
-    tab: the key of the tab, if a code was sent in it before. Raises one of SEND_REFUSALS.
+    tab: the key of the tab, if a code was sent in it before. Raises one of SEND_REFUSALS, and
+    InvalidRequest if the wish cannot be fulfilled.
     """
     sent = await sign_in.send_code(
         ctx,
         phone=phone,
         device_token=cookies.get(request, cookies.DEVICE),
+        wish=wish,
         caller=browser_session.caller(request),
     )
     pending = PendingSignIn.of(sent, ctx=ctx, invite_code=invite_code, then=then, tab=tab)
@@ -200,19 +211,22 @@ async def send(
 async def resend(
     request: StrictRequest,
     pending: PendingSignIn,
-    sending: Awaitable[PendingSignIn],
+    fields: dict[str, str],
+    sending: Callable[..., Awaitable[PendingSignIn]],
     *,
     url: str,
 ) -> Redirect:
-    """Send another code to the same phone. The earlier one stays valid.
+    """Send another code to the same phone. The earlier one stays pending if this is refused.
 
-    sending: sends it. url: of the page where the code is entered.
+    fields: of the form. sending: sends it as its argument `wish` says. url: of the page where the
+    code is entered.
     """
     try:
-        await sending
-    except SEND_REFUSALS as refusal:
+        await sending(wish=channel_buttons.parse(fields, pending, context(request)))
+    except (*SEND_REFUSALS, InvalidRequest) as refusal:
         pending_sign_in.restore(request, pending)
-        return flash.resend_refused(request, url, refusal)
+        is_call = fields.get(channel_buttons.FIELD, pending.channel) == Channel.VOICE
+        return flash.resend_refused(request, url, refusal, is_call=is_call)
     return flash.notice(request, url, "code_sent")
 
 
@@ -281,6 +295,7 @@ def code_page(
         seconds_left=pending.seconds_left(ctx),
         back=back,
         is_signed_in=is_signed_in,
+        labels=channel_buttons.LABELS,
     )
 
 

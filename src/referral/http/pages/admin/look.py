@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from referral import i18n
 from referral.core import colour
-from referral.core.channels import Channel
+from referral.core import phone as phones
 from referral.core.errors import NotFound
 from referral.http.pages import (
     appearance,
@@ -89,14 +89,16 @@ async def _sign_in(request: Any) -> Response[str]:
 
 async def _code(request: Any) -> Response[str]:
     ctx = context(request)
+    rules, region = ctx.channels.rules, phones.country(_PHONE)
+    channel = rules.plan(region)[0]
     sent = SentCode(
         token="",
         phone=_PHONE,
         code_length=ctx.limits.code_length,
         expires_in=ctx.limits.code_life,
         resend_in=ctx.limits.resend_waits[0],
-        channel=Channel.SMS,
-        other_channels=[],
+        channel=channel,
+        other_channels=list(rules.others(region, channel)),
     )
     pending = PendingSignIn.of(sent, ctx=ctx)
     return sign_in.code_page(request, ctx, pending, path=sign_in.CODE, back=sign_in.HOME)

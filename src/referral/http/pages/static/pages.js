@@ -93,9 +93,9 @@
     tick();
   };
   const again = document.getElementById("again");
-  // Until a new code can be requested
+  // Until a new code can be requested, by any channel
   all("#resend-in", (note) => countDown(note, (seconds) => {
-    again.disabled = seconds > 0;
+    all(".again button", (button) => (button.disabled = seconds > 0));
     note.hidden = seconds === 0;
     note.previousElementSibling.hidden = seconds > 0;
   }));
