@@ -15,7 +15,7 @@ from referral.http.pages import app_router, router
 from referral.i18n import team
 from referral.import_export import demo
 from sites import reachable
-from tour import Sample, sample_service, short_tour, tour
+from tour import CHANNELS, Sample, sample_service, short_tour, tour
 
 # The layout does not depend on the database
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -137,7 +137,7 @@ async def test_pages_that_most_people_meet(chromium: Browser, database_url: str,
     device = {"viewport": {"width": WIDTHS[0], "height": 800}}
     every_fault: list[str] = []
     async with (
-        reachable(database_url, languages, inbox=None, **SETTINGS) as (service, site),
+        reachable(database_url, languages, inbox=None, **SETTINGS, **CHANNELS) as (service, site),
         new_session(chromium, site, device=device, language=tag, expected=[400, 404]) as session,
     ):
         async for name in short_tour(service, session):

@@ -11,6 +11,16 @@ from playwright.async_api import Route
 
 from browser import BrowserSession
 from endpoint_server import SECRET
+from fake_gateways import (
+    HOOK_SECRET,
+    TELEGRAM_TOKEN,
+    TWILIO_SENDER,
+    TWILIO_SID,
+    VOICE_TOKEN,
+    WHATSAPP_NUMBER_ID,
+    WHATSAPP_SECRET,
+    WHATSAPP_TOKEN,
+)
 from referral.context import Context
 from referral.core.channels import Channel
 from referral.i18n import Languages
@@ -46,6 +56,18 @@ ADMIN_PATHS = (
     *("/admin/audit", "/admin/audit?user={id}", "/admin/audit?action=user_blocked"),
     *("/admin/users?search=nobody", "/admin/users?order=most_invitees&from=2026-01-01"),
 )
+# With these a code page has a button for each channel. Nothing listens there, so all arrives by SMS
+_NOWHERE = "api=http://127.0.0.1:9"
+CHANNELS = {
+    "REFERRAL_SMS_URL": f"hook+http://127.0.0.1:9/?secret={HOOK_SECRET}",
+    "REFERRAL_TELEGRAM_URL": f"telegram+gateway://{TELEGRAM_TOKEN}?{_NOWHERE}",
+    "REFERRAL_WHATSAPP_URL": (
+        f"whatsapp+cloud://{WHATSAPP_TOKEN}:{WHATSAPP_SECRET}@{WHATSAPP_NUMBER_ID}/login_code"
+        f"?languages=en,ru&{_NOWHERE}"
+    ),
+    "REFERRAL_VOICE_URL": f"twilio+voice://{TWILIO_SID}:{VOICE_TOKEN}@{TWILIO_SENDER}?{_NOWHERE}",
+    "REFERRAL_CHANNELS_US": "telegram,sms",  # where the phone of the preview is from
+}
 _INVITEES = 54  # of the administrator: more than one page of a list
 
 
@@ -82,6 +104,7 @@ async def sample_service(
         "REFERRAL_SIGN_UP": "invited",
         "REFERRAL_WEBHOOK_URL": "http://127.0.0.1:9/",
         "REFERRAL_WEBHOOK_SECRET": SECRET,
+        **CHANNELS,
         **variables,
     }
     async with reachable(database_url, languages, inbox=None, **variables) as (service, site):
@@ -161,7 +184,10 @@ async def short_tour(service: Service, session: BrowserSession) -> AsyncIterator
     code = await shown_code(session)
     await enter(session, wrong_code(code))
     yield "/code with an error"
-    await enter(session, code)
+    for channel in ("telegram", "whatsapp", "voice"):
+        await session.submit(f"button[value={channel}]")
+        yield f"/code by {channel}"
+    await enter(session, await shown_code(session))
     for path in ("/me", "/me/sessions", "/me/phone", "/me/delete"):
         await session.go(path)
         yield path
@@ -199,6 +225,9 @@ async def _sign_in(sample: Sample, session: BrowserSession) -> AsyncIterator[str
     yield "/code with an error"
     await session.submit("#again")
     yield "/code with a notice"
+    for channel in ("telegram", "whatsapp", "voice"):
+        await session.submit(f"button[value={channel}]")
+        yield f"/code by {channel}"
     await enter(session, await shown_code(session))
 
 
