@@ -78,6 +78,7 @@ NAMED = {
 KNOWN = (
     *("patchProfile, name", "verify, code", "listUsers, search", "sendCode, header user-agent"),
     *("/, phone", "/, next", "/code, code", "/code, pending", "/code/again, pending"),
+    *("/code/again, channel", "/me/phone/code/again, channel"),
     *("/me/account, email", "/me/phone, phone", "/admin/clients, redirect_uri", "/language, next"),
     *("/oauth/continue, user", "/oauth/continue, invitation", f"/language, {UNKNOWN}"),
 )

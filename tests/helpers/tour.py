@@ -67,6 +67,10 @@ CHANNELS = {
     ),
     "REFERRAL_VOICE_URL": f"twilio+voice://{TWILIO_SID}:{VOICE_TOKEN}@{TWILIO_SENDER}?{_NOWHERE}",
     "REFERRAL_CHANNELS_US": "telegram,sms",  # where the phone of the preview is from
+    # A tour sends many codes to one phone
+    "REFERRAL_COST_GUARD": "off",
+    "REFERRAL_SENDS_PER_PHONE_HOUR": "20",
+    "REFERRAL_SENDS_PER_PHONE_DAY": "20",
 }
 _INVITEES = 54  # of the administrator: more than one page of a list
 

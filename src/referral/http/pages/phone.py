@@ -23,6 +23,7 @@ from referral.core.errors import (
 )
 from referral.http.pages import (
     browser_session,
+    channel_buttons,
     flash,
     forms,
     pending_sign_in,
@@ -149,7 +150,7 @@ async def change(request: StrictRequest) -> Redirect:
 @post(
     f"{CODE}/again",
     guards=[browser_session.signed_in],
-    opt=forms.on(CODE, "again"),
+    opt=forms.on(CODE, "again", channel_buttons.FIELD),
     include_in_schema=False,
 )
 async def send_again(request: StrictRequest) -> Redirect:

@@ -147,7 +147,7 @@ async def verify(request: StrictRequest) -> Redirect:
     return welcome.redirect(request, pending, result, then, invite_refusal)
 
 
-@post(f"{CODE}/again", opt=forms.on(CODE, "again"), include_in_schema=False)
+@post(f"{CODE}/again", opt=forms.on(CODE, "again", channel_buttons.FIELD), include_in_schema=False)
 async def send_again(request: StrictRequest) -> Redirect:
     ctx, app = context(request), await app_request.find(request)
     fields = await forms.read(request)
