@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
+from delivery_reports import request_status, sign_as_telegram
 from fake_gateways import TELEGRAM_TOKEN, FakeGateway, telegram_error, telegram_gateway
 from referral.messaging.gateways import Failure, GatewayError, Message, telegram
 from referral.messaging.gateways.reports import Outcome, Report, ReportError
@@ -158,25 +155,8 @@ def test_a_malformed_url_is_refused(text: str) -> None:
 # Delivery reports
 
 
-def request_status(**changed: Any) -> bytes:
-    """Return a RequestStatus: https://core.telegram.org/gateway/api#requeststatus."""
-    fields = {
-        "request_id": "1234567890",
-        "phone_number": "+79995550199",
-        "request_cost": 0.01,
-        "delivery_status": {"status": "delivered", "updated_at": 1_796_040_000},
-        "payload": "receipt_1",
-        "later": {"than": "today"},
-    }
-    return json.dumps(fields | changed).encode()
-
-
 def signed(body: bytes, *, at: datetime = NOW, token: str = TELEGRAM_TOKEN) -> dict[str, str]:
-    """Sign as https://core.telegram.org/gateway/api#checking-report-integrity describes."""
-    timestamp = str(int(at.timestamp()))
-    key = hashlib.sha256(token.encode()).digest()
-    signature = hmac.new(key, timestamp.encode() + b"\n" + body, hashlib.sha256).hexdigest()
-    return {"x-request-timestamp": timestamp, "x-request-signature": signature}
+    return sign_as_telegram(body, at=at, token=token)
 
 
 def read(headers: dict[str, str], body: bytes) -> list[Report]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
-import hmac
 import re
 from collections.abc import Iterator
 from urllib.parse import urlencode
@@ -13,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from delivery_reports import Fields, call_status, encode_form, sign_as_twilio
 from fake_gateways import (
     CALL_SID,
     TWILIO_SENDER,
@@ -227,39 +226,12 @@ def test_a_malformed_url_is_refused(text: str) -> None:
 # Delivery reports
 
 
-def call(**changed: str) -> list[tuple[str, str]]:
-    """Return the fields of a callback.
-
-    https://www.twilio.com/docs/voice/api/call-resource#statuscallback
-    """
-    fields = {
-        "CallSid": CALL_SID,
-        "AccountSid": TWILIO_SID,
-        "From": TWILIO_SENDER,
-        "To": "+79995550199",
-        "CallStatus": "completed",
-        "CallDuration": "24",
-        "ToCity": "",
-        "CallbackSource": "call-progress-events",
-    }
-    return [*(fields | changed).items()]
-
-
-def signed(
-    fields: list[tuple[str, str]], *, url: str = CALLBACK, token: str = VOICE_TOKEN
-) -> dict[str, str]:
-    """Sign as https://www.twilio.com/docs/usage/security#validating-requests describes."""
-    text = url + "".join(name + value for name, value in sorted(fields))
-    digest = hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()
-    return {"x-twilio-signature": base64.b64encode(digest).decode()}
+def signed(fields: Fields, *, url: str = CALLBACK, token: str = VOICE_TOKEN) -> dict[str, str]:
+    return sign_as_twilio(fields, url=url, token=token)
 
 
 def read(headers: dict[str, str], body: bytes, *, url: str = CALLBACK) -> list[Report]:
     return voice.reports(headers, body, credentials=voice.parse(URL), url=url)
-
-
-def encoded(fields: list[tuple[str, str]]) -> bytes:
-    return urlencode(fields).encode()
 
 
 @pytest.mark.parametrize(
@@ -278,8 +250,8 @@ def encoded(fields: list[tuple[str, str]]) -> bytes:
     ],
 )
 def test_outcome_for_each_status_of_a_call(status: str, outcome: Outcome | None) -> None:
-    fields = call(CallStatus=status, Later="than today")
-    assert read(signed(fields), encoded(fields)) == [
+    fields = call_status(CallStatus=status, Later="than today")
+    assert read(signed(fields), encode_form(fields)) == [
         Report(id=CALL_SID, phone="+79995550199", outcome=outcome, is_unbilled=False)
     ]
 
@@ -315,38 +287,38 @@ def test_the_signature_of_twilios_own_example() -> None:
     ],
 )
 def test_the_url_may_be_signed_with_or_without_port(url: str, as_signed: str) -> None:
-    fields = call()
-    assert read(signed(fields, url=as_signed), encoded(fields), url=url)
+    fields = call_status()
+    assert read(signed(fields, url=as_signed), encode_form(fields), url=url)
 
 
 def test_a_wrong_signature_is_refused() -> None:
-    fields = call()
+    fields = call_status()
     for headers in (
         {},
         {"x-twilio-signature": ""},
         {"x-twilio-signature": "é"},
         signed(fields, token="another token"),
         signed(fields, url="https://app.example/hooks/delivery/other"),
-        signed(call(CallStatus="busy")),
+        signed(call_status(CallStatus="busy")),
         signed([*fields, ("More", "")]),
     ):
         with pytest.raises(ReportError, match="the signature is wrong"):
-            read(headers, encoded(fields))
+            read(headers, encode_form(fields))
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        call(CallSid=""),
-        call(CallStatus=""),
-        call(To="client:someone"),
-        call(To=""),
+        call_status(CallSid=""),
+        call_status(CallStatus=""),
+        call_status(To="client:someone"),
+        call_status(To=""),
         [("To", "+79995550199")],
     ],
 )
 def test_a_report_without_its_fields_is_refused(fields: list[tuple[str, str]]) -> None:
     with pytest.raises(ReportError, match="malformed") as caught:
-        read(signed(fields), encoded(fields))
+        read(signed(fields), encode_form(fields))
     assert re.search("[0-9]", str(caught.value)) is None
 
 

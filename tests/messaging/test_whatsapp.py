@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import hmac
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from delivery_reports import message_status, sign_as_meta, whatsapp_event
 from fake_gateways import (
     WHATSAPP_MESSAGE_ID,
     WHATSAPP_NUMBER_ID,
@@ -268,44 +266,12 @@ def test_only_the_right_verify_token_gets_the_challenge(
 # Delivery reports
 
 
-def status(**changed: Any) -> dict[str, Any]:
-    """Return a status, as in the reference of the status messages webhook.
-
-    https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status
-    """
-    return {
-        "id": WHATSAPP_MESSAGE_ID,
-        "status": "delivered",
-        "timestamp": "1796040000",
-        "recipient_id": "79995550199",
-        "pricing": {"billable": True, "pricing_model": "PMP", "category": "authentication"},
-        "biz_opaque_callback_data": "referral:receipt_1",
-        **changed,
-    }
-
-
-def event(*statuses: dict[str, Any], field: str = "messages") -> bytes:
-    value = {
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": "15005550007", "phone_number_id": WHATSAPP_NUMBER_ID},
-        "statuses": statuses,
-    }
-    changes = [{"value": value, "field": field}]
-    entry = [{"id": "102290129340398", "time": 1, "changes": changes}]
-    return json.dumps({"object": "whatsapp_business_account", "entry": entry}).encode()
-
-
-def signed(body: bytes, secret: str = WHATSAPP_SECRET) -> dict[str, str]:
-    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return {"x-hub-signature-256": f"sha256={digest}"}
-
-
 def read(headers: dict[str, str], body: bytes) -> list[Report]:
     return whatsapp.reports(headers, body, credentials=whatsapp.parse(f"{URL}?languages=en"))
 
 
 def read_signed(body: bytes) -> list[Report]:
-    return read(signed(body), body)
+    return read(sign_as_meta(body), body)
 
 
 FAILED = {"errors": [{"code": 131026, "title": "Message undeliverable"}], "pricing": None}
@@ -325,7 +291,7 @@ FAILED = {"errors": [{"code": 131026, "title": "Message undeliverable"}], "prici
 def test_outcome_for_each_status_of_whatsapp(
     name: str, changed: dict[str, Any], outcome: Outcome | None, *, unbilled: bool
 ) -> None:
-    assert read_signed(event(status(status=name, **changed))) == [
+    assert read_signed(whatsapp_event(message_status(status=name, **changed))) == [
         Report(
             id=WHATSAPP_MESSAGE_ID,
             phone="+79995550199",
@@ -337,18 +303,20 @@ def test_outcome_for_each_status_of_whatsapp(
 
 
 def test_one_request_may_have_many_reports() -> None:
-    first, second = read_signed(event(status(id="a"), status(id="b", status="failed")))
+    first, second = read_signed(
+        whatsapp_event(message_status(id="a"), message_status(id="b", status="failed"))
+    )
     assert (first.id, second.id) == ("a", "b")
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        event(),
-        event(status(biz_opaque_callback_data="another-app")),
-        event(status(biz_opaque_callback_data=None)),
-        event(status(recipient_id=None)),
-        event(status(), field="account_update"),
+        whatsapp_event(),
+        whatsapp_event(message_status(biz_opaque_callback_data="another-app")),
+        whatsapp_event(message_status(biz_opaque_callback_data=None)),
+        whatsapp_event(message_status(recipient_id=None)),
+        whatsapp_event(message_status(), field="account_update"),
         b'{"object": "whatsapp_business_account", "entry": []}',
         b'{"entry": [{"id": "1"}]}',
         b'{"entry": [{"changes": [{"field": "message_template_status_update", "value": 1}]}]}',
@@ -361,8 +329,8 @@ def test_a_request_without_our_statuses_has_no_reports(body: bytes) -> None:
 
 
 def test_a_wrong_signature_is_refused() -> None:
-    body = event(status())
-    digest = signed(body)["x-hub-signature-256"].removeprefix("sha256=")
+    body = whatsapp_event(message_status())
+    digest = sign_as_meta(body)["x-hub-signature-256"].removeprefix("sha256=")
     for headers in (
         {},
         {"x-hub-signature-256": ""},
@@ -371,8 +339,8 @@ def test_a_wrong_signature_is_refused() -> None:
         {"x-hub-signature-256": f"sha256={digest[:-1]}"},
         {"x-hub-signature-256": "é"},
         {"x-hub-signature": f"sha256={digest}"},
-        signed(body, "another secret"),
-        signed(body + b"\n"),
+        sign_as_meta(body, secret="another secret"),
+        sign_as_meta(body + b"\n"),
     ):
         with pytest.raises(ReportError, match="the signature is wrong"):
             read(headers, body)
@@ -388,9 +356,9 @@ def test_a_wrong_signature_is_refused() -> None:
         b"[" * 100_000,
         b'{"entry": {}}',
         b'{"entry": [{"changes": [{"field": "messages", "value": []}]}]}',
-        event(status(id=5)),
-        event(status(status=None)),
-        event(status(recipient_id="someone")),
+        whatsapp_event(message_status(id=5)),
+        whatsapp_event(message_status(status=None)),
+        whatsapp_event(message_status(recipient_id="someone")),
     ],
 )
 def test_a_malformed_report_is_refused(body: bytes) -> None:
