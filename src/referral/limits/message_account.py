@@ -12,7 +12,7 @@ from referral.limits import counters, gcra, sends
 from referral.limits.counters import Advance
 from referral.limits.policy import LimitName
 from referral.limits.pumping import guard
-from referral.limits.scope import counter_key
+from referral.limits.scope import LimitScope, counter_key
 from referral.limits.sends import Charged
 
 # Their providers report which messages they do not bill
@@ -37,23 +37,22 @@ class MessageAccount:
 
         Only its weight changes: the phone, the address and the wait are charged once, whatever a
         provider says about the phone. Return the receipt for delivery reports, "" if there is
-        none; None if the day's sends overall have no room for the message.
+        none; None if the channel is dearer and the cost guard or the day's sends overall refuse
+        the difference.
         """
-        ctx, before = self._ctx, self._charged.scope
+        ctx, before, at = self._ctx, self._charged.scope, self._charged.at
         scope = replace(before, weight=ctx.channels.rules.costs[channel])
         if scope.weight != before.weight:
-            added = scope.weight - before.weight
-            if added > 0 and ctx.global_limits.wait_for_sends(
-                ctx.clock(), is_exempt=scope.is_exempt, weight=added
-            ):
+            guard.refund_send(ctx, before, at)
+            if scope.weight > before.weight and self._is_refused(scope, before):
+                guard.count_send(ctx, before, at)
                 return None
-            guard.refund_send(ctx, before, self._charged.at)
-            guard.count_send(ctx, scope, self._charged.at)
-            ctx.global_limits.add(LimitName.SENDS_DAY, added)
+            guard.count_send(ctx, scope, at)
+            ctx.global_limits.add(LimitName.SENDS_DAY, scope.weight - before.weight)
             self._charged = self._last = replace(self._charged, scope=scope)
         if channel not in _MAY_BE_UNBILLED:
             return ""
-        return guard.receipt(ctx, scope, self._charged.at)
+        return guard.receipt(ctx, scope, at)
 
     async def note(self, channel: Channel) -> None:
         """Remember by which channel the code went, for as long as it is valid."""
@@ -66,6 +65,18 @@ class MessageAccount:
         """Refund the message that was charged last. Return whether it was the only one."""
         await sends.refund(self._ctx, self._last)
         return self._last is self._charged
+
+    def _is_refused(self, scope: LimitScope, before: LimitScope) -> bool:
+        """Return whether a limit in memory refuses the message at its new weight.
+
+        Messages that were admitted at a low weight at the same time could otherwise exceed the cost
+        guard's limits many times.
+        """
+        added = scope.weight - before.weight
+        wait = self._ctx.global_limits.wait_for_sends(
+            self._ctx.clock(), is_exempt=scope.is_exempt, weight=added
+        )
+        return wait > 0 or guard.check(self._ctx, scope, self._charged.at) is not None
 
 
 async def channel_of(ctx: Context, challenge: Challenge) -> Channel:
