@@ -95,7 +95,8 @@ class Channels:
             {sending.told, running}, timeout=DEADLINE_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
         if sending.refused_phone:
-            return await sending.told
+            # Shielded, since it is set later even if the caller is cancelled
+            return await asyncio.shield(sending.told)
         if not waited:
             raise DeadlinePassed
         return running.result()
