@@ -45,6 +45,9 @@ class Account(Protocol):
         Return the receipt for its delivery reports; None if the message may not be sent by it.
         """
 
+    async def refund(self) -> bool:
+        """Refund the message that was charged last. Return whether it was the only one."""
+
     async def note(self, channel: Channel) -> None:
         """Remember that a channel after the first one has the message, once nobody waits for it."""
 
@@ -139,12 +142,21 @@ class _Sending:
                     outcome = Outcome(await self._try(channel, receipt), channel)
                     if not outcome.result.is_untaken:
                         break
-                if self.refused_phone and not outcome.result.is_untaken:
-                    await self._account.note(outcome.channel)
+                if self.refused_phone:
+                    await self._settle(outcome)
         except TimeoutError:
             # It may still arrive
             return Outcome(SendResult(), plan[0])
         return outcome
+
+    async def _settle(self, outcome: Outcome) -> None:
+        """Do what depends on the final outcome, which the sender does not learn."""
+        result = outcome.result
+        if result.refundable and result.charged > 1:
+            # The first one stays charged, whatever became of it, as it would for any other phone
+            await self._account.refund()
+        if not result.is_untaken:
+            await self._account.note(outcome.channel)
 
     async def _try(self, channel: Channel, receipt: str) -> SendResult:
         started, times = monotonic(), self._times[channel]

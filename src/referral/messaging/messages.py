@@ -81,18 +81,22 @@ async def notify(ctx: Context, message: Message) -> None:
     account = _NoticeAccount(ctx, await sends.count_notice(ctx, message.phone))
     outcome = await send(ctx, message, [Channel.SMS], account=account)
     if outcome.result.refundable:
-        await sends.refund_notice(ctx, account.last)
+        await account.refund()
 
 
 class _NoticeAccount:
     """What a notice is charged to."""
 
     def __init__(self, ctx: Context, charged: Charged) -> None:
-        self._ctx, self.last = ctx, charged
+        self._ctx, self._charged = ctx, [charged]
 
     async def charge(self) -> bool:
-        self.last = await sends.count_notice(self._ctx, self.last.scope.phone)
+        self._charged.append(await sends.count_notice(self._ctx, self._charged[0].scope.phone))
         return True
+
+    async def refund(self) -> bool:
+        await sends.refund_notice(self._ctx, self._charged[-1])
+        return len(self._charged) == 1
 
     def move_to(self, _: Channel) -> str:
         """Stay with SMS, which has no receipts."""
