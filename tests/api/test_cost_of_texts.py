@@ -154,6 +154,7 @@ async def every_place(service: Service) -> dict[str, Place]:
         "redemption_id": "x",
         "entry_id": user.id(),
         "sequence": 1,
+        "provider": "telegram",
     }
     document = ok(await service.get("/docs/openapi.json"))
     bearer = {

@@ -79,7 +79,7 @@ async def receive(provider: ProviderName, request: StrictRequest) -> Response[st
     response_description="The text of `hub.challenge`.",
     tags=["Delivery reports"],
     media_type=MediaType.TEXT,
-    responses=responses(Forbidden, errors.NotFound, *ANY),
+    responses=responses(InvalidRequest, Forbidden, errors.NotFound, *ANY),
 )
 async def confirm(provider: ProviderName, request: StrictRequest) -> Response[str]:
     try:
