@@ -19,7 +19,7 @@ from referral.limits.keyed_locks import KeyedLocks
 from referral.limits.pumping.traffic import Traffic
 from referral.messaging.channels import DEADLINE_SECONDS, Channels
 from referral.messaging.deliveries import Deliveries
-from referral.messaging.gateways import Failure, Gateway, urls
+from referral.messaging.gateways import Failure, Gateway, Message, urls
 from referral.messaging.gateways.chain import Chain
 from referral.messaging.gateways.providers import PROVIDERS, reports_url
 from referral.openid.clients import PublicOrigins
@@ -114,8 +114,11 @@ def _channels(
             if provider.channel in settings.channels.urls
         },
     }
-    # A second is left for the database, which charges the message to a fallback
-    share = (DEADLINE_SECONDS - 1) / sum(map(len, gateways.values()))
+    # A second is left for the database, which charges the message to a fallback. A call is none
+    fallbacks = sum(
+        len(found) for channel, found in gateways.items() if channel is not Channel.VOICE
+    )
+    share = (DEADLINE_SECONDS - 1) / max(fallbacks, 1)
     return Channels(
         rules=settings.channels.rules,
         chains={
@@ -138,11 +141,11 @@ def _attempted(
     deliveries: Deliveries,
     channel: Channel,
     gateway: str,
-    phone: str,
+    message: Message,
     failure: Failure | None,
     reason: str,
 ) -> None:
-    """Record an attempt, and count the message as sent if it may have been accepted."""
-    observability.gateway_attempted(gateway, phone, failure, reason)
-    if failure is None or failure.is_uncertain:
-        deliveries.count_sent(phone, channel, clock())
+    """Record an attempt, and count a code as sent if it may have been accepted."""
+    observability.gateway_attempted(gateway, message.phone, failure, reason)
+    if message.code is not None and (failure is None or failure.is_uncertain):
+        deliveries.count_sent(message.phone, channel, clock())

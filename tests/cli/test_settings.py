@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from processes import ROOT, environment
 from referral import i18n, settings
 from referral.core import colour, image
-from referral.core.channels import DEFAULT_COSTS, Channel, ChannelRules
+from referral.core.channels import DEFAULT_WEIGHTS, Channel, ChannelRules
 from referral.core.phone import FixedCode, PhoneRules
 from referral.core.sign_up import SignUpRules
 from referral.http import pages
@@ -152,7 +152,7 @@ VALUES: list[tuple[str, str, str, Any]] = [
         "REFERRAL_COSTS",
         "voice=20",
         "channels",
-        with_all(costs={**DEFAULT_COSTS, Channel.VOICE: 20}),
+        with_all(weights={**DEFAULT_WEIGHTS, Channel.VOICE: 20}),
     ),
     ("REFERRAL_SMS_APP_HASHES", "FA+9qCX9VSu,", "channels", with_all(hashes={"FA+9qCX9VSu"})),
     ("REFERRAL_DEFAULT_REGION", "ru", "phone_rules", PhoneRules(default_region="RU")),
@@ -741,18 +741,19 @@ class TestChannels:
     @pytest.mark.parametrize(
         ("variable", "text", "problem"),
         [
-            ("REFERRAL_CHANNELS", "sms,voice", "must not have voice"),
-            ("REFERRAL_CHANNELS", "sms,sms", "has a channel twice"),
-            ("REFERRAL_CHANNELS", "fax", "must have channels of sms, telegram, whatsapp, voice"),
-            ("REFERRAL_CHANNELS", "sms,,telegram", "must have channels of "),
-            ("REFERRAL_CHANNELS_RU", "whatsapp", "has whatsapp, which is not set up"),
+            ("REFERRAL_CHANNELS", "sms,voice", "must not name voice"),
+            ("REFERRAL_CHANNELS", "sms,sms", "names a channel twice"),
+            ("REFERRAL_CHANNELS", "fax", "must name channels of sms, telegram, whatsapp, voice"),
+            ("REFERRAL_CHANNELS", "sms,,telegram", "must name channels of "),
+            ("REFERRAL_CHANNELS_RU", "whatsapp", "names whatsapp, which is not set up"),
             ("REFERRAL_CHANNELS_ZZ", "sms", "there is no such setting"),
             ("REFERRAL_CHANNELS_XX", "sms", "there is no such setting"),
             ("REFERRAL_CHANNELS_ru", "sms", "there is no such setting"),
             ("REFERRAL_COSTS", "voice=0", "must be a whole number from 1 to 1000"),
             ("REFERRAL_COSTS", "voice=0.5", "must be a whole number"),
             ("REFERRAL_COSTS", "voice", "must be a whole number"),
-            ("REFERRAL_COSTS", "fax=1", "must have channels of "),
+            ("REFERRAL_COSTS", "fax=1", "must name channels of "),
+            ("REFERRAL_COSTS", "sms=1,voice=5,sms=2", "names sms twice"),
             ("REFERRAL_SMS_APP_HASHES", "FA+9qCX9VS", "must be hashes of 11 characters"),
             ("REFERRAL_SMS_APP_HASHES", "FA+9qCX9VSu;x", "must be hashes of 11 characters"),
             ("REFERRAL_TELEGRAM_URL", TWILIO, "telegram+gateway:// needs the API token"),
@@ -765,6 +766,27 @@ class TestChannels:
         given = {"REFERRAL_SMS_URL": HOOK, "REFERRAL_TELEGRAM_URL": TELEGRAM, variable: text}
         (line,) = problems({"REFERRAL_SECRET": SECRET, **given})
         assert line.startswith(f"{variable}: {problem}")
+
+    def test_a_wrong_url_is_the_only_problem_without_sms(self) -> None:
+        given = {"REFERRAL_SMS_URL": "none", "REFERRAL_TELEGRAM_URL": "telegram+gateway://"}
+        (line,) = problems({"REFERRAL_SECRET": SECRET, **given})
+        assert line.startswith("REFERRAL_TELEGRAM_URL: ")
+
+    def test_repr_shows_no_secret(self) -> None:
+        secrets = {
+            "REFERRAL_SECRET": SECRET,
+            "DATABASE_URL": "postgres://referral:password-of-database@127.0.0.1/referral",
+            "REFERRAL_SMS_URL": HOOK,
+            "REFERRAL_TELEGRAM_URL": TELEGRAM,
+            "REFERRAL_VOICE_URL": VOICE,
+            "REFERRAL_WEBHOOK_URL": "https://r.example/hook?token=of-the-webhook",
+            "REFERRAL_WEBHOOK_SECRET": f"whsec_{32 * 'A'}",
+            "REFERRAL_METRICS_TOKEN": "token-of-the-metrics-0123456789abcdef",
+        }
+        shown = repr(settings.parse(secrets, today=TODAY))
+        assert "http://127.0.0.1:8000" in shown
+        assert [name for name, text in secrets.items() if text in shown] == []
+        assert "password-of-database" not in shown
 
 
 class TestProduction:

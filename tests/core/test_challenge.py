@@ -283,6 +283,22 @@ def _fresh() -> Callable[[int], bytes]:
     return lambda length: bytes([next(numbers)]) * length
 
 
+@pytest.mark.parametrize("purpose", [Purpose.SIGN_IN, Purpose.CHANGE_PHONE])
+def test_the_largest_challenge_has_the_length_of_every_other(purpose: Purpose) -> None:
+    largest = _issue(
+        purpose=purpose,
+        phone="+" + 15 * "9",
+        code="12345678",
+        user_id="0198c2f4-5a1b-7c3d-8e9f-0123456789ab",
+        address="2001:db8:1111:2222:3333:4444:5555:6666",
+        shared_device=seal.base64url_encode(bytes(32)),
+        proof=max(Proof, key=len),
+        channel=max(Channel, key=len),
+        may_have_moved=True,
+    )
+    assert len(largest) == len(_issue(purpose=purpose))
+
+
 def _issue(**changes: Any) -> str:
     arguments = {
         "challenge_id": "AQEBAQEBAQEBAQEBAQEBAQ",

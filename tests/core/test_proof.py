@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 from referral.core import proof as proofs
+from referral.core.channels import Channel
 from referral.core.proof import Proof
 
 VALID = {
     # (proof, simulated gateway now, test phone now): whether it is valid
+    (Proof.CALLED, False, False): True,
+    (Proof.CALLED, False, True): True,
+    (Proof.CALLED, True, False): True,
+    (Proof.CALLED, True, True): True,
+    (Proof.MESSENGER, False, False): True,
+    (Proof.MESSENGER, False, True): True,
+    (Proof.MESSENGER, True, False): True,
+    (Proof.MESSENGER, True, True): True,
     (Proof.SENT, False, False): True,
     (Proof.SENT, False, True): True,
     (Proof.SENT, True, False): True,
@@ -55,8 +64,26 @@ def test_proof_of_a_code(
     *, is_fixed: bool, is_simulated: bool, is_open_demo: bool, expected: Proof
 ) -> None:
     """A fixed code comes from the settings, whichever the gateway."""
-    proof = proofs.of_code(is_fixed=is_fixed, is_simulated=is_simulated, is_open_demo=is_open_demo)
+    proof = proofs.of_code(
+        Channel.SMS, is_fixed=is_fixed, is_simulated=is_simulated, is_open_demo=is_open_demo
+    )
     assert proof is expected
+
+
+@pytest.mark.parametrize(
+    ("channel", "methods"),
+    [
+        (Channel.SMS, ("sms",)),
+        (Channel.VOICE, ("tel",)),
+        (Channel.TELEGRAM, ("otp",)),
+        (Channel.WHATSAPP, ("otp",)),
+        (None, ("otp",)),
+    ],
+)
+def test_methods_of_a_channel(channel: Channel | None, methods: tuple[str, ...]) -> None:
+    proof = proofs.of_code(channel, is_fixed=False, is_simulated=False, is_open_demo=False)
+    assert proof.methods == methods
+    assert proof.proves_ownership
 
 
 @pytest.mark.parametrize(

@@ -116,14 +116,16 @@ def model(steps: list[Step]) -> Expected:
     """Say what a send must do.
 
     Another channel is tried only if nothing may have been taken; another gateway of the same
-    channel also after one unknown outcome. Only messages that may have been taken count, and a
-    refusal of the phone counts as one, so that it cannot be told from a message.
+    channel also after one unknown outcome, unless one refused the phone. Only messages that may
+    have been taken count, and a refusal of the phone counts as one, so that it cannot be told from
+    a message.
     """
     expected, tried = Expected([0] * len(steps)), list[Step]()
     for place, step in enumerate(steps):
         taken = [each for each in tried if each.fault.may_be_taken]
         is_settled = any(each.fault.is_accepted for each in tried) or len(taken) == 2
-        if is_settled or (taken and step.channel is not tried[-1].channel):
+        is_told = any(each.fault.about_phone for each in tried)
+        if is_settled or (taken and (is_told or step.channel is not tried[-1].channel)):
             break
         expected.asked[place] = 1
         tried.append(step)
@@ -156,7 +158,7 @@ def impose(fault: Fault, channel: Channel, fake: FakeGateway) -> None:
 
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fakes]:
-    monkeypatch.setattr(assembly, "_GATEWAY_SECONDS", 0.4)
+    monkeypatch.setattr(assembly, "_GATEWAY_SECONDS", 0.8)
     # A save in between would hold back counts for a moment
     monkeypatch.setattr(housekeeping, "_EXCHANGE_SECONDS", 3600)
     with fake_channels() as started:

@@ -32,6 +32,7 @@ from referral.messaging.gateways import (
     GatewayError,
     Message,
     hook,
+    post,
     registry,
     sms,
     urls,
@@ -68,8 +69,10 @@ class Attempts:
     phones: set[str] = field(default_factory=set)
     outcomes: list[tuple[str, Failure | None]] = field(default_factory=list)
 
-    def __call__(self, gateway: str, phone: str, failure: Failure | None, reason: str) -> None:
-        self.phones.add(phone)
+    def __call__(
+        self, gateway: str, message: Message, failure: Failure | None, reason: str
+    ) -> None:
+        self.phones.add(message.phone)
         self.outcomes.append((gateway, failure))
         if failure:
             self.failures.append((gateway, reason))
@@ -544,6 +547,9 @@ async def sent_by(
         ([ABOUT_PHONE, NOT_TAKEN], [1, 1], 0, (False, False)),
         ([NOT_TAKEN, ABOUT_PHONE], [1, 1], 0, (False, False)),
         ([UNKNOWN, ABOUT_PHONE], [1, 1], 1, (False, False)),
+        # Nor is a second message charged, by which the phone's counts would tell
+        ([ABOUT_PHONE, UNKNOWN, TAKEN], [1, 1, 0], 0, (False, False)),
+        ([ABOUT_PHONE, HANGS, TAKEN], [1, 1, 0], 0, (False, False)),
         ([RuntimeError(PHONE), TAKEN], [1, 1], 1, (False, False)),
     ],
 )
@@ -585,6 +591,17 @@ async def test_a_gateway_without_a_connection_is_tried_twice() -> None:
     )
     assert result.is_accepted
     assert (broken.calls, other.calls) == (2, 1)
+
+
+async def test_no_retry_that_could_be_cut_off_while_it_connects() -> None:
+    """Whether it was accepted would be unknown, and no other gateway or channel would be tried."""
+    again = GatewayError("ConnectTimeout", Failure.NOT_TAKEN, may_retry=True)
+    broken = Stub("broken", [again] * 5, seconds=0.1)
+    time_left = post.CONNECT_SECONDS + 0.3
+    result = await Chain([broken], timeout=time_left, on_attempt=Attempts()).send(
+        message(), charge=charge
+    )
+    assert (broken.calls, result.is_untaken) == (1, True)
 
 
 async def test_a_chain_of_real_gateways(twilio_api: FakeGateway, own_endpoint: FakeGateway) -> None:

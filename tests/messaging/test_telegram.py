@@ -10,7 +10,7 @@ import pytest
 from delivery_reports import request_status, sign_as_telegram
 from fake_gateways import TELEGRAM_TOKEN, FakeGateway, telegram_error, telegram_gateway
 from referral.messaging.gateways import Failure, GatewayError, Message, telegram
-from referral.messaging.gateways.reports import Outcome, Report, ReportError
+from referral.messaging.gateways.reports import Report, ReportError
 
 URL = f"telegram+gateway://{TELEGRAM_TOKEN}"
 MESSAGE = Message(
@@ -164,26 +164,26 @@ def read(headers: dict[str, str], body: bytes) -> list[Report]:
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"),
+    ("status", "is_delivered"),
     [
-        ("sent", None),
-        ("delivered", Outcome.DELIVERED),
-        ("read", Outcome.DELIVERED),
-        ("expired", Outcome.FAILED),
-        ("revoked", Outcome.FAILED),
-        ("new", None),
+        ("sent", False),
+        ("delivered", True),
+        ("read", True),
+        ("expired", False),
+        ("revoked", False),
+        ("new", False),
     ],
 )
 @pytest.mark.parametrize("refunded", [True, False])
-def test_outcome_for_each_status_of_telegram(
-    status: str, outcome: Outcome | None, *, refunded: bool
+def test_delivery_for_each_status_of_telegram(
+    status: str, *, is_delivered: bool, refunded: bool
 ) -> None:
     body = request_status(delivery_status={"status": status}, is_refunded=refunded)
     assert read(signed(body), body) == [
         Report(
             id="1234567890",
             phone="+79995550199",
-            outcome=outcome,
+            is_delivered=is_delivered,
             is_unbilled=refunded,
             receipt="receipt_1",
         )
@@ -196,7 +196,7 @@ def test_a_report_without_status_or_plus_is_read() -> None:
         Report(
             id="1234567890",
             phone="+79995550199",
-            outcome=None,
+            is_delivered=False,
             is_unbilled=False,
             receipt="receipt_1",
         )

@@ -23,7 +23,7 @@ from fake_gateways import (
 )
 from referral.i18n import LANGUAGES
 from referral.messaging.gateways import Failure, GatewayError, Message, voice
-from referral.messaging.gateways.reports import Outcome, Report, ReportError
+from referral.messaging.gateways.reports import Report, ReportError
 
 URL = f"twilio+voice://{TWILIO_SID}:{VOICE_TOKEN}@{TWILIO_SENDER}"
 CALLBACK = "https://app.example/hooks/delivery/twilio"
@@ -235,24 +235,24 @@ def read(headers: dict[str, str], body: bytes, *, url: str = CALLBACK) -> list[R
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"),
+    ("status", "is_delivered"),
     [
-        ("queued", None),
-        ("initiated", None),
-        ("ringing", None),
-        ("in-progress", None),
-        ("completed", Outcome.DELIVERED),
-        ("busy", Outcome.FAILED),
-        ("no-answer", Outcome.FAILED),
-        ("failed", Outcome.FAILED),
-        ("canceled", Outcome.FAILED),
-        ("new", None),
+        ("queued", False),
+        ("initiated", False),
+        ("ringing", False),
+        ("in-progress", False),
+        ("completed", True),
+        ("busy", False),
+        ("no-answer", False),
+        ("failed", False),
+        ("canceled", False),
+        ("new", False),
     ],
 )
-def test_outcome_for_each_status_of_a_call(status: str, outcome: Outcome | None) -> None:
+def test_delivery_for_each_status_of_a_call(status: str, *, is_delivered: bool) -> None:
     fields = call_status(CallStatus=status, Later="than today")
     assert read(signed(fields), encode_form(fields)) == [
-        Report(id=CALL_SID, phone="+79995550199", outcome=outcome, is_unbilled=False)
+        Report(id=CALL_SID, phone="+79995550199", is_delivered=is_delivered, is_unbilled=False)
     ]
 
 

@@ -20,7 +20,7 @@ class Channel(StrEnum):
     """A call, which reads the code aloud. Only on request, never as the first try or a fallback."""
 
 
-DEFAULT_COSTS: Mapping[Channel, int] = {
+DEFAULT_WEIGHTS: Mapping[Channel, int] = {
     Channel.SMS: 1,
     Channel.VOICE: 5,
     Channel.TELEGRAM: 1,
@@ -33,14 +33,14 @@ class ChannelRules:
     """The channels in use, and what the operator set about them.
 
     available: those with a gateway. order, order_of: which are tried first, everywhere and by
-    region (ISO 3166-1); the other available ones follow. costs: what a message counts for, in units
-    of the cost guard and of the day's sends overall.
+    region (ISO 3166-1); the other available ones follow. weights: what a message counts for in the
+    cost guard and in the day's sends overall.
     """
 
     available: frozenset[Channel]
     order: tuple[Channel, ...] = (Channel.SMS,)
     order_of: Mapping[str, tuple[Channel, ...]] = field(default_factory=dict)
-    costs: Mapping[Channel, int] = field(default_factory=lambda: DEFAULT_COSTS)
+    weights: Mapping[Channel, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
 
     def in_order(self, region: str) -> tuple[Channel, ...]:
         """Return all available channels of a region, the one that is tried first at the front."""

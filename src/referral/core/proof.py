@@ -11,12 +11,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from referral.core.channels import Channel
+
 
 class Proof(StrEnum):
     """How the code reached the client that entered it."""
 
     SENT = "sent"
-    """In a message to the phone (`console://` in development counts as one)."""
+    """In an SMS to the phone (`console://` in development counts as one)."""
+    CALLED = "called"
+    """In a call to the phone."""
+    MESSENGER = "messenger"
+    """In a message to the phone by Telegram or WhatsApp, or by a channel that is not known."""
     SIMULATED = "simulated"
     """In the response, by the simulated gateway in development, which only developers reach."""
     OPEN_DEMO = "open_demo"
@@ -27,20 +33,30 @@ class Proof(StrEnum):
     @property
     def proves_ownership(self) -> bool:
         """Whether only the owner of the phone (or a developer) can have known the code."""
-        return self in {Proof.SENT, Proof.SIMULATED}
+        return self in {*_METHODS, Proof.SIMULATED}
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The `amr` of tokens (RFC 8176). Empty if the code was not sent to the phone."""
-        return ("sms",) if self is Proof.SENT else ()
+        return (_METHODS[self],) if self in _METHODS else ()
 
 
-def of_code(*, is_fixed: bool, is_simulated: bool, is_open_demo: bool) -> Proof:
-    """Return the proof that a code issued under these settings gives."""
+# RFC 8176 has no method for messengers, so theirs is that of any one-time password
+_METHODS = {Proof.SENT: "sms", Proof.CALLED: "tel", Proof.MESSENGER: "otp"}
+_BY_CHANNEL = {Channel.SMS: Proof.SENT, Channel.VOICE: Proof.CALLED}
+
+
+def of_code(
+    channel: Channel | None, *, is_fixed: bool, is_simulated: bool, is_open_demo: bool
+) -> Proof:
+    """Return the proof that a code issued under these settings gives.
+
+    channel: by which it goes; None if that is not known yet.
+    """
     if is_fixed:
         return Proof.TEST_PHONE
     if not is_simulated:
-        return Proof.SENT
+        return _BY_CHANNEL.get(channel, Proof.MESSENGER) if channel else Proof.MESSENGER
     return Proof.OPEN_DEMO if is_open_demo else Proof.SIMULATED
 
 
@@ -51,7 +67,7 @@ def is_valid(proof: Proof, *, is_simulated: bool, is_test_phone: bool) -> bool:
     code.
     """
     match proof:
-        case Proof.SENT:
+        case Proof.SENT | Proof.CALLED | Proof.MESSENGER:
             return True
         case Proof.SIMULATED | Proof.OPEN_DEMO:
             return is_simulated

@@ -15,7 +15,7 @@ from referral.http.api.refusals import ANY, responses
 from referral.http.problems import BodyTooLarge
 from referral.http.requests import StrictRequest, context
 from referral.messaging import delivery_reports
-from referral.messaging.gateways.providers import REPORTS_PATH, Request
+from referral.messaging.gateways.providers import REPORTS_PATH, ReportRequest
 from referral.messaging.gateways.reports import MalformedReportError, ReportError
 
 # Meta's are the largest
@@ -47,8 +47,10 @@ ProviderName = Annotated[
 )
 async def receive(provider: ProviderName, request: StrictRequest) -> Response[str]:
     ctx = context(request)
+    # Before the body is read
+    delivery_reports.require_provider(ctx, provider)
     body = await request.body()
-    received = Request(
+    received = ReportRequest(
         headers={
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in request.scope["headers"]

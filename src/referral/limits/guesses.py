@@ -35,7 +35,15 @@ from referral.core.errors import (
     TooManyRequests,
     WrongCode,
 )
-from referral.limits import counters, gcra, guess_policy, send_policy, sends, used_codes
+from referral.limits import (
+    code_charges,
+    counters,
+    gcra,
+    guess_policy,
+    send_policy,
+    sends,
+    used_codes,
+)
 from referral.limits.counters import Advance
 from referral.limits.gcra import HOUR, SECOND, Charge
 from referral.limits.policy import LimitName
@@ -99,7 +107,6 @@ async def _redeem(
         known_device=challenge.known_device,
         key=ctx.counter_key,
         as_stranger=challenge.as_stranger,
-        weight=ctx.channels.rules.costs[challenge.channel],
     )
     send_scope = replace(scope, address=challenge.address)
     result: T | Refusal | None = None
@@ -112,7 +119,7 @@ async def _redeem(
         if judged is None or (judged.is_allowed and guess.is_right and result is None):
             judged, result = await _judge_in_steps(guess, work, was_allowed=judged is not None)
     if not judged.is_allowed:
-        await _refuse(ctx, scope, send_scope, guess, caller)
+        await _refuse(ctx, challenge, scope, send_scope, guess, caller)
     challenge_charge = guess.charges_to_lock[0]
     if not guess.is_right:
         ctx.global_limits.add(LimitName.FAILURES_HOUR)
@@ -196,7 +203,12 @@ async def _is_exhausted(guess: Guess, locked_tats: Mapping[str, int] | None = No
 
 
 async def _refuse(
-    ctx: Context, scope: LimitScope, send_scope: LimitScope, guess: Guess, caller: Caller
+    ctx: Context,
+    challenge: Challenge,
+    scope: LimitScope,
+    send_scope: LimitScope,
+    guess: Guess,
+    caller: Caller,
 ) -> NoReturn:
     """Raise the refusal of a guess. Writes nothing, unless its code has become too short."""
     at = ctx.clock()
@@ -216,14 +228,14 @@ async def _refuse(
     if exhausted.name == LimitName.PHONE_FAILURES_DAY_MAX:
         raise TooManyAttempts.by(exhausted.limit, retry_after=wait)
     if exhausted is not challenge_charge:
-        await _allow_resend(ctx, send_scope, challenge_charge, now)
+        await _allow_resend(ctx, challenge, send_scope, challenge_charge, now)
         tats = await counters.read(send_keys)
     wait = sends.retry_after(ctx, scope, tats, at=at)
     raise TooManyAttempts.by(exhausted.limit, retry_after=wait)
 
 
 async def _allow_resend(
-    ctx: Context, send_scope: LimitScope, challenge_charge: Charge, now: int
+    ctx: Context, challenge: Challenge, send_scope: LimitScope, challenge_charge: Charge, now: int
 ) -> None:
     """Allow a send that replaces a code that has become too short, once for each challenge."""
     too_short = Advance(
@@ -232,7 +244,13 @@ async def _allow_resend(
         below=_mark(challenge_charge, now, _TOO_SHORT_FROM),
     )
     if await counters.advance(too_short):
-        await sends.refund_too_short(ctx, send_scope, now=now)
+        weights = ctx.channels.rules.weights
+        channel = await code_charges.channel_of(ctx, challenge)
+        # The least, if another channel may still be tried
+        weight = weights[channel] if channel else min(weights.values())
+        await sends.refund_too_short(
+            ctx, send_scope, challenge_id=challenge.id, weight=weight, now=now
+        )
 
 
 def _mark(challenge_charge: Charge, now: int, distance: int) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 from msgspec import Struct
@@ -22,16 +22,18 @@ from referral import observability
 from referral.context import Caller, Context
 from referral.core.channels import Channel
 from referral.core.errors import InvalidRequest, TooManyRequests
-from referral.limits import counters, gcra, send_policy
+from referral.limits import counters, gcra, receipts, send_policy
 from referral.limits.counters import Advance
 from referral.limits.gcra import HOUR, Bucket, Charge
 from referral.limits.policy import LimitName
-from referral.limits.pumping import guard, receipts
+from referral.limits.pumping import guard
 from referral.limits.pumping.rules import REFILL_HOURS, Block
-from referral.limits.scope import LimitScope
+from referral.limits.scope import LimitScope, counter_key
 from referral.storage import database
 
 _ATTEMPTS = 5
+# The longest that the cost guard and the day's sends overall remember a message
+_REFUNDED_FOR = timedelta(hours=24)
 
 
 class Charged(Struct, frozen=True, kw_only=True):
@@ -61,12 +63,18 @@ class _Wait(Struct, frozen=True):
     block: Block | None = None
 
 
-async def charge(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetime) -> Charged:
-    """Charge a message with a code. Raises TooManyRequests."""
+async def charge(
+    ctx: Context, scope: LimitScope, *, caller: Caller, at: datetime, is_call: bool = False
+) -> Charged:
+    """Charge a message with a code.
+
+    is_call: a call requires that the phone was sent a code in the last hour, so that nobody is
+    called out of the blue. Raises TooManyRequests, and InvalidRequest for such a call.
+    """
     now = gcra.microseconds(at)
     keys = [*send_policy.keys(ctx.limits, scope), *_message_keys(ctx, scope)]
     tats: Mapping[str, int] | None = None
-    if await _count_unless_refused(ctx, scope, caller=caller, at=at):
+    if not is_call and await _count_unless_refused(ctx, scope, caller=caller, at=at):
         # Usually this is the phone's first message in an hour. PostgreSQL then reads and charges
         # the counters in one statement. If it is not the first, that statement charges nothing,
         # and the counters that it read are used below
@@ -86,6 +94,7 @@ async def charge(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetim
         scope = send_policy.scope_at_send(scope, tats, now=now)
         if waits := _waits(ctx, scope, tats, at):
             await _refuse(ctx, scope, waits, caller=caller, at=at)
+        await _require_message(ctx, scope, tats, now, is_call=is_call)
         if block := await _count(ctx, scope, caller=caller, at=at):
             await _refuse(ctx, scope, [_wait_of_guard(block)], caller=caller, at=at)
         charges = _charges(ctx, scope, tats, now)
@@ -100,22 +109,6 @@ async def charge(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetim
         _uncount(ctx, scope, at)
         tats = None
     raise TooManyRequests.by(charges[0].limit, retry_after=1)
-
-
-async def require_message(ctx: Context, phone: str, *, at: datetime) -> None:
-    """Require that a phone was sent a code in the last hour, before it is called.
-
-    So nobody is called out of the blue. Raises InvalidRequest.
-    """
-    scope = LimitScope(phone=phone, address="", known_device=False, key=ctx.counter_key)
-    key = send_policy.message_key(scope)
-    tats = await counters.read([key])
-    if tats.get(key, 0) <= gcra.microseconds(at):
-        raise InvalidRequest.field(
-            "channel",
-            "A call needs another code first, sent to this phone within the last hour. Leave the "
-            "channel out, and ask for a call if nothing arrives.",
-        )
 
 
 async def charge_fallback(ctx: Context, charged: Charged) -> Charged | None:
@@ -151,23 +144,28 @@ async def refund(ctx: Context, charged: Charged) -> None:
     await counters.refund(refunded, now=charged.now)
 
 
-def refund_unbilled(ctx: Context, phone: str, receipt: str) -> None:
-    """Refund a message that its provider does not bill to the cost guard and the day's sends.
+async def refund_unbilled(ctx: Context, receipt: str) -> None:
+    """Refund a message that its provider does not bill to the cost guard and the day's sends, once.
 
-    The phone's own counts stay: the message may have been a try to annoy its owner.
+    The phone's own counts stay: the message may have been a try to annoy its owner. receipt: see
+    limits/receipts.py. One that is none of ours, or older than a day, is ignored.
     """
-    found = receipts.decode(receipt, ctx.keys)
-    if found is not None:
-        guard.refund_unbilled(ctx, phone, found)
-        ctx.global_limits.add(LimitName.SENDS_DAY, -found.weight)
+    found = receipts.decode(receipt, ctx.keys, counter_key=ctx.counter_key)
+    if found is None or ctx.clock() - found.at >= _REFUNDED_FOR:
+        return
+    if await _is_first_refund(ctx, found.challenge_id, "cost guard"):
+        guard.refund_send(ctx, found.scope, found.at)
+        await _refund_day(ctx, found.challenge_id, found.scope.weight)
 
 
-async def refund_too_short(ctx: Context, scope: LimitScope, *, now: int) -> None:
+async def refund_too_short(
+    ctx: Context, scope: LimitScope, *, challenge_id: str, weight: int, now: int
+) -> None:
     """Refund the send of a code that is now too short, so that a longer one can follow.
 
     The wait is cleared; the address and the sends overall are refunded. scope: as at that send.
     """
-    ctx.global_limits.add(LimitName.SENDS_DAY, -scope.weight)
+    await _refund_day(ctx, challenge_id, weight)
     await counters.clear(send_policy.wait_key(scope))
     await counters.refund(send_policy.address_charges(ctx.limits, scope), now=now)
 
@@ -194,6 +192,38 @@ def retry_after(ctx: Context, scope: LimitScope, tats: Mapping[str, int], *, at:
     """Return the seconds until a message can be sent, at least 1. tats: of `send_policy.keys`."""
     scope = send_policy.scope_at_send(scope, tats, now=gcra.microseconds(at))
     return max((each.seconds for each in _waits(ctx, scope, tats, at)), default=1)
+
+
+async def _refund_day(ctx: Context, challenge_id: str, weight: int) -> None:
+    """Refund a challenge's message to the day's sends overall, unless it is refunded already."""
+    if await _is_first_refund(ctx, challenge_id, LimitName.SENDS_DAY):
+        ctx.global_limits.add(LimitName.SENDS_DAY, -weight)
+
+
+async def _is_first_refund(ctx: Context, challenge_id: str, limit: str) -> bool:
+    """Return whether a challenge's message was not refunded before, and remember this refund."""
+    now = ctx.clock()
+    key = counter_key(ctx.counter_key, f"refunded|{challenge_id}|{limit}")
+    until = gcra.microseconds(now + _REFUNDED_FOR)
+    return await counters.advance(Advance(key, until, below=gcra.microseconds(now)))
+
+
+async def _require_message(
+    ctx: Context, scope: LimitScope, tats: Mapping[str, int], now: int, *, is_call: bool
+) -> None:
+    """Require that a phone was sent a code in the last hour if it is called.
+
+    A refusal is charged to the address, so that it cannot test many phones for recent codes. Raises
+    InvalidRequest.
+    """
+    if not is_call or tats.get(send_policy.message_key(scope), 0) > now:
+        return
+    await counters.charge(send_policy.address_charges(ctx.limits, scope), now=now)
+    raise InvalidRequest.field(
+        "channel",
+        "A call needs another code first, sent to this phone within the last hour. Leave the "
+        "channel out, and ask for a call if nothing arrives.",
+    )
 
 
 async def _set_back(charged: Charged, key: str) -> None:

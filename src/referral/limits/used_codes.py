@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from referral.context import Context
 from referral.core.challenge import Challenge
 from referral.core.channels import Channel
-from referral.limits import message_account
+from referral.limits import code_charges
 from referral.limits.pumping import guard
 from referral.limits.scope import LimitScope
 from referral.storage import database
@@ -32,14 +32,14 @@ def count(ctx: Context, challenge: Challenge, scope: LimitScope) -> None:
 async def _count_once_known(
     ctx: Context, challenge: Challenge, scope: LimitScope, now: datetime
 ) -> None:
-    channel = await message_account.channel_of(ctx, challenge)
-    _count(ctx, challenge, scope, channel, now)
+    channel = await code_charges.channel_of(ctx, challenge)
+    _count(ctx, challenge, scope, channel or challenge.channel, now)
 
 
 def _count(
     ctx: Context, challenge: Challenge, scope: LimitScope, channel: Channel, now: datetime
 ) -> None:
-    guard.count_sign_in(ctx, replace(scope, weight=ctx.channels.rules.costs[channel]))
+    guard.count_sign_in(ctx, replace(scope, weight=ctx.channels.rules.weights[channel]))
     if ctx.fixed_code(challenge.phone) is None:
         sent_at = challenge.expires_at - ctx.limits.code_life
         seconds = max(now.timestamp() - sent_at, 0)

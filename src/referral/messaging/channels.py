@@ -29,12 +29,8 @@ DEADLINE_SECONDS = 20
 _REMEMBERED_TIMES = 50
 
 
-class DeadlinePassed(Exception):  # noqa: N818 - not an error: the message may still arrive
-    """Nothing is known about a message yet, and its sender can wait no longer."""
-
-
-class Account(Protocol):
-    """What a message is charged to while channels are tried."""
+class MessageCharges(Protocol):
+    """The charges of a message while channels are tried."""
 
     async def charge(self) -> bool:
         """Charge one more message; return False if the phone may not get it."""
@@ -49,15 +45,15 @@ class Account(Protocol):
         """Refund the message that was charged last. Return whether it was the only one."""
 
     async def note(self, channel: Channel) -> None:
-        """Remember that a channel after the first one has the message, once nobody waits for it."""
+        """Remember to which channel the message stays charged, if its sender did not wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a message fared, as far as its sender waits for it.
 
-    channel: the last that was tried. goes_on: others may still be tried, because it refused the
-    phone.
+    channel: the last that was tried. goes_on: the sender was answered before this was settled, so
+    later channels may still be tried.
     """
 
     result: SendResult
@@ -86,22 +82,27 @@ class Channels:
         sms = self.chains.get(Channel.SMS)
         return sms is not None and sms.echoes_code
 
-    async def send(self, message: Message, plan: Sequence[Channel], *, account: Account) -> Outcome:
+    async def send(
+        self, message: Message, plan: Sequence[Channel], *, charges: MessageCharges
+    ) -> Outcome:
         """Send a message by the first of these channels that accepts it.
 
-        It goes on if the caller is cancelled, and after the outcome is known. Raises
-        DeadlinePassed after 20 seconds, and what the account raises.
+        It goes on if the caller is cancelled, and after 20 seconds, when the message may still
+        arrive. Raises what the charges raise.
         """
-        sending = _Sending(self.chains, self._times, self.randbelow, message, account)
+        sending = _Sending(self.chains, self._times, self.randbelow, message, charges)
         running = database.spawn(sending.run(plan))
         waited, _ = await asyncio.wait(
-            {sending.told, running}, timeout=DEADLINE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            {sending.early_outcome, running},
+            timeout=DEADLINE_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
         )
-        if sending.refused_phone:
+        if sending.phone_was_refused:
             # Shielded, since it is set later even if the caller is cancelled
-            return await asyncio.shield(sending.told)
+            return await asyncio.shield(sending.early_outcome)
         if not waited:
-            raise DeadlinePassed
+            sending.deadline_passed = True
+            return Outcome(SendResult(), plan[0], goes_on=True)
         return running.result()
 
 
@@ -122,13 +123,15 @@ class _Sending:
         times: Mapping[Channel, _Times],
         randbelow: Callable[[int], int],
         message: Message,
-        account: Account,
+        charges: MessageCharges,
     ) -> None:
         self._chains, self._times, self._randbelow = chains, times, randbelow
-        self._message, self._account = message, account
-        self.told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._message, self._charges = message, charges
+        self.early_outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         """The outcome for the sender, once a gateway has refused the phone."""
-        self.refused_phone = False
+        self.phone_was_refused = False
+        self.deadline_passed = False
+        """Whether the sender was answered because it could wait no longer."""
 
     async def run(self, plan: Sequence[Channel]) -> Outcome:
         """Send the message, and return its outcome."""
@@ -136,45 +139,46 @@ class _Sending:
         try:
             async with asyncio.timeout(2 * DEADLINE_SECONDS):
                 for channel in plan:
-                    receipt = self._account.move_to(channel)
+                    receipt = self._charges.move_to(channel)
                     if receipt is None:
                         break
                     outcome = Outcome(await self._try(channel, receipt), channel)
                     if not outcome.result.is_untaken:
                         break
-                if self.refused_phone:
-                    await self._settle(outcome)
         except TimeoutError:
             # It may still arrive
             return Outcome(SendResult(), plan[0])
+        if self.phone_was_refused or self.deadline_passed:
+            await self._settle(outcome)
         return outcome
 
     async def _settle(self, outcome: Outcome) -> None:
         """Do what depends on the final outcome, which the sender does not learn."""
-        result = outcome.result
-        if result.refundable and result.charged > 1:
-            # The first one stays charged, whatever became of it, as it would for any other phone
-            await self._account.refund()
-        if not result.is_untaken:
-            await self._account.note(outcome.channel)
+        await self._charges.note(outcome.channel)
+        # Once a gateway has refused the phone, the message stays charged, whatever becomes of it
+        if outcome.result.refundable and not self.phone_was_refused:
+            await self._charges.refund()
+
+    async def _charge(self) -> bool:
+        return not self.phone_was_refused and await self._charges.charge()
 
     async def _try(self, channel: Channel, receipt: str) -> SendResult:
         started, times = monotonic(), self._times[channel]
 
         def refuse_phone() -> None:
             """Tell the sender as if the message had been accepted."""
-            if not self.refused_phone:
-                self.refused_phone = True
+            if not self.phone_was_refused:
+                self.phone_was_refused = True
                 pause = self._pause(times.refused, times.accepted, monotonic() - started)
                 outcome = Outcome(SendResult(), channel, goes_on=True)
-                asyncio.get_running_loop().call_later(pause, self.told.set_result, outcome)
+                asyncio.get_running_loop().call_later(pause, self.early_outcome.set_result, outcome)
 
         result = await self._chains[channel].send(
             replace(self._message, receipt=receipt),
-            charge=self._account.charge,
+            charge=self._charge,
             on_phone_refused=refuse_phone,
         )
-        if result.is_accepted and not self.refused_phone:
+        if result.is_accepted and not self.phone_was_refused:
             await asyncio.sleep(self._pause(times.accepted, times.refused, monotonic() - started))
         return result
 

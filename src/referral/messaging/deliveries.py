@@ -7,6 +7,7 @@ hour in which it happens: a code that was sent at 10:59 and used at 11:01 in two
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Deliveries:
 
     def __init__(self) -> None:
         self._unsaved: dict[tuple[Segment, int], Counts] = {}
+        self._saving = asyncio.Lock()
 
     def count_sent(self, phone: str, channel: Channel, at: datetime) -> None:
         """Count a message that a gateway has accepted."""
@@ -51,19 +53,21 @@ class Deliveries:
         observability.message_used(channel, country=segment.country, seconds=seconds)
 
     async def save(self) -> None:
-        """Add this process's counts to the database. If that fails, the next save adds them.
+        """Add this process's counts to the database, after a save that is running.
 
-        Only if the connection is lost while the transaction commits may they be counted twice.
+        If that fails, the next save adds them. Only if the connection is lost while the transaction
+        commits may they be counted twice.
         """
-        counted, self._unsaved = self._unsaved, {}
-        if not counted:
-            return
-        try:
-            await delivery_counts.add(counted)
-        except BaseException:
-            for (segment, hour), counts in counted.items():
-                self._add(segment, hour, counts)
-            raise
+        async with self._saving:
+            counted, self._unsaved = self._unsaved, {}
+            if not counted:
+                return
+            try:
+                await delivery_counts.add(counted)
+            except BaseException:
+                for (segment, hour), counts in counted.items():
+                    self._add(segment, hour, counts)
+                raise
 
     def _add(self, segment: Segment, hour: int, counts: Counts) -> None:
         key = (segment, hour)

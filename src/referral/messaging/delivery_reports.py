@@ -16,21 +16,31 @@ from referral.limits import counters, gcra, sends
 from referral.limits.counters import Advance
 from referral.limits.scope import counter_key
 from referral.messaging.gateways import whatsapp
-from referral.messaging.gateways.providers import PROVIDERS, Provider, Request
-from referral.messaging.gateways.reports import Outcome, Report
+from referral.messaging.gateways.providers import PROVIDERS, Provider, ReportRequest
+from referral.messaging.gateways.reports import Report
 
 # Meta repeats a report for 7 days until it is acknowledged
 _REMEMBERED = timedelta(days=8)
 
 
-async def receive(ctx: Context, name: str, request: Request) -> None:
+def require_provider(ctx: Context, name: str) -> None:
+    """Raise NotFound unless the provider with this name is set up."""
+    _find(ctx, name)
+
+
+async def receive(ctx: Context, name: str, request: ReportRequest) -> None:
     """Receive the delivery reports in a request. name: of the provider.
 
     Raises NotFound if the provider is not set up, ReportError if the request is not its own.
     """
     provider, url = _find(ctx, name)
     for report in provider.reports(url, request):
-        await _receive(ctx, provider.channel, report, request.now)
+        if report.is_delivered and await _is_first_delivery(
+            ctx, provider.channel, report, request.now
+        ):
+            ctx.deliveries.count_delivered(report.phone, provider.channel, request.now)
+        if report.is_unbilled:
+            await sends.refund_unbilled(ctx, report.receipt)
 
 
 def confirm(ctx: Context, name: str, query: dict[str, str]) -> str | None:
@@ -42,7 +52,7 @@ def confirm(ctx: Context, name: str, query: dict[str, str]) -> str | None:
     if provider.channel is not Channel.WHATSAPP:
         raise NotFound
     found = (
-        whatsapp.challenge(query, expected=whatsapp.verify_token(key.secret))
+        whatsapp.answer_handshake(query, expected=whatsapp.verify_token(key.secret))
         for key in ctx.keys.all(Purpose.HANDSHAKE)
     )
     return next(filter(None, found), None)
@@ -55,19 +65,8 @@ def _find(ctx: Context, name: str) -> tuple[Provider, str]:
     raise NotFound
 
 
-async def _receive(ctx: Context, channel: Channel, report: Report, now: datetime) -> None:
-    if report.outcome is Outcome.DELIVERED and await _is_first(
-        ctx, channel, report, "delivered", now
-    ):
-        ctx.deliveries.count_delivered(report.phone, channel, now)
-    if report.is_unbilled and await _is_first(ctx, channel, report, "unbilled", now):
-        sends.refund_unbilled(ctx, report.phone, report.receipt)
-
-
-async def _is_first(
-    ctx: Context, channel: Channel, report: Report, event: str, now: datetime
-) -> bool:
-    """Return whether a message had no such report before, and remember this one."""
-    key = counter_key(ctx.counter_key, f"{event}|{channel}|{report.id}")
+async def _is_first_delivery(ctx: Context, channel: Channel, report: Report, now: datetime) -> bool:
+    """Return whether a message was not reported as delivered before, and remember it."""
+    key = counter_key(ctx.counter_key, f"delivered|{channel}|{report.id}")
     until = gcra.microseconds(now + _REMEMBERED)
     return await counters.advance(Advance(key, until, below=gcra.microseconds(now)))

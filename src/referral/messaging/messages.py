@@ -11,9 +11,8 @@ from referral.core.channels import Channel
 from referral.i18n import N_
 from referral.limits import sends
 from referral.limits.sends import Charged
-from referral.messaging.channels import Account, DeadlinePassed, Outcome
+from referral.messaging.channels import MessageCharges, Outcome
 from referral.messaging.gateways import Message
-from referral.messaging.gateways.chain import SendResult
 from referral.observability import metrics
 
 _ID_BYTES = 16
@@ -55,16 +54,12 @@ def text(words: str, *, app_name: str, domain: str, code: str | None, app_hash: 
 
 
 async def send(
-    ctx: Context, message: Message, plan: Sequence[Channel], *, account: Account
+    ctx: Context, message: Message, plan: Sequence[Channel], *, charges: MessageCharges
 ) -> Outcome:
     """Send a message that has been charged already. See `Channels.send`."""
     started = monotonic()
-    try:
-        with ctx.limiter.suspended():
-            outcome = await ctx.channels.send(message, plan, account=account)
-    except DeadlinePassed:
-        # The message may still arrive
-        outcome = Outcome(SendResult(), plan[0])
+    with ctx.limiter.suspended():
+        outcome = await ctx.channels.send(message, plan, charges=charges)
     result = outcome.result
     label = "failed" if result.has_failed else "sent"
     metrics.GATEWAY_SECONDS.labels(label).observe(monotonic() - started)
@@ -78,14 +73,14 @@ async def notify(ctx: Context, message: Message) -> None:
     if Channel.SMS not in ctx.channels.rules.available:
         observability.record("notice_not_sent", phone=message.phone, reason="no SMS gateway")
         return
-    account = _NoticeAccount(ctx, await sends.count_notice(ctx, message.phone))
-    outcome = await send(ctx, message, [Channel.SMS], account=account)
+    charges = _NoticeCharges(ctx, await sends.count_notice(ctx, message.phone))
+    outcome = await send(ctx, message, [Channel.SMS], charges=charges)
     if outcome.result.refundable:
-        await account.refund()
+        await charges.refund()
 
 
-class _NoticeAccount:
-    """What a notice is charged to."""
+class _NoticeCharges:
+    """The charges of a notice."""
 
     def __init__(self, ctx: Context, charged: Charged) -> None:
         self._ctx, self._charged = ctx, [charged]

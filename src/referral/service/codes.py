@@ -16,7 +16,7 @@ from referral.core.channels import Channel
 from referral.core.errors import InvalidRequest, SmsUnavailable
 from referral.core.keys import Purpose
 from referral.limits import guess_policy, sends
-from referral.limits.message_account import MessageAccount
+from referral.limits.code_charges import CodeCharges
 from referral.limits.scope import LimitScope
 from referral.limits.sends import Charged
 from referral.messaging import messages
@@ -107,17 +107,15 @@ async def send(
     rules, region = ctx.channels.rules, phone.country(to)
     _check(ctx, wish)
     plan = rules.plan(region, wish.channel)
-    if plan[0] is Channel.VOICE:
-        await sends.require_message(ctx, to, at=at)
     device = await devices.recognise(ctx, device_token, to, now=at)
     scope = LimitScope(
         phone=to,
         address=caller.address,
         known_device=device.is_known,
         key=ctx.counter_key,
-        weight=rules.costs[plan[0]],
+        weight=rules.weights[plan[0]],
     )
-    charged = await sends.charge(ctx, scope, caller=caller, at=at)
+    charged = await sends.charge(ctx, scope, caller=caller, at=at, is_call=plan[0] is Channel.VOICE)
     length = guess_policy.code_length(
         ctx.limits, scope, charged.before, alarm=ctx.global_limits.is_alarmed(at), now=charged.now
     )
@@ -144,6 +142,7 @@ async def send(
         address=caller.address,
         shared_device=device.shared_device,
         proof=proofs.of_code(
+            None if outcome.goes_on else outcome.channel,
             is_fixed=fixed is not None,
             is_simulated=ctx.channels.echoes_code,
             is_open_demo=not ctx.admins_allowed,
@@ -186,9 +185,9 @@ async def _send(
     Raises SmsUnavailable if every gateway has certainly failed. A message whose outcome is unknown
     may still arrive and counts as sent.
     """
-    account = MessageAccount(ctx, charged, challenge_id)
-    outcome = await messages.send(ctx, message, plan, account=account)
-    is_refunded = outcome.result.refundable and await account.refund()
+    charges = CodeCharges(ctx, charged, challenge_id)
+    outcome = await messages.send(ctx, message, plan, charges=charges)
+    is_refunded = outcome.result.refundable and await charges.refund()
     if outcome.result.has_failed:
         # If a message stays charged, the wait until the next one applies
         wait = 0 if is_refunded else charged.resend_in

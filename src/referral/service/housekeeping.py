@@ -61,7 +61,9 @@ async def running(ctx: Context) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(database.Unavailable):
-            # Save what was counted since the last round
+            # Save what was counted since the last round, and by messages that are on their way
+            await keeper.exchange_counts()
+            await database.finish_tasks()
             await keeper.exchange_counts()
             await lease_queries.release(LEASE, keeper.id)
 

@@ -7,7 +7,7 @@ stops the service: otherwise a misspelt limit would silently not apply.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -48,13 +48,13 @@ class Settings:
     """Everything that an operator can set. docs/settings.md lists the variables."""
 
     environment: str
-    database_url: str
-    secrets: tuple[bytes, ...]
-    sms_urls: tuple[str, ...]
+    database_url: str = field(repr=False)
+    secrets: tuple[bytes, ...] = field(repr=False)
+    sms_urls: tuple[str, ...] = field(repr=False)
     channels: ChannelSettings
     limits: Limits
     phone_rules: PhoneRules
-    test_phones: Mapping[str, FixedCode]
+    test_phones: Mapping[str, FixedCode] = field(repr=False)
     sign_up: SignUpRules
     public_url: str
     audience: str
@@ -74,9 +74,9 @@ class Settings:
     preview_image: Image | None
     cors_origins: tuple[str, ...]
     cost_guard: str
-    webhook_url: str | None
-    webhook_secrets: tuple[str, ...]
-    metrics_token: str | None
+    webhook_url: str | None = field(repr=False)
+    webhook_secrets: tuple[str, ...] = field(repr=False)
+    metrics_token: str | None = field(repr=False)
     trusted_proxies: int
     host: str
     port: int

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from phonenumbers import SUPPORTED_REGIONS
 
-from referral.core.channels import DEFAULT_COSTS, Channel, ChannelRules
+from referral.core.channels import DEFAULT_WEIGHTS, Channel, ChannelRules
 from referral.messaging.gateways import urls as sms_urls
 from referral.messaging.gateways.providers import PROVIDERS
 from referral.messaging.gateways.registry import Check
@@ -18,8 +18,8 @@ from referral.settings.reader import Reader
 
 _SMS = "REFERRAL_SMS_URL"
 ORDER_OF_COUNTRY = "REFERRAL_CHANNELS_XX"
-_ORDER, _COSTS, _APP_HASHES = "REFERRAL_CHANNELS", "REFERRAL_COSTS", "REFERRAL_SMS_APP_HASHES"
-_MAX_COST = 1000
+_ORDER, _WEIGHTS, _APP_HASHES = "REFERRAL_CHANNELS", "REFERRAL_COSTS", "REFERRAL_SMS_APP_HASHES"
+_MAX_WEIGHT = 1000
 # https://developers.google.com/identity/sms-retriever/verify#computing_your_apps_hash_string
 _APP_HASH = re.compile(r"[A-Za-z0-9+/]{11}")
 
@@ -28,7 +28,7 @@ _APP_HASH = re.compile(r"[A-Za-z0-9+/]{11}")
 class ChannelSettings:
     """The settings of channels. urls: of their providers, without SMS."""
 
-    urls: Mapping[Channel, str]
+    urls: Mapping[Channel, str] = field(repr=False)
     rules: ChannelRules
     app_hashes: frozenset[str]
 
@@ -41,10 +41,10 @@ def read(reader: Reader, sms: tuple[str, ...], *, production: bool) -> ChannelSe
         if url := reader.read(provider.setting, parse, ""):
             urls[provider.channel] = url
     available = frozenset([*urls, *([Channel.SMS] if sms else [])])
-    _check_sms(reader, sms, available)
     # With those whose URL is wrong, which is reported already
-    given = {each.channel for each in PROVIDERS if reader.is_set(each.setting)}
-    parse_order = partial(_order, available | given)
+    given = available | {each.channel for each in PROVIDERS if reader.is_set(each.setting)}
+    _check_sms(reader, sms, available, given)
+    parse_order = partial(_order, given)
     names = {region: f"{_ORDER}_{region}" for region in sorted(SUPPORTED_REGIONS)}
     reader.allowed.update(names.values())
     none: tuple[Channel, ...] = ()
@@ -59,23 +59,25 @@ def read(reader: Reader, sms: tuple[str, ...], *, production: bool) -> ChannelSe
             available=available,
             order=reader.read(_ORDER, parse_order, (Channel.SMS,)),
             order_of=orders_of,
-            costs=reader.read(_COSTS, _costs, DEFAULT_COSTS),
+            weights=reader.read(_WEIGHTS, _weights, DEFAULT_WEIGHTS),
         ),
         app_hashes=reader.read(_APP_HASHES, _app_hashes, frozenset()),
     )
 
 
-def _check_sms(reader: Reader, sms: tuple[str, ...], available: frozenset[Channel]) -> None:
+def _check_sms(
+    reader: Reader, sms: tuple[str, ...], available: frozenset[Channel], given: frozenset[Channel]
+) -> None:
     """Add a problem if the SMS gateways do not go together with the other channels."""
     if any(problem.startswith(f"{_SMS}:") for problem in reader.problems):
         return
-    given = [each.setting for each in PROVIDERS if each.channel in available]
-    if given and not sms_urls.is_real(sms):
+    others = [each.setting for each in PROVIDERS if each.channel in available]
+    if others and not sms_urls.is_real(sms):
         reader.problems.append(
             f"{_SMS}: set it to a real gateway, such as twilio://..., or to none, since "
-            f"{' and '.join(given)} is set"
+            f"{' and '.join(others)} is set"
         )
-    elif not available - {Channel.VOICE}:
+    elif not given - {Channel.VOICE}:
         reader.problems.append(
             f"{_SMS}: none needs REFERRAL_TELEGRAM_URL or REFERRAL_WHATSAPP_URL, since a phone's "
             "first code cannot be a call"
@@ -92,26 +94,31 @@ def _checked(check: Check, production: bool, text: str) -> str:  # noqa: FBT001 
 def _order(available: frozenset[Channel], text: str) -> tuple[Channel, ...]:
     channels = tuple(_channel(item.strip()) for item in text.split(","))
     if Channel.VOICE in channels:
-        raise ValueError("must not have voice: a call is made only on request")
+        raise ValueError("must not name voice: a call is made only on request")
     if missing := [each for each in channels if each not in available]:
-        raise ValueError(f"has {missing[0]}, which is not set up: see docs/channels.md")
+        raise ValueError(f"names {missing[0]}, which is not set up: see docs/channels.md")
     if len(set(channels)) < len(channels):
-        raise ValueError("has a channel twice")
+        raise ValueError("names a channel twice")
     return channels
 
 
-def _costs(text: str) -> Mapping[Channel, int]:
+def _weights(text: str) -> Mapping[Channel, int]:
     """Parse weights, such as `sms=1,voice=5`. Channels that are not named keep their default."""
-    costs = dict(DEFAULT_COSTS)
+    weights = dict(DEFAULT_WEIGHTS)
+    named: set[Channel] = set()
     for item in text.split(","):
         name, _, number = item.partition("=")
-        costs[_channel(name.strip())] = values.integer(1, _MAX_COST)(number.strip())
-    return costs
+        channel = _channel(name.strip())
+        if channel in named:
+            raise ValueError(f"names {channel} twice")
+        named.add(channel)
+        weights[channel] = values.integer(1, _MAX_WEIGHT)(number.strip())
+    return weights
 
 
 def _channel(text: str) -> Channel:
     if text not in set(Channel):
-        raise ValueError(f"must have channels of {', '.join(Channel)}")
+        raise ValueError(f"must name channels of {', '.join(Channel)}")
     return Channel(text)
 
 

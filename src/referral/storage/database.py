@@ -111,7 +111,7 @@ async def connect(url: str, *, statement_seconds: int | None = STATEMENT_SECONDS
 
 async def disconnect() -> None:
     """Wait for the running transactions and tasks, then close all connections."""
-    await _tasks.wait()
+    await finish_tasks()
     await Tortoise.close_connections()
 
 
@@ -136,6 +136,9 @@ def apps() -> dict[str, Any]:
 def is_postgres() -> bool:
     return _active.name == "postgres"
 
+
+finish_tasks = _tasks.wait
+"""Wait for the running transactions and tasks."""
 
 shielded = _tasks.shielded
 """Await work in a task of its own, which goes on if the caller is cancelled."""

@@ -12,8 +12,6 @@ from referral import observability
 from referral.context import Caller, Context
 from referral.core.phone import country, mask
 from referral.limits import gcra
-from referral.limits.pumping import receipts
-from referral.limits.pumping.receipts import Receipt
 from referral.limits.pumping.rules import Block
 from referral.limits.scope import LimitScope
 from referral.webhooks import events
@@ -51,24 +49,9 @@ def count_send(ctx: Context, scope: LimitScope, at: datetime) -> None:
 
 
 def refund_send(ctx: Context, scope: LimitScope, at: datetime) -> None:
-    """Undo the count of a message that was counted at this time and not sent."""
+    """Undo the count of a message that was counted at this time and not sent, or not billed."""
     if _is_guarded(ctx, scope):
         ctx.traffic.refund_send(scope, at)
-
-
-def receipt(ctx: Context, scope: LimitScope, at: datetime) -> str:
-    """Return the receipt of a message that was counted at this time."""
-    found = ctx.traffic.receipt(scope, at)
-    if not _is_guarded(ctx, scope):
-        found = found._replace(networks=None)
-    return receipts.encode(found, ctx.keys)
-
-
-def refund_unbilled(ctx: Context, phone: str, found: Receipt) -> None:
-    """Undo the count of a message that its provider does not bill."""
-    if found.networks is not None:
-        scope = LimitScope(phone=phone, address="", known_device=False, key=ctx.counter_key)
-        ctx.traffic.refund(scope, found)
 
 
 def count_sign_in(ctx: Context, scope: LimitScope) -> None:

@@ -23,7 +23,6 @@ from referral.core.address import networks
 from referral.core.phone import country as country_of
 from referral.limits.policy import LimitName
 from referral.limits.pumping import rules, traffic_counts
-from referral.limits.pumping.receipts import Receipt
 from referral.limits.pumping.rules import LEARNED_DAYS, WINDOW_HOURS, Block, Counts, Normal
 from referral.limits.pumping.traffic_counts import Row
 from referral.limits.scope import LimitScope
@@ -107,16 +106,6 @@ class Traffic:
     def refund_send(self, scope: LimitScope, at: datetime) -> None:
         """Undo a `count_send` of this time."""
         self._add_to_all(scope, at, sends=-scope.weight)
-
-    def receipt(self, scope: LimitScope, at: datetime) -> Receipt:
-        """Return what a message counts for that `count_send` counts at this time."""
-        return Receipt(int(_hours(at)), scope.weight, tuple(key for key, _ in _networks(scope)))
-
-    def refund(self, scope: LimitScope, receipt: Receipt) -> None:
-        """Undo what a message to this phone counted for. scope: without the address."""
-        segments = (country_of(scope.phone), _range_key(scope), *(receipt.networks or ()))
-        for segment in segments:
-            self._add(segment, receipt.hour, sends=-receipt.weight)
 
     def count_sign_in(self, scope: LimitScope, at: datetime) -> None:
         """Count a sign-in, but only one a day for each phone: attackers sign in with their own."""

@@ -14,7 +14,7 @@ class Message:
 
     id: the same at each attempt, so that an endpoint can drop a duplicate. code: the digits in the
     text, if it brings a code. language: of the text. receipt: what a delivery report has to return,
-    see limits/pumping/receipts.py.
+    see limits/receipts.py.
     """
 
     id: str

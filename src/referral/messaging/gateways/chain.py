@@ -10,10 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 from referral.messaging.gateways import Failure, Gateway, GatewayError, Message
+from referral.messaging.gateways.post import CONNECT_SECONDS
 
 _RETRY_PAUSE_SECONDS = 0.3
+# Without this much time left, a retry could be cut off while it connects. Whether it was accepted
+# would then be unknown, and the message would go no other way
+_RETRY_SECONDS = _RETRY_PAUSE_SECONDS + CONNECT_SECONDS
 _MAX_MESSAGES = 2
 
 
@@ -66,11 +71,11 @@ class Chain:
         gateways: Sequence[Gateway],
         *,
         timeout: float,
-        on_attempt: Callable[[str, str, Failure | None, str], None],
+        on_attempt: Callable[[str, Message, Failure | None, str], None],
     ) -> None:
         """timeout: seconds for each gateway, including its retry.
 
-        on_attempt(name of the gateway, phone, failure, reason): called for each gateway that was
+        on_attempt(name of the gateway, message, failure, reason): called for each gateway that was
         tried. failure is None if it accepted the message.
         """
         self._gateways = gateways
@@ -90,7 +95,8 @@ class Chain:
     ) -> SendResult:
         """Send a message that has been charged already.
 
-        charge(): charge one more message; return False if the phone may not get it.
+        charge(): charge one more message; return False if the phone may not get it. It is not
+        called once a gateway has refused the phone, whose counts must not tell.
         on_phone_refused(): called as soon as a gateway refuses the phone.
         """
         failures: list[Failure] = []
@@ -100,7 +106,7 @@ class Chain:
             if uncertain == _MAX_MESSAGES:
                 break
             if uncertain == charged:
-                if not await charge():
+                if Failure.PHONE in failures or not await charge():
                     break
                 charged += 1
             failure = await self._attempt(gateway, message)
@@ -116,7 +122,7 @@ class Chain:
         reason = ""
         try:
             async with asyncio.timeout(self._timeout):
-                await _send_with_retry(gateway, message)
+                await self._send_with_retry(gateway, message)
         except TimeoutError:
             failure, reason = Failure.NO_ANSWER, f"no response in {self._timeout:g} s"
         except GatewayError as error:
@@ -124,15 +130,16 @@ class Chain:
         except Exception as error:  # noqa: BLE001 - a library may raise anything
             # Only the type: the message may repeat the phone and the text
             failure, reason = Failure.UNKNOWN, type(error).__name__
-        self._on_attempt(gateway.name, message.phone, failure, reason)
+        self._on_attempt(gateway.name, message, failure, reason)
         return failure
 
-
-async def _send_with_retry(gateway: Gateway, message: Message) -> None:
-    try:
-        await gateway.send(message)
-    except GatewayError as error:
-        if not error.may_retry:
-            raise
-        await asyncio.sleep(_RETRY_PAUSE_SECONDS)
-        await gateway.send(message)
+    async def _send_with_retry(self, gateway: Gateway, message: Message) -> None:
+        started = monotonic()
+        try:
+            await gateway.send(message)
+        except GatewayError as error:
+            left = self._timeout - (monotonic() - started)
+            if not error.may_retry or left < _RETRY_SECONDS:
+                raise
+            await asyncio.sleep(_RETRY_PAUSE_SECONDS)
+            await gateway.send(message)

@@ -19,7 +19,8 @@ from referral.messaging.gateways import Failure, GatewayError
 if TYPE_CHECKING:
     import httpx
 
-_TIMEOUT_SECONDS, _CONNECT_SECONDS = 5, 3
+CONNECT_SECONDS = 3
+_TIMEOUT_SECONDS = 5
 # Of a response body, which providers keep below 2 KB
 _MAX_BODY_BYTES = 65_536
 _BODY_SECONDS = 2
@@ -59,7 +60,7 @@ class Poster:
 
         # Created once, because creating it reads every root certificate
         self._tls = httpx.create_ssl_context()
-        self._timeout = httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS)
+        self._timeout = httpx.Timeout(_TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
 
     async def post(
         self, url: str, body: str, headers: Mapping[str, str], *, reads_body: bool = True

@@ -18,7 +18,7 @@ REPORTS_PATH = "/hooks/delivery"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ReportRequest:
     """A request with delivery reports.
 
     headers: by their names in lower case. url: the public one. now: when it came, in UTC.
@@ -44,7 +44,7 @@ class Provider:
     """api(url): the origin of its API, for `referral doctor` to check."""
     build: Callable[[str, int, str | None], Gateway]
     """build(url, life of a code in seconds, the public HTTPS URL for its delivery reports)."""
-    reports: Callable[[str, Request], list[Report]]
+    reports: Callable[[str, ReportRequest], list[Report]]
     """reports(url, request): its delivery reports. Raises ReportError if they are not its own."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass, field
-from enum import Enum, unique
 from typing import TypeVar
 
 import msgspec
@@ -15,26 +14,19 @@ _Body = TypeVar("_Body")
 _PHONE = re.compile(r"\+?([1-9][0-9]{2,14})")
 
 
-@unique
-class Outcome(Enum):
-    """The final state of a message. The values are labels of a metric."""
-
-    DELIVERED = "delivered"
-    FAILED = "failed"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A delivery report.
 
     id: the provider's ID of the message. One message may get several reports, and the same report
-    may come again, in any order. phone: in E.164. outcome: None if there is nothing to count yet.
-    is_unbilled: the provider does not bill the message. receipt: the message's, if any.
+    may come again, in any order. phone: in E.164, as the provider knows it, which can differ from
+    the one that the message was sent to. is_unbilled: the provider does not bill the message.
+    receipt: the message's, if any.
     """
 
     id: str
     phone: str = field(repr=False)
-    outcome: Outcome | None
+    is_delivered: bool
     is_unbilled: bool
     receipt: str = ""
 

@@ -18,7 +18,7 @@ import msgspec
 from referral.messaging.gateways import Failure, GatewayError, Message, provider_url
 from referral.messaging.gateways import reports as delivery
 from referral.messaging.gateways.post import Poster, Response
-from referral.messaging.gateways.reports import Outcome, Report, ReportError
+from referral.messaging.gateways.reports import Report, ReportError
 
 SCHEMES = ("telegram+gateway",)
 
@@ -56,13 +56,8 @@ _FAILURES = {
 # Of errors that are not listed, those about the recipient
 _ABOUT_PHONE = ("PHONE_", "USER_")
 
-# DeliveryStatus; a message is also "sent" before its delivery
-_OUTCOMES = {
-    "delivered": Outcome.DELIVERED,
-    "read": Outcome.DELIVERED,
-    "expired": Outcome.FAILED,
-    "revoked": Outcome.FAILED,
-}
+# Of DeliveryStatus
+_DELIVERED = ("delivered", "read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +192,8 @@ def reports(
         Report(
             id=status.request_id,
             phone=delivery.parse_phone(status.phone_number),
-            outcome=_OUTCOMES.get(status.delivery_status.status)
-            if status.delivery_status
-            else None,
+            is_delivered=status.delivery_status is not None
+            and status.delivery_status.status in _DELIVERED,
             is_unbilled=status.is_refunded,
             receipt=status.payload,
         )

@@ -24,7 +24,7 @@ from referral.messaging.gateways import (
 )
 from referral.messaging.gateways import reports as delivery
 from referral.messaging.gateways.post import Poster, Response
-from referral.messaging.gateways.reports import MalformedReportError, Outcome, Report
+from referral.messaging.gateways.reports import MalformedReportError, Report
 
 SCHEMES = ("twilio+voice",)
 
@@ -76,14 +76,8 @@ _FAILURES = {
     **dict.fromkeys(_UNKNOWN, Failure.UNKNOWN),
 }
 
-# CallStatus; a call is also queued, initiated, ringing and in-progress before its end
-_OUTCOMES = {
-    "completed": Outcome.DELIVERED,
-    "busy": Outcome.FAILED,
-    "no-answer": Outcome.FAILED,
-    "failed": Outcome.FAILED,
-    "canceled": Outcome.FAILED,
-}
+# Of CallStatus
+_DELIVERED = "completed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +218,7 @@ def reports(
         Report(
             id=values["CallSid"],
             phone=delivery.parse_phone(values.get("To", "")),
-            outcome=_OUTCOMES.get(values["CallStatus"]),
+            is_delivered=values["CallStatus"] == _DELIVERED,
             is_unbilled=False,
         )
     ]

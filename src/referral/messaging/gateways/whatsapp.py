@@ -9,6 +9,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -23,7 +24,7 @@ from referral.messaging.gateways import (
 )
 from referral.messaging.gateways import reports as delivery
 from referral.messaging.gateways.post import Poster, Response
-from referral.messaging.gateways.reports import Outcome, Report
+from referral.messaging.gateways.reports import MalformedReportError, Report
 
 SCHEMES = ("whatsapp+cloud",)
 
@@ -34,7 +35,7 @@ _VERSION = "v26.0"
 _TEXT = re.compile(r"([^:/@#]+):([^:/@#]+)@([0-9]{5,20})/([a-z0-9_]{1,512})")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?")
 # An app gets the reports of all messages of its number; this tells ours from others
-_MARK = "referral:"
+_MARK = "referral"
 _MAX_SHOWN_CODE = 999_999
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -71,19 +72,16 @@ _FAILURES = {
     **dict.fromkeys(_NOT_TAKEN, Failure.NOT_TAKEN),
     **dict.fromkeys(_UNKNOWN, Failure.UNKNOWN),
 }
-# Of an accepted message; one whose template is paced may be dropped later
+# Of an accepted message; one whose template is paced may be dropped later, and is then reported as
+# failed
 _MESSAGE_STATUSES = {
     "held_for_quality_assessment": Failure.UNKNOWN,
-    "paused": Failure.NOT_TAKEN,
+    "paused": Failure.UNKNOWN,
 }
 
-# A message is also "sent" before its delivery. "read" may come without "delivered":
+# "read" may come without "delivered":
 # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status
-_OUTCOMES = {
-    "delivered": Outcome.DELIVERED,
-    "read": Outcome.DELIVERED,
-    "failed": Outcome.FAILED,
-}
+_DELIVERED = ("delivered", "read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +143,7 @@ def verify_token(secret: bytes) -> str:
     return hmac.digest(secret, b"whatsapp verify token", "sha256").hex()
 
 
-def challenge(query: Mapping[str, str], *, expected: str) -> str | None:
+def answer_handshake(query: Mapping[str, str], *, expected: str) -> str | None:
     """Return the text that answers Meta's handshake, or None if it has not this verify token.
 
     https://developers.facebook.com/docs/graph-api/webhooks/getting-started#verification-requests
@@ -206,7 +204,7 @@ class WhatsAppCloud:
                     {"type": "button", "sub_type": "url", "index": "0", "parameters": parameters},
                 ],
             },
-            "biz_opaque_callback_data": f"{_MARK}{message.receipt}",
+            "biz_opaque_callback_data": f"{_MARK}:{message.receipt}",
         }
         response = await self._poster.post(
             self._url,
@@ -280,17 +278,27 @@ def reports(headers: Mapping[str, str], body: bytes, *, credentials: Credentials
     expected = hmac.digest(credentials.app_secret.encode(), body, "sha256").hex()
     delivery.require_signature(headers.get("x-hub-signature-256", ""), f"sha256={expected}")
     event = delivery.parse(body, _Event)
-    return [
-        Report(
-            id=status.id,
-            phone=delivery.parse_phone(status.recipient_id),
-            outcome=_OUTCOMES.get(status.status),
-            is_unbilled=status.status == "failed",
-            receipt=(status.biz_opaque_callback_data or "").removeprefix(_MARK),
-        )
+    found = (
+        _report(status)
         for entry in event.entry
         for change in entry.changes
         if change.field == "messages"
         for status in delivery.parse(bytes(change.value), _Value).statuses
-        if status.recipient_id and (status.biz_opaque_callback_data or "").startswith(_MARK)
-    ]
+    )
+    return [report for report in found if report]
+
+
+def _report(status: _Status) -> Report | None:
+    """Return the report in a status; None if it is about no code of ours, or names no phone."""
+    mark, _, receipt = (status.biz_opaque_callback_data or "").partition(":")
+    if mark != _MARK:
+        return None
+    with suppress(MalformedReportError):
+        return Report(
+            id=status.id,
+            phone=delivery.parse_phone(status.recipient_id or ""),
+            is_delivered=status.status in _DELIVERED,
+            is_unbilled=status.status == "failed",
+            receipt=receipt,
+        )
+    return None

@@ -1,4 +1,4 @@
-"""What one message with a code is charged to while channels and gateways are tried."""
+"""The charges of one message with a code while channels and gateways are tried."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from referral.context import Context
 from referral.core.challenge import Challenge
 from referral.core.channels import Channel
 from referral.core.phone import country
-from referral.limits import counters, gcra, sends
+from referral.limits import counters, gcra, receipts, sends
 from referral.limits.counters import Advance
 from referral.limits.policy import LimitName
 from referral.limits.pumping import guard
+from referral.limits.receipts import Receipt
 from referral.limits.scope import LimitScope, counter_key
 from referral.limits.sends import Charged
 
@@ -19,7 +20,7 @@ from referral.limits.sends import Charged
 _MAY_BE_UNBILLED = frozenset({Channel.TELEGRAM, Channel.WHATSAPP})
 
 
-class MessageAccount:
+class CodeCharges:
     """The charges of a message that `sends.charge` has charged to its first channel."""
 
     def __init__(self, ctx: Context, charged: Charged, challenge_id: str) -> None:
@@ -41,7 +42,7 @@ class MessageAccount:
         the difference.
         """
         ctx, before, at = self._ctx, self._charged.scope, self._charged.at
-        scope = replace(before, weight=ctx.channels.rules.costs[channel])
+        scope = replace(before, weight=ctx.channels.rules.weights[channel])
         if scope.weight != before.weight:
             guard.refund_send(ctx, before, at)
             if scope.weight > before.weight and self._is_refused(scope, before):
@@ -52,10 +53,10 @@ class MessageAccount:
             self._charged = self._last = replace(self._charged, scope=scope)
         if channel not in _MAY_BE_UNBILLED:
             return ""
-        return guard.receipt(ctx, scope, at)
+        return receipts.encode(Receipt(self._challenge_id, scope, at), ctx.keys)
 
     async def note(self, channel: Channel) -> None:
-        """Remember by which channel the code went, for as long as it is valid."""
+        """Remember to which channel the message stays charged, for as long as the code is valid."""
         tat = gcra.microseconds(self._ctx.clock()) + self._ctx.limits.code_life * gcra.SECOND
         await counters.advance(
             Advance(_key(self._ctx, self._challenge_id, channel), tat, below=tat)
@@ -79,8 +80,8 @@ class MessageAccount:
         return wait > 0 or guard.check(self._ctx, scope, self._charged.at) is not None
 
 
-async def channel_of(ctx: Context, challenge: Challenge) -> Channel:
-    """Return the channel by which a challenge's code went, as far as it is known."""
+async def channel_of(ctx: Context, challenge: Challenge) -> Channel | None:
+    """Return the channel to which a challenge's message is charged; None if it is not settled."""
     if not challenge.may_have_moved:
         return challenge.channel
     keys = {
@@ -88,7 +89,7 @@ async def channel_of(ctx: Context, challenge: Challenge) -> Channel:
         for channel in ctx.channels.rules.in_order(country(challenge.phone))
     }
     noted = await counters.read(keys)
-    return keys[next(iter(noted))] if noted else challenge.channel
+    return keys[next(iter(noted))] if noted else None
 
 
 def _key(ctx: Context, challenge_id: str, channel: Channel) -> str:
