@@ -10,6 +10,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
+
+from channels import Providers
 from fake_gateways import (
     CALL_SID,
     TELEGRAM_TOKEN,
@@ -20,6 +23,10 @@ from fake_gateways import (
     WHATSAPP_NUMBER_ID,
     WHATSAPP_SECRET,
 )
+from support import Service
+
+# Telegram reports only to https
+PUBLIC_URL = "https://app.example"
 
 Fields = list[tuple[str, str]]
 
@@ -105,3 +112,53 @@ def sign_as_twilio(fields: Fields, *, url: str, token: str = VOICE_TOKEN) -> dic
     text = url + "".join(name + value for name, value in sorted(fields))
     digest = hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()
     return {"x-twilio-signature": base64.b64encode(digest).decode()}
+
+
+class Reporter:
+    """The providers, which report to a service what became of messages."""
+
+    def __init__(self, service: Service, fakes: Providers) -> None:
+        self._service, self._fakes = service, fakes
+
+    async def telegram(self, message: int = -1, **changed: Any) -> httpx.Response:
+        """Report about one of the messages, by default the last one."""
+        sent = self._fakes.telegram.jsons[message]
+        fields = {
+            "request_id": f"request {message}",
+            "phone_number": sent["phone_number"],
+            "payload": sent["payload"],
+        }
+        body = request_status(**fields | changed)
+        return await self.post("telegram", body, sign_as_telegram(body, at=self._service.clock()))
+
+    async def whatsapp(self, message: int = -1, **changed: Any) -> httpx.Response:
+        """Report about one of the messages, by default the last one."""
+        return await self.statuses(self.status(message, **changed))
+
+    def status(self, message: int = -1, **changed: Any) -> dict[str, Any]:
+        sent = self._fakes.whatsapp.jsons[message]
+        fields = {
+            "id": f"wamid.{message}",
+            "recipient_id": sent["to"].lstrip("+"),
+            "biz_opaque_callback_data": sent["biz_opaque_callback_data"],
+        }
+        return message_status(**fields | changed)
+
+    async def statuses(self, *statuses: dict[str, Any]) -> httpx.Response:
+        body = whatsapp_event(*statuses)
+        return await self.post("whatsapp", body, sign_as_meta(body))
+
+    async def twilio(self, **changed: str) -> httpx.Response:
+        fields = call_status(**changed)
+        url = f"{PUBLIC_URL}/hooks/delivery/twilio"
+        headers = sign_as_twilio(fields, url=url) | {
+            "content-type": "application/x-www-form-urlencoded"
+        }
+        return await self.post("twilio", encode_form(fields), headers)
+
+    async def post(
+        self, provider: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        return await self._service.http.post(
+            f"/hooks/delivery/{provider}", content=body, headers=headers
+        )
