@@ -135,6 +135,25 @@ async def test_nobody_is_called_out_of_the_blue(database_url: str, fakes: Provid
         refused(await call(), 400, "invalid_request")
 
 
+async def test_an_address_cannot_test_many_phones_for_recent_codes(
+    database_url: str, fakes: Providers
+) -> None:
+    """A refused call counts to it, and once it is exhausted, all calls are refused alike."""
+    settings = {"REFERRAL_SENDS_PER_ADDRESS_HOUR": "3"}
+    async with sending(database_url, **fakes.variables, **settings) as service:
+        phone = new_phone()
+        await service.send_code(phone)
+        service.clock.move(seconds=4)
+        for _ in range(2):
+            response = await service.post("/auth/send-code", phone=new_phone(), channel="voice")
+            refused(response, 400, "invalid_request")
+        for each in (phone, new_phone()):
+            response = await service.post("/auth/send-code", phone=each, channel="voice")
+            refused(response, 429, "too_many_requests")
+            assert response.headers["ratelimit"].startswith('"address-sends-hour"')
+        assert fakes.received == {"sms": 1}
+
+
 async def test_a_refunded_message_allows_no_call(database_url: str, fakes: Providers) -> None:
     """Nor does it take back that an earlier one does."""
     async with sending(database_url, **fakes.variables) as service:
@@ -166,6 +185,28 @@ async def test_a_fault_moves_on_to_the_next_channel(database_url: str, fakes: Pr
         await service.send_code(phone)
         refused(await service.post("/auth/send-code", phone=phone), 429, "too_many_requests")
         assert sends_of_day(service) == 2
+
+
+async def test_the_next_channel_is_tried_also_after_the_longest_wait(
+    database_url: str, fakes: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The response comes before Telegram refuses us, and the code counts for SMS."""
+    monkeypatch.setattr("referral.messaging.channels.DEADLINE_SECONDS", 1)
+    fakes.telegram.default_response, fakes.telegram.delay = NO_BALANCE, 1.2
+    costs = {"REFERRAL_COSTS": "sms=4"}
+    async with sending(database_url, **fakes.variables, **TELEGRAM_FIRST, **costs) as service:
+        before = sends_of_day(service)
+        started = time.monotonic()
+        sent = await service.send_code(new_phone())
+        assert time.monotonic() - started < 1.2
+        assert fakes.received == {"telegram": 1}
+        async with asyncio.timeout(10):
+            while not fakes.sms.texts:  # noqa: ASYNC110 - another thread
+                await asyncio.sleep(0.02)
+        code = code_in(fakes.sms.texts[0][1])
+        assert (await service.verify({**sent, "code": code})).status_code == 201
+        await until(service, {"sms": (1, 1)})
+        assert sends_of_day(service) - before == 4
 
 
 async def test_no_call_is_a_fallback(database_url: str, fakes: Providers) -> None:
