@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 import pytest
@@ -46,6 +47,7 @@ def judged(
     normal: Normal | None = None,
     worldwide: bool = False,
     now: float = NOW,
+    weight: int = 1,
 ) -> Block | None:
     """Judge a message. parts: the hours of the range, then of each address."""
     limits = (RANGE, *[ADDRESS] * len(parts))
@@ -54,7 +56,7 @@ def judged(
         for number, (limit, each) in enumerate(zip(limits, parts, strict=False))
     ]
     segment = country("QA", hours, normal or Normal())
-    return judge(segment, segments, worldwide=worldwide, now=now)
+    return judge(segment, segments, worldwide=worldwide, now=now, weight=weight)
 
 
 def limit_of(block: Block | None) -> str | None:
@@ -79,23 +81,32 @@ def test_small_numbers_are_never_refused(
     normal=Normal(0.5),
     now=500000.5,
     worldwide=False,
+    weight=1,
 )
-@given(hours=HOURS, of_range=HOURS, normal=NORMALS, now=TIMES, worldwide=st.booleans())
+@given(
+    hours=HOURS,
+    of_range=HOURS,
+    normal=NORMALS,
+    now=TIMES,
+    worldwide=st.booleans(),
+    weight=st.integers(1, 100),
+)
 def test_message_passes_after_the_seconds_of_a_block(
     hours: dict[int, Counts],
     of_range: dict[int, Counts],
     normal: Normal,
     now: float,
     worldwide: bool,  # noqa: FBT001 - drawn by Hypothesis
+    weight: int,
 ) -> None:
     address = {hour: Counts(counts.sends) for hour, counts in of_range.items()}
-    block = judged(hours, of_range, address, normal=normal, now=now, worldwide=worldwide)
+    judge_at = partial(
+        judged, hours, of_range, address, normal=normal, worldwide=worldwide, weight=weight
+    )
+    block = judge_at(now=now)
     if block is not None:
         assert 1 <= block.seconds <= WINDOW_HOURS * 3600
-        then = now + block.seconds / 3600
-        assert (
-            judged(hours, of_range, address, normal=normal, now=then, worldwide=worldwide) is None
-        )
+        assert judge_at(now=now + block.seconds / 3600) is None
 
 
 @given(hours=HOURS, normal=NORMALS, now=TIMES)
@@ -162,6 +173,15 @@ def test_closed_country_admits_addresses_with_sign_ins() -> None:
     assert judged(closed, none, {HOUR - 5: Counts(4, 1)}) is not None
     assert judged(closed, none, none) is not None
     assert judged(closed, {HOUR: Counts(2, 2)}, none) is not None
+
+
+def test_call_from_an_address_with_sign_ins_passes_without_debt() -> None:
+    """It weighs more than the share of any address, so otherwise no call would ever pass."""
+    closed, none = {HOUR: Counts(60)}, {HOUR: Counts()}
+    assert judged(closed, none, {HOUR - 5: Counts(2, 2)}, weight=5) is None
+    assert judged(closed, none, {HOUR - 5: Counts(5, 5)}, weight=5) is None
+    assert judged(closed, none, {HOUR - 5: Counts(4, 1)}, weight=5) is not None
+    assert judged(closed, none, none, weight=5) is not None
 
 
 def test_debt_worth_four_countries_leaves_each_its_share() -> None:

@@ -152,7 +152,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     def is_trusted(self, now: float, weight: int) -> bool:
         """Return whether sign-ins of the day from this address allow one more message."""
         sign_ins = sum(counts.sign_ins for _, counts in self._day(now))
-        return self.debt_of_day(now) <= min(self.share, sign_ins) - weight
+        return sign_ins > 0 and self.debt_of_day(now) <= _room(min(self.share, sign_ins), weight)
 
     def _debt(self, now: float, *, forgiven: float, most: float) -> float:
         debt, before = 0.0, 0
