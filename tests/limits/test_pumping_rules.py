@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -10,8 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import pumping
-from pumping import ATTACKS, RANGES, Attack
 from referral.limits.policy import LimitName
 from referral.limits.pumping.rules import (
     WINDOW_HOURS,
@@ -210,47 +207,6 @@ def test_pumped_days_do_not_become_normal() -> None:
     assert learn([]) == Normal()
     assert learn([Counts(1, 0)]).ratio == pytest.approx(30 / 51)
     assert learn([Counts(400, 1)] * 14).ratio == pytest.approx(0.3)
-
-
-# The simulation behind the table in docs/cost-guard.md
-
-
-def attack(name: str, **more: object) -> Attack:
-    found = next(each for each in ATTACKS if each.name == name)
-    return replace(found, **more)  # type: ignore[arg-type]
-
-
-def test_nobody_is_refused_without_an_attack() -> None:
-    assert pumping.simulate(ATTACKS[0]).refused.total() == 0
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_attack_on_a_range_costs_little_and_hurts_few(seed: int) -> None:
-    outcome = pumping.simulate(attack("2,000 addresses, the largest country", every=20), seed=seed)
-    assert outcome.unguarded > 4000
-    assert outcome.sent <= 130
-    assert outcome.refused["RU"] <= outcome.begun["RU"] / 100
-    assert outcome.refused.total() == outcome.refused["RU"]
-
-
-def test_attack_on_a_country_refuses_only_its_people() -> None:
-    """Fewer than half of them."""
-    name = "2,000 addresses, the largest country"
-    outcome = pumping.simulate(attack(name, every=20, ranges=RANGES))
-    assert outcome.sent <= 600
-    assert outcome.refused["RU"] <= outcome.begun["RU"] / 2
-    assert outcome.refused.total() == outcome.refused["RU"]
-
-
-def test_attack_on_many_countries_gets_few_messages() -> None:
-    outcome = pumping.simulate(attack("40 new countries", every=20))
-    assert outcome.sent <= 350
-    assert outcome.refused.total() == 0
-
-
-@pytest.mark.long
-def test_document_has_the_table_of_the_simulation() -> None:
-    assert pumping.table() in pumping.DOCUMENT.read_text()
 
 
 def test_counts_from_the_next_hour_break_nothing() -> None:
