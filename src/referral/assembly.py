@@ -30,7 +30,7 @@ from referral.service.invite_opens import InviteOpens
 from referral.settings import Settings
 from referral.webhooks.signature import Endpoint
 
-# How long one gateway may take. It is less if several share DEADLINE_SECONDS
+# How long one gateway may take. It is less if several have to share DEADLINE_SECONDS
 _GATEWAY_SECONDS = 8.0
 
 
@@ -114,11 +114,10 @@ def _channels(
             if provider.channel in settings.channels.urls
         },
     }
-    # A second is left for the database, which charges the message to a fallback. A call is none
-    fallbacks = sum(
-        len(found) for channel, found in gateways.items() if channel is not Channel.VOICE
-    )
-    share = (DEADLINE_SECONDS - 1) / max(fallbacks, 1)
+    # A second is left for the database, which charges the message to a fallback. A requested call
+    # has no share: it comes before all others, whose outcome the caller may then not wait for
+    sharing = sum(len(found) for channel, found in gateways.items() if channel is not Channel.VOICE)
+    share = (DEADLINE_SECONDS - 1) / max(sharing, 1)
     return Channels(
         rules=settings.channels.rules,
         chains={

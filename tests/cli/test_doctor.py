@@ -18,7 +18,7 @@ from proxies import make_certificate
 from referral.assembly import system_clock
 from referral.core.channels import Channel
 from referral.core.keys import Keyring, Purpose
-from referral.messaging.gateways import whatsapp
+from referral.messaging.gateways import whatsapp_reports
 from roles import create_role
 from support import SECRET, context_of, running
 
@@ -144,7 +144,9 @@ def test_channels_are_shown(tmp_path: Path, settings: dict[str, str]) -> None:
         }
         found = referral(tmp_path, "doctor", **variables)
     assert found.returncode == 0, found.stderr
-    token = whatsapp.verify_token(Keyring([SECRET.encode()]).current(Purpose.HANDSHAKE).secret)
+    token = whatsapp_reports.verify_token(
+        Keyring([SECRET.encode()]).current(Purpose.HANDSHAKE).secret
+    )
     for line in (
         "sending      no SMS",
         "channels     telegram, then whatsapp; voice on request",

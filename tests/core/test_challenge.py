@@ -56,7 +56,7 @@ def test_content_of_a_challenge() -> None:
         "shared_device": "",
         "proof": "sent",
         "channel": "sms",
-        "may_have_moved": False,
+        "channel_is_tentative": False,
     }
 
 
@@ -194,7 +194,7 @@ def test_length_does_not_depend_on_the_phone() -> None:
         "shared_device": ("", "x" * 22),
         "proof": tuple(Proof),
         "channel": (Channel.SMS, Channel.WHATSAPP),
-        "may_have_moved": (False, True),
+        "channel_is_tentative": (False, True),
     }
     combinations = product(*values.values())
     lengths = {len(_issue(**dict(zip(values, each, strict=True)))) for each in combinations}
@@ -294,7 +294,7 @@ def test_the_largest_challenge_has_the_length_of_every_other(purpose: Purpose) -
         shared_device=seal.base64url_encode(bytes(32)),
         proof=max(Proof, key=len),
         channel=max(Channel, key=len),
-        may_have_moved=True,
+        channel_is_tentative=True,
     )
     assert len(largest) == len(_issue(purpose=purpose))
 

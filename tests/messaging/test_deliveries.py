@@ -15,7 +15,7 @@ import pytest
 from processes import ROOT, environment
 from referral.core.channels import Channel
 from referral.messaging import deliveries, delivery_counts
-from referral.messaging.deliveries import Deliveries, Figures, MostUsed
+from referral.messaging.deliveries import Deliveries, Figures, LeadingChannel
 from referral.storage import database
 from support import Service, context_of, running
 
@@ -92,10 +92,13 @@ def test_the_channel_used_most_by_country() -> None:
         Figures("DE", SMS, 2, 0, 0, 0.0),
         Figures("FR", SMS, 0, 1, 0, 0.0),
     ]
-    expected = [MostUsed("KZ", TELEGRAM, 83), MostUsed("IN", WHATSAPP, 60)]
-    assert deliveries.most_used(figures, countries=2) == expected
-    assert deliveries.most_used(figures, countries=9) == [*expected, MostUsed("DE", SMS, 100)]
-    assert deliveries.most_used([], countries=2) == []
+    expected = [LeadingChannel("KZ", TELEGRAM, 83), LeadingChannel("IN", WHATSAPP, 60)]
+    assert deliveries.leading_channels(figures, countries=2) == expected
+    assert deliveries.leading_channels(figures, countries=9) == [
+        *expected,
+        LeadingChannel("DE", SMS, 100),
+    ]
+    assert deliveries.leading_channels([], countries=2) == []
 
 
 async def test_a_failed_save_counts_nothing_twice(

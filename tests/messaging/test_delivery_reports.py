@@ -25,7 +25,7 @@ from guarding import phone_of_new_range, rows, save
 from referral.core.keys import Keyring, Purpose
 from referral.limits.policy import LimitName
 from referral.messaging import deliveries
-from referral.messaging.gateways import whatsapp
+from referral.messaging.gateways import whatsapp_reports
 from support import SECRET, Service, context_of, new_phone, ok, refused, sending, wrong_code
 
 WEIGHTS = {"telegram": 2, "whatsapp": 3}
@@ -304,7 +304,7 @@ async def test_handshake_with_meta(database_url: str, fakes: Providers) -> None:
 
         for secret in (SECRET, OTHER_SECRET):
             key = Keyring((secret.encode(),)).current(Purpose.HANDSHAKE)
-            token = whatsapp.verify_token(key.secret)
+            token = whatsapp_reports.verify_token(key.secret)
             response = await confirm(token)
             assert (response.status_code, response.text) == (200, "1158201444")
         refused(await confirm("wrong"), 403, "forbidden")

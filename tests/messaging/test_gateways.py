@@ -80,7 +80,7 @@ class Attempts:
 
 def told(result: SendResult) -> tuple[bool, bool]:
     """Return whether a send has failed, and whether it is refunded."""
-    return result.has_failed, result.refundable
+    return result.has_failed, result.is_refundable
 
 
 async def charge() -> bool:
@@ -601,7 +601,7 @@ async def test_no_retry_that_could_be_cut_off_while_it_connects() -> None:
     result = await Chain([broken], timeout=time_left, on_attempt=Attempts()).send(
         message(), charge=charge
     )
-    assert (broken.calls, result.is_untaken) == (1, True)
+    assert (broken.calls, result.was_not_accepted) == (1, True)
 
 
 async def test_a_chain_of_real_gateways(twilio_api: FakeGateway, own_endpoint: FakeGateway) -> None:

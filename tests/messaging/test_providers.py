@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -61,12 +62,11 @@ def message(*, code: str | None = CODE, phone: str = PHONE) -> Message:
 class Provider:
     """A provider: its gateway for a server, a fake server, and the URL of a team.
 
-    parse() and check() are those of its module. refused: an error because of the credentials.
+    parse() is that of its module. refused: an error because of the credentials.
     """
 
     url: str
     parse: Callable[[str], Any]
-    check: Callable[..., None]
     gateway: Callable[[str], Gateway]
     fake: Callable[[], AbstractContextManager[FakeGateway]]
     refused: tuple[int, Any]
@@ -76,7 +76,6 @@ PROVIDERS = {
     "telegram": Provider(
         TELEGRAM,
         telegram.parse,
-        telegram.check,
         lambda api: telegram.TelegramGateway(telegram.parse(f"{TELEGRAM}?api={api}"), ttl=300),
         telegram_gateway,
         telegram_error("ACCESS_TOKEN_INVALID", 401),
@@ -84,7 +83,6 @@ PROVIDERS = {
     "whatsapp": Provider(
         WHATSAPP,
         whatsapp.parse,
-        whatsapp.check,
         lambda api: whatsapp.WhatsAppCloud(whatsapp.parse(f"{WHATSAPP}&api={api}")),
         whatsapp_cloud,
         whatsapp_error(190, 401),
@@ -92,7 +90,6 @@ PROVIDERS = {
     "voice": Provider(
         VOICE,
         voice.parse,
-        voice.check,
         lambda api: voice.TwilioVoice(voice.parse(f"{VOICE}?api={api}")),
         twilio_voice,
         twilio_error(401, 20003),
@@ -288,9 +285,12 @@ def test_repr_shows_no_secret(provider: Provider) -> None:
     assert all(secret not in shown for secret in SECRETS)
 
 
-@pytest.mark.parametrize("production", [True, False])
-def test_the_url_of_a_team_is_accepted(provider: Provider, *, production: bool) -> None:
-    provider.check(provider.url, production=production)
+def test_another_scheme_is_refused(provider: Provider) -> None:
+    scheme, _, rest = provider.url.partition("://")
+    for other in ("https", scheme.partition("+")[0], f"x{scheme}", f"{scheme}+x", ""):
+        with pytest.raises(ValueError, match=rf"^{re.escape(scheme)}:// needs ") as caught:
+            provider.parse(f"{other}://{rest}")
+        assert all(secret not in str(caught.value) for secret in SECRETS)
 
 
 @pytest.mark.parametrize(
@@ -329,6 +329,6 @@ def test_the_api_may_be_on_this_machine(provider: Provider, api: str) -> None:
 def test_other_parameters_are_refused(provider: Provider, parameters: str) -> None:
     joiner = "&" if "?" in provider.url else "?"
     with pytest.raises(ValueError, match=r"^[a-z+]+:// may have ") as caught:
-        provider.check(f"{provider.url}{joiner}{parameters}", production=False)
+        provider.parse(f"{provider.url}{joiner}{parameters}")
     assert "hidden" not in str(caught.value)
     assert "example" not in str(caught.value)

@@ -10,7 +10,7 @@ import pytest
 from delivery_reports import request_status, sign_as_telegram
 from fake_gateways import TELEGRAM_TOKEN, FakeGateway, telegram_error, telegram_gateway
 from referral.messaging.gateways import Failure, GatewayError, Message, telegram
-from referral.messaging.gateways.reports import Report, ReportError
+from referral.messaging.gateways.reports import Report, ReportError, ReportRequest
 
 URL = f"telegram+gateway://{TELEGRAM_TOKEN}"
 MESSAGE = Message(
@@ -148,7 +148,7 @@ def test_the_token_is_read_as_it_is(text: str, token: str) -> None:
 )
 def test_a_malformed_url_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^telegram\+gateway:// needs the API token") as caught:
-        telegram.check(f"telegram+gateway://{text}", production=True)
+        telegram.parse(f"telegram+gateway://{text}")
     assert "hidden" not in str(caught.value)
 
 
@@ -160,7 +160,8 @@ def signed(body: bytes, *, at: datetime = NOW, token: str = TELEGRAM_TOKEN) -> d
 
 
 def read(headers: dict[str, str], body: bytes) -> list[Report]:
-    return telegram.reports(headers, body, credentials=telegram.parse(URL), now=NOW)
+    request = ReportRequest(headers=headers, body=body, url="", now=NOW)
+    return telegram.parse_reports(request, telegram.parse(URL))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
@@ -23,8 +24,9 @@ from fake_gateways import (
 )
 from referral.i18n import LANGUAGES
 from referral.messaging.gateways import Failure, GatewayError, Message, voice
-from referral.messaging.gateways.reports import Report, ReportError
+from referral.messaging.gateways.reports import Report, ReportError, ReportRequest
 
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 URL = f"twilio+voice://{TWILIO_SID}:{VOICE_TOKEN}@{TWILIO_SENDER}"
 CALLBACK = "https://app.example/hooks/delivery/twilio"
 MESSAGE = Message(
@@ -219,7 +221,7 @@ def test_the_url_is_read_as_it_is(number: str) -> None:
 )
 def test_a_malformed_url_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^twilio\+voice:// needs the SID") as caught:
-        voice.check(f"twilio+voice://{text}", production=True)
+        voice.parse(f"twilio+voice://{text}")
     assert VOICE_TOKEN not in str(caught.value)
 
 
@@ -231,7 +233,8 @@ def signed(fields: Fields, *, url: str = CALLBACK, token: str = VOICE_TOKEN) -> 
 
 
 def read(headers: dict[str, str], body: bytes, *, url: str = CALLBACK) -> list[Report]:
-    return voice.reports(headers, body, credentials=voice.parse(URL), url=url)
+    request = ReportRequest(headers=headers, body=body, url=url, now=NOW)
+    return voice.parse_reports(request, voice.parse(URL))
 
 
 @pytest.mark.parametrize(
@@ -268,11 +271,14 @@ def test_the_signature_of_twilios_own_example() -> None:
     headers = {"x-twilio-signature": "RSOYDt4T1cUTdK1PDd93/VVr8B8="}
     credentials = dataclasses.replace(voice.parse(URL), token="12345")
     with pytest.raises(ReportError, match="the body is malformed"):  # it has no CallStatus
-        voice.reports(
-            headers,
-            urlencode(fields).encode(),
-            credentials=credentials,
-            url="https://mycompany.com/myapp.php?foo=1&bar=2",
+        voice.parse_reports(
+            ReportRequest(
+                headers=headers,
+                body=urlencode(fields).encode(),
+                url="https://mycompany.com/myapp.php?foo=1&bar=2",
+                now=NOW,
+            ),
+            credentials,
         )
 
 

@@ -44,7 +44,7 @@ def doctor() -> None:
     for warning in settings.locales.warnings:
         _print("", warning)
     keys = Keyring(settings.secrets)
-    for label, line in doctor_channels.lines(settings, keys):
+    for label, line in doctor_channels.describe(settings, keys):
         _print(label, line)
     key_ids = ", ".join(key.kid for key in keys.all(Purpose.ACCESS))
     _print("keys", f"{key_ids} (the first one signs)")
@@ -85,7 +85,7 @@ async def _check_database(settings: Settings, keys: Keyring) -> list[str]:
 async def _print_channels_used() -> None:
     """Print which channel is used most in the busiest countries. Nothing if none is used yet."""
     figures = await deliveries.recent(system_clock(), hours=24 * _CHANNELS_DAYS)
-    found = deliveries.most_used(figures, countries=_CHANNELS_COUNTRIES)
+    found = deliveries.leading_channels(figures, countries=_CHANNELS_COUNTRIES)
     if found:
         used = ", ".join(f"{each.country} {each.channel} {each.percent} %" for each in found)
         _print("used most", f"in the last {_CHANNELS_DAYS} days: {used}")
@@ -112,7 +112,7 @@ async def _check_hosts(settings: Settings) -> list[str]:
         hosts.append(("webhooks", f"to {host}, signed with {signed}", settings.webhook_url))
     gateways = urls.endpoints(settings.sms_urls)
     hosts += [("gateway", name, url) for name, url in gateways]
-    hosts += doctor_channels.hosts(settings)
+    hosts += doctor_channels.list_hosts(settings)
     failures = await asyncio.gather(*(_failure(url) for _, _, url in hosts))
     problems = []
     for (role, name, url), failure in zip(hosts, failures, strict=True):

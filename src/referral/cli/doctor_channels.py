@@ -1,4 +1,4 @@
-"""What `referral doctor` says about channels."""
+"""Describe the channels for `referral doctor`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from referral.core.channels import Channel, ChannelRules
 from referral.core.keys import Keyring, Purpose
-from referral.messaging.gateways import whatsapp
+from referral.messaging.gateways import whatsapp_reports
 from referral.messaging.gateways.providers import PROVIDERS, reports_url
 from referral.settings import Settings
 
 _ANYWHERE = ""
 
 
-def lines(settings: Settings, keys: Keyring) -> Iterator[tuple[str, str]]:
+def describe(settings: Settings, keys: Keyring) -> Iterator[tuple[str, str]]:
     """Return labels and lines about the channels; none if SMS is the only one."""
     if not settings.channels.urls:
         return
@@ -29,11 +29,11 @@ def lines(settings: Settings, keys: Keyring) -> Iterator[tuple[str, str]]:
             yield "reports", f"{provider.name}: {_reports(provider.channel, url, keys)}"
 
 
-def hosts(settings: Settings) -> list[tuple[str, str, str | None]]:
+def list_hosts(settings: Settings) -> list[tuple[str, str, str | None]]:
     """Return the role, the name and the URL of each provider's API."""
     urls = settings.channels.urls
     return [
-        ("gateway", f"{provider.name}", provider.api(urls[provider.channel]))
+        ("gateway", provider.name, provider.parse(urls[provider.channel]).api)
         for provider in PROVIDERS
         if provider.channel in urls
     ]
@@ -50,7 +50,7 @@ def _then(channels: Sequence[Channel]) -> str:
 
 def _reports(channel: Channel, url: str, keys: Keyring) -> str:
     if channel is Channel.WHATSAPP:
-        token = whatsapp.verify_token(keys.current(Purpose.HANDSHAKE).secret)
+        token = whatsapp_reports.verify_token(keys.current(Purpose.HANDSHAKE).secret)
         return f"enter {url} and the verify token {token} in the settings of the app at Meta"
     if url.startswith("https://"):
         return f"to {url}, which each message names"

@@ -46,8 +46,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     by address and the cost guard apply to a known device, as to a stranger's. address: the client's
     when it requested the code. shared_device: the digest of another phone that has signed in on the
     device, only for the flag `same_device`. proof: how the code, once entered, proves the phone.
-    channel: the one that the code went by. may_have_moved: it may have gone by a later one, which
-    is noted in the database.
+    channel: the one that the code went by. channel_is_tentative: later
+    channels may have been tried; the one that took the code is recorded in a counter.
     """
 
     id: str
@@ -64,7 +64,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     shared_device: str = ""
     proof: Proof
     channel: Channel = Channel.SMS
-    may_have_moved: bool = False
+    channel_is_tentative: bool = False
 
 
 def new_id(token_bytes: Callable[[int], bytes]) -> str:
@@ -115,7 +115,7 @@ def issue(  # noqa: PLR0913 - one argument for each thing that a challenge carri
     shared_device: str = "",
     proof: Proof,
     channel: Channel = Channel.SMS,
-    may_have_moved: bool = False,
+    channel_is_tentative: bool = False,
 ) -> str:
     """Return the challenge token for a code.
 
@@ -138,7 +138,7 @@ def issue(  # noqa: PLR0913 - one argument for each thing that a challenge carri
         shared_device=shared_device,
         proof=proof,
         channel=channel,
-        may_have_moved=may_have_moved,
+        channel_is_tentative=channel_is_tentative,
     )
     return seal.encrypt(msgspec.json.encode(challenge), keys.current(purpose))
 

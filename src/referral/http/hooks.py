@@ -15,8 +15,8 @@ from referral.http.api.refusals import ANY, responses
 from referral.http.problems import BodyTooLarge
 from referral.http.requests import StrictRequest, context
 from referral.messaging import delivery_reports
-from referral.messaging.gateways.providers import REPORTS_PATH, ReportRequest
-from referral.messaging.gateways.reports import MalformedReportError, ReportError
+from referral.messaging.gateways.providers import REPORTS_PATH
+from referral.messaging.gateways.reports import MalformedReportError, ReportError, ReportRequest
 
 # Meta's are the largest
 _MAX_BODY_BYTES = 3 * 1024 * 1024

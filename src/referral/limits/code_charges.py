@@ -8,7 +8,7 @@ from referral.context import Context
 from referral.core.challenge import Challenge
 from referral.core.channels import Channel
 from referral.core.phone import country
-from referral.limits import counters, gcra, receipts, sends
+from referral.limits import counters, gcra, receipts, refunds, sends
 from referral.limits.counters import Advance
 from referral.limits.policy import LimitName
 from referral.limits.pumping import guard
@@ -33,13 +33,12 @@ class CodeCharges:
         self._last = another or self._last
         return another is not None
 
-    def move_to(self, channel: Channel) -> str | None:
-        """Charge the message to a channel instead of the one before, which did not accept it.
+    def charge_to(self, channel: Channel) -> bool:
+        """Charge the message to this channel instead of the one that it is charged to.
 
         Only its weight changes: the phone, the address and the wait are charged once, whatever a
-        provider says about the phone. Return the receipt for delivery reports, "" if there is
-        none; None if the channel is dearer and the cost guard or the day's sends overall refuse
-        the difference.
+        provider says about the phone. Return False if the channel is dearer, and the cost guard or
+        the day's sends overall refuse the difference.
         """
         ctx, before, at = self._ctx, self._charged.scope, self._charged.at
         scope = replace(before, weight=ctx.channels.rules.weights[channel])
@@ -47,16 +46,22 @@ class CodeCharges:
             guard.refund_send(ctx, before, at)
             if scope.weight > before.weight and self._is_refused(scope, before):
                 guard.count_send(ctx, before, at)
-                return None
+                return False
             guard.count_send(ctx, scope, at)
             ctx.global_limits.add(LimitName.SENDS_DAY, scope.weight - before.weight)
             self._charged = self._last = replace(self._charged, scope=scope)
+        return True
+
+    def receipt_for(self, channel: Channel) -> str:
+        """Return the receipt for a channel's delivery reports; "" if it bills every message."""
         if channel not in _MAY_BE_UNBILLED:
             return ""
-        return receipts.encode(Receipt(self._challenge_id, scope, at), ctx.keys)
+        charged = self._charged
+        receipt = Receipt(self._challenge_id, charged.scope, charged.at)
+        return receipts.encode(receipt, self._ctx.keys)
 
-    async def note(self, channel: Channel) -> None:
-        """Remember to which channel the message stays charged, for as long as the code is valid."""
+    async def record_channel(self, channel: Channel) -> None:
+        """Record to which channel the message stays charged, for as long as the code is valid."""
         tat = gcra.microseconds(self._ctx.clock()) + self._ctx.limits.code_life * gcra.SECOND
         await counters.advance(
             Advance(_key(self._ctx, self._challenge_id, channel), tat, below=tat)
@@ -64,7 +69,7 @@ class CodeCharges:
 
     async def refund(self) -> bool:
         """Refund the message that was charged last. Return whether it was the only one."""
-        await sends.refund(self._ctx, self._last)
+        await refunds.refund(self._ctx, self._last)
         return self._last is self._charged
 
     def _is_refused(self, scope: LimitScope, before: LimitScope) -> bool:
@@ -80,9 +85,9 @@ class CodeCharges:
         return wait > 0 or guard.check(self._ctx, scope, self._charged.at) is not None
 
 
-async def channel_of(ctx: Context, challenge: Challenge) -> Channel | None:
+async def find_channel(ctx: Context, challenge: Challenge) -> Channel | None:
     """Return the channel to which a challenge's message is charged; None if it is not settled."""
-    if not challenge.may_have_moved:
+    if not challenge.channel_is_tentative:
         return challenge.channel
     keys = {
         _key(ctx, challenge.id, channel): channel

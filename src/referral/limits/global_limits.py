@@ -36,7 +36,7 @@ class GlobalLimits:
         self._unsaved: Counter[LimitName] = Counter()
 
     def add(self, name: LimitName, number: int = 1) -> None:
-        """Count a failed guess or a send. number: -1 undoes one count."""
+        """Count a failed guess or a send. number: the weight of a send; negative to undo it."""
         self._unsaved[name] += number
 
     def is_alarmed(self, now: datetime) -> bool:
@@ -45,15 +45,15 @@ class GlobalLimits:
         return self._used(LimitName.FAILURES_HOUR, now) >= bucket.size
 
     def wait_for_sends(self, now: datetime, *, is_exempt: bool, weight: int = 1) -> int:
-        """Return seconds until the day has room for a send. The last fifth is for exempt devices.
+        """Return seconds until a send fits in the day. The last fifth is for exempt devices.
 
-        weight: that of the message. One that weighs more than a whole day has room if nothing else
+        weight: that of the message. One that weighs more than the whole day fits if nothing else
         was sent.
         """
         bucket = self.charges[LimitName.SENDS_DAY].bucket
         reserved = 0 if is_exempt else self._limits.sends_reserved
-        room = max(bucket.size - reserved - weight, 0)
-        excess = self._used(LimitName.SENDS_DAY, now) - room
+        fits_below = max(bucket.size - reserved - weight, 0)
+        excess = self._used(LimitName.SENDS_DAY, now) - fits_below
         return ceil(excess * bucket.increment / SECOND) if excess > 0 else 0
 
     async def save(self, now: datetime) -> None:

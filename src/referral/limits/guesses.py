@@ -40,6 +40,7 @@ from referral.limits import (
     counters,
     gcra,
     guess_policy,
+    refunds,
     send_policy,
     sends,
     used_codes,
@@ -245,10 +246,10 @@ async def _allow_resend(
     )
     if await counters.advance(too_short):
         weights = ctx.channels.rules.weights
-        channel = await code_charges.channel_of(ctx, challenge)
+        channel = await code_charges.find_channel(ctx, challenge)
         # The least, if another channel may still be tried
         weight = weights[channel] if channel else min(weights.values())
-        await sends.refund_too_short(
+        await refunds.refund_too_short(
             ctx, send_scope, challenge_id=challenge.id, weight=weight, now=now
         )
 

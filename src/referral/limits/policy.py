@@ -22,7 +22,7 @@ class LimitName(StrEnum):
     PHONE_RESEND_STEPS = "phone-resend-steps"
     PHONE_SENDS_HOUR = "phone-sends-hour"
     PHONE_SENDS_DAY = "phone-sends-day"
-    PHONE_MESSAGE = "phone-message"
+    PHONE_RECENT_CODE = "phone-recent-code"
     DEVICE_UNUSED_MESSAGES = "device-unused-messages"
     ADDRESS_SENDS_HOUR = "address-sends-hour"
     SENDS_DAY = "sends-day"

@@ -22,9 +22,9 @@ from referral.limits.policy import LimitName, Limits
 from referral.limits.scope import LimitScope
 
 _UNUSED_MESSAGES = Bucket(3, DAY)
-_MESSAGE = Bucket(1, HOUR)
+_RECENT_CODE = Bucket(1, HOUR)
 # A refund of these would undo an earlier message too
-CLEARED_INSTEAD = frozenset({LimitName.PHONE_RESEND_WAIT, LimitName.PHONE_MESSAGE})
+CLEARED_INSTEAD = frozenset({LimitName.PHONE_RESEND_WAIT, LimitName.PHONE_RECENT_CODE})
 _NEXT_SEND_LIMITS = frozenset(
     {LimitName.PHONE_RESEND_WAIT, LimitName.PHONE_SENDS_HOUR, LimitName.PHONE_SENDS_DAY}
 )
@@ -65,14 +65,14 @@ def address_charges(limits: Limits, scope: LimitScope) -> list[Charge]:
     return scope.address_charges(LimitName.ADDRESS_SENDS_HOUR, limits.sends_per_address_hour)
 
 
-def message_key(scope: LimitScope) -> str:
+def recent_code_key(scope: LimitScope) -> str:
     """Return the key of the counter that says until when a phone may be called."""
-    return scope.counter_key(LimitName.PHONE_MESSAGE, scope.phone)
+    return scope.counter_key(LimitName.PHONE_RECENT_CODE, scope.phone)
 
 
-def message_charge(key: str) -> Charge:
+def recent_code_charge(key: str) -> Charge:
     """Build the charge after which the phone may be called for an hour."""
-    return gcra.new_charge(LimitName.PHONE_MESSAGE, key, _MESSAGE).unconditional()
+    return gcra.new_charge(LimitName.PHONE_RECENT_CODE, key, _RECENT_CODE).unconditional()
 
 
 def unused_message_charges(scope: LimitScope) -> list[Charge]:

@@ -1,4 +1,4 @@
-"""Charging messages before they are sent, and refunding them.
+"""Charging messages before they are sent. limits/refunds.py refunds them.
 
 A message is charged to its phone, the address, the cost guard and the day's sends overall, and the
 charges are committed, before a gateway is called. So a request that is cancelled, or a process that
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NoReturn
 
 from msgspec import Struct
@@ -22,18 +22,15 @@ from referral import observability
 from referral.context import Caller, Context
 from referral.core.channels import Channel
 from referral.core.errors import InvalidRequest, TooManyRequests
-from referral.limits import counters, gcra, receipts, send_policy
-from referral.limits.counters import Advance
+from referral.limits import counters, gcra, send_policy
 from referral.limits.gcra import HOUR, Bucket, Charge
 from referral.limits.policy import LimitName
 from referral.limits.pumping import guard
 from referral.limits.pumping.rules import REFILL_HOURS, Block
-from referral.limits.scope import LimitScope, counter_key
+from referral.limits.scope import LimitScope
 from referral.storage import database
 
 _ATTEMPTS = 5
-# The longest that the cost guard and the day's sends overall remember a message
-_REFUNDED_FOR = timedelta(hours=24)
 
 
 class Charged(Struct, frozen=True, kw_only=True):
@@ -69,10 +66,11 @@ async def charge(
     """Charge a message with a code.
 
     is_call: a call requires that the phone was sent a code in the last hour, so that nobody is
-    called out of the blue. Raises TooManyRequests, and InvalidRequest for such a call.
+    called out of the blue. Raises TooManyRequests, and InvalidRequest for a call to
+    a phone without a recent code.
     """
     now = gcra.microseconds(at)
-    keys = [*send_policy.keys(ctx.limits, scope), *_message_keys(ctx, scope)]
+    keys = [*send_policy.keys(ctx.limits, scope), *_recent_code_keys(ctx, scope)]
     tats: Mapping[str, int] | None = None
     if not is_call and await _count_unless_refused(ctx, scope, caller=caller, at=at):
         # Usually this is the phone's first message in an hour. PostgreSQL then reads and charges
@@ -83,30 +81,30 @@ async def charge(
             first = send_policy.first_of_hour(charges)
             tats, after = await counters.read_and_charge(keys, first, now=now)
         except BaseException:
-            _uncount(ctx, scope, at)
+            uncount(ctx, scope, at)
             raise
         if after is not None:
             return Charged(scope=scope, at=at, charges=charges, before=tats, after=after)
-        _uncount(ctx, scope, at)
+        uncount(ctx, scope, at)
     for _ in range(_ATTEMPTS):
         if tats is None:
             tats = await counters.read(keys)
         scope = send_policy.scope_at_send(scope, tats, now=now)
         if waits := _waits(ctx, scope, tats, at):
             await _refuse(ctx, scope, waits, caller=caller, at=at)
-        await _require_message(ctx, scope, tats, now, is_call=is_call)
+        await _require_recent_code(ctx, scope, tats, now, is_call=is_call)
         if block := await _count(ctx, scope, caller=caller, at=at):
             await _refuse(ctx, scope, [_wait_of_guard(block)], caller=caller, at=at)
         charges = _charges(ctx, scope, tats, now)
         try:
             after = await counters.charge(charges, now=now)
         except BaseException:
-            _uncount(ctx, scope, at)
+            uncount(ctx, scope, at)
             raise
         if after is not None:
             return Charged(scope=scope, at=at, charges=charges, before=tats, after=after)
         # Another call charged the counters after they were read
-        _uncount(ctx, scope, at)
+        uncount(ctx, scope, at)
         tats = None
     raise TooManyRequests.by(charges[0].limit, retry_after=1)
 
@@ -126,48 +124,12 @@ async def charge_fallback(ctx: Context, charged: Charged) -> Charged | None:
     try:
         after = await counters.charge(charges, now=gcra.microseconds(at))
     except BaseException:
-        _uncount(ctx, scope, at)
+        uncount(ctx, scope, at)
         raise
     if after is None:
-        _uncount(ctx, scope, at)
+        uncount(ctx, scope, at)
         return None
     return Charged(scope=scope, at=at, charges=charges, before={}, after=after)
-
-
-async def refund(ctx: Context, charged: Charged) -> None:
-    """Refund a message that was certainly not accepted by any gateway."""
-    _uncount(ctx, charged.scope, charged.at)
-    for key in (send_policy.wait_key(charged.scope), send_policy.message_key(charged.scope)):
-        if key in charged.after:
-            await _set_back(charged, key)
-    refunded = [each for each in charged.charges if each.name not in send_policy.CLEARED_INSTEAD]
-    await counters.refund(refunded, now=charged.now)
-
-
-async def refund_unbilled(ctx: Context, receipt: str) -> None:
-    """Refund a message that its provider does not bill to the cost guard and the day's sends, once.
-
-    The phone's own counts stay: the message may have been a try to annoy its owner. receipt: see
-    limits/receipts.py. One that is none of ours, or older than a day, is ignored.
-    """
-    found = receipts.decode(receipt, ctx.keys, counter_key=ctx.counter_key)
-    if found is None or ctx.clock() - found.at >= _REFUNDED_FOR:
-        return
-    if await _is_first_refund(ctx, found.challenge_id, "cost guard"):
-        guard.refund_send(ctx, found.scope, found.at)
-        await _refund_day(ctx, found.challenge_id, found.scope.weight)
-
-
-async def refund_too_short(
-    ctx: Context, scope: LimitScope, *, challenge_id: str, weight: int, now: int
-) -> None:
-    """Refund the send of a code that is now too short, so that a longer one can follow.
-
-    The wait is cleared; the address and the sends overall are refunded. scope: as at that send.
-    """
-    await _refund_day(ctx, challenge_id, weight)
-    await counters.clear(send_policy.wait_key(scope))
-    await counters.refund(send_policy.address_charges(ctx.limits, scope), now=now)
 
 
 async def count_notice(ctx: Context, phone: str) -> Charged:
@@ -182,10 +144,10 @@ async def count_notice(ctx: Context, phone: str) -> Charged:
     return Charged(scope=scope, at=at, charges=charges, before={}, after={})
 
 
-async def refund_notice(ctx: Context, charged: Charged) -> None:
-    ctx.global_limits.add(LimitName.SENDS_DAY, -1)
-    with suppress(database.Unavailable):
-        await counters.refund(charged.charges, now=charged.now)
+def uncount(ctx: Context, scope: LimitScope, at: datetime) -> None:
+    """Undo the counts of a message in memory. at: when it was counted."""
+    guard.refund_send(ctx, scope, at)
+    ctx.global_limits.add(LimitName.SENDS_DAY, -scope.weight)
 
 
 def retry_after(ctx: Context, scope: LimitScope, tats: Mapping[str, int], *, at: datetime) -> int:
@@ -194,21 +156,7 @@ def retry_after(ctx: Context, scope: LimitScope, tats: Mapping[str, int], *, at:
     return max((each.seconds for each in _waits(ctx, scope, tats, at)), default=1)
 
 
-async def _refund_day(ctx: Context, challenge_id: str, weight: int) -> None:
-    """Refund a challenge's message to the day's sends overall, unless it is refunded already."""
-    if await _is_first_refund(ctx, challenge_id, LimitName.SENDS_DAY):
-        ctx.global_limits.add(LimitName.SENDS_DAY, -weight)
-
-
-async def _is_first_refund(ctx: Context, challenge_id: str, limit: str) -> bool:
-    """Return whether a challenge's message was not refunded before, and remember this refund."""
-    now = ctx.clock()
-    key = counter_key(ctx.counter_key, f"refunded|{challenge_id}|{limit}")
-    until = gcra.microseconds(now + _REFUNDED_FOR)
-    return await counters.advance(Advance(key, until, below=gcra.microseconds(now)))
-
-
-async def _require_message(
+async def _require_recent_code(
     ctx: Context, scope: LimitScope, tats: Mapping[str, int], now: int, *, is_call: bool
 ) -> None:
     """Require that a phone was sent a code in the last hour if it is called.
@@ -216,7 +164,7 @@ async def _require_message(
     A refusal is charged to the address, so that it cannot test many phones for recent codes. Raises
     InvalidRequest.
     """
-    if not is_call or tats.get(send_policy.message_key(scope), 0) > now:
+    if not is_call or tats.get(send_policy.recent_code_key(scope), 0) > now:
         return
     await counters.charge(send_policy.address_charges(ctx.limits, scope), now=now)
     raise InvalidRequest.field(
@@ -224,14 +172,6 @@ async def _require_message(
         "A call needs another code first, sent to this phone within the last hour. Leave the "
         "channel out, and ask for a call if nothing arrives.",
     )
-
-
-async def _set_back(charged: Charged, key: str) -> None:
-    """Set a counter back to before a message, unless another one has advanced it meanwhile."""
-    await counters.clear(key, tat=charged.after[key])
-    before = charged.before.get(key, 0)
-    if before > charged.now:
-        await counters.advance(Advance(key, before, below=before))
 
 
 async def _count_unless_refused(
@@ -256,20 +196,18 @@ async def _count(ctx: Context, scope: LimitScope, *, caller: Caller, at: datetim
     return block
 
 
-def _uncount(ctx: Context, scope: LimitScope, at: datetime) -> None:
-    guard.refund_send(ctx, scope, at)
-    ctx.global_limits.add(LimitName.SENDS_DAY, -scope.weight)
-
-
 def _charges(ctx: Context, scope: LimitScope, tats: Mapping[str, int], now: int) -> list[Charge]:
     charges = send_policy.charges(ctx.limits, scope, tats, now=now)
-    return [*charges, *(send_policy.message_charge(key) for key in _message_keys(ctx, scope))]
+    return [
+        *charges,
+        *(send_policy.recent_code_charge(key) for key in _recent_code_keys(ctx, scope)),
+    ]
 
 
-def _message_keys(ctx: Context, scope: LimitScope) -> list[str]:
+def _recent_code_keys(ctx: Context, scope: LimitScope) -> list[str]:
     """Return the key of the counter on which calls to the phone depend; none without calls."""
     has_calls = Channel.VOICE in ctx.channels.rules.available
-    return [send_policy.message_key(scope)] if has_calls else []
+    return [send_policy.recent_code_key(scope)] if has_calls else []
 
 
 def _wait_of_day(ctx: Context, scope: LimitScope, at: datetime) -> int:

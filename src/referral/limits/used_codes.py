@@ -22,7 +22,7 @@ def count(ctx: Context, challenge: Challenge, scope: LimitScope) -> None:
     scope: with the address that requested the code.
     """
     now = ctx.clock()
-    if challenge.may_have_moved:
+    if challenge.channel_is_tentative:
         # In an empty context: in the caller's, a transaction may be open
         database.spawn(_count_once_known(ctx, challenge, scope, now), context=Variables())
     else:
@@ -32,7 +32,7 @@ def count(ctx: Context, challenge: Challenge, scope: LimitScope) -> None:
 async def _count_once_known(
     ctx: Context, challenge: Challenge, scope: LimitScope, now: datetime
 ) -> None:
-    channel = await code_charges.channel_of(ctx, challenge)
+    channel = await code_charges.find_channel(ctx, challenge)
     _count(ctx, challenge, scope, channel or challenge.channel, now)
 
 

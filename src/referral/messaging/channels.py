@@ -1,13 +1,13 @@
 """The channels in use: their gateways, and sending a message through one after another.
 
-If a channel certainly did not accept a message, the next one gets it. The caller learns how the
-message fared as soon as that depends no more on the phone: what a provider says about it, such as
-that it has no account there, must change neither the response nor its time. So once a gateway has
-refused the phone, the rest goes on after the response.
+If a channel certainly did not accept a message, the next one gets it. What a provider says about
+the phone, such as that it has no account there, must change neither the response nor its time. So
+once a gateway has refused the phone, the caller gets the outcome of an accepted message, and the
+other channels are tried after that.
 
-The times do not tell either. A response to a refusal waits as long as some message lately took that
-was accepted, if that is longer, and a response to an acceptance as long as a refusal took. Both are
-then the longer of two independent times, one of each kind.
+Times are made equal too: a refusal takes at least as long as a random recent message that was
+accepted, and an accepted message as long as a random recent refusal. Both are then the longer of
+two independent times, one of each kind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Protocol
 
 from referral.core.channels import Channel, ChannelRules
 from referral.messaging.gateways import Message
-from referral.messaging.gateways.chain import Chain, SendResult
+from referral.messaging.gateways.chain import MAY_ARRIVE, Chain, SendResult
 from referral.storage import database
 
 # Below the 30 s after which hosting platforms cut a request
@@ -35,30 +35,30 @@ class MessageCharges(Protocol):
     async def charge(self) -> bool:
         """Charge one more message; return False if the phone may not get it."""
 
-    def move_to(self, channel: Channel) -> str | None:
-        """Charge the message to this channel instead of the one before.
+    def charge_to(self, channel: Channel) -> bool:
+        """Charge the message to this channel; return False if it may not be sent by it."""
 
-        Return the receipt for its delivery reports; None if the message may not be sent by it.
-        """
+    def receipt_for(self, channel: Channel) -> str:
+        """Return the receipt that comes back in the message's delivery reports; "" if none does."""
 
     async def refund(self) -> bool:
         """Refund the message that was charged last. Return whether it was the only one."""
 
-    async def note(self, channel: Channel) -> None:
-        """Remember to which channel the message stays charged, if its sender did not wait."""
+    async def record_channel(self, channel: Channel) -> None:
+        """Record to which channel the message stays charged, if its caller did not wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a message fared, as far as its sender waits for it.
+    """How a message fared, as far as its caller waits for it.
 
-    channel: the last that was tried. goes_on: the sender was answered before this was settled, so
-    later channels may still be tried.
+    channel: the last that was tried; the first if that is not known. is_pending: later channels may
+    still be tried.
     """
 
     result: SendResult
     channel: Channel
-    goes_on: bool = False
+    is_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +68,11 @@ class Channels:
     rules: ChannelRules
     chains: Mapping[Channel, Chain]
     urls: Mapping[Channel, str] = field(repr=False)
-    """Of the providers, without SMS: they check delivery reports."""
+    """The URL of each channel's provider except SMS. Its credentials verify delivery reports."""
     app_hashes: frozenset[str]
-    """Of the Android apps that read codes from messages."""
+    """Of the Android apps that may read codes."""
     randbelow: Callable[[int], int]
-    _times: Mapping[Channel, _Times] = field(
+    times: Mapping[Channel, _Times] = field(
         default_factory=lambda: {channel: _Times() for channel in Channel}, repr=False
     )
 
@@ -90,7 +90,7 @@ class Channels:
         It goes on if the caller is cancelled, and after 20 seconds, when the message may still
         arrive. Raises what the charges raise.
         """
-        sending = _Sending(self.chains, self._times, self.randbelow, message, charges)
+        sending = _Sending(self, message, charges)
         running = database.spawn(sending.run(plan))
         waited, _ = await asyncio.wait(
             {sending.early_outcome, running},
@@ -102,7 +102,7 @@ class Channels:
             return await asyncio.shield(sending.early_outcome)
         if not waited:
             sending.deadline_passed = True
-            return Outcome(SendResult(), plan[0], goes_on=True)
+            return Outcome(MAY_ARRIVE, plan[0], is_pending=True)
         return running.result()
 
 
@@ -117,21 +117,13 @@ class _Times:
 class _Sending:
     """A message on its way through the channels."""
 
-    def __init__(
-        self,
-        chains: Mapping[Channel, Chain],
-        times: Mapping[Channel, _Times],
-        randbelow: Callable[[int], int],
-        message: Message,
-        charges: MessageCharges,
-    ) -> None:
-        self._chains, self._times, self._randbelow = chains, times, randbelow
-        self._message, self._charges = message, charges
+    def __init__(self, channels: Channels, message: Message, charges: MessageCharges) -> None:
+        self._channels, self._message, self._charges = channels, message, charges
         self.early_outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        """The outcome for the sender, once a gateway has refused the phone."""
+        """The outcome for the caller, once a gateway has refused the phone."""
         self.phone_was_refused = False
         self.deadline_passed = False
-        """Whether the sender was answered because it could wait no longer."""
+        """Whether the caller could wait no longer."""
 
     async def run(self, plan: Sequence[Channel]) -> Outcome:
         """Send the message, and return its outcome."""
@@ -139,50 +131,54 @@ class _Sending:
         try:
             async with asyncio.timeout(2 * DEADLINE_SECONDS):
                 for channel in plan:
-                    receipt = self._charges.move_to(channel)
-                    if receipt is None:
+                    if not self._charges.charge_to(channel):
                         break
-                    outcome = Outcome(await self._try(channel, receipt), channel)
-                    if not outcome.result.is_untaken:
+                    outcome = Outcome(await self._try(channel), channel)
+                    if not outcome.result.was_not_accepted:
                         break
         except TimeoutError:
-            # It may still arrive
-            return Outcome(SendResult(), plan[0])
+            return Outcome(MAY_ARRIVE, plan[0])
         if self.phone_was_refused or self.deadline_passed:
             await self._settle(outcome)
         return outcome
 
     async def _settle(self, outcome: Outcome) -> None:
-        """Do what depends on the final outcome, which the sender does not learn."""
-        await self._charges.note(outcome.channel)
+        """Do what depends on the final outcome, which the caller does not learn."""
+        await self._charges.record_channel(outcome.channel)
         # Once a gateway has refused the phone, the message stays charged, whatever becomes of it
-        if outcome.result.refundable and not self.phone_was_refused:
+        if outcome.result.is_refundable and not self.phone_was_refused:
             await self._charges.refund()
 
     async def _charge(self) -> bool:
         return not self.phone_was_refused and await self._charges.charge()
 
-    async def _try(self, channel: Channel, receipt: str) -> SendResult:
-        started, times = monotonic(), self._times[channel]
+    async def _try(self, channel: Channel) -> SendResult:
+        started, times = monotonic(), self._channels.times[channel]
 
         def refuse_phone() -> None:
-            """Tell the sender as if the message had been accepted."""
+            """Give the caller the outcome of an accepted message, after a pause."""
             if not self.phone_was_refused:
                 self.phone_was_refused = True
-                pause = self._pause(times.refused, times.accepted, monotonic() - started)
-                outcome = Outcome(SendResult(), channel, goes_on=True)
+                pause = self._remember(times.refused, times.accepted, monotonic() - started)
+                outcome = Outcome(MAY_ARRIVE, channel, is_pending=True)
                 asyncio.get_running_loop().call_later(pause, self.early_outcome.set_result, outcome)
 
-        result = await self._chains[channel].send(
-            replace(self._message, receipt=receipt),
+        result = await self._channels.chains[channel].send(
+            replace(self._message, receipt=self._charges.receipt_for(channel)),
             charge=self._charge,
             on_phone_refused=refuse_phone,
         )
         if result.is_accepted and not self.phone_was_refused:
-            await asyncio.sleep(self._pause(times.accepted, times.refused, monotonic() - started))
+            pause = self._remember(times.accepted, times.refused, monotonic() - started)
+            await asyncio.sleep(pause)
         return result
 
-    def _pause(self, own: deque[float], other: deque[float], seconds: float) -> float:
-        """Remember how long a message took; return how much longer one that fared otherwise did."""
-        own.append(seconds)
-        return max(other[self._randbelow(len(other))] - seconds, 0) if other else 0
+    def _remember(self, same: deque[float], opposite: deque[float], seconds: float) -> float:
+        """Remember how many seconds a message took.
+
+        Return how many more it has to take, to take as long as a random one of the other outcome.
+        """
+        same.append(seconds)
+        if not opposite:
+            return 0
+        return max(opposite[self._channels.randbelow(len(opposite))] - seconds, 0)

@@ -18,38 +18,38 @@ from referral import observability
 from referral.core.channels import Channel
 from referral.core.phone import country as country_of
 from referral.messaging import delivery_counts
-from referral.messaging.delivery_counts import Counts, Segment
+from referral.messaging.delivery_counts import CountryChannel, DeliveryCounts
 
 KEEP_DAYS = 30
 
 _HOUR_SECONDS = 3600
 _PURGE_BATCH = 5000
-_NONE = Counts()
+_NONE = DeliveryCounts()
 
 
 class Deliveries:
     """The messages that this process has counted and not saved yet."""
 
     def __init__(self) -> None:
-        self._unsaved: dict[tuple[Segment, int], Counts] = {}
+        self._unsaved: dict[tuple[CountryChannel, int], DeliveryCounts] = {}
         self._saving = asyncio.Lock()
 
     def count_sent(self, phone: str, channel: Channel, at: datetime) -> None:
-        """Count a message that a gateway has accepted."""
-        segment = Segment(country_of(phone), channel)
-        self._add(segment, _hour(at), Counts(sent=1))
+        """Count a message that a gateway accepted, or may have accepted."""
+        segment = CountryChannel(country_of(phone), channel)
+        self._add(segment, _hour(at), DeliveryCounts(sent=1))
         observability.message_sent(channel, country=segment.country)
 
     def count_delivered(self, phone: str, channel: Channel, at: datetime) -> None:
         """Count a message that the provider reports as delivered. Call it once for each message."""
-        segment = Segment(country_of(phone), channel)
-        self._add(segment, _hour(at), Counts(delivered=1))
+        segment = CountryChannel(country_of(phone), channel)
+        self._add(segment, _hour(at), DeliveryCounts(delivered=1))
         observability.message_delivered(channel, country=segment.country)
 
     def count_used(self, phone: str, channel: Channel, at: datetime, *, seconds: float) -> None:
         """Count a message whose code was entered. seconds: since it was sent."""
-        segment = Segment(country_of(phone), channel)
-        self._add(segment, _hour(at), Counts(used=1, seconds=seconds))
+        segment = CountryChannel(country_of(phone), channel)
+        self._add(segment, _hour(at), DeliveryCounts(used=1, seconds=seconds))
         observability.message_used(channel, country=segment.country, seconds=seconds)
 
     async def save(self) -> None:
@@ -69,7 +69,7 @@ class Deliveries:
                     self._add(segment, hour, counts)
                 raise
 
-    def _add(self, segment: Segment, hour: int, counts: Counts) -> None:
+    def _add(self, segment: CountryChannel, hour: int, counts: DeliveryCounts) -> None:
         key = (segment, hour)
         self._unsaved[key] = self._unsaved.get(key, _NONE).plus(counts)
 
@@ -90,7 +90,7 @@ class Figures:
 
     @property
     def used_percent(self) -> int | None:
-        """How many of the messages were used. None if none was sent in these hours."""
+        """The share of messages whose code was entered, at most 100. None if none was sent."""
         # Codes may be used in these hours that were sent before them
         return min(100, round(100 * self.used / self.sent)) if self.sent else None
 
@@ -100,7 +100,7 @@ class Figures:
         return round(self.seconds / self.used) if self.used else None
 
 
-class MostUsed(NamedTuple):
+class LeadingChannel(NamedTuple):
     """The channel by which most messages went to a country, and its share of them in percent."""
 
     country: str
@@ -118,7 +118,7 @@ async def recent(at: datetime, *, hours: int) -> list[Figures]:
     return sorted(found, key=lambda each: (-each.sent, each.country, each.channel))
 
 
-def most_used(figures: Iterable[Figures], *, countries: int) -> list[MostUsed]:
+def leading_channels(figures: Iterable[Figures], *, countries: int) -> list[LeadingChannel]:
     """Return the channel that is used most in each of the busiest countries, the busiest first.
 
     figures: most sent first, as `recent` returns them.
@@ -130,7 +130,9 @@ def most_used(figures: Iterable[Figures], *, countries: int) -> list[MostUsed]:
             sent[each.country] += each.sent
             leading.setdefault(each.country, each)
     return [
-        MostUsed(country, leading[country].channel, round(100 * leading[country].sent / total))
+        LeadingChannel(
+            country, leading[country].channel, round(100 * leading[country].sent / total)
+        )
         for country, total in sent.most_common(countries)
     ]
 

@@ -36,7 +36,7 @@ _SINCE = f"""
 """  # noqa: S608 - only constants
 
 
-class Counts(NamedTuple):
+class DeliveryCounts(NamedTuple):
     """The numbers of messages, and the sum of the seconds until their codes were used."""
 
     sent: int = 0
@@ -44,8 +44,8 @@ class Counts(NamedTuple):
     used: int = 0
     seconds: float = 0.0
 
-    def plus(self, other: Counts) -> Counts:
-        return Counts(
+    def plus(self, other: DeliveryCounts) -> DeliveryCounts:
+        return DeliveryCounts(
             self.sent + other.sent,
             self.delivered + other.delivered,
             self.used + other.used,
@@ -53,14 +53,14 @@ class Counts(NamedTuple):
         )
 
 
-class Segment(NamedTuple):
+class CountryChannel(NamedTuple):
     """A country (ISO 3166-1) and a channel."""
 
     country: str
     channel: Channel
 
 
-async def add(counted: Mapping[tuple[Segment, int], Counts]) -> None:
+async def add(counted: Mapping[tuple[CountryChannel, int], DeliveryCounts]) -> None:
     """Add counts, by segment and hour: all of them or none."""
     values = sorted(
         (f"{segment.country}:{segment.channel}:{hour}", hour, *counts)
@@ -76,10 +76,10 @@ async def add(counted: Mapping[tuple[Segment, int], Counts]) -> None:
     await database.transaction(work)
 
 
-async def by_segment(*, since: int) -> dict[Segment, Counts]:
+async def by_segment(*, since: int) -> dict[CountryChannel, DeliveryCounts]:
     """Return the sums of each country and channel. since: the first hour."""
     return {
-        _segment(row["segment"]): Counts(
+        _segment(row["segment"]): DeliveryCounts(
             # sum() of PostgreSQL is numeric or bigint
             int(row["sent"]),
             int(row["delivered"]),
@@ -97,6 +97,6 @@ async def purge(*, before: int, batch_size: int) -> int:
     )
 
 
-def _segment(text: str) -> Segment:
+def _segment(text: str) -> CountryChannel:
     country, channel, _ = text.split(":")
-    return Segment(country, Channel(channel))
+    return CountryChannel(country, Channel(channel))

@@ -12,12 +12,12 @@ from referral.context import Context
 from referral.core.channels import Channel
 from referral.core.errors import NotFound
 from referral.core.keys import Purpose
-from referral.limits import counters, gcra, sends
+from referral.limits import counters, gcra, refunds
 from referral.limits.counters import Advance
 from referral.limits.scope import counter_key
-from referral.messaging.gateways import whatsapp
-from referral.messaging.gateways.providers import PROVIDERS, Provider, ReportRequest
-from referral.messaging.gateways.reports import Report
+from referral.messaging.gateways import whatsapp_reports
+from referral.messaging.gateways.providers import PROVIDERS, Provider
+from referral.messaging.gateways.reports import Report, ReportRequest
 
 # Meta repeats a report for 7 days until it is acknowledged
 _REMEMBERED = timedelta(days=8)
@@ -31,16 +31,17 @@ def require_provider(ctx: Context, name: str) -> None:
 async def receive(ctx: Context, name: str, request: ReportRequest) -> None:
     """Receive the delivery reports in a request. name: of the provider.
 
-    Raises NotFound if the provider is not set up, ReportError if the request is not its own.
+    Raises NotFound if the provider is not set up, ReportError if the request is not its own or is
+    malformed.
     """
     provider, url = _find(ctx, name)
-    for report in provider.reports(url, request):
+    for report in provider.parse_reports(url, request):
         if report.is_delivered and await _is_first_delivery(
             ctx, provider.channel, report, request.now
         ):
             ctx.deliveries.count_delivered(report.phone, provider.channel, request.now)
         if report.is_unbilled:
-            await sends.refund_unbilled(ctx, report.receipt)
+            await refunds.refund_unbilled(ctx, report.receipt)
 
 
 def confirm(ctx: Context, name: str, query: dict[str, str]) -> str | None:
@@ -51,11 +52,10 @@ def confirm(ctx: Context, name: str, query: dict[str, str]) -> str | None:
     provider, _ = _find(ctx, name)
     if provider.channel is not Channel.WHATSAPP:
         raise NotFound
-    found = (
-        whatsapp.answer_handshake(query, expected=whatsapp.verify_token(key.secret))
-        for key in ctx.keys.all(Purpose.HANDSHAKE)
+    keys = ctx.keys.all(Purpose.HANDSHAKE)
+    return whatsapp_reports.answer_handshake(
+        query, *(whatsapp_reports.verify_token(key.secret) for key in keys)
     )
-    return next(filter(None, found), None)
 
 
 def _find(ctx: Context, name: str) -> tuple[Provider, str]:

@@ -1,4 +1,4 @@
-"""Write messages to phones, and send them through a gateway, which may never respond."""
+"""Write messages to phones, and send them by the channels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from referral import observability
 from referral.context import Caller, Context
 from referral.core.channels import Channel
 from referral.i18n import N_
-from referral.limits import sends
+from referral.limits import refunds, sends
 from referral.limits.sends import Charged
 from referral.messaging.channels import MessageCharges, Outcome
 from referral.messaging.gateways import Message
@@ -64,7 +64,7 @@ async def send(
     label = "failed" if result.has_failed else "sent"
     metrics.GATEWAY_SECONDS.labels(label).observe(monotonic() - started)
     if result.has_failed:
-        observability.record("send_failed", phone=message.phone, counted=not result.refundable)
+        observability.record("send_failed", phone=message.phone, counted=not result.is_refundable)
     return outcome
 
 
@@ -75,7 +75,7 @@ async def notify(ctx: Context, message: Message) -> None:
         return
     charges = _NoticeCharges(ctx, await sends.count_notice(ctx, message.phone))
     outcome = await send(ctx, message, [Channel.SMS], charges=charges)
-    if outcome.result.refundable:
+    if outcome.result.is_refundable:
         await charges.refund()
 
 
@@ -90,15 +90,17 @@ class _NoticeCharges:
         return True
 
     async def refund(self) -> bool:
-        await sends.refund_notice(self._ctx, self._charged[-1])
+        await refunds.refund_notice(self._ctx, self._charged[-1])
         return len(self._charged) == 1
 
-    def move_to(self, _: Channel) -> str:
-        """Stay with SMS, which has no receipts."""
+    def charge_to(self, _: Channel) -> bool:
+        return True
+
+    def receipt_for(self, _: Channel) -> str:
         return ""
 
-    async def note(self, _: Channel) -> None:
-        """Do nothing: a notice has no code."""
+    async def record_channel(self, _: Channel) -> None:
+        """Record nothing, since a notice has no code."""
 
 
 def _message(

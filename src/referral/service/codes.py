@@ -22,15 +22,15 @@ from referral.limits.sends import Charged
 from referral.messaging import messages
 from referral.messaging.channels import Outcome
 from referral.messaging.gateways import Message
-from referral.messaging.gateways.chain import SendResult
+from referral.messaging.gateways.chain import MAY_ARRIVE
 from referral.service import devices
 
 _RETRY_AFTER = 5  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """How a client wants its code.
+class SendOptions:
+    """How a code is sent.
 
     channel: None for the first in order. app_hash: of the Android app that reads the message.
     """
@@ -39,7 +39,7 @@ class Wish:
     app_hash: str = ""
 
 
-NO_WISH = Wish()
+DEFAULT_OPTIONS = SendOptions()
 
 
 class SentCode(Struct, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ async def send(
     text: str,
     purpose: Purpose,
     caller: Caller,
-    wish: Wish = NO_WISH,
+    options: SendOptions = DEFAULT_OPTIONS,
     device_token: str | None = None,
     user_id: str | None = None,
 ) -> SentCode:
@@ -105,8 +105,8 @@ async def send(
     to = phone.parse(text, ctx.phone_rules)
     at = ctx.clock()
     rules, region = ctx.channels.rules, phone.country(to)
-    _check(ctx, wish)
-    plan = rules.plan(region, wish.channel)
+    _require_available(ctx, options)
+    plan = rules.plan(region, options.channel)
     device = await devices.recognise(ctx, device_token, to, now=at)
     scope = LimitScope(
         phone=to,
@@ -121,10 +121,10 @@ async def send(
     )
     challenge_id = challenges.new_id(ctx.token_bytes)
     if fixed := ctx.fixed_code(to):
-        code, outcome = fixed, Outcome(SendResult(), plan[0])
+        code, outcome = fixed, Outcome(MAY_ARRIVE, plan[0])
     else:
         code = challenges.new_code(length, ctx.randbelow)
-        message = messages.code(ctx, to, code, caller=caller, app_hash=wish.app_hash)
+        message = messages.code(ctx, to, code, caller=caller, app_hash=options.app_hash)
         outcome = await _send(ctx, message, plan, charged, challenge_id)
     # Issued once the message is sent, so that a slow gateway does not shorten the code's life
     token = challenges.issue(
@@ -142,13 +142,13 @@ async def send(
         address=caller.address,
         shared_device=device.shared_device,
         proof=proofs.of_code(
-            None if outcome.goes_on else outcome.channel,
+            None if outcome.is_pending else outcome.channel,
             is_fixed=fixed is not None,
             is_simulated=ctx.channels.echoes_code,
             is_open_demo=not ctx.admins_allowed,
         ),
         channel=outcome.channel,
-        may_have_moved=outcome.goes_on,
+        channel_is_tentative=outcome.is_pending,
     )
     observability.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
     return SentCode(
@@ -163,15 +163,15 @@ async def send(
     )
 
 
-def _check(ctx: Context, wish: Wish) -> None:
-    """Check that the wish can be fulfilled. Raises InvalidRequest."""
-    if wish.channel is not None and wish.channel not in ctx.channels.rules.available:
+def _require_available(ctx: Context, options: SendOptions) -> None:
+    """Raise InvalidRequest if the channel is not set up or the app is unknown."""
+    if options.channel is not None and options.channel not in ctx.channels.rules.available:
         raise InvalidRequest.field(
             "channel",
             "This service does not send codes by this channel. Leave it out, or use one of "
             "`other_channels` in an earlier response.",
         )
-    if wish.app_hash and wish.app_hash not in ctx.channels.app_hashes:
+    if options.app_hash and options.app_hash not in ctx.channels.app_hashes:
         raise InvalidRequest.field(
             "app", "This app is not known here. Add its hash to REFERRAL_SMS_APP_HASHES."
         )
@@ -187,7 +187,7 @@ async def _send(
     """
     charges = CodeCharges(ctx, charged, challenge_id)
     outcome = await messages.send(ctx, message, plan, charges=charges)
-    is_refunded = outcome.result.refundable and await charges.refund()
+    is_refunded = outcome.result.is_refundable and await charges.refund()
     if outcome.result.has_failed:
         # If a message stays charged, the wait until the next one applies
         wait = 0 if is_refunded else charged.resend_in

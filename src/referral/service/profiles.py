@@ -28,7 +28,7 @@ from referral.service import (
     sessions,
 )
 from referral.service.access import Authenticated
-from referral.service.codes import NO_WISH, SentCode, Wish
+from referral.service.codes import DEFAULT_OPTIONS, SendOptions, SentCode
 from referral.storage import invitations as invitation_queries
 from referral.storage import profiles as profile_queries
 from referral.storage import sessions as session_queries
@@ -167,7 +167,7 @@ async def send_phone_code(
     *,
     phone: str,
     caller: Caller,
-    wish: Wish = NO_WISH,
+    options: SendOptions = DEFAULT_OPTIONS,
 ) -> SentCode:
     """Send a code to the phone to which the user wants to move the account.
 
@@ -179,7 +179,7 @@ async def send_phone_code(
         ctx,
         text=phone,
         purpose=Purpose.CHANGE_PHONE,
-        wish=wish,
+        options=options,
         caller=caller,
         user_id=str(signed_in.user.id),
     )

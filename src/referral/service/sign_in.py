@@ -36,7 +36,7 @@ from referral.service import (
     sessions,
     sign_ups,
 )
-from referral.service.codes import NO_WISH, SentCode, Wish
+from referral.service.codes import DEFAULT_OPTIONS, SendOptions, SentCode
 from referral.service.profiles import Profile
 from referral.service.sessions import Tokens
 from referral.storage import database, sign_up_grants
@@ -65,7 +65,7 @@ async def send_code(
     phone: str,
     device_token: str | None,
     caller: Caller,
-    wish: Wish = NO_WISH,
+    options: SendOptions = DEFAULT_OPTIONS,
 ) -> SentCode:
     """Send a code to a phone. phone: as it was typed.
 
@@ -76,7 +76,7 @@ async def send_code(
         ctx,
         text=phone,
         purpose=Purpose.SIGN_IN,
-        wish=wish,
+        options=options,
         device_token=device_token,
         caller=caller,
     )

@@ -176,7 +176,7 @@ def _read(reader: Reader, today: date) -> Settings:
             "REFERRAL_SECRET", values.no_placeholder(values.secrets(strict=production)), ()
         ),
         sms_urls=sms_urls,
-        channels=channels.read(reader, sms_urls, production=production),
+        channels=channels.read(reader, sms_urls),
         limits=_limits(reader, _default_limits(simulated=simulated, production=production)),
         phone_rules=rules,
         test_phones=reader.read("REFERRAL_TEST_PHONES", values.test_phones(today), {}),

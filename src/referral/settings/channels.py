@@ -11,8 +11,7 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from referral.core.channels import DEFAULT_WEIGHTS, Channel, ChannelRules
 from referral.messaging.gateways import urls as sms_urls
-from referral.messaging.gateways.providers import PROVIDERS
-from referral.messaging.gateways.registry import Check
+from referral.messaging.gateways.providers import PROVIDERS, Provider
 from referral.settings import values
 from referral.settings.reader import Reader
 
@@ -33,18 +32,18 @@ class ChannelSettings:
     app_hashes: frozenset[str]
 
 
-def read(reader: Reader, sms: tuple[str, ...], *, production: bool) -> ChannelSettings:
+def read(reader: Reader, sms: tuple[str, ...]) -> ChannelSettings:
     """Read the settings of channels. sms: the URLs of the SMS gateways."""
     urls: dict[Channel, str] = {}
     for provider in PROVIDERS:
-        parse = values.no_placeholder_in_url(partial(_checked, provider.check, production))
+        parse = values.no_placeholder_in_url(partial(_checked, provider))
         if url := reader.read(provider.setting, parse, ""):
             urls[provider.channel] = url
     available = frozenset([*urls, *([Channel.SMS] if sms else [])])
     # With those whose URL is wrong, which is reported already
-    given = available | {each.channel for each in PROVIDERS if reader.is_set(each.setting)}
-    _check_sms(reader, sms, available, given)
-    parse_order = partial(_order, given)
+    set_up = available | {each.channel for each in PROVIDERS if reader.is_set(each.setting)}
+    _check_sms(reader, sms, available, set_up)
+    parse_order = partial(_order, set_up)
     names = {region: f"{_ORDER}_{region}" for region in sorted(SUPPORTED_REGIONS)}
     reader.allowed.update(names.values())
     none: tuple[Channel, ...] = ()
@@ -66,7 +65,7 @@ def read(reader: Reader, sms: tuple[str, ...], *, production: bool) -> ChannelSe
 
 
 def _check_sms(
-    reader: Reader, sms: tuple[str, ...], available: frozenset[Channel], given: frozenset[Channel]
+    reader: Reader, sms: tuple[str, ...], available: frozenset[Channel], set_up: frozenset[Channel]
 ) -> None:
     """Add a problem if the SMS gateways do not go together with the other channels."""
     if any(problem.startswith(f"{_SMS}:") for problem in reader.problems):
@@ -77,25 +76,25 @@ def _check_sms(
             f"{_SMS}: set it to a real gateway, such as twilio://..., or to none, since "
             f"{' and '.join(others)} is set"
         )
-    elif not given - {Channel.VOICE}:
+    elif not set_up - {Channel.VOICE}:
         reader.problems.append(
             f"{_SMS}: none needs REFERRAL_TELEGRAM_URL or REFERRAL_WHATSAPP_URL, since a phone's "
             "first code cannot be a call"
         )
 
 
-def _checked(check: Check, production: bool, text: str) -> str:  # noqa: FBT001 - of partial
+def _checked(provider: Provider, text: str) -> str:
     name = sms_urls.scheme(text)
     url = name + text[len(name) :]
-    check(url, production=production)
+    provider.parse(url)
     return url
 
 
-def _order(available: frozenset[Channel], text: str) -> tuple[Channel, ...]:
+def _order(set_up: frozenset[Channel], text: str) -> tuple[Channel, ...]:
     channels = tuple(_channel(item.strip()) for item in text.split(","))
     if Channel.VOICE in channels:
         raise ValueError("must not name voice: a call is made only on request")
-    if missing := [each for each in channels if each not in available]:
+    if missing := [each for each in channels if each not in set_up]:
         raise ValueError(f"names {missing[0]}, which is not set up: see docs/channels.md")
     if len(set(channels)) < len(channels):
         raise ValueError("names a channel twice")

@@ -19,7 +19,7 @@ from referral.http.api.refusals import BODY, SIGNED_IN, responses
 from referral.http.requests import JSON, MERGE_PATCH, StrictRequest, caller, context
 from referral.messaging import messages
 from referral.service import profiles
-from referral.service.codes import SentCode, Wish
+from referral.service.codes import SendOptions, SentCode
 from referral.service.profiles import Profile
 
 Name = Annotated[
@@ -143,7 +143,7 @@ class ProfileController(Controller):
             context(request),
             request.user,
             phone=data.phone,
-            wish=Wish(data.channel, data.app or ""),
+            options=SendOptions(data.channel, data.app or ""),
             caller=caller(request),
         )
 

@@ -25,7 +25,7 @@ from referral.http.api.refusals import BODY, responses
 from referral.http.requests import StrictRequest, caller, context
 from referral.http.responses import JsonResponse
 from referral.service import refreshes, sessions, sign_in
-from referral.service.codes import SentCode, Wish
+from referral.service.codes import SendOptions, SentCode
 from referral.service.profiles import Profile
 
 _LANGUAGES = ", ".join(f"`{tag}`" for tag in i18n.LANGUAGES)
@@ -124,7 +124,7 @@ class SignInController(Controller):
             context(request),
             phone=data.phone,
             device_token=data.device_token,
-            wish=Wish(data.channel, data.app or ""),
+            options=SendOptions(data.channel, data.app or ""),
             caller=caller(request),
         )
 

@@ -9,7 +9,7 @@ from referral.core.channels import Channel
 from referral.core.errors import InvalidRequest
 from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.pages.texts import N_
-from referral.service.codes import NO_WISH, Wish
+from referral.service.codes import DEFAULT_OPTIONS, SendOptions
 
 FIELD = "channel"
 
@@ -21,7 +21,7 @@ LABELS: Mapping[Channel, str] = {
 }
 
 
-def parse(fields: Mapping[str, str], pending: PendingSignIn, ctx: Context) -> Wish:
+def parse(fields: Mapping[str, str], pending: PendingSignIn, ctx: Context) -> SendOptions:
     """Parse how to send the next code: as one of these buttons says, otherwise as the last one.
 
     Raises InvalidRequest.
@@ -29,7 +29,11 @@ def parse(fields: Mapping[str, str], pending: PendingSignIn, ctx: Context) -> Wi
     available, wanted = ctx.channels.rules.available, fields.get(FIELD)
     if wanted is None:
         # The settings may have changed meanwhile
-        return Wish(channel=pending.channel) if pending.channel in available else NO_WISH
+        return (
+            SendOptions(channel=pending.channel)
+            if pending.channel in available
+            else DEFAULT_OPTIONS
+        )
     if wanted not in available:
         raise InvalidRequest.field(FIELD, "Choose one of the channels on the page.")
-    return Wish(channel=Channel(wanted))
+    return SendOptions(channel=Channel(wanted))

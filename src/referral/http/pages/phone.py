@@ -35,7 +35,7 @@ from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.requests import StrictRequest, context
 from referral.messaging import messages
 from referral.service import access, profiles
-from referral.service.codes import NO_WISH, Wish
+from referral.service.codes import DEFAULT_OPTIONS, SendOptions
 
 PHONE = "/me/phone"
 CODE = f"{PHONE}/code"
@@ -166,10 +166,15 @@ HANDLERS: list[Any] = [show, send_code, code, change, send_again]
 
 
 async def _send(
-    request: StrictRequest, ctx: Context, phone: str, *, tab: str = "", wish: Wish = NO_WISH
+    request: StrictRequest,
+    ctx: Context,
+    phone: str,
+    *,
+    tab: str = "",
+    options: SendOptions = DEFAULT_OPTIONS,
 ) -> PendingSignIn:
     sent = await profiles.send_phone_code(
-        ctx, request.user, phone=phone, caller=browser_session.caller(request), wish=wish
+        ctx, request.user, phone=phone, caller=browser_session.caller(request), options=options
     )
     pending = PendingSignIn.of(sent, ctx=ctx, user_id=_user_id(request), tab=tab)
     pending_sign_in.keep(request, pending)

@@ -47,7 +47,7 @@ from referral.http.pages.app_request import AppRequest
 from referral.http.pages.pending_sign_in import PendingSignIn
 from referral.http.requests import StrictRequest, context
 from referral.service import sign_in
-from referral.service.codes import NO_WISH, Wish
+from referral.service.codes import DEFAULT_OPTIONS, SendOptions
 
 HOME, CODE, PROFILE = "/", "/code", "/me"
 SEND_REFUSALS = (InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable)
@@ -187,18 +187,18 @@ async def send(
     asks_invite_code: bool = False,
     then: str = "",
     tab: str = "",
-    wish: Wish = NO_WISH,
+    options: SendOptions = DEFAULT_OPTIONS,
 ) -> PendingSignIn:
     """Send a code, and keep it in this browser as pending.
 
     tab: the key of the tab, if a code was sent in it before. Raises one of SEND_REFUSALS, and
-    InvalidRequest if the wish cannot be fulfilled.
+    InvalidRequest if the channel cannot be used.
     """
     sent = await sign_in.send_code(
         ctx,
         phone=phone,
         device_token=cookies.get(request, cookies.DEVICE),
-        wish=wish,
+        options=options,
         caller=browser_session.caller(request),
     )
     pending = PendingSignIn.of(sent, ctx=ctx, invite_code=invite_code, then=then, tab=tab)
@@ -218,11 +218,11 @@ async def resend(
 ) -> Redirect:
     """Send another code to the same phone. The earlier one stays pending if this is refused.
 
-    fields: of the form. sending: sends it as its argument `wish` says. url: of the page where the
-    code is entered.
+    fields: of the form. sending: sends it as its argument `options` says. url: of the page where
+    the code is entered.
     """
     try:
-        await sending(wish=channel_buttons.parse(fields, pending, context(request)))
+        await sending(options=channel_buttons.parse(fields, pending, context(request)))
     except (*SEND_REFUSALS, InvalidRequest) as refusal:
         pending_sign_in.restore(request, pending)
         is_call = fields.get(channel_buttons.FIELD, pending.channel) == Channel.VOICE

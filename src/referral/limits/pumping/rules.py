@@ -135,12 +135,12 @@ class Segment(Struct, frozen=True, kw_only=True):
 
     def wait(self, debt: float, level: float, weight: int) -> float:
         """Return the hours until a message fits below `level`, if nothing is counted meanwhile."""
-        hours = (debt - _room(level, weight)) / self._forgiven_in_hour
+        hours = (debt - _max_debt(level, weight)) / self._forgiven_in_hour
         return hours if hours > _ROUNDING else 0
 
     def wait_for_share(self, now: float, weight: int) -> float:
         """Return the hours until a message fits below the share with the debt of the day."""
-        most = _room(self.share, weight)
+        most = _max_debt(self.share, weight)
         if self.debt_of_day(now) <= most:
             return 0
         # One hour more, since another machine's clock may be in the next hour already
@@ -152,7 +152,9 @@ class Segment(Struct, frozen=True, kw_only=True):
     def is_trusted(self, now: float, weight: int) -> bool:
         """Return whether sign-ins of the day from this address allow one more message."""
         sign_ins = sum(counts.sign_ins for _, counts in self._day(now))
-        return sign_ins > 0 and self.debt_of_day(now) <= _room(min(self.share, sign_ins), weight)
+        return sign_ins > 0 and self.debt_of_day(now) <= _max_debt(
+            min(self.share, sign_ins), weight
+        )
 
     def _debt(self, now: float, *, forgiven: float, most: float) -> float:
         debt, before = 0.0, 0
@@ -250,7 +252,7 @@ def judge(
     return Block(segment, max(ceil(hours * 3600), 1)) if hours else None
 
 
-def _room(level: float, weight: int) -> float:
+def _max_debt(level: float, weight: int) -> float:
     """Return the debt up to which a message fits below a level.
 
     A message that weighs more than the level fits if there is no debt.

@@ -17,7 +17,7 @@ from referral.messaging.gateways.post import CONNECT_SECONDS
 
 _RETRY_PAUSE_SECONDS = 0.3
 # Without this much time left, a retry could be cut off while it connects. Whether it was accepted
-# would then be unknown, and the message would go no other way
+# would then be unknown, and no other channel would be tried
 _RETRY_SECONDS = _RETRY_PAUSE_SECONDS + CONNECT_SECONDS
 _MAX_MESSAGES = 2
 
@@ -26,8 +26,8 @@ _MAX_MESSAGES = 2
 class SendResult:
     """The result of sending a message.
 
-    is_accepted: a gateway accepted it. failures: those of the gateways before. charged: how many
-    messages were charged.
+    is_accepted: a gateway accepted it. failures: those of the gateways that were tried before it.
+    charged: how many messages were charged.
     """
 
     is_accepted: bool = True
@@ -36,6 +36,7 @@ class SendResult:
 
     @property
     def refuses_phone(self) -> bool:
+        """Whether a gateway refused the phone."""
         return Failure.PHONE in self.failures
 
     @property
@@ -45,22 +46,23 @@ class SendResult:
         return not (self.is_accepted or self.refuses_phone or is_silent)
 
     @property
-    def refundable(self) -> bool:
-        """Whether the message charged last was certainly not accepted, for no reason of the phone.
-
-        Then what it was charged to is refunded.
-        """
+    def is_refundable(self) -> bool:
+        """Whether the message charged last was certainly not accepted, and not for the phone."""
         is_certain = not self.is_accepted and self._uncertain < self.charged
         return is_certain and not self.refuses_phone
 
     @property
-    def is_untaken(self) -> bool:
+    def was_not_accepted(self) -> bool:
         """Whether certainly no gateway accepted the message, so another channel may get it."""
         return not self.is_accepted and not self._uncertain
 
     @property
     def _uncertain(self) -> int:
         return sum(failure.is_uncertain for failure in self.failures)
+
+
+# Of a message that may still arrive, or that needs no gateway
+MAY_ARRIVE = SendResult()
 
 
 class Chain:
@@ -96,7 +98,7 @@ class Chain:
         """Send a message that has been charged already.
 
         charge(): charge one more message; return False if the phone may not get it. It is not
-        called once a gateway has refused the phone, whose counts must not tell.
+        called once a gateway has refused the phone, since the phone's counts would reveal that.
         on_phone_refused(): called as soon as a gateway refuses the phone.
         """
         failures: list[Failure] = []

@@ -6,6 +6,7 @@ httpx is imported when a gateway is built, since it takes 4 MB and 30 ms.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from referral.messaging.gateways import Failure, GatewayError
+from referral.messaging.gateways import Failure, GatewayError, failure_for_status
 
 if TYPE_CHECKING:
     import httpx
@@ -45,11 +46,24 @@ class Response:
         return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
     def parse(self, body_type: type[_Body]) -> _Body | None:
-        """Parse the JSON body; None if it has not this type."""
+        """Parse the JSON body; None if it does not have this type."""
         try:
             return msgspec.json.decode(self.body, type=body_type)
         except (ValueError, RecursionError):
             return None
+
+    def unreadable(self) -> GatewayError:
+        """Return the error for a body that cannot be parsed."""
+        failure = Failure.NOT_TAKEN if self.is_refusal else Failure.UNKNOWN
+        return GatewayError(f"status {self.status}, unreadable response", failure)
+
+    def error(self, code: int, failures: Mapping[int, Failure], *, max_code: int) -> GatewayError:
+        """Return the error for a provider's error code.
+
+        max_code: the largest that is shown. A longer number is no code, but perhaps a phone.
+        """
+        shown = f"error {code}" if 0 <= code <= max_code else f"status {self.status}"
+        return GatewayError(shown, failures.get(code, failure_for_status(self.status)))
 
 
 class Poster:
@@ -61,6 +75,11 @@ class Poster:
         # Created once, because creating it reads every root certificate
         self._tls = httpx.create_ssl_context()
         self._timeout = httpx.Timeout(_TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
+
+    async def post_json(self, url: str, fields: Mapping[str, object], *, token: str) -> Response:
+        """Send fields as JSON with a bearer token. Otherwise as `post`."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        return await self.post(url, json.dumps(fields), headers)
 
     async def post(
         self, url: str, body: str, headers: Mapping[str, str], *, reads_body: bool = True

@@ -6,7 +6,8 @@ urlsplit is not used, since it turns the host into lower case, and a token may s
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from referral.webhooks.signature import LOOPBACK
@@ -18,19 +19,39 @@ _MAX_PORT = 65_535
 _SECRET = re.compile(r"[!-~]{8,512}")
 
 
-def split(url: str, *, parameters: Collection[str]) -> tuple[str, dict[str, str]]:
-    """Return the raw text between `://` and `?`, and the decoded parameters.
+class ProviderUrl(NamedTuple):
+    """A URL that was split. text: that between `://` and `?`, not decoded. api: an origin."""
 
-    Raises ValueError if there are others than these parameters, or one appears twice.
+    text: str
+    parameters: Mapping[str, str]
+    api: str
+
+
+def split(url: str, *, scheme: str, api: str, parameters: tuple[str, ...] = ()) -> ProviderUrl:
+    """Split the URL of a provider. If its scheme is another one, the text is empty.
+
+    api: the origin of its API, unless the parameter `api` says another one, for tests and trials.
+
+    Raises ValueError if there are other parameters than these and `api`, if one appears twice, or
+    if `api` is not on this machine.
     """
     text, _, query = url.partition("://")[2].partition("?")
+    if not url.startswith(f"{scheme}://"):
+        text = query = ""
+    allowed = (*parameters, "api")
     found: dict[str, str] = {}
     for item in query.split("&") if query else ():
         name, _, value = item.partition("=")
-        if name not in parameters or name in found:
-            raise ValueError(f"may have only these parameters, each once: {', '.join(parameters)}")
+        if name not in allowed or name in found:
+            raise ValueError(
+                f"{scheme}:// may have only these parameters, each once: {', '.join(allowed)}"
+            )
         found[name] = unquote(value)
-    return text, found
+    if "api" in found and not _is_local(found["api"]):
+        raise ValueError(
+            f"{scheme}:// may have api= only with a server of this machine: http://127.0.0.1:PORT"
+        )
+    return ProviderUrl(text, found, found.get("api", api))
 
 
 def secret(text: str) -> str | None:
@@ -39,19 +60,11 @@ def secret(text: str) -> str | None:
     return decoded if _SECRET.fullmatch(decoded) else None
 
 
-def origin(parameters: Mapping[str, str], default: str) -> str:
-    """Return the origin of the API: that of the parameter `api`, for tests and trials, or this.
-
-    Raises ValueError unless `api` is on this machine, since it gets the credentials and codes.
-    """
-    found = parameters.get("api")
-    if found is None:
-        return default
-    match = _ORIGIN.fullmatch(found)
-    if (
-        match is None
-        or match["host"].strip("[]") not in LOOPBACK
-        or int(match["port"] or 0) > _MAX_PORT
-    ):
-        raise ValueError("may have api= only with a server of this machine: http://127.0.0.1:PORT")
-    return found
+def _is_local(origin: str) -> bool:
+    """Return whether an origin is on this machine: it gets the credentials and codes."""
+    match = _ORIGIN.fullmatch(origin)
+    return (
+        match is not None
+        and match["host"].strip("[]") in LOOPBACK
+        and int(match["port"] or 0) <= _MAX_PORT
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -31,6 +33,23 @@ class Report:
     receipt: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """A request with delivery reports.
+
+    headers: by their names in lower case. url: the public one. now: when it came, in UTC.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    now: datetime
+
+    def header(self, name: str) -> str:
+        """Return a header; "" if it is missing."""
+        return self.headers.get(name, "")
+
+
 class ReportError(Exception):
     """A request is no report of the provider's. The text shows nothing of it."""
 
@@ -47,7 +66,7 @@ def require_signature(given: str, *expected: str) -> None:
 
 
 def parse(body: bytes, body_type: type[_Body]) -> _Body:
-    """Parse a JSON body. Raises ReportError."""
+    """Parse a JSON body. Raises MalformedReportError."""
     try:
         return msgspec.json.decode(body, type=body_type)
     except (ValueError, RecursionError):
@@ -55,7 +74,10 @@ def parse(body: bytes, body_type: type[_Body]) -> _Body:
 
 
 def parse_phone(text: str) -> str:
-    """Return a phone in E.164, which some providers write without the +. Raises ReportError."""
+    """Return a phone in E.164, which some providers write without the +.
+
+    Raises MalformedReportError.
+    """
     if match := _PHONE.fullmatch(text):
         return f"+{match[1]}"
     raise MalformedReportError("the phone is malformed")

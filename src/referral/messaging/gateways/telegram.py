@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import msgspec
 
-from referral.messaging.gateways import Failure, GatewayError, Message, provider_url
-from referral.messaging.gateways import reports as delivery
+from referral.messaging.gateways import Failure, GatewayError, Message, provider_url, reports
 from referral.messaging.gateways.post import Poster, Response
-from referral.messaging.gateways.reports import Report, ReportError
+from referral.messaging.gateways.reports import Report, ReportError, ReportRequest
 
-SCHEMES = ("telegram+gateway",)
+SCHEME = "telegram+gateway"
 
 _API = "https://gatewayapi.telegram.org"
 _MIN_TTL, _MAX_TTL = 30, 3600  # sendVerificationMessage, `ttl`
@@ -68,21 +64,12 @@ class Credentials:
     api: str
 
 
-def check(url: str, *, production: bool) -> None:  # noqa: ARG001 - the same in both
-    """Check a URL, as `registry.Check` says."""
-    parse(url)
-
-
 def parse(url: str) -> Credentials:
     """Parse `telegram+gateway://TOKEN`.
 
     Raises ValueError, whose text shows nothing of the URL.
     """
-    try:
-        text, parameters = provider_url.split(url, parameters=("api",))
-        api = provider_url.origin(parameters, _API)
-    except ValueError as error:
-        raise ValueError(f"telegram+gateway:// {error}") from None
+    text, _, api = provider_url.split(url, scheme=SCHEME, api=_API)
     token = None if re.search("[/@#]", text) else provider_url.secret(text)
     if not token:
         raise ValueError(
@@ -100,7 +87,7 @@ class _Answer(msgspec.Struct):
 class TelegramGateway:
     """Sends codes through the method sendVerificationMessage."""
 
-    name = SCHEMES[0]
+    name = SCHEME
     echoes_code = False
 
     def __init__(
@@ -126,18 +113,14 @@ class TelegramGateway:
         }
         if self._callback_url:
             fields |= {"callback_url": self._callback_url, "payload": message.receipt}
-        response = await self._poster.post(
+        response = await self._poster.post_json(
             f"{self._credentials.api}/sendVerificationMessage",
-            json.dumps(fields),
-            {
-                "Content-Type": "application/json",
-                "Authorization": f"Bearer {self._credentials.token}",
-            },
+            fields,
+            token=self._credentials.token,
         )
         answer = response.parse(_Answer)
         if answer is None:
-            failure = Failure.NOT_TAKEN if response.is_refusal else Failure.UNKNOWN
-            raise GatewayError(f"status {response.status}, unreadable response", failure)
+            raise response.unreadable()
         if not answer.ok:
             raise _error(response, answer.error)
         if not response.is_success:
@@ -171,27 +154,24 @@ class _RequestStatus(msgspec.Struct):
     payload: str = ""
 
 
-def reports(
-    headers: Mapping[str, str], body: bytes, *, credentials: Credentials, now: datetime
-) -> list[Report]:
+def parse_reports(request: ReportRequest, credentials: Credentials) -> list[Report]:
     """Return the delivery report of a request to the callback URL.
 
-    headers: by their names in lower case. Raises ReportError if it is not Telegram's, or older than
-    five minutes.
+    Raises ReportError if it is not Telegram's, older than five minutes, or malformed.
     """
-    timestamp = headers.get("x-request-timestamp", "")
+    timestamp = request.header("x-request-timestamp")
     if not _TIMESTAMP.fullmatch(timestamp):
         raise ReportError("the timestamp is missing or malformed")
     key = hashlib.sha256(credentials.token.encode()).digest()
-    expected = hmac.digest(key, f"{timestamp}\n".encode() + body, "sha256").hex()
-    delivery.require_signature(headers.get("x-request-signature", ""), expected)
-    if abs(now.timestamp() - int(timestamp)) > _MAX_AGE_SECONDS:
+    expected = hmac.digest(key, f"{timestamp}\n".encode() + request.body, "sha256").hex()
+    reports.require_signature(request.header("x-request-signature"), expected)
+    if abs(request.now.timestamp() - int(timestamp)) > _MAX_AGE_SECONDS:
         raise ReportError("the timestamp is too old or in the future")
-    status = delivery.parse(body, _RequestStatus)
+    status = reports.parse(request.body, _RequestStatus)
     return [
         Report(
             id=status.request_id,
-            phone=delivery.parse_phone(status.phone_number),
+            phone=reports.parse_phone(status.phone_number),
             is_delivered=status.delivery_status is not None
             and status.delivery_status.status in _DELIVERED,
             is_unbilled=status.is_refunded,

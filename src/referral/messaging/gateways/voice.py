@@ -9,27 +9,20 @@ import base64
 import hmac
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
 
-from referral.messaging.gateways import (
-    Failure,
-    GatewayError,
-    Message,
-    failure_for_status,
-    provider_url,
-)
-from referral.messaging.gateways import reports as delivery
-from referral.messaging.gateways.post import Poster, Response
-from referral.messaging.gateways.reports import MalformedReportError, Report
+from referral.messaging.gateways import Failure, GatewayError, Message, provider_url, reports
+from referral.messaging.gateways.post import Poster
+from referral.messaging.gateways.reports import MalformedReportError, Report, ReportRequest
 
-SCHEMES = ("twilio+voice",)
+SCHEME = "twilio+voice"
 
 _API = "https://api.twilio.com"
-_TEXT = re.compile(r"(AC[0-9a-fA-F]{32}):([^:/@#]+)@((?:\+|%2[Bb])[1-9][0-9]{4,14})")
+_CREDENTIALS = re.compile(r"(AC[0-9a-fA-F]{32}):([^:/@#]+)@((?:\+|%2[Bb])[1-9][0-9]{4,14})")
 # Short, so that no voicemail answers and keeps the code
 _RING_SECONDS = 20
 _TIMES = 2
@@ -50,7 +43,7 @@ VOICES = {
     "tr": ("Polly.Filiz", "tr-TR"),
     "uk": ("Google.uk-UA-Standard-A", "uk-UA"),
 }
-_OTHER_WORDS = "is your code."
+_WORDS_WITHOUT_VOICE = "is your code."
 
 # https://www.twilio.com/docs/api/errors
 _ABOUT_PHONE = (
@@ -90,22 +83,13 @@ class Credentials:
     api: str
 
 
-def check(url: str, *, production: bool) -> None:  # noqa: ARG001 - the same in both
-    """Check a URL, as `registry.Check` says."""
-    parse(url)
-
-
 def parse(url: str) -> Credentials:
     """Parse `twilio+voice://SID:TOKEN@+15005550007`.
 
     Raises ValueError, whose text shows nothing of the URL.
     """
-    try:
-        text, parameters = provider_url.split(url, parameters=("api",))
-        api = provider_url.origin(parameters, _API)
-    except ValueError as error:
-        raise ValueError(f"twilio+voice:// {error}") from None
-    match = _TEXT.fullmatch(text)
+    text, _, api = provider_url.split(url, scheme=SCHEME, api=_API)
+    match = _CREDENTIALS.fullmatch(text)
     token = provider_url.secret(match[2]) if match else None
     if not match or not token:
         raise ValueError(
@@ -126,7 +110,7 @@ class _Error(msgspec.Struct):
 class TwilioVoice:
     """Calls phones, and reads codes aloud."""
 
-    name = SCHEMES[0]
+    name = SCHEME
     echoes_code = False
 
     def __init__(self, credentials: Credentials, *, callback_url: str | None = None) -> None:
@@ -159,9 +143,14 @@ class TwilioVoice:
             },
         )
         if not response.is_success:
-            raise _error(response)
+            error = response.parse(_Error)
+            raise (
+                response.error(error.code, _FAILURES, max_code=_MAX_SHOWN_CODE)
+                if error
+                else response.unreadable()
+            )
         if response.parse(_Call) is None:
-            raise GatewayError(f"status {response.status}, unreadable response", Failure.UNKNOWN)
+            raise response.unreadable()
 
 
 def _twiml(message: Message, code: str) -> str:
@@ -170,7 +159,7 @@ def _twiml(message: Message, code: str) -> str:
         # The code comes first in the text, and its last line is for browsers
         words = message.text.partition("\n")[0].removeprefix(code)
     else:
-        found, words = VOICES["en"], _OTHER_WORDS
+        found, words = VOICES["en"], _WORDS_WITHOUT_VOICE
     voice, language = found
     said = [*code, *([words.strip()] if words.strip() else [])]
     says = (
@@ -180,29 +169,14 @@ def _twiml(message: Message, code: str) -> str:
     return f"<Response>{''.join(says)}</Response>"
 
 
-def _error(response: Response) -> GatewayError:
-    status, error = response.status, response.parse(_Error)
-    if error is None:
-        failure = Failure.NOT_TAKEN if response.is_refusal else Failure.UNKNOWN
-        return GatewayError(f"status {status}, unreadable response", failure)
-    failure = _FAILURES.get(error.code, failure_for_status(status))
-    # A longer number is no code of Twilio's, but perhaps a phone
-    return GatewayError(
-        f"error {error.code}" if 0 <= error.code <= _MAX_SHOWN_CODE else f"status {status}", failure
-    )
-
-
-def reports(
-    headers: Mapping[str, str], body: bytes, *, credentials: Credentials, url: str
-) -> list[Report]:
+def parse_reports(request: ReportRequest, credentials: Credentials) -> list[Report]:
     """Return the report of a request about the end of a call. Twilio bills every call.
 
-    headers: by their names in lower case. url: the public one that Twilio called. Raises
-    ReportError if the request is not Twilio's.
+    Raises ReportError if the request is not Twilio's or malformed.
     """
     try:
         fields = parse_qsl(
-            body.decode("ascii"),
+            request.body.decode("ascii"),
             keep_blank_values=True,
             strict_parsing=True,
             errors="strict",
@@ -210,14 +184,14 @@ def reports(
         )
     except ValueError:
         raise MalformedReportError("the body is malformed") from None
-    _require_signature(headers.get("x-twilio-signature", ""), url, fields, credentials.token)
+    _require_signature(request.header("x-twilio-signature"), request.url, fields, credentials.token)
     values = dict(fields)
     if not values.get("CallSid") or not values.get("CallStatus"):
         raise MalformedReportError("the body is malformed")
     return [
         Report(
             id=values["CallSid"],
-            phone=delivery.parse_phone(values.get("To", "")),
+            phone=reports.parse_phone(values.get("To", "")),
             is_delivered=values["CallStatus"] == _DELIVERED,
             is_unbilled=False,
         )
@@ -229,11 +203,12 @@ def _require_signature(given: str, url: str, fields: list[tuple[str, str]], toke
 
     https://www.twilio.com/docs/usage/security#validating-requests
     """
+    # Twilio signs a pair that appears twice once
     text = "".join(name + value for name, value in sorted(set(fields)))
     digests = (
         hmac.digest(token.encode(), f"{each}{text}".encode(), "sha1") for each in _spellings(url)
     )
-    delivery.require_signature(given, *(base64.b64encode(each).decode() for each in digests))
+    reports.require_signature(given, *(base64.b64encode(each).decode() for each in digests))
 
 
 def _spellings(url: str) -> Iterator[str]:
