@@ -303,3 +303,26 @@ async def test_without_sms_messengers_carry_the_codes(database_url: str, fakes: 
         assert sent["other_channels"] == ["whatsapp", "voice"]
         code = fakes.telegram.jsons[0]["code"]
         assert (await service.verify({**sent, "code": code})).status_code == 201
+
+
+async def test_a_failure_names_the_channels_that_were_not_tried(
+    database_url: str, fakes: Providers
+) -> None:
+    """After a certain failure of one and an uncertain one of another."""
+    order = {"REFERRAL_CHANNELS": "telegram,whatsapp,sms"}
+    async with sending(database_url, **fakes.variables, **order) as service:
+        fakes.telegram.default_response = NO_BALANCE
+        fakes.whatsapp.default_response = (500, {})
+        phone = new_phone()
+        problem = refused(
+            await service.post("/auth/send-code", phone=phone), 503, "sms_unavailable"
+        )
+        assert problem["other_channels"] == ["sms", "voice"]
+        assert "`other_channels`" in problem["detail"]
+        service.clock.move(minutes=2)
+        sent = ok(await service.post("/auth/send-code", phone=phone, channel="sms"))
+        assert (sent["channel"], fakes.received["sms"]) == ("sms", 1)
+        fakes.whatsapp.default_response = (401, {})
+        fakes.sms.default_response = (401, {})
+        every = await service.post("/auth/send-code", phone=new_phone())
+        assert refused(every, 503, "sms_unavailable")["other_channels"] == ["voice"]

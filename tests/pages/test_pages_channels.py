@@ -56,6 +56,11 @@ def error_on(page: str) -> str:
     return found(r'id="again-error"[^>]*>([^<]+)<', page)
 
 
+def offered_on(page: str) -> dict[str, str]:
+    """Return the hidden field of a form for a phone after a failure."""
+    return {"others": found(r'name="others" value="([^"]*)"', page)}
+
+
 async def send_again(browser: Browser, page: str, **fields: str) -> str:
     """Submit the form for another code, and return the page that it leads to."""
     return await browser.submit_and_see(
@@ -246,10 +251,9 @@ async def test_channel_that_was_removed(database_url: str, fakes: Providers) -> 
         running(database_url, inbox=inbox) as service,
         browsing(service, browser.phone) as browser,
     ):
-        page = await send_again(browser, old, channel="voice")
-        assert "Ask for a message first" in error_on(page)
-        page = await send_again(browser, old, channel="whatsapp")
-        assert "Choose another one" in error_on(page)
+        for channel in ("voice", "whatsapp"):
+            page = await send_again(browser, old, channel=channel)
+            assert "Choose another one" in error_on(page)
         page = await send_again(browser, old)
         assert lead_on(page) == "We sent it to PHONE."
         assert buttons_on(page) == {}
@@ -291,3 +295,41 @@ async def test_preview_shows_the_channels_of_the_settings(
 
 def test_every_channel_has_a_button() -> None:
     assert set(channel_buttons.LABELS) == set(Channel), "add its label in channel_buttons.py"
+
+
+async def test_a_failure_offers_the_other_channels(service: Service, fakes: Providers) -> None:
+    """Also once the form was refused again, with the phone still filled in."""
+    fakes.telegram.default_response = (500, {})
+    async with browsing(service) as browser:
+        assert buttons_on(await browser.see("/")) == {}
+        page = await browser.submit_and_see("/", phone=browser.phone)
+        assert "The message could not be sent." in page
+        assert buttons_on(page) == {"sms": "SMS", "whatsapp": "WhatsApp"}
+        page = await browser.submit_and_see("/", **offered_on(page), phone=browser.phone)
+        assert buttons_on(page) == {"sms": "SMS", "whatsapp": "WhatsApp"}
+        page = await browser.submit_and_see(
+            "/", **offered_on(page), phone=browser.phone, channel="fax"
+        )
+        assert "We cannot send the code this way. Choose another one." in page
+        assert buttons_on(page) == {"sms": "SMS", "whatsapp": "WhatsApp"}
+        service.clock.move(minutes=2)
+        page = await browser.submit_and_see(
+            "/", **offered_on(page), phone=browser.phone, channel="whatsapp"
+        )
+        assert lead_on(page) == "We sent it by WhatsApp to PHONE."
+        assert (fakes.received, service.inbox.messages) == ({"telegram": 2, "whatsapp": 1}, [])
+
+
+async def test_a_failed_change_of_phone_offers_the_other_channels(
+    service: Service, fakes: Providers
+) -> None:
+    async with browsing(service) as browser:
+        page = await browser.submit_and_see("/", phone=browser.phone)
+        await enter(browser, page, fakes.telegram.jsons[-1]["code"])
+        fakes.telegram.default_response = (500, {})
+        form = {"phone": new_phone()}
+        page = await browser.submit_and_see("/me/phone", **form)
+        assert buttons_on(page) == {"sms": "SMS", "whatsapp": "WhatsApp"}
+        service.clock.move(minutes=2)
+        page = await browser.submit_and_see("/me/phone", **offered_on(page), **form, channel="sms")
+        assert lead_on(page).startswith("We sent it to PHONE.")

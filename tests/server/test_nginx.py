@@ -181,6 +181,13 @@ async def test_body_over_64_kib_gets_the_same_problem(service: Service) -> None:
         refused(response, status, code)
 
 
+async def test_delivery_reports_of_3_mib_reach_the_service(service: Service) -> None:
+    """Which has no provider here."""
+    for size, status in ((3 * 1024 * 1024, 404), (3 * 1024 * 1024 + 1, 413)):
+        response = await service.http.post("/hooks/delivery/whatsapp", content=b"{" * size)
+        assert response.status_code == status
+
+
 async def test_header_of_20_mb_is_refused_early(behind: Behind) -> None:
     async with slow(behind.proxy) as (reader, writer):
         writer.write(b"X-Large: ")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Self
+
+from referral.core.channels import Channel
 
 
 class Limit(NamedTuple):
@@ -246,3 +249,23 @@ class SmsUnavailable(Refusal):
         "The message could not be sent. Repeat the request after the time in `Retry-After`; "
         "the failed message may count against the limits on messages."
     )
+    _WITH_OTHERS = (
+        "The message could not be sent. Repeat the request after the time in `Retry-After`, with "
+        "one of `other_channels` as its `channel`; the failed message may count against the limits "
+        "on messages."
+    )
+
+    @classmethod
+    def by(
+        cls, tried: Sequence[Channel], *, others: Sequence[Channel], retry_after: int
+    ) -> SmsUnavailable:
+        """Refuse a message that no channel of those tried has accepted.
+
+        others: those that were not tried and can be asked for.
+        """
+        reason = f"no gateway accepted it: {', '.join(tried)}"
+        if not others:
+            return cls(reason=reason, retry_after=retry_after)
+        return cls(
+            cls._WITH_OTHERS, reason=reason, retry_after=retry_after, other_channels=list(others)
+        )

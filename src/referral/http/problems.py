@@ -21,6 +21,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from referral import observability
 from referral.core import errors
+from referral.core.channels import Channel
 from referral.core.errors import Refusal
 from referral.http import field_errors
 from referral.http.field_errors import FieldError
@@ -88,6 +89,15 @@ class Problem(Struct, frozen=True, kw_only=True):
     attempts_left: Annotated[
         int | UnsetType,
         Meta(description="Only with `wrong_code`: how many more guesses the challenge allows."),
+    ] = UNSET
+    other_channels: Annotated[
+        list[Channel] | UnsetType,
+        Meta(
+            description=(
+                "Only with `sms_unavailable`, if there are any: the channels that were not tried. "
+                "Ask for one as the `channel` of the next request."
+            )
+        ),
     ] = UNSET
 
 

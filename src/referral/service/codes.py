@@ -126,6 +126,7 @@ async def send(
         code = challenges.new_code(length, ctx.randbelow)
         message = messages.code(ctx, to, code, caller=caller, app_hash=options.app_hash)
         outcome = await _send(ctx, message, plan, charged, challenge_id)
+    is_tentative = outcome.is_pending and len(plan) > 1
     # Issued once the message is sent, so that a slow gateway does not shorten the code's life
     token = challenges.issue(
         challenge_id=challenge_id,
@@ -142,13 +143,13 @@ async def send(
         address=caller.address,
         shared_device=device.shared_device,
         proof=proofs.of_code(
-            None if outcome.is_pending else outcome.channel,
+            None if is_tentative else outcome.channel,
             is_fixed=fixed is not None,
             is_simulated=ctx.channels.echoes_code,
             is_open_demo=not ctx.admins_allowed,
         ),
         channel=outcome.channel,
-        channel_is_tentative=outcome.is_pending,
+        channel_is_tentative=is_tentative,
     )
     observability.record("code_sent", caller=caller, phone=to, purpose=purpose.name.lower())
     return SentCode(
@@ -182,8 +183,8 @@ async def _send(
 ) -> Outcome:
     """Send a message with a code.
 
-    Raises SmsUnavailable if every gateway has certainly failed. A message whose outcome is unknown
-    may still arrive and counts as sent.
+    Raises SmsUnavailable if every gateway that was tried has reported a failure. A message whose
+    outcome is unknown may still arrive and counts as sent.
     """
     charges = CodeCharges(ctx, charged, challenge_id)
     outcome = await messages.send(ctx, message, plan, charges=charges)
@@ -191,5 +192,11 @@ async def _send(
     if outcome.result.has_failed:
         # If a message stays charged, the wait until the next one applies
         wait = 0 if is_refunded else charged.resend_in
-        raise SmsUnavailable(reason="every gateway failed", retry_after=max(wait, _RETRY_AFTER))
+        tried = plan[: plan.index(outcome.channel) + 1]
+        others = ctx.channels.rules.others(phone.country(message.phone), plan[0])
+        raise SmsUnavailable.by(
+            tried,
+            others=[each for each in others if each not in tried],
+            retry_after=max(wait, _RETRY_AFTER),
+        )
     return outcome

@@ -60,13 +60,14 @@ async def show(request: StrictRequest) -> Response[str]:
         "phone.html",
         phone=request.user.user.phone,
         phone_field=phone_field.of(request, ctx, user=request.user.user),
+        labels=channel_buttons.LABELS,
     )
 
 
 @post(
     PHONE,
     guards=[browser_session.signed_in],
-    opt=forms.on(PHONE, "phone", "phone", "country"),
+    opt=forms.on(PHONE, "phone", "phone", "country", channel_buttons.FIELD),
     include_in_schema=False,
 )
 async def send_code(request: StrictRequest) -> Redirect:
@@ -75,7 +76,7 @@ async def send_code(request: StrictRequest) -> Redirect:
     phone = fields.get(phone_field.PHONE, "")
     try:
         phone = phone_field.parse(request, ctx, fields)
-        pending = await _send(request, ctx, phone)
+        pending = await _send(request, ctx, phone, options=channel_buttons.parse(fields, ctx))
     except sign_in.SEND_REFUSALS as refusal:
         earlier = pending_sign_in.find_for_phone(request, phone, ctx, user_id=_user_id(request))
         if isinstance(refusal, TooManyRequests) and earlier:

@@ -18,7 +18,7 @@ from referral.core import browser_region, countries, phone_display, served_count
 from referral.core import phone as phones
 from referral.core.errors import InvalidPhone, Refusal
 from referral.core.phone import PhoneRules
-from referral.http.pages import cookies, pending_sign_in
+from referral.http.pages import channel_buttons, cookies, pending_sign_in
 from referral.i18n import accept_language
 from referral.storage.models import User
 
@@ -117,6 +117,7 @@ def refused(refusal: Refusal, fields: Mapping[str, str], ctx: Context) -> dict[s
         elif COUNTRY in fields:
             code, field = "invalid_country", COUNTRY
     values = {name: fields[name] for name in (PHONE, COUNTRY) if name in fields}
+    values |= channel_buttons.after_failure(refusal, fields)
     return {"field": field, "code": code, "values": values}
 
 

@@ -50,7 +50,7 @@ from referral.service import sign_in
 from referral.service.codes import DEFAULT_OPTIONS, SendOptions
 
 HOME, CODE, PROFILE = "/", "/code", "/me"
-SEND_REFUSALS = (InvalidPhone, UnsupportedPhone, TooManyRequests, SmsUnavailable)
+SEND_REFUSALS = (InvalidPhone, InvalidRequest, UnsupportedPhone, TooManyRequests, SmsUnavailable)
 
 Next = Annotated[str | None, QueryParameter(name="next")]
 InviteCode = Annotated[str, QueryParameter()]
@@ -66,7 +66,11 @@ async def home(request: StrictRequest, then: Next = None) -> Response[Any]:
     return page(request, context(request), then=forms.local_path(then))
 
 
-@post(HOME, opt=forms.on(HOME, "sign_in", "phone", "country"), include_in_schema=False)
+@post(
+    HOME,
+    opt=forms.on(HOME, "sign_in", "phone", "country", channel_buttons.FIELD),
+    include_in_schema=False,
+)
 async def send_code(request: StrictRequest) -> Redirect:
     ctx, app = context(request), await app_request.find(request)
     fields = await forms.read(request)
@@ -75,7 +79,10 @@ async def send_code(request: StrictRequest) -> Redirect:
     then = forms.local_path(fields.get("next")) or ""
     try:
         phone = phone_field.parse(request, ctx, fields)
-        pending = await send(request, ctx, phone, invite_code=invite_code, then=then)
+        options = channel_buttons.parse(fields, ctx)
+        pending = await send(
+            request, ctx, phone, invite_code=invite_code, then=then, options=options
+        )
     except SEND_REFUSALS as refusal:
         earlier = pending_sign_in.find_for_phone(request, phone, ctx)
         if isinstance(refusal, TooManyRequests) and earlier:
@@ -191,8 +198,7 @@ async def send(
 ) -> PendingSignIn:
     """Send a code, and keep it in this browser as pending.
 
-    tab: the key of the tab, if a code was sent in it before. Raises one of SEND_REFUSALS, and
-    InvalidRequest if the channel cannot be used.
+    tab: the key of the tab, if a code was sent in it before. Raises one of SEND_REFUSALS.
     """
     sent = await sign_in.send_code(
         ctx,
@@ -221,11 +227,13 @@ async def resend(
     fields: of the form. sending: sends it as its argument `options` says. url: of the page where
     the code is entered.
     """
+    is_call = False
     try:
-        await sending(options=channel_buttons.parse(fields, pending, context(request)))
-    except (*SEND_REFUSALS, InvalidRequest) as refusal:
+        options = channel_buttons.parse(fields, context(request), last=pending.channel)
+        is_call = options.channel is Channel.VOICE
+        await sending(options=options)
+    except SEND_REFUSALS as refusal:
         pending_sign_in.restore(request, pending)
-        is_call = fields.get(channel_buttons.FIELD, pending.channel) == Channel.VOICE
         return flash.resend_refused(request, url, refusal, is_call=is_call)
     return flash.notice(request, url, "code_sent")
 
@@ -259,6 +267,7 @@ def page(
         "invitation.html" if context["invite_code"] else "sign_in.html",
         status=status,
         phone_field=phone_field.of(request, ctx),
+        labels=channel_buttons.LABELS,
         link_preview=link_preview.facts(site.of(request.app.state), render.language(request).tag),
         masked_phone=inviter.masked_phone(request, ctx, context["signed_in"]),
         is_simulated=ctx.channels.echoes_code,
