@@ -35,9 +35,14 @@ ProviderName = Annotated[
     summary="Receive delivery reports",
     description=(
         "For the providers of channels: Telegram and WhatsApp send JSON, Twilio a form, of up to "
-        "3 MiB. The request must have the provider's signature, Telegram's for at most 5 minutes. "
-        "A report adds to the figures of the administration, and refunds a message that the "
-        "provider does not bill; a repeated one changes nothing. Unknown fields are ignored."
+        "3 MiB. A report adds to the figures of the administration, and refunds a message that the "
+        "provider does not bill; a repeated one changes nothing. Unknown fields are ignored. Each "
+        "report must be signed, otherwise it gets 403. Telegram's `X-Request-Signature` is the "
+        "HMAC-SHA256 in hex, under the SHA-256 of the API token, of `X-Request-Timestamp`, a line "
+        "feed and the body; the timestamp may be 5 minutes off. WhatsApp's `X-Hub-Signature-256` "
+        "is `sha256=` and the HMAC-SHA256 in hex, under the app secret, of the body. Twilio's "
+        "`X-Twilio-Signature` is the HMAC-SHA1 in Base64, under the auth token, of this address "
+        "under the public URL and the name and value of each field, sorted."
     ),
     response_description="Received.",
     tags=["Delivery reports"],

@@ -32,7 +32,7 @@ WantedChannel = Annotated[
         description=(
             "The channel to send the code by, if not the first in order: one of `other_channels` "
             "in an earlier response. `voice` needs another code sent to the phone within the last "
-            "hour."
+            "hour: otherwise it is refused with 400, and still counts to the limits of the address."
         ),
         examples=["telegram"],
     ),

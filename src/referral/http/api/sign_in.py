@@ -107,8 +107,9 @@ class SignInController(Controller):
         description=(
             "Returns a challenge, `token`, which `POST /api/v1/auth/verify` takes together with "
             "the code. The response is the same whether or not the phone has an account. Earlier "
-            "codes stay valid when another one is sent. The code goes by the first channel that "
-            "accepts it, of those that the service has for the phone's country. "
+            "codes stay valid when another one is sent. The code goes by the `channel` of the "
+            "request, otherwise by the first one of the phone's country, and by another one if "
+            "that certainly does not accept it; never by a call unless requested. "
             f"The message is in the language that `Accept-Language` prefers, of {_LANGUAGES}."
         ),
         responses=responses(

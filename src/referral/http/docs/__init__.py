@@ -49,7 +49,7 @@ the request when the time in `Retry-After` has passed. Times are RFC 3339 in UTC
 JSON of at most 64 KiB; unknown fields are an error.
 
 What is under `/oauth/` takes forms, ignores unknown parameters and has OAuth's errors, as OpenID
-Connect and OAuth 2.0 define."""
+Connect and OAuth 2.0 define. Delivery reports have the formats of their providers."""
 _TAGS = [
     Tag("Sign-in", "Send a code to a phone, and exchange it for tokens."),
     Tag("Sessions", "Where the user is signed in."),
