@@ -178,9 +178,12 @@ async def test_failure_for_an_unreadable_response(
     for status in (400, 401, 402, 403, 404, 405, 413, 429):
         fake.default_response = (status, body)
         assert (await failure_of(gateway)).failure is Failure.NOT_TAKEN, status
-    for status in (200, 201, 202, 500, 502, 503, 504):
+    for status in (500, 502, 503, 504):
         fake.default_response = (status, body)
         assert (await failure_of(gateway)).failure is Failure.UNKNOWN, status
+    for status in (200, 201, 202):
+        fake.default_response = (status, body)
+        assert (await failure_of(gateway)).failure is Failure.NO_ANSWER, status
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -237,7 +240,7 @@ async def test_a_closed_connection_may_have_accepted(gateway: Gateway, fake: Fak
 
 @pytest.mark.parametrize(
     ("status", "failure"),
-    [(200, Failure.UNKNOWN), (401, Failure.NOT_TAKEN), (500, Failure.UNKNOWN)],
+    [(200, Failure.NO_ANSWER), (401, Failure.NOT_TAKEN), (500, Failure.UNKNOWN)],
 )
 async def test_a_body_that_does_not_end_is_unreadable(
     gateway: Gateway,

@@ -14,6 +14,7 @@ from fake_gateways import code_in, telegram_error
 from referral.core.channels import Channel
 from referral.limits.policy import LimitName
 from referral.messaging import deliveries
+from referral.storage import database
 from support import Service, context_of, new_phone, ok, refused, sending
 
 TELEGRAM_FIRST = {"REFERRAL_CHANNELS": "telegram,sms"}
@@ -169,6 +170,38 @@ async def test_a_refunded_message_allows_no_call(database_url: str, fakes: Provi
             fake.next_responses = [(401, {})]
         refused(await service.post("/auth/send-code", phone=phone), 503, "sms_unavailable")
         ok(await service.post("/auth/send-code", **call))
+
+
+async def test_a_message_to_a_known_device_allows_strangers_no_call(
+    database_url: str, fakes: Providers
+) -> None:
+    """Otherwise a stranger could learn when the owner signs in, and have the phone ring."""
+    async with sending(database_url, **fakes.variables) as service:
+        phone = new_phone()
+        sent = await service.send_code(phone)
+        tokens = ok(await service.verify({**sent, "code": code_in(fakes.sms.texts[-1][1])}))
+        owner = {"phone": phone, "device_token": tokens["device_token"]}
+        service.clock.move(minutes=61)
+        await service.send_code(**owner)
+        call = {"phone": phone, "channel": "voice"}
+        refused(await service.post("/auth/send-code", **call), 400, "invalid_request")
+        ok(await service.post("/auth/send-code", **owner, channel="voice"))
+
+
+async def test_a_notice_weighs_what_an_sms_costs(database_url: str, fakes: Providers) -> None:
+    costs = {"REFERRAL_COSTS": "sms=3"}
+    async with sending(database_url, **fakes.variables, **costs) as service:
+        sent = await service.send_code(new_phone())
+        tokens = ok(await service.verify({**sent, "code": code_in(fakes.sms.texts[-1][1])}))
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        path, phone = "/api/v1/profile/phone", new_phone()
+        response = await service.http.post(
+            f"{path}/send-code", json={"phone": phone, "channel": "telegram"}, headers=headers
+        )
+        change = {"token": ok(response)["token"], "code": fakes.telegram.jsons[-1]["code"]}
+        ok(await service.http.put(path, json=change, headers=headers))
+        await database.finish_tasks()
+        assert (len(fakes.sms.requests), sends_of_day(service)) == (2, 3 + 1 + 3)
 
 
 async def test_a_fault_moves_on_to_the_next_channel(database_url: str, fakes: Providers) -> None:

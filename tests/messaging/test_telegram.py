@@ -47,7 +47,7 @@ FAILURES = {
     "PHONE_NUMBER_MISMATCH": Failure.PHONE,
     "PHONE_NUMBER_NOT_AVAILABLE": Failure.PHONE,
     "PHONE_NUMBER_NOT_FOUND": Failure.PHONE,
-    "MESSAGE_ALREADY_SENT": Failure.UNKNOWN,
+    "MESSAGE_ALREADY_SENT": Failure.NO_ANSWER,
     # Not listed anywhere
     "PHONE_NUMBER_BANNED": Failure.PHONE,
     "USER_DEACTIVATED": Failure.PHONE,
@@ -248,6 +248,8 @@ def test_a_wrong_signature_is_refused() -> None:
         request_status(request_id=5),
         request_status(phone_number="+7 999"),
         request_status(phone_number=None),
+        request_status(phone_number="999999999"),
+        request_status(phone_number="210"),
         request_status(delivery_status="delivered"),
         request_status(is_refunded="yes"),
     ],
@@ -256,3 +258,9 @@ def test_a_malformed_report_is_refused(body: bytes) -> None:
     with pytest.raises(ReportError, match="malformed") as caught:
         read(signed(body), body)
     assert "999" not in str(caught.value)
+
+
+def test_null_fields_are_as_missing() -> None:
+    body = request_status(is_refunded=None, payload=None)
+    (report,) = read(signed(body), body)
+    assert (report.is_unbilled, report.receipt) == (False, "")

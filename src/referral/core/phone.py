@@ -135,6 +135,15 @@ def country(phone: str) -> str:
     return region
 
 
+def has_country(phone: str) -> bool:
+    """Return whether `country` can tell the region of + and digits."""
+    try:
+        country(phone)
+    except NumberParseException:
+        return False
+    return True
+
+
 def example(rules: PhoneRules) -> str:
     """Return a phone in E.164 of which a code could be sent to a person with these rules."""
     return re.sub(r"[^+0-9]", "", _international_example(rules))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from referral.context import Context
+from referral.context import Caller, Context
 from referral.core.challenge import Challenge
 from referral.core.channels import Channel
 from referral.core.phone import country
@@ -13,7 +13,7 @@ from referral.limits.counters import Advance
 from referral.limits.policy import LimitName
 from referral.limits.pumping import guard
 from referral.limits.receipts import Receipt
-from referral.limits.scope import LimitScope, counter_key
+from referral.limits.scope import counter_key
 from referral.limits.sends import Charged
 
 # Their providers report which messages they do not bill
@@ -23,9 +23,11 @@ _MAY_BE_UNBILLED = frozenset({Channel.TELEGRAM, Channel.WHATSAPP})
 class CodeCharges:
     """The charges of a message that `sends.charge` has charged to its first channel."""
 
-    def __init__(self, ctx: Context, charged: Charged, challenge_id: str) -> None:
+    def __init__(
+        self, ctx: Context, charged: Charged, challenge_id: str, *, caller: Caller
+    ) -> None:
         self._ctx, self._charged, self._challenge_id = ctx, charged, challenge_id
-        self._last = charged
+        self._caller, self._last = caller, charged
 
     async def charge(self) -> bool:
         """Charge one more message; return False if the phone may not get it."""
@@ -33,7 +35,7 @@ class CodeCharges:
         self._last = another or self._last
         return another is not None
 
-    def charge_to(self, channel: Channel) -> bool:
+    async def charge_to(self, channel: Channel) -> bool:
         """Charge the message to this channel instead of the one that it is charged to.
 
         Only its weight changes: the phone, the address and the wait are charged once, whatever a
@@ -44,9 +46,12 @@ class CodeCharges:
         scope = replace(before, weight=ctx.channels.rules.weights[channel])
         if scope.weight != before.weight:
             guard.refund_send(ctx, before, at)
-            if scope.weight > before.weight and self._is_refused(scope, before):
-                guard.count_send(ctx, before, at)
-                return False
+            if scope.weight > before.weight:
+                added = scope.weight - before.weight
+                if waits := sends.waits_in_memory(ctx, scope, at, weight_of_day=added):
+                    guard.count_send(ctx, before, at)
+                    await sends.record_refusal(ctx, scope, waits, caller=self._caller, at=at)
+                    return False
             guard.count_send(ctx, scope, at)
             ctx.global_limits.add(LimitName.SENDS_DAY, scope.weight - before.weight)
             self._charged = self._last = replace(self._charged, scope=scope)
@@ -71,18 +76,6 @@ class CodeCharges:
         """Refund the message that was charged last. Return whether it was the only one."""
         await refunds.refund(self._ctx, self._last)
         return self._last is self._charged
-
-    def _is_refused(self, scope: LimitScope, before: LimitScope) -> bool:
-        """Return whether a limit in memory refuses the message at its new weight.
-
-        Messages that were admitted at a low weight at the same time could otherwise exceed the cost
-        guard's limits many times.
-        """
-        added = scope.weight - before.weight
-        wait = self._ctx.global_limits.wait_for_sends(
-            self._ctx.clock(), is_exempt=scope.is_exempt, weight=added
-        )
-        return wait > 0 or guard.check(self._ctx, scope, self._charged.at) is not None
 
 
 async def find_channel(ctx: Context, challenge: Challenge) -> Channel | None:

@@ -57,7 +57,7 @@ async def refund_too_short(
 
 
 async def refund_notice(ctx: Context, charged: Charged) -> None:
-    ctx.global_limits.add(LimitName.SENDS_DAY, -1)
+    ctx.global_limits.add(LimitName.SENDS_DAY, -charged.scope.weight)
     with suppress(database.Unavailable):
         await counters.refund(charged.charges, now=charged.now)
 

@@ -67,7 +67,7 @@ def address_charges(limits: Limits, scope: LimitScope) -> list[Charge]:
 
 def recent_code_key(scope: LimitScope) -> str:
     """Return the key of the counter that says until when a phone may be called."""
-    return scope.counter_key(LimitName.PHONE_RECENT_CODE, scope.phone)
+    return scope.phone_key(LimitName.PHONE_RECENT_CODE)
 
 
 def recent_code_charge(key: str) -> Charge:

@@ -52,7 +52,7 @@ class Charged(Struct, frozen=True, kw_only=True):
         return send_policy.resend_in(self.charges, self.after, now=self.now)
 
 
-class _Wait(Struct, frozen=True):
+class Wait(Struct, frozen=True):
     """A charge that is refused, and for how many seconds. block: set if the cost guard refuses."""
 
     charge: Charge
@@ -135,9 +135,15 @@ async def charge_fallback(ctx: Context, charged: Charged) -> Charged | None:
 async def count_notice(ctx: Context, phone: str) -> Charged:
     """Charge a notice to the phone and to the day's sends overall. No limit refuses it."""
     at = ctx.clock()
-    scope = LimitScope(phone=phone, address="", known_device=False, key=ctx.counter_key)
+    scope = LimitScope(
+        phone=phone,
+        address="",
+        known_device=False,
+        key=ctx.counter_key,
+        weight=ctx.channels.rules.weights[Channel.SMS],
+    )
     charges = [each.unconditional() for each in send_policy.phone_charges(ctx.limits, scope)]
-    ctx.global_limits.add(LimitName.SENDS_DAY)
+    ctx.global_limits.add(LimitName.SENDS_DAY, scope.weight)
     # It is sent even if it cannot be charged: it may warn people that they lost their account
     with suppress(database.Unavailable):
         await counters.charge(charges, now=gcra.microseconds(at))
@@ -148,6 +154,33 @@ def uncount(ctx: Context, scope: LimitScope, at: datetime) -> None:
     """Undo the counts of a message in memory. at: when it was counted."""
     guard.refund_send(ctx, scope, at)
     ctx.global_limits.add(LimitName.SENDS_DAY, -scope.weight)
+
+
+def waits_in_memory(
+    ctx: Context, scope: LimitScope, at: datetime, *, weight_of_day: int
+) -> list[Wait]:
+    """Return the charges in memory that are refused. weight_of_day: for the day's sends."""
+    waits = []
+    if seconds := ctx.global_limits.wait_for_sends(
+        at, is_exempt=scope.is_exempt, weight=weight_of_day
+    ):
+        waits.append(Wait(ctx.global_limits.charges[LimitName.SENDS_DAY], seconds))
+    if block := guard.check(ctx, scope, at):
+        waits.append(_wait_of_guard(block))
+    return waits
+
+
+async def record_refusal(
+    ctx: Context, scope: LimitScope, waits: list[Wait], *, caller: Caller, at: datetime
+) -> Wait:
+    """Record a refused message, and return the longest wait: a retry after it works."""
+    longest = max(waits, key=lambda each: each.seconds)
+    if longest.block is not None:
+        await guard.record_block(ctx, scope, longest.block, caller=caller, at=at)
+    else:
+        now = gcra.microseconds(at)
+        observability.rate_limited(longest.charge.name, longest.charge.key, caller=caller, now=now)
+    return longest
 
 
 def retry_after(ctx: Context, scope: LimitScope, tats: Mapping[str, int], *, at: datetime) -> int:
@@ -214,35 +247,25 @@ def _wait_of_day(ctx: Context, scope: LimitScope, at: datetime) -> int:
     return ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt, weight=scope.weight)
 
 
-def _waits(ctx: Context, scope: LimitScope, tats: Mapping[str, int], at: datetime) -> list[_Wait]:
+def _waits(ctx: Context, scope: LimitScope, tats: Mapping[str, int], at: datetime) -> list[Wait]:
     """Return the charges that are refused now, those in memory included."""
     now = gcra.microseconds(at)
     waits = [
-        _Wait(each, each.retry_after(tats.get(each.key, 0), now))
+        Wait(each, each.retry_after(tats.get(each.key, 0), now))
         for each in send_policy.charges(ctx.limits, scope, tats, now=now)
         if each.is_exhausted(tats.get(each.key, 0), now)
     ]
-    if seconds := _wait_of_day(ctx, scope, at):
-        waits.append(_Wait(ctx.global_limits.charges[LimitName.SENDS_DAY], seconds))
-    if block := guard.check(ctx, scope, at):
-        waits.append(_wait_of_guard(block))
-    return waits
+    return [*waits, *waits_in_memory(ctx, scope, at, weight_of_day=scope.weight)]
 
 
-def _wait_of_guard(block: Block) -> _Wait:
+def _wait_of_guard(block: Block) -> Wait:
     segment = block.segment
     bucket = Bucket(int(segment.allowance), REFILL_HOURS * HOUR)
-    return _Wait(gcra.new_charge(segment.limit, segment.key, bucket), block.seconds, block)
+    return Wait(gcra.new_charge(segment.limit, segment.key, bucket), block.seconds, block)
 
 
 async def _refuse(
-    ctx: Context, scope: LimitScope, waits: list[_Wait], *, caller: Caller, at: datetime
+    ctx: Context, scope: LimitScope, waits: list[Wait], *, caller: Caller, at: datetime
 ) -> NoReturn:
-    """Name the limit that refuses for longest, so that a retry after its wait works."""
-    longest = max(waits, key=lambda each: each.seconds)
-    if longest.block is not None:
-        await guard.record_block(ctx, scope, longest.block, caller=caller, at=at)
-    else:
-        now = gcra.microseconds(at)
-        observability.rate_limited(longest.charge.name, longest.charge.key, caller=caller, now=now)
+    longest = await record_refusal(ctx, scope, waits, caller=caller, at=at)
     raise TooManyRequests.by(longest.charge.limit, retry_after=longest.seconds)

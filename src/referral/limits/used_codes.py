@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from referral import observability
 from referral.context import Context
 from referral.core.challenge import Challenge
 from referral.core.channels import Channel
@@ -24,7 +25,10 @@ def count(ctx: Context, challenge: Challenge, scope: LimitScope) -> None:
     now = ctx.clock()
     if challenge.channel_is_tentative:
         # In an empty context: in the caller's, a transaction may be open
-        database.spawn(_count_once_known(ctx, challenge, scope, now), context=Variables())
+        counting = database.spawn(
+            _count_once_known(ctx, challenge, scope, now), context=Variables()
+        )
+        counting.add_done_callback(observability.task_ended)
     else:
         _count(ctx, challenge, scope, challenge.channel, now)
 

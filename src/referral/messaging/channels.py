@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Protocol
 
+from referral import observability
 from referral.core.channels import Channel, ChannelRules
 from referral.messaging.gateways import Message
 from referral.messaging.gateways.chain import MAY_ARRIVE, Chain, SendResult
@@ -26,7 +27,12 @@ from referral.storage import database
 
 # Below the 30 s after which hosting platforms cut a request
 DEADLINE_SECONDS = 20
-_REMEMBERED_TIMES = 50
+# Only recent times count: one slow response must not slow a channel for long
+_REMEMBERED_TIMES, _RECENT_SECONDS = 50, 600
+_MAX_PAUSE_SECONDS = 3
+# The time of both outcomes while the opposite one has no recent times, where the outcome tells who
+# has an account
+_USUAL_SECONDS = {Channel.TELEGRAM: 0.5, Channel.WHATSAPP: 0.5}
 
 
 class MessageCharges(Protocol):
@@ -35,7 +41,7 @@ class MessageCharges(Protocol):
     async def charge(self) -> bool:
         """Charge one more message; return False if the phone may not get it."""
 
-    def charge_to(self, channel: Channel) -> bool:
+    async def charge_to(self, channel: Channel) -> bool:
         """Charge the message to this channel; return False if it may not be sent by it."""
 
     def receipt_for(self, channel: Channel) -> str:
@@ -92,26 +98,32 @@ class Channels:
         """
         sending = _Sending(self, message, charges)
         running = database.spawn(sending.run(plan))
-        waited, _ = await asyncio.wait(
-            {sending.early_outcome, running},
-            timeout=DEADLINE_SECONDS,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if sending.phone_was_refused:
-            # Shielded, since it is set later even if the caller is cancelled
-            return await asyncio.shield(sending.early_outcome)
-        if not waited:
-            sending.deadline_passed = True
-            return Outcome(MAY_ARRIVE, plan[0], is_pending=True)
-        return running.result()
+        is_settled = False
+        try:
+            waited, _ = await asyncio.wait(
+                {sending.early_outcome, running},
+                timeout=DEADLINE_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if sending.phone_was_refused:
+                # Shielded, since it is set later even if the caller is cancelled
+                return await asyncio.shield(sending.early_outcome)
+            if not waited:
+                sending.deadline_passed = True
+                return Outcome(MAY_ARRIVE, plan[0], is_pending=True)
+            is_settled = True
+            return running.result()
+        finally:
+            if not is_settled:
+                running.add_done_callback(observability.task_ended)
 
 
 class _Times:
-    """How many seconds the last messages of a channel took, by how they fared."""
+    """When the last messages of a channel ended, and how many seconds each took, by outcome."""
 
     def __init__(self) -> None:
-        self.accepted: deque[float] = deque(maxlen=_REMEMBERED_TIMES)
-        self.refused: deque[float] = deque(maxlen=_REMEMBERED_TIMES)
+        self.accepted: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED_TIMES)
+        self.refused: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED_TIMES)
 
 
 class _Sending:
@@ -131,7 +143,7 @@ class _Sending:
         try:
             async with asyncio.timeout(2 * DEADLINE_SECONDS):
                 for channel in plan:
-                    if not self._charges.charge_to(channel):
+                    if not await self._charges.charge_to(channel):
                         break
                     outcome = Outcome(await self._try(channel), channel)
                     if not outcome.result.was_not_accepted:
@@ -159,7 +171,7 @@ class _Sending:
             """Give the caller the outcome of an accepted message, after a pause."""
             if not self.phone_was_refused:
                 self.phone_was_refused = True
-                pause = self._remember(times.refused, times.accepted, monotonic() - started)
+                pause = self._pause(channel, times.refused, times.accepted, started)
                 outcome = Outcome(MAY_ARRIVE, channel, is_pending=True)
                 asyncio.get_running_loop().call_later(pause, self.early_outcome.set_result, outcome)
 
@@ -169,16 +181,26 @@ class _Sending:
             on_phone_refused=refuse_phone,
         )
         if result.is_accepted and not self.phone_was_refused:
-            pause = self._remember(times.accepted, times.refused, monotonic() - started)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(self._pause(channel, times.accepted, times.refused, started))
         return result
 
-    def _remember(self, same: deque[float], opposite: deque[float], seconds: float) -> float:
-        """Remember how many seconds a message took.
+    def _pause(
+        self,
+        channel: Channel,
+        same: deque[tuple[float, float]],
+        opposite: deque[tuple[float, float]],
+        started: float,
+    ) -> float:
+        """Remember how long a message took that ends now.
 
-        Return how many more it has to take, to take as long as a random one of the other outcome.
+        Return how many more seconds it has to take, to take as long as a random recent one of the
+        opposite outcome.
         """
-        same.append(seconds)
-        if not opposite:
-            return 0
-        return max(opposite[self._channels.randbelow(len(opposite))] - seconds, 0)
+        now = monotonic()
+        same.append((now, now - started))
+        recent = [seconds for at, seconds in opposite if now - at < _RECENT_SECONDS]
+        if recent:
+            wanted = recent[self._channels.randbelow(len(recent))]
+        else:
+            wanted = _USUAL_SECONDS.get(channel, 0)
+        return min(max(wanted - (now - started), 0), _MAX_PAUSE_SECONDS)

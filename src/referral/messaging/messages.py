@@ -93,7 +93,7 @@ class _NoticeCharges:
         await refunds.refund_notice(self._ctx, self._charged[-1])
         return len(self._charged) == 1
 
-    def charge_to(self, _: Channel) -> bool:
+    async def charge_to(self, _: Channel) -> bool:
         return True
 
     def receipt_for(self, _: Channel) -> str:

@@ -6,6 +6,7 @@ directly. Phones are masked, and no caller passes a code or a token.
 
 from __future__ import annotations
 
+from asyncio import Task
 from collections.abc import Iterable, Mapping
 from math import inf
 from time import monotonic
@@ -141,6 +142,13 @@ def request_failed(error: Exception, *, method: str, route: str) -> None:
     """Record a request that ended with an unexpected exception."""
     metrics.FAILURES.labels("internal_error").inc()
     _log.error("request_failed", method=method, route=route, exc_info=error)
+
+
+def task_ended(task: Task[Any]) -> None:
+    """Record the failure of a task for which nobody waits any more, if it has failed."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        metrics.FAILURES.labels("internal_error").inc()
+        _log.error("task_failed", error=type(error).__name__)
 
 
 def housekeeping_failed(error: Exception) -> None:

@@ -18,7 +18,6 @@ from referral.core.keys import Purpose
 from referral.limits import guess_policy, sends
 from referral.limits.code_charges import CodeCharges
 from referral.limits.scope import LimitScope
-from referral.limits.sends import Charged
 from referral.messaging import messages
 from referral.messaging.channels import Outcome
 from referral.messaging.gateways import Message
@@ -125,7 +124,8 @@ async def send(
     else:
         code = challenges.new_code(length, ctx.randbelow)
         message = messages.code(ctx, to, code, caller=caller, app_hash=options.app_hash)
-        outcome = await _send(ctx, message, plan, charged, challenge_id)
+        charges = CodeCharges(ctx, charged, challenge_id, caller=caller)
+        outcome = await _send(ctx, message, plan, charges, resend_in=charged.resend_in)
     is_tentative = outcome.is_pending and len(plan) > 1
     # Issued once the message is sent, so that a slow gateway does not shorten the code's life
     token = challenges.issue(
@@ -179,19 +179,23 @@ def _require_available(ctx: Context, options: SendOptions) -> None:
 
 
 async def _send(
-    ctx: Context, message: Message, plan: tuple[Channel, ...], charged: Charged, challenge_id: str
+    ctx: Context,
+    message: Message,
+    plan: tuple[Channel, ...],
+    charges: CodeCharges,
+    *,
+    resend_in: int,
 ) -> Outcome:
     """Send a message with a code.
 
     Raises SmsUnavailable if every gateway that was tried has reported a failure. A message whose
     outcome is unknown may still arrive and counts as sent.
     """
-    charges = CodeCharges(ctx, charged, challenge_id)
     outcome = await messages.send(ctx, message, plan, charges=charges)
     is_refunded = outcome.result.is_refundable and await charges.refund()
     if outcome.result.has_failed:
         # If a message stays charged, the wait until the next one applies
-        wait = 0 if is_refunded else charged.resend_in
+        wait = 0 if is_refunded else resend_in
         tried = plan[: plan.index(outcome.channel) + 1]
         others = ctx.channels.rules.others(phone.country(message.phone), plan[0])
         raise SmsUnavailable.by(

@@ -53,8 +53,14 @@ class Response:
             return None
 
     def unreadable(self) -> GatewayError:
-        """Return the error for a body that cannot be parsed."""
-        failure = Failure.NOT_TAKEN if self.is_refusal else Failure.UNKNOWN
+        """Return the error for a body that cannot be parsed.
+
+        After a status of success it is no reported failure: the message may well arrive.
+        """
+        if self.is_success:
+            failure = Failure.NO_ANSWER
+        else:
+            failure = Failure.NOT_TAKEN if self.is_refusal else Failure.UNKNOWN
         return GatewayError(f"status {self.status}, unreadable response", failure)
 
     def error(self, code: int, failures: Mapping[int, Failure], *, max_code: int) -> GatewayError:

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import msgspec
 
+from referral.core import phone as phones
+
 _Body = TypeVar("_Body")
 
 _PHONE = re.compile(r"\+?([1-9][0-9]{2,14})")
@@ -78,6 +80,8 @@ def parse_phone(text: str) -> str:
 
     Raises MalformedReportError.
     """
-    if match := _PHONE.fullmatch(text):
-        return f"+{match[1]}"
-    raise MalformedReportError("the phone is malformed")
+    match = _PHONE.fullmatch(text)
+    phone = f"+{match[1]}" if match else ""
+    if not phone or not phones.has_country(phone):
+        raise MalformedReportError("the phone is malformed")
+    return phone

@@ -47,7 +47,7 @@ _FAILURES = {
     "PHONE_NUMBER_MISMATCH": Failure.PHONE,
     "PHONE_NUMBER_NOT_AVAILABLE": Failure.PHONE,
     "PHONE_NUMBER_NOT_FOUND": Failure.PHONE,
-    "MESSAGE_ALREADY_SENT": Failure.UNKNOWN,
+    "MESSAGE_ALREADY_SENT": Failure.NO_ANSWER,
 }
 # Of errors that are not listed, those about the recipient
 _ABOUT_PHONE = ("PHONE_", "USER_")
@@ -150,8 +150,8 @@ class _RequestStatus(msgspec.Struct):
     request_id: str
     phone_number: str
     delivery_status: _DeliveryStatus | None = None
-    is_refunded: bool = False
-    payload: str = ""
+    is_refunded: bool | None = None
+    payload: str | None = None
 
 
 def parse_reports(request: ReportRequest, credentials: Credentials) -> list[Report]:
@@ -174,7 +174,7 @@ def parse_reports(request: ReportRequest, credentials: Credentials) -> list[Repo
             phone=reports.parse_phone(status.phone_number),
             is_delivered=status.delivery_status is not None
             and status.delivery_status.status in _DELIVERED,
-            is_unbilled=status.is_refunded,
-            receipt=status.payload,
+            is_unbilled=bool(status.is_refunded),
+            receipt=status.payload or "",
         )
     ]

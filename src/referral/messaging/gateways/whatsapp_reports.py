@@ -46,7 +46,7 @@ class _Status(msgspec.Struct):
 
 
 class _Value(msgspec.Struct):
-    statuses: list[_Status] = []
+    statuses: list[msgspec.Raw] = []
 
 
 class _Change(msgspec.Struct):
@@ -80,12 +80,16 @@ def parse_reports(request: ReportRequest, credentials: Credentials) -> list[Repo
     return [report for report in found if report]
 
 
-def _report(status: _Status) -> Report | None:
-    """Return the report in a status; None if it is about no code of ours, or names no phone."""
-    mark, _, receipt = (status.biz_opaque_callback_data or "").partition(":")
-    if mark != MARK:
-        return None
+def _report(raw: msgspec.Raw) -> Report | None:
+    """Return the report in a status; None if it is about no code of ours, or cannot be read.
+
+    One that cannot be read must not keep others of the same request from being counted.
+    """
     with suppress(MalformedReportError):
+        status = reports.parse(bytes(raw), _Status)
+        mark, _, receipt = (status.biz_opaque_callback_data or "").partition(":")
+        if mark != MARK:
+            return None
         return Report(
             id=status.id,
             phone=reports.parse_phone(status.recipient_id or ""),
