@@ -85,8 +85,8 @@ class Fault:
 ACCEPTS, SLOW = Fault("accepts", may_be_taken=True), Fault("slow", may_be_taken=True)
 REFUSES_PHONE = Fault("refuses the phone", may_be_taken=False, fails=True, about_phone=True)
 REFUSES_US = Fault("refuses us", may_be_taken=False, fails=True)
-BREAKS, LIES = (Fault(name, may_be_taken=True, fails=True) for name in ("breaks", "lies"))
-HANGS, DROPS = (Fault(name, may_be_taken=True) for name in ("hangs", "drops"))
+BREAKS = Fault("breaks", may_be_taken=True, fails=True)
+HANGS, DROPS, LIES = (Fault(name, may_be_taken=True) for name in ("hangs", "drops", "lies"))
 
 FAULTS = (ACCEPTS, REFUSES_PHONE, REFUSES_US, BREAKS, HANGS, DROPS, LIES, SLOW)
 # A hook has no response body, so it cannot lie

@@ -16,6 +16,7 @@ from processes import ROOT, environment
 from referral.core.channels import Channel
 from referral.messaging import deliveries, delivery_counts
 from referral.messaging.deliveries import Deliveries, Figures, LeadingChannel
+from referral.service import housekeeping
 from referral.storage import database
 from support import Service, context_of, running
 
@@ -164,7 +165,7 @@ async def test_figures_are_kept_for_30_days(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Older ones are deleted in batches, by the housekeeping of a process."""
-    monkeypatch.setattr(deliveries, "_PURGE_BATCH", 2)
+    monkeypatch.setattr(housekeeping, "_BATCH_SIZE", 2)
     counts = Deliveries()
     for age in (0, 29, 30, 31, 32, 400):
         counts.count_sent(KZ, SMS, AT - timedelta(days=age))

@@ -43,7 +43,10 @@ class Proof(StrEnum):
 
 # RFC 8176 has no method for messengers, so theirs is that of any one-time password
 _METHODS = {Proof.SENT: "sms", Proof.CALLED: "tel", Proof.MESSENGER: "otp"}
-_BY_CHANNEL = {Channel.SMS: Proof.SENT, Channel.VOICE: Proof.CALLED}
+_BY_CHANNEL: dict[Channel | None, Proof] = {
+    Channel.SMS: Proof.SENT,
+    Channel.VOICE: Proof.CALLED,
+}
 
 
 def of_code(
@@ -56,7 +59,7 @@ def of_code(
     if is_fixed:
         return Proof.TEST_PHONE
     if not is_simulated:
-        return _BY_CHANNEL.get(channel, Proof.MESSENGER) if channel else Proof.MESSENGER
+        return _BY_CHANNEL.get(channel, Proof.MESSENGER)
     return Proof.OPEN_DEMO if is_open_demo else Proof.SIMULATED
 
 

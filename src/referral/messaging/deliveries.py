@@ -23,7 +23,6 @@ from referral.messaging.delivery_counts import CountryChannel, DeliveryCounts
 KEEP_DAYS = 30
 
 _HOUR_SECONDS = 3600
-_PURGE_BATCH = 5000
 _NONE = DeliveryCounts()
 
 
@@ -137,14 +136,9 @@ def leading_channels(figures: Iterable[Figures], *, countries: int) -> list[Lead
     ]
 
 
-async def purge(at: datetime) -> int:
-    """Delete the rows of more than 30 days ago; return how many were deleted."""
-    before, deleted = _hour(at) - 24 * KEEP_DAYS, 0
-    while True:
-        number = await delivery_counts.purge(before=before, batch_size=_PURGE_BATCH)
-        deleted += number
-        if number < _PURGE_BATCH:
-            return deleted
+async def purge(at: datetime, *, batch_size: int) -> int:
+    """Delete a batch of rows of more than 30 days ago; return how many were deleted."""
+    return await delivery_counts.purge(before=_hour(at) - 24 * KEEP_DAYS, batch_size=batch_size)
 
 
 def _hour(at: datetime) -> int:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -61,7 +62,7 @@ async def running(ctx: Context) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(database.Unavailable):
-            # Save what was counted since the last round, and by messages that are on their way
+            # Messages on their way count too, but the process may be killed while it waits for them
             await keeper.exchange_counts()
             await database.finish_tasks()
             await keeper.exchange_counts()
@@ -143,8 +144,8 @@ class _Housekeeper:
         # Counted first, so that a failed purge of whole tables is not repeated every minute
         self._purges += 1
         await purge_counters(self._ctx)
-        await database.shielded(traffic.purge(now))
-        await database.shielded(deliveries.purge(now))
+        for purge in (traffic.purge, deliveries.purge):
+            await _in_batches(partial(purge, now, batch_size=_BATCH_SIZE))
         if self._purges % _PURGE_ALL_EVERY == 1:
             purged = await purge_expired(self._ctx)
             if any(purged.values()):

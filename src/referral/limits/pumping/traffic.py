@@ -38,7 +38,6 @@ _RANGE_DIGITS = 4
 # added to the database before it is judged. If it has more left, a process may be late by a 64th
 _MAX_PROCESSES = 64
 _MAX_PHONES = 50_000
-_PURGE_BATCH = 5000
 
 _NONE = Counts()
 
@@ -210,17 +209,12 @@ class Traffic:
         return hours
 
 
-async def purge(at: datetime) -> int:
-    """Delete the rows that are too old to matter; return how many were deleted."""
+async def purge(at: datetime, *, batch_size: int) -> int:
+    """Delete a batch of rows that are too old to matter; return how many were deleted."""
     since = int(_hours(at)) - WINDOW_HOURS + 1
-    deleted = 0
-    while True:
-        number = await traffic_counts.purge(
-            before=since - 24 * LEARNED_DAYS, parts_before=since, batch_size=_PURGE_BATCH
-        )
-        deleted += number
-        if number < _PURGE_BATCH:
-            return deleted
+    return await traffic_counts.purge(
+        before=since - 24 * LEARNED_DAYS, parts_before=since, batch_size=batch_size
+    )
 
 
 def _parts(scope: LimitScope) -> list[tuple[LimitName, str, int]]:
