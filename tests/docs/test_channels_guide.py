@@ -17,7 +17,6 @@ PORT = "8701"
 # Of the requests to each provider
 PATHS = {
     "telegram": "/sendVerificationMessage ",
-    "sms": "/sms ",
     "whatsapp": "/v26.0/1234567890/messages ",
     "voice": "/2010-04-01/Accounts/AC00000000000000000000000000000000/Calls.json ",
 }
