@@ -208,6 +208,14 @@ async def test_choices_and_unknown_fields(service: Service) -> None:
         assert_no_echo(response)
 
 
+async def test_the_values_of_an_enum_are_listed(service: Service) -> None:
+    body = {"phone": "+79991234567", "channel": CANARY}
+    response = await service.http.post("/api/v1/auth/send-code", json=body)
+    assert refused(response, 400, "invalid_request")["errors"] == [
+        {"field": "channel", "message": 'Give one of "sms", "telegram", "whatsapp", "voice".'}
+    ]
+
+
 @EVERY_BODY
 async def test_other_media_types(service: Service, method: str, path: str) -> None:
     """The response is 415 for every other media type, and for none."""

@@ -261,8 +261,8 @@ globalThis.fetch = (url, options) => {
   const respond = planned.shift();
   return respond ? respond() : real(url, options);
 };
-const problem = (status, code, headers) => () =>
-  Promise.resolve(Response.json({ status, code, detail: code }, { status, headers }));
+const problem = (status, code, headers, members) => () =>
+  Promise.resolve(Response.json({ status, code, detail: code, ...members }, { status, headers }));
 const overloaded = problem(503, "overloaded", { "Retry-After": "1" });
 const broken = () => Promise.reject(new TypeError("fetch failed"));
 
@@ -287,6 +287,10 @@ for (const respond of [
 }
 planned.push(overloaded, overloaded, overloaded);
 await sendCode(phone).catch(({ code }) => errors.push(code));
+const elsewhere = { other_channels: ["voice"] };
+planned.push(problem(503, "sms_unavailable", { "Retry-After": "60" }, elsewhere));
+await sendCode(phone, "sms").catch(({ other_channels }) => errors.push(other_channels));
+if (sentBodies.at(-1).channel !== "sms") throw new Error("no channel");
 console.log(JSON.stringify({ profile: signedIn.profile, withInviteCode, errors }));
 """
 
@@ -301,11 +305,12 @@ async def test_landing_page_signs_in_despite_errors(
     result = json.loads(await asyncio.to_thread(output_of, NODE, file, phone, code, cwd=folder))
     assert result["profile"]["phone"] == phone
     assert result["withInviteCode"] is False
-    too_many, bad_gateway, overloaded = result["errors"]
+    too_many, bad_gateway, overloaded, other_channels = result["errors"]
     assert too_many[0] == "too_many_requests"
     assert bad_gateway[0] == "unknown"
     assert bad_gateway[1]
     assert overloaded == "overloaded"
+    assert other_channels == ["voice"]
 
 
 async def test_only_the_allowed_origin_may_call_the_api(service: Service) -> None:

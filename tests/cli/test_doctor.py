@@ -156,13 +156,24 @@ def test_channels_are_shown(tmp_path: Path, settings: dict[str, str]) -> None:
         "reports      whatsapp: enter https://r.example/hooks/delivery/whatsapp and the verify",
         f"verify token {token} in the settings of the app at Meta",
         "reports      twilio: to https://r.example/hooks/delivery/twilio, which each message names",
-        "gateway      telegram: reachable",
-        "gateway      whatsapp: reachable",
-        "gateway      twilio: reachable",
+        f"gateway      telegram at {fakes.telegram.url}: reachable",
+        f"gateway      whatsapp at {fakes.whatsapp.url}: reachable",
+        f"gateway      twilio at {fakes.voice.url}: reachable",
     ):
         assert line in found.stdout
     assert TELEGRAM_TOKEN not in found.stdout
     assert WHATSAPP_SECRET not in found.stdout
+
+
+def test_delivery_reports_need_https(tmp_path: Path, settings: dict[str, str]) -> None:
+    with providers() as fakes:
+        variables = settings | fakes.variables | {"REFERRAL_PUBLIC_URL": "http://127.0.0.1:8000"}
+        found = referral(tmp_path, "doctor", **variables)
+    for line in (
+        "reports      telegram: none, since the public URL is not https",
+        "in the settings of the app at Meta, which needs a public URL with https",
+    ):
+        assert line in found.stdout
 
 
 def test_a_teams_own_texts_are_shown(tmp_path: Path, settings: dict[str, str]) -> None:

@@ -643,7 +643,7 @@ class TestWrong:
 
     @given(
         st.sampled_from(
-            sorted(name for name in settings.variable_names() if name.endswith(("URL", "NS")))
+            sorted(name for name in settings.variable_names() if name.endswith(("URL", "NS", "LS")))
         ),
         st.sampled_from(["https", "http", "postgres", "twilio", "sqlite"]),
         st.text(st.sampled_from("a/:@[]#?{}℀\udcff .1"), max_size=8),
@@ -724,6 +724,13 @@ class TestChannels:
         assert line.endswith(f"since {channel} is set")
         assert found({**given, "REFERRAL_SMS_URL": HOOK}) == []
 
+    def test_several_channels_need_a_real_gateway(self) -> None:
+        (line,) = problems(
+            {"REFERRAL_SECRET": SECRET, **CHANNELS, "REFERRAL_SMS_URL": "console://"}
+        )
+        first, second, third = list(CHANNELS)[1:]
+        assert line.endswith(f", since {first}, {second} and {third} are set")
+
     @pytest.mark.parametrize("variable", ["REFERRAL_TELEGRAM_URL", "REFERRAL_WHATSAPP_URL"])
     def test_a_messenger_may_replace_sms(self, variable: str) -> None:
         made = read(REFERRAL_SMS_URL="none", **{variable: CHANNELS[variable]})
@@ -742,17 +749,37 @@ class TestChannels:
         ("variable", "text", "problem"),
         [
             ("REFERRAL_CHANNELS", "sms,voice", "must not name voice"),
-            ("REFERRAL_CHANNELS", "sms,sms", "names a channel twice"),
-            ("REFERRAL_CHANNELS", "fax", "must name channels of sms, telegram, whatsapp, voice"),
-            ("REFERRAL_CHANNELS", "sms,,telegram", "must name channels of "),
-            ("REFERRAL_CHANNELS_RU", "whatsapp", "names whatsapp, which is not set up"),
-            ("REFERRAL_CHANNELS_ZZ", "sms", "there is no such setting"),
-            ("REFERRAL_CHANNELS_XX", "sms", "there is no such setting"),
-            ("REFERRAL_CHANNELS_ru", "sms", "there is no such setting"),
-            ("REFERRAL_COSTS", "voice=0", "must be a whole number from 1 to 1000"),
-            ("REFERRAL_COSTS", "voice=0.5", "must be a whole number"),
-            ("REFERRAL_COSTS", "voice", "must be a whole number"),
-            ("REFERRAL_COSTS", "fax=1", "must name channels of "),
+            ("REFERRAL_CHANNELS", "telegram,sms,sms", "names sms twice"),
+            (
+                "REFERRAL_CHANNELS",
+                "telegram,fax",
+                'does not know "fax": write sms, telegram, whatsapp, voice between commas, such ',
+            ),
+            ("REFERRAL_CHANNELS", "telegram;sms", 'does not know "telegram;sms": write '),
+            ("REFERRAL_CHANNELS", "sms,,telegram", 'does not know "": write '),
+            ("REFERRAL_CHANNELS", "sms,Token0123", "does not know one of these names: write "),
+            ("REFERRAL_CHANNELS", 21 * "a", "does not know one of these names: write "),
+            (
+                "REFERRAL_CHANNELS_RU",
+                "whatsapp",
+                "names whatsapp, which is not set up: set REFERRAL_WHATSAPP_URL, or take ",
+            ),
+            *(
+                (name, "sms", "there is no such setting; REFERRAL_CHANNELS_XX needs the country's ")
+                for name in (
+                    *(f"REFERRAL_CHANNELS_{each}" for each in ("ZZ", "XX", "UK", "ru", "RUS")),
+                    "REFERRAL_CHANNEL_RU",
+                )
+            ),
+            (
+                "REFERRAL_CHANNEL",
+                "sms",
+                "there is no such setting; did you mean REFERRAL_CHANNELS?",
+            ),
+            ("REFERRAL_COSTS", "voice=0", "voice: must be a whole number from 1 to 1000"),
+            ("REFERRAL_COSTS", "voice=0.5", "voice: must be a whole number"),
+            ("REFERRAL_COSTS", "sms:1", "write NAME=NUMBER, such as sms=1,voice=5"),
+            ("REFERRAL_COSTS", "fax=1", 'does not know "fax": write '),
             ("REFERRAL_COSTS", "sms=1,voice=5,sms=2", "names sms twice"),
             ("REFERRAL_SMS_APP_HASHES", "FA+9qCX9VS", "must be hashes of 11 characters"),
             ("REFERRAL_SMS_APP_HASHES", "FA+9qCX9VSu;x", "must be hashes of 11 characters"),
@@ -766,6 +793,11 @@ class TestChannels:
         given = {"REFERRAL_SMS_URL": HOOK, "REFERRAL_TELEGRAM_URL": TELEGRAM, variable: text}
         (line,) = problems({"REFERRAL_SECRET": SECRET, **given})
         assert line.startswith(f"{variable}: {problem}")
+
+    def test_an_order_may_need_the_gateway_of_sms(self) -> None:
+        given = {"REFERRAL_SMS_URL": "none", "REFERRAL_TELEGRAM_URL": TELEGRAM}
+        (line,) = problems({"REFERRAL_SECRET": SECRET, **given, "REFERRAL_CHANNELS": "sms"})
+        assert "set REFERRAL_SMS_URL, or take sms out" in line
 
     def test_a_wrong_url_is_the_only_problem_without_sms(self) -> None:
         given = {"REFERRAL_SMS_URL": "none", "REFERRAL_TELEGRAM_URL": "telegram+gateway://"}

@@ -320,6 +320,7 @@ def test_the_api_may_be_on_this_machine(provider: Provider, api: str) -> None:
         "api=http://127.0.0.1:80@evil.example",
         "api=http://127.0.0.1:80/path",
         "api=http://127.0.0.1:99999",
+        "api=http://127.0.0.1:0",
         "api=http://10.0.0.1:80",
         "api=ftp://127.0.0.1:80",
         "api=",

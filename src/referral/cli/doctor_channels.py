@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
 
 from referral.core.channels import Channel, ChannelRules
 from referral.core.keys import Keyring, Purpose
 from referral.messaging.gateways import whatsapp_reports
 from referral.messaging.gateways.providers import PROVIDERS, reports_url
 from referral.settings import Settings
+from referral.webhooks.signature import LOOPBACK
 
 _ANYWHERE = ""
 
@@ -32,10 +34,15 @@ def describe(settings: Settings, keys: Keyring) -> Iterator[tuple[str, str]]:
 def list_hosts(settings: Settings) -> list[tuple[str, str, str | None]]:
     """Return the role, the name and the URL of each provider's API."""
     urls = settings.channels.urls
-    return [
-        ("gateway", provider.name, provider.parse(urls[provider.channel]).api)
+    apis = [
+        (provider.name, provider.parse(urls[provider.channel]).api)
         for provider in PROVIDERS
         if provider.channel in urls
+    ]
+    return [
+        # With the parameter api= of a trial
+        ("gateway", f"{name} at {api}" if urlsplit(api).hostname in LOOPBACK else name, api)
+        for name, api in apis
     ]
 
 
@@ -49,9 +56,11 @@ def _then(channels: Sequence[Channel]) -> str:
 
 
 def _reports(channel: Channel, url: str, keys: Keyring) -> str:
+    is_https = url.startswith("https://")
     if channel is Channel.WHATSAPP:
         token = whatsapp_reports.verify_token(keys.current(Purpose.HANDSHAKE).secret)
-        return f"enter {url} and the verify token {token} in the settings of the app at Meta"
-    if url.startswith("https://"):
+        needs = "" if is_https else ", which needs a public URL with https"
+        return f"enter {url} and the verify token {token} in the settings of the app at Meta{needs}"
+    if is_https:
         return f"to {url}, which each message names"
     return "none, since the public URL is not https"

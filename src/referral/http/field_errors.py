@@ -50,6 +50,13 @@ def _members(kind: inspect.Type) -> list[inspect.Type]:
     return [kind]
 
 
+def _words(kind: inspect.Type) -> list[Any]:
+    """Return the values of an enum or of a literal type."""
+    if isinstance(kind, inspect.EnumType):
+        return [member.value for member in kind.cls]
+    return list(kind.values) if isinstance(kind, inspect.LiteralType) else []
+
+
 def _field_error(error: Any, known: dict[str, list[inspect.Type]]) -> FieldError:
     field, message = str(error.get("key", "")), str(error.get("message", ""))
     field = "" if field == "data" else field
@@ -60,7 +67,7 @@ def _field_error(error: Any, known: dict[str, list[inspect.Type]]) -> FieldError
         subject = "This field" if objects else "This operation"
         return FieldError(field, f"Unknown field. {subject} takes {', '.join(taken)}.")
     if message.startswith("Invalid enum value"):
-        words = [f'"{word}"' for each in types for word in getattr(each, "values", ())]
+        words = [f'"{word}"' for each in types for word in _words(each)]
         words += [f"an object with {' or '.join(_fields(each))}" for each in objects]
         return FieldError(field, f"Give one of {', '.join(words)}." if words else "Not allowed.")
     if missing := re.match(r"Object missing required field `(\w+)`", message):

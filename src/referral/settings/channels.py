@@ -19,6 +19,9 @@ _SMS = "REFERRAL_SMS_URL"
 ORDER_OF_COUNTRY = "REFERRAL_CHANNELS_XX"
 _ORDER, _WEIGHTS, _APP_HASHES = "REFERRAL_CHANNELS", "REFERRAL_COSTS", "REFERRAL_SMS_APP_HASHES"
 _MAX_WEIGHT = 1000
+# A name that is shown in an error. Without digits, so that it is no secret in the wrong place
+_SHOWN = re.compile(r"[A-Za-z;| ]{0,20}")
+_SETTINGS = {Channel.SMS: _SMS} | {each.channel: each.setting for each in PROVIDERS}
 # https://developers.google.com/identity/sms-retriever/verify#computing_your_apps_hash_string
 _APP_HASH = re.compile(r"[A-Za-z0-9+/]{11}")
 
@@ -46,6 +49,11 @@ def read(reader: Reader, sms: tuple[str, ...]) -> ChannelSettings:
     parse_order = partial(_order, set_up)
     names = {region: f"{_ORDER}_{region}" for region in sorted(SUPPORTED_REGIONS)}
     reader.allowed.update(names.values())
+    # The nearest name is often REFERRAL_CHANNELS, which would change the order of every country
+    reader.advice[f"{_ORDER}_", f"{_ORDER.removesuffix('S')}_"] = (
+        f"{ORDER_OF_COUNTRY} needs the country's two capital letters (ISO 3166-1), such as "
+        f"{_ORDER}_GB"
+    )
     none: tuple[Channel, ...] = ()
     orders_of = {
         region: reader.read(name, parse_order, none)
@@ -72,9 +80,11 @@ def _check_sms(
         return
     others = [each.setting for each in PROVIDERS if each.channel in available]
     if others and not sms_urls.is_real(sms):
+        *first, last = others
+        subject = f"{', '.join(first)} and {last} are" if first else f"{last} is"
         reader.problems.append(
             f"{_SMS}: set it to a real gateway, such as twilio://..., or to none, since "
-            f"{' and '.join(others)} is set"
+            f"{subject} set"
         )
     elif not set_up - {Channel.VOICE}:
         reader.problems.append(
@@ -91,13 +101,17 @@ def _checked(provider: Provider, text: str) -> str:
 
 
 def _order(set_up: frozenset[Channel], text: str) -> tuple[Channel, ...]:
-    channels = tuple(_channel(item.strip()) for item in text.split(","))
+    channels = tuple(_channel(item.strip(), "telegram,sms") for item in text.split(","))
     if Channel.VOICE in channels:
         raise ValueError("must not name voice: a call is made only on request")
     if missing := [each for each in channels if each not in set_up]:
-        raise ValueError(f"names {missing[0]}, which is not set up: see docs/channels.md")
-    if len(set(channels)) < len(channels):
-        raise ValueError("names a channel twice")
+        name = missing[0]
+        raise ValueError(
+            f"names {name}, which is not set up: set {_SETTINGS[name]}, or take {name} out; "
+            "see docs/channels.md"
+        )
+    if twice := [each for each in channels if channels.count(each) > 1]:
+        raise ValueError(f"names {twice[0]} twice")
     return channels
 
 
@@ -105,19 +119,29 @@ def _weights(text: str) -> Mapping[Channel, int]:
     """Parse weights, such as `sms=1,voice=5`. Channels that are not named keep their default."""
     weights = dict(DEFAULT_WEIGHTS)
     named: set[Channel] = set()
+    example = "sms=1,voice=5"
     for item in text.split(","):
-        name, _, number = item.partition("=")
-        channel = _channel(name.strip())
+        name, equals, number = item.partition("=")
+        if not equals:
+            raise ValueError(f"write NAME=NUMBER, such as {example}")
+        channel = _channel(name.strip(), example)
         if channel in named:
             raise ValueError(f"names {channel} twice")
         named.add(channel)
-        weights[channel] = values.integer(1, _MAX_WEIGHT)(number.strip())
+        try:
+            weights[channel] = values.integer(1, _MAX_WEIGHT)(number.strip())
+        except ValueError as error:
+            raise ValueError(f"{channel}: {error}") from None
     return weights
 
 
-def _channel(text: str) -> Channel:
+def _channel(text: str, example: str) -> Channel:
+    """Parse the name of a channel. example: of the whole setting."""
     if text not in set(Channel):
-        raise ValueError(f"must name channels of {', '.join(Channel)}")
+        shown = f'"{text}"' if _SHOWN.fullmatch(text) else "one of these names"
+        raise ValueError(
+            f"does not know {shown}: write {', '.join(Channel)} between commas, such as {example}"
+        )
     return Channel(text)
 
 

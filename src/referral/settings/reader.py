@@ -40,12 +40,14 @@ class Reader:
         self.known: set[str] = set()
         self.allowed: set[str] = set()
         """Names of a pattern, which are read only if they are set."""
+        self.advice: dict[tuple[str, ...], str] = {}
+        """What to say about an unknown name that starts with one of these."""
         self.problems: list[str] = []
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
         """Return the parsed value, or the default if the variable is not set or wrong.
 
-        `parse` raises ValueError with the problem, which must not repeat the value.
+        `parse` raises ValueError with the problem, which must not repeat anything secret.
         """
         self.known.add(name)
         if name not in self._environ:
@@ -70,15 +72,19 @@ class Reader:
         )
         known_by_suffix = {known.removeprefix(PREFIX): known for known in self.known}
         for name in unknown:
-            similar = get_close_matches(name.removeprefix(PREFIX), known_by_suffix, n=1)
-            advice = (
-                f"did you mean {known_by_suffix[similar[0]]}?"
-                if similar
-                else "correct its name or remove it"
-            )
+            advice = self._advice(name, known_by_suffix)
             self.problems.append(f"{name}: there is no such setting; {advice}")
         if self.problems:
             raise SettingsError(self.problems)
+
+    def _advice(self, name: str, known_by_suffix: Mapping[str, str]) -> str:
+        for prefixes, advice in self.advice.items():
+            if name.startswith(prefixes):
+                return advice
+        similar = get_close_matches(name.removeprefix(PREFIX), known_by_suffix, n=1)
+        if similar:
+            return f"did you mean {known_by_suffix[similar[0]]}?"
+        return "correct its name or remove it"
 
 
 def or_exit(read: Callable[[], T]) -> T:

@@ -17,6 +17,11 @@ _ORIGIN = re.compile(r"https?://(?P<host>[a-z0-9.]+|\[[0-9a-f:]+\])(?::(?P<port>
 _MAX_PORT = 65_535
 # Visible ASCII, so that it fits in a header
 _SECRET = re.compile(r"[!-~]{8,512}")
+SECRETS = (
+    "a token or secret has at least 8 characters; in it, write / as %2F, : as %3A, @ as %40, "
+    "# as %23"
+)
+"""How to write secrets, for errors."""
 
 
 class ProviderUrl(NamedTuple):
@@ -44,12 +49,14 @@ def split(url: str, *, scheme: str, api: str, parameters: tuple[str, ...] = ()) 
         name, _, value = item.partition("=")
         if name not in allowed or name in found:
             raise ValueError(
-                f"{scheme}:// may have only these parameters, each once: {', '.join(allowed)}"
+                f"{scheme}:// may have only these parameters, each once: {', '.join(allowed)}; "
+                "in a token, write ? as %3F"
             )
         found[name] = unquote(value)
     if "api" in found and not _is_local(found["api"]):
         raise ValueError(
-            f"{scheme}:// may have api= only with a server of this machine: http://127.0.0.1:PORT"
+            f"{scheme}:// may have api= only with a server of this machine: "
+            f"http://127.0.0.1:PORT, with a port from 1 to {_MAX_PORT}"
         )
     return ProviderUrl(text, found, found.get("api", api))
 
@@ -66,5 +73,5 @@ def _is_local(origin: str) -> bool:
     return (
         match is not None
         and match["host"].strip("[]") in LOOPBACK
-        and int(match["port"] or 0) <= _MAX_PORT
+        and 0 < int(match["port"] or 1) <= _MAX_PORT
     )

@@ -74,7 +74,7 @@ def parse(url: str) -> Credentials:
     if not token:
         raise ValueError(
             "telegram+gateway:// needs the API token of https://gateway.telegram.org/account/api, "
-            "and nothing after it: telegram+gateway://TOKEN"
+            f"and nothing after it: telegram+gateway://TOKEN; {provider_url.SECRETS}"
         )
     return Credentials(token, api)
 

@@ -94,7 +94,7 @@ def parse(url: str) -> Credentials:
     if not match or not token:
         raise ValueError(
             "twilio+voice:// needs the SID of the account, its auth token, and the number that "
-            "calls: twilio+voice://SID:TOKEN@+15005550007"
+            f"calls, with its +: twilio+voice://SID:TOKEN@+15005550007; {provider_url.SECRETS}"
         )
     return Credentials(sid=match[1], token=token, number=unquote(match[3]), api=api)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 
 import msgspec
 
@@ -20,7 +19,9 @@ _API = "https://graph.facebook.com"
 # Of 29 July 2026. A version is served for two years, and its requests by a later one after that:
 # https://developers.facebook.com/docs/graph-api/changelog/versions/
 _VERSION = "v26.0"
-_CREDENTIALS = re.compile(r"([^:/@#]+):([^:/@#]+)@([0-9]{5,20})/([a-z0-9_]{1,512})")
+_CREDENTIALS = re.compile(r"([^:/@#]+):([^:/@#]+)@([^:/@#]+)/([^:/@#]+)")
+_PHONE_NUMBER_ID = re.compile(r"[0-9]{5,20}")
+_TEMPLATE = re.compile(r"[a-z0-9_]{1,512}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?")
 # An app gets the reports of all messages of its number; this tells ours from others
 MARK = "referral"
@@ -93,19 +94,30 @@ def parse(url: str) -> Credentials:
         raise ValueError(
             "whatsapp+cloud:// needs the token and the secret of the app, the ID of the phone "
             "number and the name of an authentication template: "
-            "whatsapp+cloud://TOKEN:APP_SECRET@PHONE_NUMBER_ID/TEMPLATE?languages=en,ru"
+            "whatsapp+cloud://TOKEN:APP_SECRET@PHONE_NUMBER_ID/TEMPLATE?languages=en,ru; "
+            f"{provider_url.SECRETS}"
+        )
+    if not _PHONE_NUMBER_ID.fullmatch(match[3]):
+        raise ValueError(
+            "whatsapp+cloud:// needs the ID of the phone number after @, 5 to 20 digits: copy it "
+            "at Meta, where it stands beside the number; it is not the number itself"
+        )
+    if not _TEMPLATE.fullmatch(match[4]):
+        raise ValueError(
+            "whatsapp+cloud:// needs the name of the template after /: small letters, digits and _"
         )
     languages = parameters.get("languages", "").replace("-", "_").split(",")
     if not all(_LANGUAGE.fullmatch(language) for language in languages):
         raise ValueError(
-            "whatsapp+cloud:// needs the languages in which the template is approved, such as "
-            "?languages=en,pt_BR; the first is used for all others"
+            "whatsapp+cloud:// needs the languages in which the template is approved, as Meta "
+            "writes them, without spaces, such as ?languages=en,pt_BR; the first is used for all "
+            "others"
         )
     return Credentials(
         token=token,
         app_secret=app_secret,
         phone_number_id=match[3],
-        template=unquote(match[4]),
+        template=match[4],
         languages=tuple(languages),
         api=api,
     )
