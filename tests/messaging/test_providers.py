@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +29,7 @@ from fake_gateways import (
     whatsapp_cloud,
     whatsapp_error,
 )
+from logs import everything_logged, leaks
 from referral.messaging.gateways import (
     Failure,
     Gateway,
@@ -257,27 +256,15 @@ async def test_a_body_that_does_not_end_is_unreadable(
 async def test_no_log_has_a_phone_code_or_secret(
     provider: Provider, gateway: Gateway, fake: FakeGateway, *, accepts: bool
 ) -> None:
-    records: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            records.append(f"{record.getMessage()} {record.__dict__}")
-
-    root, handler = logging.getLogger(), Collector(level=logging.NOTSET)
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
     if not accepts:
         fake.default_response = provider.refused
-    try:
-        with contextlib.nullcontext() if accepts else pytest.raises(GatewayError):
-            await gateway.send(message())
-    finally:
-        root.setLevel(level)
-        root.removeHandler(handler)
+    with (
+        everything_logged() as records,
+        nullcontext() if accepts else pytest.raises(GatewayError),
+    ):
+        await gateway.send(message())
     assert records
-    secrets = (PHONE[1:], CODE, *SECRETS)
-    assert [record for record in records if any(secret in record for secret in secrets)] == []
+    assert leaks(records, PHONE[1:], CODE, *SECRETS) == []
 
 
 def test_repr_shows_no_secret(provider: Provider) -> None:
