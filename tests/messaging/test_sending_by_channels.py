@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from accounts import confirm, phone_code
 from channels import Providers, providers
 from fake_gateways import code_in, telegram_error
+from logs import events
 from referral.core.channels import Channel
 from referral.limits.policy import LimitName
 from referral.messaging import deliveries
-from support import Service, context_of, new_phone, ok, refused, sending
+from support import Person, Service, context_of, new_phone, ok, refused, sending
 
 TELEGRAM_FIRST = {"REFERRAL_CHANNELS": "telegram,sms"}
 NO_ACCOUNT = telegram_error("PHONE_NUMBER_NOT_FOUND", 400)
@@ -295,7 +298,6 @@ async def test_changing_phone_has_channels_too(database_url: str, fakes: Provide
 
 
 async def test_without_sms_messengers_carry_the_codes(database_url: str, fakes: Providers) -> None:
-    """And a notice about a change of phone is not sent, which the log says."""
     variables = {**fakes.variables, "REFERRAL_SMS_URL": "none"}
     async with sending(database_url, **variables) as service:
         sent = await service.send_code(new_phone())
@@ -303,6 +305,29 @@ async def test_without_sms_messengers_carry_the_codes(database_url: str, fakes: 
         assert sent["other_channels"] == ["whatsapp", "voice"]
         code = fakes.telegram.jsons[0]["code"]
         assert (await service.verify({**sent, "code": code})).status_code == 201
+
+
+async def test_without_sms_the_log_says_that_no_notice_is_sent(
+    database_url: str, fakes: Providers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """About a change of phone, which succeeds."""
+    caplog.set_level(logging.INFO, "referral")
+    variables = {**fakes.variables, "REFERRAL_SMS_URL": "none"}
+    async with sending(database_url, **variables) as service:
+        old, new = new_phone(), new_phone()
+        sent = await service.send_code(old)
+        code = fakes.telegram.jsons[-1]["code"]
+        verified = ok(await service.verify({**sent, "code": code}))
+        person = Person(service.http, old, verified, is_new=True)
+        sent = await phone_code(person, new)
+        assert events(caplog, "notice_not_sent") == []
+        changed = await confirm(person, {**sent, "code": fakes.telegram.jsons[-1]["code"]})
+        assert ok(changed)["phone"] == new
+        [event] = events(caplog, "notice_not_sent")
+        assert event["phone"] == f"+7********{old[-2:]}"
+        assert event["reason"] == "no SMS gateway"
+        assert [each["phone_number"] for each in fakes.telegram.jsons] == [old, new]
+        assert fakes.received == {"telegram": 2}
 
 
 async def test_a_failure_names_the_channels_that_were_not_tried(
