@@ -23,10 +23,19 @@ from delivery_reports import (
 from fake_gateways import WHATSAPP_MESSAGE_ID, telegram_error
 from guarding import phone_of_new_range, rows, save
 from referral.core.keys import Keyring, Purpose
-from referral.limits.policy import LimitName
 from referral.messaging import deliveries
 from referral.messaging.gateways import whatsapp_reports
-from support import SECRET, Service, context_of, new_phone, ok, refused, sending, wrong_code
+from support import (
+    SECRET,
+    Service,
+    context_of,
+    new_phone,
+    ok,
+    refused,
+    sending,
+    sends_of_day,
+    wrong_code,
+)
 
 WEIGHTS = {"telegram": 2, "whatsapp": 3}
 SETTINGS = {
@@ -55,11 +64,6 @@ def fakes() -> Iterator[Providers]:
 @pytest.fixture(params=UNBILLED)
 def channel(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def sends_of_day(service: Service) -> int:
-    limits = context_of(service).global_limits
-    return limits._used(LimitName.SENDS_DAY, service.clock())  # noqa: SLF001 - nothing shows it
 
 
 async def guarded(service: Service) -> dict[str, int]:

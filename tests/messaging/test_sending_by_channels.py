@@ -15,9 +15,8 @@ from channels import Providers, providers
 from fake_gateways import code_in, telegram_error
 from logs import events
 from referral.core.channels import Channel
-from referral.limits.policy import LimitName
 from referral.messaging import deliveries
-from support import Person, Service, context_of, new_phone, ok, refused, sending
+from support import Person, Service, context_of, new_phone, ok, refused, sending, sends_of_day
 
 TELEGRAM_FIRST = {"REFERRAL_CHANNELS": "telegram,sms"}
 NO_ACCOUNT = telegram_error("PHONE_NUMBER_NOT_FOUND", 400)
@@ -28,11 +27,6 @@ NO_BALANCE = telegram_error("BALANCE_NOT_ENOUGH", 400)
 def fakes() -> Iterator[Providers]:
     with providers() as running:
         yield running
-
-
-def sends_of_day(service: Service) -> int:
-    limits = context_of(service).global_limits
-    return limits._used(LimitName.SENDS_DAY, service.clock())  # noqa: SLF001 - nothing shows it
 
 
 async def figures(service: Service) -> dict[str, tuple[int, int]]:
