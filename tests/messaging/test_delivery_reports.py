@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from channels import Providers, providers
+from channels import Providers
 from delivery_reports import (
     PUBLIC_URL,
     Reporter,
@@ -53,12 +52,6 @@ UNBILLED: dict[str, dict[str, Any]] = {
 # The field of a message, and of reports about it, that holds the receipt
 RECEIPTS = {"telegram": "payload", "whatsapp": "biz_opaque_callback_data"}
 OTHER_SECRET = "another secret of the tests with 32 bytes or more 9876543210"
-
-
-@pytest.fixture
-def fakes() -> Iterator[Providers]:
-    with providers() as running:
-        yield running
 
 
 @pytest.fixture(params=UNBILLED)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from accounts import confirm, phone_code
-from channels import Providers, providers
+from channels import Providers
 from fake_gateways import code_in, telegram_error
 from logs import events
 from referral.core.channels import Channel
@@ -21,12 +20,6 @@ from support import Person, Service, context_of, new_phone, ok, refused, sending
 TELEGRAM_FIRST = {"REFERRAL_CHANNELS": "telegram,sms"}
 NO_ACCOUNT = telegram_error("PHONE_NUMBER_NOT_FOUND", 400)
 NO_BALANCE = telegram_error("BALANCE_NOT_ENOUGH", 400)
-
-
-@pytest.fixture
-def fakes() -> Iterator[Providers]:
-    with providers() as running:
-        yield running
 
 
 async def figures(service: Service) -> dict[str, tuple[int, int]]:
