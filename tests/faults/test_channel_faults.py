@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from channels import (
+from channels import Providers
+from fake_channels import (
     ABOUT_PHONE,
     BAD_CREDENTIALS,
     FAKES,
@@ -25,7 +26,6 @@ from channels import (
     TELEGRAM,
     VOICE,
     WHATSAPP,
-    Providers,
     sent_to_the_end,
 )
 from fake_gateways import FakeGateway, code_in

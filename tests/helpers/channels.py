@@ -1,13 +1,12 @@
-"""Channels with fake providers: the settings that use them, and ways in which they fail."""
+"""Fake providers of all channels, and the settings that use them."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from fake_channels import SMS, TELEGRAM, VOICE, WHATSAPP
 from fake_gateways import (
     HOOK_SECRET,
     TELEGRAM_TOKEN,
@@ -19,36 +18,11 @@ from fake_gateways import (
     WHATSAPP_TOKEN,
     FakeGateway,
     hook_server,
-    telegram_error,
     telegram_gateway,
-    twilio_error,
     twilio_voice,
     whatsapp_cloud,
-    whatsapp_error,
 )
 from referral.core.channels import Channel
-from referral.storage import database
-
-SMS, TELEGRAM, WHATSAPP, VOICE = Channel.SMS, Channel.TELEGRAM, Channel.WHATSAPP, Channel.VOICE
-
-FAKES = {
-    SMS: hook_server,
-    TELEGRAM: telegram_gateway,
-    WHATSAPP: whatsapp_cloud,
-    VOICE: twilio_voice,
-}
-ABOUT_PHONE: dict[Channel, tuple[int, Any]] = {
-    SMS: (400, None),
-    TELEGRAM: telegram_error("PHONE_NUMBER_NOT_AVAILABLE"),
-    WHATSAPP: whatsapp_error(131026),
-    VOICE: twilio_error(400, 21211),
-}
-BAD_CREDENTIALS: dict[Channel, tuple[int, Any]] = {
-    SMS: (401, None),
-    TELEGRAM: telegram_error("ACCESS_TOKEN_INVALID", 401),
-    WHATSAPP: whatsapp_error(190, 401),
-    VOICE: twilio_error(401, 20003),
-}
 
 
 @dataclass(frozen=True)
@@ -115,12 +89,6 @@ def providers() -> Iterator[Providers]:
             voice=stack.enter_context(twilio_voice()),
             second_sms=stack.enter_context(hook_server()),
         )
-
-
-async def sent_to_the_end() -> None:
-    """Wait until no message is on its way through the channels, and all are counted."""
-    async with asyncio.timeout(15):
-        await database.finish_tasks()
 
 
 def _hook_url(fake: FakeGateway) -> str:
