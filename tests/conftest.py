@@ -11,6 +11,7 @@ from playwright.async_api import Browser
 
 import browser
 import pages
+from channels import Providers, providers
 from endpoint_server import EndpointServer, endpoint_server
 from ledger_checks import assert_ledger_consistent
 from locks import deadlocks
@@ -116,6 +117,13 @@ def on(database_url: str) -> dict[str, str]:
 async def service(database_url: str) -> AsyncIterator[Service]:
     """A service with the default settings of development, on an empty database."""
     async with running(database_url) as started:
+        yield started
+
+
+@pytest.fixture
+def fakes() -> Iterator[Providers]:
+    """Fake providers of all channels, for the settings of a service."""
+    with providers() as started:
         yield started
 
 

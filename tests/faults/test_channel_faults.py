@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import product
@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from channels import Providers
 from fake_channels import (
     ABOUT_PHONE,
     BAD_CREDENTIALS,
@@ -25,15 +26,12 @@ from fake_channels import (
     TELEGRAM,
     VOICE,
     WHATSAPP,
-    Fakes,
-    fake_channels,
     sent_to_the_end,
 )
 from fake_gateways import FakeGateway, code_in
 from guarding import COUNTRY, phone_of_new_range, rows, save, send
 from referral import assembly
 from referral.core.channels import Channel
-from referral.limits.policy import LimitName
 from referral.messaging import deliveries
 from referral.service import housekeeping
 from referral.storage import configuration, database
@@ -46,6 +44,7 @@ from support import (
     ok,
     refused,
     sending,
+    sends_of_day,
     wrong_code,
 )
 
@@ -156,13 +155,11 @@ def impose(fault: Fault, channel: Channel, fake: FakeGateway) -> None:
         fake.default_response = (200, RUBBISH)
 
 
-@pytest.fixture
-def fakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fakes]:
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly, "_GATEWAY_SECONDS", 0.8)
     # A save in between would hold back counts for a moment
     monkeypatch.setattr(housekeeping, "_EXCHANGE_SECONDS", 3600)
-    with fake_channels() as started:
-        yield started
 
 
 @dataclass
@@ -170,7 +167,7 @@ class Bench:
     """A service whose channels fail as each case says."""
 
     service: Service
-    fakes: Fakes
+    fakes: Providers
 
     async def run(self, *steps: Step) -> None:
         """Send a code to a new phone through these gateways, and compare with the model."""
@@ -178,7 +175,7 @@ class Bench:
         used = self._gateways(steps)
         phone = phone_of_new_range()
         wanted: dict[str, Any] = {}
-        for channel, fake in zip(Channel, self.fakes.all, strict=False):
+        for channel, fake in self.fakes.of.items():
             impose(ACCEPTS, channel, fake)
         if steps[0].channel is VOICE:
             wanted = {"channel": VOICE}
@@ -229,7 +226,7 @@ class Bench:
         guard = {key: sends for key, (sends, _) in (await rows()).items()}
         figures = await deliveries.recent(clock(), hours=24)
         return Counts(
-            day=ctx.global_limits._used(LimitName.SENDS_DAY, clock()),  # noqa: SLF001 - no public count
+            day=sends_of_day(self.service),
             guard=sum(sends for key, sends in guard.items() if key.startswith("RU:")),
             sent=Counter({each.channel: each.sent for each in figures}),
         )
@@ -254,7 +251,7 @@ def cases(first: Channel) -> list[list[Step]]:
 
 
 @asynccontextmanager
-async def benched(database_url: str, fakes: Fakes, **variables: str) -> AsyncIterator[Bench]:
+async def benched(database_url: str, fakes: Providers, **variables: str) -> AsyncIterator[Bench]:
     """Run the service at a fixed time, so that nothing is forgiven and counts are exact."""
     async with sending(database_url, **SETTINGS | variables) as service:
         service.clock.freeze(service.clock())
@@ -263,7 +260,7 @@ async def benched(database_url: str, fakes: Fakes, **variables: str) -> AsyncIte
 
 @pytest.mark.parametrize("first", [TELEGRAM, WHATSAPP, VOICE])
 async def test_each_fault_of_a_channel_with_sms_behind_it(
-    database_url: str, fakes: Fakes, first: Channel
+    database_url: str, fakes: Providers, first: Channel
 ) -> None:
     variables = fakes.settings(first, SMS)
     async with benched(database_url, fakes, **variables) as bench:
@@ -272,7 +269,7 @@ async def test_each_fault_of_a_channel_with_sms_behind_it(
 
 
 async def test_each_fault_of_two_sms_gateways_behind_a_channel(
-    database_url: str, fakes: Fakes
+    database_url: str, fakes: Providers
 ) -> None:
     """A second gateway takes over after an unknown outcome, with a message that counts too."""
     variables = fakes.settings(TELEGRAM, SMS, gateways=2)
@@ -284,7 +281,7 @@ async def test_each_fault_of_two_sms_gateways_behind_a_channel(
             await bench.run(Step(TELEGRAM, first), Step(SMS, second), Step(SMS, third))
 
 
-async def test_each_fault_of_three_channels(database_url: str, fakes: Fakes) -> None:
+async def test_each_fault_of_three_channels(database_url: str, fakes: Providers) -> None:
     variables = fakes.settings(TELEGRAM, WHATSAPP, SMS)
     combinations = product(
         (REFUSES_PHONE, REFUSES_US), (REFUSES_PHONE, REFUSES_US, HANGS), (ACCEPTS, REFUSES_US)
@@ -296,7 +293,7 @@ async def test_each_fault_of_three_channels(database_url: str, fakes: Fakes) -> 
 
 @pytest.mark.parametrize("channel", [TELEGRAM, WHATSAPP])
 async def test_each_fault_of_a_channel_without_sms(
-    database_url: str, fakes: Fakes, channel: Channel
+    database_url: str, fakes: Providers, channel: Channel
 ) -> None:
     async with benched(database_url, fakes, **fakes.settings(channel)) as bench:
         for fault in FAULTS:
@@ -308,7 +305,7 @@ async def test_each_fault_of_a_channel_without_sms(
 
 @pytest.mark.parametrize("behind", [True, False], ids=["after the answer", "before it"])
 async def test_a_hanging_provider_holds_no_connection(
-    database_url: str, fakes: Fakes, monkeypatch: pytest.MonkeyPatch, *, behind: bool
+    database_url: str, fakes: Providers, monkeypatch: pytest.MonkeyPatch, *, behind: bool
 ) -> None:
     """Neither one that people wait for, nor one that is tried after the answer."""
     monkeypatch.setattr(assembly, "_GATEWAY_SECONDS", 3)
@@ -343,13 +340,13 @@ async def _sign_in(bench: Bench) -> Person:
 
 
 @pytest.fixture
-def telegram_or_sms(fakes: Fakes) -> dict[str, str]:
+def telegram_or_sms(fakes: Providers) -> dict[str, str]:
     return fakes.settings(TELEGRAM, SMS, VOICE) | {"REFERRAL_RESEND_WAITS": "30,60,120"}
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known account", "unknown account"])
 async def test_response_does_not_tell_whether_a_phone_has_telegram(
-    database_url: str, fakes: Fakes, telegram_or_sms: dict[str, str], *, is_known: bool
+    database_url: str, fakes: Providers, telegram_or_sms: dict[str, str], *, is_known: bool
 ) -> None:
     """Nor do the limits, nor what happens when the code is entered."""
     async with benched(database_url, fakes, **telegram_or_sms) as bench:
@@ -392,7 +389,7 @@ async def _behaviour(bench: Bench, fault: Fault, *, is_known: bool) -> list[Any]
 
 
 async def test_answer_does_not_wait_for_a_slow_sms_gateway(
-    database_url: str, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+    database_url: str, fakes: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SMS still arrives, its code works, and it counts for SMS."""
     monkeypatch.setattr(assembly, "_GATEWAY_SECONDS", 5)
@@ -407,12 +404,8 @@ async def test_answer_does_not_wait_for_a_slow_sms_gateway(
         assert 2 <= time.monotonic() - started < 4
         [(_, text)] = fakes.of[SMS].texts
         ok(await bench.service.verify({**sent, "code": code_in(text)}))
-        await eventually(lambda: not any(map(_is_counting, asyncio.all_tasks())))
+        await sent_to_the_end()
         assert await _used(bench) == {TELEGRAM: 0, SMS: 1}
-
-
-def _is_counting(task: asyncio.Task[Any]) -> bool:
-    return getattr(task.get_coro(), "__qualname__", "") == "_count_once_known"
 
 
 async def _used(bench: Bench) -> dict[Channel, int]:
@@ -424,7 +417,9 @@ async def _used(bench: Bench) -> dict[Channel, int]:
     }
 
 
-async def test_codes_count_for_the_channel_they_went_by(database_url: str, fakes: Fakes) -> None:
+async def test_codes_count_for_the_channel_they_went_by(
+    database_url: str, fakes: Providers
+) -> None:
     """Also if a channel refused us, and the code went by the next one before the answer."""
     async with benched(database_url, fakes, **fakes.settings(TELEGRAM, SMS)) as bench:
         for number, fault in enumerate((REFUSES_US, ACCEPTS, REFUSES_PHONE)):
@@ -433,12 +428,14 @@ async def test_codes_count_for_the_channel_they_went_by(database_url: str, fakes
             await sent_to_the_end()
             code = fakes.of[TELEGRAM].jsons[-1]["code"]
             ok(await bench.service.verify({**sent, "code": code}))
-            await eventually(lambda: not any(map(_is_counting, asyncio.all_tasks())))
+            await sent_to_the_end()
             by_sms = (1, 1, 2)[number]
             assert await _used(bench) == {TELEGRAM: number + 1 - by_sms, SMS: by_sms}
 
 
-async def test_refusal_takes_as_long_as_accepted_messages(database_url: str, fakes: Fakes) -> None:
+async def test_refusal_takes_as_long_as_accepted_messages(
+    database_url: str, fakes: Providers
+) -> None:
     """Each of them, from the first accepted message on."""
     async with benched(database_url, fakes, **fakes.settings(TELEGRAM, SMS)) as bench:
         impose(SLOW, TELEGRAM, fakes.of[TELEGRAM])
@@ -458,7 +455,7 @@ async def _seconds_to_send(service: Service) -> float:
 
 async def test_client_that_leaves_before_the_answer_gets_its_sms(
     database_url: str,
-    fakes: Fakes,
+    fakes: Providers,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -485,7 +482,7 @@ async def test_client_that_leaves_before_the_answer_gets_its_sms(
 
 
 async def test_burst_that_falls_back_to_dear_sms_stays_in_the_allowance(
-    database_url: str, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+    database_url: str, fakes: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All its messages are admitted, at the weight of Telegram, before the first falls back."""
     monkeypatch.setattr(assembly, "_GATEWAY_SECONDS", 5)
@@ -507,7 +504,7 @@ async def test_burst_that_falls_back_to_dear_sms_stays_in_the_allowance(
 
 @pytest.mark.parametrize("weight", [10, 40])
 async def test_dear_sms_is_sent_after_a_refusal_of_the_phone(
-    database_url: str, fakes: Fakes, weight: int
+    database_url: str, fakes: Providers, weight: int
 ) -> None:
     """Also one that weighs more than the allowance of an address or a range."""
     variables = fakes.settings(TELEGRAM, SMS) | {

@@ -122,9 +122,10 @@ class Reporter:
 
     async def telegram(self, message: int = -1, **changed: Any) -> httpx.Response:
         """Report about one of the messages, by default the last one."""
-        sent = self._fakes.telegram.jsons[message]
+        jsons = self._fakes.telegram.jsons
+        sent = jsons[message]
         fields = {
-            "request_id": f"request {message}",
+            "request_id": f"request {message % len(jsons)}",
             "phone_number": sent["phone_number"],
             "payload": sent["payload"],
         }
@@ -136,9 +137,10 @@ class Reporter:
         return await self.statuses(self.status(message, **changed))
 
     def status(self, message: int = -1, **changed: Any) -> dict[str, Any]:
-        sent = self._fakes.whatsapp.jsons[message]
+        jsons = self._fakes.whatsapp.jsons
+        sent = jsons[message]
         fields = {
-            "id": f"wamid.{message}",
+            "id": f"wamid.{message % len(jsons)}",
             "recipient_id": sent["to"].lstrip("+"),
             "biz_opaque_callback_data": sent["biz_opaque_callback_data"],
         }

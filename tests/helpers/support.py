@@ -18,6 +18,7 @@ from litestar import Litestar
 from referral.app import create_app
 from referral.context import Context
 from referral.i18n import Languages
+from referral.limits.policy import LimitName
 from referral.messaging.gateways import Gateway, Message
 from referral.service import admins, api_keys
 from referral.settings import Settings, parse
@@ -99,6 +100,12 @@ def context_of(service: Service) -> Context:
     assert service.app is not None
     ctx: Context = service.app.state.ctx
     return ctx
+
+
+def sends_of_day(service: Service) -> int:
+    """Return the day's sends overall, by weight, as this process knows them."""
+    limits = context_of(service).global_limits
+    return limits._used(LimitName.SENDS_DAY, service.clock())  # noqa: SLF001 - no public count
 
 
 def settings_for(database_url: str, **variables: str) -> Settings:

@@ -28,6 +28,7 @@ from guarding import (
     save,
     send,
 )
+from logs import events
 from processes import Server, new_database, serving
 from referral.limits.pumping import traffic
 from referral.limits.pumping.traffic import Traffic
@@ -235,11 +236,11 @@ async def test_warn_only_records_once_an_hour(
     async with guarded(database_url, REFERRAL_COST_GUARD="warn") as service:
         service.clock.move(days=400)
         await pump(service, COUNTRY)
-        assert events(caplog) == []
+        assert events(caplog, "message_blocked") == []
         phone = phone_of_new_range()
         for _ in range(2):
             ok(await send(service, phone))
-        [event] = events(caplog)
+        [event] = events(caplog, "message_blocked")
         assert event["reason"] == "cost-guard-country"
         assert event["country"] == "RU"
         assert event["phone"] == f"+7********{phone[-2:]}"
@@ -256,8 +257,9 @@ async def test_block_is_recorded_once_an_hour_for_each_segment(
             for _ in range(3):
                 blocked(await send(service, address=address), "address")
             service.clock.move(days=1)
-        assert [event["reason"] for event in events(caplog)] == ["cost-guard-address"] * 2
-        assert all(event["refused"] is True for event in events(caplog))
+        found = events(caplog, "message_blocked")
+        assert [event["reason"] for event in found] == ["cost-guard-address"] * 2
+        assert all(event["refused"] is True for event in found)
 
 
 async def test_off_counts_nothing(database_url: str) -> None:
@@ -271,11 +273,6 @@ def test_default_is_block_with_a_real_gateway(tmp_path: Path) -> None:
     url = f"sqlite://{tmp_path}/referral.sqlite3"
     assert settings_for(url).cost_guard == "off"
     assert settings_for(url, REFERRAL_SMS_URL="console://").cost_guard == "block"
-
-
-def events(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    found = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    return [event for event in found if event["event"] == "message_blocked"]
 
 
 # Where counts are kept

@@ -20,12 +20,10 @@ from referral.core import challenge as challenges
 from referral.core.keys import Purpose
 from referral.limits import guesses
 from referral.limits.keyed_locks import KeyedLocks
-from referral.limits.policy import LimitName
 from referral.limits.sign_in_statement import Guess, Judged
 from referral.messaging.gateways import Failure, GatewayError, Message
 from support import (
     Inbox,
-    Service,
     context_of,
     eventually,
     new_address,
@@ -34,6 +32,7 @@ from support import (
     refused,
     running,
     sending,
+    sends_of_day,
     wrong_code,
 )
 
@@ -77,12 +76,6 @@ def url_of(*servers: FakeGateway) -> str:
     return ",".join(f"hook+{server.url}?secret={HOOK_SECRET}" for server in servers)
 
 
-def sent_today(service: Service) -> int:
-    """Return the day's sends overall, as this process knows them."""
-    global_limits = context_of(service).global_limits
-    return global_limits._used(LimitName.SENDS_DAY, service.clock())  # noqa: SLF001 - no public count
-
-
 # A gateway that may have taken the message
 
 
@@ -99,7 +92,7 @@ async def test_message_with_response_500_is_not_refunded(
         for response in responses[1:]:
             limited(response)
         assert len(first.requests) == 1
-        assert sent_today(service) == 1
+        assert sends_of_day(service) == 1
         service.clock.move(seconds=wait)
         refused(await service.post("/auth/send-code", phone=phone), 503, "sms_unavailable")
 
@@ -118,7 +111,7 @@ async def test_an_hour_of_failures_stays_within_the_phones_caps(
         limited(response)
         assert asked == 3
         assert (len(first.requests), len(second.requests)) == (3, 2)
-        assert sent_today(service) == 5
+        assert sends_of_day(service) == 5
 
 
 async def test_message_that_may_arrive_has_a_valid_challenge(
@@ -145,7 +138,7 @@ async def test_after_an_unknown_outcome_next_gateway_has_same_code(
         phone = new_phone()
         sent = await service.send_code(phone)
         assert first.texts == second.texts
-        assert sent_today(service) == 2
+        assert sends_of_day(service) == 2
         code = code_in(second.texts[-1][1])
         assert (await service.verify({**sent, "code": code})).status_code == 201
 
@@ -191,7 +184,7 @@ async def test_send_certainly_not_accepted_is_refunded(
             response = await service.post("/auth/send-code", phone=phone)
             refused(response, 503, "sms_unavailable")
             assert response.headers["retry-after"] == "5"
-        assert sent_today(service) == 0
+        assert sends_of_day(service) == 0
         first.default_response = (204, None)
         assert (await service.send_code(phone))["code_length"] == 6
 
@@ -212,7 +205,7 @@ async def test_gateways_error_about_a_phone_changes_nothing(
             for phone in (taken, not_taken)
         ]
         assert abs(waits[0] - waits[1]) <= 1
-        assert sent_today(service) == 2
+        assert sends_of_day(service) == 2
 
 
 async def test_second_message_is_refunded_if_not_accepted(
@@ -226,7 +219,7 @@ async def test_second_message_is_refunded_if_not_accepted(
         for number in range(1, 5):
             response = await service.post("/auth/send-code", phone=phone)
             refused(response, 503, "sms_unavailable")
-            assert sent_today(service) == number
+            assert sends_of_day(service) == number
         limited(await service.post("/auth/send-code", phone=phone))
 
 
@@ -260,7 +253,7 @@ async def test_cancelled_send_is_charged_once(database_url: str, failure: Failur
             request.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await request
-            assert sent_today(service) == number
+            assert sends_of_day(service) == number
         limited(await send(service, phone))
         assert len(inbox.messages) == 3
 
@@ -318,14 +311,14 @@ async def test_too_short_code_clears_the_wait_and_refunds_its_send(
         limited(await send(service, new_phone(), asking))
         for _ in range(2):
             ok(await send(service, new_phone(), entering))
-        assert sent_today(service) == 5
+        assert sends_of_day(service) == 5
         limited(await send(service, phone))
         assert limited(await enter(service, short, entering), "too_many_attempts") > 60
         limited(await send(service, new_phone(), entering))
-        assert sent_today(service) == 4
+        assert sends_of_day(service) == 4
         for _ in range(3):
             limited(await enter(service, short), "too_many_attempts")
-        assert sent_today(service) == 4
+        assert sends_of_day(service) == 4
         ok(await send(service, new_phone(), asking))
         limited(await send(service, new_phone(), asking))
         for _ in range(2):
@@ -406,10 +399,10 @@ async def test_message_to_the_old_phone_is_sent_and_charged(
                 await service.send_code(person.phone)
                 limited(await service.post("/auth/send-code", phone=person.phone))
             sent = ok(await person.call("POST", "/profile/phone/send-code", json={"phone": new}))
-            before = sent_today(service)
+            before = sends_of_day(service)
             body = {"token": sent["token"], "code": sent["code"]}
             ok(await person.call("PUT", "/profile/phone", json=body))
             await eventually(lambda: service.inbox.messages[-1].code is None)
             assert service.inbox.messages[-1].phone == person.phone
-            assert sent_today(service) == before + 1
+            assert sends_of_day(service) == before + 1
             limited(await service.post("/auth/send-code", phone=person.phone))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from channels import Providers, providers
+from channels import Providers
 from fake_gateways import FakeGateway, telegram_error, whatsapp_error
+from logs import events
 from referral.limits.code_charges import CodeCharges
 from referral.messaging import channels
 from referral.storage import database
@@ -20,12 +19,6 @@ from support import Service, new_phone, sending
 TELEGRAM_FIRST = {"REFERRAL_CHANNELS": "telegram,sms"}
 NO_ACCOUNT = telegram_error("PHONE_NUMBER_NOT_FOUND", 400)
 USUAL_SECONDS = 0.5
-
-
-@pytest.fixture
-def fakes() -> Iterator[Providers]:
-    with providers() as running:
-        yield running
 
 
 async def seconds_to_send(service: Service) -> float:
@@ -74,11 +67,6 @@ async def test_no_response_is_held_back_for_long(
         await service.send_code(new_phone())
         fakes.telegram.default_response, fakes.telegram.delay = accepts, 0
         assert 0.8 <= await seconds_to_send(service) < 1.5
-
-
-def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
-    logged = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    return [each for each in logged if each["event"] == name]
 
 
 async def test_a_refused_fallback_is_logged(

@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -26,6 +26,7 @@ from fake_gateways import (
     twilio,
     twilio_error,
 )
+from logs import everything_logged, leaks
 from referral.messaging.gateways import (
     Failure,
     Gateway,
@@ -157,31 +158,6 @@ def test_every_type_of_gateway_is_tested() -> None:
 
 
 real = pytest.mark.parametrize("case", REAL, indirect=True)
-
-
-@contextmanager
-def everything_logged() -> Iterator[list[str]]:
-    """Collect the records of every logger at every level, with all their attributes."""
-    records: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            records.append(f"{record.getMessage()} {record.__dict__}")
-
-    root, handler = logging.getLogger(), Collector(level=logging.NOTSET)
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    try:
-        yield records
-    finally:
-        root.setLevel(level)
-        root.removeHandler(handler)
-
-
-def leaks(records: list[str], *secrets: str) -> list[str]:
-    """Return the records that contain a secret."""
-    return [record for record in records if any(secret in record for secret in secrets)]
 
 
 # Every gateway

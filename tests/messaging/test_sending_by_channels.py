@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from channels import Providers, providers
+from accounts import confirm, phone_code
+from channels import Providers
 from fake_gateways import code_in, telegram_error
+from logs import events
 from referral.core.channels import Channel
-from referral.limits.policy import LimitName
 from referral.messaging import deliveries
 from referral.storage import database
-from support import Service, context_of, new_phone, ok, refused, sending
+from support import Person, Service, context_of, new_phone, ok, refused, sending, sends_of_day
 
 TELEGRAM_FIRST = {"REFERRAL_CHANNELS": "telegram,sms"}
 NO_ACCOUNT = telegram_error("PHONE_NUMBER_NOT_FOUND", 400)
 NO_BALANCE = telegram_error("BALANCE_NOT_ENOUGH", 400)
-
-
-@pytest.fixture
-def fakes() -> Iterator[Providers]:
-    with providers() as running:
-        yield running
-
-
-def sends_of_day(service: Service) -> int:
-    limits = context_of(service).global_limits
-    return limits._used(LimitName.SENDS_DAY, service.clock())  # noqa: SLF001 - nothing shows it
 
 
 async def figures(service: Service) -> dict[str, tuple[int, int]]:
@@ -328,7 +318,6 @@ async def test_changing_phone_has_channels_too(database_url: str, fakes: Provide
 
 
 async def test_without_sms_messengers_carry_the_codes(database_url: str, fakes: Providers) -> None:
-    """And a notice about a change of phone is not sent, which the log says."""
     variables = {**fakes.variables, "REFERRAL_SMS_URL": "none"}
     async with sending(database_url, **variables) as service:
         sent = await service.send_code(new_phone())
@@ -336,6 +325,29 @@ async def test_without_sms_messengers_carry_the_codes(database_url: str, fakes: 
         assert sent["other_channels"] == ["whatsapp", "voice"]
         code = fakes.telegram.jsons[0]["code"]
         assert (await service.verify({**sent, "code": code})).status_code == 201
+
+
+async def test_without_sms_the_log_says_that_no_notice_is_sent(
+    database_url: str, fakes: Providers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """About a change of phone, which succeeds."""
+    caplog.set_level(logging.INFO, "referral")
+    variables = {**fakes.variables, "REFERRAL_SMS_URL": "none"}
+    async with sending(database_url, **variables) as service:
+        old, new = new_phone(), new_phone()
+        sent = await service.send_code(old)
+        code = fakes.telegram.jsons[-1]["code"]
+        verified = ok(await service.verify({**sent, "code": code}))
+        person = Person(service.http, old, verified, is_new=True)
+        sent = await phone_code(person, new)
+        assert events(caplog, "notice_not_sent") == []
+        changed = await confirm(person, {**sent, "code": fakes.telegram.jsons[-1]["code"]})
+        assert ok(changed)["phone"] == new
+        [event] = events(caplog, "notice_not_sent")
+        assert event["phone"] == f"+7********{old[-2:]}"
+        assert event["reason"] == "no SMS gateway"
+        assert [each["phone_number"] for each in fakes.telegram.jsons] == [old, new]
+        assert fakes.received == {"telegram": 2}
 
 
 async def test_a_failure_names_the_channels_that_were_not_tried(
@@ -357,5 +369,6 @@ async def test_a_failure_names_the_channels_that_were_not_tried(
         assert (sent["channel"], fakes.received["sms"]) == ("sms", 1)
         fakes.whatsapp.default_response = (401, {})
         fakes.sms.default_response = (401, {})
+        # A refunded message allows no call
         every = await service.post("/auth/send-code", phone=new_phone())
-        assert refused(every, 503, "sms_unavailable")["other_channels"] == ["voice"]
+        assert "other_channels" not in refused(every, 503, "sms_unavailable")

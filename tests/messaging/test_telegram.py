@@ -96,7 +96,7 @@ async def test_ttl_is_one_that_telegram_supports(fake: FakeGateway, ttl: int, se
     assert fake.jsons == [{"phone_number": "+79995550199", "code": "482716", "ttl": sent}]
 
 
-@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("status", [200, 400, 401])
 async def test_failure_for_each_error_of_telegram(fake: FakeGateway, status: int) -> None:
     """Its name is logged, unless it may hold a phone or a code."""
     gateway = gateway_to(fake)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from html import unescape
 
 import pytest
 
-from channels import Providers, providers
+from channels import Providers
 from fake_gateways import code_in
 from pages import Browser, browsing, found, hidden_on, notice_on
 from referral.core.channels import Channel
@@ -18,12 +18,6 @@ from support import Inbox, Service, new_phone, running
 
 TELEGRAM_FIRST = {"REFERRAL_CHANNELS": "telegram,sms"}
 SENT = "A new code is on its way. Use the newest one."
-
-
-@pytest.fixture
-def fakes() -> Iterator[Providers]:
-    with providers() as found:
-        yield found
 
 
 @pytest.fixture

@@ -197,10 +197,12 @@ async def _send(
         # If a message stays charged, the wait until the next one applies
         wait = 0 if is_refunded else resend_in
         tried = plan[: plan.index(outcome.channel) + 1]
+        # A call needs a message that counts
+        unavailable = {*tried, Channel.VOICE} if is_refunded else set(tried)
         others = ctx.channels.rules.others(phone.country(message.phone), plan[0])
         raise SmsUnavailable.by(
             tried,
-            others=[each for each in others if each not in tried],
+            others=[each for each in others if each not in unavailable],
             retry_after=max(wait, _RETRY_AFTER),
         )
     return outcome
