@@ -444,7 +444,7 @@ async def test_refusal_takes_as_long_as_accepted_messages(
         impose(REFUSES_PHONE, TELEGRAM, fakes.of[TELEGRAM])
         times = await asyncio.gather(*(_seconds_to_send(bench.service) for _ in range(20)))
         assert min(times) >= SLOW_SECONDS
-        assert max(times) < SLOW_SECONDS + 1
+        assert max(times) < SLOW_SECONDS + 2
 
 
 async def _seconds_to_send(service: Service) -> float:
