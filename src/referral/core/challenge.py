@@ -46,8 +46,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     by address and the cost guard apply to a known device, as to a stranger's. address: the client's
     when it requested the code. shared_device: the digest of another phone that has signed in on the
     device, only for the flag `same_device`. proof: how the code, once entered, proves the phone.
-    channel: the one that the code went by. channel_is_tentative: later
-    channels may have been tried; the one that took the code is recorded in a counter.
+    channel: the one that the code went by. channel_is_tentative: later channels may have been
+    tried; the one that took the code is recorded in a counter.
     """
 
     id: str

@@ -47,6 +47,7 @@ class CodeCharges:
         if scope.weight != before.weight:
             guard.refund_send(ctx, before, at)
             if scope.weight > before.weight:
+                # Many messages may have been admitted at a low weight at the same time
                 added = scope.weight - before.weight
                 if waits := sends.waits_in_memory(ctx, scope, at, weight_of_day=added):
                     guard.count_send(ctx, before, at)

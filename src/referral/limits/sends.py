@@ -66,8 +66,8 @@ async def charge(
     """Charge a message with a code.
 
     is_call: a call requires that the phone was sent a code in the last hour, so that nobody is
-    called out of the blue. Raises TooManyRequests, and InvalidRequest for a call to
-    a phone without a recent code.
+    called out of the blue. Raises TooManyRequests, and InvalidRequest for a call to a phone without
+    a recent code.
     """
     now = gcra.microseconds(at)
     keys = [*send_policy.keys(ctx.limits, scope), *_recent_code_keys(ctx, scope)]
@@ -115,7 +115,7 @@ async def charge_fallback(ctx: Context, charged: Charged) -> Charged | None:
     Return None if the phone's limits or the day's sends overall refuse it.
     """
     at, scope = ctx.clock(), charged.scope
-    if _wait_of_day(ctx, scope, at):
+    if _wait_of_day(ctx, scope, at, weight=scope.weight):
         return None
     charges = send_policy.phone_charges(ctx.limits, scope)
     # Counted before the charge is awaited, so that no other send passes the same check meanwhile
@@ -161,9 +161,7 @@ def waits_in_memory(
 ) -> list[Wait]:
     """Return the charges in memory that are refused. weight_of_day: for the day's sends."""
     waits = []
-    if seconds := ctx.global_limits.wait_for_sends(
-        at, is_exempt=scope.is_exempt, weight=weight_of_day
-    ):
+    if seconds := _wait_of_day(ctx, scope, at, weight=weight_of_day):
         waits.append(Wait(ctx.global_limits.charges[LimitName.SENDS_DAY], seconds))
     if block := guard.check(ctx, scope, at):
         waits.append(_wait_of_guard(block))
@@ -216,7 +214,7 @@ async def _count_unless_refused(
     """
     return (
         send_policy.can_assume_first(ctx.limits)
-        and not _wait_of_day(ctx, scope, at)
+        and not _wait_of_day(ctx, scope, at, weight=scope.weight)
         and await _count(ctx, scope, caller=caller, at=at) is None
     )
 
@@ -243,8 +241,8 @@ def _recent_code_keys(ctx: Context, scope: LimitScope) -> list[str]:
     return [send_policy.recent_code_key(scope)] if has_calls else []
 
 
-def _wait_of_day(ctx: Context, scope: LimitScope, at: datetime) -> int:
-    return ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt, weight=scope.weight)
+def _wait_of_day(ctx: Context, scope: LimitScope, at: datetime, *, weight: int) -> int:
+    return ctx.global_limits.wait_for_sends(at, is_exempt=scope.is_exempt, weight=weight)
 
 
 def _waits(ctx: Context, scope: LimitScope, tats: Mapping[str, int], at: datetime) -> list[Wait]:
