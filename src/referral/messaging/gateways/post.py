@@ -63,11 +63,15 @@ class Response:
             failure = Failure.NOT_TAKEN if self.is_refusal else Failure.UNKNOWN
         return GatewayError(f"status {self.status}, unreadable response", failure)
 
-    def error(self, code: int, failures: Mapping[int, Failure], *, max_code: int) -> GatewayError:
-        """Return the error for a provider's error code.
+    def error(
+        self, code: int | None, failures: Mapping[int, Failure], *, max_code: int
+    ) -> GatewayError:
+        """Return the error for a provider's error code; None if the body has none.
 
         max_code: the largest that is shown. A longer number is no code, but perhaps a phone.
         """
+        if code is None:
+            return self.unreadable()
         shown = f"error {code}" if 0 <= code <= max_code else f"status {self.status}"
         return GatewayError(shown, failures.get(code, failure_for_status(self.status)))
 

@@ -144,11 +144,8 @@ class TwilioVoice:
         )
         if not response.is_success:
             error = response.parse(_Error)
-            raise (
-                response.error(error.code, _FAILURES, max_code=_MAX_SHOWN_CODE)
-                if error
-                else response.unreadable()
-            )
+            code = error.code if error else None
+            raise response.error(code, _FAILURES, max_code=_MAX_SHOWN_CODE)
         if response.parse(_Call) is None:
             raise response.unreadable()
 

@@ -177,11 +177,8 @@ class WhatsAppCloud:
         response = await self._poster.post_json(self._url, fields, token=self._credentials.token)
         if not response.is_success:
             refused = response.parse(_Refused)
-            raise (
-                response.error(refused.error.code, _FAILURES, max_code=_MAX_SHOWN_CODE)
-                if refused
-                else response.unreadable()
-            )
+            code = refused.error.code if refused else None
+            raise response.error(code, _FAILURES, max_code=_MAX_SHOWN_CODE)
         accepted = response.parse(_Accepted)
         if accepted is None or not accepted.messages:
             raise response.unreadable()
