@@ -108,6 +108,14 @@ async def database_url(migrated_url: str) -> str:
 
 
 @pytest.fixture
+async def no_deadlocks(database_url: str) -> AsyncIterator[None]:
+    """Fail if transactions of the test deadlock. PostgreSQL counts all deadlocks of a database."""
+    before = await deadlocks(database_url)
+    yield
+    assert await deadlocks(database_url) == before
+
+
+@pytest.fixture
 def on(database_url: str) -> dict[str, str]:
     """Return the settings that commands share with the service of the tests."""
     return {"DATABASE_URL": database_url, "REFERRAL_SECRET": SECRET}

@@ -19,14 +19,16 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from locks import on_postgres, other_connection, wait_for_blocked
 from processes import environment, new_postgres_database, referral, serving
 from referral.core import phone as phones
 from referral.core.phone import PhoneRules
-from referral.import_export import demo, imports, user_file
+from referral.import_export import demo, imports, store, user_file
 from referral.import_export.run import ImportRun, Progress, ReportRow
 from referral.import_export.user_file import Format
 from referral.import_export.user_row import FIELDS
@@ -272,6 +274,7 @@ async def test_a_long_chain_is_linked_in_time(service: Service) -> None:
 # Beside a running service, and after a crash
 
 
+@pytest.mark.usefixtures("no_deadlocks")
 async def test_an_import_and_concurrent_activations_make_no_loop(service: Service) -> None:
     """In each pair one invites the other by the file, and the other way round by activation."""
     people = [await service.sign_in() for _ in range(30)]
@@ -306,6 +309,23 @@ async def test_an_import_and_concurrent_activations_make_no_loop(service: Servic
     assert len(imported.lines_by_reason.get("invite_loop", [])) == activated
     assert imported.run.linked + activated == len(people)
     await assert_consistent()
+
+
+@pytest.mark.usefixtures("no_deadlocks")
+@on_postgres
+async def test_an_import_locks_users_in_the_order_of_activations(
+    database_url: str, service: Service
+) -> None:
+    """Otherwise each of them may have locked a user for whom the other waits."""
+    first, second = sorted([UUID((await service.sign_in()).id()) for _ in range(2)])
+    async with other_connection(database_url) as other, other.transaction():
+        await other.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", first)
+        importing = asyncio.create_task(
+            database.transaction(lambda: store.lock(changed={second}, kept={first}))
+        )
+        await wait_for_blocked(other)
+        await other.execute("SELECT FROM users WHERE id = $1 FOR KEY SHARE", second)
+    assert (await importing).keys() == {first, second}
 
 
 async def test_an_import_and_sign_ups_make_one_user_a_phone(service: Service) -> None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -409,24 +408,25 @@ async def test_those_who_left_are_no_neighbours(service: Service) -> None:
 # Several at once
 
 
-async def test_all_of_a_parallel_burst_are_flagged(database_url: str, service: Service) -> None:
+@pytest.mark.usefixtures("no_deadlocks")
+async def test_all_of_a_parallel_burst_are_flagged(service: Service) -> None:
     """12 at once, whatever order they commit in; no transaction waits for another in a circle."""
     for _ in range(5):
         inviter = await join(service)
         people = await asyncio.gather(*(join(service, inviter) for _ in range(12)))
         assert await flags_of(*people) == ["burst"] * 12
-    assert await deadlocks(database_url) == 0
 
 
-async def test_all_of_a_parallel_block_are_flagged(database_url: str, service: Service) -> None:
+@pytest.mark.usefixtures("no_deadlocks")
+async def test_all_of_a_parallel_block_are_flagged(service: Service) -> None:
     for _ in range(5):
         inviter, phones = await join(service), phones_of_block(12)
         people = await asyncio.gather(*(join(service, inviter, phone=each) for each in phones))
         assert await flags_of(*people) == ["burst neighbours"] * 12
-    assert await deadlocks(database_url) == 0
 
 
-async def test_voids_and_activations_do_not_deadlock(database_url: str, service: Service) -> None:
+@pytest.mark.usefixtures("no_deadlocks")
+async def test_voids_and_activations_do_not_deadlock(service: Service) -> None:
     for _ in range(5):
         inviter = await join(service)
         voided = await join_many(service, inviter, 5)
@@ -435,9 +435,9 @@ async def test_voids_and_activations_do_not_deadlock(database_url: str, service:
         voids = [void(service, each) for each in voided]
         await asyncio.gather(*voids, *activations)
         assert await flags_of(*waiting) == ["burst"] * 6
-    assert await deadlocks(database_url) == 0
 
 
+@pytest.mark.usefixtures("no_deadlocks")
 @on_postgres
 async def test_a_void_waits_for_the_inviter_first(database_url: str, service: Service) -> None:
     """An activation that holds the inviter can so flag the one that is being voided."""
@@ -456,7 +456,6 @@ async def test_a_void_waits_for_the_inviter_first(database_url: str, service: Se
         )
         await activating.commit()
         await voiding
-    assert await deadlocks(database_url) == 0
 
 
 @on_postgres
@@ -482,14 +481,3 @@ async def test_an_event_waits_for_the_flags_of_its_invitee(
             await activating.commit()
             (entry,) = await posting
     assert (entry["flags"], entry["status"]) == (["burst"], "in_review")
-
-
-async def deadlocks(database_url: str) -> int:
-    """Count the deadlocks of this PostgreSQL so far."""
-    if database_url.startswith("sqlite"):
-        return 0
-    async with other_connection(database_url) as other:
-        await other.execute("SELECT pg_stat_force_next_flush()")
-        sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        number: Any = await other.fetchval(sql)
-    return int(number)

@@ -40,6 +40,24 @@ _ROOTS = """
     )
     SELECT user_id, id FROM chain WHERE inviter_id IS NULL
 """
+_READ = "SELECT id, inviter_id, deleted_at FROM users WHERE id IN ({marks})"
+# One user after another, in the order of ids. A join could not lock with two strengths
+_LOCK = """
+    SELECT users.* FROM (
+        SELECT id, is_changed FROM ({rows}) AS given (id, is_changed) ORDER BY id
+    ) AS wanted
+    CROSS JOIN LATERAL (
+        SELECT * FROM (
+            SELECT id, inviter_id, deleted_at FROM users
+            WHERE id = wanted.id AND wanted.is_changed FOR UPDATE
+        ) AS changed
+        UNION ALL
+        SELECT * FROM (
+            SELECT id, inviter_id, deleted_at FROM users
+            WHERE id = wanted.id AND NOT wanted.is_changed FOR KEY SHARE
+        ) AS kept
+    ) AS users
+"""
 _PAGE = """
     SELECT users.id, users.phone, users.name, users.email, users.invite_code, users.created_at,
         inviters.invite_code AS inviter_code
@@ -163,19 +181,17 @@ async def find_roots(user_ids: Collection[UUID]) -> dict[UUID, UUID]:
 async def lock(*, kept: Collection[UUID], changed: Collection[UUID] = ()) -> dict[UUID, LockedUser]:
     """Lock users until the transaction ends, and read them.
 
-    changed: users whose rows will change. kept: users whose rows must not change meanwhile, as in
-    storage/invitations.lock. That function takes all its locks in the order of ids, this one first
-    those of `changed`, then those of `kept`. If the two wait for each other, PostgreSQL detects the
-    deadlock and aborts one of the transactions, which is retried.
+    changed: users whose rows will change. kept: users whose rows must not change meanwhile. As in
+    storage/invitations.lock, they are locked in the order of their ids, and not on SQLite.
     """
-    select = "SELECT id, inviter_id, deleted_at FROM users WHERE id IN ({marks}) ORDER BY id"
-    for_update, for_key_share = (
-        (" FOR UPDATE", " FOR KEY SHARE") if database.is_postgres() else ("", "")
-    )
-    rows = [
-        *await _among(select + for_update, changed),
-        *await _among(select + for_key_share, set(kept) - set(changed)),
-    ]
+    wanted = [(user_id, user_id in changed) for user_id in {*changed, *kept}]
+    if not database.is_postgres():
+        rows = await _among(_READ, [user_id for user_id, _ in wanted])
+    elif wanted:
+        sql, values = dialect.values_table(("UUID", "BOOLEAN"), wanted, first=1)
+        rows = await database.query(_LOCK.format(rows=sql), *values)
+    else:
+        rows = []
     return {
         _uuid(row["id"]): LockedUser(
             _uuid_or_none(row["inviter_id"]), row["deleted_at"] is not None
