@@ -181,17 +181,18 @@ async def find_roots(user_ids: Collection[UUID]) -> dict[UUID, UUID]:
 async def lock(*, kept: Collection[UUID], changed: Collection[UUID] = ()) -> dict[UUID, LockedUser]:
     """Lock users until the transaction ends, and read them.
 
-    changed: users whose rows will change. kept: users whose rows must not change meanwhile. As in
-    storage/invitations.lock, they are locked in the order of their ids, and not on SQLite.
+    changed: users whose rows will change. kept: users whose rows must not change meanwhile. They
+    are locked in the order of their ids, as by storage/invitations.lock. SQLite needs no locks.
     """
-    wanted = [(user_id, user_id in changed) for user_id in {*changed, *kept}]
-    if not database.is_postgres():
-        rows = await _among(_READ, [user_id for user_id, _ in wanted])
-    elif wanted:
+    user_ids = {*changed, *kept}
+    if not user_ids:
+        return {}
+    if database.is_postgres():
+        wanted = [(user_id, user_id in changed) for user_id in user_ids]
         sql, values = dialect.values_table(("UUID", "BOOLEAN"), wanted, first=1)
         rows = await database.query(_LOCK.format(rows=sql), *values)
     else:
-        rows = []
+        rows = await _among(_READ, user_ids)
     return {
         _uuid(row["id"]): LockedUser(
             _uuid_or_none(row["inviter_id"]), row["deleted_at"] is not None
